@@ -1,0 +1,137 @@
+"""The provisioning problem as data, and the plan that answers it.
+
+A unit is what one wavelength delivers between two nodes in one provisioning period.  All costs are
+in the experiment's monetary units per provisioning period.  Costs are integers, so that a plan is
+priced exactly whatever the order of addition.  Nothing here solves anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Policy(StrEnum):
+    """How a plan is made (names as in stochastic programming textbooks)."""
+
+    STOCHASTIC = "stochastic"
+    EXPECTED_VALUE = "expected-value"
+    RANDOM = "random"
+    DETERMINISTIC = "deterministic"
+    NONE = "none"
+
+
+class Termination(StrEnum):
+    """Why solving ended; never inferred from a solver's word `Optimal` alone."""
+
+    OPTIMAL = "optimal"
+    GAP_LIMIT = "gap-limit"
+    TIME_LIMIT = "time-limit"
+    WORK_LIMIT = "work-limit"
+    NOT_OPTIMIZED = "not-optimized"
+
+
+class Medium(StrEnum):
+    """What carries key."""
+
+    FIBER = "fiber"
+    SATELLITE = "satellite"
+    UAV = "uav"
+
+
+@dataclass(frozen=True)
+class Fiber:
+    """One fiber pair between two nodes.
+
+    `unit_cost` is the cost of reserving one wavelength on it; `wavelengths` the number it carries,
+    both directions together (or each way, if the problem says `directed_capacity`).
+    """
+
+    a: str
+    b: str
+    unit_cost: int
+    wavelengths: int
+
+
+@dataclass(frozen=True)
+class OnDemand:
+    """What one missing unit costs a request, by medium.
+
+    A satellite can be used with probability `satellite_probability`, independently of demand; a UAV
+    always can (complete recourse).
+    """
+
+    uav_cost: int
+    satellite_cost: int
+    satellite_probability: float
+
+
+@dataclass(frozen=True)
+class Request:
+    """A security request: an application that needs key between two nodes, period by period."""
+
+    id: str
+    application: str
+    source: str
+    target: str
+    on_demand: OnDemand
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One future: every request needs `units`, with this probability."""
+
+    units: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything the first stage may know."""
+
+    nodes: tuple[str, ...]
+    fibers: tuple[Fiber, ...]
+    requests: tuple[Request, ...]
+    scenarios: tuple[Scenario, ...]
+    directed_capacity: bool = False
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What one request has reserved: `units` wavelengths, all on one path, each one colour end to end.
+
+    `path` lists nodes from source to target (empty when nothing is reserved); `wavelengths` are
+    0-based colours, as many as `units`.
+    """
+
+    request: str
+    source: str
+    target: str
+    path: tuple[str, ...]
+    wavelengths: tuple[int, ...]
+
+    @property
+    def units(self) -> int:
+        """Reserved units per period."""
+        return len(self.wavelengths)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An answer: allocations, their exact cost per period, and a proven bound.
+
+    `objective = first_stage_cost + expected_recourse_cost` is recomputed from the allocations by
+    `evaluate`, independently of any solver.  `gap = (objective - lower_bound) / objective`.
+    `displaced_units` counts units that the aggregated program reserved and that found no colour:
+    they are not in `allocations`, and their recourse is in the cost.
+    """
+
+    policy: Policy
+    termination: Termination
+    objective: float
+    lower_bound: float
+    gap: float
+    first_stage_cost: int
+    expected_recourse_cost: float
+    displaced_units: int
+    allocations: tuple[Allocation, ...]
