@@ -1,0 +1,280 @@
+"""Networks from files and by name: what loads, and what is refused with which words."""
+
+import json
+import pickle
+
+import networkx as nx
+import pytest
+
+from emulator.topology import BUILT_IN_NAMES, Link, Node, TopologyError, load
+
+
+def triangle():
+    graph = nx.Graph()
+    graph.add_node("A", lat=47.6, lon=-122.3)
+    graph.add_nodes_from(["B", "C"])
+    graph.add_edge("B", "A", length_km=80.0)
+    graph.add_edge("B", "C", length_km=120.5)
+    graph.add_edge("C", "A", length_km=60.0)
+    return graph
+
+
+def write(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def refusal(path, **options):
+    with pytest.raises(TopologyError) as caught:
+        load(path, **options)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+# -- what loads --------------------------------------------------------------------------------
+
+
+def test_the_same_network_comes_out_of_every_format(tmp_path):
+    graph = triangle()
+    nx.write_graphml(graph, tmp_path / "net.graphml")
+    nx.write_gml(graph, tmp_path / "net.gml")
+    write(tmp_path, "net.json", json.dumps(nx.node_link_data(graph, edges="edges")))
+    write(tmp_path, "net.csv", "source,target,length_km\nB,A,80\nB,C,120.5\nC,A,60\n")
+    write(tmp_path, "net.nodes.csv", "node,lat,lon\nA,47.6,-122.3\nB,,\nC,,\n")
+
+    for name in ("net.graphml", "net.gml", "net.json", "net.csv"):
+        topology = load(tmp_path / name)
+        assert topology.nodes == (Node("A", 47.6, -122.3), Node("B"), Node("C"))
+        assert topology.links == (Link("A", "B", 80), Link("A", "C", 60), Link("B", "C", 120.5))
+
+
+def test_older_node_link_files_say_links_for_edges(tmp_path):
+    data = nx.node_link_data(triangle(), edges="links")
+
+    assert len(load(write(tmp_path, "old.json", json.dumps(data))).links) == 3
+
+
+def test_numbered_nodes_sort_as_numbers(tmp_path):
+    path = write(tmp_path, "n.csv", "source,target,length_km\n10,2,5\n2,1,5\n")
+
+    assert [node.name for node in load(path).nodes] == ["1", "2", "10"]
+    assert load(path).links == (Link("1", "2", 5), Link("2", "10", 5))
+
+
+def test_a_csv_may_say_where_it_comes_from(tmp_path):
+    path = write(tmp_path, "n.csv", "# from my desk\nsource,target,length_km\na,b,5\n")
+
+    assert load(path).provenance == "from my desk"
+
+
+def test_a_length_for_all_links_replaces_those_of_the_file(tmp_path):
+    path = write(tmp_path, "n.csv", "source,target,length_km\na,b,5\nb,c,7\n")
+
+    assert {link.length_km for link in load(path, link_km=80).links} == {80}
+    assert "80 km" in load(path, link_km=80).provenance
+
+
+@pytest.mark.parametrize("text", ["source,target\na,b\n", "source,target,length_km\na,b,\n"])
+def test_a_file_without_any_lengths_loads_when_one_is_given_for_all(tmp_path, text):
+    assert load(write(tmp_path, "n.csv", text), link_km=80).links == (Link("a", "b", 80),)
+
+
+def test_topology_zoo_style_gml_loads_with_its_names_and_coordinates(tmp_path):
+    text = """graph [ multigraph 1
+      node [ id 0 label "Oslo" Latitude 59.9 Longitude 10.7 ]
+      node [ id 1 label "Bergen" Latitude 60.4 Longitude 5.3 ]
+      edge [ source 0 target 1 dist 305.0 ] ]"""
+    topology = load(write(tmp_path, "zoo.gml", text))
+
+    assert topology.nodes == (Node("Bergen", 60.4, 5.3), Node("Oslo", 59.9, 10.7))
+    assert topology.links == (Link("Bergen", "Oslo", 305),)
+
+
+@pytest.mark.parametrize(
+    ("name", "nodes", "links", "total_km"),
+    [
+        ("usnet", 24, 43, 42_700),
+        ("usnet-ptrnet", 24, 43, 43_000),
+        ("usnet-gcnrnn", 24, 43, 13_216),
+        ("nsfnet", 14, 22, 20_800),
+        ("nsfnet-deeprmsa", 14, 22, 21_300),
+    ],
+)
+def test_built_in_networks(name, nodes, links, total_km):
+    topology = load(name)
+
+    assert topology.name == name
+    assert [node.name for node in topology.nodes] == [str(n + 1) for n in range(nodes)]
+    assert (len(topology.links), sum(link.length_km for link in topology.links)) == (
+        links,
+        total_km,
+    )
+    assert "Lengths: " in topology.provenance
+
+
+def test_usnet_needs_551_spans_of_80_km():
+    assert sum(-(-link.length_km // 80) for link in load("usnet").links) == 551
+
+
+def test_usnet_sites_have_omaha_where_it_is_and_say_so():
+    usnet = load("usnet")
+
+    assert usnet.nodes[8] == Node("9", 41.2565, -95.93)
+    assert all(node.lat_deg is not None for node in usnet.nodes)
+    assert "Omaha" in usnet.provenance
+
+
+# -- what is refused ---------------------------------------------------------------------------
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    message = refusal("atlantis")
+
+    assert all(name in message for name in BUILT_IN_NAMES)
+
+
+def test_an_unknown_suffix_is_answered_with_the_known_ones(tmp_path):
+    assert ".graphml, .gml, .json, .csv" in refusal(write(tmp_path, "net.xlsx", ""))
+
+
+@pytest.mark.parametrize("name", ["gone.csv", "gone.json", "gone.gml", "gone.graphml"])
+def test_a_file_that_is_not_there(tmp_path, name):
+    assert "No such file" in refusal(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["bad.json", "bad.gml", "bad.graphml", "bad.csv"])
+def test_a_file_that_is_not_what_its_suffix_says(tmp_path, name):
+    assert refusal(write(tmp_path, name, "][ not at all"))
+
+
+@pytest.mark.parametrize("name", ["bad.json", "bad.gml", "bad.graphml", "bad.csv"])
+def test_a_file_that_is_not_text(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"\x80\xff\x00\x01")
+
+    assert refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("a,b,5\nb,a,5\n", ("a-b", "more than once")),
+        ("a,b,5\na,b,5\n", ("a-b", "more than once")),
+        ("a,b,-5\n", ("a-b (-5)", "positive")),
+        ("a,b,0\n", ("a-b (0)", "positive")),
+        ("a,b,nan\n", ("a-b (nan)", "positive")),
+        ("a,b,inf\n", ("a-b (inf)", "positive")),
+        ("a,b,far\n", ("a-b (far)", "positive")),
+        ("a,b,\nb,c,5\n", ("a-b", "no length", "link_km")),
+        ("a,b\nb,c,5\n", ("a-b", "no length")),
+        ("a,a,5\na,b,5\n", ("a-a", "itself")),
+        ("a,b,5\nc,d,5\nb,e,5\n", ("c, d", "not connected")),
+        ("a,,5\n", ("row 1", "target")),
+        ("", ("links", "none")),
+    ],
+)
+def test_a_malformed_edge_list_is_refused_by_name(tmp_path, rows, words):
+    message = refusal(write(tmp_path, "n.csv", "source,target,length_km\n" + rows))
+
+    assert all(word in message for word in words), message
+
+
+def test_one_missing_length_is_a_mistake_even_when_one_is_given_for_all(tmp_path):
+    path = write(tmp_path, "n.csv", "source,target,length_km\na,b,\nb,c,5\n")
+
+    assert "a-b" in refusal(path, link_km=80)
+
+
+@pytest.mark.parametrize("link_km", [0, -80, float("nan"), float("inf")])
+def test_a_length_for_all_links_must_be_a_length(link_km):
+    with pytest.raises(TopologyError, match="link_km"):
+        load("usnet", link_km=link_km)
+
+
+def test_an_edge_list_without_a_header_is_told_what_the_header_is(tmp_path):
+    assert "source,target,length_km" in refusal(write(tmp_path, "n.csv", "a,b,5\n"))
+
+
+def test_a_companion_of_nodes_declares_them_all(tmp_path):
+    path = write(tmp_path, "n.csv", "source,target,length_km\na,b,5\nb,z,5\n")
+    write(tmp_path, "n.nodes.csv", "node,lat,lon\na,0,0\nb,0,1\n")
+
+    assert "b-z: unknown node z" in refusal(path)
+
+
+@pytest.mark.parametrize("site", ["91,0", "0,181", "north,0", "50,"])
+def test_coordinates_off_the_globe(tmp_path, site):
+    path = write(tmp_path, "n.csv", "source,target,length_km\na,b,5\n")
+    write(tmp_path, "n.nodes.csv", f"node,lat,lon\na,{site}\nb,0,1\n")
+
+    assert "node a" in refusal(path)
+
+
+def test_unknown_nodes_in_json(tmp_path):
+    data = {
+        "nodes": [{"id": 1}, {"id": 2}],
+        "links": [{"source": 1, "target": 2, "length_km": 1}, {"source": 2, "target": 7}],
+    }
+    assert "unknown node 7" in refusal(write(tmp_path, "n.json", json.dumps(data)))
+
+
+def test_unknown_nodes_in_gml(tmp_path):
+    text = 'graph [ node [ id 0 label "a" ] edge [ source 0 target 7 length_km 4.0 ] ]'
+
+    assert "7" in refusal(write(tmp_path, "n.gml", text))
+
+
+def test_unknown_nodes_in_graphml(tmp_path):
+    path = tmp_path / "n.graphml"
+    nx.write_graphml(triangle(), path)
+    path.write_text(path.read_text().replace('target="C"', 'target="Q"'))
+
+    assert "unknown node Q" in refusal(path)
+
+
+def test_a_node_without_links_in_graphml(tmp_path):
+    graph = triangle()
+    graph.add_node("alone")
+    nx.write_graphml(graph, tmp_path / "n.graphml")
+
+    assert "alone: not connected" in refusal(tmp_path / "n.graphml")
+
+
+def test_a_node_declared_twice(tmp_path):
+    data = {"nodes": [{"id": 1}, {"id": "1"}, {"id": 2}], "links": [{"source": 1, "target": 2}]}
+
+    assert "1: declared twice" in refusal(write(tmp_path, "n.json", json.dumps(data)))
+
+
+def test_directed_graphs_in_every_format_that_has_them(tmp_path):
+    graph = triangle().to_directed()
+    nx.write_graphml(graph, tmp_path / "n.graphml")
+    nx.write_gml(graph, tmp_path / "n.gml")
+    write(tmp_path, "n.json", json.dumps(nx.node_link_data(graph, edges="edges")))
+
+    for name in ("n.graphml", "n.gml", "n.json"):
+        assert "undirected" in refusal(tmp_path / name)
+
+
+def test_parallel_links_in_every_format_that_has_them(tmp_path):
+    graph = nx.MultiGraph(triangle())
+    graph.add_edge("A", "B", length_km=81.0)
+    nx.write_graphml(graph, tmp_path / "n.graphml")
+    nx.write_gml(graph, tmp_path / "n.gml")
+    write(tmp_path, "n.json", json.dumps(nx.node_link_data(graph, edges="edges")))
+
+    for name in ("n.graphml", "n.gml", "n.json"):
+        assert "A-B: given more than once" in refusal(tmp_path / name)
+
+
+def test_an_error_survives_pickling():
+    error = TopologyError("net.csv", "links", "a-b: given more than once")
+
+    assert str(pickle.loads(pickle.dumps(error))) == "net.csv: links: a-b: given more than once"
+
+
+def test_many_culprits_are_counted_not_listed(tmp_path):
+    rows = "".join(f"x{n},y{n},1\n" for n in range(30))
+
+    assert "and 48 more" in refusal(write(tmp_path, "n.csv", "source,target,length_km\n" + rows))
