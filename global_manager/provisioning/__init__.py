@@ -4,3 +4,89 @@ First stage: reserve wavelengths on fibers before demand is known.  Recourse: bu
 on demand, from a satellite or a UAV, once it is known.  `solve` answers with a `Plan` whose cost
 was recomputed from its paths and units, and whose gap is against a proven lower bound.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from global_manager.provisioning.check import (
+    BoundError,
+    Cost,
+    InvalidPlanError,
+    InvalidProblemError,
+    check_problem,
+    evaluate,
+    verify,
+)
+from global_manager.provisioning.comparison import Comparison, Row, compare
+from global_manager.provisioning.deadline import SolverDiedError, make_within
+from global_manager.provisioning.model import (
+    Allocation,
+    Fiber,
+    Medium,
+    OnDemand,
+    Plan,
+    Policy,
+    Problem,
+    Request,
+    Scenario,
+    Termination,
+)
+from global_manager.provisioning.policies import Settings, make
+from global_manager.provisioning.two_stage import Progress, Watch
+
+__all__ = [
+    "Allocation",
+    "BoundError",
+    "Comparison",
+    "Cost",
+    "Fiber",
+    "InvalidPlanError",
+    "InvalidProblemError",
+    "Medium",
+    "OnDemand",
+    "Plan",
+    "Policy",
+    "Problem",
+    "Progress",
+    "Request",
+    "Row",
+    "Scenario",
+    "SolverDiedError",
+    "Termination",
+    "check_problem",
+    "compare",
+    "evaluate",
+    "solve",
+    "verify",
+]
+
+
+def solve(
+    problem: Problem,
+    policy: Policy = Policy.STOCHASTIC,
+    *,
+    gap: float = 1e-3,
+    time_limit_s: float | None = None,
+    seed: int = 0,
+    rounding: str = "floor",
+    progress: Callable[[Progress], None] | None = None,
+) -> Plan:
+    """Return a plan by the policy, verified and priced.
+
+    Without a time limit the answer depends on the arguments only.  With one, solving happens in a
+    spawned process; when time is up the best plan so far comes back, marked `TIME_LIMIT`.
+    `rounding` (floor, nearest, up) is how the expected-value policy makes the mean demand whole,
+    `seed` draws the random policy's amounts.
+
+    Raises InvalidProblemError, naming what is wrong, before anything is solved.
+    """
+    check_problem(problem)
+    settings, listen = Settings(gap, seed, rounding), progress or _ignore
+    if time_limit_s is None:
+        return make(problem, policy, settings, Watch(progress=listen))
+    return make_within(problem, policy, settings, time_limit_s, listen)
+
+
+def _ignore(_progress: Progress) -> None:
+    pass

@@ -1,0 +1,244 @@
+"""The last word on a plan: is it lawful, and what does it cost?  Neither asks a solver.
+
+Costs are recomputed from paths and units alone, reservations in whole numbers.  Solvers have
+returned `Optimal` answers outside their own bounds; nothing that fails here is ever returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import fsum, isclose
+
+from global_manager.provisioning.model import (
+    Allocation,
+    Fiber,
+    OnDemand,
+    Plan,
+    Policy,
+    Problem,
+    Scenario,
+    Termination,
+)
+from global_manager.provisioning.recourse import either_medium_unit_cost, expected_unit_cost
+
+_ROUNDING = 1e-9  # relative error that adding a few thousand floats may leave
+
+
+class InvalidProblemError(Exception):
+    """A problem that no plan can answer, or that contradicts itself."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+        self.where, self.reason = where, reason
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
+
+
+class InvalidPlanError(Exception):
+    """An allocation that breaks a constraint."""
+
+    def __init__(self, request: str, reason: str) -> None:
+        super().__init__(request, reason)
+        self.request, self.reason = request, reason
+
+    def __str__(self) -> str:
+        return f"request {self.request}: {self.reason}"
+
+
+class BoundError(Exception):
+    """A plan that costs less than what was proven to be the least: one of them is wrong."""
+
+    def __init__(self, objective: float, lower_bound: float) -> None:
+        super().__init__(objective, lower_bound)
+        self.objective, self.lower_bound = objective, lower_bound
+
+    def __str__(self) -> str:
+        return f"objective {self.objective} is below its lower bound {self.lower_bound}"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a plan costs per period: reserved for sure, bought on demand in expectation."""
+
+    first_stage: int
+    expected_recourse: float
+
+    @property
+    def total(self) -> float:
+        """Both stages."""
+        return self.first_stage + self.expected_recourse
+
+
+def evaluate(problem: Problem, allocations: Iterable[Allocation], policy: Policy) -> Cost:
+    """Price allocations exactly: every reserved unit on its path, every missing unit expected.
+
+    A missing unit is bought from the cheaper usable medium, except that the random policy draws
+    satellite or UAV at equal odds and so pays the mean of both prices.
+    """
+    fiber_cost = {frozenset((f.a, f.b)): f.unit_cost for f in problem.fibers}
+    units = {a.request: a.units for a in allocations}
+    first = sum(a.units * _path_cost(fiber_cost, a.path) for a in allocations)
+    recourse = (
+        _expected_recourse(r.on_demand, units.get(r.id, 0), problem.scenarios, policy)
+        for r in problem.requests
+    )
+    return Cost(first, fsum(recourse))
+
+
+def verify(problem: Problem, allocations: Iterable[Allocation]) -> None:
+    """Raise InvalidPlanError on the first allocation that breaks a constraint."""
+    fibers = {frozenset((f.a, f.b)): f for f in problem.fibers}
+    ends = {r.id: (r.source, r.target) for r in problem.requests}
+    seen: set[str] = set()
+    lit: dict[tuple[str, str, int], str] = {}
+    for allocation in allocations:
+        _verify_request(allocation, ends, seen)
+        _verify_path(allocation, fibers)
+        for arc in _arcs(allocation.path):
+            fiber = fibers[frozenset(arc)]
+            where = arc if problem.directed_capacity else (fiber.a, fiber.b)
+            _light(allocation, where, fiber.wavelengths, lit)
+
+
+def make_plan(
+    problem: Problem,
+    policy: Policy,
+    allocations: tuple[Allocation, ...],
+    *,
+    lower_bound: float,
+    termination: Termination,
+    displaced_units: int = 0,
+) -> Plan:
+    """Verify and price allocations, and state them against a bound; the only way to a `Plan`."""
+    verify(problem, allocations)
+    cost = evaluate(problem, allocations, policy)
+    if lower_bound > cost.total * (1 + _ROUNDING) + _ROUNDING:
+        raise BoundError(cost.total, lower_bound)
+    bound = min(lower_bound, cost.total)
+    return Plan(
+        policy=policy,
+        termination=termination,
+        objective=cost.total,
+        lower_bound=bound,
+        gap=relative_gap(cost.total, bound),
+        first_stage_cost=cost.first_stage,
+        expected_recourse_cost=cost.expected_recourse,
+        displaced_units=displaced_units,
+        allocations=allocations,
+    )
+
+
+def relative_gap(objective: float, lower_bound: float) -> float:
+    """Return by which fraction of the objective the bound lies below it."""
+    return (objective - lower_bound) / objective if objective > 0 else 0.0
+
+
+def check_problem(problem: Problem) -> None:
+    """Raise InvalidProblemError on input that makes no sense, naming it."""
+    _check_fibers(problem)
+    _check_scenarios(problem.scenarios)
+    ids: set[str] = set()
+    for request in problem.requests:
+        where = f"request {request.id}"
+        _require(request.id not in ids, where, "its id is used twice")
+        ids.add(request.id)
+        for node in (request.source, request.target):
+            _require(node in problem.nodes, where, f"unknown node {node}")
+        _require(request.source != request.target, where, "source and target are the same")
+        _check_on_demand(where, request.on_demand)
+
+
+def _path_cost(fiber_cost: dict[frozenset[str], int], path: Sequence[str]) -> int:
+    return sum(fiber_cost[frozenset(arc)] for arc in _arcs(path))
+
+
+def _expected_recourse(
+    on_demand: OnDemand, reserved: int, scenarios: Iterable[Scenario], policy: Policy
+) -> float:
+    random = policy is Policy.RANDOM
+    unit = either_medium_unit_cost(on_demand) if random else expected_unit_cost(on_demand)
+    return fsum(s.probability * max(0, s.units - reserved) * unit for s in scenarios)
+
+
+def _arcs(path: Sequence[str]) -> Iterable[tuple[str, str]]:
+    return pairwise(path)
+
+
+def _verify_request(
+    allocation: Allocation, ends: dict[str, tuple[str, str]], seen: set[str]
+) -> None:
+    request = allocation.request
+    if request in seen:
+        raise InvalidPlanError(request, "is allocated twice")
+    seen.add(request)
+    if ends.get(request) != (allocation.source, allocation.target):
+        raise InvalidPlanError(request, "is not a request between these nodes")
+
+
+def _verify_path(allocation: Allocation, fibers: dict[frozenset[str], Fiber]) -> None:
+    request, path, colours = allocation.request, allocation.path, allocation.wavelengths
+    if bool(path) != bool(colours):
+        raise InvalidPlanError(request, "has a path without colours, or colours without a path")
+    if not path:
+        return
+    if (path[0], path[-1]) != (allocation.source, allocation.target):
+        raise InvalidPlanError(request, "its path does not join its ends")
+    if len(set(path)) != len(path):
+        raise InvalidPlanError(request, "its path visits a node twice")
+    for arc in _arcs(path):
+        if frozenset(arc) not in fibers:
+            raise InvalidPlanError(request, f"no fiber {arc[0]}-{arc[1]}")
+
+
+def _light(
+    allocation: Allocation,
+    where: tuple[str, str],
+    wavelengths: int,
+    lit: dict[tuple[str, str, int], str],
+) -> None:
+    """Light the allocation's colours on one fiber.  Distinct colours in range imply capacity."""
+    for colour in allocation.wavelengths:
+        if not 0 <= colour < wavelengths:
+            reason = f"colour {colour} is not on fiber {where[0]}-{where[1]}"
+            raise InvalidPlanError(allocation.request, reason)
+        other = lit.setdefault((*where, colour), allocation.request)
+        if other != allocation.request or allocation.wavelengths.count(colour) > 1:
+            reason = f"colour {colour} of {where[0]}-{where[1]} is lit for {other} already"
+            raise InvalidPlanError(allocation.request, reason)
+
+
+def _require(fine: bool, where: str, reason: str) -> None:
+    if not fine:
+        raise InvalidProblemError(where, reason)
+
+
+def _check_fibers(problem: Problem) -> None:
+    nodes, pairs = set(problem.nodes), set()
+    for fiber in problem.fibers:
+        where = f"fiber {fiber.a}-{fiber.b}"
+        pair = frozenset((fiber.a, fiber.b))
+        _require(len(pair) == 2, where, "joins a node to itself")
+        _require(pair <= nodes, where, "has an unknown node")
+        _require(pair not in pairs, where, "is there twice")
+        _require(fiber.unit_cost >= 0, where, f"negative cost {fiber.unit_cost}")
+        _require(fiber.wavelengths >= 0, where, f"{fiber.wavelengths} wavelengths")
+        pairs.add(pair)
+
+
+def _check_scenarios(scenarios: Sequence[Scenario]) -> None:
+    _require(bool(scenarios), "scenarios", "there are none")
+    for scenario in scenarios:
+        _require(scenario.units >= 0, "scenarios", f"demand of {scenario.units} units")
+        _require(scenario.probability >= 0, "scenarios", f"probability {scenario.probability}")
+    total = fsum(s.probability for s in scenarios)
+    _require(isclose(total, 1.0, abs_tol=1e-6), "scenarios", f"probabilities add up to {total}")
+
+
+def _check_on_demand(where: str, on_demand: OnDemand) -> None:
+    fine = on_demand.uav_cost >= 0 and on_demand.satellite_cost >= 0
+    _require(fine, where, "negative on-demand cost")
+    p = on_demand.satellite_probability
+    _require(0 <= p <= 1, where, f"satellite probability {p}")

@@ -1,0 +1,176 @@
+"""The first-stage program as a reader knows it: which path, and how many wavelengths, for whom.
+
+The multiple-choice model over given columns.  `take[i]` counts the members of a group that choose
+column i: path p with exactly k wavelengths (binary where a group is one request).
+
+    minimise   sum_i (c_p k + Q(k) - Q(0)) take_i
+    uniqueness sum_{i of group g} take_i            <= n_g     for every group g
+    capacity   sum_{i through e} k_i take_i         <= W_e     for every fiber e
+
+Where the six constraints of the program are:
+
+* flow conservation: by construction, a column's path is a walk from source to target.
+* required number of wavelengths: `units + on demand >= demand` in every scenario holds by
+  construction of Q, which is the least cost of meeting it; the model never sees a scenario.
+* path uniqueness: rows `uniqueness`; a request takes at most one column, and a column has one path.
+* capacity: rows `capacity`.
+* wavelength continuity and wavelength uniqueness: not here.  They hold by construction in
+  `wavelengths`, which gives every unit one colour along its whole path and every colour of a fiber
+  to at most one unit.  This model is their relaxation; its bound holds with them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pulp
+
+from global_manager.provisioning.columns import Column, ColumnPool, make_column
+from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.solver import Limits, run
+
+_COLUMNS_A_ROW = 5  # more columns cost time and hardly gain: they are taken by reduced cost
+
+Selection = Counter[Column]
+"""How many members of its group take each column."""
+
+
+def choose(instance: Instance, pool: ColumnPool, gap: float) -> Selection:
+    """Return a whole selection whose cost is, if the search ends in time, within `gap` of the bound.
+
+    `gap` is relative to the pool's bound, which holds over all paths and not over these only.
+    """
+    rounded = _round_down(pool)
+    if pool.separable:
+        return rounded
+    near = _around(instance, pool)
+    start = _fill(instance, rounded, near)
+    promising = _promising(instance, pool, near, start)
+    good_enough = pool.lower_bound * (1 + gap) - instance.unreserved_cost
+    limits = Limits(gap=gap * pool.lower_bound / 2, target=good_enough)
+    return _solve(instance, promising, start, limits)
+
+
+def round_and_fill(instance: Instance, pool: ColumnPool) -> Selection:
+    """Return a fair selection without any search: round the master down, then fill greedily."""
+    return _fill(instance, _round_down(pool), _around(instance, pool))
+
+
+def build(instance: Instance, columns: Sequence[Column]) -> tuple[Any, list[Any]]:
+    """Return the PuLP model and its variables, one a column."""
+    model = pulp.LpProblem("multiple_choice", pulp.LpMinimize)
+    take = [
+        model.add_variable(f"take_{i:06d}", 0, _members(instance, column), pulp.LpInteger)
+        for i, column in enumerate(columns)
+    ]
+    model += pulp.LpAffineExpression(
+        [(x, -column.saving) for x, column in zip(take, columns, strict=True)]
+    )
+    by_group: dict[int, list[tuple[Any, int]]] = {}
+    by_fiber: dict[int, list[tuple[Any, int]]] = {}
+    for x, column in zip(take, columns, strict=True):
+        by_group.setdefault(column.group, []).append((x, 1))
+        for e in column.resources:
+            by_fiber.setdefault(e, []).append((x, column.units))
+    for g, own in by_group.items():
+        model += pulp.LpAffineExpression(own) <= len(instance.groups[g].members), f"uniqueness_{g}"
+    for e, through in by_fiber.items():
+        model += pulp.LpAffineExpression(through) <= instance.capacity[e], f"capacity_{e}"
+    return model, take
+
+
+def _members(instance: Instance, column: Column) -> int:
+    return len(instance.groups[column.group].members)
+
+
+def _solve(
+    instance: Instance, columns: list[Column], start: Selection, limits: Limits
+) -> Selection:
+    model, take = build(instance, columns)
+    names = {column: x.name for column, x in zip(columns, take, strict=True)}
+    answer = run(model, limits, {names[c]: float(n) for c, n in start.items()})
+    found = _whole(columns, take, answer.values) if answer.values is not None else start
+    better = is_feasible(instance, found) and saving(found) > saving(start)
+    return found if better else start
+
+
+def _whole(columns: list[Column], take: list[Any], values: Mapping[str, float]) -> Selection:
+    counts = {c: round(values[x.name]) for c, x in zip(columns, take, strict=True)}
+    return Counter({column: n for column, n in counts.items() if n != 0})
+
+
+def saving(selection: Selection) -> float:
+    """Return what a selection saves over reserving nothing."""
+    return sum(n * column.saving for column, n in selection.items())
+
+
+def _promising(
+    instance: Instance, pool: ColumnPool, columns: list[Column], start: Selection
+) -> list[Column]:
+    """Return the columns of least reduced cost, and no column that cannot beat the start."""
+    slack = instance.unreserved_cost - saving(start) - pool.lower_bound
+    costs = {column: reduced_cost(instance, pool, column) for column in columns}
+    most = _COLUMNS_A_ROW * (len(instance.groups) + len(instance.capacity))
+    cheapest = sorted(columns, key=costs.__getitem__)[:most]
+    return [c for c in cheapest if costs[c] <= slack] + [
+        c for c in start if c not in set(cheapest) or costs[c] > slack
+    ]
+
+
+def reduced_cost(instance: Instance, pool: ColumnPool, column: Column) -> float:
+    """Return by how much taking this column once raises the bound: above the gap, it cannot pay."""
+    priced = column.path_cost + float(pool.prices[list(column.resources)].sum())
+    by_units = priced * column.units + float(instance.recourse[column.group, column.units])
+    return by_units - float(pool.group_costs[column.group])
+
+
+def is_feasible(instance: Instance, selection: Selection) -> bool:
+    """Check bounds and rows from scratch: solvers have answered `Optimal` outside their bounds."""
+    load = np.zeros(len(instance.capacity), dtype=int)
+    members = [len(group.members) for group in instance.groups]
+    for column, n in selection.items():
+        load[list(column.resources)] += n * column.units
+        members[column.group] -= n
+        if n < 0:
+            return False
+    return min(members, default=0) >= 0 and bool(np.all(load <= np.asarray(instance.capacity)))
+
+
+def _round_down(pool: ColumnPool) -> Selection:
+    whole = {c: int(w + 1e-6) for c, w in zip(pool.columns, pool.weights, strict=True)}
+    return Counter({column: n for column, n in whole.items() if n > 0})
+
+
+def _around(instance: Instance, pool: ColumnPool) -> list[Column]:
+    """Return the pool's paths, each with every number of units near those that the master used."""
+    units_of: dict[tuple[int, tuple[str, ...]], set[int]] = {}
+    for column in pool.columns:
+        units_of.setdefault((column.group, column.path), set()).add(column.units)
+    columns = []
+    for (g, path), units in units_of.items():
+        for k in range(max(1, min(units) - 3), min(instance.most_units, max(units) + 3) + 1):
+            column = make_column(instance, g, path, k)
+            if column.saving > 0:
+                columns.append(column)
+    return columns
+
+
+def _fill(instance: Instance, selection: Selection, columns: Iterable[Column]) -> Selection:
+    """Add columns greedily, most saving a colour first, while bounds and capacity allow."""
+    filled = Counter(selection)
+    free = np.asarray(instance.capacity).copy()
+    idle = [len(group.members) for group in instance.groups]
+    for column, n in filled.items():
+        free[list(column.resources)] -= n * column.units
+        idle[column.group] -= n
+    for column in sorted(columns, key=lambda c: -c.saving / (c.units * len(c.resources))):
+        over = list(column.resources)
+        n = min(idle[column.group], int(free[over].min()) // column.units)
+        if n > 0:
+            filled[column] += n
+            free[over] -= n * column.units
+            idle[column.group] -= n
+    return filled

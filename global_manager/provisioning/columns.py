@@ -1,0 +1,221 @@
+"""Column generation over all simple paths: a near-optimal pool of columns, and a proven bound.
+
+A column says "a member of group g reserves k wavelengths on path p"; it saves
+`Q_g(0) - Q_g(k) - c_p k`.  The master takes at most one column a request and respects every fiber's
+capacity.  Given fiber prices pi, the best column of every group costs one shortest-path search on
+`c + pi` and a newsvendor quantile, and the same numbers give the Lagrangian bound
+
+    LB(pi) = sum_g n_g min_k (cbar_g k + Q_g(k)) - sum_e W_e pi_e
+
+which holds for every pi >= 0, whatever the master says.  Wavelength continuity is relaxed, so it
+holds with continuity too.  If all cheapest paths fit together, prices are zero, requests separate,
+and the first round is already optimal (the newsvendor case).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from math import fsum
+
+import highspy
+import numpy as np
+
+from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.recourse import Floats
+from global_manager.provisioning.solver import QuietHighs
+from global_manager.routing import Path, cheapest_paths_from
+
+_CONVERGED = 1e-6  # relative distance between master and bound at which more columns are pointless
+_MOST_ROUNDS = 200
+
+
+@dataclass(frozen=True)
+class Column:
+    """One way for a member of a group: `units` wavelengths on `path` (group's direction)."""
+
+    group: int
+    path: Path
+    resources: tuple[int, ...]
+    path_cost: int
+    units: int
+    saving: float
+
+
+@dataclass(frozen=True)
+class ColumnPool:
+    """What column generation found.
+
+    `master_cost` is the master's optimum, `lower_bound` the best Lagrangian bound; `prices[e]` are
+    the fiber prices of that bound and `group_costs[g]` what a member of group g pays at them;
+    `weights[i]` is the master's value of `columns[i]`.  `separable` says that no fiber binds and
+    that the weights are whole and optimal.
+    """
+
+    columns: tuple[Column, ...]
+    weights: tuple[float, ...]
+    prices: Floats
+    group_costs: Floats
+    master_cost: float
+    lower_bound: float
+    rounds: int
+    separable: bool
+
+
+@dataclass(frozen=True)
+class _Priced:
+    """Best answer of every group at some prices: path, and cost with its best number of units."""
+
+    paths: list[Path | None]
+    units: list[int]
+    group_costs: Floats
+    lower_bound: float
+
+
+def generate_columns(
+    instance: Instance, report: Callable[[float, float], None] = lambda _cost, _bound: None
+) -> ColumnPool:
+    """Solve the linear relaxation over all simple paths.
+
+    `report(master_cost, lower_bound)` is called once a round.
+    """
+    prices = np.zeros(len(instance.capacity))
+    priced = _price(instance, prices)
+    first = list(_columns(instance, priced))
+    weights = [float(len(instance.groups[c.group].members)) for c in first]
+    if _fits(instance, first, weights):
+        bound = priced.lower_bound
+        report(bound, bound)
+        least = priced.group_costs
+        return ColumnPool(
+            tuple(first), tuple(weights), prices, least, bound, bound, 1, separable=True
+        )
+    return _generate(instance, first, priced, report)
+
+
+def _generate(
+    instance: Instance,
+    columns: list[Column],
+    priced: _Priced,
+    report: Callable[[float, float], None],
+) -> ColumnPool:
+    master = _Master(instance)
+    master.add(columns)
+    best, best_prices = priced, np.zeros(len(instance.capacity))
+    known = set(columns)
+    rounds = 1
+    while True:
+        cost, weights, prices, shares = master.solve()
+        priced = _price(instance, prices)
+        rounds += 1
+        if priced.lower_bound > best.lower_bound:
+            best, best_prices = priced, prices
+        bound = best.lower_bound
+        report(cost, bound)
+        new = [c for c in _improving(instance, priced, prices, shares) if c not in known]
+        if not new or cost - bound <= _CONVERGED * abs(cost) or rounds >= _MOST_ROUNDS:
+            least = best.group_costs
+            return ColumnPool(
+                tuple(columns), weights, best_prices, least, cost, bound, rounds, separable=False
+            )
+        columns.extend(new)
+        known.update(new)
+        master.add(new)
+
+
+class _Master:
+    """The restricted master, kept alive in the solver so that every round starts warm."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._fibers = len(instance.capacity)
+        self._highs = QuietHighs()
+        self._highs.setOptionValue("threads", 1)
+        for colours in instance.capacity:
+            self._highs.addRow(-highspy.kHighsInf, float(colours), 0, [], [])
+        for group in instance.groups:
+            self._highs.addRow(-highspy.kHighsInf, float(len(group.members)), 0, [], [])
+
+    def add(self, columns: Iterable[Column]) -> None:
+        """Add columns; their values start at zero."""
+        for column in columns:
+            rows = [*column.resources, self._fibers + column.group]
+            values = [float(column.units)] * len(column.resources) + [1.0]
+            self._highs.addCol(-column.saving, 0.0, highspy.kHighsInf, len(rows), rows, values)
+
+    def solve(self) -> tuple[float, tuple[float, ...], Floats, Floats]:
+        """Return total cost, column weights, fiber prices (>= 0) and a member's share by group."""
+        self._highs.run()
+        status = self._highs.getModelStatus()
+        if status != highspy.HighsModelStatus.kOptimal:
+            raise RuntimeError(f"the column master ended as {status}")
+        solution = self._highs.getSolution()
+        duals = -np.asarray(solution.row_dual)
+        cost = self._instance.unreserved_cost + self._highs.getInfo().objective_function_value
+        return (
+            cost,
+            tuple(solution.col_value),
+            np.maximum(duals[: self._fibers], 0.0),
+            np.maximum(duals[self._fibers :], 0.0),
+        )
+
+
+def _price(instance: Instance, prices: Floats) -> _Priced:
+    """Answer every group at fiber prices `prices`, and add the answers up to a bound."""
+    costs, paths = _cheapest(instance, prices)
+    by_units = costs[:, None] * np.arange(instance.most_units + 1) + instance.recourse
+    units = by_units.argmin(axis=1)
+    least = by_units[np.arange(len(units)), units]
+    members = [len(group.members) for group in instance.groups]
+    bound = fsum(members * least) - fsum(np.asarray(instance.capacity) * prices)
+    return _Priced(paths, [int(k) for k in units], least, bound)
+
+
+def _cheapest(instance: Instance, prices: Floats) -> tuple[Floats, list[Path | None]]:
+    """Return priced cost and path of every group; unreachable ends cost more than any recourse."""
+    graph = instance.graph
+    for a, b, data in graph.edges(data=True):
+        data["priced"] = data["cost"] + float(prices[instance.resource_of_arc((a, b))])
+    out_of_reach = 1.0 + max((group.unit_cost for group in instance.groups), default=0.0)
+    trees: dict[str, dict[str, tuple[float, Path]]] = {}
+    costs = np.full(len(instance.groups), out_of_reach)
+    paths: list[Path | None] = []
+    for g, group in enumerate(instance.groups):
+        if group.source not in trees:
+            trees[group.source] = cheapest_paths_from(graph, group.source, "priced")
+        found = trees[group.source].get(group.target)
+        paths.append(found[1] if found else None)
+        if found:
+            costs[g] = found[0]
+    return costs, paths
+
+
+def make_column(instance: Instance, group: int, path: Path, units: int) -> Column:
+    """Return the column of this group, path and number of units, with its saving."""
+    cost = instance.path_cost(path)
+    recourse = instance.recourse[group]
+    saving = float(recourse[0] - recourse[units]) - cost * units
+    return Column(group, path, instance.resources(path), cost, units, saving)
+
+
+def _columns(instance: Instance, priced: _Priced) -> Iterator[Column]:
+    for g, (path, units) in enumerate(zip(priced.paths, priced.units, strict=True)):
+        if path is not None and units > 0:
+            yield make_column(instance, g, path, units)
+
+
+def _improving(
+    instance: Instance, priced: _Priced, prices: Floats, shares: Floats
+) -> Iterator[Column]:
+    """Yield the best column of every group that the master lacks: of negative reduced cost."""
+    for column in _columns(instance, priced):
+        occupied = column.units * fsum(prices[e] for e in column.resources)
+        if column.saving - occupied - shares[column.group] > 1e-6 * max(1.0, column.saving):
+            yield column
+
+
+def _fits(instance: Instance, columns: list[Column], weights: list[float]) -> bool:
+    load = np.zeros(len(instance.capacity))
+    for column, weight in zip(columns, weights, strict=True):
+        load[list(column.resources)] += weight * column.units
+    return bool(np.all(load <= np.asarray(instance.capacity)))

@@ -1,0 +1,104 @@
+"""Solving against real time: in a process of its own, which is ended when it overruns.
+
+A solver looks at its clock when it likes; a process can be ended at any time.  The child sends
+every plan that is better than its last; when time is up the best one so far is the answer, and if
+there is none yet, the plan that reserves nothing.  The child is spawned, never forked: the caller
+may have threads.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+
+from global_manager.provisioning.model import Plan, Policy, Problem, Termination
+from global_manager.provisioning.policies import Settings, make
+from global_manager.provisioning.two_stage import Progress, Watch, nothing_reserved
+
+_GRACE_S = 1.0
+
+
+class SolverDiedError(Exception):
+    """The solving process ended without an answer."""
+
+    def __init__(self, exit_code: int | None) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        return f"the solving process ended with exit code {self.exit_code}"
+
+
+@dataclass(frozen=True)
+class _Final:
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class _Failed:
+    error: Exception
+
+
+def make_within(
+    problem: Problem,
+    policy: Policy,
+    settings: Settings,
+    time_limit_s: float,
+    progress: Callable[[Progress], None],
+) -> Plan:
+    """Plan by the policy, or return the best plan known when `time_limit_s` of real time is over.
+
+    Raises what the policy raises, and SolverDiedError if its process is lost.
+    """
+    deadline_wall_s = time.monotonic() + time_limit_s
+    best = nothing_reserved(problem, policy, Termination.TIME_LIMIT)
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(
+        target=_work, args=(theirs, problem, policy, settings), name="qsagin-solver", daemon=True
+    )
+    child.start()
+    theirs.close()
+    try:
+        return _listen(ours, child.join, deadline_wall_s, best, progress)
+    except EOFError as error:
+        child.join(_GRACE_S)
+        raise SolverDiedError(child.exitcode) from error
+    finally:
+        ours.close()
+        child.kill()
+        child.join()
+        child.close()
+
+
+def _listen(
+    pipe: Connection,
+    join: Callable[[float], None],
+    deadline_wall_s: float,
+    best: Plan,
+    progress: Callable[[Progress], None],
+) -> Plan:
+    """Take messages until the final one or the deadline; return the best plan."""
+    while pipe.poll(max(0.0, deadline_wall_s - time.monotonic())):
+        match pipe.recv():
+            case _Final(plan):
+                join(_GRACE_S)
+                return plan
+            case _Failed(error):
+                raise error
+            case Plan() as plan if plan.objective <= best.objective:
+                best = replace(plan, termination=Termination.TIME_LIMIT)
+            case Progress() as news:
+                progress(news)
+    return best
+
+
+def _work(pipe: Connection, problem: Problem, policy: Policy, settings: Settings) -> None:
+    watch = Watch(progress=pipe.send, plan=pipe.send)
+    try:
+        pipe.send(_Final(make(problem, policy, settings, watch)))
+    except Exception as error:  # noqa: BLE001 - it crosses to the caller, who raises it
+        pipe.send(_Failed(error))

@@ -1,0 +1,117 @@
+"""A problem made ready for solving: fibers as numbered resources, requests grouped by likeness.
+
+Requests between the same two nodes with the same expected on-demand cost are the same to the
+optimizer and form one group; a model over groups is as exact as one over requests and smaller.
+A resource is what a wavelength occupies: a fiber, or one direction of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import fsum
+
+import networkx as nx
+
+from global_manager.provisioning.model import OnDemand, Problem, Request
+from global_manager.provisioning.recourse import (
+    Floats,
+    expected_missing_units,
+    expected_unit_cost,
+    newsvendor_units,
+    recourse_table,
+)
+from global_manager.routing import Path, fiber_graph
+
+
+@dataclass(frozen=True)
+class Group:
+    """Requests alike: same ends, same expected cost of a missing unit.
+
+    `members` are positions in `Problem.requests`; a member's own path may run the other way.
+    """
+
+    source: str
+    target: str
+    unit_cost: float
+    members: tuple[int, ...]
+
+
+class Instance:
+    """The problem, compiled once; read-only afterwards.
+
+    `capacity[e]` is the number of colours of resource e; `missing_units[k]` is E[(d - k)+];
+    `recourse[g, k]` the expected recourse cost of one member of group g with k units reserved.
+    """
+
+    def __init__(
+        self, problem: Problem, unit_cost: Callable[[OnDemand], float] = expected_unit_cost
+    ) -> None:
+        self.problem = problem
+        self.graph: nx.DiGraph[str] = fiber_graph(
+            problem.nodes, ((f.a, f.b, f.unit_cost) for f in problem.fibers)
+        )
+        self.capacity, self._resource = _number_resources(problem)
+        self.groups = _group(problem, unit_cost)
+        self.missing_units = expected_missing_units(problem.scenarios)
+        self.recourse: Floats = recourse_table(
+            [group.unit_cost for group in self.groups], self.missing_units
+        )
+        self.group_of = {m: g for g, group in enumerate(self.groups) for m in group.members}
+
+    @property
+    def most_units(self) -> int:
+        """The largest demand K."""
+        return len(self.missing_units) - 1
+
+    @property
+    def unreserved_cost(self) -> float:
+        """The expected cost of reserving nothing."""
+        return fsum(
+            len(group.members) * float(self.recourse[g, 0]) for g, group in enumerate(self.groups)
+        )
+
+    def resources(self, path: Path) -> tuple[int, ...]:
+        """Return the resources that a lightpath on this path occupies."""
+        return tuple(self._resource[arc] for arc in pairwise(path))
+
+    def path_cost(self, path: Path) -> int:
+        """Return the cost of one reserved unit on this path."""
+        return sum(self.graph.edges[arc]["cost"] for arc in pairwise(path))
+
+    def worth(self, group: int, route_cost: int) -> int:
+        """Return how many units a member would reserve at this cost if all were free."""
+        return newsvendor_units(route_cost, self.groups[group].unit_cost, self.missing_units)
+
+    def resource_of_arc(self, arc: tuple[str, str]) -> int:
+        """Return the resource that a lightpath over this arc occupies."""
+        return self._resource[arc]
+
+
+def _number_resources(problem: Problem) -> tuple[tuple[int, ...], dict[tuple[str, str], int]]:
+    capacity: list[int] = []
+    resource: dict[tuple[str, str], int] = {}
+    for fiber in problem.fibers:
+        resource[fiber.a, fiber.b] = len(capacity)
+        capacity.append(fiber.wavelengths)
+        if problem.directed_capacity:
+            resource[fiber.b, fiber.a] = len(capacity)
+            capacity.append(fiber.wavelengths)
+        else:
+            resource[fiber.b, fiber.a] = resource[fiber.a, fiber.b]
+    return tuple(capacity), resource
+
+
+def _group(problem: Problem, unit_cost: Callable[[OnDemand], float]) -> tuple[Group, ...]:
+    members: dict[tuple[str, str, float], list[int]] = {}
+    for position, request in enumerate(problem.requests):
+        ends = _ends(request, directed=problem.directed_capacity)
+        members.setdefault((*ends, unit_cost(request.on_demand)), []).append(position)
+    return tuple(Group(*key, tuple(positions)) for key, positions in members.items())
+
+
+def _ends(request: Request, *, directed: bool) -> tuple[str, str]:
+    if directed or request.source <= request.target:
+        return request.source, request.target
+    return request.target, request.source

@@ -1,0 +1,153 @@
+"""The ways to plan: the two-stage program, and what it is compared with.
+
+* stochastic: the two-stage program; its expected cost is RP.
+* expected-value: plan as if demand were its mean in whole units; priced under the true demand: EEV.
+* random: a random amount on the cheapest path, and satellite or UAV at equal odds.
+* deterministic: plan every scenario knowing it (wait and see); WS is a bound no plan can beat.
+* none: buy everything on demand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import fsum
+
+import numpy as np
+
+from global_manager.provisioning.check import evaluate, make_plan, relative_gap
+from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.model import Plan, Policy, Problem, Scenario, Termination
+from global_manager.provisioning.palette import Palette, Route, route_of
+from global_manager.provisioning.recourse import largest_demand, rounded_mean
+from global_manager.provisioning.two_stage import Watch, lower_bound, nothing_reserved, optimize
+from global_manager.provisioning.wavelengths import first_fit
+from global_manager.routing import cheapest_path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the policies need to know besides the problem."""
+
+    gap: float = 1e-3
+    seed: int = 0
+    rounding: str = "floor"
+
+
+def make(problem: Problem, policy: Policy, settings: Settings, watch: Watch) -> Plan:
+    """Plan by the policy; costs are under the problem's own scenarios."""
+    match policy:
+        case Policy.STOCHASTIC:
+            return optimize(problem, settings.gap, watch)
+        case Policy.EXPECTED_VALUE:
+            return expected_value_plan(problem, settings, watch)
+        case Policy.RANDOM:
+            return random_plan(problem, settings)
+        case Policy.DETERMINISTIC:
+            return deterministic_plan(problem, settings, watch)
+        case Policy.NONE:
+            plan = nothing_reserved(problem, Policy.NONE, Termination.NOT_OPTIMIZED)
+            return _against(plan, lower_bound(problem))
+
+
+def expected_value_plan(problem: Problem, settings: Settings, watch: Watch) -> Plan:
+    """Plan for the mean demand as if it were certain; price the plan under the true demand."""
+    believed = optimize(_mean_problem(problem, settings), settings.gap, _progress_only(watch))
+    return make_plan(
+        problem,
+        Policy.EXPECTED_VALUE,
+        believed.allocations,
+        lower_bound=lower_bound(problem),
+        termination=believed.termination,
+        displaced_units=believed.displaced_units,
+    )
+
+
+def believed_cost(problem: Problem, plan: Plan, settings: Settings) -> float:
+    """Return what an expected-value plan would cost if demand were its rounded mean (EV)."""
+    mean_problem = _mean_problem(problem, settings)
+    return evaluate(mean_problem, plan.allocations, Policy.EXPECTED_VALUE).total
+
+
+def random_plan(problem: Problem, settings: Settings) -> Plan:
+    """Reserve 0 .. K units at random on every cheapest path, as far as first-fit finds colours."""
+    instance = Instance(problem)
+    rng = np.random.default_rng(settings.seed)
+    most = largest_demand(problem.scenarios)
+    amounts = rng.integers(0, most, size=len(problem.requests), endpoint=True)
+    routes = _cheapest_routes(instance)
+    wishes = {r: (route, int(amounts[r])) for r, route in routes.items() if amounts[r] > 0}
+    palette = Palette(instance)
+    first_fit(palette, wishes)
+    return make_plan(
+        problem,
+        Policy.RANDOM,
+        palette.allocations(),
+        lower_bound=lower_bound(problem),
+        termination=Termination.NOT_OPTIMIZED,
+        displaced_units=sum(units for _, units in wishes.values()) - palette.units,
+    )
+
+
+def deterministic_plan(problem: Problem, settings: Settings, watch: Watch) -> Plan:
+    """Plan every scenario with perfect information: `objective = sum_s p_s * optimum knowing s`.
+
+    No single reservation has this cost, so it is a yardstick and not a plan to carry out: the
+    allocations are those of the most probable scenario, the costs are means over scenarios (the
+    first stage's rounded to a whole number, the rest in the recourse).
+    """
+    futures = [s for s in problem.scenarios if s.probability > 0]
+    known = _progress_only(watch)
+    plans = [optimize(_knowing(problem, s.units), settings.gap, known) for s in futures]
+    weights = [s.probability for s in futures]
+    total = _mean(weights, [plan.objective for plan in plans])
+    bound = _mean(weights, [plan.lower_bound for plan in plans])
+    first = round(_mean(weights, [plan.first_stage_cost for plan in plans]))
+    likeliest = plans[max(range(len(futures)), key=weights.__getitem__)]
+    return replace(
+        likeliest,
+        policy=Policy.DETERMINISTIC,
+        termination=_worst(plan.termination for plan in plans),
+        objective=total,
+        lower_bound=bound,
+        gap=relative_gap(total, bound),
+        first_stage_cost=first,
+        expected_recourse_cost=total - first,
+    )
+
+
+def _mean_problem(problem: Problem, settings: Settings) -> Problem:
+    return _knowing(problem, rounded_mean(problem.scenarios, settings.rounding))
+
+
+def _knowing(problem: Problem, units: int) -> Problem:
+    return replace(problem, scenarios=(Scenario(units, 1.0),))
+
+
+def _progress_only(watch: Watch) -> Watch:
+    """Pass progress on, but not plans: those of a subproblem are priced under another demand."""
+    return Watch(progress=watch.progress)
+
+
+def _cheapest_routes(instance: Instance) -> dict[int, Route]:
+    routes: dict[int, Route] = {}
+    for group in instance.groups:
+        path = cheapest_path(instance.graph, group.source, group.target)
+        if path is not None:
+            routes.update(dict.fromkeys(group.members, route_of(instance, path)))
+    return routes
+
+
+def _against(plan: Plan, bound: float) -> Plan:
+    """State a plan against a better bound."""
+    best = min(bound, plan.objective)
+    return replace(plan, lower_bound=best, gap=relative_gap(plan.objective, best))
+
+
+def _mean(weights: Sequence[float], values: Sequence[float]) -> float:
+    return fsum(w * v for w, v in zip(weights, values, strict=True))
+
+
+def _worst(terminations: Iterable[Termination]) -> Termination:
+    order = (Termination.OPTIMAL, Termination.GAP_LIMIT, Termination.WORK_LIMIT)
+    return max(terminations, key=order.index)

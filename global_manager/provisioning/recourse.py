@@ -1,0 +1,76 @@
+"""What a shortfall is expected to cost, collapsed over all scenarios into one table.
+
+On-demand units of different requests compete for nothing, so the second stage separates: with `k`
+units reserved, a request pays `Q(k) = c * E[(d - k)+]`, where `c` is its expected on-demand cost of
+one unit and `d` the demand.  Q is convex and piecewise linear with whole breakpoints; it replaces
+every second-stage variable exactly, and the size of a model no longer depends on the number of
+scenarios.  See Birge and Louveaux, Introduction to Stochastic Programming (simple recourse).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, floor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from global_manager.provisioning.model import OnDemand, Scenario
+
+Floats = NDArray[np.float64]
+
+
+def expected_unit_cost(on_demand: OnDemand) -> float:
+    """Return the expected cost of one on-demand unit, bought from the cheaper usable medium."""
+    cheaper = min(on_demand.satellite_cost, on_demand.uav_cost)
+    p = on_demand.satellite_probability
+    return p * cheaper + (1 - p) * on_demand.uav_cost
+
+
+def either_medium_unit_cost(on_demand: OnDemand) -> float:
+    """Return the cost of one on-demand unit when satellite or UAV is drawn at equal odds."""
+    return (on_demand.satellite_cost + on_demand.uav_cost) / 2
+
+
+def largest_demand(scenarios: Sequence[Scenario]) -> int:
+    """Return the most units that any scenario of positive probability asks for."""
+    return max((s.units for s in scenarios if s.probability > 0), default=0)
+
+
+def mean_demand(scenarios: Sequence[Scenario]) -> float:
+    """Return the expected number of units."""
+    return float(sum(s.probability * s.units for s in scenarios))
+
+
+def expected_missing_units(scenarios: Sequence[Scenario]) -> Floats:
+    """Return `E[(d - k)+]` for k = 0 .. K, K the largest demand; shape (K + 1,)."""
+    mass = np.zeros(largest_demand(scenarios) + 1)
+    for scenario in scenarios:
+        if scenario.probability > 0:
+            mass[scenario.units] += scenario.probability
+    exceeds = np.cumsum(mass[::-1])[::-1]  # P(d >= k)
+    missing = np.zeros(len(mass))
+    missing[:-1] = np.cumsum(exceeds[:0:-1])[::-1]  # E[(d - k)+] = sum over j > k of P(d >= j)
+    return missing
+
+
+def recourse_table(unit_costs: Sequence[float], missing_units: Floats) -> Floats:
+    """Return Q of every request and reservation; shape (requests, K + 1)."""
+    return np.outer(np.asarray(unit_costs, dtype=float), missing_units)
+
+
+def newsvendor_units(path_cost: float, on_demand_cost: float, missing_units: Floats) -> int:
+    """Return the least k with `P(d > k) <= path_cost / on_demand_cost`: best if no fiber binds."""
+    chance_of_shortfall = missing_units[:-1] - missing_units[1:]  # P(d > k)
+    worth_reserving = on_demand_cost * chance_of_shortfall > path_cost
+    return int(np.count_nonzero(worth_reserving))
+
+
+def rounded_mean(scenarios: Sequence[Scenario], rounding: str) -> int:
+    """Return the mean demand as whole units, by `floor`, `nearest` (half up) or `up`."""
+    mean = mean_demand(scenarios)
+    steady = round(mean, 9)  # 2.9999999999 is a sum of probabilities, not a demand
+    how = {"floor": floor(steady), "nearest": floor(steady + 0.5), "up": ceil(steady)}
+    if rounding not in how:
+        raise ValueError(f"rounding must be one of {', '.join(how)}, not {rounding!r}")
+    return how[rounding]

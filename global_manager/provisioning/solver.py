@@ -1,0 +1,95 @@
+"""HiGHS as this package uses it: quiet, on one thread, started from a known answer, and truthful.
+
+PuLP calls a time-out `Optimal`, knows no status for a node limit, and drops warm starts.  `run`
+answers with our own `Termination` and with the values; it never looks at PuLP's `status`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import highspy
+import pulp
+
+from global_manager.provisioning.model import Termination
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a solver stops: absolute gap, a cost that is good enough, branch-and-bound nodes."""
+
+    gap: float = 0.0
+    target: float = -highspy.kHighsInf
+    nodes: int = 500
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Values by variable name (None if nothing was found), and a bound of the model's optimum."""
+
+    termination: Termination
+    values: Mapping[str, float] | None
+    bound: float
+
+
+class QuietHighs(highspy.Highs):  # type: ignore[misc]
+    """A HiGHS that prints nothing, not even the banner that its constructor sends to stdout."""
+
+    def enableCallbacks(self) -> None:  # noqa: N802
+        """Turn output off before the first line can be printed."""
+        self.setOptionValue("output_flag", False)
+        super().enableCallbacks()
+
+
+class _WarmHiGHS(pulp.HiGHS):  # type: ignore[misc]
+    """PuLP's HiGHS with a start, a node limit, and statuses that say what happened."""
+
+    def __init__(self, limits: Limits, start: Mapping[str, float]) -> None:
+        super().__init__(msg=False, threads=1)
+        self._limits, self._start = limits, start
+
+    def createAndConfigureSolver(self, lp: Any) -> None:  # noqa: N802
+        lp.solverModel = QuietHighs()
+        options = {
+            "threads": 1,
+            "mip_rel_gap": 0.0,
+            "mip_abs_gap": self._limits.gap,
+            "mip_max_nodes": self._limits.nodes,
+            "objective_target": self._limits.target,
+        }
+        for name, value in options.items():
+            lp.solverModel.setOptionValue(name, value)
+
+    def callSolver(self, lp: Any) -> None:  # noqa: N802
+        if self._start:
+            values = [self._start.get(v.name, 0.0) for v in lp.variables()]
+            lp.solverModel.setSolution(len(values), list(range(len(values))), values)
+        lp.solverModel.run()
+
+    def findSolutionValues(self, lp: Any) -> tuple[int, int]:  # noqa: N802
+        """Translate what HiGHS did; unlike PuLP's own, know limits and trust feasibility."""
+        highs = lp.solverModel
+        if highs.getInfo().primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
+            return pulp.LpStatusNotSolved, pulp.LpSolutionNoSolutionFound
+        for variable, value in zip(lp.variables(), highs.getSolution().col_value, strict=True):
+            variable.varValue = value
+        if highs.getModelStatus() == highspy.HighsModelStatus.kOptimal:
+            return pulp.LpStatusOptimal, pulp.LpSolutionOptimal
+        return pulp.LpStatusOptimal, pulp.LpSolutionIntegerFeasible
+
+
+def run(model: Any, limits: Limits, start: Mapping[str, float] | None = None) -> Answer:
+    """Solve a PuLP minimisation with HiGHS; `start` gives non-zero values by variable name."""
+    model.solve(_WarmHiGHS(limits, start or {}))
+    info = model.solverModel.getInfo()
+    whole = model.isMIP()
+    bound = info.mip_dual_bound if whole else info.objective_function_value
+    if model.sol_status == pulp.LpSolutionNoSolutionFound:
+        return Answer(Termination.WORK_LIMIT, None, bound)
+    values = {v.name: v.varValue for v in model.variables()}
+    if model.sol_status == pulp.LpSolutionIntegerFeasible:
+        return Answer(Termination.WORK_LIMIT, values, bound)
+    exact = not whole or info.mip_gap <= 1e-9
+    return Answer(Termination.OPTIMAL if exact else Termination.GAP_LIMIT, values, bound)

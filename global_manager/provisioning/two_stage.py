@@ -1,0 +1,108 @@
+"""The stochastic program from end to end: bound, choice of paths and units, colours, plan.
+
+Column generation gives the bound and the columns, the multiple-choice model a whole selection, the
+palette its colours.  Everything stops by gap, nodes or rounds, so equal input gives an equal plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from global_manager.provisioning.check import make_plan, relative_gap
+from global_manager.provisioning.choice import Selection, choose, round_and_fill
+from global_manager.provisioning.columns import ColumnPool, generate_columns
+from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.model import Plan, Policy, Problem, Termination
+from global_manager.provisioning.palette import Palette, Route
+from global_manager.provisioning.wavelengths import Routes, assign, candidate_routes
+
+_CHEAPEST_ROUTES = 8  # alternatives a group may move to besides the columns' own paths
+_PROVEN = 1e-9
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a solve stands: what it does, its best cost so far, and the proven bound."""
+
+    stage: str
+    cost: float
+    lower_bound: float
+
+    @property
+    def gap(self) -> float:
+        """The fraction of the cost by which the bound lies below it."""
+        return relative_gap(self.cost, self.lower_bound)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who hears of progress, and of every plan that could be used if solving ended now."""
+
+    progress: Callable[[Progress], None] = lambda _progress: None
+    plan: Callable[[Plan], None] = lambda _plan: None
+
+
+def nothing_reserved(problem: Problem, policy: Policy, termination: Termination) -> Plan:
+    """Return the plan that buys everything on demand; always there, and always lawful."""
+    allocations = Palette(Instance(problem)).allocations()
+    return make_plan(problem, policy, allocations, lower_bound=0.0, termination=termination)
+
+
+def lower_bound(problem: Problem) -> float:
+    """Return a proven bound on the expected cost of every plan for this problem."""
+    return generate_columns(Instance(problem)).lower_bound
+
+
+def optimize(problem: Problem, gap: float = 1e-3, watch: Watch | None = None) -> Plan:
+    """Return the best plan found for the two-stage stochastic program."""
+    return _Run(problem, gap, watch or Watch()).plan()
+
+
+class _Run:
+    """One solve, step by step."""
+
+    def __init__(self, problem: Problem, gap: float, watch: Watch) -> None:
+        self._problem, self._gap, self._watch = problem, gap, watch
+        self._instance = Instance(problem)
+
+    def plan(self) -> Plan:
+        pool = generate_columns(self._instance, self._report("columns"))
+        routes = self._routes(pool)
+        if not pool.separable:
+            self._colour(pool, round_and_fill(self._instance, pool), routes)
+        return self._colour(pool, choose(self._instance, pool, self._gap), routes)
+
+    def _routes(self, pool: ColumnPool) -> Routes:
+        known = [(c.group, Route(c.path, c.resources, c.path_cost)) for c in pool.columns]
+        return candidate_routes(self._instance, known, 0 if pool.separable else _CHEAPEST_ROUTES)
+
+    def _colour(self, pool: ColumnPool, selection: Selection, routes: Routes) -> Plan:
+        palette = assign(self._instance, selection, routes)
+        wished = sum(column.units * n for column, n in selection.items())
+        return self._state(palette, wished, pool.lower_bound)
+
+    def _state(self, palette: Palette, wished_units: int, bound: float) -> Plan:
+        """Make a plan of a palette and show it to whoever watches."""
+        gap = relative_gap(palette.cost, bound)
+        plan = make_plan(
+            self._problem,
+            Policy.STOCHASTIC,
+            palette.allocations(),
+            lower_bound=bound,
+            termination=_termination(gap, self._gap),
+            displaced_units=max(0, wished_units - palette.units),
+        )
+        self._watch.plan(plan)
+        self._report("colours")(plan.objective, bound)
+        return plan
+
+    def _report(self, stage: str) -> Callable[[float, float], None]:
+        return lambda cost, bound: self._watch.progress(Progress(stage, cost, bound))
+
+
+def _termination(gap: float, wanted: float) -> Termination:
+    """Say why solving ended, judged by the plan's own gap and by nothing a solver says."""
+    if gap <= _PROVEN:
+        return Termination.OPTIMAL
+    return Termination.GAP_LIMIT if gap <= wanted else Termination.WORK_LIMIT

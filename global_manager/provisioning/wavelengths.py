@@ -1,0 +1,154 @@
+"""From "k wavelengths on path p" to colours: first-fit, repair, and giving back what finds none.
+
+A selection that respects every fiber's capacity may still admit no colouring (five paths around a
+ring of five, two colours).  So each unit is given the lowest colour free along its path, longest
+paths first; a unit that finds none asks the lightpaths in its way to change colour; and then every
+request in turn may move to the path and number of units that cost it least in what is free.  What
+still finds no colour is left to recourse: any state of the palette is a plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from global_manager.provisioning.choice import Selection
+from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.palette import Palette, Route, bits, lowest_bits, route_of
+from global_manager.routing import k_cheapest_paths
+
+_MOST_PASSES = 20
+
+Routes = Mapping[int, tuple[Route, ...]]
+"""Candidate routes by group, cheapest first."""
+
+
+def assign(instance: Instance, selection: Selection, routes: Routes) -> Palette:
+    """Colour a selection as far as first-fit and repair get; nothing is left that pays and fits."""
+    palette = Palette(instance)
+    wishes = member_wishes(instance, selection)
+    first_fit(palette, wishes)
+    for request in sorted(wishes):
+        route, units = wishes[request]
+        _make_room(palette, request, route, units)
+    settle(palette, routes)
+    return palette
+
+
+def member_wishes(instance: Instance, selection: Selection) -> dict[int, tuple[Route, int]]:
+    """Deal the columns of every group out to its members: route and units by request."""
+    waiting = {g: list(group.members) for g, group in enumerate(instance.groups)}
+    wishes: dict[int, tuple[Route, int]] = {}
+    for column, n in selection.items():
+        route = Route(column.path, column.resources, column.path_cost)
+        for _ in range(n):
+            wishes[waiting[column.group].pop(0)] = (route, column.units)
+    return wishes
+
+
+def candidate_routes(instance: Instance, selection: Iterable[tuple[int, Route]], k: int) -> Routes:
+    """Return, by group, the routes given and the `k` cheapest, cheapest first."""
+    routes: dict[int, dict[Route, None]] = {g: {} for g in range(len(instance.groups))}
+    cheapest: dict[tuple[str, str], list[Route]] = {}
+    for g, group in enumerate(instance.groups):
+        ends = group.source, group.target
+        if ends not in cheapest:
+            paths = k_cheapest_paths(instance.graph, *ends, k)
+            cheapest[ends] = [route_of(instance, path) for path in paths]
+        routes[g].update(dict.fromkeys(cheapest[ends]))
+    for g, route in selection:
+        routes[g][route] = None
+    return {g: tuple(sorted(found, key=lambda r: r.cost)) for g, found in routes.items()}
+
+
+def first_fit(palette: Palette, wishes: Mapping[int, tuple[Route, int]]) -> None:
+    """Give every request the lowest colours free along its route, longest routes first."""
+    longest_first = sorted(wishes, key=lambda r: (-len(wishes[r][0].resources), -wishes[r][1], r))
+    for request in longest_first:
+        route, units = wishes[request]
+        palette.hold(request, route, lowest_bits(palette.free_along(route), units))
+
+
+def settle(palette: Palette, routes: Routes, requests: Iterable[int] | None = None) -> None:
+    """Let requests move to what is best for each in what is free, until none moves."""
+    everyone = range(len(palette.instance.problem.requests)) if requests is None else requests
+    waiting = list(everyone)
+    for _ in range(_MOST_PASSES):
+        moved = [r for r in waiting if improve_one(palette, r, routes)]
+        if not moved:
+            return
+
+
+def improve_one(palette: Palette, request: int, routes: Routes) -> bool:
+    """Move one request to its best route and number of units; say whether that saved anything."""
+    before = palette.cost_of(request)
+    held = palette.release(request)
+    best = _best_place(palette, request, routes)
+    if best is not None and best[0] < before - 1e-6:
+        _, route, units = best
+        same = held.colours if held is not None and held.route == route else 0
+        free = palette.free_along(route)
+        kept = lowest_bits(free & same, units)
+        palette.hold(request, route, kept | lowest_bits(free & ~kept, units - kept.bit_count()))
+        return True
+    if held is not None:
+        palette.hold(request, held.route, held.colours)
+    return False
+
+
+def _best_place(palette: Palette, request: int, routes: Routes) -> tuple[float, Route, int] | None:
+    """Return cost, route and units of the cheapest reservation that fits, or None."""
+    instance = palette.instance
+    group = instance.group_of[request]
+    recourse = instance.recourse[group]
+    best: tuple[float, Route, int] | None = None
+    for route in routes[group]:
+        units = min(palette.free_along(route).bit_count(), instance.worth(group, route.cost))
+        cost = route.cost * units + float(recourse[units])
+        if units > 0 and (best is None or cost < best[0]):
+            best = cost, route, units
+    return best
+
+
+def _make_room(palette: Palette, request: int, route: Route, units: int) -> None:
+    """Find colours for what a request lacks on its route by recolouring lightpaths in the way."""
+    held = palette.held.get(request)
+    lacking = units - (held.units if held else 0)
+    if lacking <= 0:
+        return
+    holders = _holders(palette, route)
+    colours = (1 << min(palette.instance.capacity[e] for e in route.resources)) - 1
+    for colour in bits(colours & ~(held.colours if held else 0)):
+        if lacking > 0 and _clear(palette, holders, 1 << colour):
+            _give(palette, request, route, 1 << colour)
+            lacking -= 1
+
+
+def _holders(palette: Palette, route: Route) -> list[int]:
+    over = set(route.resources)
+    return [r for r, h in palette.held.items() if not over.isdisjoint(h.route.resources)]
+
+
+def _clear(palette: Palette, holders: Iterable[int], colour: int) -> bool:
+    """Recolour every lightpath of this colour among the holders, or none.
+
+    Lightpaths of one colour share no fiber, so each may choose its new colour by itself.
+    """
+    moves = []
+    for r in holders:
+        held = palette.held[r]
+        if held.colours & colour:
+            other = lowest_bits(palette.free_along(held.route), 1)
+            if not other:
+                return False
+            moves.append((r, other))
+    for r, other in moves:
+        palette.take(r, other)
+        palette.drop(r, colour)
+    return True
+
+
+def _give(palette: Palette, request: int, route: Route, colours: int) -> None:
+    if request in palette.held:
+        palette.take(request, colours)
+    else:
+        palette.hold(request, route, colours)

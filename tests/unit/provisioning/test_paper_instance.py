@@ -1,0 +1,50 @@
+"""The paper's instance: USNET, 200 requests, ten scenarios, and the claims of its figures.
+
+Three published facts exist to compare with: four reserved units, the expected-value plan slightly
+above, the random one about half more.  Prices and policies were read so as to meet them: this is a
+calibration, not a verification.
+"""
+
+from __future__ import annotations
+
+import pytest
+from provisioning_cases import paper_problem
+
+from global_manager.provisioning import Allocation, Policy, Termination, compare, evaluate, solve
+from global_manager.routing import cheapest_path, fiber_graph
+
+
+def test_every_request_reserves_four_units_and_that_is_proven_optimal():
+    plan = solve(paper_problem())
+
+    assert {a.units for a in plan.allocations} == {4}
+    assert plan.termination is Termination.OPTIMAL
+    assert plan.gap == pytest.approx(0, abs=1e-12)
+    assert plan.displaced_units == 0
+
+
+def test_the_first_stage_is_linear_the_curves_cross_below_three_and_the_optimum_is_four():
+    problem = paper_problem()
+    graph = fiber_graph(problem.nodes, ((f.a, f.b, f.unit_cost) for f in problem.fibers))
+    paths = {r.id: cheapest_path(graph, r.source, r.target) for r in problem.requests}
+
+    def reserving(k):
+        allocations = [
+            Allocation(r.id, r.source, r.target, paths[r.id], tuple(range(k)))
+            for r in problem.requests
+        ]
+        return evaluate(problem, allocations, Policy.STOCHASTIC)
+
+    curve = [reserving(k) for k in range(10)]
+
+    assert [c.first_stage for c in curve] == [k * curve[1].first_stage for k in range(10)]
+    assert curve[2].first_stage < curve[2].expected_recourse
+    assert curve[3].first_stage > curve[3].expected_recourse
+    assert min(range(10), key=lambda k: curve[k].total) == 4
+
+
+def test_the_expected_value_plan_costs_slightly_more():
+    figures = compare(paper_problem(), seeds=range(5))
+
+    assert figures.eev / figures.rp == pytest.approx(1.08, abs=0.01)
+    assert figures.ws < figures.rp < figures.eev
