@@ -1,0 +1,179 @@
+"""Every protocol under its name: how to evaluate it, on which devices, and what it assumes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from emulator.physics import bb84, bb84_finite, bbm92, devices, gg02, mdi, relay, router
+from emulator.physics.channel import fiber_transmittance, plob_bits_per_use
+from emulator.physics.parameters import require_not_negative, require_positive
+
+
+@dataclass(frozen=True)
+class FiberSetup:
+    """A fiber and a clock, without devices."""
+
+    clock_hz: float = 1e9
+    attenuation_db_per_km: float = 0.2
+    insertion_loss_db: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_positive(self, "clock_hz")
+        require_not_negative(self, "attenuation_db_per_km", "insertion_loss_db")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one setup achieves at one length."""
+
+    bits_per_use: float
+    uses_hz: float
+    qber: float | None
+    transmittance: float
+    bound_bits_per_use: float
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How to evaluate a setup, on which devices (the first is the default), and what it assumes."""
+
+    evaluate: Callable[[Any, float], Outcome]
+    devices: Mapping[str, devices.Device[Any]]
+    assumptions: tuple[str, ...]
+
+
+def _fiber(setup: Any, length_km: float) -> float:
+    return fiber_transmittance(length_km, setup.attenuation_db_per_km, setup.insertion_loss_db)
+
+
+def _direct(setup: Any, length_km: float, bits_per_use: float, qber: float | None) -> Outcome:
+    """Return the outcome of a protocol whose only limit is the whole fiber."""
+    eta = _fiber(setup, length_km)
+    return Outcome(bits_per_use, setup.clock_hz, qber, eta, plob_bits_per_use(eta))
+
+
+def _decoy(rate: Callable[[Any, float], bb84.DecoyRate]) -> Callable[[Any, float], Outcome]:
+    def evaluate(setup: bb84.Bb84Setup, length_km: float) -> Outcome:
+        result = rate(setup, _fiber(setup, length_km))
+        return _direct(setup, length_km, result.bits_per_pulse, result.qber)
+
+    return evaluate
+
+
+def _gaussian(rate: Callable[[Any, float], float]) -> Callable[[Any, float], Outcome]:
+    def evaluate(setup: gg02.Gg02Setup, length_km: float) -> Outcome:
+        return _direct(setup, length_km, rate(setup, _fiber(setup, length_km)), None)
+
+    return evaluate
+
+
+def _mdi(setup: mdi.MdiSetup, length_km: float) -> Outcome:
+    result = mdi.rate(setup, length_km)
+    return _direct(setup, length_km, result.bits_per_pair, result.qber)
+
+
+def _pulsed(setup: bbm92.PulsedSetup, length_km: float) -> Outcome:
+    result = bbm92.pulsed_rate(setup, *bbm92.arms(setup, length_km))
+    return _direct(setup, length_km, result.secret_bits, result.qber)
+
+
+def _continuous(setup: bbm92.ContinuousSetup, length_km: float) -> Outcome:
+    result = bbm92.continuous_rate(setup, *bbm92.arms(setup, length_km))
+    return _direct(setup, length_km, result.secret_bits / setup.clock_hz, result.qber)
+
+
+def _chain(setup: relay.ChainSetup, length_km: float) -> Outcome:
+    result, span = relay.chain_rate(setup, length_km)
+    spans = relay.span_count(length_km, setup.span_km)
+    bound = relay.chain_bound_bits_per_use([span])
+    qber = result.qber  # of one span: relays correct errors before they forward
+    return Outcome(result.bits_per_pulse, setup.clock_hz, qber, span**spans, bound)
+
+
+def _router(setup: router.RouterSetup, length_km: float) -> Outcome:
+    link_km = length_km / (setup.routers + 1)
+    link = _fiber(setup, link_km)
+    uses_hz = setup.memories / router.attempt_s(setup, link_km)
+    result = router.chain(setup, length_km)
+    return Outcome(
+        result.skr_bps / uses_hz,
+        uses_hz,
+        result.qber,
+        link ** (setup.routers + 1),
+        plob_bits_per_use(link),
+    )
+
+
+def _plob(setup: FiberSetup, length_km: float) -> Outcome:
+    return _direct(setup, length_km, plob_bits_per_use(_fiber(setup, length_km)), None)
+
+
+_FIBER = {"fiber": devices.Device("fiber", FiberSetup(), "ITU-T G.652 fiber; 1 GHz assumed")}
+_ASYMPTOTIC = "asymptotic key: blocks of infinite length"
+_FINITE = "finite key: blocks of the length the model expects, not fluctuating"
+
+PROTOCOLS: dict[str, Protocol] = {
+    "bb84": Protocol(
+        _decoy(bb84.vacuum_weak_rate),
+        devices.BB84_DEVICES,
+        (_ASYMPTOTIC, "two decoys, the weaker (nearly) vacuum: Ma et al. 2005"),
+    ),
+    "bb84-infinite": Protocol(
+        _decoy(bb84.infinite_decoy_rate),
+        devices.BB84_DEVICES,
+        (_ASYMPTOTIC, "infinitely many decoys, for reference: Ma et al. 2005"),
+    ),
+    "bb84-one-decoy": Protocol(
+        _decoy(bb84.one_decoy_rate),
+        devices.BB84_DEVICES,
+        (_ASYMPTOTIC, "one decoy: Ma et al. 2005"),
+    ),
+    "bb84-finite": Protocol(
+        _decoy(bb84_finite.two_decoy_rate),
+        devices.BB84_FINITE_DEVICES,
+        (_FINITE, "two decoys: Lim et al. 2014"),
+    ),
+    "bb84-one-decoy-finite": Protocol(
+        _decoy(bb84_finite.one_decoy_rate),
+        devices.BB84_ONE_DECOY_FINITE_DEVICES,
+        (_FINITE, "one decoy: Rusca et al. 2018"),
+    ),
+    "mdi": Protocol(
+        _mdi,
+        devices.MDI_DEVICES,
+        (_ASYMPTOTIC, "infinitely many decoys; untrusted relay on the fiber: Lo, Curty, Qi 2012"),
+    ),
+    "gg02": Protocol(
+        _gaussian(gg02.rate),
+        devices.GG02_DEVICES,
+        (_ASYMPTOTIC, "collective attacks, trusted receiver noise: Lodewyck et al. 2007"),
+    ),
+    "gg02-finite": Protocol(
+        _gaussian(gg02.finite_rate),
+        devices.GG02_FINITE_DEVICES,
+        (_FINITE, "collective attacks, worst channel within 6.5 sigma: Leverrier et al. 2010"),
+    ),
+    "bbm92": Protocol(
+        _pulsed,
+        devices.BBM92_DEVICES,
+        (_ASYMPTOTIC, "pulsed pair source on the fiber, untrusted: Ma, Fung, Lo 2007"),
+    ),
+    "bbm92-cw": Protocol(
+        _continuous,
+        devices.BBM92_CONTINUOUS_DEVICES,
+        (_ASYMPTOTIC, "continuous pair source on the fiber; no dead time: Neumann et al. 2021"),
+    ),
+    "relay": Protocol(
+        _chain,
+        devices.CHAIN_DEVICES,
+        (_ASYMPTOTIC, "trusted relays between decoy-BB84 spans; QBER and bound are of one span"),
+    ),
+    "router": Protocol(
+        _router,
+        devices.ROUTER_DEVICES,
+        (_ASYMPTOTIC, "swap once all links hold a pair; bound is of one link, a memory attempt"),
+    ),
+    "plob": Protocol(
+        _plob, _FIBER, ("capacity of the fiber: no direct protocol exceeds it", "no device losses")
+    ),
+}
