@@ -1,0 +1,52 @@
+# make demo | test | check | protos | bench | lock      (make setup makes the environment)
+PY := .venv/bin/python
+BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE =
+export RAY_USAGE_STATS_ENABLED = 0
+export RAY_AUTH_MODE = disabled
+
+.PHONY: setup demo test test-unit test-system check format protos bench lock clean
+
+setup: .venv/.ready
+
+.venv/.ready: requirements.lock pyproject.toml
+	test -x $(PY) || python3 -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PY) -m compileall -q protos controllers global_manager emulator
+	touch $@
+
+demo: .venv/.ready
+	$(BIN)/qsagin run paper --out runs/demo-$$(date +%Y%m%d-%H%M%S) --pace max
+
+test: .venv/.ready
+	$(BIN)/pytest tests/unit tests/simulated tests/wire tests/cluster -m "not system"
+
+test-unit: .venv/.ready
+	$(BIN)/pytest tests/unit tests/simulated -m "not system"
+
+test-system: .venv/.ready
+	$(BIN)/pytest tests -m system
+
+check: .venv/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PY) tools/protos.py --check
+
+format: .venv/.ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+protos: .venv/.ready
+	$(PY) tools/protos.py
+
+bench: .venv/.ready
+	$(PY) benchmarks/run.py
+
+lock:
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock
+
+clean:
+	rm -rf .venv build *.egg-info runs figures

@@ -1,0 +1,127 @@
+"""The SNMP agent inside a controller or a local key manager.
+
+It answers Get, GetNext and GetBulk from the rows of its core, and hands the rows of a Set to its
+core after checking their form and the sender's rights.  A Set is atomic: all of its rows are taken
+or none is.  A request that comes again gets the answer it got before, and changes nothing.
+It does not know what a row means.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from protos.core import role_of
+from protos.mib import BY_ENTRY, BY_ROW, OBJECTS, SYS_UP_TIME, Row
+from protos.pdu import Arcs, ErrorStatus, Missing, Pdu, VarBind, Verb
+from protos.rows import VarBindError, cells, decode, encode
+
+MAX_VARBINDS = 2_000
+_REMEMBERED_REQUESTS = 4_096
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a core does not take a Set, and the 0-based position of the row at fault."""
+
+    error_status: ErrorStatus
+    row: int = 0
+
+
+class Agent:
+    """Answers requests on behalf of a core.
+
+    `view` returns the rows that can be read; `accept` takes all rows of a Set, sent by an entity at
+    `now_s`, or says why not.
+    """
+
+    def __init__(
+        self,
+        view: Callable[[], Iterable[Row]],
+        accept: Callable[[Sequence[Row], str, float], Refusal | None],
+    ) -> None:
+        self._view = view
+        self._accept = accept
+        self._answered: OrderedDict[tuple[str, int], Pdu] = OrderedDict()
+
+    def answer(self, source: str, pdu: Pdu, now_s: float) -> Pdu:
+        """Return the Response to a request."""
+        known = self._answered.get((source, pdu.request_id))
+        if known is not None:
+            return known
+        response = self._answer(source, pdu, now_s)
+        self._answered[source, pdu.request_id] = response
+        if len(self._answered) > _REMEMBERED_REQUESTS:
+            self._answered.popitem(last=False)
+        return response
+
+    def _answer(self, source: str, pdu: Pdu, now_s: float) -> Pdu:
+        if len(pdu.varbinds) > MAX_VARBINDS:
+            return pdu.response((), ErrorStatus.TOO_BIG)
+        match pdu.verb:
+            case Verb.SET:
+                return self._set(source, pdu, now_s)
+            case Verb.GET:
+                known = {cell.name: cell for cell in self._cells(now_s)}
+                return pdu.response(tuple(_get(known, bind.name) for bind in pdu.varbinds))
+            case Verb.GET_NEXT:
+                cells_here = self._cells(now_s)
+                return pdu.response(tuple(_next(cells_here, bind.name) for bind in pdu.varbinds))
+            case Verb.GET_BULK:
+                return pdu.response(_bulk(self._cells(now_s), pdu))
+            case _:
+                return pdu.response((), ErrorStatus.GEN_ERR)
+
+    def _cells(self, now_s: float) -> list[VarBind]:
+        return [VarBind(SYS_UP_TIME, round(now_s * 100)), *cells(self._view())]
+
+    def _set(self, source: str, pdu: Pdu, now_s: float) -> Pdu:
+        try:
+            rows = decode(pdu.varbinds)
+        except VarBindError as error:
+            return pdu.response(None, error.error_status, error.error_index)
+        for place, row in enumerate(rows):
+            allowed = BY_ROW[type(row)].writable_by
+            if role_of(source) not in allowed:
+                status = ErrorStatus.NO_ACCESS if allowed else ErrorStatus.NOT_WRITABLE
+                return pdu.response(None, status, _first_varbind(rows, place))
+        refusal = self._accept(rows, source, now_s)
+        if refusal is None:
+            return pdu.response()
+        return pdu.response(None, refusal.error_status, _first_varbind(rows, refusal.row))
+
+
+def _first_varbind(rows: Sequence[Row], place: int) -> int:
+    return 1 + sum(len(encode(row)) for row in rows[:place])
+
+
+def _get(known: dict[Arcs, VarBind], name: Arcs) -> VarBind:
+    if name in known:
+        return known[name]
+    is_column = name[: len(OBJECTS) + 2] in BY_ENTRY
+    return VarBind(name, Missing.NO_SUCH_INSTANCE if is_column else Missing.NO_SUCH_OBJECT)
+
+
+def _next(cells_here: Sequence[VarBind], name: Arcs) -> VarBind:
+    place = bisect_right(cells_here, name, key=lambda cell: cell.name)
+    if place == len(cells_here):
+        return VarBind(name, Missing.END_OF_MIB_VIEW)
+    return cells_here[place]
+
+
+def _bulk(cells_here: Sequence[VarBind], pdu: Pdu) -> tuple[VarBind, ...]:
+    """RFC 3416, section 4.2.3; repetitions end early at the size limit."""
+    once, repeated = pdu.varbinds[: pdu.non_repeaters], pdu.varbinds[pdu.non_repeaters :]
+    answers = [_next(cells_here, bind.name) for bind in once]
+    names = [bind.name for bind in repeated]
+    for _ in range(pdu.max_repetitions if names else 0):
+        if len(answers) + len(names) > MAX_VARBINDS:
+            break
+        row = [_next(cells_here, name) for name in names]
+        answers += row
+        names = [cell.name for cell in row]
+        if all(cell.value is Missing.END_OF_MIB_VIEW for cell in row):
+            break
+    return tuple(answers)

@@ -1,0 +1,148 @@
+"""One reservation's way through one node: the pads it shares with its neighbours on the path.
+
+In every epoch each hop of the path makes one block of key, the same at both ends.  An end-to-end
+key crosses the path encrypted with these blocks, one hop after the other, and uses up one bit of
+every hop for each of its own.  What an epoch leaves unused expires when the next one comes.
+Nothing here knows about messages, stores or applications.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from controllers.ports import LinkProbe, LinkSample, QuantumChannel
+from protos.core import Fact, FactKind
+from protos.mib import ChannelRow, MediumCode
+
+
+@dataclass
+class Pad:
+    """Key shared with one neighbour in one epoch, used from the front, each byte once."""
+
+    epoch: int
+    material: bytes = field(repr=False)
+    used_bytes: int = 0
+
+    @property
+    def left_bytes(self) -> int:
+        """What has not been used."""
+        return len(self.material) - self.used_bytes
+
+    def apply(self, data: bytes) -> bytes:
+        """Encrypt or decrypt with the next bytes of the pad.  Raises `ValueError` if it is short."""
+        if len(data) > self.left_bytes:
+            raise ValueError(f"pad has {self.left_bytes} bytes left, not {len(data)}")
+        part = self.material[self.used_bytes : self.used_bytes + len(data)]
+        self.used_bytes += len(data)
+        number = int.from_bytes(part, "big") ^ int.from_bytes(data, "big")
+        return number.to_bytes(len(data), "big")
+
+
+def fiber_channel(a: str, b: str, request: int) -> str:
+    """Return the name of the quantum channel between neighbours that serves one request."""
+    first, second = sorted((a, b))
+    return f"fiber/{first}/{second}/{request}"
+
+
+class Channel:
+    """The part of one node in one reservation."""
+
+    def __init__(self, node: str, row: ChannelRow, key_bytes: int, qber_limit: float) -> None:
+        self.row = row
+        self._node = node
+        self._key_bytes = key_bytes
+        self._qber_limit = qber_limit
+        self._pads: dict[str, Pad] = {}
+        self._epoch = 0
+
+    @property
+    def is_source(self) -> bool:
+        """Whether end-to-end keys begin here."""
+        return not self.row.upstream
+
+    @property
+    def is_target(self) -> bool:
+        """Whether end-to-end keys end here."""
+        return not self.row.downstream
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose blocks are in hand; 0 before the first."""
+        return self._epoch
+
+    @property
+    def due_s(self) -> float:
+        """When the next epoch's blocks are complete."""
+        return (self.row.start_ms + (self._epoch + 1) * self.row.period_ms) / 1000
+
+    @property
+    def neighbours(self) -> list[str]:
+        """The neighbours on the path, upstream first."""
+        return [name for name in (self.row.upstream, self.row.downstream) if name]
+
+    def begin_epoch(
+        self, probe: LinkProbe, quantum: QuantumChannel
+    ) -> tuple[list[Fact], dict[str, LinkSample]]:
+        """Exchange the old blocks for new ones; return what happened and what was measured."""
+        at_s = self.due_s
+        facts = self.expire()
+        self._epoch += 1
+        samples = {}
+        for peer in self.neighbours:
+            samples[peer] = probe.sample(MediumCode.FIBER, self._node, peer, at_s)
+            n_bytes = self._block_bytes(samples[peer])
+            channel = fiber_channel(self._node, peer, self.row.request)
+            self._pads[peer] = Pad(self._epoch, quantum.block(channel, self._epoch, n_bytes))
+            facts.append(self._fact(FactKind.GENERATED, peer, 8 * n_bytes))
+        return facts, samples
+
+    def ready_units(self) -> int:
+        """End-to-end keys that the block shared with the downstream neighbour can carry."""
+        pad = self._pads.get(self.row.downstream)
+        return pad.left_bytes // self._key_bytes if pad else 0
+
+    def encrypt(self, data: bytes) -> tuple[bytes, Fact]:
+        """Encrypt for the downstream neighbour.  Raises `ValueError` if the pad is short."""
+        return self._apply(self.row.downstream, data)
+
+    def decrypt(self, epoch: int, data: bytes) -> tuple[bytes, Fact]:
+        """Decrypt what the upstream neighbour sent.
+
+        Raises `ValueError` if the pad is short or of another epoch.
+        """
+        if epoch != self._epoch:
+            raise ValueError(f"relayed in epoch {epoch}, but this node is in {self._epoch}")
+        return self._apply(self.row.upstream, data)
+
+    def expire(self) -> list[Fact]:
+        """Give up what is left of the blocks in hand."""
+        left = self.left()
+        self._pads = {}
+        return [self._fact(FactKind.EXPIRED, peer, bits) for peer, bits in left.items()]
+
+    def left(self) -> dict[str, int]:
+        """Return unused bits by neighbour."""
+        return {peer: 8 * pad.left_bytes for peer, pad in self._pads.items() if pad.left_bytes}
+
+    def _block_bytes(self, sample: LinkSample) -> int:
+        if not sample.usable or sample.qber > self._qber_limit:
+            return 0
+        wavelength_bytes = min(self._key_bytes, int(sample.skr_bps * self.row.period_ms / 8000))
+        return self.row.units * wavelength_bytes // self._key_bytes * self._key_bytes
+
+    def _apply(self, peer: str, data: bytes) -> tuple[bytes, Fact]:
+        pad = self._pads.get(peer)
+        if pad is None:
+            raise ValueError(f"no key shared with {peer}")
+        return pad.apply(data), self._fact(FactKind.RELAYED, peer, 8 * len(data))
+
+    def _fact(self, kind: FactKind, peer: str, bits: int) -> Fact:
+        return Fact(
+            kind,
+            request=self.row.request,
+            serial=self._epoch,
+            medium="fiber",
+            peer=peer,
+            end="source" if self.is_source else "target" if self.is_target else "relay",
+            bits=bits,
+        )

@@ -1,0 +1,203 @@
+"""The fiber controller: turns a reservation into the configuration of every node on its path.
+
+It takes a reservation from the manager only if the path exists and every wavelength is free on every
+fiber of it; then it configures the local key managers, and tells the manager when all have agreed.
+It does not know demand, prices or why a path was chosen.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from controllers.agent import Agent, Refusal
+from protos.core import (
+    FIBER_CONTROLLER,
+    GLOBAL_MANAGER,
+    Effects,
+    Fact,
+    FactKind,
+    Measure,
+    Message,
+    Step,
+    Totals,
+    key_manager_of,
+)
+from protos.exchange import Exchange
+from protos.mib import (
+    RESERVATION_UP,
+    ChannelRow,
+    ReservationHopRow,
+    ReservationRow,
+    ReservationWavelengthRow,
+    Row,
+    RowStatus,
+    TransceiverRow,
+)
+from protos.pdu import ErrorStatus, Pdu, Verb
+from protos.rows import encode, notify
+
+
+@dataclass(frozen=True)
+class FiberControllerConfig:
+    """The fibers, as (node, node, wavelengths), and how their capacity is counted."""
+
+    fibers: tuple[tuple[str, str, int], ...]
+    directed_capacity: bool
+    retry_after_s: float
+
+
+@dataclass
+class _Reservation:
+    row: ReservationRow
+    path: tuple[str, ...]
+    wavelengths: tuple[int, ...]
+    waiting_for: set[str]
+
+
+class FiberController:
+    """See the module."""
+
+    name = FIBER_CONTROLLER
+
+    def __init__(self, config: FiberControllerConfig) -> None:
+        self._config = config
+        self._fibers = {frozenset((a, b)): count for a, b, count in config.fibers}
+        self._lit: dict[tuple[str, str], set[int]] = defaultdict(set)
+        self._reservations: dict[int, _Reservation] = {}
+        self._effects = Effects(self.name)
+        self._sets: Exchange[int] = Exchange(config.retry_after_s)
+        self._agent = Agent(self._rows, self._accept)
+
+    def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
+        """Answer the manager, configure key managers, and follow up on their answers."""
+        for message in inbox:
+            pdu = message.body
+            if not isinstance(pdu, Pdu):
+                continue
+            if pdu.verb is Verb.RESPONSE:
+                self._on_response(message.source, pdu, now_s)
+            else:
+                answer = self._agent.answer(message.source, pdu, now_s)
+                self._effects.send(message.source, answer)
+        for destination, pdu in self._sets.overdue(now_s):
+            self._effects.send(destination, pdu)
+        return self._effects.flush(self._sets.wake_s)
+
+    def close(self) -> list[Fact]:
+        """Return nothing: key is held by key managers."""
+        return []
+
+    def totals(self) -> Totals:
+        """Return zeros: applications and money are elsewhere."""
+        return Totals()
+
+    def measures(self) -> list[Measure]:
+        """Return how many wavelengths are lit on each fiber."""
+        return [
+            Measure("lit_wavelengths", (("link", f"{a}-{b}"),), len(lit))
+            for (a, b), lit in self._lit.items()
+        ]
+
+    def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
+        head, hops, colours = _parts(rows)
+        if head is None or len(hops) < 2:
+            return Refusal(ErrorStatus.NO_CREATION)
+        path = tuple(hop.node for hop in sorted(hops, key=lambda hop: hop.position))
+        wavelengths = tuple(item.wavelength for item in colours)
+        if head.request in self._reservations or not self._fits(head, path, wavelengths):
+            return Refusal(ErrorStatus.INCONSISTENT_VALUE)
+        for fiber in self._directions(path):
+            self._lit[fiber].update(wavelengths)
+        waiting_for = {key_manager_of(node) for node in path}
+        pending = replace(head, row_status=RowStatus.NOT_READY)
+        reservation = _Reservation(pending, path, wavelengths, waiting_for)
+        self._reservations[head.request] = reservation
+        self._configure(reservation, now_s)
+        return None
+
+    def _fits(
+        self, head: ReservationRow, path: tuple[str, ...], wavelengths: tuple[int, ...]
+    ) -> bool:
+        hops = [frozenset(hop) for hop in pairwise(path)]
+        return (
+            (path[0], path[-1]) == (head.source, head.target)
+            and len(set(path)) == len(path)
+            and len(set(wavelengths)) == len(wavelengths) == head.units
+            and all(hop in self._fibers for hop in hops)
+            and all(0 <= w < self._fibers[hop] for hop in hops for w in wavelengths)
+            and not any(self._lit[f] & set(wavelengths) for f in self._directions(path))
+        )
+
+    def _directions(self, path: tuple[str, ...]) -> list[tuple[str, str]]:
+        if self._config.directed_capacity:
+            return list(pairwise(path))
+        return [(a, b) if a < b else (b, a) for a, b in pairwise(path)]
+
+    def _configure(self, reservation: _Reservation, now_s: float) -> None:
+        request = reservation.row.request
+        tuned: list[Row] = [
+            TransceiverRow(request, place, wavelength)
+            for place, wavelength in enumerate(reservation.wavelengths, 1)
+        ]
+        for node, row in zip(reservation.path, _channel_rows(reservation), strict=True):
+            varbinds = tuple(bind for part in [row, *tuned] for bind in encode(part))
+            pdu = Pdu(Verb.SET, 0, varbinds)
+            destination = key_manager_of(node)
+            self._effects.send(destination, self._sets.open(destination, pdu, request, now_s))
+
+    def _on_response(self, source: str, pdu: Pdu, now_s: float) -> None:
+        request = self._sets.close(source, pdu)
+        if request is None:
+            return
+        if pdu.error_status is not ErrorStatus.NO_ERROR:
+            note = pdu.error_status.name
+            self._effects.note(Fact(FactKind.REJECTED, request=request, peer=source, note=note))
+            return
+        reservation = self._reservations[request]
+        reservation.waiting_for.discard(source)
+        if not reservation.waiting_for:
+            active = replace(reservation.row, row_status=RowStatus.ACTIVE)
+            reservation.row = active
+            self._effects.note(Fact(FactKind.ACTIVE, request=request, units=active.units))
+            trap = notify(RESERVATION_UP, active, 0, now_s, Verb.TRAP)
+            self._effects.send(GLOBAL_MANAGER, trap)
+
+    def _rows(self) -> Iterator[Row]:
+        for request, item in self._reservations.items():
+            yield item.row
+            for place, node in enumerate(item.path, 1):
+                yield ReservationHopRow(request, place, node)
+            for place, wavelength in enumerate(item.wavelengths, 1):
+                yield ReservationWavelengthRow(request, place, wavelength)
+
+
+def _parts(
+    rows: Sequence[Row],
+) -> tuple[ReservationRow | None, list[ReservationHopRow], list[ReservationWavelengthRow]]:
+    heads = [row for row in rows if isinstance(row, ReservationRow)]
+    hops = [row for row in rows if isinstance(row, ReservationHopRow)]
+    colours = [row for row in rows if isinstance(row, ReservationWavelengthRow)]
+    complete = len(heads) == 1 and len(heads) + len(hops) + len(colours) == len(rows)
+    requests = {row.request for row in hops} | {row.request for row in colours}
+    same = complete and requests <= {heads[0].request}
+    return (heads[0] if same else None), hops, colours
+
+
+def _channel_rows(reservation: _Reservation) -> Iterator[ChannelRow]:
+    """Yield what each node of the path must know, in path order."""
+    head, path = reservation.row, reservation.path
+    peers = {path[0]: path[-1], path[-1]: path[0]}
+    for upstream, node, downstream in zip(("", *path), path, (*path[1:], ""), strict=False):
+        yield ChannelRow(
+            request=head.request,
+            upstream=upstream,
+            downstream=downstream,
+            peer=peers.get(node, ""),
+            units=head.units,
+            start_ms=head.start_ms,
+            period_ms=head.period_ms,
+            row_status=RowStatus.CREATE_AND_GO,
+        )

@@ -1,0 +1,217 @@
+"""The local key manager of one QKD node (key manager and key supply agent of ITU-T Y.3803).
+
+It is an SNMP agent towards the controllers, a peer of other key managers on the path of its keys,
+and the place where applications get keys.  It knows the other ends by name only, and neither prices
+nor plans.  If a call succeeds, everything it answered has been noted; a message that it cannot
+place is noted as rejected and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from controllers.agent import Agent, Refusal
+from controllers.ports import World
+from controllers.relaying import Relaying
+from controllers.serving import Application, Serving, Shortage
+from protos.core import (
+    GLOBAL_MANAGER,
+    Effects,
+    Fact,
+    FactKind,
+    Measure,
+    Message,
+    Step,
+    Timeline,
+    Totals,
+    key_manager_of,
+)
+from protos.exchange import Exchange
+from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay
+from protos.mib import (
+    KEY_SHORTAGE,
+    ChannelRow,
+    DeliveryRow,
+    KeyStoreRow,
+    MediumCode,
+    Row,
+    ShortageRow,
+    TransceiverRow,
+)
+from protos.pdu import ErrorStatus, Pdu, Verb
+from protos.rows import notify
+
+
+@dataclass(frozen=True)
+class KeyManagerConfig:
+    """What one local key manager is told when it starts."""
+
+    node: str
+    applications: tuple[Application, ...]
+    timeline: Timeline
+    unit_bits: int
+    qber_limit: float
+    retry_after_s: float
+
+
+class LocalKeyManager:
+    """See the module."""
+
+    def __init__(self, config: KeyManagerConfig, world: World) -> None:
+        self.name = key_manager_of(config.node)
+        self._config = config
+        self._effects = Effects(self.name)
+        self._informs: Exchange[None] = Exchange(config.retry_after_s)
+        key_bytes = config.unit_bits // 8
+        self._relaying = Relaying(config.node, key_bytes, config.qber_limit, world, self._effects)
+        self._serving = Serving(
+            config.node,
+            key_bytes,
+            config.timeline,
+            {item.request: item for item in config.applications},
+            world,
+            world,
+            self._effects,
+            self._relaying.stores,
+        )
+        self._agent = Agent(self._rows, self._accept)
+
+    def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
+        """Consume messages, then renew what time has renewed."""
+        for message in inbox:
+            if isinstance(message.body, Pdu):
+                self._on_pdu(message.source, message.body, now_s)
+            else:
+                self._on_traffic(message.source, message.body)
+        self._relaying.begin_epochs(now_s)
+        for request, shortage in self._serving.begin_periods(now_s):
+            self._inform(request, shortage, now_s)
+        for destination, pdu in self._informs.overdue(now_s):
+            self._effects.send(destination, pdu)
+        wakes = (self._relaying.wake_s, self._serving.wake_s, self._informs.wake_s)
+        return self._effects.flush(min((w for w in wakes if w is not None), default=None))
+
+    def close(self) -> list[Fact]:
+        """Return the key that is left, as facts."""
+        return [*self._left_in_pads(), *self._left_in_stores(), *self._serving.remaining()]
+
+    def totals(self) -> Totals:
+        """Return running totals of the applications here."""
+        return self._serving.totals
+
+    def measures(self) -> list[Measure]:
+        """Return the metrics of this node."""
+        return [*self._application_measures(), *self._store_measures(), *self._link_measures()]
+
+    def _on_pdu(self, source: str, pdu: Pdu, now_s: float) -> None:
+        if pdu.verb is Verb.RESPONSE:
+            self._informs.close(source, pdu)
+        else:
+            self._effects.send(source, self._agent.answer(source, pdu, now_s))
+
+    def _on_traffic(self, source: str, body: KeyTraffic) -> None:
+        match body:
+            case Relay():
+                self._relaying.on_relay(source, body)
+            case Confirm(medium=MediumCode.FIBER):
+                self._relaying.on_confirm(body)
+                self._serving.fill(body.request)
+            case Confirm():
+                self._serving.on_confirm(body)
+            case Delivered():
+                self._serving.on_delivered(source, body)
+            case Discard(medium=MediumCode.FIBER):
+                self._relaying.on_discard(body)
+            case Discard():
+                self._serving.on_discard(body)
+
+    def _accept(self, rows: Sequence[Row], _source: str, _now_s: float) -> Refusal | None:
+        for place, row in enumerate(rows):
+            if not isinstance(row, ChannelRow | TransceiverRow | DeliveryRow):
+                return Refusal(ErrorStatus.NO_CREATION, place)
+            if isinstance(row, ChannelRow) and row.request in self._relaying.channels:
+                return Refusal(ErrorStatus.INCONSISTENT_VALUE, place)
+            if isinstance(row, DeliveryRow) and row.medium not in (
+                MediumCode.SATELLITE,
+                MediumCode.UAV,
+            ):
+                return Refusal(ErrorStatus.WRONG_VALUE, place)
+        for row in rows:
+            self._take(row)
+        return None
+
+    def _take(self, row: Row) -> None:
+        match row:
+            case ChannelRow():
+                self._relaying.configure(row)
+            case TransceiverRow():
+                self._relaying.transceivers[row.request, row.position] = row
+            case DeliveryRow():
+                self._serving.bring(row)
+
+    def _inform(self, request: int, shortage: Shortage, now_s: float) -> None:
+        row = ShortageRow(request, shortage.period, shortage.units)
+        pdu = notify(KEY_SHORTAGE, row, 0, now_s, Verb.INFORM)
+        self._effects.send(GLOBAL_MANAGER, self._informs.open(GLOBAL_MANAGER, pdu, None, now_s))
+
+    def _rows(self) -> Iterator[Row]:
+        for channel in self._relaying.channels.values():
+            yield channel.row
+        yield from self._relaying.transceivers.values()
+        for request, store in self._relaying.stores.items():
+            peer = self._relaying.channels[request].row.peer
+            yield KeyStoreRow(request, peer, store.available_units, store.capacity_units)
+        for request, short in self._serving.shortages.items():
+            yield ShortageRow(request, short.period, short.units)
+
+    def _left_in_pads(self) -> Iterator[Fact]:
+        for request, channel in self._relaying.channels.items():
+            for peer, bits in channel.left().items():
+                yield Fact(
+                    FactKind.STORED,
+                    request=request,
+                    serial=channel.epoch,
+                    medium="fiber",
+                    peer=peer,
+                    bits=bits,
+                )
+
+    def _left_in_stores(self) -> Iterator[Fact]:
+        for request, store in self._relaying.stores.items():
+            channel = self._relaying.channels[request]
+            keys = store.remaining()
+            if keys:
+                yield Fact(
+                    FactKind.STORED,
+                    request=request,
+                    medium="end-to-end",
+                    peer=channel.row.peer,
+                    end="source" if channel.is_source else "target",
+                    units=len(keys),
+                    bits=sum(key.bits for key in keys),
+                )
+
+    def _application_measures(self) -> Iterator[Measure]:
+        node = ("node", self._config.node)
+        for item in self._config.applications:
+            late_bits = self._serving.late_units[item.request] * self._config.unit_bits
+            labels = (node, ("application", item.kind))
+            yield Measure("key_shortfall_bits_total", labels, late_bits)
+        for medium, bits in self._serving.delivered_bits.items():
+            yield Measure("keys_delivered_bits_total", (node, ("medium", medium)), bits)
+
+    def _store_measures(self) -> Iterator[Measure]:
+        node = ("node", self._config.node)
+        for request, store in self._relaying.stores.items():
+            peer = ("peer", self._relaying.channels[request].row.peer)
+            bits = store.available_units * self._config.unit_bits
+            yield Measure("key_store_available_bits", (node, peer), bits)
+
+    def _link_measures(self) -> Iterator[Measure]:
+        for peer, sample in self._relaying.samples.items():
+            if self._config.node < peer:
+                link = ("link", f"{self._config.node}-{peer}")
+                rate = "link_secret_key_rate_bits_per_second"
+                yield Measure(rate, (link, ("medium", "fiber")), sample.skr_bps)
+                yield Measure("link_qber_ratio", (link,), sample.qber)

@@ -1,0 +1,187 @@
+"""What the satellite and the UAV controller have in common: services bought on demand.
+
+An order is taken or refused at once.  A taken order is carried out when its service has had the time
+that it needs; then the key managers at both ends are told to take the key, and when both have agreed
+the manager is told that the order is complete.  An order is carried out once.
+It does not know prices, plans, or why key is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from controllers.agent import Agent, Refusal
+from controllers.ports import LinkProbe, LinkSample
+from protos.core import (
+    GLOBAL_MANAGER,
+    Effects,
+    Fact,
+    FactKind,
+    Measure,
+    Message,
+    Step,
+    Totals,
+    key_manager_of,
+)
+from protos.exchange import Exchange
+from protos.mib import (
+    ORDER_COMPLETE,
+    DeliveryRow,
+    MediumCode,
+    OrderRow,
+    Row,
+    RowStatus,
+    ServiceRow,
+)
+from protos.pdu import ErrorStatus, Pdu, Verb
+from protos.rows import encode, notify
+
+
+@dataclass(frozen=True)
+class OnDemandConfig:
+    """How long a service takes before its first key, and the size of a unit."""
+
+    setup_s: float
+    unit_bits: int
+    qber_limit: float
+    retry_after_s: float
+
+
+@dataclass
+class _Order:
+    row: OrderRow
+    ready_s: float
+    sent: bool
+    waiting_for: set[str]
+
+
+class OnDemandController:
+    """A controller of services that are bought when they are needed."""
+
+    name: str
+    medium: MediumCode
+
+    def __init__(self, config: OnDemandConfig, probe: LinkProbe) -> None:
+        self._config = config
+        self._probe = probe
+        self._orders: dict[int, _Order] = {}
+        self._accepted = 0
+        self._refused = 0
+        self._effects = Effects(self.name)
+        self._requests: Exchange[int] = Exchange(config.retry_after_s)
+        self._agent = Agent(self._rows, self._accept)
+        self._last_sample: dict[str, LinkSample] = {}
+
+    def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
+        """Answer the manager, carry out what is ready, and follow up on answers."""
+        for message in inbox:
+            pdu = message.body
+            if not isinstance(pdu, Pdu):
+                continue
+            if pdu.verb is Verb.RESPONSE:
+                self._on_response(message.source, pdu, now_s)
+            else:
+                answer = self._agent.answer(message.source, pdu, now_s)
+                self._effects.send(message.source, answer)
+        for order in list(self._orders.values()):
+            if not order.sent and order.ready_s <= now_s:
+                self._deliver(order, now_s)
+        for destination, pdu in self._requests.overdue(now_s):
+            self._effects.send(destination, pdu)
+        return self._effects.flush(self._wake_s())
+
+    def close(self) -> list[Fact]:
+        """Return nothing: key is held by key managers."""
+        return []
+
+    def totals(self) -> Totals:
+        """Return zeros: applications and money are elsewhere."""
+        return Totals()
+
+    def measures(self) -> list[Measure]:
+        """Return orders by outcome, and what was last seen of each link."""
+        medium = ("medium", self.medium.name.lower())
+        rate = "link_secret_key_rate_bits_per_second"
+        links = [
+            Measure(rate, (("link", link), medium), sample.skr_bps if sample.usable else 0.0)
+            for link, sample in self._last_sample.items()
+        ]
+        return [
+            Measure("orders_total", (medium, ("outcome", "accepted")), self._accepted),
+            Measure("orders_total", (medium, ("outcome", "refused")), self._refused),
+            *links,
+        ]
+
+    def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
+        if len(rows) != 1 or not isinstance(rows[0], OrderRow):
+            return Refusal(ErrorStatus.NO_CREATION)
+        row = rows[0]
+        if row.order in self._orders or row.units < 1:
+            return Refusal(ErrorStatus.INCONSISTENT_VALUE)
+        sample = self._probe.sample(self.medium, row.source, row.target, now_s)
+        self._last_sample[f"{row.source}-{row.target}"] = sample
+        if not self._usable(sample):
+            self._refused += 1
+            return Refusal(ErrorStatus.RESOURCE_UNAVAILABLE)
+        self._accepted += 1
+        waiting_for = {key_manager_of(row.source), key_manager_of(row.target)}
+        self._orders[row.order] = _Order(row, self._ready_s(row, sample, now_s), False, waiting_for)
+        return None
+
+    def _usable(self, sample: LinkSample) -> bool:
+        good = sample.qber <= self._config.qber_limit and sample.skr_bps > 0
+        return good and sample.usable
+
+    def _ready_s(self, row: OrderRow, sample: LinkSample, now_s: float) -> float:
+        return now_s + self._config.setup_s + row.units * self._config.unit_bits / sample.skr_bps
+
+    def _deliver(self, order: _Order, now_s: float) -> None:
+        row = order.row
+        order.sent = True
+        for node, peer in ((row.source, row.target), (row.target, row.source)):
+            delivery = DeliveryRow(
+                order=row.order,
+                request=row.request,
+                period=row.period,
+                medium=self.medium,
+                peer=peer,
+                is_source=int(node == row.source),
+                units=row.units,
+                row_status=RowStatus.CREATE_AND_GO,
+            )
+            pdu = Pdu(Verb.SET, 0, tuple(encode(delivery)))
+            self._request(key_manager_of(node), pdu, row.order, now_s)
+
+    def _on_response(self, source: str, pdu: Pdu, now_s: float) -> None:
+        number = self._requests.close(source, pdu)
+        order = self._orders.get(number) if number is not None else None
+        if order is None:
+            return
+        row = order.row
+        if pdu.error_status is not ErrorStatus.NO_ERROR:
+            note = pdu.error_status.name
+            self._effects.note(
+                Fact(FactKind.REJECTED, row.request, row.period, peer=source, note=note)
+            )
+            return
+        order.waiting_for.discard(source)
+        if source == GLOBAL_MANAGER:
+            del self._orders[row.order]
+        elif not order.waiting_for:
+            inform = notify(ORDER_COMPLETE, row, 0, now_s, Verb.INFORM)
+            self._request(GLOBAL_MANAGER, inform, row.order, now_s)
+
+    def _request(self, destination: str, pdu: Pdu, order: int, now_s: float) -> None:
+        opened = self._requests.open(destination, pdu, order, now_s)
+        self._effects.send(destination, opened)
+
+    def _rows(self) -> Iterator[Row]:
+        for order in self._orders.values():
+            yield order.row
+        yield ServiceRow(self.medium, self._accepted, self._refused, len(self._orders))
+
+    def _wake_s(self) -> float | None:
+        ready = [order.ready_s for order in self._orders.values() if not order.sent]
+        retry = self._requests.wake_s
+        return min([*ready, *([] if retry is None else [retry])], default=None)

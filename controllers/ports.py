@@ -1,0 +1,56 @@
+"""What agents ask of the world they work in.
+
+The interfaces are owned here; whoever runs the agents implements them, with hardware or with an
+emulation.  An answer depends on the arguments alone: asked twice, or by two ends, it is the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from protos.mib import MediumCode
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSample:
+    """What a quantum link offers.
+
+    `qber` is a fraction; `usable` says whether pass, sky and hardware allow anything at all.
+    """
+
+    skr_bps: float
+    qber: float
+    usable: bool = True
+
+
+class LinkProbe(Protocol):
+    """The state of links."""
+
+    def sample(self, medium: MediumCode, a: str, b: str, now_s: float) -> LinkSample:
+        """Return what the link between two nodes offers on one wavelength or service."""
+
+
+class QuantumChannel(Protocol):
+    """Sifted, corrected and privacy-amplified key, as one end of a channel receives it."""
+
+    def block(self, channel: str, serial: int, n_bytes: int) -> bytes:
+        """Return a block of key; the other end of the channel receives the same."""
+
+
+class RandomSource(Protocol):
+    """A node's own random numbers, for keys that it creates itself."""
+
+    def fresh(self, node: str, request: int, serial: int, n_bytes: int) -> bytes:
+        """Return secret random bytes, never given for other arguments."""
+
+
+class Applications(Protocol):
+    """The applications at a node."""
+
+    def demanded_units(self, request: int, period: int) -> int:
+        """Return how many units the application needs in a period; known when it begins."""
+
+
+class World(LinkProbe, QuantumChannel, RandomSource, Applications, Protocol):
+    """All that a local key manager asks."""

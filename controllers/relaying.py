@@ -1,0 +1,147 @@
+"""End-to-end keys over fiber: made at the source, relayed by trusted nodes, confirmed by the target.
+
+When an epoch begins, the source makes as many keys as its store has room for and sends them down the
+path, encrypted with one hop's block after the other.  The target tells the source a tag of what arrived;
+only then is a key available.  The target keeps its copy until the source says that it was delivered
+or is void.  Relays keep nothing.  Nothing here knows what keys are for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from controllers.channel import Channel
+from controllers.key_store import Key, KeyStore, name_keys, tag
+from controllers.ports import LinkSample, World
+from protos.core import Effects, Fact, FactKind, key_manager_of
+from protos.keys import Confirm, Discard, Relay
+from protos.mib import ChannelRow, MediumCode, TransceiverRow
+
+
+@dataclass
+class Relaying:
+    """The fiber channels of one node, and the end-to-end stores that they fill."""
+
+    node: str
+    key_bytes: int
+    qber_limit: float
+    world: World
+    effects: Effects
+    channels: dict[int, Channel] = field(default_factory=dict)
+    transceivers: dict[tuple[int, int], TransceiverRow] = field(default_factory=dict)
+    stores: dict[int, KeyStore] = field(default_factory=dict)
+    samples: dict[str, LinkSample] = field(default_factory=dict)
+
+    def configure(self, row: ChannelRow) -> None:
+        """Take part in a reservation from now on, with a store if the node is an end of it."""
+        channel = Channel(self.node, row, self.key_bytes, self.qber_limit)
+        self.channels[row.request] = channel
+        if channel.is_source or channel.is_target:
+            self.stores[row.request] = KeyStore(row.units)
+
+    def begin_epochs(self, now_s: float) -> None:
+        """Renew the blocks of every channel whose epoch is over, and send new keys on their way."""
+        for channel in self.channels.values():
+            while channel.due_s <= now_s:
+                facts, samples = channel.begin_epoch(self.world, self.world)
+                self.samples.update(samples)
+                for fact in facts:
+                    self.effects.note(fact)
+                if channel.is_source:
+                    self._send_keys(channel)
+
+    def on_relay(self, source: str, relay: Relay) -> None:
+        """Pass keys on to the next hop, or keep them at the end of the path."""
+        channel = self.channels.get(relay.request)
+        if channel is None or source != key_manager_of(channel.row.upstream):
+            self._reject(relay.request, source, "not upstream of this node")
+            return
+        try:
+            material, used = channel.decrypt(relay.epoch, relay.ciphertext)
+            self.effects.note(used)
+            if channel.is_target:
+                self._keep(channel, relay.epoch, material)
+            else:
+                self._forward(channel, relay, material)
+        except ValueError as error:
+            self._reject(relay.request, source, str(error))
+
+    def on_confirm(self, confirm: Confirm) -> None:
+        """Make keys available whose tag agrees; void the others at both ends."""
+        store = self.stores.get(confirm.request)
+        keys = store.expected(confirm.serial) if store else []
+        if store is None or not keys:
+            return
+        if tag(b"".join(key.material for key in keys)) == confirm.tag:
+            store.deposit(keys)
+        else:
+            self.discard(confirm.request, MediumCode.FIBER, confirm.serial, keys)
+
+    def discard(self, request: int, medium: MediumCode, serial: int, keys: list[Key]) -> None:
+        """Destroy keys here, and have the other end destroy them."""
+        channel = self.channels[request]
+        self._destroyed(channel, "source", serial, keys)
+        void = Discard(request, medium, serial)
+        self.effects.send(key_manager_of(channel.row.peer), void)
+
+    def on_discard(self, discard: Discard) -> None:
+        """Destroy the target's copy of keys that the source has voided."""
+        store = self.stores.get(discard.request)
+        keys = store.expected(discard.serial) if store else []
+        if keys:
+            self._destroyed(self.channels[discard.request], "target", discard.serial, keys)
+
+    @property
+    def wake_s(self) -> float | None:
+        """When the next epoch is over."""
+        return min((channel.due_s for channel in self.channels.values()), default=None)
+
+    def _send_keys(self, channel: Channel) -> None:
+        request, store = channel.row.request, self.stores[channel.row.request]
+        for late in store.expected_before(channel.epoch):
+            self.discard(request, MediumCode.FIBER, late, store.expected(late))
+        units = min(channel.ready_units(), store.room_units)
+        if units == 0:
+            return
+        size = units * self.key_bytes
+        material = self.world.fresh(self.node, request, channel.epoch, size)
+        store.expect(channel.epoch, self._named(request, channel.epoch, material))
+        self._note(channel, FactKind.CREATED, "source", channel.epoch, units)
+        self._forward(channel, Relay(request, channel.epoch, units, b""), material)
+
+    def _forward(self, channel: Channel, relay: Relay, material: bytes) -> None:
+        ciphertext, used = channel.encrypt(material)
+        self.effects.note(used)
+        onward = Relay(relay.request, relay.epoch, relay.units, ciphertext)
+        self.effects.send(key_manager_of(channel.row.downstream), onward)
+
+    def _keep(self, channel: Channel, epoch: int, material: bytes) -> None:
+        request = channel.row.request
+        keys = self._named(request, epoch, material)
+        self.stores[request].expect(epoch, keys)
+        self._note(channel, FactKind.CREATED, "target", epoch, len(keys))
+        confirm = Confirm(request, MediumCode.FIBER, epoch, tag(material))
+        self.effects.send(key_manager_of(channel.row.peer), confirm)
+
+    def _named(self, request: int, epoch: int, material: bytes) -> list[Key]:
+        return name_keys(request, MediumCode.FIBER, epoch, material, self.key_bytes)
+
+    def _destroyed(self, channel: Channel, end: str, serial: int, keys: list[Key]) -> None:
+        self._note(channel, FactKind.DESTROYED, end, serial, len(keys))
+
+    def _note(self, channel: Channel, kind: FactKind, end: str, serial: int, units: int) -> None:
+        self.effects.note(
+            Fact(
+                kind,
+                request=channel.row.request,
+                serial=serial,
+                medium="end-to-end",
+                peer=channel.row.peer,
+                end=end,
+                units=units,
+                bits=8 * units * self.key_bytes,
+            )
+        )
+
+    def _reject(self, request: int, source: str, reason: str) -> None:
+        self.effects.note(Fact(FactKind.REJECTED, request=request, peer=source, note=reason))

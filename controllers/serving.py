@@ -1,0 +1,243 @@
+"""What applications ask of a local key manager, and what they get.
+
+When a period begins, the application of a request asks for keys.  What the store has is delivered
+at once; the rest is a shortage: the encrypted link is down, the manager is told, and keys that come
+before the period ends are delivered as they come.  At the end of the period the need lapses.
+A key is written down as delivered before it is handed over, at both ends.
+Nothing here knows paths, prices or media rates.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from controllers.key_store import Key, KeyStore, name_keys, tag
+from controllers.ports import Applications, QuantumChannel
+from protos.core import Effects, Fact, FactKind, Timeline, Totals, key_manager_of
+from protos.keys import Confirm, Delivered, Discard
+from protos.mib import DeliveryRow, MediumCode
+
+
+@dataclass(frozen=True)
+class Application:
+    """The application of one request, at its source."""
+
+    request: int
+    id: str
+    kind: str
+    target: str
+
+
+@dataclass
+class Shortage:
+    """Units of one request that are still missing in the current period."""
+
+    period: int
+    units: int
+
+
+@dataclass
+class Serving:
+    """The applications at one node and the keys that free-space services bring for them."""
+
+    node: str
+    key_bytes: int
+    timeline: Timeline
+    applications: dict[int, Application]
+    demand: Applications
+    quantum: QuantumChannel
+    effects: Effects
+    stores: dict[int, KeyStore]
+    shortages: dict[int, Shortage] = field(default_factory=dict)
+    brought: dict[tuple[int, int], tuple[DeliveryRow, list[Key]]] = field(default_factory=dict)
+    early: dict[tuple[int, int], Confirm] = field(default_factory=dict)
+    next_period: int = 0
+    demanded_units: int = 0
+    late_units: Counter[int] = field(default_factory=Counter)
+    lapsed_units: int = 0
+    delivered_bits: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def wake_s(self) -> float | None:
+        """When the next period begins, or the last one ends."""
+        if not self.applications or self.next_period > self.timeline.periods:
+            return None
+        return self.timeline.begins_s(self.next_period)
+
+    @property
+    def totals(self) -> Totals:
+        """Running totals at the sources of requests."""
+        late = self.late_units.total()
+        return Totals(self.demanded_units, late, self.lapsed_units)
+
+    def begin_periods(self, now_s: float) -> list[tuple[int, Shortage]]:
+        """Serve every period that has begun; return new shortages as (request, shortage)."""
+        news: list[tuple[int, Shortage]] = []
+        while (wake_s := self.wake_s) is not None and wake_s <= now_s:
+            self._lapse()
+            if self.next_period < self.timeline.periods:
+                news = [*self._begin_period(self.next_period)]
+            self.next_period += 1
+        return news
+
+    def fill(self, request: int) -> None:
+        """Deliver what a store has to an application that is short."""
+        shortage = self.shortages.get(request)
+        if shortage is not None:
+            keys = self.stores[request].consume(shortage.units)
+            self._serve(request, shortage, MediumCode.FIBER, keys)
+
+    def bring(self, row: DeliveryRow) -> None:
+        """Take the block that a free-space service has made with the other end."""
+        medium = MediumCode(row.medium)
+        source, target = (self.node, row.peer) if row.is_source else (row.peer, self.node)
+        channel = f"{medium.name.lower()}/{source}/{target}/{row.order}"
+        material = self.quantum.block(channel, row.order, row.units * self.key_bytes)
+        keys = name_keys(row.request, medium, row.order, material, self.key_bytes)
+        self.brought[row.medium, row.order] = (row, keys)
+        self._note(FactKind.GENERATED, row, keys)
+        if not row.is_source:
+            confirm = Confirm(row.request, medium, row.order, tag(material))
+            self.effects.send(key_manager_of(row.peer), confirm)
+        elif (early := self.early.pop((row.medium, row.order), None)) is not None:
+            self.on_confirm(early)
+
+    def on_confirm(self, confirm: Confirm) -> None:
+        """Deliver confirmed keys to the application that waits for them; void what it needs not."""
+        place = (confirm.medium.value, confirm.serial)
+        if place not in self.brought:
+            self.early[place] = confirm
+            return
+        row, keys = self.brought.pop(place)
+        shortage = self.shortages.get(row.request)
+        agreed = tag(b"".join(key.material for key in keys)) == confirm.tag
+        if agreed and shortage is not None and shortage.period == row.period:
+            wanted, surplus = keys[: shortage.units], keys[shortage.units :]
+            self._serve(row.request, shortage, confirm.medium, wanted)
+        else:
+            surplus = keys
+        if surplus:
+            self._note(FactKind.DESTROYED, row, surplus)
+            void = Discard(row.request, confirm.medium, row.order)
+            self.effects.send(key_manager_of(row.peer), void)
+
+    def on_discard(self, discard: Discard) -> None:
+        """Destroy the target's copy of what is left of keys that the source has voided."""
+        row, keys = self.brought.pop((discard.medium.value, discard.serial), (None, []))
+        if row is not None:
+            self._note(FactKind.DESTROYED, row, keys)
+
+    def on_delivered(self, source: str, delivered: Delivered) -> None:
+        """Hand the target's application the keys that the source's application got."""
+        for key_id in delivered.key_ids:
+            key = self._take(delivered, key_id)
+            if key is None:
+                self.effects.note(
+                    Fact(
+                        FactKind.REJECTED,
+                        request=delivered.request,
+                        peer=source,
+                        key_id=key_id,
+                        note="no such key here",
+                    )
+                )
+            else:
+                self._deliver(delivered, key, "target", source)
+
+    def remaining(self) -> list[Fact]:
+        """Return what free-space services have brought and nobody has taken."""
+        return [self._fact(FactKind.STORED, row, keys) for row, keys in self.brought.values()]
+
+    def _begin_period(self, period: int) -> list[tuple[int, Shortage]]:
+        for request, application in self.applications.items():
+            units = self.demand.demanded_units(request, period)
+            self.demanded_units += units
+            self.effects.note(Fact(FactKind.DEMANDED, request=request, period=period, units=units))
+            store = self.stores.get(request)
+            keys = store.consume(units) if store else []
+            shortage = Shortage(period, units)
+            self.shortages[request] = shortage
+            self._serve(request, shortage, MediumCode.FIBER, keys)
+            if shortage.units:
+                self.late_units[request] += shortage.units
+                self._note_shortage(FactKind.SHORT, request, shortage, application.target)
+        return list(self.shortages.items())
+
+    def _lapse(self) -> None:
+        for request, shortage in self.shortages.items():
+            self.lapsed_units += shortage.units
+            target = self.applications[request].target
+            self._note_shortage(FactKind.LAPSED, request, shortage, target)
+        self.shortages = {}
+
+    def _serve(self, request: int, shortage: Shortage, medium: MediumCode, keys: list[Key]) -> None:
+        if keys:
+            target = key_manager_of(self.applications[request].target)
+            names = tuple(key.id for key in keys)
+            delivered = Delivered(request, medium, shortage.period, names)
+            for key in keys:
+                self._deliver(delivered, key, "source", target)
+            self.effects.send(target, delivered)
+        shortage.units -= len(keys)
+        if shortage.units == 0:
+            del self.shortages[request]
+
+    def _take(self, delivered: Delivered, key_id: str) -> Key | None:
+        if delivered.medium is MediumCode.FIBER:
+            store = self.stores.get(delivered.request)
+            return store.take(key_id) if store else None
+        for place, (row, keys) in self.brought.items():
+            for key in keys:
+                if key.id == key_id:
+                    keys.remove(key)
+                    if not keys:
+                        del self.brought[place]
+                    return key if row.request == delivered.request else None
+        return None
+
+    def _deliver(self, delivered: Delivered, key: Key, end: str, peer: str) -> None:
+        medium = delivered.medium.name.lower()
+        self.delivered_bits[medium] += key.bits
+        self.effects.note(
+            Fact(
+                FactKind.DELIVERED,
+                request=delivered.request,
+                period=delivered.period,
+                medium=medium,
+                peer=peer,
+                end=end,
+                units=1,
+                bits=key.bits,
+                key_id=key.id,
+                fingerprint=key.fingerprint,
+            )
+        )
+
+    def _note_shortage(self, kind: FactKind, request: int, shortage: Shortage, target: str) -> None:
+        self.effects.note(
+            Fact(
+                kind,
+                request=request,
+                period=shortage.period,
+                peer=target,
+                units=shortage.units,
+                bits=8 * self.key_bytes * shortage.units,
+            )
+        )
+
+    def _note(self, kind: FactKind, row: DeliveryRow, keys: list[Key]) -> None:
+        self.effects.note(self._fact(kind, row, keys))
+
+    def _fact(self, kind: FactKind, row: DeliveryRow, keys: list[Key]) -> Fact:
+        return Fact(
+            kind,
+            request=row.request,
+            period=row.period,
+            serial=row.order,
+            medium=MediumCode(row.medium).name.lower(),
+            peer=row.peer,
+            end="source" if row.is_source else "target",
+            units=len(keys),
+            bits=8 * self.key_bytes * len(keys),
+        )

@@ -1,0 +1,5 @@
+"""`python -m emulator` is `qsagin`."""
+
+from emulator.cli import main
+
+main()

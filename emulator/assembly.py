@@ -1,0 +1,210 @@
+"""From an experiment to what its parts are told: the problem, the world, and one config an actor.
+
+Everything is derived here, once, from the experiment, its network and its seed; nothing is started.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+import networkx as nx
+import numpy as np
+
+from controllers.fiber import FiberControllerConfig
+from controllers.key_manager import KeyManagerConfig
+from controllers.on_demand import OnDemandConfig
+from controllers.ports import LinkSample
+from controllers.serving import Application
+from emulator.config import Capacity, Experiment, RequestItem, lead_windows
+from emulator.physics.skr import secret_key_rate
+from emulator.topology import Link, Topology
+from emulator.world import FreeSpace, World
+from global_manager.demand import poisson_scenarios
+from global_manager.manager import ManagerConfig, unit_cost
+from global_manager.prices import Prices
+from global_manager.provisioning.model import (
+    Fiber,
+    Medium,
+    OnDemand,
+    Policy,
+    Problem,
+    Request,
+    Scenario,
+)
+from protos.core import Timeline
+
+SETUP_WINDOWS = 4
+RETRY_WINDOWS = 10
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """All parts of one experiment."""
+
+    problem: Problem
+    world: World
+    timeline: Timeline
+    manager: ManagerConfig
+    fiber: FiberControllerConfig
+    satellite: OnDemandConfig
+    uav: OnDemandConfig
+    key_managers: tuple[KeyManagerConfig, ...]
+
+
+def assemble(experiment: Experiment, topology: Topology) -> Assembly:
+    """Derive everything that is needed to plan and to run."""
+    problem = problem_of(experiment, topology)
+    timeline = _timeline(experiment, topology)
+    retry_after_s = RETRY_WINDOWS * experiment.clock.window_s
+    return Assembly(
+        problem=problem,
+        world=_world(experiment, topology, problem, timeline),
+        timeline=timeline,
+        manager=ManagerConfig(
+            problem=problem,
+            media=_media(experiment, problem),
+            timeline=timeline,
+            channel_start_s=SETUP_WINDOWS * experiment.clock.window_s,
+            retry_after_s=retry_after_s,
+        ),
+        fiber=FiberControllerConfig(
+            fibers=tuple((fiber.a, fiber.b, fiber.wavelengths) for fiber in problem.fibers),
+            directed_capacity=problem.directed_capacity,
+            retry_after_s=retry_after_s,
+        ),
+        satellite=_on_demand(experiment, experiment.satellite.setup_s, retry_after_s),
+        uav=_on_demand(experiment, experiment.uav.setup_s, retry_after_s),
+        key_managers=_key_managers(experiment, topology, problem, timeline, retry_after_s),
+    )
+
+
+def problem_of(experiment: Experiment, topology: Topology) -> Problem:
+    """Return the provisioning problem of an experiment."""
+    prices = Prices(**experiment.price_table.model_dump())
+    network = experiment.network
+    return Problem(
+        nodes=tuple(node.name for node in topology.nodes),
+        fibers=tuple(
+            Fiber(link.a, link.b, prices.reserved_unit(link.length_km), network.wavelengths)
+            for link in topology.links
+        ),
+        requests=_requests(experiment, topology, prices),
+        scenarios=scenarios_of(experiment),
+        directed_capacity=network.capacity is Capacity.PER_DIRECTION,
+    )
+
+
+def scenarios_of(experiment: Experiment) -> tuple[Scenario, ...]:
+    """Return the scenarios that the plan sees and the applications draw from."""
+    demand = experiment.demand
+    return poisson_scenarios(demand.distribution.poisson.mean_units, demand.scenarios)
+
+
+def _requests(experiment: Experiment, topology: Topology, prices: Prices) -> tuple[Request, ...]:
+    graph = nx.Graph((link.a, link.b) for link in topology.links)
+    hops = dict(nx.all_pairs_shortest_path_length(graph))
+    return tuple(
+        Request(
+            id=item.id,
+            application=item.application,
+            source=item.source,
+            target=item.target,
+            on_demand=OnDemand(
+                uav_cost=prices.uav_unit(hops[item.source][item.target]),
+                satellite_cost=prices.satellite_unit(hops[item.source][item.target]),
+                satellite_probability=experiment.satellite.probability,
+            ),
+        )
+        for item in _request_items(experiment, topology)
+    )
+
+
+def _request_items(experiment: Experiment, topology: Topology) -> list[RequestItem]:
+    requests = experiment.demand.requests
+    if not isinstance(requests, dict):
+        return list(requests)
+    names = [node.name for node in topology.nodes]
+    stream = np.random.Generator(np.random.PCG64([experiment.seed, 0x5245]))
+    items = []
+    for kind, count in requests.items():
+        for number in range(1, count + 1):
+            source, target = (names[place] for place in stream.choice(len(names), 2, replace=False))
+            fields = {"id": f"{kind}-{number}", "class": kind, "source": source, "target": target}
+            items.append(RequestItem.model_validate(fields))
+    return items
+
+
+def _timeline(experiment: Experiment, topology: Topology) -> Timeline:
+    """Keys of the first period are made in the period before it, and need time to cross."""
+    windows = SETUP_WINDOWS + lead_windows(topology)
+    first_period_s = windows * experiment.clock.window_s + experiment.demand.period_s
+    return Timeline(first_period_s, experiment.demand.period_s, experiment.demand.periods)
+
+
+def _world(
+    experiment: Experiment, topology: Topology, problem: Problem, timeline: Timeline
+) -> World:
+    satellite, uav = experiment.satellite, experiment.uav
+    return World(
+        seed=experiment.seed,
+        timeline=timeline,
+        fibers=tuple((link.a, link.b, link_sample(experiment, link)) for link in topology.links),
+        satellite=FreeSpace(satellite.skr_bps, satellite.qber, satellite.probability),
+        uav=FreeSpace(uav.skr_bps, uav.qber, 1.0),
+        demand=tuple((item.units, item.probability) for item in problem.scenarios),
+        correlated=experiment.demand.correlated,
+    )
+
+
+def link_sample(experiment: Experiment, link: Link) -> LinkSample:
+    """Return what one wavelength of a link yields: equal spans, trusted repeaters between them.
+
+    All spans work at the same time, so the chain has the rate of one span.
+    """
+    spans = ceil(link.length_km / experiment.fiber.span_km)
+    rate = secret_key_rate(
+        experiment.fiber.protocol, link.length_km / spans, experiment.fiber.device
+    )
+    return LinkSample(skr_bps=rate.skr_bps, qber=rate.qber or 0.0, usable=rate.skr_bps > 0)
+
+
+def _media(experiment: Experiment, problem: Problem) -> tuple[tuple[Medium, ...], ...]:
+    """Cheapest first; the random policy tosses a seeded coin for each request instead."""
+    coins = np.random.Generator(np.random.PCG64([experiment.seed, 0x4D45]))
+    media = []
+    for request in problem.requests:
+        order = sorted((Medium.UAV, Medium.SATELLITE), key=lambda m: unit_cost(request, m))
+        if experiment.plan.policy is Policy.RANDOM and coins.random() < 0.5:
+            order.reverse()
+        media.append(tuple(order))
+    return tuple(media)
+
+
+def _on_demand(experiment: Experiment, setup_s: float, retry_after_s: float) -> OnDemandConfig:
+    keys = experiment.keys
+    return OnDemandConfig(setup_s, keys.unit_bits, keys.qber_limit, retry_after_s)
+
+
+def _key_managers(
+    experiment: Experiment,
+    topology: Topology,
+    problem: Problem,
+    timeline: Timeline,
+    retry_after_s: float,
+) -> tuple[KeyManagerConfig, ...]:
+    applications: dict[str, list[Application]] = {node.name: [] for node in topology.nodes}
+    for place, request in enumerate(problem.requests):
+        item = Application(place, request.id, request.application, request.target)
+        applications[request.source].append(item)
+    return tuple(
+        KeyManagerConfig(
+            node=node,
+            applications=tuple(items),
+            timeline=timeline,
+            unit_bits=experiment.keys.unit_bits,
+            qber_limit=experiment.keys.qber_limit,
+            retry_after_s=retry_after_s,
+        )
+        for node, items in applications.items()
+    )

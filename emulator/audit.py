@@ -1,0 +1,163 @@
+"""The audit: adds up a run's journals by a path of its own, key by key and block by block.
+
+It trusts no counter of the run.  Every bit that came into being is followed to where it went:
+
+* link key (fiber blocks, and blocks brought by satellite or UAV) is counted where two neighbours
+  share it; both ends must tell the same story;
+* end-to-end key over fiber is counted from its creation at the source;
+* generated = delivered + relayed + expired + destroyed + stored, or the rest is unaccounted for.
+
+A key delivered twice at one end, or with different content at the two ends, is a fault.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from emulator import journal
+from protos.core import KEY_MANAGER_PREFIX, FactKind
+
+_SPENT = {
+    FactKind.DELIVERED: "delivered",
+    FactKind.RELAYED: "relayed",
+    FactKind.EXPIRED: "expired",
+    FactKind.DESTROYED: "destroyed",
+    FactKind.STORED: "stored",
+}
+_MADE = (FactKind.GENERATED, FactKind.CREATED)
+_QUERY = (
+    'SELECT kind, request, serial, medium, peer, "end", bits, key_id, fingerprint FROM fact '
+    "ORDER BY rowid"
+)
+_FIBER_KINDS = (FactKind.GENERATED, FactKind.RELAYED, FactKind.EXPIRED, FactKind.STORED)
+
+
+@dataclass
+class Audit:
+    """What the journals add up to."""
+
+    digest: str = ""
+    duplicate_deliveries: int = 0
+    mismatched_keys: int = 0
+    unaccounted_bits: int = 0
+    totals: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.duplicate_deliveries or self.mismatched_keys or self.unaccounted_bits)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields under their public names."""
+        return {
+            "ok": self.ok,
+            "digest": self.digest,
+            "duplicate_deliveries": self.duplicate_deliveries,
+            "mismatched_keys": self.mismatched_keys,
+            "unaccounted_bits": self.unaccounted_bits,
+            "totals": self.totals,
+        }
+
+
+class _Books:
+    """Bits by account, and deliveries by key, as the journals are read."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+        self.deliveries: dict[str, dict[str, list[bytes]]] = defaultdict(lambda: defaultdict(list))
+
+    def add(self, entity: str, row: tuple[Any, ...]) -> None:
+        """Book one fact of a key manager."""
+        kind, _, _, _, _, end, bits, key_id, fingerprint = row
+        if kind == FactKind.DELIVERED:
+            self.deliveries[key_id][end].append(fingerprint)
+        elif kind not in _MADE and kind not in _SPENT:
+            return
+        account = _account(entity, str(kind), row)
+        column = "made" if kind in _MADE else _SPENT[FactKind(kind)]
+        self.accounts[account][column] += bits
+
+
+def digest(run_folder: Path) -> str:
+    """Return one SHA-256 over all that all entities noted, in their order.
+
+    It does not depend on where entities ran.  Raises `JournalError`.
+    """
+    whole = hashlib.sha256()
+    for entity in journal.entities(run_folder):
+        whole.update(entity.encode())
+        for row in journal.rows(run_folder, entity, "SELECT * FROM fact ORDER BY rowid"):
+            whole.update(repr(row).encode())
+    return whole.hexdigest()
+
+
+def audit(run_folder: Path) -> Audit:
+    """Add up the journals of a run.  Raises `JournalError` if one cannot be read."""
+    books = _Books()
+    for entity in journal.entities(run_folder):
+        if entity.startswith(KEY_MANAGER_PREFIX):
+            for row in journal.rows(run_folder, entity, _QUERY):
+                books.add(entity, row)
+    totals, unaccounted = _settle(books.accounts)
+    return Audit(
+        digest=digest(run_folder),
+        duplicate_deliveries=_duplicates(books.deliveries),
+        mismatched_keys=_mismatches(books.deliveries),
+        unaccounted_bits=unaccounted,
+        totals=totals,
+    )
+
+
+def _account(entity: str, kind: str, row: tuple[Any, ...]) -> tuple[str, ...]:
+    """Name the account of a fact: what was shared, then at which end it was noted.
+
+    A fiber block is shared by neighbours and known by its epoch; other keys are one account a
+    request, medium and end, since what is delivered is known by key and not by epoch.
+    """
+    _, request, serial, medium, peer, end, *_ = row
+    here = entity.removeprefix(KEY_MANAGER_PREFIX)
+    there = peer.removeprefix(KEY_MANAGER_PREFIX)
+    if medium == "fiber" and kind in _FIBER_KINDS:
+        first, second = sorted((here, there))
+        return ("link", str(request), str(serial), first, second, "a" if here == first else "b")
+    pool = "end-to-end" if medium in ("fiber", "end-to-end") else medium
+    return (pool, str(request), end)
+
+
+def _settle(accounts: dict[tuple[str, ...], Counter[str]]) -> tuple[dict[str, int], int]:
+    """Add up one end of every account, and count what does not balance or differs at the other."""
+    totals: Counter[str] = Counter()
+    unaccounted = 0
+    ends: dict[tuple[str, ...], dict[str, Counter[str]]] = defaultdict(dict)
+    for account, bits in accounts.items():
+        ends[account[:-1]][account[-1]] = bits
+    for shared, sides in ends.items():
+        for side, bits in sides.items():
+            spent = sum(number for column, number in bits.items() if column != "made")
+            unaccounted += abs(bits["made"] - spent)
+            if side in ("a", "source"):
+                totals.update(bits)
+        if shared[0] == "link":
+            one, other = sides.get("a", Counter()), sides.get("b", Counter())
+            unaccounted += abs(one["made"] - other["made"])
+    return _named(totals), unaccounted
+
+
+def _named(totals: Counter[str]) -> dict[str, int]:
+    names = {"generated_bits": totals["made"]}
+    return names | {f"{column}_bits": totals[column] for column in _SPENT.values()}
+
+
+def _duplicates(deliveries: dict[str, dict[str, list[bytes]]]) -> int:
+    return sum(len(tags) - 1 for ends in deliveries.values() for tags in ends.values())
+
+
+def _mismatches(deliveries: dict[str, dict[str, list[bytes]]]) -> int:
+    """Count keys that were not delivered at both ends with the same content."""
+    return sum(
+        set(ends.get("source", [])) != set(ends.get("target", [])) for ends in deliveries.values()
+    )

@@ -1,0 +1,366 @@
+"""The command line.  Every error ends here, as one line a fault on stderr and an exit status.
+
+0: done.  1: the run, audit or hypothesis failed.  2: bad usage or bad input; nothing was started or
+written.  130 and 143: ended by SIGINT and SIGTERM, with partial results.  `--json` prints one JSON
+document on stdout and nothing else there.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from emulator import config
+from emulator.config import Experiment, ExperimentError, Fault
+from emulator.journal import JournalError
+from emulator.physics.parameters import ParameterError
+from emulator.topology import Topology
+from global_manager.provisioning.model import Policy
+
+app = typer.Typer(
+    name="qsagin",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Emulate the control plane of a quantum-secured space-air-ground integrated network.",
+)
+_out = Console(highlight=False)
+_err = Console(stderr=True, highlight=False)
+
+ExperimentArgument = Annotated[
+    str, typer.Argument(metavar="EXPERIMENT", help="A YAML file or the name of a built-in one.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+PolicyOption = Annotated[Policy | None, typer.Option(help="Replaces the policy of the experiment.")]
+
+
+class UsageError(Exception):
+    """The command line asks for something that cannot be."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(where, problem)
+        self.where, self.problem = where, problem
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}"
+
+
+def main() -> None:
+    """Run the command line; translate errors into exit statuses."""
+    try:
+        app()
+    except (ExperimentError, ParameterError, JournalError, UsageError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+
+
+@app.command()
+def experiments(json_: Json = False) -> None:
+    """List the built-in experiments."""
+    found = [config.read(name)[0] for name in config.built_in_names()]
+    rows = [{"name": item.name, "description": item.description} for item in found]
+    _answer(json_, rows, lambda: _table(["name", "description"], rows))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of experiment files."""
+    _print_json(config.schema())
+
+
+@app.command()
+def check(experiment: ExperimentArgument, json_: Json = False) -> None:
+    """Validate an experiment; start nothing."""
+    faults: tuple[Fault, ...] = ()
+    try:
+        config.read(experiment)
+    except ExperimentError as error:
+        if not json_:
+            raise
+        faults = error.faults
+    document = {"ok": not faults, "errors": [fault.model_dump() for fault in faults]}
+    _answer(json_, document, lambda: _out.print(f"{experiment}: ok"))
+    if faults:
+        raise typer.Exit(2)
+
+
+@app.command()
+def plan(
+    experiment: ExperimentArgument,
+    policy: PolicyOption = None,
+    gap: Annotated[float | None, typer.Option(help="Relative gap at which to stop.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds, at most.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
+    json_: Json = False,
+) -> None:
+    """Solve the provisioning program; start no actor."""
+    from emulator.assembly import problem_of
+    from emulator.plans import fields
+    from global_manager.provisioning import solve
+
+    setup, topology = _read(experiment, seed, policy, gap)
+    if time_limit is not None and time_limit <= 0:
+        raise UsageError("--time-limit", f"must be positive, not {time_limit:g}")
+    problem = problem_of(setup, topology)
+    began_s = time.monotonic()
+    answer = solve(
+        problem,
+        setup.plan.policy,
+        gap=setup.plan.gap,
+        time_limit_s=time_limit,
+        seed=setup.seed,
+        rounding=setup.plan.expected_value_rounding,
+    )
+    solve_s = round(time.monotonic() - began_s, 3)
+    head = {"experiment": setup.name, "seed": setup.seed, "requests": len(problem.requests)}
+    document = head | fields(answer) | {"solve_s": solve_s}
+    _answer(json_, document, lambda: _show_plan(document))
+
+
+@app.command()
+def compare(
+    experiment: ExperimentArgument,
+    requests: Annotated[str | None, typer.Option(help="Numbers of requests: 50,100,...")] = None,
+    seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
+    json_: Json = False,
+) -> None:
+    """Compare all policies on the same instance and scenarios."""
+    from emulator.figures import comparison_rows
+
+    setup, topology = _read(experiment, seed, None, None)
+    counts = _counts(requests)
+    if counts and not isinstance(setup.demand.requests, dict):
+        raise UsageError("--requests", f"{experiment} lists its requests one by one; leave it out")
+    rows, values = comparison_rows(setup, topology, counts)
+    document = {"experiment": setup.name, "seed": setup.seed, "rows": rows, "values": values}
+    _answer(json_, document, lambda: _show_comparison(rows, values))
+
+
+@app.command()
+def figures(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    experiment: Annotated[str, typer.Option(help="With generated requests.")] = "paper",
+    json_: Json = False,
+) -> None:
+    """Draw the paper's figures 4a and 4b."""
+    from emulator.figures import draw
+
+    setup, topology = _read(experiment, None, None, None)
+    if not isinstance(setup.demand.requests, dict):
+        raise UsageError("--experiment", f"{experiment} lists its requests one by one")
+    files = [str(path) for path in draw(setup, topology, out)]
+    _answer(json_, {"files": files}, lambda: _out.print("\n".join(files)))
+
+
+@app.command()
+def run(
+    experiment: ExperimentArgument,
+    out: Annotated[Path, typer.Option(help="A new folder for the results.")],
+    seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
+    pace: Annotated[str, typer.Option(help="realtime, max, or emulated s a second.")] = "max",
+    hosts: Annotated[
+        int | None, typer.Option(min=1, help="Processes for the key managers; default one each.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="Join this Ray cluster.")] = None,
+    policy: PolicyOption = None,
+    metrics_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port for Prometheus; 0: any.")
+    ] = 0,
+    json_: Json = False,
+) -> None:
+    """Run the whole emulation: reserve, transmit, buy recourse, account."""
+    from emulator.clock import Pace
+    from emulator.display import RunDisplay
+
+    setup, topology = _read(experiment, seed, policy, None)
+    if setup.plan.policy is Policy.DETERMINISTIC:
+        problem = "deterministic knows demand beforehand; it is a bound for `plan` and `compare`"
+        raise UsageError("--policy", problem)
+    try:
+        chosen_pace = Pace.parse(pace)
+    except ValueError as error:
+        raise UsageError("--pace", str(error)) from error
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError("--out", f"{out} exists and is not empty; name a new folder")
+    display = RunDisplay(_err, setup)
+    from emulator.launch import LaunchError
+    from emulator.run import Options
+    from emulator.run import run as run_experiment
+
+    options = Options(chosen_pace, hosts, address, metrics_port)
+    try:
+        with display:
+            outcome = run_experiment(setup, topology, out, options, display)
+    except LaunchError as error:
+        _fail(f"the actors could not be started: {error}")
+    _answer(json_, outcome.summary, lambda: display.conclude(_out, outcome.summary, out))
+    if outcome.failure:
+        _fail(outcome.failure)
+    if outcome.stopped_by is not None:
+        name = signal.Signals(outcome.stopped_by).name
+        print(f"ended by {name}; partial results are in {out}", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(128 + outcome.stopped_by)
+    if not outcome.summary["audit"]["ok"]:
+        _fail(f"the audit found faults; see {out / 'summary.json'}")
+
+
+@app.command()
+def audit(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
+    json_: Json = False,
+) -> None:
+    """Add up a run's journals again, independently of the run's own counters."""
+    from emulator.audit import audit as audit_run
+
+    result = audit_run(folder)
+    _answer(json_, result.fields(), lambda: _show_audit(result.fields()))
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
+    json_: Json = False,
+) -> None:
+    """Look at a run, live or ended."""
+    from emulator.status import status_of
+
+    found = status_of(folder)
+    _answer(json_, found, lambda: _show_fields(found))
+
+
+@app.command()
+def skr(
+    protocol: Annotated[str, typer.Option(help="bb84, mdi, gg02, bbm92, plob, ...")],
+    length_km: Annotated[float, typer.Option(help="Length of the fiber.")],
+    device: Annotated[str | None, typer.Option(help="A device preset.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="K=V", help="Replace a parameter.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Compute one secret key rate."""
+    from dataclasses import asdict
+
+    from emulator.physics.skr import secret_key_rate
+
+    rate = asdict(secret_key_rate(protocol, length_km, device, _overrides(set_ or [])))
+    _answer(json_, rate, lambda: _show_fields(rate))
+
+
+def _read(
+    source: str, seed: int | None, policy: Policy | None, gap: float | None
+) -> tuple[Experiment, Topology]:
+    """Read an experiment and put the options of the command line in its place."""
+    experiment, topology = config.read(source, seed)
+    changes: dict[str, Any] = {}
+    if policy is not None:
+        changes["policy"] = policy
+    if gap is not None:
+        if not 0 < gap < 1:
+            raise UsageError("--gap", f"must be between 0 and 1, not {gap:g}")
+        changes["gap"] = gap
+    options = experiment.plan.model_copy(update=changes)
+    return experiment.model_copy(update={"plan": options}), topology
+
+
+def _counts(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    parts = text.split(",")
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise UsageError("--requests", f"must be positive numbers like 50,100, not {text}")
+    return [int(part) for part in parts]
+
+
+def _overrides(items: list[str]) -> dict[str, float]:
+    found = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise UsageError("--set", f"must be NAME=NUMBER, not {item}")
+    return found
+
+
+def _fail(problem: str) -> None:
+    print(problem, file=sys.stderr)  # noqa: T201
+    raise typer.Exit(1)
+
+
+def _answer(json_: bool, document: Any, show: Callable[[], object]) -> None:
+    if json_:
+        _print_json(document)
+    else:
+        show()
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=1))  # noqa: T201
+
+
+def _table(columns: list[str], rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        is_number = bool(rows) and isinstance(rows[0][name], int | float)
+        table.add_column(name, justify="right" if is_number else "left")
+    for row in rows:
+        table.add_row(*(_shown(row[name]) for name in columns))
+    _out.print(table)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return "; ".join(_shown(item) for item in value)
+    return str(value)
+
+
+def _show_fields(fields: dict[str, Any]) -> None:
+    _table(["field", "value"], [{"field": k, "value": _shown(v)} for k, v in fields.items()])
+
+
+def _show_plan(document: dict[str, Any]) -> None:
+    _show_fields({k: v for k, v in document.items() if k != "allocations"})
+    counts: dict[int, int] = {}
+    for item in document["allocations"]:
+        counts[item["units"]] = counts.get(item["units"], 0) + 1
+    rows = [{"reserved units": units, "requests": counts[units]} for units in sorted(counts)]
+    _out.print()
+    _table(["reserved units", "requests"], rows)
+    _out.print(
+        "Costs are monetary units a provisioning period. --json lists every path and wavelength."
+    )
+
+
+def _show_comparison(rows: list[dict[str, Any]], values: list[dict[str, Any]]) -> None:
+    _table(list(rows[0]), rows)
+    _out.print()
+    _table(list(values[0]), values)
+    _out.print(
+        "RP recourse problem, EEV expected cost of the mean-value plan, EV its own belief, WS perfect\n"
+        "information; VSS = EEV - RP, EVPI = RP - WS.  Random: mean of five seeds."
+    )
+
+
+def _show_audit(fields: dict[str, Any]) -> None:
+    _show_fields({k: v for k, v in fields.items() if k != "totals"} | fields["totals"])

@@ -1,0 +1,327 @@
+"""Experiment files: YAML to typed, frozen configuration, with every mistake named in one line.
+
+An experiment comes from a file or from a built-in name.  What is accepted here can be planned and
+run; unknown fields, wrong types and impossible values are refused with the field and what would be
+right.  Every field except `name`, `network.topology` and `demand.requests` has a default.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from emulator.physics.parameters import ParameterError
+from emulator.physics.skr import secret_key_rate
+from emulator.topology import BUILT_IN_NAMES, Topology, TopologyError, load
+from global_manager.provisioning.model import Policy
+
+BUILT_IN_FOLDER = Path(__file__).parent / "experiments"
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Price = Annotated[int, Field(ge=0)]
+
+
+class Fault(BaseModel):
+    """One mistake in an input: where, and what would be right."""
+
+    field: str
+    message: str
+
+
+class ExperimentError(Exception):
+    """An experiment file cannot be used; one fault a mistake."""
+
+    def __init__(self, file: str, faults: tuple[Fault, ...]) -> None:
+        super().__init__(file, faults)
+        self.file, self.faults = file, faults
+
+    def __str__(self) -> str:
+        return "\n".join(f"{self.file}: {fault.field}: {fault.message}" for fault in self.faults)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Capacity(StrEnum):
+    """How the wavelengths of a fiber are counted."""
+
+    BOTH_DIRECTIONS = "both-directions"
+    PER_DIRECTION = "per-direction"
+
+
+class Network(_Section):
+    """Nodes and fibers."""
+
+    topology: str = Field(description="a built-in name, or a file relative to the experiment file")
+    link_km: Positive | None = Field(None, description="overrides every length")
+    wavelengths: int = Field(80, ge=1, description="per fiber")
+    capacity: Capacity = Field(
+        Capacity.BOTH_DIRECTIONS, description="whether both directions share the wavelengths"
+    )
+
+
+class Poisson(_Section):
+    """Poisson demand, in units a request and period."""
+
+    mean_units: Positive
+
+
+class Distribution(_Section):
+    """The distribution of demand; exactly one is named."""
+
+    poisson: Poisson
+
+
+class RequestItem(_Section):
+    """One security request, written out."""
+
+    id: str = Field(min_length=1)
+    application: str = Field("application", alias="class")
+    source: str
+    target: str
+
+
+class Demand(_Section):
+    """Who needs key, how much, and for how long."""
+
+    periods: int = Field(60, ge=1, description="provisioning periods to emulate")
+    period_s: Positive = 60.0
+    scenarios: int = Field(10, ge=1, description="demand is 0 .. scenarios-1 units")
+    distribution: Distribution = Distribution(poisson=Poisson(mean_units=10 / 3))
+    correlated: bool = Field(True, description="one draw a period for all requests, or one each")
+    requests: dict[str, Annotated[int, Field(ge=0)]] | list[RequestItem]
+
+
+class PriceTable(_Section):
+    """The paper's table: reserved units by 80-km span, on-demand units by hop."""
+
+    reserved_transmitter: Price = 1500
+    reserved_receiver: Price = 2250
+    reserved_local_key_manager: Price = 1200
+    reserved_security_infrastructure: Price = 150
+    reserved_mux_demux: Price = 300
+    reserved_fiber_km: Price = 1
+    on_demand_transmitter: Price = 6000
+    on_demand_receiver: Price = 9000
+    on_demand_secret_key_buffer: Price = 3000
+    on_demand_security_infrastructure: Price = 500
+    on_demand_uav: Price = 20
+    on_demand_satellite: Price = 20000
+
+
+class PlanOptions(_Section):
+    """How the first stage is decided."""
+
+    policy: Policy = Policy.STOCHASTIC
+    gap: float = Field(1e-3, gt=0, lt=1, description="relative gap at which solving may stop")
+    expected_value_rounding: Literal["floor", "nearest", "up"] = "floor"
+
+
+class Keys(_Section):
+    """What a unit of key is."""
+
+    unit_bits: int = Field(256, ge=8, multiple_of=8, description="one unit is one key of this size")
+    qber_limit: float = Field(0.11, gt=0, lt=0.5, description="a noisier block is discarded")
+
+
+class FiberOptions(_Section):
+    """The quantum devices at both ends of every span of at most `span_km`."""
+
+    protocol: str = "bb84"
+    device: str | None = None
+    span_km: Positive = Field(80.0, description="trusted repeaters stand at most so far apart")
+
+
+class SatelliteOptions(_Section):
+    """What a satellite service offers.  Assumed, not computed from orbits."""
+
+    probability: Fraction = Field(1.0, description="of being usable for a pair in a period")
+    skr_bps: Positive = 1_000.0
+    qber: Fraction = 0.03
+    setup_s: float = Field(10.0, ge=0, description="from an order to the first key")
+
+
+class UavOptions(_Section):
+    """What a UAV service offers.  Assumed, not computed from flights."""
+
+    skr_bps: Positive = 10_000.0
+    qber: Fraction = 0.03
+    setup_s: float = Field(20.0, ge=0, description="from an order to the first key")
+
+
+class Clock(_Section):
+    """Emulated time."""
+
+    window_s: Positive = Field(1.0, description="the least latency of a message")
+
+
+class Experiment(_Section):
+    """A whole experiment."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")
+    description: str = ""
+    seed: int = Field(1, ge=0)
+    network: Network
+    demand: Demand
+    prices: Literal["paper"] | PriceTable = "paper"
+    plan: PlanOptions = PlanOptions()
+    keys: Keys = Keys()
+    fiber: FiberOptions = FiberOptions()
+    satellite: SatelliteOptions = SatelliteOptions()
+    uav: UavOptions = UavOptions()
+    clock: Clock = Clock()
+
+    @field_validator("fiber")
+    @classmethod
+    def _known_devices(cls, fiber: FiberOptions) -> FiberOptions:
+        try:
+            secret_key_rate(fiber.protocol, 1.0, fiber.device)
+        except ParameterError as error:
+            raise ValueError(str(error)) from error
+        return fiber
+
+    @model_validator(mode="after")
+    def _whole_windows(self) -> Experiment:
+        windows = self.demand.period_s / self.clock.window_s
+        if abs(windows - round(windows)) > 1e-9:
+            raise ValueError(
+                f"demand.period_s: must be a whole number of windows of {self.clock.window_s:g} s, "
+                f"not {self.demand.period_s:g}"
+            )
+        return self
+
+    @property
+    def price_table(self) -> PriceTable:
+        """The prices, by name or written out."""
+        return PriceTable() if self.prices == "paper" else self.prices
+
+
+def built_in_names() -> list[str]:
+    """Return the names of the built-in experiments."""
+    return sorted(path.stem for path in BUILT_IN_FOLDER.glob("*.yaml"))
+
+
+def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
+    """Return the experiment of a file or built-in name, and its network.
+
+    `seed` replaces the seed of the file.  Raises `ExperimentError`.
+    """
+    path = _path(source)
+    fields = _yaml(path)
+    if seed is not None:
+        fields["seed"] = seed
+    try:
+        experiment = Experiment.model_validate(fields)
+    except ValidationError as error:
+        raise ExperimentError(str(path), _faults(error)) from error
+    topology = _topology(experiment, path)
+    faults = [*_request_faults(experiment, topology), *_time_faults(experiment, topology)]
+    if faults:
+        raise ExperimentError(str(path), tuple(faults))
+    return experiment, topology
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of experiment files."""
+    return Experiment.model_json_schema()
+
+
+def lead_windows(topology: Topology) -> int:
+    """Return the windows between the making of keys and the period that may use them.
+
+    Enough for a key to cross every node of the network once, and to be confirmed.
+    """
+    return min(len(topology.nodes), 40) + 4
+
+
+def _path(source: str) -> Path:
+    if source in built_in_names():
+        return BUILT_IN_FOLDER / f"{source}.yaml"
+    path = Path(source)
+    if not path.is_file():
+        known = ", ".join(built_in_names())
+        message = f"no such file, nor a built-in experiment; built-in are {known}"
+        raise ExperimentError(source, (Fault(field="experiment", message=message),))
+    return path
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        words = " ".join(str(error).split())
+        fault = Fault(field="file", message=f"is not readable YAML: {words}")
+        raise ExperimentError(str(path), (fault,)) from error
+    if not isinstance(fields, dict):
+        fault = Fault(field="file", message="must be a mapping of fields; see `qsagin schema`")
+        raise ExperimentError(str(path), (fault,))
+    return fields
+
+
+def _faults(error: ValidationError) -> tuple[Fault, ...]:
+    return tuple(_fault(item["loc"], item["msg"], item["type"]) for item in error.errors())
+
+
+def _fault(location: tuple[int | str, ...], message: str, kind: str) -> Fault:
+    field = ".".join(str(part) for part in location) or "file"
+    words = message.removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        words = "unknown field; remove it or correct its name"
+    if kind == "missing":
+        words = "is required"
+    head, colon, tail = words.partition(": ")
+    if field == "file" and colon and " " not in head:
+        field, words = head, tail
+    return Fault(field=field, message=words)
+
+
+def _topology(experiment: Experiment, path: Path) -> Topology:
+    name = experiment.network.topology
+    source = name if name in BUILT_IN_NAMES else str(path.parent / name)
+    try:
+        return load(source, experiment.network.link_km)
+    except TopologyError as error:
+        fault = Fault(field="network.topology", message=str(error))
+        raise ExperimentError(str(path), (fault,)) from error
+
+
+def _request_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
+    requests, names = experiment.demand.requests, {node.name for node in topology.nodes}
+    if isinstance(requests, dict):
+        if sum(requests.values()) == 0:
+            return [Fault(field="demand.requests", message="at least one request is needed")]
+        return []
+    faults, seen = [], set()
+    for place, item in enumerate(requests):
+        field = f"demand.requests.{place}"
+        if item.id in seen:
+            faults.append(Fault(field=f"{field}.id", message=f"{item.id} is used twice"))
+        seen.add(item.id)
+        for end, node in (("source", item.source), ("target", item.target)):
+            if node not in names:
+                faults.append(
+                    Fault(field=f"{field}.{end}", message=f"no node {node} in the network")
+                )
+        if item.source == item.target:
+            faults.append(Fault(field=f"{field}.target", message="must differ from the source"))
+    if not requests:
+        faults.append(Fault(field="demand.requests", message="at least one request is needed"))
+    return faults
+
+
+def _time_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
+    windows = experiment.demand.period_s / experiment.clock.window_s
+    needed = lead_windows(topology) + 2
+    if windows >= needed:
+        return []
+    message = (
+        f"a period must hold at least {needed} windows here, so at most "
+        f"{experiment.demand.period_s / needed:g} s"
+    )
+    return [Fault(field="clock.window_s", message=message)]

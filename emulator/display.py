@@ -1,0 +1,121 @@
+"""What a person sees while a run goes on, and when it is over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from emulator import clock
+from emulator.config import Experiment
+from emulator.run import Watcher
+
+
+class RunDisplay(Watcher):
+    """A progress bar with emulated time, shortfall and cost so far; then a table."""
+
+    def __init__(self, console: Console, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self._console = console
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[words]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("starting actors", total=None, words="")
+
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Hide the bar."""
+        self._progress.stop()
+
+    def started(self, metrics_url: str, last_window: int) -> None:
+        """Say where metrics are, and that windows run now."""
+        self._console.print(f"metrics: {metrics_url}")
+        self._progress.update(self._task, description="planning", total=last_window)
+
+    def advanced(self, progress: clock.Progress) -> None:
+        """Move the bar."""
+        emulated_s = progress.window * self._experiment.clock.window_s
+        totals = progress.totals
+        words = (
+            f"{emulated_s:,.0f} s emulated, {totals.late_units:,} units short so far, "
+            f"cost {totals.cost:,}"
+        )
+        self._progress.update(
+            self._task, description="running", completed=progress.window, words=words
+        )
+
+    def conclude(self, console: Console, summary: dict[str, Any], folder: Path) -> None:
+        """Tell what happened, what it cost, and what to try next."""
+        console.print(_story(summary))
+        console.print(_costs(summary))
+        console.print(_closing(summary, folder))
+
+
+def _story(summary: dict[str, Any]) -> str:
+    served = summary["served_units"]
+    bought = served["satellite"] + served["uav"]
+    check = summary["audit"]
+    words = "all key is accounted for" if check.get("ok") else "THE AUDIT FOUND FAULTS"
+    return (
+        f"\n[bold]{summary['experiment']}[/bold], seed {summary['seed']}, policy {summary['policy']}: "
+        f"{summary['periods']} periods, {summary['emulated_s']:,.0f} s emulated in "
+        f"{summary['wall_s']:,.1f} s\n"
+        f"{summary['requests']} requests asked for {summary['demanded_units']:,} units of key; "
+        f"{served['fiber']:,} came from reserved fiber at once.\n"
+        f"{summary['late_units']:,} were missing when asked for: {bought:,} were bought on demand "
+        f"({served['satellite']:,} by satellite, {served['uav']:,} by UAV),\n"
+        f"{summary['shortfall_units']:,} never came. Links were down for want of key for "
+        f"{summary['shortfall_s']:,.0f} request-seconds. Audit: {words}.\n"
+    )
+
+
+def _costs(summary: dict[str, Any]) -> Table:
+    table = Table(title="Cost, in monetary units", title_justify="left", box=None, pad_edge=False)
+    table.add_column("")
+    for name in ("reservation", "satellite", "uav", "total", "planned"):
+        table.add_column(name, justify="right")
+    cost, periods = summary["cost"], max(1, summary["periods"])
+    planned = summary["planned_cost"]
+    values = [*cost.values(), planned]
+    table.add_row("all periods", *(f"{value:,.0f}" for value in values))
+    table.add_row("a period", *(f"{value / periods:,.0f}" for value in values))
+    return table
+
+
+def _closing(summary: dict[str, Any], folder: Path) -> str:
+    interval = summary["cost_per_period"]
+    lines = []
+    if interval["ci95_low"] is not None and interval["planned"] is not None:
+        inside = interval["ci95_low"] <= interval["planned"] <= interval["ci95_high"]
+        words = "lies within" if inside else "lies outside"
+        lines.append(
+            f"The plan's expected cost {words} the 95 % confidence interval of the realised mean, "
+            f"{interval['ci95_low']:,.0f} to {interval['ci95_high']:,.0f}."
+        )
+    lines += [
+        f"digest {summary['digest']}",
+        f"\nLook at   {folder}/report.html, summary.json, ledger.parquet",
+        f"Audit     qsagin audit {folder}",
+        "Compare   qsagin compare paper        Figures   qsagin figures --out figures",
+        "Another   qsagin run paper-w20 --out runs/w20 --hosts 2      (qsagin experiments lists all)",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,145 @@
+"""The exporter: one process that shows the whole run to Prometheus, on one fixed port.
+
+Hosts report their measures about once a second; a scrape shows the last that each has said.  Names
+and units follow Prometheus conventions.  A host that has not reported for a while is shown as down.
+It runs no core, so that rendering a scrape delays nobody.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import grpc
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX
+from protos.gen.qsagin.v1 import management_pb2, runtime_pb2, runtime_pb2_grpc
+
+PREFIX = "qsagin_"
+STALE_AFTER_S = 5.0
+
+HELP = {
+    "key_shortfall_bits_total": "Key that applications asked for and did not get at once.",
+    "provisioning_cost_total": "Money spent, in the experiment's monetary units.",
+    "keys_delivered_bits_total": "Key delivered to applications, counted at each end.",
+    "key_store_available_bits": "Key that can be delivered now.",
+    "link_secret_key_rate_bits_per_second": "Secret key rate of one wavelength or service.",
+    "link_qber_ratio": "Quantum bit error ratio, as a fraction.",
+    "lit_wavelengths": "Wavelengths reserved on a fiber.",
+    "orders_total": "On-demand orders by outcome.",
+    "planned_cost_per_period": "Expected cost of a provisioning period under the plan.",
+    "plan_gap_ratio": "Relative gap between the plan's cost and a proven lower bound.",
+}
+
+
+@dataclass(frozen=True)
+class ExporterConfig:
+    """Where to listen."""
+
+    metrics_address: str
+    metrics_port: int
+    bind_address: str = "127.0.0.1:0"
+
+
+class _Reports(Collector):
+    """The last report of every host, as metric families."""
+
+    def __init__(self) -> None:
+        self._reports: dict[str, tuple[float, runtime_pb2.Telemetry]] = {}
+
+    def keep(self, report: runtime_pb2.Telemetry) -> None:
+        """Replace what the host said before."""
+        self._reports[report.address] = (time.monotonic(), report)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all families, samples with the same labels added up."""
+        reports = list(self._reports.values())
+        emulated_s = max((report.emulated_s for _, report in reports), default=0.0)
+        yield GaugeMetricFamily(
+            PREFIX + "emulated_time_seconds", "Emulated time since the start.", emulated_s
+        )
+        yield from _up(reports)
+        sums: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+        for _, report in reports:
+            for sample in report.samples:
+                labels = tuple((label.name, label.value) for label in sample.labels)
+                family = sums.setdefault(sample.metric, {})
+                family[labels] = family.get(labels, 0.0) + sample.value
+        for name, words in HELP.items():
+            yield from _family(name, words, sums.get(name, {}))
+
+
+class Exporter:
+    """The actor.  `start` returns its gRPC address and the URL of its metrics."""
+
+    def __init__(self, config: ExporterConfig) -> None:
+        self._config = config
+        self._reports = _Reports()
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> tuple[str, str]:
+        """Serve reports and scrapes.  Raises `OSError` if the port is taken."""
+        registry = CollectorRegistry()
+        registry.register(self._reports)
+        http, _ = start_http_server(
+            self._config.metrics_port, self._config.metrics_address, registry
+        )
+        self._server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+        runtime_pb2_grpc.add_ExporterServicer_to_server(_ReportDoor(self._reports), self._server)
+        port = self._server.add_insecure_port(self._config.bind_address)
+        await self._server.start()
+        address = f"{self._config.bind_address.rsplit(':', 1)[0]}:{port}"
+        return address, f"http://{self._config.metrics_address}:{http.server_port}/metrics"
+
+    async def stop(self) -> None:
+        """Stop serving."""
+        if self._server is not None:
+            await self._server.stop(grace=0)
+
+
+class _ReportDoor(runtime_pb2_grpc.ExporterServicer):
+    def __init__(self, reports: _Reports) -> None:
+        self._reports = reports
+
+    async def Report(self, request: runtime_pb2.Telemetry, _: object) -> management_pb2.Receipt:  # noqa: N802
+        """Keep a host's report."""
+        self._reports.keep(request)
+        return management_pb2.Receipt(accepted=len(request.samples))
+
+
+def _up(reports: list[tuple[float, runtime_pb2.Telemetry]]) -> Iterator[Metric]:
+    nodes = GaugeMetricFamily(PREFIX + "node_up", "Whether a QKD node reports.", labels=["node"])
+    controllers = GaugeMetricFamily(
+        PREFIX + "controller_up",
+        "Whether a controller or the manager reports.",
+        labels=["controller"],
+    )
+    for heard_s, report in reports:
+        up = float(time.monotonic() - heard_s < STALE_AFTER_S)
+        for sample in report.samples:
+            if sample.metric != "up":
+                continue
+            entity = sample.labels[0].value
+            if entity in (*CONTROLLERS, GLOBAL_MANAGER):
+                controllers.add_metric([entity], up)
+            else:
+                nodes.add_metric([entity.removeprefix(KEY_MANAGER_PREFIX)], up)
+    yield nodes
+    yield controllers
+
+
+def _family(
+    name: str, words: str, samples: dict[tuple[tuple[str, str], ...], float]
+) -> Iterator[Metric]:
+    if not samples:
+        return
+    labels = [label for label, _ in next(iter(samples))]
+    kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+    family = kind(PREFIX + name, words, labels=labels)
+    for values, number in samples.items():
+        family.add_metric([value for _, value in values], number)
+    yield family

@@ -1,0 +1,170 @@
+"""The paper's figures 4a and 4b, computed from an experiment, as CSV and PNG.
+
+Fig. 4a: cost of both stages when every request reserves the same number of units on its cheapest path
+(wavelengths not counted, as in the paper).  Fig. 4b: cost of the policies over the number of requests.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from emulator.assembly import problem_of
+from emulator.config import Experiment
+from emulator.topology import Topology
+from global_manager.provisioning import Row, compare
+from global_manager.provisioning.model import Policy, Problem
+from global_manager.provisioning.recourse import expected_missing_units, expected_unit_cost
+from global_manager.routing import cheapest_paths_from, fiber_graph
+
+FIG_4B_REQUESTS = (50, 100, 150, 200, 250, 300, 350, 400)
+RANDOM_SEEDS = tuple(range(5))
+_SHOWN = (Policy.STOCHASTIC, Policy.EXPECTED_VALUE, Policy.RANDOM)
+_COLOURS = ("#0072B2", "#E69F00", "#D55E00")
+
+
+def with_requests(experiment: Experiment, count: int) -> Experiment:
+    """Return the experiment with so many generated requests, classes in the same proportion.
+
+    Raises `TypeError` if the experiment lists its requests one by one.
+    """
+    classes = experiment.demand.requests
+    if not isinstance(classes, dict):
+        raise TypeError("needs generated requests (class: count)")
+    whole = sum(classes.values())
+    shares = {kind: count * number // whole for kind, number in classes.items()}
+    shares[max(shares, key=lambda kind: shares[kind])] += count - sum(shares.values())
+    demand = experiment.demand.model_copy(update={"requests": shares})
+    return experiment.model_copy(update={"demand": demand})
+
+
+def comparison_rows(
+    experiment: Experiment, topology: Topology, counts: Sequence[int] | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Compare all policies at each number of requests (None: as the experiment says).
+
+    Returns rows by policy, and the textbook values RP, EEV, EV, WS, VSS, EVPI by number of requests.
+    """
+    rows: list[dict[str, Any]] = []
+    values: list[dict[str, Any]] = []
+    for count in counts or (None,):
+        variant = experiment if count is None else with_requests(experiment, count)
+        problem = problem_of(variant, topology)
+        options = experiment.plan
+        result = compare(
+            problem,
+            gap=options.gap,
+            seeds=RANDOM_SEEDS,
+            rounding=options.expected_value_rounding,
+        )
+        requests = len(problem.requests)
+        rows += [_row(requests, row, result.rp) for row in result.rows]
+        names = {"RP": result.rp, "EEV": result.eev, "EV": result.ev, "WS": result.ws}
+        differences = {"VSS": result.eev - result.rp, "EVPI": result.rp - result.ws}
+        values.append({"requests": requests, **names, **differences})
+    return rows, values
+
+
+def _row(requests: int, row: Row, rp: float) -> dict[str, Any]:
+    return {
+        "requests": requests,
+        "policy": row.policy.value,
+        "first_stage_cost": row.first_stage_cost,
+        "expected_recourse_cost": row.expected_recourse_cost,
+        "total_cost": row.total_cost,
+        "ratio_to_stochastic": row.total_cost / rp if rp else None,
+    }
+
+
+def draw(experiment: Experiment, topology: Topology, folder: Path) -> list[Path]:
+    """Write fig4a and fig4b as CSV and PNG; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stages = fig4a(problem_of(experiment, topology))
+    _write_csv(folder / "fig4a.csv", ("reserved", "first_stage", "second_stage", "total"), stages)
+    _save(_draw_stages(stages, experiment.name), folder / "fig4a.png")
+    rows, _ = comparison_rows(experiment, topology, FIG_4B_REQUESTS)
+    totals = [(row["requests"], row["policy"], row["total_cost"]) for row in rows]
+    _write_csv(folder / "fig4b.csv", ("requests", "policy", "total"), totals)
+    _save(_draw_policies(totals, experiment.name), folder / "fig4b.png")
+    return [folder / f"{name}.{kind}" for name in ("fig4a", "fig4b") for kind in ("csv", "png")]
+
+
+def fig4a(problem: Problem) -> list[tuple[int, float, float, float]]:
+    """Return (reserved, first stage, second stage, total) for 0 .. 10 reserved units a request."""
+    links = ((fiber.a, fiber.b, float(fiber.unit_cost)) for fiber in problem.fibers)
+    graph = fiber_graph(problem.nodes, links)
+    routes = {node: cheapest_paths_from(graph, node) for node in problem.nodes}
+    unit = sum(routes[item.source][item.target][0] for item in problem.requests)
+    on_demand = sum(expected_unit_cost(item.on_demand) for item in problem.requests)
+    missing = expected_missing_units(problem.scenarios)
+    rows = []
+    for reserved in range(max(11, len(missing))):
+        short = float(missing[reserved]) if reserved < len(missing) else 0.0
+        rows.append(
+            (reserved, reserved * unit, short * on_demand, reserved * unit + short * on_demand)
+        )
+    return rows
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _draw_stages(rows: Sequence[tuple[int, float, float, float]], name: str) -> Figure:
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    reserved, first, second, total = zip(*rows, strict=True)
+    for series, label, colour, mark in (
+        (first, "first stage (reserved)", _COLOURS[0], "o"),
+        (second, "second stage (expected, on demand)", _COLOURS[1], "s"),
+        (total, "total", _COLOURS[2], "^"),
+    ):
+        axes.plot(
+            reserved, [value / 1e6 for value in series], marker=mark, color=colour, label=label
+        )
+    best = min(range(len(total)), key=lambda place: total[place])
+    axes.annotate(
+        f"optimum: {reserved[best]}",
+        (reserved[best], total[best] / 1e6),
+        xytext=(0, 18),
+        textcoords="offset points",
+        ha="center",
+        arrowprops={"arrowstyle": "->"},
+    )
+    axes.set(
+        xlabel="reserved units a request",
+        ylabel="cost a period (millions of monetary units)",
+        title=f"Cost structure ({name}; cf. Fig. 4a of the paper)",
+        ylim=(0, None),
+    )
+    axes.legend()
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def _draw_policies(rows: Sequence[tuple[int, str, float]], name: str) -> Figure:
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for policy, colour, mark in zip(_SHOWN, _COLOURS, "os^", strict=True):
+        points = [(count, total / 1e6) for count, kind, total in rows if kind == policy]
+        axes.plot(*zip(*points, strict=True), marker=mark, color=colour, label=policy.value)
+    axes.set(
+        xlabel="security requests",
+        ylabel="cost a period (millions of monetary units)",
+        title=f"Policies compared ({name}; cf. Fig. 4b of the paper)",
+        ylim=(0, None),
+    )
+    axes.legend()
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, dpi=150)

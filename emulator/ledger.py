@@ -1,0 +1,155 @@
+"""The ledger of a run: one row for each request and provisioning period, read from the journals.
+
+demanded = fiber + satellite + uav + shortfall, in every row; cost is what the request's reservation
+and purchases cost in that period.  Nothing here was counted while the run went on: what the journals
+do not say did not happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emulator import journal
+from global_manager.provisioning.model import Request
+from protos.core import GLOBAL_MANAGER, KEY_MANAGER_PREFIX, FactKind
+
+FILE = "ledger.parquet"
+
+
+@dataclass
+class LedgerRow:
+    """One request in one period.
+
+    Units are keys; `late_units` were missing when asked for, `shortfall_units` never came in time;
+    `shortfall_s` is how long the encrypted link was down for want of key; costs are monetary units.
+    """
+
+    request: str
+    application: str
+    source: str
+    target: str
+    period: int
+    demanded_units: int = 0
+    fiber_units: int = 0
+    satellite_units: int = 0
+    uav_units: int = 0
+    late_units: int = 0
+    shortfall_units: int = 0
+    shortfall_s: float = 0.0
+    reservation_cost: int = 0
+    satellite_cost: int = 0
+    uav_cost: int = 0
+
+    @property
+    def cost(self) -> int:
+        """All that this request cost in this period."""
+        return self.reservation_cost + self.satellite_cost + self.uav_cost
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All rows, by period and request."""
+
+    rows: tuple[LedgerRow, ...]
+    periods: int
+
+    def cost_by_period(self) -> list[int]:
+        """Return what each period cost in all."""
+        costs = [0] * self.periods
+        for row in self.rows:
+            costs[row.period] += row.cost
+        return costs
+
+
+def read(run_folder: Path, requests: tuple[Request, ...], window_s: float) -> Ledger:
+    """Read the journals of a run, finished or not.  Raises `JournalError`."""
+    periods = _periods(run_folder)
+    rows = {
+        (place, period): LedgerRow(item.id, item.application, item.source, item.target, period)
+        for period in range(periods)
+        for place, item in enumerate(requests)
+    }
+    _add_reservations(rows, run_folder, periods)
+    _add_purchases(rows, run_folder)
+    for entity in journal.entities(run_folder):
+        if entity.startswith(KEY_MANAGER_PREFIX):
+            _add_use(rows, run_folder, entity, window_s)
+    for row in rows.values():
+        served = row.fiber_units + row.satellite_units + row.uav_units
+        row.shortfall_units = row.demanded_units - served
+    return Ledger(tuple(rows.values()), periods)
+
+
+def write(ledger: Ledger, run_folder: Path) -> None:
+    """Write the ledger as a Parquet file, zstd-compressed, one column a field and `cost`."""
+    names = [*LedgerRow.__dataclass_fields__, "cost"]
+    columns = {name: [getattr(row, name) for row in ledger.rows] for name in names}
+    pq.write_table(pa.table(columns), run_folder / FILE, compression="zstd")
+
+
+_Rows = dict[tuple[int, int], LedgerRow]
+
+
+def _periods(run_folder: Path) -> int:
+    query = f"SELECT count(*) FROM fact WHERE kind = '{FactKind.PERIOD}'"  # noqa: S608
+    return int(str(next(iter(journal.rows(run_folder, GLOBAL_MANAGER, query)))[0]))
+
+
+def _add_reservations(rows: _Rows, run_folder: Path, periods: int) -> None:
+    query = f"SELECT request, cost FROM fact WHERE kind = '{FactKind.RESERVED}'"  # noqa: S608
+    for request, cost in _integers(journal.rows(run_folder, GLOBAL_MANAGER, query)):
+        for period in range(periods):
+            rows[request, period].reservation_cost = cost
+
+
+def _add_purchases(rows: _Rows, run_folder: Path) -> None:
+    for medium in ("satellite", "uav"):
+        query = (
+            "SELECT request, period, sum(cost) FROM fact "  # noqa: S608
+            f"WHERE kind = '{FactKind.BOUGHT}' AND medium = '{medium}' GROUP BY request, period"
+        )
+        for request, period, cost in _integers(journal.rows(run_folder, GLOBAL_MANAGER, query)):
+            setattr(rows[request, period], f"{medium}_cost", cost)
+
+
+def _add_use(rows: _Rows, run_folder: Path, entity: str, window_s: float) -> None:
+    kinds = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
+    names = ", ".join(f"'{kind}'" for kind in kinds)
+    query = (
+        "SELECT request, period, kind, medium, sum(units), max(window) FROM fact "  # noqa: S608
+        f"WHERE kind IN ({names}) AND \"end\" != 'target' "
+        "GROUP BY request, period, kind, medium"
+    )
+    began: dict[tuple[int, int], int] = {}
+    ended: dict[tuple[int, int], int] = {}
+    for request, period, kind, medium, units, window in journal.rows(run_folder, entity, query):
+        place = (int(str(request)), int(str(period)))
+        if place not in rows:
+            continue
+        _add(rows[place], FactKind(str(kind)), str(medium), int(str(units)))
+        if kind == FactKind.SHORT:
+            began[place] = int(str(window))
+        elif kind != FactKind.DEMANDED:
+            ended[place] = max(ended.get(place, 0), int(str(window)))
+    for place, window in began.items():
+        rows[place].shortfall_s = max(0, ended.get(place, window) - window) * window_s
+
+
+def _add(row: LedgerRow, kind: FactKind, medium: str, units: int) -> None:
+    if kind is FactKind.DEMANDED:
+        row.demanded_units += units
+    elif kind is FactKind.SHORT:
+        row.late_units += units
+    elif kind is FactKind.DELIVERED:
+        name = f"{medium}_units"
+        setattr(row, name, getattr(row, name) + units)
+
+
+def _integers(found: Iterable[tuple[object, ...]]) -> Iterable[tuple[int, ...]]:
+    for values in found:
+        yield tuple(int(str(value)) for value in values)

@@ -1,0 +1,209 @@
+"""What a run leaves for its reader: ledger.parquet, summary.json and report.html.
+
+All numbers come from the journals by way of the ledger; the audit adds the digest.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+from matplotlib.figure import Figure
+
+from emulator import journal, ledger
+from emulator.assembly import Assembly
+from emulator.audit import audit
+from emulator.config import Experiment
+from emulator.ledger import Ledger
+
+COLOURS = {"fiber": "#0072B2", "satellite": "#E69F00", "uav": "#009E73", "shortfall": "#D55E00"}
+_T95 = 1.96
+
+
+@dataclass(frozen=True)
+class Ending:
+    """When and how a run ended; `failure` is empty and `stopped_by` None if it came to its end."""
+
+    windows: int
+    emulated_s: float
+    wall_s: float
+    failure: str = ""
+    stopped_by: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run came to its end."""
+        return not self.failure and self.stopped_by is None
+
+
+def write(
+    folder: Path, experiment: Experiment, assembly: Assembly, ending: Ending
+) -> dict[str, Any]:
+    """Write all result files; return the summary.
+
+    A run that was ended before it had a journal gets a summary with zeros.
+    """
+    book = _book(folder, experiment, assembly)
+    plan = _plan(folder)
+    summary = _summary(experiment, assembly, book, plan, ending)
+    summary |= {"digest": "", "audit": {}}
+    if any((folder / journal.FOLDER).glob("*.sqlite")):
+        result = audit(folder)
+        summary |= {"digest": result.digest, "audit": result.fields()}
+    ledger.write(book, folder)
+    _write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    _write_text(folder / "report.html", _html(summary, book, plan))
+    return summary
+
+
+def _book(folder: Path, experiment: Experiment, assembly: Assembly) -> Ledger:
+    try:
+        return ledger.read(folder, assembly.problem.requests, experiment.clock.window_s)
+    except journal.JournalError:
+        return Ledger((), 0)
+
+
+def _plan(folder: Path) -> dict[str, Any]:
+    path = folder / "plan.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def _summary(
+    experiment: Experiment, assembly: Assembly, book: Ledger, plan: dict[str, Any], ending: Ending
+) -> dict[str, Any]:
+    rows = book.rows
+    cost = {
+        "reservation": sum(row.reservation_cost for row in rows),
+        "satellite": sum(row.satellite_cost for row in rows),
+        "uav": sum(row.uav_cost for row in rows),
+    }
+    return {
+        "experiment": experiment.name,
+        "seed": experiment.seed,
+        "policy": experiment.plan.policy.value,
+        "windows": ending.windows,
+        "emulated_s": ending.emulated_s,
+        "wall_s": round(ending.wall_s, 3),
+        "periods": book.periods,
+        "requests": len(assembly.problem.requests),
+        "demanded_units": sum(row.demanded_units for row in rows),
+        "served_units": {
+            "fiber": sum(row.fiber_units for row in rows),
+            "satellite": sum(row.satellite_units for row in rows),
+            "uav": sum(row.uav_units for row in rows),
+        },
+        "late_units": sum(row.late_units for row in rows),
+        "shortfall_units": sum(row.shortfall_units for row in rows),
+        "shortfall_s": sum(row.shortfall_s for row in rows),
+        "cost": cost | {"total": sum(cost.values())},
+        "planned_cost": plan.get("objective", 0.0) * book.periods,
+        "cost_per_period": _mean_cost(book) | {"planned": plan.get("objective")},
+        "complete": ending.complete,
+        "failure": ending.failure,
+        "faults": [],
+        "restarts": 0,
+        "units": {
+            "cost": "monetary units of the price table",
+            "unit_bits": experiment.keys.unit_bits,
+        },
+    }
+
+
+def _mean_cost(book: Ledger) -> dict[str, float | None]:
+    """Return the mean cost of a period and its 95 % confidence interval (normal approximation)."""
+    costs = book.cost_by_period()
+    if len(costs) < 2:
+        return {"mean": costs[0] if costs else None, "ci95_low": None, "ci95_high": None}
+    mean, half = fmean(costs), _T95 * stdev(costs) / sqrt(len(costs))
+    return {"mean": mean, "ci95_low": mean - half, "ci95_high": mean + half}
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _html(summary: dict[str, Any], book: Ledger, plan: dict[str, Any]) -> str:
+    environment = Environment(
+        loader=PackageLoader("emulator", "templates"), autoescape=select_autoescape()
+    )
+    shown = {key: value for key, value in plan.items() if key != "allocations"}
+    pictures = [_picture(figure) for figure in (_cost_figure(book, plan), _served_figure(book))]
+    template = environment.get_template("report.html")
+    return template.render(
+        summary=summary, plan=shown, pictures=pictures, kinds=_by_application(book)
+    )
+
+
+def _by_application(book: Ledger) -> list[dict[str, Any]]:
+    kinds: dict[str, dict[str, Any]] = {}
+    for row in book.rows:
+        line = kinds.setdefault(row.application, dict.fromkeys(_SUMS, 0))
+        for name in _SUMS:
+            line[name] += getattr(row, name)
+    return [{"application": kind, **line} for kind, line in kinds.items()]
+
+
+_SUMS = (
+    "demanded_units",
+    "fiber_units",
+    "satellite_units",
+    "uav_units",
+    "late_units",
+    "shortfall_units",
+    "shortfall_s",
+    "cost",
+)
+
+
+def _cost_figure(book: Ledger, plan: dict[str, Any]) -> Figure:
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    axes = figure.subplots()
+    bottom = [0.0] * book.periods
+    for medium, name in (
+        ("fiber", "reservation_cost"),
+        ("satellite", "satellite_cost"),
+        ("uav", "uav_cost"),
+    ):
+        heights = _per_period(book, name)
+        axes.bar(range(book.periods), heights, bottom=bottom, label=medium, color=COLOURS[medium])
+        bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
+    if plan:
+        axes.axhline(plan["objective"], color="black", ls="--", lw=1, label="planned, mean")
+    axes.set(xlabel="provisioning period", ylabel="cost (monetary units)", title="Cost by period")
+    axes.legend(ncols=4, fontsize=8)
+    return figure
+
+
+def _served_figure(book: Ledger) -> Figure:
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    axes = figure.subplots()
+    names = ("fiber", "satellite", "uav", "shortfall")
+    series = [_per_period(book, f"{name}_units") for name in names]
+    if book.periods:
+        colours = [COLOURS[name] for name in names]
+        axes.stackplot(range(book.periods), *series, labels=names, colors=colours, step="mid")
+        axes.legend(ncols=4, fontsize=8)
+    axes.set(xlabel="provisioning period", ylabel="units", title="Demand by who served it")
+    return figure
+
+
+def _per_period(book: Ledger, name: str) -> list[float]:
+    sums = [0.0] * book.periods
+    for row in book.rows:
+        sums[row.period] += getattr(row, name)
+    return sums
+
+
+def _picture(figure: Figure) -> str:
+    """Return a figure as base64 of an SVG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg")
+    return base64.b64encode(buffer.getvalue()).decode()

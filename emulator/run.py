@@ -1,0 +1,210 @@
+"""One run from start to end: plan, reserve, transmit, recourse, account.
+
+`run` starts the actors, lets the barrier clock run them to the end of the last period, ends them, and
+writes what the journals say.  An interruption (SIGINT, SIGTERM) ends the run after the window that is
+under way; so does a host that fails.  Either way the folder then holds everything up to that window,
+and no process is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import yaml
+
+from emulator import journal, launch, report
+from emulator.assembly import Assembly, assemble
+from emulator.clock import BarrierClock, HostFailedError, Pace, Progress
+from emulator.config import Experiment
+from emulator.exporter import ExporterConfig
+from emulator.host import HostConfig
+from emulator.manager_role import ManagerRole
+from emulator.roles import FiberRole, KeyManagerRole, Role, SatelliteRole, UavRole
+from emulator.topology import Topology
+from protos.core import GLOBAL_MANAGER, FactKind
+
+_LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run an experiment; none of this changes its outcome.
+
+    `hosts` is the number of processes that share the local key managers; None: one for each.
+    """
+
+    pace: Pace
+    hosts: int | None = None
+    ray_address: str | None = None
+    metrics_port: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its summary, and the signal or failure that cut it short."""
+
+    summary: dict[str, Any]
+    stopped_by: int | None
+    failure: str
+
+
+class Watcher:
+    """Told what happens while a run goes on; this one does nothing."""
+
+    def started(self, metrics_url: str, last_window: int) -> None:
+        """Take note that the actors serve."""
+
+    def advanced(self, progress: Progress) -> None:
+        """Take note that a window is over."""
+
+
+class _Interrupted(Exception):  # noqa: N818 - a request to end, not an error
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def run(
+    experiment: Experiment, topology: Topology, folder: Path, options: Options, watcher: Watcher
+) -> Outcome:
+    """Run an experiment into a folder, which must not hold anything yet.
+
+    Raises `FileExistsError`, and `LaunchError` if the actors cannot be started.
+    """
+    began_s = time.monotonic()
+    _prepare(folder, experiment, topology)
+    assembly = assemble(experiment, topology)
+    window_s = experiment.clock.window_s
+    last_window = math.ceil(assembly.timeline.end_s / window_s - 1e-9)
+    stopped_by: int | None = None
+    failure = ""
+    windows = 0
+    try:
+        with _signals_raise(), _actors(experiment, assembly, folder, options) as cluster:
+            watcher.started(cluster.metrics_url, last_window)
+            clock = BarrierClock(cluster.addresses, cluster.hosts, window_s)
+            try:
+                stopped_by = asyncio.run(
+                    _drive(clock, last_window, options.pace, _recording(folder, watcher))
+                )
+            except HostFailedError as error:
+                failure = str(error)
+            windows = clock.window
+    except _Interrupted as interrupt:
+        stopped_by = interrupt.number
+    wall_s = time.monotonic() - began_s
+    ending = report.Ending(windows, windows * window_s, wall_s, failure, stopped_by)
+    summary = report.write(folder, experiment, assembly, ending)
+    return Outcome(summary, stopped_by, failure)
+
+
+@contextlib.contextmanager
+def _actors(
+    experiment: Experiment, assembly: Assembly, folder: Path, options: Options
+) -> Iterator[launch.Cluster]:
+    hosts = _hosts(experiment, assembly, folder, options.hosts)
+    exporter = ExporterConfig(_LOOPBACK, options.metrics_port)
+    with launch.ray_instance(len(hosts) + 1, options.ray_address):
+        cluster = launch.start(hosts, exporter)
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+def _prepare(folder: Path, experiment: Experiment, topology: Topology) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(str(folder))
+    (folder / journal.FOLDER).mkdir(parents=True)
+    fields = experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if "." in fields["network"]["topology"]:
+        fields["network"]["topology"] = "network.csv"
+        fields["network"].pop("link_km", None)
+        lines = [f"{link.a},{link.b},{link.length_km:g}" for link in topology.links]
+        text = "\n".join(["source,target,length_km", *lines]) + "\n"
+        (folder / "network.csv").write_text(text, encoding="utf-8")
+    text = yaml.safe_dump(fields, sort_keys=False)
+    (folder / "experiment.yaml").write_text(text, encoding="utf-8")
+
+
+def _hosts(
+    experiment: Experiment, assembly: Assembly, folder: Path, hosts: int | None
+) -> list[HostConfig]:
+    """One host for the manager and each controller; key managers dealt out to the others."""
+    plan = experiment.plan
+    manager = ManagerRole(
+        assembly.manager, plan.policy, plan.gap, experiment.seed, plan.expected_value_rounding
+    )
+    single: list[Role] = [
+        manager,
+        FiberRole(assembly.fiber),
+        SatelliteRole(assembly.satellite, assembly.world),
+        UavRole(assembly.uav, assembly.world),
+    ]
+    nodes: list[Role] = [KeyManagerRole(item, assembly.world) for item in assembly.key_managers]
+    count = min(hosts or len(nodes), len(nodes))
+    groups = [(role,) for role in single] + [tuple(nodes[place::count]) for place in range(count)]
+    window_s = experiment.clock.window_s
+    return [HostConfig(group, str(folder.resolve()), window_s) for group in groups]
+
+
+async def _drive(
+    clock: BarrierClock, last_window: int, pace: Pace, on_window: Callable[[Progress], None]
+) -> int | None:
+    """Run the clock to the end; return the signal that ended it early, if one did."""
+    received: list[int] = []
+
+    def stop(number: int) -> None:
+        received.append(number)
+        clock.stop()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        await clock.run(last_window, pace, on_window)
+    finally:
+        await clock.close()
+    return received[0] if received else None
+
+
+@contextlib.contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Turn a signal while actors start or stop into an exception that unwinds them."""
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        raise _Interrupted(number)
+
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _recording(folder: Path, watcher: Watcher) -> Callable[[Progress], None]:
+    """Write the plan as soon as there is one, then pass progress on."""
+    path = folder / "plan.json"
+    query = f"SELECT note FROM fact WHERE kind = '{FactKind.PLANNED}'"  # noqa: S608
+
+    def on_window(progress: Progress) -> None:
+        if not path.exists():
+            for (text,) in journal.rows(folder, GLOBAL_MANAGER, query):
+                document = json.loads(str(text))
+                path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        watcher.advanced(progress)
+
+    return on_window

@@ -1,0 +1,96 @@
+"""The emulated world: what links offer, what quantum channels yield, what applications need.
+
+It is a pure function of (seed, question): any process computes the same answer, in any order, as
+often as it likes.  Randomness is keyed BLAKE2b over the seed and the question, which unlike a
+generator needs no state and no sequence; key material is a SHAKE-256 stream, so that both ends of a
+channel derive the same block and nobody has to carry it.  Whoever knows the seed knows every key: an
+emulation protects nothing.
+
+Thin on imports on purpose: every actor loads it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b, shake_256
+from itertools import accumulate
+
+from controllers.ports import LinkSample
+from protos.core import Timeline
+from protos.mib import MediumCode
+
+
+@dataclass(frozen=True)
+class FreeSpace:
+    """One free-space service: what it offers when usable, and how often it is.
+
+    `probability` is that of being usable for a pair of nodes in a provisioning period.
+    """
+
+    skr_bps: float
+    qber: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class World:
+    """The world of one experiment.
+
+    `fibers` holds what each fiber offers on one wavelength, as (a, b, sample); `demand` the scenario
+    distribution as (units, probability); `correlated` says whether one draw serves all requests.
+    """
+
+    seed: int
+    timeline: Timeline
+    fibers: tuple[tuple[str, str, LinkSample], ...]
+    satellite: FreeSpace
+    uav: FreeSpace
+    demand: tuple[tuple[int, float], ...]
+    correlated: bool
+
+    def sample(self, medium: MediumCode, a: str, b: str, now_s: float) -> LinkSample:
+        """Return what a link offers now.  Raises `KeyError` for a fiber that does not exist."""
+        if medium is MediumCode.FIBER:
+            return self._fiber[frozenset((a, b))]
+        service = self.satellite if medium is MediumCode.SATELLITE else self.uav
+        first, second = sorted((a, b))
+        period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)
+        luck = self.uniform(medium.name, first, second, period)
+        return LinkSample(service.skr_bps, service.qber, luck < service.probability)
+
+    def block(self, channel: str, serial: int, n_bytes: int) -> bytes:
+        """Return a block of key, the same at both ends of the channel."""
+        return self._stream("channel", channel, serial, n_bytes)
+
+    def fresh(self, node: str, request: int, serial: int, n_bytes: int) -> bytes:
+        """Return a node's own random bytes."""
+        return self._stream("node", f"{node}/{request}", serial, n_bytes)
+
+    def demanded_units(self, request: int, period: int) -> int:
+        """Return the units that a request needs in a period, by inversion of the distribution."""
+        who = () if self.correlated else (request,)
+        place = bisect_right(self._cumulative, self.uniform("demand", period, *who))
+        return self.demand[min(place, len(self.demand) - 1)][0]
+
+    def uniform(self, *question: str | int) -> float:
+        """Return the number in [0, 1) that belongs to this question."""
+        words = "\x1f".join(map(str, question)).encode()
+        digest = blake2b(words, digest_size=8, key=self._key).digest()
+        return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
+
+    @cached_property
+    def _key(self) -> bytes:
+        return blake2b(str(self.seed).encode(), digest_size=32, person=b"qsagin-world").digest()
+
+    @cached_property
+    def _fiber(self) -> dict[frozenset[str], LinkSample]:
+        return {frozenset((a, b)): sample for a, b, sample in self.fibers}
+
+    @cached_property
+    def _cumulative(self) -> list[float]:
+        return list(accumulate(probability for _, probability in self.demand))
+
+    def _stream(self, domain: str, name: str, serial: int, n_bytes: int) -> bytes:
+        return shake_256(self._key + f"{domain}\x1f{name}\x1f{serial}".encode()).digest(n_bytes)

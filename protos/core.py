@@ -1,0 +1,197 @@
+"""What a core is: it is told the time, takes messages, and returns what must be sent and written.
+
+`Message` is what crosses between entities, `Fact` what an entity writes into its own journal, and
+`Measure` what it shows to observers.  Every entity numbers its messages and facts itself, so that
+their order does not depend on where it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from protos.keys import KeyTraffic
+from protos.mib import Role
+from protos.pdu import Pdu
+
+GLOBAL_MANAGER = "global-manager"
+FIBER_CONTROLLER = "fiber-controller"
+SATELLITE_CONTROLLER = "satellite-controller"
+UAV_CONTROLLER = "uav-controller"
+CONTROLLERS = (FIBER_CONTROLLER, SATELLITE_CONTROLLER, UAV_CONTROLLER)
+KEY_MANAGER_PREFIX = "kme-"
+
+
+def key_manager_of(node: str) -> str:
+    """Return the entity name of the local key manager of a node."""
+    return KEY_MANAGER_PREFIX + node
+
+
+def role_of(entity: str) -> Role:
+    """Return the role of an entity; a stranger may only observe."""
+    if entity == GLOBAL_MANAGER:
+        return Role.MANAGER
+    if entity in CONTROLLERS:
+        return Role.CONTROLLER
+    return Role.NODE if entity.startswith(KEY_MANAGER_PREFIX) else Role.OBSERVER
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message from an entity to another; the sender numbers its messages."""
+
+    source: str
+    destination: str
+    sequence: int
+    body: Pdu | KeyTraffic
+
+
+class FactKind(StrEnum):
+    """What a journal can say."""
+
+    PLANNED = "planned"
+    RESERVED = "reserved"
+    ACTIVE = "active"
+    VERIFIED = "verified"
+    PERIOD = "period"
+    DEMANDED = "demanded"
+    SHORT = "short"
+    LAPSED = "lapsed"
+    ORDERED = "ordered"
+    REFUSED = "refused"
+    BOUGHT = "bought"
+    COMPLETED = "completed"
+    REJECTED = "rejected"
+    GENERATED = "generated"
+    CREATED = "created"
+    RELAYED = "relayed"
+    STORED = "stored"
+    DELIVERED = "delivered"
+    EXPIRED = "expired"
+    DESTROYED = "destroyed"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that happened.
+
+    `medium` is the medium's name; `peer` the other end; `end` is "source", "target" or "relay";
+    `serial` an epoch or order; `cost` is in monetary units; `fingerprint` is a tag, never a key.
+    """
+
+    kind: FactKind
+    request: int = -1
+    period: int = -1
+    serial: int = -1
+    medium: str = ""
+    peer: str = ""
+    end: str = ""
+    units: int = 0
+    bits: int = 0
+    cost: int = 0
+    key_id: str = ""
+    fingerprint: bytes = b""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One sample of a metric, labels as (name, value) pairs."""
+
+    metric: str
+    labels: tuple[tuple[str, str], ...]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Running totals that a progress display adds up over all entities."""
+
+    demanded_units: int = 0
+    late_units: int = 0
+    shortfall_units: int = 0
+    cost: int = 0
+
+    def __add__(self, other: Totals) -> Totals:
+        """Return the sums."""
+        return Totals(
+            self.demanded_units + other.demanded_units,
+            self.late_units + other.late_units,
+            self.shortfall_units + other.shortfall_units,
+            self.cost + other.cost,
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a core wants done after one window.
+
+    `wake_s` is when it must run even if nobody writes to it; None: never.
+    """
+
+    outbox: list[Message] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    wake_s: float | None = None
+
+
+class Effects:
+    """Collects what one entity sends and writes during a step, and numbers its messages."""
+
+    def __init__(self, entity: str) -> None:
+        self._entity = entity
+        self._sequence = 0
+        self._outbox: list[Message] = []
+        self._facts: list[Fact] = []
+
+    def send(self, destination: str, body: Pdu | KeyTraffic) -> None:
+        """Send one message; it is consumed in the next window."""
+        self._sequence += 1
+        self._outbox.append(Message(self._entity, destination, self._sequence, body))
+
+    def note(self, fact: Fact) -> None:
+        """Write one fact into the journal."""
+        self._facts.append(fact)
+
+    def flush(self, wake_s: float | None) -> Step:
+        """Return what was collected, and begin anew."""
+        step = Step(self._outbox, self._facts, wake_s)
+        self._outbox, self._facts = [], []
+        return step
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When provisioning periods are: period p begins at `first_period_s + p * period_s`."""
+
+    first_period_s: float
+    period_s: float
+    periods: int
+
+    def begins_s(self, period: int) -> float:
+        """Return when a period begins."""
+        return self.first_period_s + period * self.period_s
+
+    @property
+    def end_s(self) -> float:
+        """When the last period ends."""
+        return self.begins_s(self.periods)
+
+
+class Core(Protocol):
+    """An entity without its process: a pure state machine."""
+
+    name: str
+
+    def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
+        """Consume the inbox at `now_s`; called in time order, at `wake_s` at the latest."""
+
+    def close(self) -> list[Fact]:
+        """Return what is left in hand; nothing is called after it."""
+
+    def measures(self) -> list[Measure]:
+        """Return what observers may see."""
+
+    def totals(self) -> Totals:
+        """Return running totals."""

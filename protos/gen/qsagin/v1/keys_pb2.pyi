@@ -1,0 +1,80 @@
+from protos.gen.qsagin.v1 import management_pb2 as _management_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Relay(_message.Message):
+    __slots__ = ("request", "epoch", "units", "ciphertext")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    request: int
+    epoch: int
+    units: int
+    ciphertext: bytes
+    def __init__(self, request: _Optional[int] = ..., epoch: _Optional[int] = ..., units: _Optional[int] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
+
+class Confirm(_message.Message):
+    __slots__ = ("request", "medium", "serial", "tag")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    MEDIUM_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    request: int
+    medium: int
+    serial: int
+    tag: bytes
+    def __init__(self, request: _Optional[int] = ..., medium: _Optional[int] = ..., serial: _Optional[int] = ..., tag: _Optional[bytes] = ...) -> None: ...
+
+class Delivered(_message.Message):
+    __slots__ = ("request", "medium", "period", "key_ids")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    MEDIUM_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_FIELD_NUMBER: _ClassVar[int]
+    KEY_IDS_FIELD_NUMBER: _ClassVar[int]
+    request: int
+    medium: int
+    period: int
+    key_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, request: _Optional[int] = ..., medium: _Optional[int] = ..., period: _Optional[int] = ..., key_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Discard(_message.Message):
+    __slots__ = ("request", "medium", "serial")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    MEDIUM_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    request: int
+    medium: int
+    serial: int
+    def __init__(self, request: _Optional[int] = ..., medium: _Optional[int] = ..., serial: _Optional[int] = ...) -> None: ...
+
+class KeyMessage(_message.Message):
+    __slots__ = ("source", "destination", "sequence", "relay", "confirm", "delivered", "discard")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    RELAY_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_FIELD_NUMBER: _ClassVar[int]
+    DISCARD_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    destination: str
+    sequence: int
+    relay: Relay
+    confirm: Confirm
+    delivered: Delivered
+    discard: Discard
+    def __init__(self, source: _Optional[str] = ..., destination: _Optional[str] = ..., sequence: _Optional[int] = ..., relay: _Optional[_Union[Relay, _Mapping]] = ..., confirm: _Optional[_Union[Confirm, _Mapping]] = ..., delivered: _Optional[_Union[Delivered, _Mapping]] = ..., discard: _Optional[_Union[Discard, _Mapping]] = ...) -> None: ...
+
+class KeyBatch(_message.Message):
+    __slots__ = ("window", "messages")
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    window: int
+    messages: _containers.RepeatedCompositeFieldContainer[KeyMessage]
+    def __init__(self, window: _Optional[int] = ..., messages: _Optional[_Iterable[_Union[KeyMessage, _Mapping]]] = ...) -> None: ...

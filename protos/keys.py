@@ -1,0 +1,53 @@
+"""Key traffic as values: what local key managers say to each other.
+
+A key of a request is named by (request, medium, serial): the serial is the epoch of a fiber channel
+or the number of an on-demand order.  Nothing here is a key; ciphertext is a one-time pad's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protos.mib import MediumCode
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """`units` end-to-end keys on their way, encrypted with the key of the link just crossed."""
+
+    request: int
+    epoch: int
+    units: int
+    ciphertext: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """The target holds these keys; `tag` is its verification tag."""
+
+    request: int
+    medium: MediumCode
+    serial: int
+    tag: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The source gave these keys to its application for `period`; the target does the same."""
+
+    request: int
+    medium: MediumCode
+    period: int
+    key_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """These keys are void at both ends: tags differed, or nobody needs them any more."""
+
+    request: int
+    medium: MediumCode
+    serial: int
+
+
+KeyTraffic = Relay | Confirm | Delivered | Discard

@@ -1,0 +1,247 @@
+"""The management vocabulary: every table, row, notification and access right, as data.
+
+A row is a frozen dataclass; its fields are columns, numbered in the order in which they are
+written (append only: the numbers are the contract).  Fields named in `index` come first, are not
+accessible by themselves, and end the instance name.  The SMIv2 form in QSAGIN-MIB.txt is generated
+from here.  Nothing here knows who manages whom, or what a value does.
+
+The tree hangs under netSnmpPlaypen (1.3.6.1.4.1.8072.9999.9999), which is free for experiments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import IntEnum, StrEnum
+from functools import cached_property
+
+from protos.pdu import Arcs
+
+PLAYPEN: Arcs = (1, 3, 6, 1, 4, 1, 8072, 9999, 9999)
+QSAGIN: Arcs = (*PLAYPEN, 24)
+OBJECTS: Arcs = (*QSAGIN, 1)
+NOTIFICATIONS: Arcs = (*QSAGIN, 0)
+SYS_UP_TIME: Arcs = (1, 3, 6, 1, 2, 1, 1, 3, 0)
+SNMP_TRAP_OID: Arcs = (1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0)
+
+
+class Role(StrEnum):
+    """Who may do what; a role is bound to an entity, not to a message."""
+
+    MANAGER = "manager"
+    CONTROLLER = "controller"
+    NODE = "node"
+    OBSERVER = "observer"
+
+
+class RowStatus(IntEnum):
+    """RFC 2579; the values that are used here."""
+
+    ACTIVE = 1
+    NOT_READY = 3
+    CREATE_AND_GO = 4
+    DESTROY = 6
+
+
+class MediumCode(IntEnum):
+    """What carries key, as a number on the wire."""
+
+    FIBER = 1
+    SATELLITE = 2
+    UAV = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationRow:
+    """Fiber controller: what one request has reserved, from `start_ms` on."""
+
+    request: int
+    request_id: str
+    source: str
+    target: str
+    units: int
+    start_ms: int
+    period_ms: int
+    row_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationHopRow:
+    """Fiber controller: the `position`-th node (from 1) of the one path of a reservation."""
+
+    request: int
+    position: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationWavelengthRow:
+    """Fiber controller: one wavelength (0-based colour), the same on every fiber of the path."""
+
+    request: int
+    position: int
+    wavelength: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """Local key manager: its part in a reservation.
+
+    An empty neighbour means that it is an end of the path; `peer` is the other end (empty between).
+    """
+
+    request: int
+    upstream: str
+    downstream: str
+    peer: str
+    units: int
+    start_ms: int
+    period_ms: int
+    row_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransceiverRow:
+    """Local key manager: one wavelength that its transceivers tune to for a reservation."""
+
+    request: int
+    position: int
+    wavelength: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """Local key manager: key that a satellite or UAV service has brought for one period."""
+
+    order: int
+    request: int
+    period: int
+    medium: int
+    peer: str
+    is_source: int
+    units: int
+    row_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStoreRow:
+    """Local key manager, read-only: one end-to-end key store."""
+
+    request: int
+    peer: str
+    available_units: int
+    capacity_units: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """Satellite or UAV controller: units bought on demand for one request and period."""
+
+    order: int
+    request: int
+    period: int
+    source: str
+    target: str
+    units: int
+    row_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRow:
+    """Satellite or UAV controller, read-only: what it has done so far."""
+
+    medium: int
+    accepted_orders: int
+    refused_orders: int
+    open_orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShortageRow:
+    """Local key manager, read-only: units that an application asked for and did not get."""
+
+    request: int
+    period: int
+    units: int
+
+
+Row = (
+    ReservationRow
+    | ReservationHopRow
+    | ReservationWavelengthRow
+    | ChannelRow
+    | TransceiverRow
+    | DeliveryRow
+    | KeyStoreRow
+    | OrderRow
+    | ServiceRow
+    | ShortageRow
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A conceptual table: its place in the tree, its row type, and who may write it."""
+
+    name: str
+    arc: int
+    row: type[Row]
+    index: tuple[str, ...]
+    writable_by: frozenset[Role]
+
+    @cached_property
+    def entry(self) -> Arcs:
+        """The name of the conceptual row object."""
+        return (*OBJECTS, self.arc, 1)
+
+    @cached_property
+    def columns(self) -> dict[str, int]:
+        """Accessible columns: field name to column number, in order."""
+        names = [field.name for field in fields(self.row)]
+        return {name: place for place, name in enumerate(names, 1) if name not in self.index}
+
+    @cached_property
+    def is_text(self) -> dict[str, bool]:
+        """Whether a column holds text (an SnmpAdminString) rather than an integer."""
+        return {field.name: field.type == "str" for field in fields(self.row)}
+
+
+_MANAGER, _CONTROLLER = frozenset({Role.MANAGER}), frozenset({Role.CONTROLLER})
+_NOBODY: frozenset[Role] = frozenset()
+
+TABLES: tuple[Table, ...] = (
+    Table("qsReservation", 1, ReservationRow, ("request",), _MANAGER),
+    Table("qsReservationHop", 2, ReservationHopRow, ("request", "position"), _MANAGER),
+    Table(
+        "qsReservationWavelength", 3, ReservationWavelengthRow, ("request", "position"), _MANAGER
+    ),
+    Table("qsChannel", 4, ChannelRow, ("request",), _CONTROLLER),
+    Table("qsTransceiver", 5, TransceiverRow, ("request", "position"), _CONTROLLER),
+    Table("qsDelivery", 6, DeliveryRow, ("order",), _CONTROLLER),
+    Table("qsKeyStore", 7, KeyStoreRow, ("request",), _NOBODY),
+    Table("qsOrder", 8, OrderRow, ("order",), _MANAGER),
+    Table("qsService", 9, ServiceRow, ("medium",), _NOBODY),
+    Table("qsShortage", 10, ShortageRow, ("request", "period"), _NOBODY),
+)
+BY_ROW: dict[type[Row], Table] = {table.row: table for table in TABLES}
+BY_ENTRY: dict[Arcs, Table] = {table.entry: table for table in TABLES}
+
+
+@dataclass(frozen=True)
+class Notification:
+    """A trap or inform: its place in the tree, and the row that it carries."""
+
+    name: str
+    arc: int
+    row: type[Row]
+
+    @cached_property
+    def oid(self) -> Arcs:
+        """The value of snmpTrapOID.0."""
+        return (*NOTIFICATIONS, self.arc)
+
+
+KEY_SHORTAGE = Notification("qsKeyShortage", 1, ShortageRow)
+RESERVATION_UP = Notification("qsReservationUp", 2, ReservationRow)
+ORDER_COMPLETE = Notification("qsOrderComplete", 3, OrderRow)
+NOTIFICATION_TYPES: tuple[Notification, ...] = (KEY_SHORTAGE, RESERVATION_UP, ORDER_COMPLETE)
+BY_NOTIFICATION: dict[Arcs, Notification] = {item.oid: item for item in NOTIFICATION_TYPES}

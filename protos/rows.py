@@ -1,0 +1,107 @@
+"""Rows of the MIB to varbinds and back.
+
+`decode(encode(row)) == row` for every row; a varbind that names no column, or that has the wrong
+type, raises `VarBindError` with the RFC's error-status and the 1-based index of the varbind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from protos.mib import (
+    BY_ENTRY,
+    BY_NOTIFICATION,
+    BY_ROW,
+    OBJECTS,
+    SNMP_TRAP_OID,
+    SYS_UP_TIME,
+    Notification,
+    Row,
+    Table,
+)
+from protos.pdu import Arcs, ErrorStatus, Missing, Pdu, Value, VarBind, Verb
+
+_ENTRY_LENGTH = len(OBJECTS) + 2
+
+
+class VarBindError(Exception):
+    """A varbind that cannot be what it claims to be."""
+
+    def __init__(self, error_status: ErrorStatus, error_index: int) -> None:
+        super().__init__(error_status, error_index)
+        self.error_status, self.error_index = error_status, error_index
+
+    def __str__(self) -> str:
+        return f"varbind {self.error_index}: {self.error_status.name}"
+
+
+def instance(row: Row) -> Arcs:
+    """Return the index arcs of a row."""
+    return tuple(getattr(row, name) for name in BY_ROW[type(row)].index)
+
+
+def encode(row: Row) -> list[VarBind]:
+    """Return one varbind for each accessible column of the row, in column order."""
+    table = BY_ROW[type(row)]
+    entry, index = table.entry, instance(row)
+    return [
+        VarBind((*entry, column, *index), getattr(row, name))
+        for name, column in table.columns.items()
+    ]
+
+
+def decode(varbinds: Sequence[VarBind]) -> list[Row]:
+    """Return the rows that the varbinds spell, in order of first mention.
+
+    Every accessible column must be there.  Raises `VarBindError`.
+    """
+    found: dict[tuple[Arcs, Arcs], dict[int, Value]] = {}
+    first: dict[tuple[Arcs, Arcs], int] = {}
+    for place, varbind in enumerate(varbinds, 1):
+        entry, column, index = _split(varbind.name, place)
+        key = (entry, index)
+        first.setdefault(key, place)
+        found.setdefault(key, {})[column] = varbind.value
+    return [_row(*key, values, first[key]) for key, values in found.items()]
+
+
+def notify(kind: Notification, row: Row, request_id: int, now_s: float, verb: Verb) -> Pdu:
+    """Return a Trap or Inform PDU: sysUpTime.0, snmpTrapOID.0, then the row (RFC 3416, 4.2.6)."""
+    head = (VarBind(SYS_UP_TIME, round(now_s * 100)), VarBind(SNMP_TRAP_OID, kind.oid))
+    return Pdu(verb, request_id, (*head, *encode(row)))
+
+
+def notified(pdu: Pdu) -> tuple[Notification, Row]:
+    """Return what a Trap or Inform says.  Raises `VarBindError`."""
+    if len(pdu.varbinds) < 3 or pdu.varbinds[1].name != SNMP_TRAP_OID:
+        raise VarBindError(ErrorStatus.GEN_ERR, min(2, len(pdu.varbinds)))
+    kind = BY_NOTIFICATION.get(cast("Arcs", pdu.varbinds[1].value))
+    if kind is None:
+        raise VarBindError(ErrorStatus.GEN_ERR, 2)
+    return kind, decode(pdu.varbinds[2:])[0]
+
+
+def cells(rows: Iterable[Row]) -> list[VarBind]:
+    """Return every column instance of the rows in the order of the MIB, as a walk sees them."""
+    return sorted((cell for row in rows for cell in encode(row)), key=lambda cell: cell.name)
+
+
+def _split(name: Arcs, place: int) -> tuple[Arcs, int, Arcs]:
+    if len(name) <= _ENTRY_LENGTH + 1 or name[:_ENTRY_LENGTH] not in BY_ENTRY:
+        raise VarBindError(ErrorStatus.NO_CREATION, place)
+    return name[:_ENTRY_LENGTH], name[_ENTRY_LENGTH], name[_ENTRY_LENGTH + 1 :]
+
+
+def _row(entry: Arcs, index: Arcs, values: dict[int, Value], place: int) -> Row:
+    table: Table = BY_ENTRY[entry]
+    if len(index) != len(table.index) or values.keys() != set(table.columns.values()):
+        raise VarBindError(ErrorStatus.INCONSISTENT_NAME, place)
+    named: dict[str, Value] = dict(zip(table.index, index, strict=True))
+    for offset, (name, column) in enumerate(table.columns.items()):
+        value = values[column]
+        expected = str if table.is_text[name] else int
+        if not isinstance(value, expected) or isinstance(value, Missing):
+            raise VarBindError(ErrorStatus.WRONG_TYPE, place + offset)
+        named[name] = value
+    return table.row(**named)  # type: ignore[arg-type]

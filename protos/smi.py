@@ -1,0 +1,133 @@
+"""The MIB as an SMIv2 module (RFC 2578), written from `protos.mib`."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from protos.mib import NOTIFICATION_TYPES, TABLES, Notification, Role, Table
+
+_HEAD = """\
+QSAGIN-MIB DEFINITIONS ::= BEGIN
+
+-- Written from protos/mib.py by `make protos`; do not edit.
+
+IMPORTS
+    MODULE-IDENTITY, OBJECT-TYPE, NOTIFICATION-TYPE, Integer32
+        FROM SNMPv2-SMI
+    RowStatus
+        FROM SNMPv2-TC
+    SnmpAdminString
+        FROM SNMP-FRAMEWORK-MIB
+    MODULE-COMPLIANCE, OBJECT-GROUP, NOTIFICATION-GROUP
+        FROM SNMPv2-CONF
+    netSnmpPlaypen
+        FROM NET-SNMP-MIB;
+
+qsaginMIB MODULE-IDENTITY
+    LAST-UPDATED "202611230000Z"
+    ORGANIZATION "qsagin"
+    CONTACT-INFO "See the project's README."
+    DESCRIPTION "Control plane of an emulated quantum-secured space-air-ground network."
+    REVISION "202611230000Z"
+    DESCRIPTION "First version."
+    ::= { netSnmpPlaypen 24 }
+
+qsNotifications OBJECT IDENTIFIER ::= { qsaginMIB 0 }
+qsObjects OBJECT IDENTIFIER ::= { qsaginMIB 1 }
+qsConformance OBJECT IDENTIFIER ::= { qsaginMIB 2 }
+"""
+
+
+def module_text() -> str:
+    """Return the whole module."""
+    parts = [_HEAD, *map(_table, TABLES), *map(_notification, NOTIFICATION_TYPES), _conformance()]
+    return "\n".join(parts) + "\nEND\n"
+
+
+def _words(text: str | None) -> str:
+    return " ".join((text or "").split()).replace('"', "'")
+
+
+def _column(table: Table, field: str) -> str:
+    return table.name + "".join(part.capitalize() for part in field.split("_"))
+
+
+def _syntax(table: Table, field: str) -> str:
+    if field == "row_status":
+        return "RowStatus"
+    if field in table.index:
+        return "Integer32 (0..2147483647)"
+    return "SnmpAdminString" if table.is_text[field] else "Integer32"
+
+
+def _access(table: Table, field: str) -> str:
+    if field in table.index:
+        return "not-accessible"
+    return "read-create" if table.writable_by - {Role.OBSERVER} else "read-only"
+
+
+def _object(name: str, syntax: str, access: str, words: str, tail: str) -> str:
+    return (
+        f"{name} OBJECT-TYPE\n    SYNTAX {syntax}\n    MAX-ACCESS {access}\n"
+        f'    STATUS current\n    DESCRIPTION "{words}"\n{tail}\n'
+    )
+
+
+def _table(table: Table) -> str:
+    entry = table.name + "Entry"
+    kind = entry[0].upper() + entry[1:]
+    words = _words(table.row.__doc__)
+    index = ", ".join(_column(table, field) for field in table.index)
+    names = [field.name for field in fields(table.row)]
+    sequence = ",\n".join(
+        f"    {_column(table, name)} {_syntax(table, name).split(' ')[0]}" for name in names
+    )
+    columns = [
+        _object(
+            _column(table, name),
+            _syntax(table, name),
+            _access(table, name),
+            _words(name.replace("_", " ")),
+            f"    ::= {{ {entry} {place} }}",
+        )
+        for place, name in enumerate(names, 1)
+    ]
+    head = _object(
+        table.name + "Table",
+        f"SEQUENCE OF {kind}",
+        "not-accessible",
+        words,
+        f"    ::= {{ qsObjects {table.arc} }}",
+    )
+    row = _object(
+        entry,
+        kind,
+        "not-accessible",
+        words,
+        f"    INDEX {{ {index} }}\n    ::= {{ {table.name}Table 1 }}",
+    )
+    return "\n".join([head, row, f"{kind} ::= SEQUENCE {{\n{sequence}\n}}\n", *columns])
+
+
+def _notification(item: Notification) -> str:
+    table = next(table for table in TABLES if table.row is item.row)
+    objects = ", ".join(_column(table, name) for name in table.columns)
+    return (
+        f"{item.name} NOTIFICATION-TYPE\n    OBJECTS {{ {objects} }}\n    STATUS current\n"
+        f'    DESCRIPTION "{_words(item.row.__doc__)}"\n    ::= {{ qsNotifications {item.arc} }}\n'
+    )
+
+
+def _conformance() -> str:
+    columns = ", ".join(_column(table, name) for table in TABLES for name in table.columns)
+    kinds = ", ".join(item.name for item in NOTIFICATION_TYPES)
+    return (
+        f"qsObjectGroup OBJECT-GROUP\n    OBJECTS {{ {columns} }}\n    STATUS current\n"
+        '    DESCRIPTION "All columns."\n    ::= { qsConformance 1 }\n\n'
+        f"qsNotificationGroup NOTIFICATION-GROUP\n    NOTIFICATIONS {{ {kinds} }}\n"
+        '    STATUS current\n    DESCRIPTION "All notifications."\n    ::= { qsConformance 2 }\n\n'
+        "qsCompliance MODULE-COMPLIANCE\n    STATUS current\n"
+        '    DESCRIPTION "Everything is implemented."\n    MODULE\n'
+        "    MANDATORY-GROUPS { qsObjectGroup, qsNotificationGroup }\n"
+        "    ::= { qsConformance 3 }\n"
+    )

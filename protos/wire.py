@@ -1,0 +1,137 @@
+"""Messages of `protos.core` to protobuf and back.
+
+Besides the gRPC shells this is the only importer of generated code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from protos.core import Message
+from protos.gen.qsagin.v1 import keys_pb2, management_pb2
+from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay
+from protos.mib import MediumCode
+from protos.pdu import ErrorStatus, Missing, Pdu, Value, VarBind, Verb
+
+
+def management_batch(window: int, messages: Iterable[Message]) -> management_pb2.ManagementBatch:
+    """Encode management messages; all bodies must be PDUs."""
+    batch = management_pb2.ManagementBatch(window=window)
+    for message in messages:
+        encoded = batch.messages.add(
+            source=message.source, destination=message.destination, sequence=message.sequence
+        )
+        if isinstance(message.body, Pdu):
+            _encode_pdu(message.body, encoded.pdu)
+    return batch
+
+
+def management_messages(batch: management_pb2.ManagementBatch) -> list[Message]:
+    """Decode management messages.  Raises `ValueError` for numbers that RFC 3416 does not have."""
+    return [
+        Message(item.source, item.destination, item.sequence, _decode_pdu(item.pdu))
+        for item in batch.messages
+    ]
+
+
+def key_batch(window: int, messages: Iterable[Message]) -> keys_pb2.KeyBatch:
+    """Encode key traffic; all bodies must be of `protos.keys`."""
+    batch = keys_pb2.KeyBatch(window=window)
+    for message in messages:
+        encoded = batch.messages.add(
+            source=message.source, destination=message.destination, sequence=message.sequence
+        )
+        if not isinstance(message.body, Pdu):
+            _encode_traffic(message.body, encoded)
+    return batch
+
+
+def key_messages(batch: keys_pb2.KeyBatch) -> list[Message]:
+    """Decode key traffic.  Raises `ValueError` for an empty body or an unknown medium."""
+    return [
+        Message(item.source, item.destination, item.sequence, _decode_traffic(item))
+        for item in batch.messages
+    ]
+
+
+def _encode_pdu(pdu: Pdu, out: management_pb2.Pdu) -> None:
+    out.verb = pdu.verb.value  # type: ignore[assignment]
+    out.request_id = pdu.request_id
+    out.error_status = pdu.error_status
+    out.error_index = pdu.error_index
+    out.non_repeaters = pdu.non_repeaters
+    out.max_repetitions = pdu.max_repetitions
+    for varbind in pdu.varbinds:
+        _encode_value(varbind.value, out.varbinds.add(arc=varbind.name))
+
+
+def _encode_value(value: Value, out: management_pb2.VarBind) -> None:
+    if isinstance(value, Missing):
+        out.exception = value.value  # type: ignore[assignment]
+    elif isinstance(value, int):
+        out.integer = value
+    elif isinstance(value, str):
+        out.text = value
+    else:
+        out.object.arc.extend(value)
+
+
+def _decode_pdu(pdu: management_pb2.Pdu) -> Pdu:
+    varbinds = tuple(VarBind(tuple(item.arc), _decode_value(item)) for item in pdu.varbinds)
+    return Pdu(
+        Verb(pdu.verb),
+        pdu.request_id,
+        varbinds,
+        ErrorStatus(pdu.error_status),
+        pdu.error_index,
+        pdu.non_repeaters,
+        pdu.max_repetitions,
+    )
+
+
+def _decode_value(varbind: management_pb2.VarBind) -> Value:
+    match varbind.WhichOneof("value"):
+        case "integer":
+            return varbind.integer
+        case "text":
+            return varbind.text
+        case "object":
+            return tuple(varbind.object.arc)
+        case _:
+            return Missing(varbind.exception or Missing.NULL)
+
+
+def _encode_traffic(body: KeyTraffic, out: keys_pb2.KeyMessage) -> None:
+    match body:
+        case Relay(request, epoch, units, ciphertext):
+            out.relay.request, out.relay.epoch = request, epoch
+            out.relay.units, out.relay.ciphertext = units, ciphertext
+        case Confirm(request, medium, serial, tag):
+            out.confirm.request, out.confirm.medium = request, medium
+            out.confirm.serial, out.confirm.tag = serial, tag
+        case Delivered(request, medium, period, key_ids):
+            out.delivered.request, out.delivered.medium = request, medium
+            out.delivered.period = period
+            out.delivered.key_ids.extend(key_ids)
+        case Discard(request, medium, serial):
+            out.discard.request, out.discard.medium = request, medium
+            out.discard.serial = serial
+
+
+def _decode_traffic(item: keys_pb2.KeyMessage) -> KeyTraffic:
+    match item.WhichOneof("body"):
+        case "relay":
+            body = item.relay
+            return Relay(body.request, body.epoch, body.units, body.ciphertext)
+        case "confirm":
+            said = item.confirm
+            return Confirm(said.request, MediumCode(said.medium), said.serial, said.tag)
+        case "delivered":
+            done = item.delivered
+            medium = MediumCode(done.medium)
+            return Delivered(done.request, medium, done.period, tuple(done.key_ids))
+        case "discard":
+            void = item.discard
+            return Discard(void.request, MediumCode(void.medium), void.serial)
+        case _:
+            raise ValueError(f"message {item.sequence} of {item.source} is empty")
