@@ -2,3 +2,8 @@
 
 The top layer: it may import everything, and nothing imports it.
 """
+
+import os
+
+# gRPC reads this when it is first imported.  What goes wrong is told in words of our own.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -99,6 +99,7 @@ def audit(run_folder: Path) -> Audit:
     """Add up the journals of a run.  Raises `JournalError` if one cannot be read."""
     books = _Books()
     for entity in journal.entities(run_folder):
+        journal.check(run_folder, entity)
         if entity.startswith(KEY_MANAGER_PREFIX):
             for row in journal.rows(run_folder, entity, _QUERY):
                 books.add(entity, row)

@@ -105,7 +105,8 @@ class BarrierClock:
     async def close(self) -> None:
         """End the streams."""
         for call in self._calls.values():
-            call.cancel()
+            if not call.done():
+                await call.done_writing()
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
 
     async def _drain(self) -> None:

@@ -65,9 +65,9 @@ class RunDisplay(Watcher):
 
     def conclude(self, console: Console, summary: dict[str, Any], folder: Path) -> None:
         """Tell what happened, what it cost, and what to try next."""
-        console.print(_story(summary))
+        console.print(_story(summary), soft_wrap=True)
         console.print(_costs(summary))
-        console.print(_closing(summary, folder))
+        console.print(_closing(summary, folder), soft_wrap=True)
 
 
 def _story(summary: dict[str, Any]) -> str:
@@ -76,15 +76,16 @@ def _story(summary: dict[str, Any]) -> str:
     check = summary["audit"]
     words = "all key is accounted for" if check.get("ok") else "THE AUDIT FOUND FAULTS"
     return (
-        f"\n[bold]{summary['experiment']}[/bold], seed {summary['seed']}, policy {summary['policy']}: "
-        f"{summary['periods']} periods, {summary['emulated_s']:,.0f} s emulated in "
-        f"{summary['wall_s']:,.1f} s\n"
+        f"\n[bold]{summary['experiment']}[/bold], seed {summary['seed']}, "
+        f"policy {summary['policy']}: {summary['periods']} periods, "
+        f"{summary['emulated_s']:,.0f} s emulated in {summary['wall_s']:,.1f} s.\n"
         f"{summary['requests']} requests asked for {summary['demanded_units']:,} units of key; "
-        f"{served['fiber']:,} came from reserved fiber at once.\n"
+        f"{served['fiber']:,} came from reserved fiber.\n"
         f"{summary['late_units']:,} were missing when asked for: {bought:,} were bought on demand "
-        f"({served['satellite']:,} by satellite, {served['uav']:,} by UAV),\n"
-        f"{summary['shortfall_units']:,} never came. Links were down for want of key for "
-        f"{summary['shortfall_s']:,.0f} request-seconds. Audit: {words}.\n"
+        f"({served['satellite']:,} by satellite,\n"
+        f"{served['uav']:,} by UAV), {summary['shortfall_units']:,} never came.  Links were down for "
+        f"want of key for {summary['shortfall_s']:,.0f} s, all requests together.\n"
+        f"Audit of the journals: {words}.\n"
     )
 
 

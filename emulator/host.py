@@ -17,13 +17,14 @@ import math
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import grpc
 
 from emulator.journal import Journal
+from emulator.mailbox import Mailbox
 from emulator.roles import Role
 from protos import wire
 from protos.core import Core, Message, Totals
@@ -80,6 +81,7 @@ class _Resident:
 
     core: Core
     journal: Journal
+    mailbox: Mailbox = field(default_factory=Mailbox)
     wake_window: int | None = 0
     last_window: int = 0
 
@@ -94,7 +96,6 @@ class Host:
             role.entity: _Resident(role.build(), Journal(folder, role.entity))
             for role in sorted(config.roles, key=lambda role: role.entity)
         }
-        self._inbox: dict[int, list[Message]] = defaultdict(list)
         self._routes: dict[str, str] = {}
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._server: grpc.aio.Server | None = None
@@ -129,8 +130,12 @@ class Host:
             await self._server.stop(grace=0)
 
     def take(self, window: int, messages: list[Message]) -> Receipt:
-        """Keep messages that were sent in `window` for the next."""
-        self._inbox[window].extend(messages)
+        """Keep messages that were sent in `window` for the next.
+
+        Raises `KeyError` for a destination that does not live here.
+        """
+        for message in messages:
+            self._residents[message.destination].mailbox.put(window + 1, message)
         return Receipt(accepted=len(messages))
 
     async def run_window(self, tick: runtime_pb2.Tick) -> runtime_pb2.Done:
@@ -144,14 +149,10 @@ class Host:
         return self._done(tick.window, written_to)
 
     def _step_cores(self, window: int) -> list[Message]:
-        mail: dict[str, list[Message]] = defaultdict(list)
-        for message in self._inbox.pop(window - 1, []):
-            mail[message.destination].append(message)
         outbox: list[Message] = []
-        for entity, resident in self._residents.items():
-            due = resident.wake_window is not None and resident.wake_window <= window
-            if due or entity in mail:
-                inbox = sorted(mail[entity], key=lambda item: (item.source, item.sequence))
+        for resident in self._residents.values():
+            inbox = resident.mailbox.read(window)
+            if inbox or (resident.wake_window is not None and resident.wake_window <= window):
                 outbox += self._step(resident, window, inbox)
         return outbox
 

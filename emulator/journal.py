@@ -94,3 +94,11 @@ def rows(run_folder: Path, entity: str, query: str) -> Iterator[tuple[object, ..
             yield from connection.execute(query)
     except sqlite3.DatabaseError as error:
         raise JournalError(str(path), f"cannot be read: {error}") from error
+
+
+def check(run_folder: Path, entity: str) -> None:
+    """Have SQLite check a journal's structure.  Raises `JournalError` if it is damaged."""
+    (found,) = next(rows(run_folder, entity, "PRAGMA integrity_check(1)"), ("no answer",))
+    if found != "ok":
+        path = run_folder / FOLDER / f"{entity}.sqlite"
+        raise JournalError(str(path), f"is damaged: {found}")

@@ -20,7 +20,6 @@ _ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",  # explicit: versions differ; a private instance is on loopback
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch for "bind to loopback only"
     "RAY_DEDUP_LOGS": "0",
-    "GRPC_VERBOSITY": "NONE",  # what goes wrong is told in words of our own
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 os.environ.update(_ENVIRONMENT)

@@ -48,8 +48,9 @@ class Bb84Setup:
         require_between(self, 0, 0.5, "misalignment")
         require_between(self, 0, 0.99, "afterpulse_probability")
         require_between(self, 1, 10, "ec_efficiency")
-        if not self.vacuum_photons < self.decoy_photons < self.signal_photons:
-            problem = "must lie between vacuum_photons and signal_photons"
+        weaker = self.decoy_photons + self.vacuum_photons
+        if not (self.vacuum_photons < self.decoy_photons and weaker < self.signal_photons):
+            problem = "must exceed vacuum_photons, and with it stay below signal_photons"
             raise ParameterError("decoy_photons", f"{problem}, not at {self.decoy_photons}")
 
 

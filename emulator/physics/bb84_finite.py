@@ -3,7 +3,8 @@
 Two decoys: Lim, Curty, Walenta, Xu, Zbinden, PRA 89, 022307 (2014).  One decoy: Rusca, Boaron,
 Grunenfelder, Martin, Zbinden, APL 112, 171104 (2018).  Key comes from one basis, all intensities;
 the other basis tests.  Fluctuations are bounded by Hoeffding, the phase error by random sampling
-without replacement.  A block may be of any origin: counted, or expected from a model.
+without replacement; Tupkary et al., arXiv:2502.10340, find that last step of Lim 2014 approximate
+rather than a strict bound.  A block may be of any origin: counted, or expected from a model.
 """
 
 import math
@@ -29,6 +30,7 @@ class FiniteSetup(Bb84Setup):
         super().__post_init__()
         require_positive(self, "block_bits", "eps_secrecy", "eps_correctness")
         require_between(self, 0, 0.5, "eps_secrecy", "eps_correctness")
+        require_between(self, 1e-6, 1, "sifting")
         if self.signal_fraction >= 1:
             raise ParameterError("signal_fraction", "must be below 1: finite keys count decoys too")
 
@@ -122,21 +124,19 @@ def _rate(
     fractions: tuple[float, ...],
 ) -> DecoyRate:
     signal = clicks(setup, transmittance, setup.signal_photons)
-    if signal.gain <= 0 or _test_to_key(setup) <= 0:
-        return DecoyRate(0.0, signal.qber)
-    block = expected_block(setup, transmittance, photons, fractions)
-    bits = key_bits(block, setup.ec_efficiency, setup.eps_secrecy, setup.eps_correctness)
     gain = sum(
         p * clicks(setup, transmittance, mu).gain for p, mu in zip(fractions, photons, strict=True)
     )
-    pulses = setup.block_bits / (setup.sifting * gain * live_fraction(setup, transmittance))
-    return DecoyRate(bits / pulses, signal.qber)
+    if gain <= 0 or _test_to_key(setup) <= 0:
+        return DecoyRate(0.0, signal.qber)
+    block = expected_block(setup, transmittance, photons, fractions)
+    bits = key_bits(block, setup.ec_efficiency, setup.eps_secrecy, setup.eps_correctness)
+    sifted = setup.sifting * gain * live_fraction(setup, transmittance)  # bits a pulse
+    return DecoyRate(bits / setup.block_bits * sifted, signal.qber)
 
 
 def _test_to_key(setup: FiniteSetup) -> float:
     """Return test clicks a key click: both sides choose the key basis with sqrt(sifting)."""
-    if setup.sifting <= 0:
-        return 0.0
     key_choice = math.sqrt(setup.sifting)
     return ((1 - key_choice) / key_choice) ** 2
 

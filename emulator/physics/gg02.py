@@ -55,7 +55,8 @@ def rate(setup: Gg02Setup, transmittance: float) -> float:
     """Return key bits a symbol in the asymptotic limit, never negative."""
     if transmittance <= 0:
         return 0.0
-    return _kept(setup) * max(0.0, _secret(setup, transmittance, setup))
+    shared = setup.reconciliation_efficiency * mutual_information(setup, transmittance)
+    return _kept(setup) * _resolved(shared - holevo_information(setup, transmittance), setup)
 
 
 def finite_rate(setup: FiniteGg02Setup, transmittance: float) -> float:
@@ -69,7 +70,7 @@ def finite_rate(setup: FiniteGg02Setup, transmittance: float) -> float:
     key_symbols = (1 - setup.estimation_fraction) * setup.block_symbols
     bits = setup.reconciliation_efficiency * mutual_information(setup, transmittance)
     secret = bits - holevo_information(worst, worst_eta) - _smoothing(setup, key_symbols)
-    return _kept(setup) * (1 - setup.estimation_fraction) * max(0.0, secret)
+    return _kept(setup) * (1 - setup.estimation_fraction) * _resolved(secret, setup)
 
 
 def mutual_information(setup: Gg02Setup, transmittance: float) -> float:
@@ -121,9 +122,10 @@ def worst_channel(setup: FiniteGg02Setup, transmittance: float) -> tuple[float, 
     return amplitude**2 / efficiency, replace(setup, excess_noise=excess)
 
 
-def _secret(setup: Gg02Setup, transmittance: float, believed: Gg02Setup) -> float:
-    shared = setup.reconciliation_efficiency * mutual_information(setup, transmittance)
-    return shared - holevo_information(believed, transmittance)
+def _resolved(secret: float, setup: Gg02Setup) -> float:
+    """Return the difference of entropies, or zero where it is no more than rounding."""
+    rounding = 1e-13 * (10 + math.log2(setup.modulation_variance + 1))
+    return secret if secret > rounding else 0.0
 
 
 def _kept(setup: Gg02Setup) -> float:
@@ -152,8 +154,11 @@ def _symplectic(trace: float, root_det: float) -> tuple[float, float]:
 
 
 def _thermal(eigenvalue: float) -> float:
-    """Return the entropy of a mode, G((nu - 1) / 2) with G(n) = (n+1) log2(n+1) - n log2(n)."""
+    """Return the entropy of a mode, G((nu - 1) / 2) with G(n) = (n+1) log2(n+1) - n log2(n).
+
+    Written as log2(n+1) + n log2(1 + 1/n), which loses no digits where n is large.
+    """
     n = (eigenvalue - 1) / 2
     if n <= 1e-15:
         return 0.0
-    return (n + 1) * math.log1p(n) / math.log(2) - n * math.log2(n)
+    return (math.log1p(n) + n * math.log1p(1 / n)) / math.log(2)

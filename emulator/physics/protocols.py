@@ -110,7 +110,7 @@ def _plob(setup: FiberSetup, length_km: float) -> Outcome:
 
 _FIBER = {"fiber": devices.Device("fiber", FiberSetup(), "ITU-T G.652 fiber; 1 GHz assumed")}
 _ASYMPTOTIC = "asymptotic key: blocks of infinite length"
-_FINITE = "finite key: blocks of the length the model expects, not fluctuating"
+_FINITE = "finite key: every block holds what the model expects"
 
 PROTOCOLS: dict[str, Protocol] = {
     "bb84": Protocol(
@@ -131,12 +131,12 @@ PROTOCOLS: dict[str, Protocol] = {
     "bb84-finite": Protocol(
         _decoy(bb84_finite.two_decoy_rate),
         devices.BB84_FINITE_DEVICES,
-        (_FINITE, "two decoys: Lim et al. 2014"),
+        (_FINITE, "two decoys: Lim et al. 2014; its sampling bound is approximate"),
     ),
     "bb84-one-decoy-finite": Protocol(
         _decoy(bb84_finite.one_decoy_rate),
         devices.BB84_ONE_DECOY_FINITE_DEVICES,
-        (_FINITE, "one decoy: Rusca et al. 2018"),
+        (_FINITE, "one decoy: Rusca et al. 2018; its sampling bound is approximate"),
     ),
     "mdi": Protocol(
         _mdi,

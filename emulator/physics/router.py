@@ -148,12 +148,13 @@ def wait_for_all(links: int, probability: float, decay: float, cutoff: float) ->
         lump = max(1, int(cutoff / 64))
     p = -math.expm1(lump * math.log1p(-probability)) if probability < 1 else 1.0
     q, x = 1 - p, decay**lump
-    left = cutoff / lump if cutoff < math.inf else math.log(_TAIL) / math.log(q) if q > 0 else 1
+    patience = math.log(_TAIL) / math.log(q) if q > 0 else 1
+    left = int(min(cutoff / lump, patience))
     first = -math.expm1(links * math.log1p(-p)) if p < 1 else 1.0
     success, attempts, coherence = 0.0, 1 / first, 0.0
     for ready in range(1, links + 1):
         odds = math.comb(links, ready) * p**ready * q ** (links - ready) / first
-        done, waited, kept = _wait_for_rest(ready, links - ready, p, x, int(left))
+        done, waited, kept = _wait_for_rest(ready, links - ready, p, x, left)
         success += odds * done
         attempts += odds * waited
         coherence += odds * kept

@@ -80,7 +80,7 @@ class Instance:
         """Return the cost of one reserved unit on this path."""
         return sum(self.graph.edges[arc]["cost"] for arc in pairwise(path))
 
-    def worth(self, group: int, route_cost: int) -> int:
+    def worth(self, group: int, route_cost: float) -> int:
         """Return how many units a member would reserve at this cost if all were free."""
         return newsvendor_units(route_cost, self.groups[group].unit_cost, self.missing_units)
 

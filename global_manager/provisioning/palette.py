@@ -75,12 +75,10 @@ class Palette:
             self.free[e] &= ~colours
         self.held[request] = Held(route, colours)
 
-    def take(self, request: int, colours: int) -> None:
-        """Let a request take more free colours on the route it holds."""
-        held = self.held[request]
-        for e in held.route.resources:
-            self.free[e] &= ~colours
-        self.held[request] = Held(held.route, held.colours | colours)
+    def give(self, request: int, route: Route, colours: int) -> None:
+        """Give a request free colours of a route, more of them if it holds that route already."""
+        held = self.release(request)
+        self.hold(request, route, colours | (held.colours if held else 0))
 
     def drop(self, request: int, colours: int) -> None:
         """Give back some of the colours that a request holds."""

@@ -16,6 +16,7 @@ from math import fsum
 import numpy as np
 
 from global_manager.provisioning.check import evaluate, make_plan, relative_gap
+from global_manager.provisioning.improving import Effort
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.model import Plan, Policy, Problem, Scenario, Termination
 from global_manager.provisioning.palette import Palette, Route, route_of
@@ -23,6 +24,8 @@ from global_manager.provisioning.recourse import largest_demand, rounded_mean
 from global_manager.provisioning.two_stage import Watch, lower_bound, nothing_reserved, optimize
 from global_manager.provisioning.wavelengths import first_fit
 from global_manager.routing import cheapest_path
+
+_LIGHT = Effort(passes=1, moves=0)  # wait and see solves once a scenario
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def deterministic_plan(problem: Problem, settings: Settings, watch: Watch) -> Pl
     """
     futures = [s for s in problem.scenarios if s.probability > 0]
     known = _progress_only(watch)
-    plans = [optimize(_knowing(problem, s.units), settings.gap, known) for s in futures]
+    plans = [optimize(_knowing(problem, s.units), settings.gap, known, _LIGHT) for s in futures]
     weights = [s.probability for s in futures]
     total = _mean(weights, [plan.objective for plan in plans])
     bound = _mean(weights, [plan.lower_bound for plan in plans])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from global_manager.provisioning.check import make_plan, relative_gap
 from global_manager.provisioning.choice import Selection, choose, round_and_fill
 from global_manager.provisioning.columns import ColumnPool, generate_columns
+from global_manager.provisioning.improving import Effort, improve
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.model import Plan, Policy, Problem, Termination
 from global_manager.provisioning.palette import Palette, Route
@@ -54,16 +55,21 @@ def lower_bound(problem: Problem) -> float:
     return generate_columns(Instance(problem)).lower_bound
 
 
-def optimize(problem: Problem, gap: float = 1e-3, watch: Watch | None = None) -> Plan:
+def optimize(
+    problem: Problem,
+    gap: float = 1e-3,
+    watch: Watch | None = None,
+    effort: Effort | None = None,
+) -> Plan:
     """Return the best plan found for the two-stage stochastic program."""
-    return _Run(problem, gap, watch or Watch()).plan()
+    return _Run(problem, gap, watch or Watch(), effort or Effort()).plan()
 
 
 class _Run:
     """One solve, step by step."""
 
-    def __init__(self, problem: Problem, gap: float, watch: Watch) -> None:
-        self._problem, self._gap, self._watch = problem, gap, watch
+    def __init__(self, problem: Problem, gap: float, watch: Watch, effort: Effort) -> None:
+        self._problem, self._gap, self._watch, self._effort = problem, gap, watch, effort
         self._instance = Instance(problem)
 
     def plan(self) -> Plan:
@@ -71,16 +77,25 @@ class _Run:
         routes = self._routes(pool)
         if not pool.separable:
             self._colour(pool, round_and_fill(self._instance, pool), routes)
-        return self._colour(pool, choose(self._instance, pool, self._gap), routes)
+        selection = choose(self._instance, pool, self._gap)
+        return self._improve(pool, selection, routes)
+
+    def _improve(self, pool: ColumnPool, selection: Selection, routes: Routes) -> Plan:
+        palette, plan = self._colour(pool, selection, routes)
+        good_enough = pool.lower_bound / (1 - self._gap)
+        for better in improve(palette, pool, routes, good_enough, self._effort):
+            plan = self._state(better, _units(selection), pool.lower_bound)
+        return plan
 
     def _routes(self, pool: ColumnPool) -> Routes:
         known = [(c.group, Route(c.path, c.resources, c.path_cost)) for c in pool.columns]
         return candidate_routes(self._instance, known, 0 if pool.separable else _CHEAPEST_ROUTES)
 
-    def _colour(self, pool: ColumnPool, selection: Selection, routes: Routes) -> Plan:
+    def _colour(
+        self, pool: ColumnPool, selection: Selection, routes: Routes
+    ) -> tuple[Palette, Plan]:
         palette = assign(self._instance, selection, routes)
-        wished = sum(column.units * n for column, n in selection.items())
-        return self._state(palette, wished, pool.lower_bound)
+        return palette, self._state(palette, _units(selection), pool.lower_bound)
 
     def _state(self, palette: Palette, wished_units: int, bound: float) -> Plan:
         """Make a plan of a palette and show it to whoever watches."""
@@ -99,6 +114,10 @@ class _Run:
 
     def _report(self, stage: str) -> Callable[[float, float], None]:
         return lambda cost, bound: self._watch.progress(Progress(stage, cost, bound))
+
+
+def _units(selection: Selection) -> int:
+    return sum(column.units * n for column, n in selection.items())
 
 
 def _termination(gap: float, wanted: float) -> Termination:

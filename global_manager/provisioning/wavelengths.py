@@ -9,6 +9,7 @@ still finds no colour is left to recourse: any state of the palette is a plan.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from global_manager.provisioning.choice import Selection
@@ -112,43 +113,44 @@ def _best_place(palette: Palette, request: int, routes: Routes) -> tuple[float, 
 def _make_room(palette: Palette, request: int, route: Route, units: int) -> None:
     """Find colours for what a request lacks on its route by recolouring lightpaths in the way."""
     held = palette.held.get(request)
-    lacking = units - (held.units if held else 0)
+    own = held.colours if held else 0
+    lacking = units - own.bit_count()
     if lacking <= 0:
         return
-    holders = _holders(palette, route)
-    colours = (1 << min(palette.instance.capacity[e] for e in route.resources)) - 1
-    for colour in bits(colours & ~(held.colours if held else 0)):
-        if lacking > 0 and _clear(palette, holders, 1 << colour):
-            _give(palette, request, route, 1 << colour)
+    in_the_way = _holders_by_colour(palette, route)
+    shared = min(palette.instance.capacity[e] for e in route.resources)
+    others = [colour for colour in range(shared) if not own >> colour & 1]
+    for colour in sorted(others, key=lambda c: len(in_the_way[c])):
+        if lacking > 0 and _clear(palette, in_the_way, colour):
+            palette.give(request, route, 1 << colour)
             lacking -= 1
 
 
-def _holders(palette: Palette, route: Route) -> list[int]:
+def _holders_by_colour(palette: Palette, route: Route) -> dict[int, list[int]]:
+    """Return, by colour, who holds it on some fiber of the route."""
     over = set(route.resources)
-    return [r for r, h in palette.held.items() if not over.isdisjoint(h.route.resources)]
+    holders: dict[int, list[int]] = defaultdict(list)
+    for r, held in palette.held.items():
+        if not over.isdisjoint(held.route.resources):
+            for colour in bits(held.colours):
+                holders[colour].append(r)
+    return holders
 
 
-def _clear(palette: Palette, holders: Iterable[int], colour: int) -> bool:
-    """Recolour every lightpath of this colour among the holders, or none.
+def _clear(palette: Palette, in_the_way: dict[int, list[int]], colour: int) -> bool:
+    """Recolour every lightpath of this colour that is in the way, or none.
 
     Lightpaths of one colour share no fiber, so each may choose its new colour by itself.
     """
     moves = []
-    for r in holders:
-        held = palette.held[r]
-        if held.colours & colour:
-            other = lowest_bits(palette.free_along(held.route), 1)
-            if not other:
-                return False
-            moves.append((r, other))
+    for r in in_the_way[colour]:
+        other = lowest_bits(palette.free_along(palette.held[r].route), 1)
+        if not other:
+            return False
+        moves.append((r, other))
     for r, other in moves:
-        palette.take(r, other)
-        palette.drop(r, colour)
+        palette.give(r, palette.held[r].route, other)
+        palette.drop(r, 1 << colour)
+        in_the_way[other.bit_length() - 1].append(r)
+    in_the_way[colour] = []
     return True
-
-
-def _give(palette: Palette, request: int, route: Route, colours: int) -> None:
-    if request in palette.held:
-        palette.take(request, colours)
-    else:
-        palette.hold(request, route, colours)

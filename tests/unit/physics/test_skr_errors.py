@@ -49,7 +49,7 @@ def test_every_protocol_has_a_device_and_fields_and_says_what_it_assumes(protoco
 
     assert rate.skr_bps > 0
     assert rate.device == device_names(protocol)[0]
-    assert "clock_hz" in field_names(protocol) or "coincidence_window_s" in field_names(protocol)
+    assert "attenuation_db_per_km" in field_names(protocol)
     assert len(rate.assumptions) >= 2
 
 

@@ -1,0 +1,53 @@
+"""Shared by all tests: small experiments, and a network of cores without processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from emulator.assembly import Assembly, assemble
+from emulator.config import Experiment, read
+from emulator.topology import Topology
+
+TINY = Path(__file__).parent.parent / "emulator" / "experiments"
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write_experiment(tmp_path: Path) -> Write:
+    """Write `tiny` with changes (dotted names) to a file; None removes a field."""
+
+    def write(**changes: Any) -> Path:
+        fields = yaml.safe_load((TINY / "tiny.yaml").read_text())
+        (tmp_path / "tiny.csv").write_text((TINY / "tiny.csv").read_text())
+        for dotted, value in changes.items():
+            *sections, last = dotted.split("__")
+            section = fields
+            for key in sections:
+                section = section.setdefault(key, {})
+            if value is None:
+                section.pop(last, None)
+            else:
+                section[last] = value
+        path = tmp_path / "changed.yaml"
+        path.write_text(yaml.safe_dump(fields))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def tiny() -> tuple[Experiment, Topology]:
+    """The built-in experiment `tiny`."""
+    return read("tiny")
+
+
+@pytest.fixture
+def tiny_assembly(tiny: tuple[Experiment, Topology]) -> Assembly:
+    """All parts of `tiny`."""
+    return assemble(*tiny)

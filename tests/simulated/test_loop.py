@@ -1,0 +1,179 @@
+"""The whole loop without processes: reserve, transmit, run short, buy, pay; and what it costs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import sqrt
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import pytest
+from network import SimulatedNetwork, simulate
+
+from emulator import ledger
+from emulator.assembly import Assembly
+from emulator.audit import audit
+from emulator.config import Experiment, read
+from emulator.ledger import Ledger
+from emulator.topology import Topology
+from global_manager.provisioning import solve
+from global_manager.provisioning.model import Policy
+from protos.core import FIBER_CONTROLLER, FactKind
+from protos.keys import Relay
+from protos.pdu import Pdu, Verb
+
+
+def changed(experiment: Experiment, **sections: dict[str, Any]) -> Experiment:
+    """Return the experiment with fields of sections replaced."""
+    updates = {
+        name: getattr(experiment, name).model_copy(update=fields)
+        for name, fields in sections.items()
+    }
+    return experiment.model_copy(update=updates)
+
+
+def booked(
+    experiment: Experiment, topology: Topology, folder: Path
+) -> tuple[Ledger, Assembly, SimulatedNetwork]:
+    """Simulate, and read the ledger from the journals as a run does."""
+    network, assembly = simulate(experiment, topology)
+    network.write_journals(folder)
+    book = ledger.read(folder, assembly.problem.requests, experiment.clock.window_s)
+    return book, assembly, network
+
+
+def test_every_row_of_the_ledger_balances_and_the_audit_agrees(
+    tiny: tuple[Experiment, Topology], tmp_path: Path
+) -> None:
+    book, assembly, _ = booked(*tiny, tmp_path)
+    for row in book.rows:
+        served = row.fiber_units + row.satellite_units + row.uav_units
+        assert row.demanded_units == served + row.shortfall_units
+        assert row.late_units == row.satellite_units + row.uav_units + row.shortfall_units
+    world, asked = assembly.world, Counter[str]()
+    for place, request in enumerate(assembly.problem.requests):
+        for period in range(tiny[0].demand.periods):
+            asked[request.id] += world.demanded_units(place, period)
+    found = Counter[str]()
+    for row in book.rows:
+        found[row.request] += row.demanded_units
+    assert found == asked
+    result = audit(tmp_path)
+    assert result.ok
+    assert result.totals["delivered_bits"] == 256 * sum(
+        row.demanded_units - row.shortfall_units for row in book.rows
+    )
+
+
+def test_all_three_media_serve_and_the_shortage_ends_when_key_arrives(
+    tiny: tuple[Experiment, Topology], tmp_path: Path
+) -> None:
+    experiment = changed(tiny[0], demand={"periods": 60})
+    book, _, _ = booked(experiment, tiny[1], tmp_path)
+    for medium in ("fiber", "satellite", "uav"):
+        assert sum(getattr(row, f"{medium}_units") for row in book.rows) > 0
+    for row in book.rows:
+        assert (row.shortfall_s > 0) == (row.late_units > 0)
+        assert row.shortfall_units == 0
+        assert row.shortfall_s < experiment.demand.period_s
+
+
+def test_both_ends_deliver_the_same_keys(tiny: tuple[Experiment, Topology]) -> None:
+    network, _ = simulate(*tiny)
+    ends: dict[str, dict[str, bytes]] = {"source": {}, "target": {}}
+    for fact in network.all_facts():
+        if fact.kind is FactKind.DELIVERED:
+            assert fact.key_id not in ends[fact.end]
+            ends[fact.end][fact.key_id] = fact.fingerprint
+    assert ends["source"] == ends["target"] != {}
+
+
+def test_a_key_crosses_every_hop_encrypted_and_uses_a_bit_of_each_hop_for_each_bit(
+    tiny: tuple[Experiment, Topology],
+) -> None:
+    network, assembly = simulate(*tiny)
+    relayed = [m.body for m in network.sent if isinstance(m.body, Relay)]
+    secrets = {
+        assembly.world.fresh(source, r, epoch, 32)
+        for r, source in ((0, "A"), (1, "B"), (2, "C"))
+        for epoch in range(1, 14)
+    }
+    assert len(relayed) > 10
+    assert not [body for body in relayed if any(s in body.ciphertext for s in secrets)]
+    used = sum(f.bits for f in network.all_facts() if f.kind is FactKind.RELAYED)
+    assert used == 2 * sum(8 * len(body.ciphertext) for body in relayed)
+
+
+def test_phases_happen_by_messages_with_the_verbs_of_snmp(
+    tiny: tuple[Experiment, Topology],
+) -> None:
+    network, _ = simulate(*tiny)
+    pdus = [m for m in network.sent if isinstance(m.body, Pdu)]
+    verbs = Counter(m.body.verb for m in pdus if isinstance(m.body, Pdu))
+    assert {Verb.SET, Verb.RESPONSE, Verb.TRAP, Verb.INFORM, Verb.GET_BULK} <= verbs.keys()
+    asked = sum(verbs[v] for v in (Verb.SET, Verb.INFORM, Verb.GET_BULK))
+    assert verbs[Verb.RESPONSE] == asked
+    verified = [f for f in network.all_facts() if f.kind is FactKind.VERIFIED]
+    assert [fact.note for fact in verified] == ["as planned"]
+    assert any(m.source == FIBER_CONTROLLER and m.destination == "kme-B" for m in pdus)
+
+
+def test_the_same_seed_gives_the_same_facts_and_another_seed_others(
+    tiny: tuple[Experiment, Topology],
+) -> None:
+    one, two = simulate(*tiny)[0], simulate(*tiny)[0]
+    other = simulate(tiny[0].model_copy(update={"seed": 8}), tiny[1])[0]
+    assert one.facts == two.facts
+    assert one.facts != other.facts
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_late_and_doubled_messages_lose_no_key_and_buy_nothing_twice(
+    tiny: tuple[Experiment, Topology], tmp_path: Path, seed: int
+) -> None:
+    network, assembly = simulate(*tiny, late=0.3, twice=0.3, seed=seed)
+    network.write_journals(tmp_path)
+    result = audit(tmp_path)
+    assert result.ok, result.fields()
+    bought = [f for f in network.all_facts() if f.kind is FactKind.BOUGHT]
+    places = [(fact.request, fact.period) for fact in bought]
+    assert len(places) == len(set(places))
+    assert bought
+    assert assembly.timeline.periods == 12
+
+
+def test_the_realised_mean_cost_agrees_with_the_expected_cost_of_the_plan(
+    tiny: tuple[Experiment, Topology], tmp_path: Path
+) -> None:
+    experiment = changed(tiny[0], demand={"periods": 1500})
+    book, assembly, _ = booked(experiment, tiny[1], tmp_path)
+    costs = book.cost_by_period()
+    planned = solve(assembly.problem, Policy.STOCHASTIC).objective
+    standard_error = stdev(costs) / sqrt(len(costs))
+    assert abs(fmean(costs) - planned) < 2.58 * standard_error
+    assert standard_error < 0.03 * planned
+
+
+def test_other_policies_cost_more_under_the_same_demand(
+    tiny: tuple[Experiment, Topology], tmp_path: Path
+) -> None:
+    means = {}
+    for policy in (Policy.STOCHASTIC, Policy.EXPECTED_VALUE, Policy.RANDOM, Policy.NONE):
+        experiment = changed(tiny[0], demand={"periods": 400}, plan={"policy": policy})
+        book, _, _ = booked(experiment, tiny[1], tmp_path / policy)
+        means[policy] = fmean(book.cost_by_period())
+    assert means[Policy.STOCHASTIC] < means[Policy.EXPECTED_VALUE]
+    assert means[Policy.STOCHASTIC] < means[Policy.RANDOM]
+    assert means[Policy.STOCHASTIC] < means[Policy.NONE]
+
+
+@pytest.mark.system
+def test_the_papers_network_costs_what_its_plan_expects(tmp_path: Path) -> None:
+    experiment, topology = read("paper")
+    independent = changed(experiment, demand={"periods": 40, "correlated": False})
+    book, assembly, _ = booked(independent, topology, tmp_path)
+    costs = book.cost_by_period()
+    planned = solve(assembly.problem, Policy.STOCHASTIC).objective
+    assert abs(fmean(costs) - planned) < 3 * stdev(costs) / sqrt(len(costs))
+    assert audit(tmp_path).ok

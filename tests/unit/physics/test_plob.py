@@ -1,0 +1,158 @@
+"""No protocol beats the capacity of its fiber, and none gains by a longer one."""
+
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emulator.physics.channel import (
+    binary_entropy,
+    db_from_transmittance,
+    fiber_transmittance,
+    phase_entropy,
+    plob_bits_per_use,
+    single_repeater_bits_per_use,
+    transmittance_from_db,
+)
+from emulator.physics.skr import device_names, protocol_names, secret_key_rate
+
+share = st.floats(0, 1)
+some = st.floats(1e-3, 1)
+error = st.one_of(st.just(0.0), st.floats(0, 0.5))
+dark = st.one_of(st.just(0.0), st.floats(1e-12, 1))
+fiber = {
+    "attenuation_db_per_km": st.floats(0.1, 0.5),
+    "insertion_loss_db": st.floats(0, 5),
+}
+decoy = fiber | {
+    "receiver_efficiency": share,
+    "background_yield": dark,
+    "misalignment": error,
+    "signal_photons": st.floats(0.3, 3),
+    "decoy_photons": st.floats(1e-3, 0.19),
+    "sifting": share,
+    "ec_efficiency": st.floats(1, 2),
+    "afterpulse_probability": st.floats(0, 0.5),
+    "dead_time_s": st.floats(0, 1e-6),
+}
+finite = decoy | {
+    "sifting": some,
+    "signal_fraction": st.floats(0.05, 0.6),
+    "decoy_fraction": st.floats(0.05, 0.35),
+    "block_bits": st.floats(1e3, 1e15),
+    "eps_secrecy": st.floats(1e-18, 0.1),
+}
+gaussian = fiber | {
+    "modulation_variance": st.floats(0.05, 1e4),
+    "excess_noise": st.one_of(st.just(0.0), st.floats(0, 0.2)),
+    "detector_efficiency": st.floats(0.05, 1),
+    "electronic_noise": st.floats(0, 1),
+    "reconciliation_efficiency": st.one_of(st.just(1.0), share),
+    "heterodyne": st.sampled_from([0, 1]),
+}
+pairs = fiber | {
+    "efficiency_a": share,
+    "efficiency_b": share,
+    "misalignment": error,
+    "source_position": share,
+    "sifting": share,
+    "ec_efficiency": st.floats(1, 2),
+}
+FIELDS = {
+    "bb84": decoy,
+    "bb84-infinite": decoy,
+    "bb84-one-decoy": decoy,
+    "bb84-finite": finite,
+    "bb84-one-decoy-finite": finite,
+    "relay": decoy | {"span_km": st.floats(1, 200)},
+    "mdi": fiber
+    | {
+        "detector_efficiency": share,
+        "dark_probability": dark,
+        "misalignment": error,
+        "photons_a": st.floats(1e-3, 3),
+        "photons_b": st.floats(1e-3, 3),
+        "bell_states": st.sampled_from([1, 2]),
+        "relay_position": share,
+        "ec_efficiency": st.floats(1, 2),
+    },
+    "gg02": gaussian,
+    "gg02-finite": gaussian
+    | {"block_symbols": st.floats(1e4, 1e15), "estimation_fraction": st.floats(0.01, 0.99)},
+    "bbm92": pairs
+    | {
+        "mean_pairs": st.floats(1e-4, 3),
+        "background_yield_a": dark,
+        "background_yield_b": dark,
+    },
+    "bbm92-cw": pairs
+    | {
+        "pair_rate_hz": st.floats(1e3, 1e12),
+        "coincidence_window_s": st.floats(1e-12, 1e-7),
+        "dark_rate_a_hz": st.floats(0, 1e6),
+        "window_efficiency": share,
+    },
+    "router": fiber
+    | {
+        "routers": st.integers(0, 6),
+        "memories": st.integers(1, 1000),
+        "coherence_s": st.floats(1e-3, 1e6),
+        "cutoff_s": st.floats(1e-3, 10),
+        "memory_efficiency": some,
+        "measurement_efficiency": some,
+        "swap_success": share,
+        "link_werner": st.floats(0.8, 1),
+        "swap_werner": st.floats(0.8, 1),
+        "sifting": share,
+    },
+    "plob": fiber,
+}
+
+
+def test_every_protocol_is_put_to_the_test():
+    assert set(FIELDS) == set(protocol_names())
+
+
+@pytest.mark.parametrize("protocol", protocol_names())
+@settings(max_examples=120, deadline=None)
+@given(data=st.data(), length_km=st.one_of(st.just(0.0), st.floats(0, 400)))
+def test_no_protocol_beats_the_capacity_of_its_fiber(protocol, data, length_km):
+    overrides = data.draw(st.fixed_dictionaries({}, optional=FIELDS[protocol]))
+    rate = secret_key_rate(protocol, length_km, overrides=overrides)
+
+    assert 0 <= rate.skr_bps <= rate.bound_bps * (1 + 1e-9)
+    assert rate.qber is None or 0 <= rate.qber <= 1
+    assert 0 < rate.transmittance <= 1
+
+
+@pytest.mark.parametrize(
+    ("protocol", "device"),
+    [(protocol, device) for protocol in protocol_names() for device in device_names(protocol)],
+)
+def test_a_longer_fiber_never_gives_more_key(protocol, device):
+    rates = [secret_key_rate(protocol, float(km), device).skr_bps for km in range(0, 401, 8)]
+
+    assert all(near >= far for near, far in pairwise(rates))
+    assert rates[1] > 0
+
+
+def test_capacity_of_a_lossless_and_of_a_lossy_channel():
+    assert math.isinf(plob_bits_per_use(1.0))
+    assert plob_bits_per_use(0.5) == pytest.approx(1)
+    assert plob_bits_per_use(1e-12) == pytest.approx(1e-12 / math.log(2))
+    assert plob_bits_per_use(0.0) == 0
+    assert single_repeater_bits_per_use(0.25) == pytest.approx(1)
+
+
+def test_an_80_km_hop_loses_16_db():
+    assert db_from_transmittance(fiber_transmittance(80)) == pytest.approx(16)
+    assert fiber_transmittance(0) == 1
+    assert transmittance_from_db(3) == pytest.approx(0.501, abs=1e-3)
+
+
+def test_entropy_of_an_error():
+    assert [binary_entropy(x) for x in (0, 0.5, 1)] == [0, 1, 0]
+    assert binary_entropy(0.11) == pytest.approx(0.49992, abs=1e-5)
+    assert (phase_entropy(0.11), phase_entropy(0.9)) == (binary_entropy(0.11), 1.0)

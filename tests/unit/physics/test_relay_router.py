@@ -1,0 +1,161 @@
+"""Trusted chains and quantum routers: exact formulas, and what waiting costs."""
+
+import math
+import random
+from dataclasses import replace
+
+import pytest
+
+from emulator.physics import relay, router
+from emulator.physics.channel import fiber_transmittance, plob_bits_per_use
+from emulator.physics.parameters import ParameterError
+from emulator.physics.router import RouterSetup, wait_for_all
+from emulator.physics.skr import secret_key_rate
+
+
+def test_a_long_link_is_cut_into_spans_of_80_km():
+    assert [relay.span_count(km, 80) for km in (1, 80, 80.1, 160, 1000)] == [1, 1, 2, 2, 13]
+    assert relay.relay_count(1000, 80) == 12
+    assert relay.span_count(3 * 0.1, 0.1) == 3
+    with pytest.raises(ParameterError, match="span_km"):
+        relay.span_count(10, 0)
+
+
+def test_a_path_is_as_fast_as_its_slowest_hop_and_consumes_on_every_one():
+    assert relay.delivered_bps([3_000.0, 1_000.0, 2_000.0]) == 1_000
+    assert relay.delivered_bps([]) == 0
+    assert relay.consumed_bits(256, hops=3) == 768
+
+
+def test_a_chain_is_bounded_by_its_worst_span():
+    assert relay.chain_bound_bits_per_use([0.5, 0.1, 0.9]) == plob_bits_per_use(0.1)
+    chain = secret_key_rate("relay", 400)
+
+    assert chain.skr_bps == secret_key_rate("bb84", 80).skr_bps
+    assert chain.skr_bps > secret_key_rate("plob", 400, overrides={"clock_hz": 2e6}).skr_bps
+    assert chain.transmittance == pytest.approx(fiber_transmittance(400, 0.21))
+
+
+# -- waiting -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [1e-4, 1e-3, 0.05, 0.7, 1.0])
+def test_two_links_wait_as_the_textbook_says(p):
+    textbook = (3 - 2 * p) / (p * (2 - p))
+
+    assert router.mean_attempts_until_all(2, p) == pytest.approx(textbook)
+    assert wait_for_all(2, p, 1.0, math.inf).attempts == pytest.approx(textbook, rel=1e-3)
+
+
+@pytest.mark.parametrize("links", [1, 2, 3, 5, 8])
+def test_many_links_wait_for_the_slowest(links):
+    exact = router.mean_attempts_until_all(links, 0.02)
+
+    assert wait_for_all(links, 0.02, 1.0, math.inf).attempts == pytest.approx(exact, rel=1e-9)
+
+
+@pytest.mark.parametrize(("p", "decay"), [(0.05, 0.99), (0.3, 0.5)])
+def test_one_router_keeps_the_coherence_of_the_mean_wait(p, decay):
+    q = 1 - p
+    exact = p / (2 - p) * (1 + 2 * q * decay / (1 - q * decay))
+
+    assert wait_for_all(2, p, decay, math.inf).coherence == pytest.approx(exact)
+
+
+@pytest.mark.parametrize(("p", "cutoff", "tolerance"), [(0.05, 7, 1e-9), (1e-4, 5_000, 0.01)])
+def test_one_router_with_a_cutoff(p, cutoff, tolerance):
+    q = 1 - p
+    any_ = 1 - q * q
+    success = (p * p + 2 * p * q * (1 - q**cutoff)) / any_
+    attempts = 1 / any_ + 2 * p * q / any_ * (1 - q**cutoff) / p
+    found = wait_for_all(2, p, 1.0, cutoff)
+
+    assert found.success == pytest.approx(success, rel=tolerance)
+    assert found.attempts == pytest.approx(attempts, rel=tolerance)
+
+
+def test_four_links_with_cutoff_and_decay_against_a_simulation():
+    p, decay, cutoff, chance = 0.1, 0.97, 12, random.Random(4)
+    rounds, attempts, kept = 20_000, 0, []
+    for _ in range(rounds):
+        times = [math.ceil(math.log(1 - chance.random()) / math.log(1 - p)) or 1 for _ in range(4)]
+        last = max(times)
+        if last - min(times) <= cutoff:
+            attempts += last
+            kept.append(math.prod(decay ** (last - t) for t in times))
+        else:
+            attempts += min(times) + cutoff
+    found = wait_for_all(4, p, decay, cutoff)
+
+    assert found.success == pytest.approx(len(kept) / rounds, rel=0.02)
+    assert found.attempts == pytest.approx(attempts / rounds, rel=0.02)
+    assert found.coherence == pytest.approx(sum(kept) / len(kept), rel=0.02)
+
+
+# -- chains ------------------------------------------------------------------------------------
+
+PERFECT = RouterSetup(
+    routers=1,
+    coherence_s=1e12,
+    memory_efficiency=1.0,
+    measurement_efficiency=1.0,
+    swap_success=1.0,
+    link_werner=1.0,
+    swap_werner=1.0,
+    ec_efficiency=1.0,
+    sifting=1.0,
+)
+
+
+@pytest.mark.parametrize("routers", [1, 3])
+def test_the_nested_estimate_is_near_the_exact_rate(routers):
+    levels = int(math.log2(routers + 1))
+    setup = replace(PERFECT, routers=routers, swap_success=0.5)
+    link_km = 400 / (routers + 1)
+    p, period_s = router.link_probability(setup, link_km), router.attempt_s(setup, link_km)
+    estimate_hz = router.nested_rate_hz(levels, p, 0.5, period_s)
+
+    exact_hz = router.chain(setup, 400).pairs_hz
+    # swapping all at once forgives no failure, so it falls behind nesting as levels grow
+    assert 0.4 ** (levels - 1) * 0.9 < exact_hz / estimate_hz < 1.1
+
+
+def test_a_perfect_router_beats_a_direct_fiber_beyond_a_few_attenuation_lengths():
+    def per_attempt(routers, length_km):
+        setup = replace(PERFECT, routers=routers)
+        attempt_s = router.attempt_s(setup, length_km / (routers + 1))
+        return router.chain(setup, length_km).skr_bps * attempt_s
+
+    assert per_attempt(1, 10) < plob_bits_per_use(fiber_transmittance(10))
+    assert per_attempt(1, 200) > 10 * plob_bits_per_use(fiber_transmittance(200))
+    assert per_attempt(0, 200) < plob_bits_per_use(fiber_transmittance(200))
+
+
+def test_memories_that_forget_need_a_cutoff():
+    forgetful = RouterSetup(coherence_s=0.05, memories=10)
+    careful = replace(forgetful, cutoff_s=0.004)
+
+    assert router.chain(forgetful, 250).skr_bps == 0
+    assert router.chain(careful, 250).skr_bps > 0
+    assert router.chain(careful, 250).pairs_hz < router.chain(forgetful, 250).pairs_hz
+
+
+def test_a_werner_state_below_0_78_gives_no_key():
+    good, bad = (replace(PERFECT, routers=0, link_werner=w) for w in (0.785, 0.775))
+
+    assert router.chain(good, 10).skr_bps > 0
+    assert router.chain(bad, 10).skr_bps == 0
+    assert router.chain(bad, 10).qber == pytest.approx((1 - 0.775) / 2)
+    assert router.chain(bad, 10).fidelity == pytest.approx((1 + 3 * 0.775) / 4)
+
+
+def test_more_memories_help_until_every_attempt_succeeds():
+    rates = [router.chain(RouterSetup(memories=m), 100).skr_bps for m in (1, 10, 100, 1000, 10_000)]
+
+    assert rates == sorted(rates)
+    assert rates[1] / rates[0] == pytest.approx(10, rel=0.1)
+
+
+def test_a_dead_memory_delivers_nothing():
+    assert router.chain(RouterSetup(memory_efficiency=0.0), 100).skr_bps == 0
+    assert math.isinf(router.mean_attempts_until_all(3, 0.0))

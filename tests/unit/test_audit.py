@@ -1,0 +1,112 @@
+"""The audit finds each of a set of planted faults, and nothing where there is none."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from emulator.audit import audit
+from emulator.journal import FOLDER, Journal, JournalError
+from protos.core import Fact, FactKind
+
+
+def _delivered(end: str, content: bytes = b"tag") -> Fact:
+    return Fact(
+        FactKind.DELIVERED,
+        0,
+        0,
+        medium="fiber",
+        end=end,
+        units=1,
+        bits=8,
+        key_id="k",
+        fingerprint=content,
+    )
+
+
+def _link(kind: FactKind, peer: str, bits: int) -> Fact:
+    return Fact(kind, 0, serial=1, medium="fiber", peer=peer, bits=bits)
+
+
+def _created(end: str) -> Fact:
+    return Fact(FactKind.CREATED, 0, serial=1, medium="end-to-end", end=end, bits=8)
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    """One key of 8 bit from A to B, with 8 bit of the link left over."""
+    (tmp_path / FOLDER).mkdir()
+    for node, peer, end in (("A", "B", "source"), ("B", "A", "target")):
+        book = Journal(tmp_path, f"kme-{node}")
+        book.commit(1, [_link(FactKind.GENERATED, peer, 16), _created(end)])
+        book.commit(2, [_link(FactKind.RELAYED, peer, 8), _link(FactKind.EXPIRED, peer, 8)])
+        book.commit(3, [_delivered(end)])
+        book.close()
+    return tmp_path
+
+
+def _alter(folder: Path, node: str, statement: str) -> None:
+    with sqlite3.connect(folder / FOLDER / f"kme-{node}.sqlite") as connection:
+        assert connection.execute(statement).rowcount > 0
+    connection.close()
+
+
+def test_an_honest_run_adds_up(run_folder: Path) -> None:
+    result = audit(run_folder)
+    assert result.ok
+    assert result.totals == {
+        "generated_bits": 24,
+        "delivered_bits": 8,
+        "relayed_bits": 8,
+        "expired_bits": 8,
+        "destroyed_bits": 0,
+        "stored_bits": 0,
+    }
+
+
+def test_a_doubled_delivery_is_found(run_folder: Path) -> None:
+    _alter(run_folder, "A", "INSERT INTO fact SELECT * FROM fact WHERE kind = 'delivered'")
+    result = audit(run_folder)
+    assert (result.ok, result.duplicate_deliveries) == (False, 1)
+
+
+def test_a_flipped_bit_is_found(run_folder: Path) -> None:
+    _alter(run_folder, "B", "UPDATE fact SET fingerprint = x'00' WHERE kind = 'delivered'")
+    result = audit(run_folder)
+    assert (result.ok, result.mismatched_keys) == (False, 1)
+
+
+def test_a_delivery_at_one_end_only_is_found(run_folder: Path) -> None:
+    _alter(run_folder, "B", "DELETE FROM fact WHERE kind = 'delivered'")
+    assert audit(run_folder).mismatched_keys == 1
+
+
+def test_a_lost_block_is_found(run_folder: Path) -> None:
+    _alter(run_folder, "A", "DELETE FROM fact WHERE kind = 'expired'")
+    assert audit(run_folder).unaccounted_bits == 8
+
+
+def test_a_block_that_only_one_end_knows_is_found(run_folder: Path) -> None:
+    for kind in ("generated", "relayed", "expired"):
+        _alter(run_folder, "B", f"DELETE FROM fact WHERE kind = '{kind}'")
+    assert audit(run_folder).unaccounted_bits == 16
+
+
+def test_a_changed_fact_changes_the_digest(run_folder: Path) -> None:
+    before = audit(run_folder).digest
+    _alter(run_folder, "A", "UPDATE fact SET window = 9 WHERE kind = 'delivered'")
+    assert audit(run_folder).digest != before
+
+
+def test_a_truncated_database_is_named(run_folder: Path) -> None:
+    path = run_folder / FOLDER / "kme-A.sqlite"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(JournalError, match=r"kme-A\.sqlite"):
+        audit(run_folder)
+
+
+def test_a_folder_without_journals_is_named(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="is it the folder of a run"):
+        audit(tmp_path)

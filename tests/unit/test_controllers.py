@@ -1,0 +1,237 @@
+"""The fiber and on-demand controllers, and the manager: cores alone, message by message."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from controllers.fiber import FiberController, FiberControllerConfig
+from controllers.on_demand import OnDemandConfig
+from controllers.ports import LinkSample
+from controllers.satellite import SatelliteController
+from global_manager.manager import GlobalManager, ManagerConfig
+from global_manager.prices import Prices
+from global_manager.provisioning.model import (
+    Allocation,
+    Medium,
+    OnDemand,
+    Plan,
+    Policy,
+    Problem,
+    Request,
+    Scenario,
+    Termination,
+)
+from global_manager.provisioning.model import Fiber as ProblemFiber
+from protos.core import (
+    FIBER_CONTROLLER,
+    GLOBAL_MANAGER,
+    SATELLITE_CONTROLLER,
+    UAV_CONTROLLER,
+    FactKind,
+    Message,
+    Step,
+    Timeline,
+)
+from protos.mib import (
+    KEY_SHORTAGE,
+    MediumCode,
+    OrderRow,
+    ReservationHopRow,
+    ReservationRow,
+    ReservationWavelengthRow,
+    Row,
+    RowStatus,
+    ShortageRow,
+)
+from protos.pdu import ErrorStatus, Pdu, Verb
+from protos.rows import decode, encode, notify
+
+
+def _set(source: str, request_id: int, *rows: Row) -> Message:
+    binds = tuple(bind for row in rows for bind in encode(row))
+    return Message(source, "anyone", request_id, Pdu(Verb.SET, request_id, binds))
+
+
+def _reservation(request: int, path: str, *colours: int) -> list[Row]:
+    go = RowStatus.CREATE_AND_GO
+    head = ReservationRow(request, f"r{request}", path[0], path[-1], len(colours), 0, 60_000, go)
+    hops = [ReservationHopRow(request, place, node) for place, node in enumerate(path, 1)]
+    tuned = [ReservationWavelengthRow(request, place, c) for place, c in enumerate(colours, 1)]
+    return [head, *hops, *tuned]
+
+
+def _pdus(step: Step, destination: str) -> list[Pdu]:
+    return [
+        item.body
+        for item in step.outbox
+        if item.destination == destination and isinstance(item.body, Pdu)
+    ]
+
+
+def _fiber(directed: bool = False) -> FiberController:
+    return FiberController(FiberControllerConfig((("A", "B", 2), ("B", "C", 2)), directed, 10.0))
+
+
+def test_a_reservation_configures_every_node_of_its_path_and_then_reports() -> None:
+    fiber = _fiber()
+    step = fiber.step(0.0, [_set(GLOBAL_MANAGER, 1, *_reservation(0, "ABC", 0, 1))])
+    assert _pdus(step, GLOBAL_MANAGER)[0].error_status is ErrorStatus.NO_ERROR
+    nodes = ["kme-A", "kme-B", "kme-C"]
+    channels = [decode(_pdus(step, node)[0].varbinds)[0] for node in nodes]
+    ends = [(getattr(row, "upstream", None), getattr(row, "downstream", None)) for row in channels]
+    assert ends == [("", "B"), ("A", "C"), ("B", "")]
+    answers = [
+        Message(node, FIBER_CONTROLLER, 1, _pdus(step, node)[0].response()) for node in nodes
+    ]
+    assert not _pdus(fiber.step(1.0, answers[:2]), GLOBAL_MANAGER)
+    trap = _pdus(fiber.step(2.0, answers[2:]), GLOBAL_MANAGER)
+    assert [pdu.verb for pdu in trap] == [Verb.TRAP]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        _reservation(1, "AB", 1),  # taken
+        _reservation(1, "BA", 1),  # taken, other direction
+        _reservation(1, "AC", 0),  # no such fiber
+        _reservation(1, "AB", 2),  # no such colour
+        _reservation(1, "BCB", 0),  # not simple
+        _reservation(0, "BC", 0),  # request known already
+        [replace(_reservation(1, "BC", 0)[0], units=2), *_reservation(1, "BC", 0)[1:]],
+    ],
+)
+def test_a_reservation_that_cannot_be_is_refused_whole(rows: list[Row]) -> None:
+    fiber = _fiber()
+    fiber.step(0.0, [_set(GLOBAL_MANAGER, 1, *_reservation(0, "AB", 1))])
+    step = fiber.step(1.0, [_set(GLOBAL_MANAGER, 2, *rows)])
+    (answer,) = _pdus(step, GLOBAL_MANAGER)
+    assert answer.error_status is ErrorStatus.INCONSISTENT_VALUE
+    assert len(step.outbox) == 1
+
+
+def test_directions_are_apart_when_capacity_is_counted_per_direction() -> None:
+    fiber = _fiber(directed=True)
+    fiber.step(0.0, [_set(GLOBAL_MANAGER, 1, *_reservation(0, "AB", 1))])
+    step = fiber.step(1.0, [_set(GLOBAL_MANAGER, 2, *_reservation(1, "BA", 1))])
+    assert _pdus(step, GLOBAL_MANAGER)[0].error_status is ErrorStatus.NO_ERROR
+
+
+class _Sky:
+    def __init__(self, usable: bool = True) -> None:
+        self.usable = usable
+
+    def sample(self, _medium: MediumCode, _a: str, _b: str, _now_s: float) -> LinkSample:
+        return LinkSample(512.0, 0.02, self.usable)
+
+
+ORDER = OrderRow(7, 0, 3, "A", "B", 2, RowStatus.CREATE_AND_GO)
+
+
+def test_an_order_is_carried_out_at_both_ends_when_its_service_has_had_its_time() -> None:
+    satellite = SatelliteController(OnDemandConfig(10.0, 256, 0.11, 60.0), _Sky())
+    step = satellite.step(100.0, [_set(GLOBAL_MANAGER, 1, ORDER)])
+    assert _pdus(step, GLOBAL_MANAGER)[0].error_status is ErrorStatus.NO_ERROR
+    assert step.wake_s == 111.0
+    assert not satellite.step(110.0, []).outbox
+    step = satellite.step(111.0, [])
+    sets = [_pdus(step, node)[0] for node in ("kme-A", "kme-B")]
+    answers = [
+        Message(node, SATELLITE_CONTROLLER, 1, pdu.response())
+        for node, pdu in zip(("kme-A", "kme-B"), sets, strict=True)
+    ]
+    inform = _pdus(satellite.step(113.0, answers), GLOBAL_MANAGER)
+    assert [pdu.verb for pdu in inform] == [Verb.INFORM]
+
+
+def test_an_order_under_a_closed_sky_is_refused_at_once() -> None:
+    satellite = SatelliteController(OnDemandConfig(10.0, 256, 0.11, 60.0), _Sky(usable=False))
+    step = satellite.step(0.0, [_set(GLOBAL_MANAGER, 1, ORDER)])
+    assert _pdus(step, GLOBAL_MANAGER)[0].error_status is ErrorStatus.RESOURCE_UNAVAILABLE
+    assert step.wake_s is None
+
+
+REQUEST = Request("r0", "avatar", "A", "B", OnDemand(100, 60, 0.5))
+PROBLEM = Problem(
+    ("A", "B"), (ProblemFiber("A", "B", 10, 4),), (REQUEST,), (Scenario(0, 0.5), Scenario(2, 0.5))
+)
+PLAN = Plan(
+    Policy.STOCHASTIC,
+    Termination.OPTIMAL,
+    100.0,
+    100.0,
+    0.0,
+    10,
+    90.0,
+    0,
+    (Allocation("r0", "A", "B", ("A", "B"), (3,)),),
+)
+
+
+def _manager() -> GlobalManager:
+    media = ((Medium.SATELLITE, Medium.UAV),)
+    config = ManagerConfig(PROBLEM, media, Timeline(100.0, 50.0, 2), 4.0, 1000.0)
+    return GlobalManager(config, lambda _: PLAN, lambda _: "{}")
+
+
+def _shortage(request_id: int = 1) -> Message:
+    pdu = notify(KEY_SHORTAGE, ShortageRow(0, 0, 2), request_id, 100.0, Verb.INFORM)
+    return Message("kme-A", GLOBAL_MANAGER, request_id, pdu)
+
+
+def test_the_manager_reserves_what_it_planned() -> None:
+    step = _manager().step(0.0, [])
+    (pdu,) = _pdus(step, FIBER_CONTROLLER)
+    rows = decode(pdu.varbinds)
+    assert rows[0] == ReservationRow(0, "r0", "A", "B", 1, 4000, 50_000, RowStatus.CREATE_AND_GO)
+    assert rows[1:] == [
+        ReservationHopRow(0, 1, "A"),
+        ReservationHopRow(0, 2, "B"),
+        ReservationWavelengthRow(0, 1, 3),
+    ]
+
+
+def test_the_manager_buys_elsewhere_when_its_first_choice_refuses_and_pays_once() -> None:
+    manager = _manager()
+    manager.step(0.0, [])
+    step = manager.step(101.0, [_shortage()])
+    (order,) = _pdus(step, SATELLITE_CONTROLLER)
+    refused = order.response(None, ErrorStatus.RESOURCE_UNAVAILABLE, 1)
+    step = manager.step(103.0, [Message(SATELLITE_CONTROLLER, GLOBAL_MANAGER, 1, refused)])
+    (second,) = _pdus(step, UAV_CONTROLLER)
+    assert not [fact for fact in step.facts if fact.kind is FactKind.BOUGHT]
+    answers = [Message(UAV_CONTROLLER, GLOBAL_MANAGER, n, second.response()) for n in (1, 2)]
+    step = manager.step(105.0, answers)
+    assert [(f.medium, f.units, f.cost) for f in step.facts if f.kind is FactKind.BOUGHT] == [
+        ("uav", 2, 200)
+    ]
+    assert manager.totals().cost == 10 + 200
+
+
+def test_a_repeated_inform_is_answered_again_but_buys_nothing_more() -> None:
+    manager = _manager()
+    manager.step(0.0, [])
+    manager.step(101.0, [_shortage()])
+    step = manager.step(111.0, [_shortage()])
+    assert [pdu.verb for pdu in _pdus(step, "kme-A")] == [Verb.RESPONSE]
+    assert not _pdus(step, SATELLITE_CONTROLLER)
+
+
+def test_the_reservation_is_paid_for_every_period() -> None:
+    manager = _manager()
+    manager.step(0.0, [])
+    manager.step(100.0, [])
+    manager.step(150.0, [])
+    assert manager.totals().cost == 20
+
+
+def test_the_papers_prices() -> None:
+    prices = Prices()
+    assert (prices.reserved_unit(80), prices.uav_unit(1), prices.satellite_unit(1)) == (
+        5480,
+        18520,
+        38500,
+    )
+    assert prices.reserved_unit(81) == 2 * 5400 + 81
+    assert prices.uav_unit(3) == 3 * 18520

@@ -1,0 +1,229 @@
+"""The MIB, its rows, its wire form, and the agent that answers for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controllers.agent import MAX_VARBINDS, Agent, Refusal
+from protos import wire
+from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Message
+from protos.exchange import Exchange
+from protos.keys import Confirm, Delivered, Discard, Relay
+from protos.mib import (
+    BY_ROW,
+    KEY_SHORTAGE,
+    NOTIFICATION_TYPES,
+    SYS_UP_TIME,
+    TABLES,
+    ChannelRow,
+    KeyStoreRow,
+    MediumCode,
+    Row,
+    ShortageRow,
+    Table,
+    TransceiverRow,
+)
+from protos.pdu import ErrorStatus, Missing, Pdu, VarBind, Verb
+from protos.rows import VarBindError, cells, decode, encode, instance, notified, notify
+from protos.smi import module_text
+
+NUMBERS = st.integers(min_value=0, max_value=2**31 - 1)
+TEXTS = st.text(max_size=20)
+
+
+@st.composite
+def any_row(draw: st.DrawFn) -> Row:
+    table: Table = draw(st.sampled_from(TABLES))
+    values = {
+        field.name: draw(TEXTS if table.is_text[field.name] else NUMBERS)
+        for field in fields(table.row)
+    }
+    return table.row(**values)
+
+
+CHANNEL = ChannelRow(3, "", "B", "C", 4, 4000, 60000, 4)
+
+
+def test_every_field_of_every_row_is_an_index_or_a_column_and_the_reverse() -> None:
+    for table in TABLES:
+        names = {field.name for field in fields(table.row)}
+        assert set(table.index) | table.columns.keys() == names
+        assert not set(table.index) & table.columns.keys()
+
+
+def test_no_two_objects_share_a_name() -> None:
+    names = [(*table.entry, column) for table in TABLES for column in table.columns.values()]
+    names += [kind.oid for kind in NOTIFICATION_TYPES]
+    assert len(set(names)) == len(names)
+
+
+@given(any_row())
+def test_decoding_undoes_encoding(row: Row) -> None:
+    assert decode(encode(row)) == [row]
+
+
+@given(st.lists(any_row(), max_size=4, unique_by=lambda row: (type(row), instance(row))))
+def test_a_pdu_survives_the_wire(rows: list[Row]) -> None:
+    varbinds = tuple(bind for row in rows for bind in encode(row))
+    pdu = Pdu(
+        Verb.SET, 7, (*varbinds, VarBind((1, 3), Missing.END_OF_MIB_VIEW), VarBind((1,), (1, 2)))
+    )
+    message = Message("a", "b", 9, replace(pdu, error_status=ErrorStatus.TOO_BIG, error_index=2))
+    batch = wire.management_batch(5, [message])
+    assert wire.management_messages(type(batch).FromString(batch.SerializeToString())) == [message]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        Relay(1, 2, 3, b"\x00\xff"),
+        Confirm(1, MediumCode.UAV, 2, b"tag"),
+        Delivered(1, MediumCode.FIBER, 0, ("x", "y")),
+        Discard(0, MediumCode.SATELLITE, 0),
+    ],
+)
+def test_key_traffic_survives_the_wire(body: Relay | Confirm | Delivered | Discard) -> None:
+    message = Message("kme-A", "kme-B", 1, body)
+    batch = wire.key_batch(0, [message])
+    assert wire.key_messages(type(batch).FromString(batch.SerializeToString())) == [message]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        ((1, 3, 6, 1), 1, ErrorStatus.NO_CREATION),
+        ((*BY_ROW[ChannelRow].entry, 5, 3), "text", ErrorStatus.INCONSISTENT_NAME),
+    ],
+)
+def test_a_varbind_that_is_no_column_or_row_is_refused(
+    name: tuple[int, ...], value: int | str, status: ErrorStatus
+) -> None:
+    with pytest.raises(VarBindError) as caught:
+        decode([VarBind(name, value)])
+    assert caught.value.error_status is status
+
+
+def test_a_column_of_the_wrong_type_is_named_by_its_index() -> None:
+    varbinds = encode(CHANNEL)
+    varbinds[3] = VarBind(varbinds[3].name, "four")
+    with pytest.raises(VarBindError) as caught:
+        decode(varbinds)
+    assert (caught.value.error_status, caught.value.error_index) == (ErrorStatus.WRONG_TYPE, 4)
+
+
+def test_a_notification_carries_time_name_and_row() -> None:
+    pdu = notify(KEY_SHORTAGE, ShortageRow(1, 2, 3), 8, now_s=1.5, verb=Verb.INFORM)
+    assert pdu.varbinds[0] == VarBind(SYS_UP_TIME, 150)
+    assert notified(pdu) == (KEY_SHORTAGE, ShortageRow(1, 2, 3))
+
+
+def test_the_smi_module_in_the_tree_is_the_one_that_the_tables_give() -> None:
+    kept = Path(__file__).parents[2] / "protos" / "QSAGIN-MIB.txt"
+    assert kept.read_text() == module_text()
+
+
+class _Shelf:
+    """A core that keeps channel rows, at most two."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = [KeyStoreRow(1, "C", 2, 4), KeyStoreRow(2, "D", 0, 4)]
+        self.agent = Agent(lambda: self.rows, self._accept)
+
+    def _accept(self, rows: Sequence[Row], _source: str, _now_s: float) -> Refusal | None:
+        if len(rows) > 2:
+            return Refusal(ErrorStatus.RESOURCE_UNAVAILABLE, row=2)
+        self.rows += rows
+        return None
+
+    def ask(self, verb: Verb, *names: tuple[int, ...], **extra: int) -> Pdu:
+        binds = tuple(VarBind(name) for name in names)
+        return self.agent.answer(
+            "nobody", Pdu(verb, extra.pop("request_id", 1), binds, **extra), 2.0
+        )
+
+
+def test_get_answers_what_is_there_and_says_what_is_not() -> None:
+    shelf, store = _Shelf(), BY_ROW[KeyStoreRow].entry
+    answer = shelf.ask(Verb.GET, SYS_UP_TIME, (*store, 3, 1), (*store, 3, 9), (1, 2))
+    assert [bind.value for bind in answer.varbinds] == [
+        200,
+        2,
+        Missing.NO_SUCH_INSTANCE,
+        Missing.NO_SUCH_OBJECT,
+    ]
+
+
+def test_a_walk_with_get_next_sees_every_cell_once_and_in_order() -> None:
+    shelf = _Shelf()
+    seen, name = [], SYS_UP_TIME
+    for request_id in range(1, 100):
+        bind = shelf.ask(Verb.GET_NEXT, name, request_id=request_id).varbinds[0]
+        if bind.value is Missing.END_OF_MIB_VIEW:
+            break
+        seen.append(bind)
+        name = bind.name
+    assert seen == cells(shelf.rows)
+    assert len(seen) == 6
+
+
+def test_get_bulk_repeats_what_repeats_and_stops_at_the_end() -> None:
+    shelf, store = _Shelf(), BY_ROW[KeyStoreRow].entry
+    answer = shelf.ask(
+        Verb.GET_BULK, (1,), (*store, 3), (*store, 4), non_repeaters=1, max_repetitions=2
+    )
+    assert [bind.value for bind in answer.varbinds] == [200, 2, 4, 0, 4]
+    end = shelf.ask(Verb.GET_BULK, (*store, 4, 2), max_repetitions=5, request_id=2)
+    assert [bind.value for bind in end.varbinds] == [Missing.END_OF_MIB_VIEW]
+
+
+def test_a_set_takes_all_rows_or_none() -> None:
+    shelf = _Shelf()
+    rows = [replace(CHANNEL, request=request) for request in (5, 6, 7)]
+    binds = tuple(bind for row in rows for bind in encode(row))
+    refused = shelf.agent.answer(FIBER_CONTROLLER, Pdu(Verb.SET, 1, binds), 0.0)
+    assert refused.error_status is ErrorStatus.RESOURCE_UNAVAILABLE
+    assert refused.error_index == 1 + 2 * len(encode(CHANNEL))
+    assert len(shelf.rows) == 2
+
+
+def test_a_set_by_the_wrong_role_changes_nothing() -> None:
+    shelf = _Shelf()
+    for source in ("nobody", GLOBAL_MANAGER, "kme-A"):
+        answer = shelf.agent.answer(source, Pdu(Verb.SET, 1, tuple(encode(CHANNEL))), 0.0)
+        assert answer.error_status is ErrorStatus.NO_ACCESS
+    read_only = Pdu(Verb.SET, 2, tuple(encode(KeyStoreRow(9, "Z", 1, 1))))
+    answer = shelf.agent.answer(FIBER_CONTROLLER, read_only, 0.0)
+    assert answer.error_status is ErrorStatus.NOT_WRITABLE
+    assert len(shelf.rows) == 2
+
+
+def test_a_repeated_set_is_answered_alike_and_done_once() -> None:
+    shelf = _Shelf()
+    pdu = Pdu(Verb.SET, 4, tuple(encode(CHANNEL)))
+    first = shelf.agent.answer(FIBER_CONTROLLER, pdu, 0.0)
+    assert shelf.agent.answer(FIBER_CONTROLLER, pdu, 9.0) == first
+    assert len(shelf.rows) == 3
+
+
+def test_an_oversized_request_is_too_big() -> None:
+    binds = tuple(bind for bind in encode(TransceiverRow(1, 1, 1)) * (MAX_VARBINDS + 1))
+    answer = _Shelf().agent.answer(FIBER_CONTROLLER, Pdu(Verb.SET, 1, binds), 0.0)
+    assert answer.error_status is ErrorStatus.TOO_BIG
+
+
+def test_a_request_is_sent_again_until_it_is_answered_and_answered_once() -> None:
+    exchange: Exchange[str] = Exchange(retry_after_s=10)
+    sent = exchange.open("agent", Pdu(Verb.SET, 0), "context", now_s=0)
+    assert exchange.overdue(9) == []
+    assert exchange.overdue(10) == [("agent", sent)]
+    assert exchange.overdue(11) == []
+    assert exchange.close("stranger", sent.response()) is None
+    assert exchange.close("agent", sent.response()) == "context"
+    assert exchange.close("agent", sent.response()) is None
+    assert exchange.wake_s is None

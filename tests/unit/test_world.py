@@ -1,0 +1,62 @@
+"""The emulated world: a pure function of the seed and the question."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import sqrt
+
+import pytest
+
+from emulator.assembly import Assembly
+from protos.mib import MediumCode
+
+
+def test_every_process_gets_the_same_answers(tiny_assembly: Assembly) -> None:
+    world, copy = tiny_assembly.world, replace(tiny_assembly.world)
+    assert world.block("x", 1, 32) == copy.block("x", 1, 32)
+    assert [world.demanded_units(r, p) for r in range(3) for p in range(9)] == [
+        copy.demanded_units(r, p) for r in range(3) for p in range(9)
+    ]
+
+
+def test_no_two_questions_share_key(tiny_assembly: Assembly) -> None:
+    world = tiny_assembly.world
+    other = replace(world, seed=world.seed + 1)
+    blocks = {
+        world.block("x", 1, 32),
+        world.block("x", 2, 32),
+        world.block("y", 1, 32),
+        world.fresh("x", 1, 1, 32),
+        world.fresh("x", 1, 2, 32),
+        other.block("x", 1, 32),
+    }
+    assert len(blocks) == 6
+
+
+@pytest.mark.parametrize("correlated", [True, False])
+def test_demand_follows_its_distribution(tiny_assembly: Assembly, correlated: bool) -> None:
+    world, periods = replace(tiny_assembly.world, correlated=correlated), 20_000
+    draws = [world.demanded_units(0, period) for period in range(periods)]
+    for units, probability in world.demand:
+        share = draws.count(units) / periods
+        assert abs(share - probability) < 4 * sqrt(probability * (1 - probability) / periods)
+
+
+def test_correlated_demand_is_one_draw_for_all(tiny_assembly: Assembly) -> None:
+    one = replace(tiny_assembly.world, correlated=True)
+    each = replace(tiny_assembly.world, correlated=False)
+    assert all(one.demanded_units(0, p) == one.demanded_units(1, p) for p in range(200))
+    assert any(each.demanded_units(0, p) != each.demanded_units(1, p) for p in range(200))
+
+
+def test_a_satellite_is_usable_as_often_as_stated_and_alike_from_both_ends(
+    tiny_assembly: Assembly,
+) -> None:
+    world, periods = tiny_assembly.world, 4_000
+    begins_s = world.timeline.begins_s
+    up = 0
+    for period in range(periods):
+        sample = world.sample(MediumCode.SATELLITE, "A", "C", begins_s(period) + 2)
+        assert sample == world.sample(MediumCode.SATELLITE, "C", "A", begins_s(period) + 7)
+        up += sample.usable
+    assert abs(up / periods - 0.5) < 4 * 0.5 / sqrt(periods)
