@@ -148,7 +148,7 @@ def wait_for_all(links: int, probability: float, decay: float, cutoff: float) ->
         lump = max(1, int(cutoff / 64))
     p = -math.expm1(lump * math.log1p(-probability)) if probability < 1 else 1.0
     q, x = 1 - p, decay**lump
-    patience = math.log(_TAIL) / math.log(q) if q > 0 else 1
+    patience = math.log(_TAIL) / math.log1p(-p) if p < 1 else 1
     left = int(min(cutoff / lump, patience))
     first = -math.expm1(links * math.log1p(-p)) if p < 1 else 1.0
     success, attempts, coherence = 0.0, 1 / first, 0.0
@@ -169,11 +169,12 @@ def _wait_for_rest(
         return 1.0, 0.0, 1.0
     q = 1 - p
     failed, held, decay_ready = 1.0, 0.0, 1.0  # q^s, sum of p q^(t-1) x^(s-t), x^(ready s)
-    waited = kept = 0.0
+    done = waited = kept = 0.0  # done: 1 - q^s, summed up so that it stays exact where p is tiny
     for _ in range(limit):
-        waited += 1 - (1 - failed) ** missing
+        waited += 1 - done**missing
+        done += p * failed
         before, held = x * held, x * held + p * failed
         failed *= q
         decay_ready *= x**ready
         kept += decay_ready * (held**missing - before**missing)
-    return (1 - failed) ** missing, waited, kept
+    return done**missing, waited, kept
