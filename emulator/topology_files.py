@@ -19,6 +19,8 @@ _BUILT_IN = {  # name: (links, nodes)
     "usnet-gcnrnn": ("usnet-gcnrnn.csv", "usnet.nodes.csv"),
     "nsfnet": ("nsfnet.csv", None),
     "nsfnet-deeprmsa": ("nsfnet-deeprmsa.csv", None),
+    "janos-us": ("janos-us.csv", "janos-us.nodes.csv"),
+    "nobel-us": ("nobel-us.csv", "nobel-us.nodes.csv"),
 }
 BUILT_IN_NAMES = tuple(_BUILT_IN)
 

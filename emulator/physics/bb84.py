@@ -102,6 +102,15 @@ def effective_background(setup: Bb84Setup, transmittance: float) -> float:
     return (setup.background_yield + p * _mean_light(setup, transmittance)) / (1 - p)
 
 
+def intercepted_qber(qber: float, share: float) -> float:
+    """Return the error rate when that share of the pulses is intercepted and sent again.
+
+    The thief guesses the basis: right, and the errors stay; wrong, and half the bits are wrong.
+    A share of one adds 25 %: Bennett, Brassard, Theor. Comput. Sci. 560, 7 (2014, first 1984).
+    """
+    return (1 - share) * qber + share * (qber + BACKGROUND_ERROR) / 2
+
+
 def live_fraction(setup: Bb84Setup, transmittance: float) -> float:
     """Return the share of time in which a detector is not dead (non-paralyzable)."""
     gain = effective_background(setup, transmittance) + _mean_light(setup, transmittance)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from math import acos, cos, radians, sin
 
 import networkx as nx
 import pytest
@@ -123,6 +124,18 @@ def test_usnet_sites_have_omaha_where_it_is_and_say_so():
     assert usnet.nodes[8] == Node("9", 41.2565, -95.93)
     assert all(node.lat_deg is not None for node in usnet.nodes)
     assert "Omaha" in usnet.provenance
+
+
+@pytest.mark.parametrize(("name", "nodes", "links"), [("janos-us", 26, 42), ("nobel-us", 14, 21)])
+def test_networks_whose_lengths_are_great_circles_between_their_sites(name, nodes, links):
+    topology = load(name)
+    sites = {node.name: (radians(node.lat_deg), radians(node.lon_deg)) for node in topology.nodes}
+
+    assert (len(topology.nodes), len(topology.links)) == (nodes, links)
+    for link in topology.links:
+        (lat_a, lon_a), (lat_b, lon_b) = sites[link.a], sites[link.b]
+        angle = acos(sin(lat_a) * sin(lat_b) + cos(lat_a) * cos(lat_b) * cos(lon_a - lon_b))
+        assert link.length_km == pytest.approx(6371 * angle, rel=0.002)
 
 
 # -- what is refused ---------------------------------------------------------------------------

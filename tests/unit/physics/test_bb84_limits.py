@@ -67,6 +67,12 @@ def test_afterpulses_add_up_as_the_geometric_series_they_are():
     assert bb84.clicks(noisy, 0.1, 0.48).gain == pytest.approx(series)
 
 
+def test_an_interceptor_of_everything_leaves_a_quarter_of_the_bits_wrong():
+    assert bb84.intercepted_qber(0.0, 1.0) == 0.25
+    assert bb84.intercepted_qber(0.03, 0.0) == 0.03
+    assert bb84.intercepted_qber(0.02, 0.4) == pytest.approx(0.6 * 0.02 + 0.4 * 0.26)
+
+
 def test_dead_time_caps_the_click_rate():
     dead = replace(GYS.setup, clock_hz=1e9, dead_time_s=1e-6)
     live = bb84.live_fraction(dead, 1.0)

@@ -39,7 +39,7 @@ decoy = fiber | {
 }
 finite = decoy | {
     "sifting": some,
-    "signal_fraction": st.floats(0.05, 0.6),
+    "signal_fraction": st.floats(0.05, 0.55),
     "decoy_fraction": st.floats(0.05, 0.35),
     "block_bits": st.floats(1e3, 1e15),
     "eps_secrecy": st.floats(1e-18, 0.1),
