@@ -8,6 +8,7 @@ document on stdout and nothing else there.
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 import time
@@ -254,6 +255,8 @@ def skr(
     from emulator.physics.skr import secret_key_rate
 
     rate = asdict(secret_key_rate(protocol, length_km, device, _overrides(set_ or [])))
+    if math.isinf(rate["bound_bps"]):
+        rate["bound_bps"] = None  # no loss, no ceiling; JSON has no infinity
     _answer(json_, rate, lambda: _show_fields(rate))
 
 

@@ -1,20 +1,21 @@
 """The paper's figures 4a and 4b, computed from an experiment, as CSV and PNG.
 
 Fig. 4a: cost of both stages when every request reserves the same number of units on its cheapest path
-(wavelengths not counted, as in the paper).  Fig. 4b: cost of the policies over the number of requests.
+(wavelengths not counted, as in the paper).  Fig. 4b: cost of the policies over the number of requests,
+with wavelengths in proportion, so that the network binds no more for many requests than for few.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from emulator.assembly import problem_of
 from emulator.config import Experiment
+from emulator.plotting import Figure
 from emulator.topology import Topology
 from global_manager.provisioning import Row, compare
 from global_manager.provisioning.model import Policy, Problem
@@ -86,8 +87,7 @@ def draw(experiment: Experiment, topology: Topology, folder: Path) -> list[Path]
     stages = fig4a(problem_of(experiment, topology))
     _write_csv(folder / "fig4a.csv", ("reserved", "first_stage", "second_stage", "total"), stages)
     _save(_draw_stages(stages, experiment.name), folder / "fig4a.png")
-    rows, _ = comparison_rows(experiment, topology, FIG_4B_REQUESTS)
-    totals = [(row["requests"], row["policy"], row["total_cost"]) for row in rows]
+    totals = [point for count in FIG_4B_REQUESTS for point in fig4b(experiment, topology, count)]
     _write_csv(folder / "fig4b.csv", ("requests", "policy", "total"), totals)
     _save(_draw_policies(totals, experiment.name), folder / "fig4b.png")
     return [folder / f"{name}.{kind}" for name in ("fig4a", "fig4b") for kind in ("csv", "png")]
@@ -108,6 +108,16 @@ def fig4a(problem: Problem) -> list[tuple[int, float, float, float]]:
             (reserved, reserved * unit, short * on_demand, reserved * unit + short * on_demand)
         )
     return rows
+
+
+def fig4b(experiment: Experiment, topology: Topology, count: int) -> list[tuple[int, str, float]]:
+    """Return (requests, policy, total) for every policy at this number of requests."""
+    whole = len(problem_of(experiment, topology).requests)
+    wavelengths = experiment.network.wavelengths * max(1, ceil(count / whole))
+    network = experiment.network.model_copy(update={"wavelengths": wavelengths})
+    wider = experiment.model_copy(update={"network": network})
+    rows, _ = comparison_rows(wider, topology, (count,))
+    return [(row["requests"], row["policy"], row["total_cost"]) for row in rows]
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -15,13 +15,13 @@ from statistics import fmean, stdev
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
-from matplotlib.figure import Figure
 
 from emulator import journal, ledger
 from emulator.assembly import Assembly
 from emulator.audit import audit
 from emulator.config import Experiment
 from emulator.ledger import Ledger
+from emulator.plotting import Axes, Figure
 
 COLOURS = {"fiber": "#0072B2", "satellite": "#E69F00", "uav": "#009E73", "shortfall": "#D55E00"}
 _T95 = 1.96
@@ -166,18 +166,14 @@ _SUMS = (
 def _cost_figure(book: Ledger, plan: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     axes = figure.subplots()
-    bottom = [0.0] * book.periods
-    for medium, name in (
-        ("fiber", "reservation_cost"),
-        ("satellite", "satellite_cost"),
-        ("uav", "uav_cost"),
-    ):
-        heights = _per_period(book, name)
-        axes.bar(range(book.periods), heights, bottom=bottom, label=medium, color=COLOURS[medium])
-        bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
+    names = ("reservation_cost", "satellite_cost", "uav_cost")
+    millions = [[cost / 1e6 for cost in _per_period(book, name)] for name in names]
+    _stack(axes, millions, ("fiber", "satellite", "uav"))
     if plan:
-        axes.axhline(plan["objective"], color="black", ls="--", lw=1, label="planned, mean")
-    axes.set(xlabel="provisioning period", ylabel="cost (monetary units)", title="Cost by period")
+        axes.axhline(plan["objective"] / 1e6, color="black", ls="--", lw=1, label="planned, mean")
+    axes.set(
+        xlabel="provisioning period", ylabel="millions of monetary units", title="Cost by period"
+    )
     axes.legend(ncols=4, fontsize=8)
     return figure
 
@@ -187,12 +183,19 @@ def _served_figure(book: Ledger) -> Figure:
     axes = figure.subplots()
     names = ("fiber", "satellite", "uav", "shortfall")
     series = [_per_period(book, f"{name}_units") for name in names]
-    if book.periods:
-        colours = [COLOURS[name] for name in names]
-        axes.stackplot(range(book.periods), *series, labels=names, colors=colours, step="mid")
-        axes.legend(ncols=4, fontsize=8)
-    axes.set(xlabel="provisioning period", ylabel="units", title="Demand by who served it")
+    _stack(axes, series, names)
+    axes.set(xlabel="provisioning period", ylabel="units", title="Demand, by who served it")
+    axes.legend(ncols=4, fontsize=8)
     return figure
+
+
+def _stack(axes: Axes, series: list[list[float]], names: tuple[str, ...]) -> None:
+    """Draw one bar a period, a part for each name that has anything to show."""
+    bottom = [0.0] * len(series[0])
+    for heights, name in zip(series, names, strict=True):
+        if any(heights):
+            axes.bar(range(len(heights)), heights, 0.9, bottom, color=COLOURS[name], label=name)
+        bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
 
 
 def _per_period(book: Ledger, name: str) -> list[float]:

@@ -1,0 +1,170 @@
+"""Real runs: Ray actors, one process each; determinism, metrics, and how a run ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+pytestmark = pytest.mark.cluster
+Write = Callable[..., Path]
+COMMAND = [sys.executable, "-m", "emulator", "run"]
+
+
+def _until(what: Callable[[], Any], limit_s: float = 60.0) -> Any:
+    """Wait for something to become true, but not for ever."""
+    ends_s = time.monotonic() + limit_s
+    while time.monotonic() < ends_s:
+        found = what()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise TimeoutError(f"did not happen within {limit_s} s")
+
+
+def _ray_processes() -> set[int]:
+    found = set()
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            try:
+                words = (path / "cmdline").read_bytes()
+                state = (path / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            except OSError:
+                continue
+            if (b"ray::" in words or b"raylet" in words or b"gcs_server" in words) and state != "Z":
+                found.add(int(path.name))
+    return found
+
+
+def _run(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *words], capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path, str]:
+    """`tiny` with one process an entity."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    home = tmp_path_factory.mktemp("home")
+    done = subprocess.run(
+        [*COMMAND, "tiny", "--out", str(folder), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=os.environ | {"HOME": str(home)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(home.rglob("*")) == []
+    return json.loads(done.stdout), folder, done.stderr
+
+
+def test_a_run_leaves_all_its_files_and_they_agree(
+    tiny_run: tuple[dict[str, Any], Path, str],
+) -> None:
+    summary, folder, _ = tiny_run
+    assert json.loads((folder / "summary.json").read_text()) == summary
+    names = {path.name for path in folder.iterdir()}
+    assert {
+        "experiment.yaml",
+        "plan.json",
+        "summary.json",
+        "ledger.parquet",
+        "journal",
+        "report.html",
+    } <= names
+    rows = pq.read_table(folder / "ledger.parquet").to_pylist()
+    assert sum(row["cost"] for row in rows) == summary["cost"]["total"]
+    assert sum(row["demanded_units"] for row in rows) == summary["demanded_units"]
+    served = sum(summary["served_units"].values())
+    assert summary["demanded_units"] == served + summary["shortfall_units"]
+    assert len(list((folder / "journal").glob("*.sqlite"))) == 3 + 4
+    assert summary["complete"]
+    assert summary["audit"]["ok"]
+
+
+def test_it_is_quiet_and_leaves_no_process(tiny_run: tuple[dict[str, Any], Path, str]) -> None:
+    _, _, stderr = tiny_run
+    assert [line for line in stderr.splitlines() if not line.startswith("metrics: ")] == []
+    _until(lambda: not _ray_processes(), 10)
+
+
+def test_the_digest_does_not_depend_on_hosts_or_pace_but_on_the_seed(
+    tiny_run: tuple[dict[str, Any], Path, str], tmp_path: Path
+) -> None:
+    summary, folder, _ = tiny_run
+    again = str(folder / "experiment.yaml")
+    two = json.loads(
+        _run(again, "--out", str(tmp_path / "2"), "--hosts", "2", "--pace", "400", "--json").stdout
+    )
+    other = json.loads(
+        _run("tiny", "--out", str(tmp_path / "s"), "--seed", "8", "--hosts", "1", "--json").stdout
+    )
+    assert two["digest"] == summary["digest"]
+    assert other["digest"] != summary["digest"]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_the_middle_leaves_partial_results_and_no_process(
+    tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    folder = tmp_path / "run"
+    words = [*COMMAND, "tiny", "--out", str(folder), "--hosts", "1", "--pace", "20"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        _until((folder / "plan.json").exists)
+        url = next(line for line in run.stderr or [] if line.startswith("metrics: ")).split()[1]
+        _until(lambda: "qsagin_node_up" in _scrape(url))
+        run.send_signal(number)
+        out, err = run.communicate(timeout=30)
+    assert run.returncode == status
+    assert f"ended by {number.name}" in err
+    summary = json.loads((folder / "summary.json").read_text())
+    assert not summary["complete"]
+    assert summary["audit"]["ok"]
+    assert 0 < summary["windows"] < 300
+    assert "Traceback" not in out + err
+    _until(lambda: not _ray_processes(), 10)
+
+
+def test_a_signal_while_actors_start_leaves_no_process(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = [*COMMAND, "tiny", "--out", str(folder)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        _until(_ray_processes)
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate(timeout=40)
+    assert run.returncode == 130
+    assert "Traceback" not in err
+    assert (folder / "summary.json").exists()
+    _until(lambda: not _ray_processes(), 10)
+
+
+def test_a_metrics_port_that_is_taken_is_told_and_ends_the_run(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = _run("tiny", "--out", str(tmp_path / "run"), "--hosts", "1", "--metrics-port", port)
+    assert done.returncode == 1
+    assert "in use" in done.stderr
+    assert "Traceback" not in done.stderr
+    _until(lambda: not _ray_processes(), 10)
+
+
+def _scrape(url: str) -> str:
+    with urllib.request.urlopen(url) as response:
+        text: str = response.read().decode()
+        return text

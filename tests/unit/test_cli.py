@@ -1,0 +1,162 @@
+"""The command line: exit statuses, one line a fault, JSON alone on stdout."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator import cli
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def qsagin(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Call the command line in this process; return status, stdout, stderr."""
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["qsagin", *words])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
+
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+def test_check_says_ok_or_names_every_mistake(qsagin: Call, write_experiment: Write) -> None:
+    assert qsagin("check", "tiny")[0] == 0
+    bad = str(write_experiment(network__wavelengths=0, demand__periods=-1))
+    status, out, err = qsagin("check", bad)
+    assert (status, out) == (2, "")
+    assert sorted(line.split(": ")[1] for line in err.splitlines()) == [
+        "demand.periods",
+        "network.wavelengths",
+    ]
+    status, out, err = qsagin("check", bad, "--json")
+    document = json.loads(out)
+    assert (status, document["ok"], err) == (2, False, "")
+    assert {item["field"] for item in document["errors"]} == {
+        "demand.periods",
+        "network.wavelengths",
+    }
+
+
+def test_plan_prints_the_fields_that_others_read(qsagin: Call) -> None:
+    status, out, _ = qsagin("plan", "tiny", "--json")
+    plan = json.loads(out)
+    assert status == 0
+    assert plan["objective"] == pytest.approx(
+        plan["first_stage_cost"] + plan["expected_recourse_cost"]
+    )
+    assert 0 <= plan["gap"] <= 1e-3
+    assert plan["lower_bound"] <= plan["objective"]
+    assert plan["unplaced_units"] == 0
+    assert {"policy", "termination", "solve_s"} <= plan.keys()
+    assert [item["request"] for item in plan["allocations"]] == ["r1", "r2", "r3"]
+    for item in plan["allocations"]:
+        assert item["units"] == len(item["wavelengths"])
+        assert not item["units"] or (item["path"][0], item["path"][-1]) == (
+            item["source"],
+            item["target"],
+        )
+
+
+def test_the_papers_common_optimum_is_four_units_and_is_found_to_the_gap(qsagin: Call) -> None:
+    plan = json.loads(qsagin("plan", "paper", "--json")[1])
+    assert {item["units"] for item in plan["allocations"]} == {4}
+    assert plan["gap"] <= 1e-3
+
+
+def test_compare_ranks_the_policies_as_the_paper_does(qsagin: Call) -> None:
+    status, out, _ = qsagin("compare", "paper", "--requests", "50,200", "--json")
+    assert status == 0
+    totals = {
+        (row["requests"], row["policy"]): row["total_cost"] for row in json.loads(out)["rows"]
+    }
+    for requests in (50, 200):
+        best = totals[requests, "stochastic"]
+        assert 1.0 < totals[requests, "expected-value"] / best < 1.15
+        assert totals[requests, "random"] / best > 1.35
+        assert totals[requests, "deterministic"] < best
+    assert totals[200, "random"] / totals[200, "stochastic"] == pytest.approx(1.5, abs=0.15)
+
+
+def test_figures_are_those_of_the_paper(qsagin: Call, tmp_path: Path) -> None:
+    status, out, _ = qsagin("figures", "--out", str(tmp_path), "--json")
+    assert status == 0
+    assert len(json.loads(out)["files"]) == 4
+    with (tmp_path / "fig4a.csv").open() as file:
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    steps = {b["first_stage"] - a["first_stage"] for a, b in pairwise(rows)}
+    assert len(steps) == 1
+    crossing = next(row["reserved"] for row in rows if row["first_stage"] > row["second_stage"])
+    assert crossing == 3
+    assert min(rows, key=lambda row: row["total"])["reserved"] == 4
+    for name in ("fig4a.png", "fig4b.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+BAD: list[tuple[list[str], str]] = [
+    (["run", "tiny", "--out", "{tmp}/x", "--pace", "slow"], "--pace"),
+    (["run", "tiny", "--out", "{tmp}/x", "--policy", "deterministic"], "--policy"),
+    (["run", "tiny", "--out", "{tmp}"], "--out"),
+    (["run", "tiny", "--out", "{tmp}/x", "--hosts", "0"], "--hosts"),
+    (["run", "nowhere", "--out", "{tmp}/x"], "nowhere"),
+    (["plan", "tiny", "--gap", "2"], "--gap"),
+    (["plan", "tiny", "--time-limit", "-1"], "--time-limit"),
+    (["compare", "tiny", "--requests", "5"], "--requests"),
+    (["compare", "paper", "--requests", "five"], "--requests"),
+    (["skr", "--protocol", "magic", "--length-km", "1"], "magic"),
+    (["skr", "--protocol", "bb84", "--length-km", "-1"], "length"),
+    (["skr", "--protocol", "bb84", "--length-km", "1", "--set", "mu"], "--set"),
+    (["audit", "{tmp}"], "journal"),
+    (["status", "{tmp}"], "journal"),
+]
+
+
+@pytest.mark.parametrize(("words", "named"), BAD, ids=lambda part: str(part)[:40])
+def test_bad_usage_exits_with_2_names_the_fault_and_writes_nothing(
+    qsagin: Call, tmp_path: Path, words: list[str], named: str
+) -> None:
+    (tmp_path / "something").write_text("kept")
+    status, out, err = qsagin(*(word.format(tmp=tmp_path) for word in words))
+    assert (status, out) == (2, "")
+    assert named in err
+    assert "Traceback" not in err
+    assert [path.name for path in tmp_path.iterdir()] == ["something"]
+
+
+def test_skr_tells_rate_error_and_what_was_assumed(qsagin: Call) -> None:
+    status, out, _ = qsagin("skr", "--protocol", "bb84", "--length-km", "80", "--json")
+    rate: dict[str, Any] = json.loads(out)
+    assert status == 0
+    assert rate["skr_bps"] > 0
+    assert 0 < rate["qber"] < 0.11
+    assert rate["transmittance"] == pytest.approx(10 ** (-0.21 * 80 / 10))
+    assert rate["assumptions"]
+    short = json.loads(qsagin("skr", "--protocol", "bb84", "--length-km", "10", "--json")[1])
+    assert short["skr_bps"] > rate["skr_bps"]
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "emulator", "experiments", "--json"], capture_output=True, check=True
+    )
+    assert "paper" in [item["name"] for item in json.loads(done.stdout)]
