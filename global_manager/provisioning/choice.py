@@ -38,19 +38,22 @@ Selection = Counter[Column]
 """How many members of its group take each column."""
 
 
-def choose(instance: Instance, pool: ColumnPool, gap: float) -> Selection:
-    """Return a whole selection whose cost is, if the search ends in time, within `gap` of the bound.
+def choose(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Selection:
+    """Return a whole selection whose cost is, if the search ends in time, near the pool's bound.
 
-    `gap` is relative to the pool's bound, which holds over all paths and not over these only.
+    Half of the relative `gap` is left to colours.  The bound holds over all paths.  The search ends
+    after `nodes` branch-and-bound nodes; with none, the rounded master must do.
     """
     rounded = _round_down(pool)
     if pool.separable:
         return rounded
     near = _around(instance, pool)
     start = _fill(instance, rounded, near)
+    good_enough = pool.lower_bound * (1 + gap / 2) - instance.unreserved_cost
+    if nodes == 0 or -saving(start) <= good_enough:
+        return start
     promising = _promising(instance, pool, near, start)
-    good_enough = pool.lower_bound * (1 + gap) - instance.unreserved_cost
-    limits = Limits(gap=gap * pool.lower_bound / 2, target=good_enough)
+    limits = Limits(gap=gap * pool.lower_bound / 2, target=good_enough, nodes=nodes)
     return _solve(instance, promising, start, limits)
 
 

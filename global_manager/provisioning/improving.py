@@ -30,11 +30,17 @@ _SEED = 20_240_229
 
 @dataclass(frozen=True)
 class Effort:
-    """How much to try: passes over all wavelengths, single moves, and packings in total."""
+    """How much to try: passes over all wavelengths, single moves, and packings in total.
 
+    Packings cost more in larger problems and are fewer there: `looks` is packings times requests,
+    and single moves, of some twenty packings' cost each, are cut likewise.
+    `nodes` limits the multiple-choice model's branch and bound (0: only round its relaxation).
+    """
+
+    nodes: int = 500
     passes: int = 4
     moves: int = 100
-    packings: int = 3_000
+    looks: int = 400_000
 
 
 def improve(
@@ -46,7 +52,8 @@ def improve(
 ) -> Iterator[Palette]:
     """Yield better and better palettes until one costs no more than `good_enough`."""
     search = _Search(palette, pool, routes, effort)
-    for step in (*[search.repack_all] * effort.passes, *[search.trouble_one] * effort.moves):
+    moves = min(effort.moves, search.packings_left // 20)
+    for step in (*[search.repack_all] * effort.passes, *[search.trouble_one] * moves):
         if search.cost <= good_enough or search.packings_left <= 0:
             return
         if step():
@@ -58,7 +65,7 @@ class _Search:
 
     def __init__(self, palette: Palette, pool: ColumnPool, routes: Routes, effort: Effort) -> None:
         self.palette, self.cost = palette, palette.cost
-        self.packings_left = effort.packings
+        self.packings_left = effort.looks // max(1, len(palette.instance.problem.requests))
         self._pool, self._routes = pool, routes
         self._rng = np.random.default_rng(_SEED)
         self._passes = 0
@@ -107,7 +114,7 @@ class _Search:
             if self.packings_left <= 0:
                 return
             self.packings_left -= 1
-            repack(trial, colour, self._routes, taste)
+            repack(trial, colour, self._routes, self._pool.prices, taste)
 
     def _taste(self, value: float) -> float:
         return value * (1 + _NOISE * self._rng.random())

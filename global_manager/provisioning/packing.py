@@ -21,8 +21,11 @@ import highspy
 import numpy as np
 
 from global_manager.provisioning.palette import Palette, Route
+from global_manager.provisioning.recourse import Floats
 from global_manager.provisioning.solver import QuietHighs
 from global_manager.provisioning.wavelengths import Routes
+
+_MOST_CANDIDATES = 400
 
 Taste = Callable[[float], float]
 """Bends a value a little, so that ties break otherwise than last time."""
@@ -37,12 +40,18 @@ class Lightpath:
     value: float
 
 
-def repack(palette: Palette, colour: int, routes: Routes, taste: Taste = lambda v: v) -> None:
-    """Give one colour to the set of lightpaths that makes the most of it."""
+def repack(
+    palette: Palette, colour: int, routes: Routes, prices: Floats, taste: Taste = lambda v: v
+) -> None:
+    """Give one colour to the set of lightpaths that makes the most of it.
+
+    Of very many candidates only those worth most above the `prices` of their fibers take part.
+    """
     bit = 1 << colour
     for request in [r for r, held in palette.held.items() if held.colours & bit]:
         palette.drop(request, bit)
-    for lightpath in pack(_candidates(palette, bit, routes, taste)):
+    candidates = _candidates(palette, bit, routes, taste)
+    for lightpath in pack(_most_promising(candidates, prices)):
         palette.give(lightpath.request, lightpath.route, bit)
 
 
@@ -81,6 +90,14 @@ def _candidates(palette: Palette, bit: int, routes: Routes, taste: Taste) -> lis
         for (_, route), (value, request) in best.items()
         if usable.issuperset(route.resources)
     ]
+
+
+def _most_promising(candidates: list[Lightpath], prices: Floats) -> list[Lightpath]:
+    if len(candidates) <= _MOST_CANDIDATES:
+        return candidates
+    surplus = [c.value - float(prices[list(c.route.resources)].sum()) for c in candidates]
+    order = sorted(range(len(candidates)), key=lambda i: -surplus[i])
+    return [candidates[i] for i in order[:_MOST_CANDIDATES]]
 
 
 def _offer_all(

@@ -25,7 +25,7 @@ from global_manager.provisioning.two_stage import Watch, lower_bound, nothing_re
 from global_manager.provisioning.wavelengths import first_fit
 from global_manager.routing import cheapest_path
 
-_LIGHT = Effort(passes=1, moves=0)  # wait and see solves once a scenario
+_LIGHT = Effort(nodes=0, moves=10, looks=60_000)  # wait and see solves once a scenario
 
 
 @dataclass(frozen=True)

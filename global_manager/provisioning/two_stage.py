@@ -18,7 +18,8 @@ from global_manager.provisioning.model import Plan, Policy, Problem, Termination
 from global_manager.provisioning.palette import Palette, Route
 from global_manager.provisioning.wavelengths import Routes, assign, candidate_routes
 
-_CHEAPEST_ROUTES = 8  # alternatives a group may move to besides the columns' own paths
+_CHEAPEST_ROUTES = 8  # alternatives a group may move to besides the columns' own paths,
+_MOST_ROUTES = 4_000  # unless there are so many groups that finding them would take longest
 _PROVEN = 1e-9
 
 
@@ -41,7 +42,7 @@ class Watch:
     """Who hears of progress, and of every plan that could be used if solving ended now."""
 
     progress: Callable[[Progress], None] = lambda _progress: None
-    plan: Callable[[Plan], None] = lambda _plan: None
+    plan: Callable[[Plan], None] | None = None
 
 
 def nothing_reserved(problem: Problem, policy: Policy, termination: Termination) -> Plan:
@@ -75,9 +76,9 @@ class _Run:
     def plan(self) -> Plan:
         pool = generate_columns(self._instance, self._report("columns"))
         routes = self._routes(pool)
-        if not pool.separable:
+        if self._watch.plan is not None and not pool.separable:
             self._colour(pool, round_and_fill(self._instance, pool), routes)
-        selection = choose(self._instance, pool, self._gap)
+        selection = choose(self._instance, pool, self._gap, self._effort.nodes)
         return self._improve(pool, selection, routes)
 
     def _improve(self, pool: ColumnPool, selection: Selection, routes: Routes) -> Plan:
@@ -89,7 +90,9 @@ class _Run:
 
     def _routes(self, pool: ColumnPool) -> Routes:
         known = [(c.group, Route(c.path, c.resources, c.path_cost)) for c in pool.columns]
-        return candidate_routes(self._instance, known, 0 if pool.separable else _CHEAPEST_ROUTES)
+        affordable = _MOST_ROUTES // max(1, len(self._instance.groups))
+        more = 0 if pool.separable else min(_CHEAPEST_ROUTES, affordable)
+        return candidate_routes(self._instance, known, more)
 
     def _colour(
         self, pool: ColumnPool, selection: Selection, routes: Routes
@@ -108,7 +111,8 @@ class _Run:
             termination=_termination(gap, self._gap),
             displaced_units=max(0, wished_units - palette.units),
         )
-        self._watch.plan(plan)
+        if self._watch.plan is not None:
+            self._watch.plan(plan)
         self._report("colours")(plan.objective, bound)
         return plan
 

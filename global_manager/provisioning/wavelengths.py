@@ -52,10 +52,10 @@ def candidate_routes(instance: Instance, selection: Iterable[tuple[int, Route]],
     cheapest: dict[tuple[str, str], list[Route]] = {}
     for g, group in enumerate(instance.groups):
         ends = group.source, group.target
-        if ends not in cheapest:
+        if ends not in cheapest and k > 0:
             paths = k_cheapest_paths(instance.graph, *ends, k)
             cheapest[ends] = [route_of(instance, path) for path in paths]
-        routes[g].update(dict.fromkeys(cheapest[ends]))
+        routes[g].update(dict.fromkeys(cheapest.get(ends, ())))
     for g, route in selection:
         routes[g][route] = None
     return {g: tuple(sorted(found, key=lambda r: r.cost)) for g, found in routes.items()}
