@@ -40,7 +40,7 @@ class Effort:
     nodes: int = 500
     passes: int = 4
     moves: int = 100
-    looks: int = 400_000
+    looks: int = 200_000
 
 
 def improve(

@@ -7,10 +7,22 @@ calibration, not a verification.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from statistics import fmean
+
 import pytest
 from provisioning_cases import paper_problem
 
-from global_manager.provisioning import Allocation, Policy, Termination, compare, evaluate, solve
+from global_manager.provisioning import (
+    Allocation,
+    OnDemand,
+    Policy,
+    Termination,
+    compare,
+    evaluate,
+    solve,
+    verify,
+)
 from global_manager.routing import cheapest_path, fiber_graph
 
 
@@ -48,3 +60,36 @@ def test_the_expected_value_plan_costs_slightly_more():
 
     assert figures.eev / figures.rp == pytest.approx(1.08, abs=0.01)
     assert figures.ws < figures.rp < figures.eev
+
+
+def test_the_random_policy_costs_about_half_more_if_a_service_takes_one_satellite():
+    # 18,500 for every hop's devices, and 20,000 once for the satellite; at 38,500 for every hop
+    # the random policy costs about two thirds more
+    problem = paper_problem()
+    hops = {r.id: r.on_demand.uav_cost // 18_520 for r in problem.requests}
+    once = replace(
+        problem,
+        requests=tuple(
+            replace(r, on_demand=OnDemand(18_520 * hops[r.id], 18_500 * hops[r.id] + 20_000, 1.0))
+            for r in problem.requests
+        ),
+    )
+
+    def ratio(case):
+        random = [solve(case, Policy.RANDOM, seed=seed).objective for seed in range(10)]
+        return fmean(random) / solve(case).objective
+
+    assert ratio(once) == pytest.approx(1.47, abs=0.05)
+    assert ratio(problem) == pytest.approx(1.65, abs=0.05)
+
+
+@pytest.mark.parametrize(("wavelengths", "bar"), [(80, 0.005), (20, 0.02)])
+def test_where_capacity_binds_every_wavelength_is_placed_close_to_a_proven_bound(wavelengths, bar):
+    problem = paper_problem(wavelengths=wavelengths)
+
+    plan = solve(problem, gap=bar)
+
+    verify(problem, plan.allocations)
+    assert plan.gap <= bar
+    assert plan.termination is Termination.GAP_LIMIT
+    assert plan.first_stage_cost > 0

@@ -1,0 +1,134 @@
+"""Figures of the optimizer against its bars, in one run: `name value bar ok|missed`, a line each.
+
+Large instances get wavelengths enough that the fullest fiber would want `_PRESSURE` times more, the
+ratio of the paper's network with 80 wavelengths; so capacity binds.  Each is reported twice: the
+aggregated program (no colours), and the whole plan with every wavelength placed.
+Memory is this process's peak, so instances run from small to large.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil, exp, lgamma, log
+
+import networkx as nx
+import numpy as np
+
+from global_manager.provisioning import Fiber, OnDemand, Problem, Request, Scenario, solve
+from global_manager.provisioning.choice import choose, saving
+from global_manager.provisioning.columns import generate_columns
+from global_manager.provisioning.instance import Instance
+
+_PRESSURE = 1.7
+_USNET = (
+    "0-1 0-5 1-2 1-5 2-3 2-4 2-6 3-4 3-6 4-7 5-6 5-8 5-10 6-7 6-8 7-9 8-9 8-10 8-11 9-12 9-13 "
+    "10-11 10-14 10-18 11-12 11-15 12-13 12-16 13-17 14-15 14-19 15-16 15-20 15-21 16-17 16-21 "
+    "16-22 17-23 18-19 19-20 20-21 21-22 22-23"
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure and the most it may be."""
+
+    name: str
+    value: float
+    bar: float
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value:.5g} {self.bar:g} {'ok' if self.value <= self.bar else 'missed'}"
+
+
+def main() -> None:
+    """Print every figure as soon as it is known."""
+    for figure in figures():
+        print(figure, flush=True)  # noqa: T201
+
+
+def figures() -> Iterator[Figure]:
+    """Measure everything, small instances first."""
+    usnet = [(a, b) for a, b in (link.split("-") for link in _USNET.split())]
+    for wavelengths, bar in ((80, 0.005), (20, 0.02)):
+        problem = network(usnet, 200, poisson(10 / 3, 10), wavelengths)
+        yield from _measure(f"w{wavelengths}", problem, (1e-3, 3.0), (bar, 30.0))
+    for count, limit_s in ((100, 10.0), (1000, 20.0)):
+        problem = under_pressure(usnet, 5_000, poisson(count / 4, count))
+        yield from _measure(f"5000x{count}", problem, (5e-4, limit_s), (5e-4, limit_s))
+    yield Figure("memory-gib", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2.0)
+    hundred = nx.connected_watts_strogatz_graph(100, 4, 0.3, seed=0)
+    links = [(str(a), str(b)) for a, b in hundred.edges]
+    problem = under_pressure(links, 20_000, poisson(10 / 3, 10))
+    yield from _measure("20000-on-100-nodes", problem, (5e-3, 120.0), (5e-3, 120.0))
+
+
+def _measure(
+    name: str, problem: Problem, aggregated: tuple[float, float], placed: tuple[float, float]
+) -> Iterator[Figure]:
+    """Measure gap and seconds of the aggregated program, then of the whole plan."""
+    begun_s = time.perf_counter()
+    gap = aggregated_gap(problem, aggregated[0])
+    yield Figure(f"{name}-aggregated-gap", gap, aggregated[0])
+    yield Figure(f"{name}-aggregated-s", time.perf_counter() - begun_s, aggregated[1])
+    begun_s = time.perf_counter()
+    plan = solve(problem, gap=min(placed[0], 1e-3))
+    yield Figure(f"{name}-placed-gap", plan.gap, placed[0])
+    yield Figure(f"{name}-placed-s", time.perf_counter() - begun_s, placed[1])
+
+
+def aggregated_gap(problem: Problem, wanted: float) -> float:
+    """Return the gap of the multiple-choice model's answer to the bound, colours aside."""
+    instance = Instance(problem)
+    pool = generate_columns(instance)
+    cost = instance.unreserved_cost - saving(choose(instance, pool, wanted, nodes=500))
+    return (cost - pool.lower_bound) / cost
+
+
+def poisson(mean_units: float, count: int) -> tuple[Scenario, ...]:
+    """Return demands 0 .. count - 1 with Poisson weights."""
+    weights = [exp(i * log(mean_units) - mean_units - lgamma(i + 1)) for i in range(count)]
+    return tuple(Scenario(i, weight / sum(weights)) for i, weight in enumerate(weights))
+
+
+def network(
+    links: list[tuple[str, str]], requests: int, scenarios: tuple[Scenario, ...], wavelengths: int
+) -> Problem:
+    """Return requests between seeded random pairs, priced per 80-km hop as in the paper."""
+    graph = nx.Graph(links)
+    nodes = sorted(graph.nodes, key=int)
+    hops = dict(nx.all_pairs_shortest_path_length(graph))
+    rng = np.random.default_rng(0)
+    pairs = [rng.choice(len(nodes), 2, replace=False) for _ in range(requests)]
+    return Problem(
+        nodes=tuple(nodes),
+        fibers=tuple(Fiber(a, b, 5480, wavelengths) for a, b in links),
+        requests=tuple(
+            Request(f"r{i}", "any", nodes[a], nodes[b], _on_demand(hops[nodes[a]][nodes[b]]))
+            for i, (a, b) in enumerate(pairs)
+        ),
+        scenarios=scenarios,
+    )
+
+
+def under_pressure(
+    links: list[tuple[str, str]], requests: int, scenarios: tuple[Scenario, ...]
+) -> Problem:
+    """Return a network whose fullest fiber would want `_PRESSURE` times what it carries."""
+    ample = network(links, requests, scenarios, wavelengths=10**9)
+    instance = Instance(ample)
+    load = np.zeros(len(instance.capacity))
+    pool = generate_columns(instance)
+    for column, members in zip(pool.columns, pool.weights, strict=True):
+        load[list(column.resources)] += members * column.units
+    wavelengths = ceil(load.max() / _PRESSURE)
+    return replace(ample, fibers=tuple(replace(f, wavelengths=wavelengths) for f in ample.fibers))
+
+
+def _on_demand(hops: int) -> OnDemand:
+    return OnDemand(18_520 * hops, 38_500 * hops, 1.0)
+
+
+if __name__ == "__main__":
+    main()
