@@ -17,7 +17,16 @@ from math import ceil, exp, lgamma, log
 import networkx as nx
 import numpy as np
 
-from global_manager.provisioning import Fiber, OnDemand, Problem, Request, Scenario, solve
+from global_manager.provisioning import (
+    Fiber,
+    OnDemand,
+    Plan,
+    Problem,
+    Request,
+    Scenario,
+    replan,
+    solve,
+)
 from global_manager.provisioning.choice import choose, saving
 from global_manager.provisioning.columns import generate_columns
 from global_manager.provisioning.instance import Instance
@@ -76,6 +85,18 @@ def _measure(
     plan = solve(problem, gap=min(placed[0], 1e-3))
     yield Figure(f"{name}-placed-gap", plan.gap, placed[0])
     yield Figure(f"{name}-placed-s", time.perf_counter() - begun_s, placed[1])
+    if len(problem.requests) <= 200:
+        yield Figure(f"{name}-replan-s", _slowest_replan_s(problem, plan), 1.0)
+
+
+def _slowest_replan_s(problem: Problem, plan: Plan) -> float:
+    """Return the seconds that the slowest single fiber's loss takes to plan around."""
+    seconds = []
+    for fiber in problem.fibers:
+        begun_s = time.perf_counter()
+        replan(problem, plan, [(fiber.a, fiber.b)])
+        seconds.append(time.perf_counter() - begun_s)
+    return max(seconds)
 
 
 def aggregated_gap(problem: Problem, wanted: float) -> float:

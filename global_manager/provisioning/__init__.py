@@ -33,6 +33,7 @@ from global_manager.provisioning.model import (
     Termination,
 )
 from global_manager.provisioning.policies import Settings, make
+from global_manager.provisioning.replanning import changes, replan
 from global_manager.provisioning.two_stage import Progress, Watch
 
 __all__ = [
@@ -54,9 +55,11 @@ __all__ = [
     "Scenario",
     "SolverDiedError",
     "Termination",
+    "changes",
     "check_problem",
     "compare",
     "evaluate",
+    "replan",
     "solve",
     "verify",
 ]

@@ -76,6 +76,10 @@ class Instance:
         """Return the resources that a lightpath on this path occupies."""
         return tuple(self._resource[arc] for arc in pairwise(path))
 
+    def has_path(self, path: Path) -> bool:
+        """Say whether every fiber of the path exists."""
+        return all(arc in self._resource for arc in pairwise(path))
+
     def path_cost(self, path: Path) -> int:
         """Return the cost of one reserved unit on this path."""
         return sum(self.graph.edges[arc]["cost"] for arc in pairwise(path))

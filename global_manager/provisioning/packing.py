@@ -14,7 +14,7 @@ lightpaths, is what the literature calls a wavelength configuration.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import highspy
@@ -50,7 +50,19 @@ def repack(
     bit = 1 << colour
     for request in [r for r, held in palette.held.items() if held.colours & bit]:
         palette.drop(request, bit)
-    candidates = _candidates(palette, bit, routes, taste)
+    _fill(palette, bit, _candidates(palette, bit, routes, taste), prices)
+
+
+def top_up(
+    palette: Palette, colour: int, routes: Routes, prices: Floats, requests: Collection[int]
+) -> None:
+    """Give what is free of one colour to some of the requests; nobody loses it."""
+    bit, eligible = 1 << colour, set(requests)
+    candidates = _candidates(palette, bit, routes, lambda v: v, eligible)
+    _fill(palette, bit, candidates, prices)
+
+
+def _fill(palette: Palette, bit: int, candidates: list[Lightpath], prices: Floats) -> None:
     for lightpath in pack(_most_promising(candidates, prices)):
         palette.give(lightpath.request, lightpath.route, bit)
 
@@ -68,7 +80,13 @@ def pack(lightpaths: Sequence[Lightpath]) -> list[Lightpath]:
     return _lawful(lp for lp, x in zip(lightpaths, chosen, strict=False) if x > 0.5)
 
 
-def _candidates(palette: Palette, bit: int, routes: Routes, taste: Taste) -> list[Lightpath]:
+def _candidates(
+    palette: Palette,
+    bit: int,
+    routes: Routes,
+    taste: Taste,
+    eligible: Collection[int] | None = None,
+) -> list[Lightpath]:
     """Return every lightpath worth having; of requests alike on one route, the neediest."""
     instance = palette.instance
     marginal = instance.recourse[:, :-1] - instance.recourse[:, 1:]
@@ -77,6 +95,8 @@ def _candidates(palette: Palette, bit: int, routes: Routes, taste: Taste) -> lis
     for g, group in enumerate(instance.groups):
         idle = False
         for request in group.members:
+            if eligible is not None and request not in eligible:
+                continue
             held = palette.held.get(request)
             if held is None:
                 if not idle:

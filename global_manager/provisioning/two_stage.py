@@ -66,6 +66,21 @@ def optimize(
     return _Run(problem, gap, watch or Watch(), effort or Effort()).plan()
 
 
+def known_routes(instance: Instance, pool: ColumnPool) -> Routes:
+    """Return the routes of the pool's columns and some cheapest ones, by group."""
+    known = [(c.group, Route(c.path, c.resources, c.path_cost)) for c in pool.columns]
+    affordable = _MOST_ROUTES // max(1, len(instance.groups))
+    more = 0 if pool.separable else min(_CHEAPEST_ROUTES, affordable)
+    return candidate_routes(instance, known, more)
+
+
+def termination_of(gap: float, wanted: float) -> Termination:
+    """Say why solving ended, judged by the plan's own gap and by nothing a solver says."""
+    if gap <= _PROVEN:
+        return Termination.OPTIMAL
+    return Termination.GAP_LIMIT if gap <= wanted else Termination.WORK_LIMIT
+
+
 class _Run:
     """One solve, step by step."""
 
@@ -75,7 +90,7 @@ class _Run:
 
     def plan(self) -> Plan:
         pool = generate_columns(self._instance, self._report("columns"))
-        routes = self._routes(pool)
+        routes = known_routes(self._instance, pool)
         if self._watch.plan is not None and not pool.separable:
             self._colour(pool, round_and_fill(self._instance, pool), routes)
         selection = choose(self._instance, pool, self._gap, self._effort.nodes)
@@ -87,12 +102,6 @@ class _Run:
         for better in improve(palette, pool, routes, good_enough, self._effort):
             plan = self._state(better, _units(selection), pool.lower_bound)
         return plan
-
-    def _routes(self, pool: ColumnPool) -> Routes:
-        known = [(c.group, Route(c.path, c.resources, c.path_cost)) for c in pool.columns]
-        affordable = _MOST_ROUTES // max(1, len(self._instance.groups))
-        more = 0 if pool.separable else min(_CHEAPEST_ROUTES, affordable)
-        return candidate_routes(self._instance, known, more)
 
     def _colour(
         self, pool: ColumnPool, selection: Selection, routes: Routes
@@ -108,7 +117,7 @@ class _Run:
             Policy.STOCHASTIC,
             palette.allocations(),
             lower_bound=bound,
-            termination=_termination(gap, self._gap),
+            termination=termination_of(gap, self._gap),
             displaced_units=max(0, wished_units - palette.units),
         )
         if self._watch.plan is not None:
@@ -122,10 +131,3 @@ class _Run:
 
 def _units(selection: Selection) -> int:
     return sum(column.units * n for column, n in selection.items())
-
-
-def _termination(gap: float, wanted: float) -> Termination:
-    """Say why solving ended, judged by the plan's own gap and by nothing a solver says."""
-    if gap <= _PROVEN:
-        return Termination.OPTIMAL
-    return Termination.GAP_LIMIT if gap <= wanted else Termination.WORK_LIMIT

@@ -1,0 +1,99 @@
+"""A new plan from the one in force: keep what can stay, place again what cannot.
+
+Traffic that works is left alone.  An allocation whose fibers are all there keeps its path and
+colours; requests that lost a fiber, are new, or may move anyway are placed in what is free, and then
+every colour's idle stretches are packed for them.  The bound is that of the problem as it is now, so
+the gap says what keeping the rest costs at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from global_manager.provisioning.check import check_problem, make_plan, relative_gap
+from global_manager.provisioning.columns import ColumnPool, generate_columns
+from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.model import Allocation, Plan, Policy, Problem
+from global_manager.provisioning.packing import top_up
+from global_manager.provisioning.palette import Palette, Route, mask_of, route_of
+from global_manager.provisioning.two_stage import known_routes, termination_of
+from global_manager.provisioning.wavelengths import settle
+
+_ROUNDS = 2
+
+
+def replan(
+    problem: Problem,
+    previous: Plan,
+    lost_fibers: Collection[tuple[str, str]] = (),
+    *,
+    movable: Collection[str] = (),
+    gap: float = 1e-3,
+) -> Plan:
+    """Return a plan for the problem without the lost fibers, near to the previous one.
+
+    Allocations that survive and are not `movable` (request ids) stay exactly as they were.
+    `displaced_units` counts units of the previous plan that found no new place.  Deterministic.
+
+    Raises InvalidProblemError as `solve` does, and InvalidPlanError if what is kept does not fit
+    the problem (its fibers carry fewer wavelengths than before, say).
+    """
+    left = without_fibers(problem, lost_fibers)
+    check_problem(left)
+    instance = Instance(left)
+    pool = generate_columns(instance)
+    palette, movers = _keep(instance, previous, frozenset(movable))
+    _place(palette, pool, movers)
+    return make_plan(
+        left,
+        Policy.STOCHASTIC,
+        palette.allocations(),
+        lower_bound=pool.lower_bound,
+        termination=termination_of(relative_gap(palette.cost, pool.lower_bound), gap),
+        displaced_units=max(0, sum(a.units for a in previous.allocations) - palette.units),
+    )
+
+
+def changes(previous: Plan, plan: Plan) -> tuple[Allocation, ...]:
+    """Return the new plan's allocations that the previous one does not have: what must be sent."""
+    before = {a.request: a for a in previous.allocations}
+    return tuple(a for a in plan.allocations if before.get(a.request) != a)
+
+
+def without_fibers(problem: Problem, lost_fibers: Collection[tuple[str, str]]) -> Problem:
+    """Return the problem without these fibers, whichever way round they are named."""
+    lost = {frozenset(ends) for ends in lost_fibers}
+    kept = tuple(f for f in problem.fibers if frozenset((f.a, f.b)) not in lost)
+    return replace(problem, fibers=kept)
+
+
+def _keep(instance: Instance, previous: Plan, movable: frozenset[str]) -> tuple[Palette, list[int]]:
+    """Return a palette of all allocations that stay, and the requests that hold nothing yet."""
+    palette = Palette(instance)
+    before = {a.request: a for a in previous.allocations}
+    for position, request in enumerate(instance.problem.requests):
+        allocation = before.get(request.id)
+        if allocation is None or not allocation.path or request.id in movable:
+            continue
+        route = _surviving_route(instance, position, allocation)
+        if route is not None:
+            palette.hold(position, route, mask_of(allocation.wavelengths))
+    movers = [r for r in range(len(instance.problem.requests)) if r not in palette.held]
+    return palette, movers
+
+
+def _surviving_route(instance: Instance, position: int, allocation: Allocation) -> Route | None:
+    group = instance.groups[instance.group_of[position]]
+    path = allocation.path
+    path = path if path[0] == group.source else path[::-1]
+    return route_of(instance, path) if instance.has_path(path) else None
+
+
+def _place(palette: Palette, pool: ColumnPool, movers: list[int]) -> None:
+    routes = known_routes(palette.instance, pool)
+    for _ in range(_ROUNDS):
+        settle(palette, routes, movers)
+        for colour in range(max(palette.instance.capacity, default=0)):
+            top_up(palette, colour, routes, pool.prices, movers)
+    settle(palette, routes, movers)
