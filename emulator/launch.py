@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -59,6 +60,7 @@ class Cluster:
 def ray_instance(actors: int, address: str | None = None) -> Iterator[None]:
     """Start a private Ray instance for so many actors, or join the one at `address`."""
     folder = tempfile.mkdtemp(prefix="qsagin-")
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:
             ray.init(
@@ -72,6 +74,7 @@ def ray_instance(actors: int, address: str | None = None) -> Iterator[None]:
             )
         else:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts a handler of its own
         yield
     except ConnectionError as error:
         raise LaunchError(f"no Ray cluster at {address}: {error}") from error

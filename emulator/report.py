@@ -29,11 +29,17 @@ _T95 = 1.96
 
 @dataclass(frozen=True)
 class Ending:
-    """When and how a run ended; `failure` is empty and `stopped_by` None if it came to its end."""
+    """When and how a run ended.
+
+    `startup_s` is wall time until all actors served, `running_s` that of all windows; `failure`
+    is empty and `stopped_by` None if it came to its end.
+    """
 
     windows: int
     emulated_s: float
     wall_s: float
+    startup_s: float = 0.0
+    running_s: float = 0.0
     failure: str = ""
     stopped_by: int | None = None
 
@@ -92,6 +98,8 @@ def _summary(
         "windows": ending.windows,
         "emulated_s": ending.emulated_s,
         "wall_s": round(ending.wall_s, 3),
+        "startup_s": round(ending.startup_s, 3),
+        "running_s": round(ending.running_s, 3),
         "periods": book.periods,
         "requests": len(assembly.problem.requests),
         "demanded_units": sum(row.demanded_units for row in rows),

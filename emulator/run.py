@@ -15,7 +15,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -34,6 +34,7 @@ from emulator.topology import Topology
 from protos.core import GLOBAL_MANAGER, FactKind
 
 _LOOPBACK = "127.0.0.1"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -84,28 +85,43 @@ def run(
     began_s = time.monotonic()
     _prepare(folder, experiment, topology)
     assembly = assemble(experiment, topology)
+    with _signals_raise():
+        ending = _play(experiment, assembly, folder, options, watcher)
+        ending = replace(ending, wall_s=time.monotonic() - began_s)
+        summary = report.write(folder, experiment, assembly, ending)
+    return Outcome(summary, ending.stopped_by, ending.failure)
+
+
+def _play(
+    experiment: Experiment, assembly: Assembly, folder: Path, options: Options, watcher: Watcher
+) -> report.Ending:
+    """Start the actors, run all windows, and end the actors; signals are ignored from then on."""
+    began_s = time.monotonic()
     window_s = experiment.clock.window_s
     last_window = math.ceil(assembly.timeline.end_s / window_s - 1e-9)
-    stopped_by: int | None = None
-    failure = ""
-    windows = 0
+    ending = report.Ending(windows=0, emulated_s=0.0, wall_s=0.0)
     try:
-        with _signals_raise(), _actors(experiment, assembly, folder, options) as cluster:
+        with _actors(experiment, assembly, folder, options) as cluster:
+            startup_s = time.monotonic() - began_s
+            ending = replace(ending, startup_s=startup_s)
             watcher.started(cluster.metrics_url, last_window)
             clock = BarrierClock(cluster.addresses, cluster.hosts, window_s)
-            try:
-                stopped_by = asyncio.run(
-                    _drive(clock, last_window, options.pace, _recording(folder, watcher))
-                )
-            except HostFailedError as error:
-                failure = str(error)
-            windows = clock.window
+            recording = _recording(folder, watcher)
+            failure, stopped_by = _drive(clock, last_window, options.pace, recording)
+            ending = replace(
+                ending,
+                windows=clock.window,
+                emulated_s=clock.window * window_s,
+                running_s=time.monotonic() - began_s - startup_s,
+                failure=failure,
+                stopped_by=stopped_by,
+            )
     except _Interrupted as interrupt:
-        stopped_by = interrupt.number
-    wall_s = time.monotonic() - began_s
-    ending = report.Ending(windows, windows * window_s, wall_s, failure, stopped_by)
-    summary = report.write(folder, experiment, assembly, ending)
-    return Outcome(summary, stopped_by, failure)
+        ending = replace(ending, stopped_by=interrupt.number)
+    except SystemExit:  # how Ray takes a SIGTERM while it connects
+        _ignore_signals()
+        ending = replace(ending, stopped_by=signal.SIGTERM)
+    return ending
 
 
 @contextlib.contextmanager
@@ -158,36 +174,50 @@ def _hosts(
     return [HostConfig(group, str(folder.resolve()), window_s) for group in groups]
 
 
-async def _drive(
+def _drive(
     clock: BarrierClock, last_window: int, pace: Pace, on_window: Callable[[Progress], None]
-) -> int | None:
-    """Run the clock to the end; return the signal that ended it early, if one did."""
+) -> tuple[str, int | None]:
+    """Run the clock to the end; return the failure or the signal that ended it early."""
     received: list[int] = []
 
     def stop(number: int) -> None:
         received.append(number)
         clock.stop()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, number)
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, stop, number)
+        try:
+            await clock.run(last_window, pace, on_window)
+        finally:
+            await clock.close()
+
+    failure = ""
     try:
-        await clock.run(last_window, pace, on_window)
+        asyncio.run(run())
+    except HostFailedError as error:
+        failure = str(error)
     finally:
-        await clock.close()
-    return received[0] if received else None
+        _ignore_signals()
+    return failure, received[0] if received else None
+
+
+def _ignore_signals() -> None:
+    """Let nothing come between the end of the windows and the end of the actors."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Turn a signal while actors start or stop into an exception that unwinds them."""
+    """Turn a signal while actors start into an exception, once; restore what was before."""
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
+        _ignore_signals()
         raise _Interrupted(number)
 
-    before = {
-        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
     try:
         yield
     finally:

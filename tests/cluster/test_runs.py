@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +35,53 @@ def _until(what: Callable[[], Any], limit_s: float = 60.0) -> Any:
     raise TimeoutError(f"did not happen within {limit_s} s")
 
 
-def _ray_processes() -> set[int]:
-    found = set()
-    for path in Path("/proc").iterdir():
-        if path.name.isdigit():
-            try:
-                words = (path / "cmdline").read_bytes()
-                state = (path / "stat").read_text().rsplit(")", 1)[1].split()[0]
-            except OSError:
-                continue
-            if (b"ray::" in words or b"raylet" in words or b"gcs_server" in words) and state != "Z":
-                found.add(int(path.name))
-    return found
+@dataclass(frozen=True)
+class Family:
+    """Everything that descends from the runs of one test, told by a mark in its environment."""
+
+    mark: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"QSAGIN_TEST": self.mark}
+
+    def alive(self) -> list[int]:
+        return [int(path.name) for path in Path("/proc").glob("[0-9]*") if self._owns(path)]
+
+    def _owns(self, path: Path) -> bool:
+        try:
+            state = (path / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            return (
+                state != "Z"
+                and f"QSAGIN_TEST={self.mark}".encode() in (path / "environ").read_bytes()
+            )
+        except OSError:
+            return False
 
 
-def _run(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def family() -> Family:
+    return Family(uuid.uuid4().hex)
+
+
+def _run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *words], capture_output=True, text=True, timeout=timeout, check=False
+        [*COMMAND, *words],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+def _start(family: Family, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=family.environment,
     )
 
 
@@ -57,16 +90,12 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
     """`tiny` with one process an entity."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     home = tmp_path_factory.mktemp("home")
-    done = subprocess.run(
-        [*COMMAND, "tiny", "--out", str(folder), "--json"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env=os.environ | {"HOME": str(home)},
-    )
+    family = Family(uuid.uuid4().hex)
+    marked = {"HOME": str(home), "QSAGIN_TEST": family.mark}
+    done = _run("tiny", "--out", str(folder), "--json", **marked)
     assert done.returncode == 0, done.stderr
     assert list(home.rglob("*")) == []
+    _until(lambda: not family.alive(), 10)
     return json.loads(done.stdout), folder, done.stderr
 
 
@@ -94,10 +123,9 @@ def test_a_run_leaves_all_its_files_and_they_agree(
     assert summary["audit"]["ok"]
 
 
-def test_it_is_quiet_and_leaves_no_process(tiny_run: tuple[dict[str, Any], Path, str]) -> None:
+def test_it_is_quiet(tiny_run: tuple[dict[str, Any], Path, str]) -> None:
     _, _, stderr = tiny_run
     assert [line for line in stderr.splitlines() if not line.startswith("metrics: ")] == []
-    _until(lambda: not _ray_processes(), 10)
 
 
 def test_the_digest_does_not_depend_on_hosts_or_pace_but_on_the_seed(
@@ -117,11 +145,11 @@ def test_the_digest_does_not_depend_on_hosts_or_pace_but_on_the_seed(
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_in_the_middle_leaves_partial_results_and_no_process(
-    tmp_path: Path, number: signal.Signals, status: int
+    family: Family, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
     folder = tmp_path / "run"
-    words = [*COMMAND, "tiny", "--out", str(folder), "--hosts", "1", "--pace", "20"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    words = ("tiny", "--out", str(folder), "--hosts", "1", "--pace", "20")
+    with _start(family, *words) as run:
         _until((folder / "plan.json").exists)
         url = next(line for line in run.stderr or [] if line.startswith("metrics: ")).split()[1]
         _until(lambda: "qsagin_node_up" in _scrape(url))
@@ -134,34 +162,37 @@ def test_a_signal_in_the_middle_leaves_partial_results_and_no_process(
     assert summary["audit"]["ok"]
     assert 0 < summary["windows"] < 300
     assert "Traceback" not in out + err
-    _until(lambda: not _ray_processes(), 10)
+    _until(lambda: not family.alive(), 10)
 
 
-def test_a_signal_while_actors_start_leaves_no_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_actors_start_leaves_no_process(
+    family: Family, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
     folder = tmp_path / "run"
-    words = [*COMMAND, "tiny", "--out", str(folder)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        _until(_ray_processes)
-        run.send_signal(signal.SIGINT)
+    with _start(family, "tiny", "--out", str(folder)) as run:
+        _until(lambda: len(family.alive()) > 4)
+        run.send_signal(number)
         _, err = run.communicate(timeout=40)
-    assert run.returncode == 130
+    assert run.returncode == status
     assert "Traceback" not in err
     assert (folder / "summary.json").exists()
-    _until(lambda: not _ray_processes(), 10)
+    _until(lambda: not family.alive(), 10)
 
 
-def test_a_metrics_port_that_is_taken_is_told_and_ends_the_run(tmp_path: Path) -> None:
-    import socket
-
+def test_a_metrics_port_that_is_taken_is_told_and_ends_the_run(
+    family: Family, tmp_path: Path
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = _run("tiny", "--out", str(tmp_path / "run"), "--hosts", "1", "--metrics-port", port)
+        words = ("tiny", "--out", str(tmp_path / "run"), "--hosts", "1", "--metrics-port", port)
+        done = _run(*words, QSAGIN_TEST=family.mark)
     assert done.returncode == 1
     assert "in use" in done.stderr
     assert "Traceback" not in done.stderr
-    _until(lambda: not _ray_processes(), 10)
+    _until(lambda: not family.alive(), 10)
 
 
 def _scrape(url: str) -> str:
