@@ -32,7 +32,7 @@ from global_manager.provisioning.columns import Column, ColumnPool, make_column
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.solver import Limits, run
 
-_COLUMNS_A_ROW = 5  # more columns cost time and hardly gain: they are taken by reduced cost
+_COLUMNS_A_ROW = 3  # more columns cost time and hardly gain: they are taken by reduced cost
 
 Selection = Counter[Column]
 """How many members of its group take each column."""

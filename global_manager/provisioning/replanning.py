@@ -1,9 +1,10 @@
 """A new plan from the one in force: keep what can stay, place again what cannot.
 
 Traffic that works is left alone.  An allocation whose fibers are all there keeps its path and
-colours; requests that lost a fiber, are new, or may move anyway are placed in what is free, and then
-every colour's idle stretches are packed for them.  The bound is that of the problem as it is now, so
-the gap says what keeping the rest costs at most.
+colours.  Requests that lost a fiber, are new, or may move anyway get routes and units from the
+two-stage program on the capacity that is left, and colours by first-fit; every colour's idle
+stretches are then packed for them.  The bound is that of the problem as it is now, so the gap tells
+what keeping the rest may cost.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from global_manager.provisioning.check import check_problem, make_plan, relative_gap
+from global_manager.provisioning.choice import choose
 from global_manager.provisioning.columns import ColumnPool, generate_columns
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.model import Allocation, Plan, Policy, Problem
 from global_manager.provisioning.packing import top_up
 from global_manager.provisioning.palette import Palette, Route, mask_of, route_of
 from global_manager.provisioning.two_stage import known_routes, termination_of
-from global_manager.provisioning.wavelengths import settle
+from global_manager.provisioning.wavelengths import first_fit, member_wishes, settle
 
 _ROUNDS = 2
+_NODES = 50
 
 
 def replan(
@@ -44,6 +47,7 @@ def replan(
     instance = Instance(left)
     pool = generate_columns(instance)
     palette, movers = _keep(instance, previous, frozenset(movable))
+    first_fit(palette, _wishes(palette, movers, gap))
     _place(palette, pool, movers)
     return make_plan(
         left,
@@ -88,6 +92,21 @@ def _surviving_route(instance: Instance, position: int, allocation: Allocation) 
     path = allocation.path
     path = path if path[0] == group.source else path[::-1]
     return route_of(instance, path) if instance.has_path(path) else None
+
+
+def _wishes(palette: Palette, movers: list[int], gap: float) -> dict[int, tuple[Route, int]]:
+    """Choose routes and units for the movers by the two-stage program on what is left free."""
+    problem = palette.instance.problem
+    free = [colours.bit_count() for colours in palette.free]
+    ways = 2 if problem.directed_capacity else 1
+    fibers = (
+        replace(fiber, wavelengths=min(free[ways * i : ways * (i + 1)]))
+        for i, fiber in enumerate(problem.fibers)
+    )
+    requests = tuple(problem.requests[r] for r in movers)
+    rest = Instance(replace(problem, fibers=tuple(fibers), requests=requests))
+    selection = choose(rest, generate_columns(rest), gap, nodes=_NODES)
+    return {movers[i]: wish for i, wish in member_wishes(rest, selection).items()}
 
 
 def _place(palette: Palette, pool: ColumnPool, movers: list[int]) -> None:
