@@ -54,7 +54,7 @@ class Figure:
 def main() -> None:
     """Print every figure as soon as it is known."""
     for figure in figures():
-        print(figure, flush=True)  # noqa: T201
+        print(figure, flush=True)
 
 
 def figures() -> Iterator[Figure]:

@@ -27,7 +27,6 @@ from global_manager.provisioning.model import (
     Fiber,
     Medium,
     OnDemand,
-    Policy,
     Problem,
     Request,
     Scenario,
@@ -63,7 +62,7 @@ def assemble(experiment: Experiment, topology: Topology) -> Assembly:
         timeline=timeline,
         manager=ManagerConfig(
             problem=problem,
-            media=_media(experiment, problem),
+            media=_media(problem),
             timeline=timeline,
             channel_start_s=SETUP_WINDOWS * experiment.clock.window_s,
             retry_after_s=retry_after_s,
@@ -169,16 +168,13 @@ def link_sample(experiment: Experiment, link: Link) -> LinkSample:
     return LinkSample(skr_bps=rate.skr_bps, qber=rate.qber or 0.0, usable=rate.skr_bps > 0)
 
 
-def _media(experiment: Experiment, problem: Problem) -> tuple[tuple[Medium, ...], ...]:
-    """Cheapest first; the random policy tosses a seeded coin for each request instead."""
-    coins = np.random.Generator(np.random.PCG64([experiment.seed, 0x4D45]))
-    media = []
-    for request in problem.requests:
-        order = sorted((Medium.UAV, Medium.SATELLITE), key=lambda m: unit_cost(request, m))
-        if experiment.plan.policy is Policy.RANDOM and coins.random() < 0.5:
-            order.reverse()
-        media.append(tuple(order))
-    return tuple(media)
+def _media(problem: Problem) -> tuple[tuple[Medium, ...], ...]:
+    """Return the media of each request, cheapest first."""
+    both = (Medium.UAV, Medium.SATELLITE)
+    return tuple(
+        tuple(sorted(both, key=lambda medium: unit_cost(request, medium)))
+        for request in problem.requests
+    )
 
 
 def _on_demand(experiment: Experiment, setup_s: float, retry_after_s: float) -> OnDemandConfig:

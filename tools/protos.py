@@ -58,7 +58,7 @@ def main() -> int:
         if "--check" in sys.argv[1:]:
             changed = stale(fresh)
             for path in changed:
-                print(f"{path} is not current: run `make protos`", file=sys.stderr)  # noqa: T201
+                print(f"{path} is not current: run `make protos`", file=sys.stderr)
             return 1 if changed else 0
         shutil.rmtree(PROTOS / "gen", ignore_errors=True)
         shutil.copytree(fresh / "protos", PROTOS, dirs_exist_ok=True)

@@ -21,7 +21,7 @@ from global_manager.provisioning.model import (
     Scenario,
     Termination,
 )
-from global_manager.provisioning.recourse import either_medium_unit_cost, expected_unit_cost
+from global_manager.provisioning.recourse import expected_unit_cost
 
 _ROUNDING = 1e-9  # relative error that adding a few thousand floats may leave
 
@@ -72,17 +72,16 @@ class Cost:
         return self.first_stage + self.expected_recourse
 
 
-def evaluate(problem: Problem, allocations: Iterable[Allocation], policy: Policy) -> Cost:
+def evaluate(problem: Problem, allocations: Iterable[Allocation]) -> Cost:
     """Price allocations exactly: every reserved unit on its path, every missing unit expected.
 
-    A missing unit is bought from the cheaper usable medium, except that the random policy draws
-    satellite or UAV at equal odds and so pays the mean of both prices.
+    A missing unit is bought from the cheaper usable medium.
     """
     fiber_cost = {frozenset((f.a, f.b)): f.unit_cost for f in problem.fibers}
     units = {a.request: a.units for a in allocations}
     first = sum(a.units * _path_cost(fiber_cost, a.path) for a in allocations)
     recourse = (
-        _expected_recourse(r.on_demand, units.get(r.id, 0), problem.scenarios, policy)
+        _expected_recourse(r.on_demand, units.get(r.id, 0), problem.scenarios)
         for r in problem.requests
     )
     return Cost(first, fsum(recourse))
@@ -114,7 +113,7 @@ def make_plan(
 ) -> Plan:
     """Verify and price allocations, and state them against a bound; the only way to a `Plan`."""
     verify(problem, allocations)
-    cost = evaluate(problem, allocations, policy)
+    cost = evaluate(problem, allocations)
     if lower_bound > cost.total * (1 + _ROUNDING) + _ROUNDING:
         raise BoundError(cost.total, lower_bound)
     bound = min(lower_bound, cost.total)
@@ -155,11 +154,8 @@ def _path_cost(fiber_cost: dict[frozenset[str], int], path: Sequence[str]) -> in
     return sum(fiber_cost[frozenset(arc)] for arc in _arcs(path))
 
 
-def _expected_recourse(
-    on_demand: OnDemand, reserved: int, scenarios: Iterable[Scenario], policy: Policy
-) -> float:
-    random = policy is Policy.RANDOM
-    unit = either_medium_unit_cost(on_demand) if random else expected_unit_cost(on_demand)
+def _expected_recourse(on_demand: OnDemand, reserved: int, scenarios: Iterable[Scenario]) -> float:
+    unit = expected_unit_cost(on_demand)
     return fsum(s.probability * max(0, s.units - reserved) * unit for s in scenarios)
 
 

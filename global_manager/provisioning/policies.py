@@ -2,7 +2,7 @@
 
 * stochastic: the two-stage program; its expected cost is RP.
 * expected-value: plan as if demand were its mean in whole units; priced under the true demand: EEV.
-* random: a random amount on the cheapest path, and satellite or UAV at equal odds.
+* random: a random amount on one of the three cheapest paths, drawn at random.
 * deterministic: plan every scenario knowing it (wait and see); WS is a bound no plan can beat.
 * none: buy everything on demand.
 """
@@ -23,9 +23,11 @@ from global_manager.provisioning.palette import Palette, Route, route_of
 from global_manager.provisioning.recourse import largest_demand, rounded_mean
 from global_manager.provisioning.two_stage import Watch, lower_bound, nothing_reserved, optimize
 from global_manager.provisioning.wavelengths import first_fit
-from global_manager.routing import cheapest_path
+from global_manager.routing import k_cheapest_paths
 
 _LIGHT = Effort(nodes=0, moves=10, looks=60_000)  # wait and see solves once a scenario
+
+_RANDOM_ROUTES = 3
 
 
 @dataclass(frozen=True)
@@ -69,16 +71,20 @@ def expected_value_plan(problem: Problem, settings: Settings, watch: Watch) -> P
 def believed_cost(problem: Problem, plan: Plan, settings: Settings) -> float:
     """Return what an expected-value plan would cost if demand were its rounded mean (EV)."""
     mean_problem = _mean_problem(problem, settings)
-    return evaluate(mean_problem, plan.allocations, Policy.EXPECTED_VALUE).total
+    return evaluate(mean_problem, plan.allocations).total
 
 
 def random_plan(problem: Problem, settings: Settings) -> Plan:
-    """Reserve 0 .. K units at random on every cheapest path, as far as first-fit finds colours."""
+    """Reserve a random amount on a random route, as far as first-fit finds colours.
+
+    The amount is uniform on 0 .. K, K the largest demand; the route is uniform among the three
+    cheapest.  What is missing is bought as by every other policy.
+    """
     instance = Instance(problem)
     rng = np.random.default_rng(settings.seed)
     most = largest_demand(problem.scenarios)
     amounts = rng.integers(0, most, size=len(problem.requests), endpoint=True)
-    routes = _cheapest_routes(instance)
+    routes = _random_routes(instance, rng)
     wishes = {r: (route, int(amounts[r])) for r, route in routes.items() if amounts[r] > 0}
     palette = Palette(instance)
     first_fit(palette, wishes)
@@ -132,12 +138,12 @@ def _progress_only(watch: Watch) -> Watch:
     return Watch(progress=watch.progress)
 
 
-def _cheapest_routes(instance: Instance) -> dict[int, Route]:
+def _random_routes(instance: Instance, rng: np.random.Generator) -> dict[int, Route]:
     routes: dict[int, Route] = {}
     for group in instance.groups:
-        path = cheapest_path(instance.graph, group.source, group.target)
-        if path is not None:
-            routes.update(dict.fromkeys(group.members, route_of(instance, path)))
+        paths = k_cheapest_paths(instance.graph, group.source, group.target, _RANDOM_ROUTES)
+        for member in group.members if paths else ():
+            routes[member] = route_of(instance, paths[int(rng.integers(len(paths)))])
     return routes
 
 

@@ -27,11 +27,6 @@ def expected_unit_cost(on_demand: OnDemand) -> float:
     return p * cheaper + (1 - p) * on_demand.uav_cost
 
 
-def either_medium_unit_cost(on_demand: OnDemand) -> float:
-    """Return the cost of one on-demand unit when satellite or UAV is drawn at equal odds."""
-    return (on_demand.satellite_cost + on_demand.uav_cost) / 2
-
-
 def largest_demand(scenarios: Sequence[Scenario]) -> int:
     """Return the most units that any scenario of positive probability asks for."""
     return max((s.units for s in scenarios if s.probability > 0), default=0)

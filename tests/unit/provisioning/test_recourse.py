@@ -9,7 +9,6 @@ from provisioning_cases import poisson_scenarios
 
 from global_manager.provisioning import OnDemand, Scenario
 from global_manager.provisioning.recourse import (
-    either_medium_unit_cost,
     expected_missing_units,
     expected_unit_cost,
     newsvendor_units,
@@ -54,7 +53,6 @@ def test_the_papers_prices_ask_for_four_units():
 def test_a_missing_unit_is_bought_from_the_cheaper_medium_that_can_be_used():
     assert expected_unit_cost(OnDemand(100, 60, 0.25)) == 0.25 * 60 + 0.75 * 100
     assert expected_unit_cost(OnDemand(60, 100, 1.0)) == 60
-    assert either_medium_unit_cost(OnDemand(60, 100, 1.0)) == 80
 
 
 def test_a_mean_becomes_whole_as_asked():

@@ -157,7 +157,7 @@ def test_every_plan_is_lawful_and_costs_what_it_says(problem, policy):
     assert plan.objective == pytest.approx(plan.first_stage_cost + plan.expected_recourse_cost)
     assert [a.request for a in plan.allocations] == [r.id for r in problem.requests]
     if policy is not Policy.DETERMINISTIC:
-        assert plan.objective == evaluate(problem, plan.allocations, policy).total
+        assert plan.objective == evaluate(problem, plan.allocations).total
 
 
 @settings(max_examples=10, deadline=None)

@@ -6,7 +6,7 @@ import time
 
 from provisioning_cases import paper_problem
 
-from global_manager.provisioning import Policy, Termination, evaluate, solve, verify
+from global_manager.provisioning import Termination, evaluate, solve, verify
 
 
 def test_an_overrun_returns_in_time_with_a_lawful_plan():
@@ -19,7 +19,7 @@ def test_an_overrun_returns_in_time_with_a_lawful_plan():
     assert plan.termination is Termination.TIME_LIMIT
     assert took_s < 2.0
     verify(problem, plan.allocations)
-    assert plan.objective == evaluate(problem, plan.allocations, Policy.STOCHASTIC).total
+    assert plan.objective == evaluate(problem, plan.allocations).total
 
 
 def test_enough_time_gives_the_same_plan_as_no_limit_and_tells_progress():
