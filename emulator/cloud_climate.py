@@ -1,0 +1,156 @@
+"""How cloudy a place is in the long run: real statistics of sky cover, and the distribution they imply.
+
+Cover is the opaque fraction of the sky in tenths, as observers report it; a sky is clear up to 2/10.
+A station's distribution has the table's shares of hours at 0 and at 10/10, and between them a Beta of the
+table's mean and variance, rounded to tenths.  Its odds of a clear sky are then set to the table's,
+separately for night and day, which keep their shapes on either side of 2/10.  Half of all hours are night.
+
+A place that is no station takes the mean of the three nearest, weighted by 1 / distance^2: exact at a
+station, and no better than the distance to the next one elsewhere (Houston is 600 km from any).
+There are no seasons.
+"""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import cache
+from pathlib import Path
+from statistics import NormalDist
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+CLEAR_OPAQUE = 0.2
+CLEAR_TENTHS = 2
+_TABLE = Path(__file__).parent / "weather_data" / "cloud_stats_tmy3.csv"
+_EARTH_KM = 6371.0
+_NEAREST = 3
+_AT_STATION_KM = 0.1
+_BETA_CELLS = 1000
+_LEAST = 1e-6  # no threshold lies at infinity
+
+
+class Place(Protocol):
+    """Anything with a name and coordinates."""
+
+    @property
+    def name(self) -> str:
+        """What the place is called; no two alike."""
+
+    @property
+    def lat_deg(self) -> float:
+        """Latitude, north positive."""
+
+    @property
+    def lon_deg(self) -> float:
+        """Longitude, east positive."""
+
+
+@dataclass(frozen=True)
+class Climate:
+    """Statistics of hourly opaque cover; all are fractions, and linear in mixtures of hours."""
+
+    mean: float
+    mean_square: float
+    none: float  # hours without cover
+    full: float  # hours of full cover
+    clear: float  # hours of at most 2/10
+    clear_night: float  # of the hours of night
+    rho_1h: float  # autocorrelation
+    rho_6h: float
+    rho_24h: float
+
+    @property
+    def clear_day(self) -> float:
+        """Hours of at most 2/10, of the hours of day."""
+        return 2 * self.clear - self.clear_night
+
+
+@dataclass(frozen=True)
+class Station:
+    """A weather station of the table."""
+
+    name: str
+    lat_deg: float
+    lon_deg: float
+    climate: Climate
+
+
+@cache
+def stations() -> tuple[Station, ...]:
+    """Return the stations of the table."""
+    with _TABLE.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    return tuple(
+        Station(row["station"], float(row["lat"]), float(row["lon"]), _climate(row)) for row in rows
+    )
+
+
+def climate_at(place: Place) -> Climate:
+    """Return the climate of a place, interpolated between the nearest stations."""
+    nearest = sorted(stations(), key=lambda station: great_circle_km(place, station))[:_NEAREST]
+    distances_km = [great_circle_km(place, station) for station in nearest]
+    if distances_km[0] < _AT_STATION_KM:
+        return nearest[0].climate
+    weights = [distance_km**-2 for distance_km in distances_km]
+    rows = [astuple(station.climate) for station in nearest]
+    return Climate(*(_mean(weights, column) for column in zip(*rows, strict=True)))
+
+
+def great_circle_km(a: Place, b: Place) -> float:
+    """Return the distance over a spherical Earth (haversine)."""
+    lat_a, lat_b = math.radians(a.lat_deg), math.radians(b.lat_deg)
+    half_lat, half_lon = (lat_b - lat_a) / 2, math.radians(b.lon_deg - a.lon_deg) / 2
+    chord = math.sin(half_lat) ** 2 + math.cos(lat_a) * math.cos(lat_b) * math.sin(half_lon) ** 2
+    return 2 * _EARTH_KM * math.asin(min(1.0, math.sqrt(chord)))
+
+
+def thresholds(climate: Climate, clear: float) -> Floats:
+    """Return ten values of a standard normal variable; as many tenths are covered as it exceeds.
+
+    `clear` is the wanted chance of a clear sky: the climate's own, or that of night or day.
+    """
+    up_to = _shares(climate).copy()
+    own = up_to[CLEAR_TENTHS]
+    below, above = up_to <= own, up_to > own
+    up_to[below] *= clear / own
+    up_to[above] = 1 - (1 - up_to[above]) * (1 - clear) / (1 - own)
+    invert = NormalDist().inv_cdf
+    return np.array([invert(share) for share in np.clip(up_to, _LEAST, 1 - _LEAST)])
+
+
+@cache
+def _shares(climate: Climate) -> Floats:
+    """Return the share of hours with at most 0, 1, ... 9 tenths, before the clear odds are set."""
+    between = 1 - climate.none - climate.full
+    mean = (climate.mean - climate.full) / between
+    variance = (climate.mean_square - climate.full) / between - mean**2
+    weight = mean * (1 - mean) / variance - 1
+    edges = np.arange(0.15, 0.9, 0.1)
+    inside = _beta_cdf(mean * weight, (1 - mean) * weight, edges)
+    return np.concatenate(
+        [[climate.none], climate.none + between * inside, [1 - climate.full]],
+    )
+
+
+def _beta_cdf(a: float, b: float, x: Floats) -> Floats:
+    """Return the Beta distribution function, by the midpoint rule over x = sin^2(angle)."""
+    angle = (np.arange(_BETA_CELLS) + 0.5) / _BETA_CELLS * (math.pi / 2)
+    mass = np.cumsum(np.sin(angle) ** (2 * a - 1) * np.cos(angle) ** (2 * b - 1))
+    ends = np.sin((np.arange(_BETA_CELLS) + 1) / _BETA_CELLS * (math.pi / 2)) ** 2
+    return np.asarray(np.interp(x, ends, mass / mass[-1]))
+
+
+def _climate(row: Mapping[str, str]) -> Climate:
+    mean, a, b = (float(row[name]) for name in ("mean_opaque", "beta_a", "beta_b"))
+    names = ("frac0", "frac10", "clear_frac_all", "clear_frac_night", "rho1h", "rho6h", "rho24h")
+    variance = a * b / ((a + b) ** 2 * (a + b + 1))
+    return Climate(mean, mean**2 + variance, *(float(row[name]) for name in names))
+
+
+def _mean(weights: Sequence[float], values: Sequence[float]) -> float:
+    return sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
