@@ -90,7 +90,7 @@ def test_the_distribution_has_the_statistics_of_the_table():
 
 
 def test_a_simulated_decade_has_the_cover_of_the_table(decade):
-    """Spells of 200 h leave 10 years some 450 independent samples: a standard error up to 0.02.
+    """Spells of 200 h leave 10 years some 220 independent samples: a standard error up to 0.02.
 
     Three points are the tolerance that availability of a ground station is wanted to.
     """
@@ -105,7 +105,7 @@ def test_a_simulated_decade_has_the_cover_of_the_table(decade):
 
 
 def test_a_single_year_strays_as_years_do(decade):
-    """One year holds some 45 independent spells where they weigh most: up to 0.06 of standard error.
+    """One year holds some 22 independent spells where they weigh most: up to 0.06 of standard error.
 
     All stations together, of which many are far apart, must be near.
     """
