@@ -178,6 +178,8 @@ def _verify_path(allocation: Allocation, fibers: dict[frozenset[str], Fiber]) ->
     request, path, colours = allocation.request, allocation.path, allocation.wavelengths
     if bool(path) != bool(colours):
         raise InvalidPlanError(request, "has a path without colours, or colours without a path")
+    if len(set(colours)) != len(colours):
+        raise InvalidPlanError(request, "a colour is lit twice")
     if not path:
         return
     if (path[0], path[-1]) != (allocation.source, allocation.target):
@@ -201,7 +203,7 @@ def _light(
             reason = f"colour {colour} is not on fiber {where[0]}-{where[1]}"
             raise InvalidPlanError(allocation.request, reason)
         other = lit.setdefault((*where, colour), allocation.request)
-        if other != allocation.request or allocation.wavelengths.count(colour) > 1:
+        if other != allocation.request:
             reason = f"colour {colour} of {where[0]}-{where[1]} is lit for {other} already"
             raise InvalidPlanError(allocation.request, reason)
 
