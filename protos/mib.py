@@ -201,7 +201,7 @@ class Table:
 
     @cached_property
     def is_text(self) -> dict[str, bool]:
-        """Whether a column holds text (an SnmpAdminString) rather than an integer."""
+        """Whether a column holds text (a DisplayString) rather than an integer."""
         return {field.name: field.type == "str" for field in fields(self.row)}
 
 

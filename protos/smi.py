@@ -12,16 +12,12 @@ QSAGIN-MIB DEFINITIONS ::= BEGIN
 -- Written from protos/mib.py by `make protos`; do not edit.
 
 IMPORTS
-    MODULE-IDENTITY, OBJECT-TYPE, NOTIFICATION-TYPE, Integer32
+    MODULE-IDENTITY, OBJECT-TYPE, NOTIFICATION-TYPE, Integer32, enterprises
         FROM SNMPv2-SMI
-    RowStatus
+    RowStatus, DisplayString
         FROM SNMPv2-TC
-    SnmpAdminString
-        FROM SNMP-FRAMEWORK-MIB
     MODULE-COMPLIANCE, OBJECT-GROUP, NOTIFICATION-GROUP
-        FROM SNMPv2-CONF
-    netSnmpPlaypen
-        FROM NET-SNMP-MIB;
+        FROM SNMPv2-CONF;
 
 qsaginMIB MODULE-IDENTITY
     LAST-UPDATED "202611230000Z"
@@ -31,6 +27,11 @@ qsaginMIB MODULE-IDENTITY
     REVISION "202611230000Z"
     DESCRIPTION "First version."
     ::= { netSnmpPlaypen 24 }
+
+-- As in NET-SNMP-MIB; the playpen is free for experiments.
+netSnmp OBJECT IDENTIFIER ::= { enterprises 8072 }
+netSnmpExperimental OBJECT IDENTIFIER ::= { netSnmp 9999 }
+netSnmpPlaypen OBJECT IDENTIFIER ::= { netSnmpExperimental 9999 }
 
 qsNotifications OBJECT IDENTIFIER ::= { qsaginMIB 0 }
 qsObjects OBJECT IDENTIFIER ::= { qsaginMIB 1 }
@@ -57,7 +58,7 @@ def _syntax(table: Table, field: str) -> str:
         return "RowStatus"
     if field in table.index:
         return "Integer32 (0..2147483647)"
-    return "SnmpAdminString" if table.is_text[field] else "Integer32"
+    return "DisplayString" if table.is_text[field] else "Integer32"
 
 
 def _access(table: Table, field: str) -> str:
