@@ -18,6 +18,7 @@ from global_manager.provisioning.palette import Palette, Route, bits, lowest_bit
 from global_manager.routing import k_cheapest_paths
 
 _MOST_PASSES = 20
+_MOST_LOOKS = 20_000_000  # lightpaths that repair may look at, one by one, in large problems
 
 Routes = Mapping[int, tuple[Route, ...]]
 """Candidate routes by group, cheapest first."""
@@ -28,9 +29,9 @@ def assign(instance: Instance, selection: Selection, routes: Routes) -> Palette:
     palette = Palette(instance)
     wishes = member_wishes(instance, selection)
     first_fit(palette, wishes)
-    for request in sorted(wishes):
-        route, units = wishes[request]
-        _make_room(palette, request, route, units)
+    affordable = _MOST_LOOKS // max(1, palette.units)
+    for request in _lacking(palette, wishes)[:affordable]:
+        _make_room(palette, request, *wishes[request])
     settle(palette, routes)
     return palette
 
@@ -108,6 +109,11 @@ def _best_place(palette: Palette, request: int, routes: Routes) -> tuple[float, 
         if units > 0 and (best is None or cost < best[0]):
             best = cost, route, units
     return best
+
+
+def _lacking(palette: Palette, wishes: Mapping[int, tuple[Route, int]]) -> list[int]:
+    held = {r: palette.held[r].units if r in palette.held else 0 for r in wishes}
+    return [r for r in sorted(wishes) if held[r] < wishes[r][1]]
 
 
 def _make_room(palette: Palette, request: int, route: Route, units: int) -> None:
