@@ -7,12 +7,13 @@ statistics, needs no token and writes nothing outside its own temporary folder, 
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,29 +59,33 @@ class Cluster:
 
 @contextmanager
 def ray_instance(actors: int, address: str | None = None) -> Iterator[None]:
-    """Start a private Ray instance for so many actors, or join the one at `address`."""
+    """Start a private Ray instance for so many actors, or join the one at `address`.
+
+    While it lasts nothing reaches standard output: under load Ray prints advice there.
+    """
     folder = tempfile.mkdtemp(prefix="qsagin-")
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    try:
-        if address is None:
-            ray.init(
-                address="local",
-                num_cpus=actors,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-                object_store_memory=_OBJECT_STORE_BYTES,
-                _temp_dir=folder,
-            )
-        else:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts a handler of its own
-        yield
-    except ConnectionError as error:
-        raise LaunchError(f"no Ray cluster at {address}: {error}") from error
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+    with redirect_stdout(io.StringIO()):
+        try:
+            if address is None:
+                ray.init(
+                    address="local",
+                    num_cpus=actors,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                    _temp_dir=folder,
+                )
+            else:
+                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts a handler of its own
+            yield
+        except ConnectionError as error:
+            raise LaunchError(f"no Ray cluster at {address}: {error}") from error
+        finally:
+            ray.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def start(hosts: list[HostConfig], exporter: ExporterConfig) -> Cluster:
