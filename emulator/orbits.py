@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sgp4.api import SGP4_ERRORS, WGS72, Satrec, SatrecArray  # type: ignore[import-untyped]
-from sgp4.io import compute_checksum  # type: ignore[import-untyped]
+from sgp4.api import SGP4_ERRORS, WGS72, Satrec, SatrecArray
+from sgp4.io import compute_checksum
 
 Floats = NDArray[np.float64]
 

@@ -177,10 +177,14 @@ def _phase_error(block: Block, single: float, single_test: float, log_inverse: f
     spread = block.photons[upper] - block.photons[lower]
     wrong = block.photon_fraction(1) * (scaled[upper][1] - scaled[lower][0]) / spread
     error = max(0.0, wrong / single_test)
-    return error if error >= 0.5 else error + _sampling(error, single_test, single, log_inverse)
+    return (
+        error
+        if error >= 0.5
+        else error + sampling_deviation(error, single_test, single, log_inverse)
+    )
 
 
-def _sampling(error: float, tested: float, rest: float, log_inverse: float) -> float:
+def sampling_deviation(error: float, tested: float, rest: float, log_inverse: float) -> float:
     """Return gamma: how much worse the untested may be than the tested (Lim 2014, eq. 5)."""
     if error <= 0:
         return 0.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from emulator.physics import bb84, bb84_finite, bbm92
 from emulator.physics.bb84_finite import BasisCounts, Block, FiniteSetup
-from emulator.physics.bb84_finite import _sampling as sampling_gap
+from emulator.physics.bb84_finite import sampling_deviation as sampling_gap
 from emulator.physics.bbm92 import ContinuousSetup, PairRate
 from emulator.physics.channel import binary_entropy, phase_entropy
 from emulator.physics.devices import Device
