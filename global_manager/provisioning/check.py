@@ -17,9 +17,15 @@ from global_manager.provisioning.model import (
     OnDemand,
     Plan,
     Policy,
+    Pools,
     Problem,
     Scenario,
     Termination,
+)
+from global_manager.provisioning.pool_recourse import (
+    LARGEST_COST,
+    expected_pool_recourse,
+    has_pools,
 )
 from global_manager.provisioning.recourse import expected_unit_cost
 
@@ -75,11 +81,15 @@ class Cost:
 def evaluate(problem: Problem, allocations: Iterable[Allocation]) -> Cost:
     """Price allocations exactly: every reserved unit on its path, every missing unit expected.
 
-    A missing unit is bought from the cheaper usable medium.
+    A missing unit is bought from the cheaper usable medium; where pools are limited, all missing
+    units of a future are bought together at the least total cost.
     """
     fiber_cost = {frozenset((f.a, f.b)): f.unit_cost for f in problem.fibers}
     units = {a.request: a.units for a in allocations}
     first = sum(a.units * _path_cost(fiber_cost, a.path) for a in allocations)
+    if has_pools(problem):
+        reserved = [units.get(r.id, 0) for r in problem.requests]
+        return Cost(first, expected_pool_recourse(problem, reserved))
     recourse = (
         _expected_recourse(r.on_demand, units.get(r.id, 0), problem.scenarios)
         for r in problem.requests
@@ -148,6 +158,8 @@ def check_problem(problem: Problem) -> None:
             _require(node in problem.nodes, where, f"unknown node {node}")
         _require(request.source != request.target, where, "source and target are the same")
         _check_on_demand(where, request.on_demand)
+    if problem.pools is not None:
+        _check_pools(problem, problem.pools)
 
 
 def _path_cost(fiber_cost: dict[frozenset[str], int], path: Sequence[str]) -> int:
@@ -240,3 +252,19 @@ def _check_on_demand(where: str, on_demand: OnDemand) -> None:
     _require(fine, where, "negative on-demand cost")
     p = on_demand.satellite_probability
     _require(0 <= p <= 1, where, f"satellite probability {p}")
+
+
+def _check_pools(problem: Problem, pools: Pools) -> None:
+    for name, units in (("satellite", pools.satellite_units), ("UAV", pools.uav_units)):
+        _require(units is None or units >= 0, "pools", f"{units} {name} units")
+    on_demand = [request.on_demand for request in problem.requests]
+    dearest = max((o.uav_cost for o in on_demand), default=0)
+    reason = f"a lost unit costs {pools.shortfall_cost}, one by UAV up to {dearest}"
+    _require(pools.shortfall_cost >= dearest, "pools", reason)
+    units = max(s.units for s in problem.scenarios) * len(problem.requests)
+    fits = units * (pools.shortfall_cost + max((o.satellite_cost for o in on_demand), default=0))
+    _require(fits <= LARGEST_COST, "pools", "costs are too large to be added up exactly")
+    if pools.limited:
+        _require(problem.correlated, "pools", "demand must be correlated")
+        skies = {o.satellite_probability for o in on_demand}
+        _require(len(skies) <= 1, "pools", "requests differ in their satellite probability")

@@ -86,14 +86,39 @@ class Scenario:
 
 
 @dataclass(frozen=True)
+class Pools:
+    """What all requests together can buy on demand in one period, in units; None is no limit.
+
+    A unit that neither pool can bring is lost and costs `shortfall_cost` (complete recourse), which
+    is at least every request's UAV cost.
+    """
+
+    satellite_units: int | None
+    uav_units: int | None
+    shortfall_cost: int
+
+    @property
+    def limited(self) -> bool:
+        """Whether requests compete for anything."""
+        return self.satellite_units is not None or self.uav_units is not None
+
+
+@dataclass(frozen=True)
 class Problem:
-    """Everything the first stage may know."""
+    """Everything the first stage may know.
+
+    `correlated` says that one draw of demand serves all requests; otherwise each draws its own.
+    Without pools the expected cost is the same either way.  With pools only correlated demand is
+    supported, and one sky over all requests: their `satellite_probability` must agree.
+    """
 
     nodes: tuple[str, ...]
     fibers: tuple[Fiber, ...]
     requests: tuple[Request, ...]
     scenarios: tuple[Scenario, ...]
     directed_capacity: bool = False
+    pools: Pools | None = None
+    correlated: bool = True
 
 
 @dataclass(frozen=True)
