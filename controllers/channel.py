@@ -53,6 +53,8 @@ class Channel:
         self._key_bytes = key_bytes
         self._qber_limit = qber_limit
         self._pads: dict[str, Pad] = {}
+        self._began_ms = row.start_ms
+        self._due_ms = row.due_ms
         self._epoch = 0
 
     @property
@@ -67,13 +69,13 @@ class Channel:
 
     @property
     def epoch(self) -> int:
-        """The epoch whose blocks are in hand; 0 before the first."""
+        """The epoch whose blocks are in hand, counted from the start of the run; 0 before the first."""
         return self._epoch
 
     @property
     def due_s(self) -> float:
         """When the next epoch's blocks are complete."""
-        return (self.row.start_ms + (self._epoch + 1) * self.row.period_ms) / 1000
+        return self._due_ms / 1000
 
     @property
     def neighbours(self) -> list[str]:
@@ -84,13 +86,14 @@ class Channel:
         self, probe: LinkProbe, quantum: QuantumChannel
     ) -> tuple[list[Fact], dict[str, LinkSample]]:
         """Exchange the old blocks for new ones; return what happened and what was measured."""
-        at_s = self.due_s
+        at_s, lasted_s = self.due_s, (self._due_ms - self._began_ms) / 1000
         facts = self.expire()
-        self._epoch += 1
+        self._epoch = self._due_ms // self.row.period_ms
+        self._began_ms, self._due_ms = self._due_ms, self._due_ms + self.row.period_ms
         samples = {}
         for peer in self.neighbours:
             samples[peer] = probe.sample(MediumCode.FIBER, self._node, peer, at_s)
-            n_bytes = self._block_bytes(samples[peer])
+            n_bytes = self._block_bytes(samples[peer], lasted_s)
             channel = fiber_channel(self._node, peer, self.row.request)
             self._pads[peer] = Pad(self._epoch, quantum.block(channel, self._epoch, n_bytes))
             facts.append(self._fact(FactKind.GENERATED, peer, 8 * n_bytes))
@@ -124,10 +127,10 @@ class Channel:
         """Return unused bits by neighbour."""
         return {peer: 8 * pad.left_bytes for peer, pad in self._pads.items() if pad.left_bytes}
 
-    def _block_bytes(self, sample: LinkSample) -> int:
+    def _block_bytes(self, sample: LinkSample, lasted_s: float) -> int:
         if not sample.usable or sample.qber > self._qber_limit:
             return 0
-        wavelength_bytes = min(self._key_bytes, int(sample.skr_bps * self.row.period_ms / 8000))
+        wavelength_bytes = min(self._key_bytes, int(sample.skr_bps * lasted_s / 8))
         return self.row.units * wavelength_bytes // self._key_bytes * self._key_bytes
 
     def _apply(self, peer: str, data: bytes) -> tuple[bytes, Fact]:

@@ -1,7 +1,8 @@
-"""The fiber controller: turns a reservation into the configuration of every node on its path.
+"""The fiber controller: configures every node on the path of a reservation, and watches the fibers.
 
 It takes a reservation from the manager only if the path exists and every wavelength is free on every
 fiber of it; then it configures the local key managers, and tells the manager when all have agreed.
+It looks at every fiber at regular times and informs the manager of each that went down or came up.
 It does not know demand, prices or why a path was chosen.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from controllers.agent import Agent, Refusal
+from controllers.ports import LinkProbe
 from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,
@@ -27,8 +29,12 @@ from protos.core import (
 )
 from protos.exchange import Exchange
 from protos.mib import (
+    LINK_STATE,
     RESERVATION_UP,
     ChannelRow,
+    FiberStateRow,
+    MediumCode,
+    OperStatus,
     ReservationHopRow,
     ReservationRow,
     ReservationWavelengthRow,
@@ -42,10 +48,14 @@ from protos.rows import encode, notify
 
 @dataclass(frozen=True)
 class FiberControllerConfig:
-    """The fibers, as (node, node, wavelengths), and how their capacity is counted."""
+    """The fibers, as (node, node, wavelengths), and how their capacity is counted.
+
+    Every `monitor_s` the controller looks at all fibers.
+    """
 
     fibers: tuple[tuple[str, str, int], ...]
     directed_capacity: bool
+    monitor_s: float
     retry_after_s: float
 
 
@@ -62,13 +72,16 @@ class FiberController:
 
     name = FIBER_CONTROLLER
 
-    def __init__(self, config: FiberControllerConfig) -> None:
+    def __init__(self, config: FiberControllerConfig, probe: LinkProbe) -> None:
         self._config = config
+        self._probe = probe
+        self._down: set[int] = set()
+        self._next_look_s = config.monitor_s
         self._fibers = {frozenset((a, b)): count for a, b, count in config.fibers}
         self._lit: dict[tuple[str, str], set[int]] = defaultdict(set)
         self._reservations: dict[int, _Reservation] = {}
         self._effects = Effects(self.name)
-        self._sets: Exchange[int] = Exchange(config.retry_after_s)
+        self._requests: Exchange[int | None] = Exchange(config.retry_after_s)
         self._agent = Agent(self._rows, self._accept)
 
     def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
@@ -82,9 +95,14 @@ class FiberController:
             else:
                 answer = self._agent.answer(message.source, pdu, now_s)
                 self._effects.send(message.source, answer)
-        for destination, pdu in self._sets.overdue(now_s):
+        if now_s >= self._next_look_s:
+            self._next_look_s += self._config.monitor_s
+            self._look(now_s)
+        for destination, pdu in self._requests.overdue(now_s):
             self._effects.send(destination, pdu)
-        return self._effects.flush(self._sets.wake_s)
+        retry_s = self._requests.wake_s
+        wake_s = self._next_look_s if retry_s is None else min(retry_s, self._next_look_s)
+        return self._effects.flush(wake_s)
 
     def close(self) -> list[Fact]:
         """Return nothing: key is held by key managers."""
@@ -95,14 +113,21 @@ class FiberController:
         return Totals()
 
     def measures(self) -> list[Measure]:
-        """Return how many wavelengths are lit on each fiber."""
-        return [
+        """Return how many wavelengths are lit on each fiber, and which fibers are up."""
+        lit = [
             Measure("lit_wavelengths", (("link", f"{a}-{b}"),), len(lit))
             for (a, b), lit in self._lit.items()
         ]
+        up = [
+            Measure("link_up", (("link", f"{a}-{b}"),), float(number not in self._down))
+            for number, (a, b, _) in enumerate(self._config.fibers)
+        ]
+        return [*lit, *up]
 
     def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
         head, hops, colours = _parts(rows)
+        if head is not None and head.row_status == RowStatus.DESTROY:
+            return self._release(head, now_s)
         if head is None or len(hops) < 2:
             return Refusal(ErrorStatus.NO_CREATION)
         path = tuple(hop.node for hop in sorted(hops, key=lambda hop: hop.position))
@@ -117,6 +142,34 @@ class FiberController:
         self._reservations[head.request] = reservation
         self._configure(reservation, now_s)
         return None
+
+    def _release(self, head: ReservationRow, now_s: float) -> Refusal | None:
+        reservation = self._reservations.pop(head.request, None)
+        if reservation is None:
+            return Refusal(ErrorStatus.INCONSISTENT_VALUE)
+        for fiber in self._directions(reservation.path):
+            self._lit[fiber].difference_update(reservation.wavelengths)
+        for node, row in zip(reservation.path, _channel_rows(reservation), strict=True):
+            gone = replace(row, row_status=RowStatus.DESTROY)
+            self._request(key_manager_of(node), Pdu(Verb.SET, 0, tuple(encode(gone))), None, now_s)
+        return None
+
+    def _look(self, now_s: float) -> None:
+        """Compare every fiber with what it was, and inform the manager of changes."""
+        for number, (a, b, _) in enumerate(self._config.fibers):
+            up = self._probe.sample(MediumCode.FIBER, a, b, now_s).usable
+            if up == (number not in self._down):
+                continue
+            self._down.symmetric_difference_update({number})
+            note = "up" if up else "down"
+            self._effects.note(Fact(FactKind.LINK, peer=f"{a}-{b}", note=note))
+            inform = notify(LINK_STATE, self._state(number), 0, now_s, Verb.INFORM)
+            self._request(GLOBAL_MANAGER, inform, None, now_s)
+
+    def _state(self, number: int) -> FiberStateRow:
+        a, b, _ = self._config.fibers[number]
+        status = OperStatus.DOWN if number in self._down else OperStatus.UP
+        return FiberStateRow(number, a, b, status)
 
     def _fits(
         self, head: ReservationRow, path: tuple[str, ...], wavelengths: tuple[int, ...]
@@ -144,13 +197,15 @@ class FiberController:
         ]
         for node, row in zip(reservation.path, _channel_rows(reservation), strict=True):
             varbinds = tuple(bind for part in [row, *tuned] for bind in encode(part))
-            pdu = Pdu(Verb.SET, 0, varbinds)
-            destination = key_manager_of(node)
-            self._effects.send(destination, self._sets.open(destination, pdu, request, now_s))
+            self._request(key_manager_of(node), Pdu(Verb.SET, 0, varbinds), request, now_s)
+
+    def _request(self, destination: str, pdu: Pdu, request: int | None, now_s: float) -> None:
+        """Send a request; `request` is the reservation that waits for its answer."""
+        self._effects.send(destination, self._requests.open(destination, pdu, request, now_s))
 
     def _on_response(self, source: str, pdu: Pdu, now_s: float) -> None:
-        request = self._sets.close(source, pdu)
-        if request is None:
+        request = self._requests.close(source, pdu)
+        if request is None or request not in self._reservations:
             return
         if pdu.error_status is not ErrorStatus.NO_ERROR:
             note = pdu.error_status.name
@@ -158,7 +213,8 @@ class FiberController:
             return
         reservation = self._reservations[request]
         reservation.waiting_for.discard(source)
-        if not reservation.waiting_for:
+        is_new = reservation.row.row_status == RowStatus.NOT_READY
+        if is_new and not reservation.waiting_for:
             active = replace(reservation.row, row_status=RowStatus.ACTIVE)
             reservation.row = active
             self._effects.note(Fact(FactKind.ACTIVE, request=request, units=active.units))
@@ -166,6 +222,8 @@ class FiberController:
             self._effects.send(GLOBAL_MANAGER, trap)
 
     def _rows(self) -> Iterator[Row]:
+        for number in range(len(self._config.fibers)):
+            yield self._state(number)
         for request, item in self._reservations.items():
             yield item.row
             for place, node in enumerate(item.path, 1):
@@ -198,6 +256,7 @@ def _channel_rows(reservation: _Reservation) -> Iterator[ChannelRow]:
             peer=peers.get(node, ""),
             units=head.units,
             start_ms=head.start_ms,
+            due_ms=head.due_ms,
             period_ms=head.period_ms,
             row_status=RowStatus.CREATE_AND_GO,
         )

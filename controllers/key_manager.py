@@ -36,8 +36,10 @@ from protos.mib import (
     KeyStoreRow,
     MediumCode,
     Row,
+    RowStatus,
     ShortageRow,
     TransceiverRow,
+    UsageRow,
 )
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import notify
@@ -130,7 +132,7 @@ class LocalKeyManager:
         for place, row in enumerate(rows):
             if not isinstance(row, ChannelRow | TransceiverRow | DeliveryRow):
                 return Refusal(ErrorStatus.NO_CREATION, place)
-            if isinstance(row, ChannelRow) and row.request in self._relaying.channels:
+            if isinstance(row, ChannelRow) and not self._fits(row):
                 return Refusal(ErrorStatus.INCONSISTENT_VALUE, place)
             if isinstance(row, DeliveryRow) and row.medium not in (
                 MediumCode.SATELLITE,
@@ -141,8 +143,14 @@ class LocalKeyManager:
             self._take(row)
         return None
 
+    def _fits(self, row: ChannelRow) -> bool:
+        """Whether a channel that is to come is new, and one that is to go is there."""
+        return (row.row_status == RowStatus.DESTROY) == (row.request in self._relaying.channels)
+
     def _take(self, row: Row) -> None:
         match row:
+            case ChannelRow(row_status=RowStatus.DESTROY):
+                self._relaying.release(row.request)
             case ChannelRow():
                 self._relaying.configure(row)
             case TransceiverRow():
@@ -160,8 +168,9 @@ class LocalKeyManager:
             yield channel.row
         yield from self._relaying.transceivers.values()
         for request, store in self._relaying.stores.items():
-            peer = self._relaying.channels[request].row.peer
-            yield KeyStoreRow(request, peer, store.available_units, store.capacity_units)
+            yield KeyStoreRow(request, store.peer, store.available_units, store.capacity_units)
+        for request, units in self._serving.demanded_units.items():
+            yield UsageRow(request, self._serving.next_period, units)
         for request, short in self._serving.shortages.items():
             yield ShortageRow(request, short.period, short.units)
 
@@ -179,15 +188,14 @@ class LocalKeyManager:
 
     def _left_in_stores(self) -> Iterator[Fact]:
         for request, store in self._relaying.stores.items():
-            channel = self._relaying.channels[request]
             keys = store.remaining()
             if keys:
                 yield Fact(
                     FactKind.STORED,
                     request=request,
                     medium="end-to-end",
-                    peer=channel.row.peer,
-                    end="source" if channel.is_source else "target",
+                    peer=store.peer,
+                    end=store.end,
                     units=len(keys),
                     bits=sum(key.bits for key in keys),
                 )
@@ -203,8 +211,8 @@ class LocalKeyManager:
 
     def _store_measures(self) -> Iterator[Measure]:
         node = ("node", self._config.node)
-        for request, store in self._relaying.stores.items():
-            peer = ("peer", self._relaying.channels[request].row.peer)
+        for store in self._relaying.stores.values():
+            peer = ("peer", store.peer)
             bits = store.available_units * self._config.unit_bits
             yield Measure("key_store_available_bits", (node, peer), bits)
 

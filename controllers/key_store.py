@@ -60,7 +60,9 @@ def _key_id(request: int, medium: MediumCode, serial: int, place: int) -> str:
 class KeyStore:
     """The keys of one request at one end, oldest first, at most `capacity_units` of them."""
 
-    def __init__(self, capacity_units: int) -> None:
+    def __init__(self, peer: str, end: str, capacity_units: int) -> None:
+        self.peer = peer
+        self.end = end
         self.capacity_units = capacity_units
         self._expected: dict[int, list[Key]] = {}
         self._available: OrderedDict[str, Key] = OrderedDict()
@@ -83,6 +85,10 @@ class KeyStore:
     def expected(self, serial: int) -> list[Key]:
         """Return the keys held under a serial, which are then held no more."""
         return self._expected.pop(serial, [])
+
+    def expected_serials(self) -> list[int]:
+        """Return the serials still held."""
+        return list(self._expected)
 
     def expected_before(self, serial: int) -> list[int]:
         """Return the serials still held that are older than this one."""

@@ -37,7 +37,21 @@ class Relaying:
         channel = Channel(self.node, row, self.key_bytes, self.qber_limit)
         self.channels[row.request] = channel
         if channel.is_source or channel.is_target:
-            self.stores[row.request] = KeyStore(row.units)
+            end = "source" if channel.is_source else "target"
+            store = self.stores.setdefault(row.request, KeyStore(row.peer, end, row.units))
+            store.capacity_units = row.units
+
+    def release(self, request: int) -> None:
+        """Take no part in a reservation any more; keys that are available stay so."""
+        channel = self.channels.pop(request)
+        for fact in channel.expire():
+            self.effects.note(fact)
+        store = self.stores.get(request)
+        for serial in store.expected_serials() if store and channel.is_source else ():
+            self._void(channel, serial, store.expected(serial) if store else [])
+        self.transceivers = {
+            place: row for place, row in self.transceivers.items() if row.request != request
+        }
 
     def begin_epochs(self, now_s: float) -> None:
         """Renew the blocks of every channel whose epoch is over, and send new keys on their way."""
@@ -75,21 +89,14 @@ class Relaying:
         if tag(b"".join(key.material for key in keys)) == confirm.tag:
             store.deposit(keys)
         else:
-            self.discard(confirm.request, MediumCode.FIBER, confirm.serial, keys)
-
-    def discard(self, request: int, medium: MediumCode, serial: int, keys: list[Key]) -> None:
-        """Destroy keys here, and have the other end destroy them."""
-        channel = self.channels[request]
-        self._destroyed(channel, "source", serial, keys)
-        void = Discard(request, medium, serial)
-        self.effects.send(key_manager_of(channel.row.peer), void)
+            self._void(self.channels[confirm.request], confirm.serial, keys)
 
     def on_discard(self, discard: Discard) -> None:
         """Destroy the target's copy of keys that the source has voided."""
         store = self.stores.get(discard.request)
         keys = store.expected(discard.serial) if store else []
         if keys:
-            self._destroyed(self.channels[discard.request], "target", discard.serial, keys)
+            self._note(discard.request, FactKind.DESTROYED, "target", discard.serial, len(keys))
 
     @property
     def wake_s(self) -> float | None:
@@ -99,14 +106,14 @@ class Relaying:
     def _send_keys(self, channel: Channel) -> None:
         request, store = channel.row.request, self.stores[channel.row.request]
         for late in store.expected_before(channel.epoch):
-            self.discard(request, MediumCode.FIBER, late, store.expected(late))
+            self._void(channel, late, store.expected(late))
         units = min(channel.ready_units(), store.room_units)
         if units == 0:
             return
         size = units * self.key_bytes
         material = self.world.fresh(self.node, request, channel.epoch, size)
         store.expect(channel.epoch, self._named(request, channel.epoch, material))
-        self._note(channel, FactKind.CREATED, "source", channel.epoch, units)
+        self._note(request, FactKind.CREATED, "source", channel.epoch, units)
         self._forward(channel, Relay(request, channel.epoch, units, b""), material)
 
     def _forward(self, channel: Channel, relay: Relay, material: bytes) -> None:
@@ -119,24 +126,27 @@ class Relaying:
         request = channel.row.request
         keys = self._named(request, epoch, material)
         self.stores[request].expect(epoch, keys)
-        self._note(channel, FactKind.CREATED, "target", epoch, len(keys))
+        self._note(request, FactKind.CREATED, "target", epoch, len(keys))
         confirm = Confirm(request, MediumCode.FIBER, epoch, tag(material))
         self.effects.send(key_manager_of(channel.row.peer), confirm)
 
     def _named(self, request: int, epoch: int, material: bytes) -> list[Key]:
         return name_keys(request, MediumCode.FIBER, epoch, material, self.key_bytes)
 
-    def _destroyed(self, channel: Channel, end: str, serial: int, keys: list[Key]) -> None:
-        self._note(channel, FactKind.DESTROYED, end, serial, len(keys))
+    def _void(self, channel: Channel, serial: int, keys: list[Key]) -> None:
+        """Destroy keys here, at the source, and have the target destroy them."""
+        request = channel.row.request
+        self._note(request, FactKind.DESTROYED, "source", serial, len(keys))
+        void = Discard(request, MediumCode.FIBER, serial)
+        self.effects.send(key_manager_of(channel.row.peer), void)
 
-    def _note(self, channel: Channel, kind: FactKind, end: str, serial: int, units: int) -> None:
+    def _note(self, request: int, kind: FactKind, end: str, serial: int, units: int) -> None:
         self.effects.note(
             Fact(
                 kind,
-                request=channel.row.request,
+                request=request,
                 serial=serial,
                 medium="end-to-end",
-                peer=channel.row.peer,
                 end=end,
                 units=units,
                 bits=8 * units * self.key_bytes,

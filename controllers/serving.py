@@ -53,7 +53,7 @@ class Serving:
     brought: dict[tuple[int, int], tuple[DeliveryRow, list[Key]]] = field(default_factory=dict)
     early: dict[tuple[int, int], Confirm] = field(default_factory=dict)
     next_period: int = 0
-    demanded_units: int = 0
+    demanded_units: Counter[int] = field(default_factory=Counter)
     late_units: Counter[int] = field(default_factory=Counter)
     lapsed_units: int = 0
     delivered_bits: Counter[str] = field(default_factory=Counter)
@@ -69,7 +69,7 @@ class Serving:
     def totals(self) -> Totals:
         """Running totals at the sources of requests."""
         late = self.late_units.total()
-        return Totals(self.demanded_units, late, self.lapsed_units)
+        return Totals(self.demanded_units.total(), late, self.lapsed_units)
 
     def begin_periods(self, now_s: float) -> list[tuple[int, Shortage]]:
         """Serve every period that has begun; return new shortages as (request, shortage)."""
@@ -152,7 +152,7 @@ class Serving:
     def _begin_period(self, period: int) -> list[tuple[int, Shortage]]:
         for request, application in self.applications.items():
             units = self.demand.demanded_units(request, period)
-            self.demanded_units += units
+            self.demanded_units[request] += units
             self.effects.note(Fact(FactKind.DEMANDED, request=request, period=period, units=units))
             store = self.stores.get(request)
             keys = store.consume(units) if store else []

@@ -5,8 +5,9 @@ Everything is derived here, once, from the experiment, its network and its seed;
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 import networkx as nx
 import numpy as np
@@ -16,21 +17,30 @@ from controllers.key_manager import KeyManagerConfig
 from controllers.on_demand import OnDemandConfig
 from controllers.ports import LinkSample
 from controllers.serving import Application
-from emulator.config import Capacity, Experiment, RequestItem, lead_windows
+from emulator.config import (
+    Capacity,
+    DemandShiftEvent,
+    Experiment,
+    FiberCutEvent,
+    RequestItem,
+    lead_windows,
+)
 from emulator.physics.skr import secret_key_rate
 from emulator.topology import Link, Topology
-from emulator.world import FreeSpace, World
-from global_manager.demand import poisson_scenarios
+from emulator.world import DemandShift, FiberCut, FreeSpace, World
+from global_manager.demand import poisson_scenarios, reduced_scenarios
 from global_manager.manager import ManagerConfig, unit_cost
 from global_manager.prices import Prices
 from global_manager.provisioning.model import (
     Fiber,
     Medium,
     OnDemand,
+    Policy,
     Problem,
     Request,
     Scenario,
 )
+from global_manager.reserving import Schedule
 from protos.core import Timeline
 
 SETUP_WINDOWS = 4
@@ -63,13 +73,21 @@ def assemble(experiment: Experiment, topology: Topology) -> Assembly:
         manager=ManagerConfig(
             problem=problem,
             media=_media(problem),
-            timeline=timeline,
-            channel_start_s=SETUP_WINDOWS * experiment.clock.window_s,
+            schedule=Schedule(
+                timeline,
+                setup_s=SETUP_WINDOWS * experiment.clock.window_s,
+                lead_s=lead_windows(topology) * experiment.clock.window_s,
+            ),
             retry_after_s=retry_after_s,
+            replan=experiment.plan.replan and experiment.plan.policy is Policy.STOCHASTIC,
+            look_every_periods=experiment.plan.look_every_periods,
+            drift_sigmas=experiment.plan.drift_sigmas,
+            correlated=experiment.demand.correlated,
         ),
         fiber=FiberControllerConfig(
             fibers=tuple((fiber.a, fiber.b, fiber.wavelengths) for fiber in problem.fibers),
             directed_capacity=problem.directed_capacity,
+            monitor_s=max(experiment.fiber.monitor_s, experiment.clock.window_s),
             retry_after_s=retry_after_s,
         ),
         satellite=_on_demand(experiment, experiment.satellite.setup_s, retry_after_s),
@@ -97,7 +115,10 @@ def problem_of(experiment: Experiment, topology: Topology) -> Problem:
 def scenarios_of(experiment: Experiment) -> tuple[Scenario, ...]:
     """Return the scenarios that the plan sees and the applications draw from."""
     demand = experiment.demand
-    return poisson_scenarios(demand.distribution.poisson.mean_units, demand.scenarios)
+    scenarios = demand.distribution.scenarios(demand.scenarios)
+    if demand.reduce_to is None:
+        return scenarios
+    return reduced_scenarios(scenarios, demand.reduce_to).scenarios
 
 
 def _requests(experiment: Experiment, topology: Topology, prices: Prices) -> tuple[Request, ...]:
@@ -153,7 +174,24 @@ def _world(
         uav=FreeSpace(uav.skr_bps, uav.qber, 1.0),
         demand=tuple((item.units, item.probability) for item in problem.scenarios),
         correlated=experiment.demand.correlated,
+        cuts=tuple(_cuts(experiment)),
+        shifts=tuple(_shifts(experiment)),
     )
+
+
+def _cuts(experiment: Experiment) -> Iterator[FiberCut]:
+    for event in experiment.faults:
+        if isinstance(event, FiberCutEvent):
+            until_s = inf if event.until_s is None else event.until_s
+            yield FiberCut(*event.link, event.at_s, until_s)
+
+
+def _shifts(experiment: Experiment) -> Iterator[DemandShift]:
+    events = [event for event in experiment.faults if isinstance(event, DemandShiftEvent)]
+    for event in sorted(events, key=lambda event: event.from_period):
+        scenarios = poisson_scenarios(event.mean_units, experiment.demand.scenarios)
+        demand = tuple((item.units, item.probability) for item in scenarios)
+        yield DemandShift(event.from_period, demand)
 
 
 def link_sample(experiment: Experiment, link: Link) -> LinkSample:

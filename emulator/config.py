@@ -3,27 +3,44 @@
 An experiment comes from a file or from a built-in name.  What is accepted here can be planned and
 run; unknown fields, wrong types and impossible values are refused with the field and what would be
 right.  Every field except `name`, `network.topology` and `demand.requests` has a default.
+
+A history of demand is read once: what `read` returns holds its fitted law or its frequencies in its place,
+so that an experiment that is written down again needs no file for it.
 """
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from emulator.physics.parameters import ParameterError
 from emulator.physics.skr import secret_key_rate
 from emulator.topology import BUILT_IN_NAMES, Topology, TopologyError, load
-from global_manager.provisioning.model import Policy
+from global_manager import demand as laws
+from global_manager.provisioning.model import Policy, Scenario
 
 BUILT_IN_FOLDER = Path(__file__).parent / "experiments"
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Price = Annotated[int, Field(ge=0)]
+
+MOST_UNITS = 100_000  # in one period of a history: far above what a fiber carries
+Units = Annotated[int, Field(ge=0, le=MOST_UNITS)]
 
 
 class Fault(BaseModel):
@@ -72,10 +89,112 @@ class Poisson(_Section):
     mean_units: Positive
 
 
+class NegativeBinomial(_Section):
+    """Negative binomial demand, in units a request and period: Poisson with a mean that itself varies."""
+
+    mean_units: Positive
+    variance: Positive = Field(description="in units squared; greater than mean_units")
+
+    @field_validator("variance")
+    @classmethod
+    def _overdispersed(cls, variance: float, info: ValidationInfo) -> float:
+        mean_units = info.data.get("mean_units", 0.0)
+        if variance <= mean_units:
+            raise ValueError(
+                f"must be greater than mean_units, {mean_units:g}; if they are equal, use poisson"
+            )
+        return variance
+
+
+class Empirical(_Section):
+    """Demand as often as it was seen."""
+
+    counts: dict[Units, Annotated[int, Field(ge=1)]] = Field(
+        min_length=1, description="by units, the number of periods in which so many were needed"
+    )
+
+
+class Fit(StrEnum):
+    """What becomes of a history."""
+
+    BEST = "best"
+    POISSON = "poisson"
+    NEGATIVE_BINOMIAL = "negative-binomial"
+    EMPIRICAL = "empirical"
+
+
+class History(_Section):
+    """Demand that was seen: a CSV file with one column, `units`, and one row a period."""
+
+    file: str = Field(description="relative to the experiment file")
+    fit: Fit = Field(Fit.BEST, description="best: Poisson or negative binomial, by AIC")
+
+
+class FittedFrom(_Section):
+    """Where a distribution comes from, and how well it fits; for the reader only.
+
+    Written in place of a history.  See `Fitted` in `global_manager/demand.py` for the statistics.
+    """
+
+    file: str
+    periods: int
+    log_likelihood: float | None = None
+    aic: float | None = None
+    dispersion_index: float | None = Field(None, description="variance / mean of the history")
+    chi_square: float | None = None
+    degrees_of_freedom: int | None = None
+    p_value: float | None = Field(None, description="small: a poor fit")
+
+
+_LAWS = ("poisson", "negative-binomial", "empirical", "history")
+
+
 class Distribution(_Section):
     """The distribution of demand; exactly one is named."""
 
-    poisson: Poisson
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [law]} for law in _LAWS]})
+
+    poisson: Poisson | None = None
+    negative_binomial: NegativeBinomial | None = Field(None, alias="negative-binomial")
+    empirical: Empirical | None = None
+    history: History | None = None
+    fitted_from: FittedFrom | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Distribution:
+        values = (self.poisson, self.negative_binomial, self.empirical, self.history)
+        found = [law for law, value in zip(_LAWS, values, strict=True) if value is not None]
+        if len(found) != 1:
+            raise ValueError(
+                f"give exactly one of {', '.join(_LAWS)}, not {' and '.join(found) or 'none'}"
+            )
+        return self
+
+    def scenarios(self, count: int) -> tuple[Scenario, ...]:
+        """Return the scenarios of 0 .. count-1 units.  A history must have been read before."""
+        if self.poisson:
+            return laws.poisson_scenarios(self.poisson.mean_units, count)
+        if self.negative_binomial:
+            law = self.negative_binomial
+            return laws.negative_binomial_scenarios(law.mean_units, law.variance, count)
+        return laws.truncated_scenarios(laws.empirical_scenarios(self._counts), count)
+
+    def tail_mass(self, count: int) -> float:
+        """Return the chance of `count` units or more, which `scenarios` leaves out."""
+        if self.poisson:
+            return laws.tail_mass(self.poisson.mean_units, self.poisson.mean_units, count)
+        if self.negative_binomial:
+            law = self.negative_binomial
+            return laws.tail_mass(law.mean_units, law.variance, count)
+        counts = self._counts
+        beyond = sum(periods for units, periods in counts.items() if units >= count)
+        return beyond / sum(counts.values())
+
+    @property
+    def _counts(self) -> dict[int, int]:
+        if self.empirical is None:
+            raise ValueError("demand.distribution.history: has not been read; use `read`")
+        return self.empirical.counts
 
 
 class RequestItem(_Section):
@@ -93,6 +212,9 @@ class Demand(_Section):
     periods: int = Field(60, ge=1, description="provisioning periods to emulate")
     period_s: Positive = 60.0
     scenarios: int = Field(10, ge=1, description="demand is 0 .. scenarios-1 units")
+    reduce_to: int | None = Field(
+        None, ge=1, description="the number of scenarios kept, chosen to be nearest to all"
+    )
     distribution: Distribution = Distribution(poisson=Poisson(mean_units=10 / 3))
     correlated: bool = Field(True, description="one draw a period for all requests, or one each")
     requests: dict[str, Annotated[int, Field(ge=0)]] | list[RequestItem]
@@ -121,6 +243,9 @@ class PlanOptions(_Section):
     policy: Policy = Policy.STOCHASTIC
     gap: float = Field(1e-3, gt=0, lt=1, description="relative gap at which solving may stop")
     expected_value_rounding: Literal["floor", "nearest", "up"] = "floor"
+    replan: bool = Field(True, description="plan again on lost fibers; the stochastic policy only")
+    look_every_periods: int = Field(0, ge=0, description="compare demand with the plan; 0: never")
+    drift_sigmas: Positive = Field(3.0, description="standard errors that count as a drift")
 
 
 class Keys(_Section):
@@ -136,6 +261,7 @@ class FiberOptions(_Section):
     protocol: str = "bb84"
     device: str | None = None
     span_km: Positive = Field(80.0, description="trusted repeaters stand at most so far apart")
+    monitor_s: Positive = Field(10.0, description="how often the controller looks at all fibers")
 
 
 class SatelliteOptions(_Section):
@@ -153,6 +279,26 @@ class UavOptions(_Section):
     skr_bps: Positive = 10_000.0
     qber: Fraction = 0.03
     setup_s: float = Field(20.0, ge=0, description="from an order to the first key")
+
+
+class FiberCutEvent(_Section):
+    """A fiber that carries nothing for a while, or for good."""
+
+    kind: Literal["fiber-cut"]
+    link: tuple[str, str]
+    at_s: float = Field(ge=0, description="emulated time")
+    until_s: Positive | None = None
+
+
+class DemandShiftEvent(_Section):
+    """From a period on, applications need another mean; the plan is not told."""
+
+    kind: Literal["demand-shift"]
+    from_period: int = Field(ge=0)
+    mean_units: Positive
+
+
+FaultEvent = Annotated[FiberCutEvent | DemandShiftEvent, Field(discriminator="kind")]
 
 
 class Clock(_Section):
@@ -175,6 +321,7 @@ class Experiment(_Section):
     fiber: FiberOptions = FiberOptions()
     satellite: SatelliteOptions = SatelliteOptions()
     uav: UavOptions = UavOptions()
+    faults: list[FaultEvent] = Field(default_factory=list)
     clock: Clock = Clock()
 
     @field_validator("fiber")
@@ -220,8 +367,14 @@ def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
         experiment = Experiment.model_validate(fields)
     except ValidationError as error:
         raise ExperimentError(str(path), _faults(error)) from error
+    experiment = _with_history_read(experiment, path)
     topology = _topology(experiment, path)
-    faults = [*_request_faults(experiment, topology), *_time_faults(experiment, topology)]
+    faults = [
+        *_scenario_faults(experiment.demand),
+        *_request_faults(experiment, topology),
+        *_time_faults(experiment, topology),
+    ]
+    faults += _event_faults(experiment, topology)
     if faults:
         raise ExperimentError(str(path), tuple(faults))
     return experiment, topology
@@ -291,6 +444,79 @@ def _topology(experiment: Experiment, path: Path) -> Topology:
         raise ExperimentError(str(path), (fault,)) from error
 
 
+def _with_history_read(experiment: Experiment, path: Path) -> Experiment:
+    """Return the experiment with what its history says in place of the history."""
+    demand = experiment.demand
+    history = demand.distribution.history
+    if history is None:
+        return experiment
+    counts = _seen(path, history.file)
+    try:
+        distribution = _distribution(history, counts)
+    except laws.DemandError as error:
+        raise _history_error(path, str(error)) from error
+    changed = demand.model_copy(update={"distribution": distribution})
+    return experiment.model_copy(update={"demand": changed})
+
+
+def _distribution(history: History, counts: Counter[int]) -> Distribution:
+    source: dict[str, Any] = {"file": history.file, "periods": counts.total()}
+    law: dict[str, Any]
+    if history.fit is Fit.EMPIRICAL:
+        law = {"empirical": {"counts": dict(sorted(counts.items()))}}
+    else:
+        wanted = None if history.fit is Fit.BEST else laws.Law(history.fit.value)
+        fitted = laws.fit(counts, wanted)
+        law = {"poisson": {"mean_units": fitted.mean_units}}
+        if fitted.law is laws.Law.NEGATIVE_BINOMIAL:
+            parameters = {"mean_units": fitted.mean_units, "variance": fitted.variance_units2}
+            law = {"negative-binomial": parameters}
+        names = FittedFrom.model_fields.keys() - source.keys()
+        source |= {name: getattr(fitted, name) for name in names}
+    return Distribution.model_validate({**law, "fitted_from": source})
+
+
+def _seen(path: Path, file: str) -> Counter[int]:
+    """Return in how many periods of a history file each number of units was needed."""
+    try:
+        text = (path.parent / file).read_text(encoding="utf-8-sig")
+        rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines())]
+    except (OSError, ValueError, csv.Error) as error:
+        words = " ".join(str(error).split())
+        raise _history_error(path, f"{file} is not a readable CSV file: {words}") from error
+    if not rows or rows[0] != ["units"]:
+        found = ",".join(rows[0])[:40] if rows else ""
+        problem = f"{file}: row 1 must be the header `units`, one column only, not `{found}`"
+        raise _history_error(path, problem)
+    cells = [(number, ",".join(row)) for number, row in enumerate(rows[1:], 2) if any(row)]
+    wrong = [f"row {number} (`{cell[:20]}`)" for number, cell in cells if not _is_units(cell)]
+    if wrong:
+        more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
+        right = f"must be whole units from 0 to {MOST_UNITS}"
+        raise _history_error(path, f"{file}: {', '.join(wrong[:10])}{more} {right}")
+    if not cells:
+        raise _history_error(path, f"{file} has no rows; write one row a period")
+    return Counter(int(cell) for _, cell in cells)
+
+
+def _is_units(cell: str) -> bool:
+    return cell.isascii() and cell.isdigit() and len(cell) <= 20 and int(cell) <= MOST_UNITS
+
+
+def _history_error(path: Path, problem: str) -> ExperimentError:
+    fault = Fault(field="demand.distribution.history", message=problem)
+    return ExperimentError(str(path), (fault,))
+
+
+def _scenario_faults(demand: Demand) -> list[Fault]:
+    try:
+        demand.distribution.scenarios(demand.scenarios)
+    except laws.DemandParameterError as error:  # all demand that was seen is cut off
+        message = f"must be {error.right}, not {error.value:g}"
+        return [Fault(field="demand.scenarios", message=message)]
+    return []
+
+
 def _request_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
     requests, names = experiment.demand.requests, {node.name for node in topology.nodes}
     if isinstance(requests, dict):
@@ -312,6 +538,21 @@ def _request_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
             faults.append(Fault(field=f"{field}.target", message="must differ from the source"))
     if not requests:
         faults.append(Fault(field="demand.requests", message="at least one request is needed"))
+    return faults
+
+
+def _event_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
+    links = {frozenset((link.a, link.b)) for link in topology.links}
+    faults = []
+    for place, event in enumerate(experiment.faults):
+        if not isinstance(event, FiberCutEvent):
+            continue
+        field = f"faults.{place}"
+        if frozenset(event.link) not in links:
+            message = f"no link {'-'.join(event.link)} in the network"
+            faults.append(Fault(field=f"{field}.link", message=message))
+        if event.until_s is not None and event.until_s <= event.at_s:
+            faults.append(Fault(field=f"{field}.until_s", message="must be after at_s"))
     return faults
 
 

@@ -29,6 +29,7 @@ HELP = {
     "key_store_available_bits": "Key that can be delivered now.",
     "link_secret_key_rate_bits_per_second": "Secret key rate of one wavelength or service.",
     "link_qber_ratio": "Quantum bit error ratio, as a fraction.",
+    "link_up": "Whether a fiber carries quantum signals.",
     "lit_wavelengths": "Wavelengths reserved on a fiber.",
     "orders_total": "On-demand orders by outcome.",
     "planned_cost_per_period": "Expected cost of a provisioning period under the plan.",

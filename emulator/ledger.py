@@ -101,9 +101,13 @@ def _periods(run_folder: Path) -> int:
 
 
 def _add_reservations(rows: _Rows, run_folder: Path, periods: int) -> None:
-    query = f"SELECT request, cost FROM fact WHERE kind = '{FactKind.RESERVED}'"  # noqa: S608
-    for request, cost in _integers(journal.rows(run_folder, GLOBAL_MANAGER, query)):
-        for period in range(periods):
+    """Charge every period what was reserved last before it began."""
+    query = (
+        f"SELECT request, period, cost FROM fact WHERE kind = '{FactKind.RESERVED}' "  # noqa: S608
+        "ORDER BY rowid"
+    )
+    for request, since, cost in _integers(journal.rows(run_folder, GLOBAL_MANAGER, query)):
+        for period in range(since, periods):
             rows[request, period].reservation_cost = cost
 
 

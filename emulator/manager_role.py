@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
+from emulator.config import Experiment
 from emulator.plans import document
-from global_manager.manager import GlobalManager, ManagerConfig
-from global_manager.provisioning import solve
-from global_manager.provisioning.model import Policy
+from global_manager.demand import mean_units, poisson_scenarios
+from global_manager.manager import Fibers, GlobalManager, ManagerConfig
+from global_manager.provisioning import replan, solve
+from global_manager.provisioning.model import Plan, Policy, Problem, Scenario
 from protos.core import GLOBAL_MANAGER, Core
+
+_BISECTIONS = 60
+
+
+@dataclass(frozen=True)
+class StandardPlanner:
+    """Plans by the optimizer; stops by gap and never by wall time."""
+
+    policy: Policy
+    gap: float
+    seed: int
+    rounding: str
+    scenarios: int
+
+    def solve(self, problem: Problem) -> Plan:
+        """Return a plan by the policy."""
+        return solve(problem, self.policy, gap=self.gap, seed=self.seed, rounding=self.rounding)
+
+    def replan(
+        self, problem: Problem, previous: Plan, down: Fibers, movable: frozenset[str]
+    ) -> Plan:
+        """Return a plan that keeps what may stay."""
+        return replan(problem, previous, down, movable=movable, gap=self.gap)
+
+    def expect(self, mean_units: float) -> tuple[Scenario, ...]:
+        """Return Poisson scenarios of this mean, truncated as those before."""
+        return poisson_of_mean(mean_units, self.scenarios)
+
+    def describe(self, plan: Plan) -> str:
+        """Return the plan as JSON."""
+        return document(plan)
 
 
 @dataclass(frozen=True)
@@ -17,15 +49,32 @@ class ManagerRole:
     """The global manager and how it is to plan."""
 
     config: ManagerConfig
-    policy: Policy
-    gap: float
-    seed: int
-    rounding: str
+    planner: StandardPlanner
     entity: str = GLOBAL_MANAGER
 
     def build(self) -> Core:
-        """Return the core, which plans by gap and never by wall time."""
-        planner = partial(
-            solve, policy=self.policy, gap=self.gap, seed=self.seed, rounding=self.rounding
-        )
-        return GlobalManager(self.config, planner, document)
+        """Return the core."""
+        return GlobalManager(self.config, self.planner)
+
+
+def planner_of(experiment: Experiment) -> StandardPlanner:
+    """Return the planner that an experiment asks for."""
+    options, scenarios = experiment.plan, experiment.demand.scenarios
+    rounding = options.expected_value_rounding
+    return StandardPlanner(options.policy, options.gap, experiment.seed, rounding, scenarios)
+
+
+def poisson_of_mean(mean: float, scenarios: int) -> tuple[Scenario, ...]:
+    """Return truncated Poisson scenarios whose mean is `mean` units, as near as they can have it.
+
+    Truncation at `scenarios - 1` units lowers the mean; bisection over the parameter makes up for it.
+    """
+    low, high = 1e-9, 10.0 * scenarios
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _mean(middle, scenarios) < mean else (low, middle)
+    return poisson_scenarios(high, scenarios)
+
+
+def _mean(parameter: float, scenarios: int) -> float:
+    return mean_units(poisson_scenarios(parameter, scenarios))

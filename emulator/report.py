@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
@@ -22,6 +22,7 @@ from emulator.audit import audit
 from emulator.config import Experiment
 from emulator.ledger import Ledger
 from emulator.plotting import Axes, Figure
+from protos.core import GLOBAL_MANAGER, FactKind
 
 COLOURS = {"fiber": "#0072B2", "satellite": "#E69F00", "uav": "#009E73", "shortfall": "#D55E00"}
 _T95 = 1.96
@@ -57,15 +58,15 @@ def write(
     A run that was ended before it had a journal gets a summary with zeros.
     """
     book = _book(folder, experiment, assembly)
-    plan = _plan(folder)
-    summary = _summary(experiment, assembly, book, plan, ending)
+    plans = _plans(folder)
+    summary = _summary(experiment, assembly, book, plans, ending)
     summary |= {"digest": "", "audit": {}}
     if any((folder / journal.FOLDER).glob("*.sqlite")):
         result = audit(folder)
         summary |= {"digest": result.digest, "audit": result.fields()}
     ledger.write(book, folder)
     _write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-    _write_text(folder / "report.html", _html(summary, book, plan))
+    _write_text(folder / "report.html", _html(summary, book, plans))
     return summary
 
 
@@ -76,16 +77,46 @@ def _book(folder: Path, experiment: Experiment, assembly: Assembly) -> Ledger:
         return Ledger((), 0)
 
 
-def _plan(folder: Path) -> dict[str, Any]:
-    path = folder / "plan.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found
+@dataclass(frozen=True)
+class _InForce:
+    """A plan, and the period from which on it was in force."""
+
+    from_period: int
+    plan: dict[str, Any]
+    reason: str = "start"
+    set_up: int = 0
+
+
+def _plans(folder: Path) -> list[_InForce]:
+    """Return all plans of a run in order; each later one with the reason for it."""
+    kinds = f"'{FactKind.PLANNED}', '{FactKind.REPLANNED}'"
+    query = f"SELECT kind, period, units, note FROM fact WHERE kind IN ({kinds}) ORDER BY rowid"  # noqa: S608
+    plans: list[_InForce] = []
+    try:
+        for kind, period, units, note in journal.rows(folder, GLOBAL_MANAGER, query):
+            if kind == FactKind.PLANNED:
+                plans.append(_InForce(int(str(period)), json.loads(str(note))))
+            else:
+                plans[-1] = replace(plans[-1], reason=str(note), set_up=int(str(units)))
+    except journal.JournalError:
+        return []
+    return plans
+
+
+def _expected_by_period(plans: list[_InForce], periods: int) -> list[float]:
+    """Return what the plan in force expected each period to cost."""
+    expected = [0.0] * periods
+    for item in plans:
+        for period in range(item.from_period, periods):
+            expected[period] = item.plan["objective"]
+    return expected
 
 
 def _summary(
-    experiment: Experiment, assembly: Assembly, book: Ledger, plan: dict[str, Any], ending: Ending
+    experiment: Experiment, assembly: Assembly, book: Ledger, plans: list[_InForce], ending: Ending
 ) -> dict[str, Any]:
     rows = book.rows
+    expected = _expected_by_period(plans, book.periods)
     cost = {
         "reservation": sum(row.reservation_cost for row in rows),
         "satellite": sum(row.satellite_cost for row in rows),
@@ -112,11 +143,16 @@ def _summary(
         "shortfall_units": sum(row.shortfall_units for row in rows),
         "shortfall_s": sum(row.shortfall_s for row in rows),
         "cost": cost | {"total": sum(cost.values())},
-        "planned_cost": plan.get("objective", 0.0) * book.periods,
-        "cost_per_period": _mean_cost(book) | {"planned": plan.get("objective")},
+        "planned_cost": sum(expected),
+        "cost_per_period": _mean_cost(book) | {"planned": fmean(expected) if expected else None},
         "complete": ending.complete,
         "failure": ending.failure,
-        "faults": [],
+        "faults": [event.model_dump(mode="json") for event in experiment.faults],
+        "replans": [
+            {"from_period": item.from_period, "reason": item.reason, "set_up": item.set_up}
+            | {name: item.plan[name] for name in ("objective", "lower_bound", "gap")}
+            for item in plans[1:]
+        ],
         "restarts": 0,
         "units": {
             "cost": "monetary units of the price table",
@@ -138,12 +174,14 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _html(summary: dict[str, Any], book: Ledger, plan: dict[str, Any]) -> str:
+def _html(summary: dict[str, Any], book: Ledger, plans: list[_InForce]) -> str:
     environment = Environment(
         loader=PackageLoader("emulator", "templates"), autoescape=select_autoescape()
     )
+    plan = plans[0].plan if plans else {}
     shown = {key: value for key, value in plan.items() if key != "allocations"}
-    pictures = [_picture(figure) for figure in (_cost_figure(book, plan), _served_figure(book))]
+    expected = _expected_by_period(plans, book.periods)
+    pictures = [_picture(figure) for figure in (_cost_figure(book, expected), _served_figure(book))]
     template = environment.get_template("report.html")
     return template.render(
         summary=summary, plan=shown, pictures=pictures, kinds=_by_application(book)
@@ -171,14 +209,14 @@ _SUMS = (
 )
 
 
-def _cost_figure(book: Ledger, plan: dict[str, Any]) -> Figure:
+def _cost_figure(book: Ledger, expected: list[float]) -> Figure:
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     axes = figure.subplots()
     names = ("reservation_cost", "satellite_cost", "uav_cost")
     millions = [[cost / 1e6 for cost in _per_period(book, name)] for name in names]
     _stack(axes, millions, ("fiber", "satellite", "uav"))
-    if plan:
-        axes.axhline(plan["objective"] / 1e6, color="black", ls="--", lw=1, label="planned, mean")
+    millions_expected = [cost / 1e6 for cost in expected]
+    axes.step(range(book.periods), millions_expected, "k--", where="mid", lw=1, label="expected")
     axes.set(
         xlabel="provisioning period", ylabel="millions of monetary units", title="Cost by period"
     )

@@ -56,11 +56,12 @@ class FiberRole:
     """The fiber controller."""
 
     config: FiberControllerConfig
+    world: World
     entity: str = FIBER_CONTROLLER
 
     def build(self) -> Core:
         """Return the core."""
-        return FiberController(self.config)
+        return FiberController(self.config, self.world)
 
 
 @dataclass(frozen=True)

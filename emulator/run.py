@@ -16,6 +16,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,7 +29,7 @@ from emulator.clock import BarrierClock, HostFailedError, Pace, Progress
 from emulator.config import Experiment
 from emulator.exporter import ExporterConfig
 from emulator.host import HostConfig
-from emulator.manager_role import ManagerRole
+from emulator.manager_role import ManagerRole, planner_of
 from emulator.roles import FiberRole, KeyManagerRole, Role, SatelliteRole, UavRole
 from emulator.topology import Topology
 from protos.core import GLOBAL_MANAGER, FactKind
@@ -157,13 +158,10 @@ def _hosts(
     experiment: Experiment, assembly: Assembly, folder: Path, hosts: int | None
 ) -> list[HostConfig]:
     """One host for the manager and each controller; key managers dealt out to the others."""
-    plan = experiment.plan
-    manager = ManagerRole(
-        assembly.manager, plan.policy, plan.gap, experiment.seed, plan.expected_value_rounding
-    )
+    manager = ManagerRole(assembly.manager, planner_of(experiment))
     single: list[Role] = [
         manager,
-        FiberRole(assembly.fiber),
+        FiberRole(assembly.fiber, assembly.world),
         SatelliteRole(assembly.satellite, assembly.world),
         UavRole(assembly.uav, assembly.world),
     ]
@@ -232,7 +230,7 @@ def _recording(folder: Path, watcher: Watcher) -> Callable[[Progress], None]:
 
     def on_window(progress: Progress) -> None:
         if not path.exists():
-            for (text,) in journal.rows(folder, GLOBAL_MANAGER, query):
+            for (text,) in islice(journal.rows(folder, GLOBAL_MANAGER, query), 1):
                 document = json.loads(str(text))
                 path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         watcher.advanced(progress)

@@ -12,7 +12,7 @@ Thin on imports on purpose: every actor loads it.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b, shake_256
 from itertools import accumulate
@@ -35,6 +35,24 @@ class FreeSpace:
 
 
 @dataclass(frozen=True)
+class FiberCut:
+    """A fiber that carries nothing from `start_s` until `end_s`."""
+
+    a: str
+    b: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class DemandShift:
+    """Another distribution of demand, as (units, probability), from a period on."""
+
+    from_period: int
+    demand: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
 class World:
     """The world of one experiment.
 
@@ -49,11 +67,14 @@ class World:
     uav: FreeSpace
     demand: tuple[tuple[int, float], ...]
     correlated: bool
+    cuts: tuple[FiberCut, ...] = ()
+    shifts: tuple[DemandShift, ...] = ()
 
     def sample(self, medium: MediumCode, a: str, b: str, now_s: float) -> LinkSample:
         """Return what a link offers now.  Raises `KeyError` for a fiber that does not exist."""
         if medium is MediumCode.FIBER:
-            return self._fiber[frozenset((a, b))]
+            offer = self._fiber[frozenset((a, b))]
+            return replace(offer, usable=False) if self._is_cut(a, b, now_s) else offer
         service = self.satellite if medium is MediumCode.SATELLITE else self.uav
         first, second = sorted((a, b))
         period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)
@@ -71,8 +92,11 @@ class World:
     def demanded_units(self, request: int, period: int) -> int:
         """Return the units that a request needs in a period, by inversion of the distribution."""
         who = () if self.correlated else (request,)
-        place = bisect_right(self._cumulative, self.uniform("demand", period, *who))
-        return self.demand[min(place, len(self.demand) - 1)][0]
+        began = [shift for shift in self.shifts if shift.from_period <= period]
+        demand = began[-1].demand if began else self.demand
+        cumulative = list(accumulate(probability for _, probability in demand))
+        place = bisect_right(cumulative, self.uniform("demand", period, *who))
+        return demand[min(place, len(demand) - 1)][0]
 
     def uniform(self, *question: str | int) -> float:
         """Return the number in [0, 1) that belongs to this question."""
@@ -88,9 +112,9 @@ class World:
     def _fiber(self) -> dict[frozenset[str], LinkSample]:
         return {frozenset((a, b)): sample for a, b, sample in self.fibers}
 
-    @cached_property
-    def _cumulative(self) -> list[float]:
-        return list(accumulate(probability for _, probability in self.demand))
+    def _is_cut(self, a: str, b: str, now_s: float) -> bool:
+        ends = {a, b}
+        return any({c.a, c.b} == ends and c.start_s <= now_s < c.end_s for c in self.cuts)
 
     def _stream(self, domain: str, name: str, serial: int, n_bytes: int) -> bytes:
         return shake_256(self._key + f"{domain}\x1f{name}\x1f{serial}".encode()).digest(n_bytes)

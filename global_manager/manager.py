@@ -4,16 +4,29 @@ When it starts it solves the provisioning program and sends each reservation to 
 as one atomic Set.  When all are up it walks the fiber controller's table and compares it with the
 plan.  When a key manager informs it of a shortage it buys the missing units from the medium that it
 prefers, and from the next one if that controller refuses.  What it pays is noted when it is paid.
+When a fiber goes down or comes up, or demand drifts, it plans again, keeps what may stay, and sends the
+difference only.
 It sees rows, prices and distributions only; no medium is special here.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from global_manager.provisioning.model import Allocation, Medium, Plan, Problem, Request
+from global_manager import reserving
+from global_manager.provisioning.model import (
+    Allocation,
+    Medium,
+    Plan,
+    Problem,
+    Request,
+    Scenario,
+)
+from global_manager.reserving import Schedule
+from global_manager.watching import DemandWatch, FiberWatch
 from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,
@@ -25,42 +38,49 @@ from protos.core import (
     Measure,
     Message,
     Step,
-    Timeline,
     Totals,
+    key_manager_of,
 )
 from protos.exchange import Exchange
 from protos.mib import (
     BY_ROW,
     KEY_SHORTAGE,
+    LINK_STATE,
     ORDER_COMPLETE,
     RESERVATION_UP,
+    FiberStateRow,
+    OperStatus,
     OrderRow,
-    ReservationHopRow,
     ReservationRow,
-    ReservationWavelengthRow,
     Row,
     RowStatus,
     ShortageRow,
+    UsageRow,
 )
 from protos.pdu import Arcs, ErrorStatus, Pdu, VarBind, Verb
 from protos.rows import VarBindError, encode, notified
 
 CONTROLLER_OF = {Medium.SATELLITE: SATELLITE_CONTROLLER, Medium.UAV: UAV_CONTROLLER}
 _WALK_ROWS = 500
+Fibers = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class ManagerConfig:
     """What the manager is told when it starts.
 
-    `media` gives for each request the on-demand media in the order in which to try them.
+    `media` gives for each request the on-demand media in the order in which to try them.  Every
+    `look_every_periods` (0: never) it compares demand with the plan.
     """
 
     problem: Problem
     media: tuple[tuple[Medium, ...], ...]
-    timeline: Timeline
-    channel_start_s: float
+    schedule: Schedule
     retry_after_s: float
+    replan: bool = True
+    look_every_periods: int = 0
+    drift_sigmas: float = 3.0
+    correlated: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,6 +98,13 @@ class _Reserve:
 
 
 @dataclass(frozen=True)
+class _Usage:
+    """A GetBulk over what the applications of one key manager have asked for."""
+
+    entity: str
+
+
+@dataclass(frozen=True)
 class _Buy:
     """An order on its way to a controller, and the media to try if it refuses."""
 
@@ -86,22 +113,40 @@ class _Buy:
     others: tuple[Medium, ...]
 
 
+class Planner(Protocol):
+    """How plans are made and written down; each is a pure function."""
+
+    def solve(self, problem: Problem) -> Plan:
+        """Return a plan for a problem."""
+
+    def replan(
+        self, problem: Problem, previous: Plan, down: Fibers, movable: frozenset[str]
+    ) -> Plan:
+        """Return a plan without the fibers that are down; who works and is not movable stays."""
+
+    def expect(self, mean_units: float) -> tuple[Scenario, ...]:
+        """Return scenarios of this mean."""
+
+    def describe(self, plan: Plan) -> str:
+        """Return a plan as text."""
+
+
 class GlobalManager:
-    """See the module.  `solve` makes the plan; `describe` writes it down."""
+    """See the module."""
 
     name = GLOBAL_MANAGER
 
-    def __init__(
-        self,
-        config: ManagerConfig,
-        solve: Callable[[Problem], Plan],
-        describe: Callable[[Plan], str],
-    ) -> None:
+    def __init__(self, config: ManagerConfig, planner: Planner) -> None:
         self._config = config
-        self._solve = solve
-        self._describe = describe
+        self._planner = planner
+        self._problem = config.problem
+        self._place = {request.id: place for place, request in enumerate(self._problem.requests)}
+        self._fibers = FiberWatch()
+        self._demand = DemandWatch(self._problem.scenarios, config.drift_sigmas, config.correlated)
+        self._usage: dict[int, int] = {}
+        self._asked: set[str] = set()
         self._effects = Effects(self.name)
-        self._requests: Exchange[_Walk | _Reserve | _Buy] = Exchange(config.retry_after_s)
+        self._requests: Exchange[_Walk | _Reserve | _Usage | _Buy] = Exchange(config.retry_after_s)
         self._plan: Plan | None = None
         self._reserved: dict[int, Allocation] = {}
         self._up: set[int] = set()
@@ -114,7 +159,7 @@ class GlobalManager:
     def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
         """Plan at the start; then react."""
         if self._plan is None:
-            self._reserve(self._solve(self._config.problem), now_s)
+            self._adopt(self._planner.solve(self._problem), "start", now_s)
         for message in inbox:
             if isinstance(message.body, Pdu):
                 self._on_pdu(message.source, message.body, now_s)
@@ -142,44 +187,48 @@ class GlobalManager:
             spent.append(Measure("plan_gap_ratio", (), self._plan.gap))
         return spent
 
-    def _reserve(self, plan: Plan, now_s: float) -> None:
-        self._plan = plan
-        self._effects.note(Fact(FactKind.PLANNED, note=self._describe(plan)))
-        place = {request.id: index for index, request in enumerate(self._config.problem.requests)}
-        costs = {
-            frozenset((fiber.a, fiber.b)): fiber.unit_cost for fiber in self._config.problem.fibers
-        }
-        for allocation in plan.allocations:
-            if not allocation.units:
-                continue
-            index = place[allocation.request]
-            hops = zip(allocation.path, allocation.path[1:], strict=False)
-            cost = allocation.units * sum(costs[frozenset(hop)] for hop in hops)
-            self._reserved[index] = allocation
+    def _adopt(self, plan: Plan, reason: str, now_s: float) -> None:
+        """Put a plan in force: take down what changes, then set up what is new."""
+        note = self._planner.describe(plan)
+        self._effects.note(Fact(FactKind.PLANNED, period=self._next_period, note=note))
+        wanted = {self._place[item.request]: item for item in plan.allocations if item.units}
+        before = self._reserved
+        gone = [place for place, item in before.items() if wanted.get(place) != item]
+        new = [place for place, item in wanted.items() if before.get(place) != item]
+        if before:
             self._effects.note(
-                Fact(FactKind.RESERVED, request=index, units=allocation.units, cost=cost)
+                Fact(FactKind.REPLANNED, period=self._next_period, units=len(new), note=reason)
             )
-            rows = self._rows(index, allocation)
-            pdu = Pdu(Verb.SET, 0, tuple(bind for row in rows for bind in encode(row)))
-            self._request(FIBER_CONTROLLER, pdu, _Reserve(index), now_s)
+        self._plan, self._reserved = plan, wanted
+        for place in gone:
+            self._take_down(place, before[place], now_s)
+        for place in new:
+            self._set_up(place, wanted[place], now_s)
 
-    def _rows(self, index: int, allocation: Allocation) -> list[Row]:
-        head = ReservationRow(
-            request=index,
-            request_id=allocation.request,
-            source=allocation.source,
-            target=allocation.target,
-            units=allocation.units,
-            start_ms=round(self._config.channel_start_s * 1000),
-            period_ms=round(self._config.timeline.period_s * 1000),
-            row_status=RowStatus.CREATE_AND_GO,
+    def _take_down(self, place: int, allocation: Allocation, now_s: float) -> None:
+        self._up.discard(place)
+        self._note_reserved(place, 0, 0)
+        row = reserving.head(place, allocation, RowStatus.DESTROY, self._config.schedule, now_s)
+        pdu = Pdu(Verb.SET, 0, tuple(encode(row)))
+        self._request(FIBER_CONTROLLER, pdu, _Reserve(place), now_s)
+
+    def _set_up(self, place: int, allocation: Allocation, now_s: float) -> None:
+        price = reserving.cost(allocation, self._problem.fibers)
+        self._note_reserved(place, allocation.units, price)
+        rows = reserving.rows(place, allocation, self._config.schedule, now_s)
+        pdu = Pdu(Verb.SET, 0, tuple(bind for row in rows for bind in encode(row)))
+        self._request(FIBER_CONTROLLER, pdu, _Reserve(place), now_s)
+
+    def _note_reserved(self, place: int, units: int, cost: int) -> None:
+        self._effects.note(
+            Fact(FactKind.RESERVED, place, self._next_period, units=units, cost=cost)
         )
-        hops = [ReservationHopRow(index, at, node) for at, node in enumerate(allocation.path, 1)]
-        colours = [
-            ReservationWavelengthRow(index, at, colour)
-            for at, colour in enumerate(allocation.wavelengths, 1)
-        ]
-        return [head, *hops, *colours]
+
+    def _replan(self, reason: str, now_s: float, movable: frozenset[str]) -> None:
+        if self._plan is None or not self._config.replan:
+            return
+        plan = self._planner.replan(self._problem, self._plan, self._fibers.down, movable)
+        self._adopt(plan, reason, now_s)
 
     def _on_pdu(self, source: str, pdu: Pdu, now_s: float) -> None:
         match pdu.verb:
@@ -207,7 +256,10 @@ class GlobalManager:
         elif kind is RESERVATION_UP and isinstance(row, ReservationRow):
             self._up.add(row.request)
             if self._up == self._reserved.keys():
+                self._seen_units.clear()
                 self._walk(BY_ROW[ReservationRow].entry, now_s)
+        elif kind is LINK_STATE and isinstance(row, FiberStateRow):
+            self._on_link_state(row, now_s)
         elif kind is ORDER_COMPLETE and isinstance(row, OrderRow):
             self._effects.note(
                 Fact(
@@ -220,8 +272,19 @@ class GlobalManager:
                 )
             )
 
+    def _on_link_state(self, row: FiberStateRow, now_s: float) -> None:
+        """Move who was on a fiber that is lost; let them come back when it is up again."""
+        fiber, name = (row.a, row.b), f"fiber {row.a}-{row.b}"
+        if row.oper_status == OperStatus.DOWN:
+            if self._fibers.went_down(fiber, self._reserved.values()):
+                self._replan(f"{name} is down", now_s, movable=frozenset())
+            return
+        movable = self._fibers.came_up(fiber)
+        if movable is not None:
+            self._replan(f"{name} is up", now_s, movable=movable)
+
     def _buy(self, row: ShortageRow, now_s: float) -> None:
-        request = self._config.problem.requests[row.request]
+        request = self._problem.requests[row.request]
         self._orders += 1
         order = OrderRow(
             order=self._orders,
@@ -236,8 +299,8 @@ class GlobalManager:
 
     def _order(self, order: OrderRow, media: tuple[Medium, ...], now_s: float) -> None:
         medium, *others = media
-        cost = order.units * unit_cost(self._config.problem.requests[order.request], medium)
-        self._note_order(FactKind.ORDERED, order, medium, cost)
+        price = order.units * unit_cost(self._problem.requests[order.request], medium)
+        self._note_order(FactKind.ORDERED, order, medium, price)
         pdu = Pdu(Verb.SET, 0, tuple(encode(order)))
         self._request(CONTROLLER_OF[medium], pdu, _Buy(order, medium, tuple(others)), now_s)
 
@@ -250,19 +313,19 @@ class GlobalManager:
                 self._on_order_answered(buy, pdu, now_s)
             case _Walk():
                 self._on_walked(pdu, now_s)
+            case _Usage(entity):
+                self._on_usage(entity, pdu, now_s)
 
     def _on_order_answered(self, buy: _Buy, pdu: Pdu, now_s: float) -> None:
-        cost = buy.order.units * unit_cost(
-            self._config.problem.requests[buy.order.request], buy.medium
-        )
+        price = buy.order.units * unit_cost(self._problem.requests[buy.order.request], buy.medium)
         if pdu.error_status is ErrorStatus.NO_ERROR:
-            self._spent["recourse", buy.medium] += cost
-            self._note_order(FactKind.BOUGHT, buy.order, buy.medium, cost)
+            self._spent["recourse", buy.medium] += price
+            self._note_order(FactKind.BOUGHT, buy.order, buy.medium, price)
             return
         self._note_order(FactKind.REFUSED, buy.order, buy.medium, 0, pdu.error_status.name)
         if buy.others:
             self._orders += 1
-            self._order(_renumbered(buy.order, self._orders), buy.others, now_s)
+            self._order(replace(buy.order, order=self._orders), buy.others, now_s)
 
     def _note_order(
         self, kind: FactKind, order: OrderRow, medium: Medium, cost: int, note: str = ""
@@ -286,7 +349,7 @@ class GlobalManager:
 
     def _on_walked(self, pdu: Pdu, now_s: float) -> None:
         table = BY_ROW[ReservationRow]
-        units_column = (*table.entry, table.columns["units"])
+        units_column = column_of(ReservationRow, "units")
         for bind in pdu.varbinds:
             if bind.name[: len(units_column)] == units_column and isinstance(bind.value, int):
                 self._seen_units[bind.name[-1]] = bind.value
@@ -300,8 +363,36 @@ class GlobalManager:
         note = "as planned" if agrees else "differs from the plan"
         self._effects.note(Fact(FactKind.VERIFIED, units=units, note=note))
 
+    def _look_at_demand(self, now_s: float) -> None:
+        """Ask every key manager with applications what they have asked for."""
+        sources = {key_manager_of(item.source) for item in self._problem.requests}
+        self._usage, self._asked = {}, sources
+        for entity in sorted(sources):
+            column = column_of(UsageRow, "demanded_units")
+            bulk = Pdu(Verb.GET_BULK, 0, (VarBind(column),), max_repetitions=_WALK_ROWS)
+            self._request(entity, bulk, _Usage(entity), now_s)
+
+    def _on_usage(self, entity: str, pdu: Pdu, now_s: float) -> None:
+        column = column_of(UsageRow, "demanded_units")
+        for bind in pdu.varbinds:
+            if bind.name[: len(column)] == column and isinstance(bind.value, int):
+                self._usage[bind.name[-1]] = bind.value
+        self._asked.discard(entity)
+        if not self._asked:
+            mean = self._demand.look(self._usage, self._next_period)
+            if mean is not None:
+                self._expect(mean, now_s)
+
+    def _expect(self, mean: float, now_s: float) -> None:
+        """Plan for another mean demand."""
+        scenarios = self._planner.expect(mean)
+        self._problem = replace(self._problem, scenarios=scenarios)
+        self._demand.scenarios = scenarios
+        everybody = frozenset(request.id for request in self._problem.requests)
+        self._replan(f"demand drifted to {mean:.2f} units", now_s, everybody)
+
     def _begin_periods(self, now_s: float) -> None:
-        timeline = self._config.timeline
+        timeline = self._config.schedule.timeline
         while (
             self._next_period < timeline.periods and timeline.begins_s(self._next_period) <= now_s
         ):
@@ -309,18 +400,27 @@ class GlobalManager:
             self._spent["reservation", Medium.FIBER] += cost
             self._effects.note(Fact(FactKind.PERIOD, period=self._next_period, cost=cost))
             self._next_period += 1
+            every = self._config.look_every_periods
+            if every and self._next_period % every == 0:
+                self._look_at_demand(now_s)
 
     def _request(
-        self, destination: str, pdu: Pdu, context: _Walk | _Reserve | _Buy, now_s: float
+        self, destination: str, pdu: Pdu, context: _Walk | _Reserve | _Usage | _Buy, now_s: float
     ) -> None:
         self._effects.send(destination, self._requests.open(destination, pdu, context, now_s))
 
     def _wake_s(self) -> float | None:
-        timeline = self._config.timeline
+        timeline = self._config.schedule.timeline
         begins_s = timeline.begins_s(self._next_period)
         ahead = begins_s if self._next_period < timeline.periods else None
         wakes = [wake for wake in (ahead, self._requests.wake_s) if wake is not None]
         return min(wakes, default=None)
+
+
+def column_of(row: type[Row], field: str) -> Arcs:
+    """Return the name of a column."""
+    table = BY_ROW[row]
+    return (*table.entry, table.columns[field])
 
 
 def unit_cost(request: Request, medium: Medium) -> int:
@@ -330,15 +430,3 @@ def unit_cost(request: Request, medium: Medium) -> int:
         Medium.UAV: request.on_demand.uav_cost,
     }
     return costs[medium]
-
-
-def _renumbered(order: OrderRow, number: int) -> OrderRow:
-    return OrderRow(
-        number,
-        order.request,
-        order.period,
-        order.source,
-        order.target,
-        order.units,
-        order.row_status,
-    )

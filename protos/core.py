@@ -61,6 +61,8 @@ class FactKind(StrEnum):
     LAPSED = "lapsed"
     ORDERED = "ordered"
     REFUSED = "refused"
+    LINK = "link"
+    REPLANNED = "replanned"
     BOUGHT = "bought"
     COMPLETED = "completed"
     REJECTED = "rejected"

@@ -42,6 +42,13 @@ class RowStatus(IntEnum):
     DESTROY = 6
 
 
+class OperStatus(IntEnum):
+    """RFC 2863, ifOperStatus; the values that are used here."""
+
+    UP = 1
+    DOWN = 2
+
+
 class MediumCode(IntEnum):
     """What carries key, as a number on the wire."""
 
@@ -52,7 +59,10 @@ class MediumCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReservationRow:
-    """Fiber controller: what one request has reserved, from `start_ms` on."""
+    """Fiber controller: what one request has reserved.
+
+    Key is made from `start_ms` on; the first epoch ends at `due_ms`, the others every `period_ms`.
+    """
 
     request: int
     request_id: str
@@ -60,6 +70,7 @@ class ReservationRow:
     target: str
     units: int
     start_ms: int
+    due_ms: int
     period_ms: int
     row_status: int
 
@@ -95,6 +106,7 @@ class ChannelRow:
     peer: str
     units: int
     start_ms: int
+    due_ms: int
     period_ms: int
     row_status: int
 
@@ -164,6 +176,25 @@ class ShortageRow:
     units: int
 
 
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """Local key manager, read-only: what an application has asked for since the start."""
+
+    request: int
+    periods: int
+    demanded_units: int
+
+
+@dataclass(frozen=True, slots=True)
+class FiberStateRow:
+    """Fiber controller, read-only: whether a fiber carries quantum signals (RFC 2863: up 1, down 2)."""
+
+    fiber: int
+    a: str
+    b: str
+    oper_status: int
+
+
 Row = (
     ReservationRow
     | ReservationHopRow
@@ -175,6 +206,8 @@ Row = (
     | OrderRow
     | ServiceRow
     | ShortageRow
+    | UsageRow
+    | FiberStateRow
 )
 
 
@@ -221,6 +254,8 @@ TABLES: tuple[Table, ...] = (
     Table("qsOrder", 8, OrderRow, ("order",), _MANAGER),
     Table("qsService", 9, ServiceRow, ("medium",), _NOBODY),
     Table("qsShortage", 10, ShortageRow, ("request", "period"), _NOBODY),
+    Table("qsUsage", 11, UsageRow, ("request",), _NOBODY),
+    Table("qsFiberState", 12, FiberStateRow, ("fiber",), _NOBODY),
 )
 BY_ROW: dict[type[Row], Table] = {table.row: table for table in TABLES}
 BY_ENTRY: dict[Arcs, Table] = {table.entry: table for table in TABLES}
@@ -243,5 +278,11 @@ class Notification:
 KEY_SHORTAGE = Notification("qsKeyShortage", 1, ShortageRow)
 RESERVATION_UP = Notification("qsReservationUp", 2, ReservationRow)
 ORDER_COMPLETE = Notification("qsOrderComplete", 3, OrderRow)
-NOTIFICATION_TYPES: tuple[Notification, ...] = (KEY_SHORTAGE, RESERVATION_UP, ORDER_COMPLETE)
+LINK_STATE = Notification("qsLinkState", 4, FiberStateRow)
+NOTIFICATION_TYPES: tuple[Notification, ...] = (
+    KEY_SHORTAGE,
+    RESERVATION_UP,
+    ORDER_COMPLETE,
+    LINK_STATE,
+)
 BY_NOTIFICATION: dict[Arcs, Notification] = {item.oid: item for item in NOTIFICATION_TYPES}

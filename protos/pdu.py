@@ -6,7 +6,7 @@ All are frozen.  Nothing here knows protobuf or gRPC: see `protos.wire`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 Arcs = tuple[int, ...]
 
@@ -41,8 +41,8 @@ class ErrorStatus(IntEnum):
     INCONSISTENT_NAME = 18
 
 
-class Missing(IntEnum):
-    """What a varbind says instead of a value; numbers as in management.proto."""
+class Missing(Enum):
+    """What a varbind says instead of a value; numbers as in management.proto.  Not an integer."""
 
     NULL = 1
     NO_SUCH_OBJECT = 2

@@ -20,7 +20,7 @@ from protos.mib import (
     Row,
     Table,
 )
-from protos.pdu import Arcs, ErrorStatus, Missing, Pdu, Value, VarBind, Verb
+from protos.pdu import Arcs, ErrorStatus, Pdu, Value, VarBind, Verb
 
 _ENTRY_LENGTH = len(OBJECTS) + 2
 
@@ -101,7 +101,7 @@ def _row(entry: Arcs, index: Arcs, values: dict[int, Value], place: int) -> Row:
     for offset, (name, column) in enumerate(table.columns.items()):
         value = values[column]
         expected = str if table.is_text[name] else int
-        if not isinstance(value, expected) or isinstance(value, Missing):
+        if not isinstance(value, expected):
             raise VarBindError(ErrorStatus.WRONG_TYPE, place + offset)
         named[name] = value
     return table.row(**named)  # type: ignore[arg-type]

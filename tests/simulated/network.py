@@ -16,7 +16,7 @@ from emulator import journal
 from emulator.assembly import Assembly, assemble
 from emulator.config import Experiment
 from emulator.mailbox import Mailbox
-from emulator.manager_role import ManagerRole
+from emulator.manager_role import ManagerRole, planner_of
 from emulator.roles import FiberRole, KeyManagerRole, SatelliteRole, UavRole
 from emulator.topology import Topology
 from protos.core import Core, Fact, Message
@@ -107,13 +107,10 @@ def simulate(
 ) -> tuple[SimulatedNetwork, Assembly]:
     """Run an experiment to its end without processes."""
     assembly = assemble(experiment, topology)
-    plan = experiment.plan
-    manager = ManagerRole(
-        assembly.manager, plan.policy, plan.gap, experiment.seed, plan.expected_value_rounding
-    )
+    manager = ManagerRole(assembly.manager, planner_of(experiment))
     roles = [
         manager,
-        FiberRole(assembly.fiber),
+        FiberRole(assembly.fiber, assembly.world),
         SatelliteRole(assembly.satellite, assembly.world),
         UavRole(assembly.uav, assembly.world),
         *(KeyManagerRole(item, assembly.world) for item in assembly.key_managers),

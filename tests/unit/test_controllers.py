@@ -10,7 +10,7 @@ from controllers.fiber import FiberController, FiberControllerConfig
 from controllers.on_demand import OnDemandConfig
 from controllers.ports import LinkSample
 from controllers.satellite import SatelliteController
-from global_manager.manager import GlobalManager, ManagerConfig
+from global_manager.manager import Fibers, GlobalManager, ManagerConfig
 from global_manager.prices import Prices
 from global_manager.provisioning.model import (
     Allocation,
@@ -24,6 +24,8 @@ from global_manager.provisioning.model import (
     Termination,
 )
 from global_manager.provisioning.model import Fiber as ProblemFiber
+from global_manager.reserving import Schedule
+from global_manager.watching import DemandWatch
 from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,
@@ -36,6 +38,8 @@ from protos.core import (
 )
 from protos.mib import (
     KEY_SHORTAGE,
+    LINK_STATE,
+    FiberStateRow,
     MediumCode,
     OrderRow,
     ReservationHopRow,
@@ -46,7 +50,7 @@ from protos.mib import (
     ShortageRow,
 )
 from protos.pdu import ErrorStatus, Pdu, Verb
-from protos.rows import decode, encode, notify
+from protos.rows import decode, encode, notified, notify
 
 
 def _set(source: str, request_id: int, *rows: Row) -> Message:
@@ -56,7 +60,9 @@ def _set(source: str, request_id: int, *rows: Row) -> Message:
 
 def _reservation(request: int, path: str, *colours: int) -> list[Row]:
     go = RowStatus.CREATE_AND_GO
-    head = ReservationRow(request, f"r{request}", path[0], path[-1], len(colours), 0, 60_000, go)
+    head = ReservationRow(
+        request, f"r{request}", path[0], path[-1], len(colours), 0, 60_000, 60_000, go
+    )
     hops = [ReservationHopRow(request, place, node) for place, node in enumerate(path, 1)]
     tuned = [ReservationWavelengthRow(request, place, c) for place, c in enumerate(colours, 1)]
     return [head, *hops, *tuned]
@@ -71,7 +77,8 @@ def _pdus(step: Step, destination: str) -> list[Pdu]:
 
 
 def _fiber(directed: bool = False) -> FiberController:
-    return FiberController(FiberControllerConfig((("A", "B", 2), ("B", "C", 2)), directed, 10.0))
+    fibers = (("A", "B", 2), ("B", "C", 2))
+    return FiberController(FiberControllerConfig(fibers, directed, 30.0, 10.0), _Sky())
 
 
 def test_a_reservation_configures_every_node_of_its_path_and_then_reports() -> None:
@@ -169,10 +176,30 @@ PLAN = Plan(
 )
 
 
+class _Planner:
+    """Knows one plan, and one for when a fiber is down."""
+
+    def solve(self, _problem: Problem) -> Plan:
+        return PLAN
+
+    def replan(
+        self, _problem: Problem, _previous: Plan, down: Fibers, movable: frozenset[str]
+    ) -> Plan:
+        assert movable == (frozenset() if down else {"r0"})
+        kept = () if down else (Allocation("r0", "A", "B", ("A", "B"), (0,)),)
+        return replace(PLAN, allocations=kept, first_stage_cost=10 * len(kept))
+
+    def expect(self, mean_units: float) -> tuple[Scenario, ...]:
+        return (Scenario(round(mean_units), 1.0),)
+
+    def describe(self, _plan: Plan) -> str:
+        return "{}"
+
+
 def _manager() -> GlobalManager:
     media = ((Medium.SATELLITE, Medium.UAV),)
-    config = ManagerConfig(PROBLEM, media, Timeline(100.0, 50.0, 2), 4.0, 1000.0)
-    return GlobalManager(config, lambda _: PLAN, lambda _: "{}")
+    schedule = Schedule(Timeline(100.0, 50.0, 2), setup_s=4.0, lead_s=10.0)
+    return GlobalManager(ManagerConfig(PROBLEM, media, schedule, 1000.0), _Planner())
 
 
 def _shortage(request_id: int = 1) -> Message:
@@ -184,7 +211,9 @@ def test_the_manager_reserves_what_it_planned() -> None:
     step = _manager().step(0.0, [])
     (pdu,) = _pdus(step, FIBER_CONTROLLER)
     rows = decode(pdu.varbinds)
-    assert rows[0] == ReservationRow(0, "r0", "A", "B", 1, 4000, 50_000, RowStatus.CREATE_AND_GO)
+    assert rows[0] == ReservationRow(
+        0, "r0", "A", "B", 1, 4_000, 90_000, 50_000, RowStatus.CREATE_AND_GO
+    )
     assert rows[1:] == [
         ReservationHopRow(0, 1, "A"),
         ReservationHopRow(0, 2, "B"),
@@ -235,3 +264,75 @@ def test_the_papers_prices() -> None:
     )
     assert prices.reserved_unit(81) == 2 * 5400 + 81
     assert prices.uav_unit(3) == 3 * 18520
+
+
+def test_the_fiber_controller_tells_when_a_fiber_goes_down_and_when_it_comes_up_and_only_then() -> (
+    None
+):
+    sky = _Sky()
+    fibers = (("A", "B", 2), ("B", "C", 2))
+    fiber = FiberController(FiberControllerConfig(fibers, False, 30.0, 1000.0), sky)
+    said = []
+    for now_s, usable in ((30.0, True), (60.0, False), (90.0, False), (120.0, True)):
+        sky.usable = usable
+        step = fiber.step(now_s, [])
+        assert step.wake_s == now_s + 30.0
+        said.append([notified(pdu)[1] for pdu in _pdus(step, GLOBAL_MANAGER)])
+    assert said == [
+        [],
+        [FiberStateRow(0, "A", "B", 2), FiberStateRow(1, "B", "C", 2)],
+        [],
+        [FiberStateRow(0, "A", "B", 1), FiberStateRow(1, "B", "C", 1)],
+    ]
+
+
+def test_a_released_reservation_frees_its_wavelengths_and_its_nodes() -> None:
+    fiber = _fiber()
+    rows = _reservation(0, "ABC", 0, 1)
+    fiber.step(0.0, [_set(GLOBAL_MANAGER, 1, *rows)])
+    gone = replace(rows[0], row_status=RowStatus.DESTROY)
+    step = fiber.step(1.0, [_set(GLOBAL_MANAGER, 2, gone)])
+    for node in ("kme-A", "kme-B", "kme-C"):
+        (row,) = decode(_pdus(step, node)[0].varbinds)
+        assert getattr(row, "row_status", None) == RowStatus.DESTROY
+    step = fiber.step(2.0, [_set(GLOBAL_MANAGER, 3, *_reservation(1, "AB", 0, 1))])
+    assert _pdus(step, GLOBAL_MANAGER)[0].error_status is ErrorStatus.NO_ERROR
+
+
+def _link_state(request_id: int, status: int) -> Message:
+    pdu = notify(LINK_STATE, FiberStateRow(0, "A", "B", status), request_id, 0.0, Verb.INFORM)
+    return Message(FIBER_CONTROLLER, GLOBAL_MANAGER, request_id, pdu)
+
+
+def test_the_manager_plans_again_when_a_fiber_is_lost_and_sends_the_difference_only() -> None:
+    manager = _manager()
+    manager.step(0.0, [])
+    step = manager.step(101.0, [_link_state(1, status=2)])
+    (pdu,) = [pdu for pdu in _pdus(step, FIBER_CONTROLLER) if pdu.verb is Verb.SET]
+    (row,) = decode(pdu.varbinds)
+    assert isinstance(row, ReservationRow)
+    assert (row.request, row.row_status) == (0, RowStatus.DESTROY)
+    again = _pdus(manager.step(102.0, [_link_state(2, status=2)]), FIBER_CONTROLLER)
+    assert [pdu.verb for pdu in again] == [Verb.RESPONSE]
+    step = manager.step(103.0, [_link_state(3, status=1)])
+    (pdu,) = [pdu for pdu in _pdus(step, FIBER_CONTROLLER) if pdu.verb is Verb.SET]
+    assert decode(pdu.varbinds)[2:] == [
+        ReservationHopRow(0, 2, "B"),
+        ReservationWavelengthRow(0, 1, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("units", "drifted"), [([2, 3, 1, 4], False), ([9, 8, 9, 9], True), ([0, 0, 0, 0], True)]
+)
+def test_demand_has_drifted_when_its_mean_is_beyond_chance(units: list[int], drifted: bool) -> None:
+    watch = DemandWatch((Scenario(1, 0.5), Scenario(4, 0.5)), sigmas=3.0)
+    mean = watch.look({0: sum(units), 1: sum(units)}, len(units))
+    assert (mean == sum(units) / len(units)) if drifted else (mean is None)
+
+
+def test_demand_is_compared_from_one_look_to_the_next() -> None:
+    watch = DemandWatch((Scenario(1, 0.5), Scenario(4, 0.5)), sigmas=3.0)
+    assert watch.look({0: 10}, 4) is None
+    assert watch.look({0: 10 + 36}, 8) == 9.0
+    assert watch.look({0: 10 + 36}, 8) is None

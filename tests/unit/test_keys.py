@@ -27,7 +27,7 @@ class _Fiber:
 
 
 def _channel(node: str, upstream: str, downstream: str, units: int = 2) -> Channel:
-    row = ChannelRow(0, upstream, downstream, "", units, 1_000, 10_000, 4)
+    row = ChannelRow(0, upstream, downstream, "", units, 1_000, 11_000, 10_000, 4)
     return Channel(node, row, key_bytes=32, qber_limit=0.11)
 
 
@@ -118,7 +118,7 @@ def test_a_key_does_not_show_itself() -> None:
 
 @given(st.lists(st.sampled_from(["expect", "confirm", "consume", "take"]), max_size=40))
 def test_keys_are_conserved(steps: list[str]) -> None:
-    store, made, gone = KeyStore(capacity_units=5), 0, 0
+    store, made, gone = KeyStore("B", "source", capacity_units=5), 0, 0
     for serial, step in enumerate(steps):
         if step == "expect" and store.room_units:
             keys = [Key(f"{serial}.{i}", b"") for i in range(store.room_units)]

@@ -47,7 +47,7 @@ def any_row(draw: st.DrawFn) -> Row:
     return table.row(**values)
 
 
-CHANNEL = ChannelRow(3, "", "B", "C", 4, 4000, 60000, 4)
+CHANNEL = ChannelRow(3, "", "B", "C", 4, 4000, 64000, 60000, 4)
 
 
 def test_every_field_of_every_row_is_an_index_or_a_column_and_the_reverse() -> None:

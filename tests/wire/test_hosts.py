@@ -18,7 +18,7 @@ from emulator.clock import BarrierClock, HostFailedError, Pace, Progress
 from emulator.config import read
 from emulator.exporter import Exporter, ExporterConfig
 from emulator.host import EXPORTER, Host, HostConfig
-from emulator.manager_role import ManagerRole
+from emulator.manager_role import ManagerRole, StandardPlanner
 from emulator.roles import FiberRole, KeyManagerRole, Role, SatelliteRole, UavRole
 from global_manager.provisioning.model import Policy
 from protos import wire
@@ -29,8 +29,8 @@ from protos.pdu import Pdu, Verb
 
 def _roles(assembly: Assembly, seed: int) -> list[Role]:
     return [
-        ManagerRole(assembly.manager, Policy.STOCHASTIC, 1e-3, seed, "floor"),
-        FiberRole(assembly.fiber),
+        ManagerRole(assembly.manager, StandardPlanner(Policy.STOCHASTIC, 1e-3, seed, "floor", 5)),
+        FiberRole(assembly.fiber, assembly.world),
         SatelliteRole(assembly.satellite, assembly.world),
         UavRole(assembly.uav, assembly.world),
         *(KeyManagerRole(item, assembly.world) for item in assembly.key_managers),
@@ -114,10 +114,8 @@ def test_the_exporter_shows_every_series_of_the_contract(tmp_path: Path) -> None
 def test_a_method_takes_only_pdus_of_its_own_verb(tmp_path: Path) -> None:
     async def send_a_set_through_the_door_for_get() -> grpc.StatusCode:
         (tmp_path / "journal").mkdir()
-        experiment, topology = read("tiny")
-        host = Host(
-            HostConfig((FiberRole(assemble(experiment, topology).fiber),), str(tmp_path), 1.0)
-        )
+        assembly = assemble(*read("tiny"))
+        host = Host(HostConfig((FiberRole(assembly.fiber, assembly.world),), str(tmp_path), 1.0))
         address, _ = await host.start()
         async with grpc.aio.insecure_channel(address) as channel:
             stub = management_pb2_grpc.AgentStub(channel)

@@ -1,0 +1,70 @@
+"""How an allocation of a plan is written as rows of the fiber controller's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
+
+from global_manager.provisioning.model import Allocation, Fiber
+from protos.core import Timeline
+from protos.mib import (
+    ReservationHopRow,
+    ReservationRow,
+    ReservationWavelengthRow,
+    Row,
+    RowStatus,
+)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a reservation that is sent now makes its first keys.
+
+    `setup_s` is what it needs to be configured everywhere; epochs end `lead_s` before periods begin.
+    """
+
+    timeline: Timeline
+    setup_s: float
+    lead_s: float
+
+    def next_epoch_s(self, start_s: float) -> float:
+        """Return when the first epoch ends of a channel that starts at this moment."""
+        first_s = self.timeline.first_period_s - self.lead_s
+        whole = max(0, ceil((start_s - first_s) / self.timeline.period_s))
+        return first_s + whole * self.timeline.period_s
+
+
+def head(
+    place: int, allocation: Allocation, status: RowStatus, schedule: Schedule, now_s: float
+) -> ReservationRow:
+    """Return the row that names a reservation; alone, with status destroy, it takes it down."""
+    start_s = now_s + schedule.setup_s
+    return ReservationRow(
+        request=place,
+        request_id=allocation.request,
+        source=allocation.source,
+        target=allocation.target,
+        units=allocation.units,
+        start_ms=round(start_s * 1000),
+        due_ms=round(schedule.next_epoch_s(start_s) * 1000),
+        period_ms=round(schedule.timeline.period_s * 1000),
+        row_status=status,
+    )
+
+
+def rows(place: int, allocation: Allocation, schedule: Schedule, now_s: float) -> list[Row]:
+    """Return all rows of a new reservation: head, hops, wavelengths."""
+    hops = [ReservationHopRow(place, at, node) for at, node in enumerate(allocation.path, 1)]
+    colours = [
+        ReservationWavelengthRow(place, at, colour)
+        for at, colour in enumerate(allocation.wavelengths, 1)
+    ]
+    return [head(place, allocation, RowStatus.CREATE_AND_GO, schedule, now_s), *hops, *colours]
+
+
+def cost(allocation: Allocation, fibers: Sequence[Fiber]) -> int:
+    """Return what an allocation costs in a period."""
+    unit = {frozenset((fiber.a, fiber.b)): fiber.unit_cost for fiber in fibers}
+    return allocation.units * sum(unit[frozenset(hop)] for hop in pairwise(allocation.path))
