@@ -1,29 +1,480 @@
 """The distribution of demand: how many units a request may need in a period, and how likely.
 
-Scenario i means "every request needs i units"; probabilities are those of the distribution at
-0 .. scenarios-1, renormalised, as in the paper's evaluation.
+A scenario means "every request needs so many units".  Scenarios are sorted by units, differ in units,
+and their probabilities sum to one.  They come from a law (Poisson, negative binomial), cut off and
+renormalised as in the paper's evaluation, or from a history as it was; `fit` chooses the law for a history.
+
+Fewer scenarios are made by chance (`sampled_scenarios`) or by choice (`reduced_scenarios`), each with its
+error.  Why a Wasserstein distance bounds the error of a plan: with k units reserved, recourse costs
+`c (d - k)+`, which changes by at most `c` when the demand `d` changes by one.  Moving probability from d to
+d' therefore changes the expected recourse by at most `c |d - d'|` times the probability moved, whatever
+k is; the least total of probability times distance is the 1-Wasserstein distance (Kantorovich and
+Rubinstein).  So the cost of a plan is wrong by at most `c W`, and the plan that is best for the fewer
+scenarios costs at most `2 c W` more than the best one.
+
+Nothing here knows of files, requests or prices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import exp, factorial
+import random
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import accumulate, islice, pairwise
+from math import erfc, exp, fsum, inf, lgamma, log, log1p, sqrt
 
 from global_manager.provisioning.model import Scenario
 
+LEAST_EXPECTED = 5.0  # periods in a cell of the chi-square test; the usual rule of thumb
+
+
+class DemandError(ValueError):
+    """Demand cannot be described so; one kind of mistake a subclass.
+
+    DemandParameterError: a parameter has a value that no law can have.
+    HistoryError: a history holds too little, or something that is no demand.
+    NotOverdispersedError: a history varies too little for a negative binomial law.
+    """
+
+
+class DemandParameterError(DemandError):
+    """A parameter has an impossible value."""
+
+    def __init__(self, name: str, right: str, value: float) -> None:
+        super().__init__(name, right, value)
+        self.name, self.right, self.value = name, right, value
+
+    def __str__(self) -> str:
+        return f"{self.name} must be {self.right}, not {self.value:g}"
+
+
+class HistoryError(DemandError):
+    """A history cannot be used."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"the history {self.problem}"
+
+
+class NotOverdispersedError(DemandError):
+    """No negative binomial law is likelier than a Poisson law for this history."""
+
+    def __init__(self, mean_units: float, variance_units2: float) -> None:
+        super().__init__(mean_units, variance_units2)
+        self.mean_units, self.variance_units2 = mean_units, variance_units2
+
+    def __str__(self) -> str:
+        return (
+            f"the history's variance, {self.variance_units2:g}, does not clearly exceed its mean, "
+            f"{self.mean_units:g}, so no negative binomial law fits; fit poisson, best or empirical"
+        )
+
+
+class Law(StrEnum):
+    """What a history may be fitted by."""
+
+    POISSON = "poisson"
+    NEGATIVE_BINOMIAL = "negative-binomial"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The law of greatest likelihood for a history, and how good it is.
+
+    `variance_units2` is the law's (the mean itself if Poisson).  `dispersion_index` is the history's
+    sample variance over its mean: about 1 +- sqrt(2 / periods) if demand is Poisson.  `chi_square` is
+    Pearson's statistic of the law in cells of at least five expected periods; `p_value` the chance of
+    a greater one if the law is true (None: too few cells).  A small p_value means a poor fit.
+    """
+
+    law: Law
+    periods: int
+    mean_units: float
+    variance_units2: float
+    log_likelihood: float
+    aic: float
+    dispersion_index: float
+    chi_square: float
+    degrees_of_freedom: int
+    p_value: float | None
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A Monte-Carlo sample of scenarios.
+
+    `standard_error_units` is that of the sample's mean, known exactly because the distribution is; times
+    the on-demand cost of a unit it bounds the standard error of the expected recourse.
+    """
+
+    scenarios: tuple[Scenario, ...]
+    standard_error_units: float
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """Fewer scenarios, and how far they are from all (1-Wasserstein distance)."""
+
+    scenarios: tuple[Scenario, ...]
+    wasserstein_units: float
+
 
 def poisson_scenarios(mean_units: float, scenarios: int) -> tuple[Scenario, ...]:
-    """Return `scenarios` futures, Poisson-distributed around `mean_units` and renormalised.
+    """Return demand of 0 .. scenarios-1 units, Poisson-distributed around `mean_units`, renormalised.
 
-    Raises `ValueError` unless `mean_units > 0` and `scenarios >= 1`.
+    Raises DemandParameterError unless `mean_units > 0` and `scenarios >= 1`.
     """
-    if mean_units <= 0 or scenarios < 1:
-        raise ValueError(f"need mean_units > 0 and scenarios >= 1, not {mean_units}, {scenarios}")
-    weights = [exp(-mean_units) * mean_units**i / factorial(i) for i in range(scenarios)]
-    total = sum(weights)
-    return tuple(Scenario(units, weight / total) for units, weight in enumerate(weights))
+    return _law_scenarios(mean_units, mean_units, scenarios)
+
+
+def negative_binomial_scenarios(
+    mean_units: float, variance_units2: float, scenarios: int
+) -> tuple[Scenario, ...]:
+    """Return demand of 0 .. scenarios-1 units, negative binomial, renormalised.
+
+    The law is that of Poisson demand whose mean is itself Gamma-distributed:
+    `P(d) = Gamma(d + r) / (d! Gamma(r)) p^r (1 - p)^d`, where `p = mean / variance` and
+    `r = mean^2 / (variance - mean)`.
+    Raises DemandParameterError unless `variance_units2 > mean_units > 0` and `scenarios >= 1`.
+    """
+    if variance_units2 <= mean_units:
+        right = f"greater than the mean, {mean_units:g}"
+        raise DemandParameterError("variance_units2", right, variance_units2)
+    return _law_scenarios(mean_units, variance_units2, scenarios)
+
+
+def empirical_scenarios(history: Iterable[int] | Mapping[int, int]) -> tuple[Scenario, ...]:
+    """Return the frequencies of a history as they are.
+
+    A history is the units needed in each period, or periods counted by units.  Raises HistoryError.
+    """
+    counts = _counted(history)
+    periods = counts.total()
+    return tuple(Scenario(units, counts[units] / periods) for units in sorted(counts))
+
+
+def truncated_scenarios(scenarios: Sequence[Scenario], most_scenarios: int) -> tuple[Scenario, ...]:
+    """Return the scenarios of 0 .. most_scenarios-1 units, renormalised.
+
+    Raises DemandParameterError if that leaves nothing.
+    """
+    kept = [item for item in scenarios if item.units < most_scenarios]
+    total = fsum(item.probability for item in kept)
+    if total <= 0:
+        least = min((item.units for item in scenarios if item.probability > 0), default=0)
+        raise DemandParameterError(
+            "scenarios", f"greater than {least}, the least demand there is", most_scenarios
+        )
+    if len(kept) == len(scenarios):
+        return tuple(scenarios)
+    return tuple(Scenario(item.units, item.probability / total) for item in kept)
+
+
+def tail_mass(mean_units: float, variance_units2: float, scenarios: int) -> float:
+    """Return P(demand >= scenarios): what `poisson_scenarios` and its like cut off.
+
+    Poisson if the variance is the mean, else negative binomial.  Exact to about 1e-12.
+    Raises DemandParameterError.
+    """
+    _require_law(mean_units, variance_units2)
+    zero = _log_chance_of_none(mean_units, variance_units2)
+    weights = islice(_log_weights(mean_units, variance_units2), scenarios)
+    return max(0.0, 1.0 - fsum(exp(zero + weight) for weight in weights))
+
+
+def fit(history: Iterable[int] | Mapping[int, int], law: Law | None = None) -> Fitted:
+    """Return the law of greatest likelihood; without `law`, the one of the two with the lower AIC.
+
+    AIC is `2 parameters - 2 log-likelihood`; in a tie the Poisson law, which has one parameter fewer.
+    Raises HistoryError for fewer than two periods or no demand at all, and NotOverdispersedError if a
+    negative binomial law is asked for and the history does not vary enough for one.
+    """
+    counts = _counted(history)
+    periods = counts.total()
+    mean = sum(units * count for units, count in counts.items()) / periods
+    if periods < 2 or mean == 0:
+        what = "has only one period" if periods < 2 else "has no demand at all"
+        raise HistoryError(f"{what}; nothing can be fitted to it: take it as empirical")
+    variance = None if law is Law.POISSON else _likeliest_variance(counts, mean)
+    if variance is None and law is Law.NEGATIVE_BINOMIAL:
+        raise NotOverdispersedError(mean, _squares(counts, mean) / periods)
+    poisson = _fitted(Law.POISSON, counts, mean, mean)
+    if variance is None:
+        return poisson
+    spread = _fitted(Law.NEGATIVE_BINOMIAL, counts, mean, variance)
+    return spread if law is not None or spread.aic < poisson.aic else poisson
+
+
+def sampled_scenarios(scenarios: Sequence[Scenario], n: int, seed: int) -> Sampled:
+    """Draw `n` scenarios at random, equally likely, and merge those of the same units.
+
+    Raises DemandParameterError unless `n >= 1`.
+    """
+    if n < 1:
+        raise DemandParameterError("n", "at least 1", n)
+    atoms = _merged(scenarios)
+    cumulative = list(accumulate(item.probability for item in atoms))
+    stream = random.Random(seed)  # noqa: S311 - a sample, not a secret
+    places = (bisect_right(cumulative, stream.random()) for _ in range(n))
+    drawn = Counter(atoms[min(place, len(atoms) - 1)].units for place in places)
+    mean = mean_units(atoms)
+    variance = fsum(item.probability * (item.units - mean) ** 2 for item in atoms)
+    return Sampled(empirical_scenarios(drawn), sqrt(variance / n))
+
+
+def reduced_scenarios(scenarios: Sequence[Scenario], n: int) -> Reduced:
+    """Return the at most `n` scenarios nearest to all, in 1-Wasserstein distance.
+
+    On a line the nearest distribution on n points has one point for each of n runs of neighbouring
+    demands, and the best point of a run is its median, which is one of its demands: so units stay whole,
+    and dynamic programming over the ends of the runs finds the optimum, in O(n S log S) for S scenarios.
+    Raises DemandParameterError unless `n >= 1`.
+    """
+    if n < 1:
+        raise DemandParameterError("n", "at least 1", n)
+    atoms = _merged(scenarios)
+    if n >= len(atoms):
+        return Reduced(atoms, 0.0)
+    kept = []
+    for run in _best_runs(atoms, n):
+        probability = fsum(item.probability for item in run)
+        kept.append(Scenario(_median(run).units, probability))
+    return Reduced(tuple(kept), wasserstein_units(atoms, kept))
+
+
+def wasserstein_units(one: Sequence[Scenario], other: Sequence[Scenario]) -> float:
+    """Return the 1-Wasserstein distance: the area between the two distribution functions."""
+    signed = [(item, 1) for item in one] + [(item, -1) for item in other]
+    units = sorted({item.units for item, _ in signed})
+    parts: dict[int, list[float]] = {unit: [] for unit in units}
+    for item, sign in signed:
+        parts[item.units].append(sign * item.probability)
+    difference, area = 0.0, []
+    for unit, after in pairwise(units):
+        difference = fsum([difference, *parts[unit]])
+        area.append(abs(difference) * (after - unit))
+    return fsum(area)
 
 
 def mean_units(scenarios: Sequence[Scenario]) -> float:
     """Return the expected demand of one request in one period."""
     return sum(scenario.probability * scenario.units for scenario in scenarios)
+
+
+def _law_scenarios(
+    mean_units: float, variance_units2: float, scenarios: int
+) -> tuple[Scenario, ...]:
+    _require_law(mean_units, variance_units2)
+    if scenarios < 1:
+        raise DemandParameterError("scenarios", "at least 1", scenarios)
+    logs = list(islice(_log_weights(mean_units, variance_units2), scenarios))
+    highest = max(logs)  # so that the likeliest weighs 1, and nothing overflows
+    weights = [exp(item - highest) for item in logs]
+    total = fsum(weights)
+    return tuple(Scenario(units, weight / total) for units, weight in enumerate(weights))
+
+
+def _log_weights(mean_units: float, variance_units2: float) -> Iterator[float]:
+    """Yield `log(P(d) / P(0))` for d = 0, 1, ..: Poisson if the variance is the mean.
+
+    Both laws belong to Panjer's class, `P(d + 1) / P(d) = (mean^2 / variance + a d) / (d + 1)` with
+    `a = 1 - mean / variance`.  Unlike the Gamma function, this loses nothing where the laws meet.
+    """
+    start = mean_units / variance_units2 * mean_units
+    slope = (variance_units2 - mean_units) / variance_units2
+    total, units = 0.0, 0
+    while True:
+        yield total
+        ratio = (start + slope * units) / (units + 1)
+        total += log(ratio) if ratio > 0 else -inf
+        units += 1
+
+
+def _log_chance_of_none(mean_units: float, variance_units2: float) -> float:
+    excess = variance_units2 - mean_units
+    if excess == 0:
+        return -mean_units
+    return -(mean_units / excess) * mean_units * log1p(excess / mean_units)
+
+
+def _require_law(mean_units: float, variance_units2: float) -> None:
+    if not 0 < mean_units < inf:
+        raise DemandParameterError("mean_units", "positive", mean_units)
+    if not mean_units <= variance_units2 < inf:
+        raise DemandParameterError("variance_units2", "at least the mean", variance_units2)
+
+
+def _counted(history: Iterable[int] | Mapping[int, int]) -> Counter[int]:
+    """Return in how many periods each number of units was needed; only what occurs."""
+    counts = Counter(history)
+    for units, periods in counts.items():
+        if units < 0 or units % 1:
+            raise HistoryError(f"must hold whole units of at least 0, not {units:g}")
+        if periods < 0:
+            raise HistoryError(f"cannot have {periods} periods of {units:g} units")
+    if counts.total() == 0:
+        raise HistoryError("is empty")
+    return +counts
+
+
+def _squares(counts: Counter[int], mean: float) -> float:
+    return fsum(count * (units - mean) ** 2 for units, count in counts.items())
+
+
+def _likeliest_variance(counts: Counter[int], mean: float) -> float | None:
+    """Return the variance of the likeliest negative binomial law; None if that law is Poisson.
+
+    The likeliest mean is the sample's.  The likelihood has one maximum in r if the variance exceeds the
+    mean, and else grows for ever towards Poisson (Levin and Reeds 1977, Annals of Statistics 5); the score
+    is `sum over j of (periods with more than j units) / (r + j) - periods log(1 + mean / r)`.
+    """
+    periods = counts.total()
+    excess = _squares(counts, mean) / periods - mean
+    if excess <= 0:
+        return None
+    falling = list(accumulate((counts[units] for units in range(max(counts))), initial=0))
+    above = [periods - upto for upto in falling[1:]]
+
+    def score(r: float) -> float:
+        return fsum(n / (r + j) for j, n in enumerate(above)) - periods * log1p(mean / r)
+
+    low = high = mean * mean / excess
+    while score(low) <= 0:
+        low /= 2
+    while score(high) > 0:
+        high *= 2
+        if high > 1e8 * (1 + mean):  # rounding hides the root: no history can tell it from Poisson
+            return None
+    root = _root(score, low, high)
+    variance = mean + mean * mean / root
+    return variance if variance > mean else None
+
+
+def _root(falling: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a function changes from positive to negative, by bisection of the logarithm."""
+    while high > low * (1 + 1e-12):
+        middle = sqrt(low * high)
+        if falling(middle) > 0:
+            low = middle
+        else:
+            high = middle
+    return sqrt(low * high)
+
+
+def _fitted(law: Law, counts: Counter[int], mean: float, variance: float) -> Fitted:
+    periods = counts.total()
+    parameters = 1 if law is Law.POISSON else 2
+    zero = _log_chance_of_none(mean, variance)
+    weights = islice(_log_weights(mean, variance), max(counts) + 1)
+    log_likelihood = fsum(counts[units] * (zero + log_w) for units, log_w in enumerate(weights))
+    cells = _cells(counts, mean, variance)
+    chi_square = fsum((observed - due) ** 2 / due for observed, due in cells)
+    degrees = max(0, len(cells) - 1 - parameters)
+    return Fitted(
+        law=law,
+        periods=periods,
+        mean_units=mean,
+        variance_units2=variance,
+        log_likelihood=log_likelihood,
+        aic=2 * parameters - 2 * log_likelihood,
+        dispersion_index=_squares(counts, mean) / (periods - 1) / mean,
+        chi_square=chi_square,
+        degrees_of_freedom=degrees,
+        p_value=_chi_square_tail(chi_square, degrees) if degrees else None,
+    )
+
+
+def _cells(counts: Counter[int], mean: float, variance: float) -> list[tuple[float, float]]:
+    """Return (observed, expected) periods of runs of demands; the last run is open above."""
+    left_observed, left_expected = float(counts.total()), float(counts.total())
+    zero, observed, expected, cells = _log_chance_of_none(mean, variance), 0.0, 0.0, []
+    for units, weight in enumerate(_log_weights(mean, variance)):
+        observed += counts[units]
+        expected += counts.total() * exp(zero + weight)
+        if left_expected - expected < LEAST_EXPECTED:
+            break
+        if expected >= LEAST_EXPECTED:
+            cells.append((observed, expected))
+            left_observed, left_expected = left_observed - observed, left_expected - expected
+            observed = expected = 0.0
+    return [*cells, (left_observed, left_expected)]
+
+
+def _chi_square_tail(value: float, degrees: int) -> float:
+    """Return the chance of a greater value (Abramowitz and Stegun 26.4.4 and 26.4.5)."""
+    half = value / 2
+    if half == 0:
+        return 1.0
+    start = degrees % 2 / 2
+    powers = (start + step for step in range(degrees // 2))
+    terms = [exp(power * log(half) - half - lgamma(power + 1)) for power in powers]
+    return fsum([erfc(sqrt(half)) if degrees % 2 else 0.0, *terms])
+
+
+def _merged(scenarios: Sequence[Scenario]) -> tuple[Scenario, ...]:
+    """Return the scenarios sorted, merged by units, without the impossible ones."""
+    parts: dict[int, list[float]] = {}
+    for item in scenarios:
+        if item.probability > 0:
+            parts.setdefault(item.units, []).append(item.probability)
+    return tuple(Scenario(units, fsum(parts[units])) for units in sorted(parts))
+
+
+def _median(run: Sequence[Scenario]) -> Scenario:
+    """Return the first scenario at or below which half of the probability lies."""
+    cumulative = list(accumulate(item.probability for item in run))
+    return run[bisect_left(cumulative, cumulative[-1] / 2)]
+
+
+def _best_runs(atoms: Sequence[Scenario], n: int) -> list[Sequence[Scenario]]:
+    """Cut sorted scenarios into `n` runs of the least total distance from each to its median.
+
+    The first of the best last cuts never moves left as atoms are added, so each level is found by
+    divide and conquer.
+    """
+    mass = [0.0, *accumulate(item.probability for item in atoms)]
+    moment = [0.0, *accumulate(item.probability * item.units for item in atoms)]
+
+    def cost(start: int, end: int) -> float:
+        half = (mass[start] + mass[end]) / 2
+        middle = min(bisect_left(mass, half, start + 1, end), end) - 1
+        below = mass[middle] - mass[start]
+        above = mass[end] - mass[middle]
+        low, high = moment[middle] - moment[start], moment[end] - moment[middle]
+        return high - low - (above - below) * atoms[middle].units
+
+    size = len(atoms)
+    best = [0.0, *(cost(0, end) for end in range(1, size + 1))]
+    cuts: list[list[int]] = []
+    for level in range(2, n + 1):
+        best, cut = _next_level(best, level, size, cost)
+        cuts.append(cut)
+    runs: list[Sequence[Scenario]] = []
+    end = size
+    for cut in reversed(cuts):
+        runs.append(atoms[cut[end] : end])
+        end = cut[end]
+    return [atoms[:end], *reversed(runs)]
+
+
+def _next_level(
+    best: Sequence[float], level: int, size: int, cost: Callable[[int, int], float]
+) -> tuple[list[float], list[int]]:
+    """Return the least cost of the first `end` atoms in `level` runs, and where the last begins."""
+    better, cut = [inf] * (size + 1), [0] * (size + 1)
+    spans = [(level, size, level - 1, size - 1)]
+    while spans:
+        first, last, low, high = spans.pop()
+        if first > last:
+            continue
+        end = (first + last) // 2
+        starts = range(low, min(high, end - 1) + 1)
+        better[end], cut[end] = min((best[start] + cost(start, end), start) for start in starts)
+        spans += [(first, end - 1, low, cut[end]), (end + 1, last, cut[end], high)]
+    return better, cut

@@ -8,9 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from emulator.assembly import assemble, problem_of
-from emulator.config import ExperimentError, built_in_names, read, schema
+from emulator.config import (
+    Distribution,
+    ExperimentError,
+    History,
+    built_in_names,
+    read,
+    schema,
+)
+from global_manager.demand import reduced_scenarios, wasserstein_units
 from protos.mib import MediumCode
 
 Write = Callable[..., Path]
@@ -73,6 +82,19 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"demand__period_s": 20.5}, "demand.period_s", "whole number of windows"),
     ({"demand__distribution": {"normal": {}}}, "demand.distribution.normal", "unknown field"),
     ({"demand__distribution": {"poisson": {"mean_units": 0}}}, "demand.distribution.poisson.mean_units", "greater"),
+    ({"demand__distribution": {}}, "demand.distribution", "exactly one of poisson, negative-binomial, empirical, history, not none"),
+    ({"demand__distribution": {"poisson": {"mean_units": 1}, "empirical": {"counts": {1: 1}}}}, "demand.distribution", "not poisson and empirical"),
+    ({"demand__distribution": {"negative-binomial": {"mean_units": 3}}}, "demand.distribution.negative-binomial.variance", "is required"),
+    ({"demand__distribution": {"negative-binomial": {"mean_units": 3, "variance": 3}}}, "demand.distribution.negative-binomial.variance", "greater than mean_units, 3"),
+    ({"demand__distribution": {"negative-binomial": {"mean_units": -3, "variance": 3}}}, "demand.distribution.negative-binomial.mean_units", "greater than 0"),
+    ({"demand__distribution": {"empirical": {"counts": {}}}}, "demand.distribution.empirical.counts", "at least 1 item"),
+    ({"demand__distribution": {"empirical": {"counts": {-1: 3}}}}, "demand.distribution.empirical.counts.-1", "greater than or equal to 0"),
+    ({"demand__distribution": {"empirical": {"counts": {2: 0}}}}, "demand.distribution.empirical.counts.2", "greater than or equal to 1"),
+    ({"demand__distribution": {"empirical": {"counts": {7: 1}}}}, "demand.scenarios", "greater than 7, the least demand there is, not 5"),
+    ({"demand__distribution": {"history": {"file": "none.csv"}}}, "demand.distribution.history", "none.csv"),
+    ({"demand__distribution": {"history": {}}}, "demand.distribution.history.file", "is required"),
+    ({"demand__distribution": {"history": {"file": "h.csv", "fit": "normal"}}}, "demand.distribution.history.fit", "'best', 'poisson'"),
+    ({"demand__reduce_to": 0}, "demand.reduce_to", "greater than or equal to 1"),
     ({"demand__requests": {"avatar": 0}}, "demand.requests", "at least one"),
     ({"demand__requests": []}, "demand.requests", "at least one"),
     ({"demand__requests": [{"id": "r", "class": "x", "source": "A", "target": "Z"}]}, "demand.requests.0.target", "no node Z"),
@@ -99,6 +121,141 @@ def test_a_mistake_is_named_by_file_field_and_remedy(
     assert any(name.startswith(field) and words in text for name, text in faults.items()), faults
     for line in str(caught.value).splitlines():
         assert line.startswith(f"{path}: ")
+
+
+def with_history(write_experiment: Write, text: str | bytes, fit: str, **changes: Any) -> Path:
+    """Write `tiny` with this history for its demand."""
+    history = {"history": {"file": "past.csv", "fit": fit}}
+    path = write_experiment(demand__distribution=history, **changes)
+    data = text.encode() if isinstance(text, str) else text
+    path.with_name("past.csv").write_bytes(data)
+    return path
+
+
+BAD_HISTORIES: list[tuple[str | bytes, str, str]] = [
+    ("", "best", "row 1 must be the header `units`"),
+    ("3\n4\n", "best", "row 1 must be the header `units`, one column only, not `3`"),
+    ("day,units\n1,3\n", "best", "not `day,units`"),
+    ("units\n", "empirical", "past.csv has no rows"),
+    ("units\n3\n-1\n4\n", "best", "row 3 (`-1`) must be whole units from 0"),
+    ("units\n3\n\n2.5\n", "best", "row 4 (`2.5`) must be whole units"),
+    ("units\n3\n4,1\nmany\n", "best", "row 3 (`4,1`), row 4 (`many`) must be"),
+    ("units\n" + "x\n" * 12, "best", "row 11 (`x`) and 2 more must be"),
+    ("units\n" + "9" * 5000, "best", "row 2 (`99999999999999999999`) must be whole units from 0 to 100000"),
+    (b"units\n\xff\xfe\n", "best", "past.csv is not a readable CSV file"),
+    ("units\n" + "9" * 200_000, "best", "past.csv is not a readable CSV file"),
+    ("units\n3\n", "best", "only one period"),
+    ("units\n0\n0\n", "poisson", "no demand at all"),
+    ("units\n3\n3\n3\n", "negative-binomial", "variance, 0, does not clearly exceed its mean, 3"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "fit", "words"), BAD_HISTORIES, ids=lambda part: str(part)[:30])
+def test_a_mistake_in_a_history_is_named_by_its_row_in_one_line(
+    write_experiment: Write, text: str | bytes, fit: str, words: str
+) -> None:
+    path = with_history(write_experiment, text, fit)
+    with pytest.raises(ExperimentError) as caught:
+        read(str(path))
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{path}: demand.distribution.history: ")
+    assert words in line
+
+
+def test_a_history_of_demands_that_are_all_cut_off_is_refused(write_experiment: Write) -> None:
+    path = with_history(write_experiment, "units\n8\n9\n", "empirical")
+    with pytest.raises(ExperimentError, match=r"demand\.scenarios: must be greater than 8"):
+        read(str(path))
+
+
+PAST = "units\r\n" + "\r\n".join("000144092106") + "\r\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "fit", "law"),
+    [
+        (PAST, "best", "negative-binomial"),
+        (PAST, "negative-binomial", "negative-binomial"),
+        (PAST, "poisson", "poisson"),
+        (PAST, "empirical", "empirical"),
+        ("\ufeffunits\n 3 \n2\n\n4\n3\n", "best", "poisson"),
+    ],
+)
+def test_a_history_that_was_read_is_written_down_and_read_again_without_its_file(
+    write_experiment: Write, tmp_path: Path, text: str, fit: str, law: str
+) -> None:
+    path = with_history(write_experiment, text, fit)
+    experiment, topology = read(str(path))
+
+    fields = experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
+    path.with_name("past.csv").unlink()
+    path.write_text(yaml.safe_dump(fields, sort_keys=False))
+    again, _ = read(str(path))
+
+    assert set(fields["demand"]["distribution"]) == {law, "fitted_from"}
+    assert fields["demand"]["distribution"]["fitted_from"]["file"] == "past.csv"
+    assert again == experiment
+    assert problem_of(again, topology) == problem_of(experiment, topology)
+
+
+def test_a_fitted_distribution_says_how_well_it_fits(write_experiment: Write) -> None:
+    experiment, _ = read(str(with_history(write_experiment, PAST, "best")))
+
+    law, source = experiment.demand.distribution, experiment.demand.distribution.fitted_from
+    assert law.negative_binomial is not None
+    assert law.negative_binomial.mean_units == pytest.approx(27 / 12)
+    assert law.negative_binomial.variance > 27 / 12
+    assert source is not None
+    assert source.periods == 12
+    assert source.dispersion_index == pytest.approx(3.81, abs=0.01)
+    assert source.log_likelihood is not None
+    assert source.aic == pytest.approx(4 - 2 * source.log_likelihood)
+    assert (source.degrees_of_freedom, source.p_value) == (0, None)
+
+
+def test_seen_demand_is_planned_for_and_asked_for_as_often_as_it_was_seen(
+    write_experiment: Write,
+) -> None:
+    experiment, topology = read(str(with_history(write_experiment, PAST, "empirical")))
+    assembly = assemble(experiment, topology)
+
+    kept = {0: 5 / 10, 1: 2 / 10, 2: 1 / 10, 4: 2 / 10}  # 6 and 9 are beyond scenarios: 5
+    assert {s.units: s.probability for s in assembly.problem.scenarios} == pytest.approx(kept)
+    assert dict(assembly.world.demand) == pytest.approx(kept)
+    assert experiment.demand.distribution.tail_mass(5) == pytest.approx(2 / 12)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "tail"),
+    [
+        ({"poisson": {"mean_units": 1.5}}, 0.018576),
+        ({"negative-binomial": {"mean_units": 2, "variance": 6}}, (2 / 3) ** 5),
+        ({"empirical": {"counts": {0: 3, 5: 1}}}, 0.25),
+    ],
+)
+def test_what_is_cut_off_can_be_asked_for(
+    write_experiment: Write, distribution: dict[str, Any], tail: float
+) -> None:
+    experiment, _ = read(str(write_experiment(demand__distribution=distribution)))
+    law = experiment.demand.distribution
+    assert law.tail_mass(5) == pytest.approx(tail, abs=1e-6)
+    assert sum(item.probability for item in law.scenarios(5)) == pytest.approx(1)
+
+
+def test_a_history_that_was_not_read_cannot_be_planned_for() -> None:
+    with pytest.raises(ValueError, match="use `read`"):
+        Distribution(history=History(file="past.csv")).scenarios(5)
+
+
+def test_fewer_scenarios_are_planned_for_when_asked(write_experiment: Write) -> None:
+    full, few, all_of_them = (
+        problem_of(*read(str(write_experiment(demand__reduce_to=n)))).scenarios
+        for n in (None, 2, 5)
+    )
+    assert len(full) == len(all_of_them) == 5
+    assert len(few) == 2
+    assert wasserstein_units(full, all_of_them) == 0
+    assert few == reduced_scenarios(full, 2).scenarios
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "name: [\n", "\x00"])
