@@ -78,6 +78,11 @@ class Channel:
         return self._due_ms / 1000
 
     @property
+    def made_s(self) -> float:
+        """When the blocks in hand were complete."""
+        return self._began_ms / 1000
+
+    @property
     def neighbours(self) -> list[str]:
         """The neighbours on the path, upstream first."""
         return [name for name in (self.row.upstream, self.row.downstream) if name]

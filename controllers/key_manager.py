@@ -118,7 +118,9 @@ class LocalKeyManager:
                 self._relaying.on_relay(source, body)
             case Confirm(medium=MediumCode.FIBER):
                 self._relaying.on_confirm(body)
-                self._serving.fill(body.request)
+                channel = self._relaying.channels.get(body.request)
+                if channel is not None:
+                    self._serving.fill(body.request, channel.made_s)
             case Confirm():
                 self._serving.on_confirm(body)
             case Delivered():

@@ -113,6 +113,15 @@ class OnDemandController:
             *links,
         ]
 
+    def schedule(self, row: OrderRow, sample: LinkSample, now_s: float) -> float | None:
+        """Commit to an order; return when its key will be there, or None if it cannot be served."""
+        wait_s = max(self._config.setup_s, sample.ready_in_s)
+        return now_s + wait_s + self.service_s(row, sample)
+
+    def service_s(self, row: OrderRow, sample: LinkSample) -> float:
+        """Return how long the link must work to make the key of an order."""
+        return row.units * self._config.unit_bits / sample.skr_bps
+
     def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
         if len(rows) != 1 or not isinstance(rows[0], OrderRow):
             return Refusal(ErrorStatus.NO_CREATION)
@@ -121,20 +130,18 @@ class OnDemandController:
             return Refusal(ErrorStatus.INCONSISTENT_VALUE)
         sample = self._probe.sample(self.medium, row.source, row.target, now_s)
         self._last_sample[f"{row.source}-{row.target}"] = sample
-        if not self._usable(sample):
+        ready_s = self.schedule(row, sample, now_s) if self._usable(sample) else None
+        if ready_s is None:
             self._refused += 1
             return Refusal(ErrorStatus.RESOURCE_UNAVAILABLE)
         self._accepted += 1
         waiting_for = {key_manager_of(row.source), key_manager_of(row.target)}
-        self._orders[row.order] = _Order(row, self._ready_s(row, sample, now_s), False, waiting_for)
+        self._orders[row.order] = _Order(row, ready_s, False, waiting_for)
         return None
 
     def _usable(self, sample: LinkSample) -> bool:
         good = sample.qber <= self._config.qber_limit and sample.skr_bps > 0
         return good and sample.usable
-
-    def _ready_s(self, row: OrderRow, sample: LinkSample, now_s: float) -> float:
-        return now_s + self._config.setup_s + row.units * self._config.unit_bits / sample.skr_bps
 
     def _deliver(self, order: _Order, now_s: float) -> None:
         row = order.row

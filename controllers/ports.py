@@ -16,12 +16,14 @@ from protos.mib import MediumCode
 class LinkSample:
     """What a quantum link offers.
 
-    `qber` is a fraction; `usable` says whether pass, sky and hardware allow anything at all.
+    `qber` is a fraction; `usable` says whether pass, sky and hardware allow anything at all, and
+    `ready_in_s` how long it takes until they do.
     """
 
     skr_bps: float
     qber: float
     usable: bool = True
+    ready_in_s: float = 0.0
 
 
 class LinkProbe(Protocol):

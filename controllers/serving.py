@@ -81,10 +81,13 @@ class Serving:
             self.next_period += 1
         return news
 
-    def fill(self, request: int) -> None:
-        """Deliver what a store has to an application that is short."""
+    def fill(self, request: int, made_s: float) -> None:
+        """Deliver what a store has to an application that is short.
+
+        Key that was made after the period began is for the next one, which counts on it.
+        """
         shortage = self.shortages.get(request)
-        if shortage is not None:
+        if shortage is not None and made_s <= self.timeline.begins_s(shortage.period):
             keys = self.stores[request].consume(shortage.units)
             self._serve(request, shortage, MediumCode.FIBER, keys)
 

@@ -5,14 +5,16 @@ Everything is derived here, once, from the experiment, its network and its seed;
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import ceil, inf
 
 import networkx as nx
 import numpy as np
 
 from controllers.fiber import FiberControllerConfig
+from controllers.fleet import FleetConfig
 from controllers.key_manager import KeyManagerConfig
 from controllers.on_demand import OnDemandConfig
 from controllers.ports import LinkSample
@@ -25,8 +27,12 @@ from emulator.config import (
     RequestItem,
     lead_windows,
 )
+from emulator.orbits import walker
+from emulator.overhead import Overhead
 from emulator.physics.skr import secret_key_rate
+from emulator.sky import Site
 from emulator.topology import Link, Topology
+from emulator.weather import Sky
 from emulator.world import DemandShift, FiberCut, FreeSpace, World
 from global_manager.demand import poisson_scenarios, reduced_scenarios
 from global_manager.manager import ManagerConfig, unit_cost
@@ -58,17 +64,20 @@ class Assembly:
     fiber: FiberControllerConfig
     satellite: OnDemandConfig
     uav: OnDemandConfig
+    fleet: FleetConfig | None
+    uavs_per_order: int
     key_managers: tuple[KeyManagerConfig, ...]
 
 
 def assemble(experiment: Experiment, topology: Topology) -> Assembly:
     """Derive everything that is needed to plan and to run."""
-    problem = problem_of(experiment, topology)
-    timeline = _timeline(experiment, topology)
+    timeline = timeline_of(experiment, topology)
+    overhead = overhead_of(experiment, topology, timeline)
+    problem = problem_of(experiment, topology, overhead)
     retry_after_s = RETRY_WINDOWS * experiment.clock.window_s
     return Assembly(
         problem=problem,
-        world=_world(experiment, topology, problem, timeline),
+        world=_world(experiment, topology, problem, timeline, overhead),
         timeline=timeline,
         manager=ManagerConfig(
             problem=problem,
@@ -92,12 +101,23 @@ def assemble(experiment: Experiment, topology: Topology) -> Assembly:
         ),
         satellite=_on_demand(experiment, experiment.satellite.setup_s, retry_after_s),
         uav=_on_demand(experiment, experiment.uav.setup_s, retry_after_s),
+        fleet=fleet_of(experiment),
+        uavs_per_order=experiment.uav.fleet.uavs_per_order if experiment.uav.fleet else 1,
         key_managers=_key_managers(experiment, topology, problem, timeline, retry_after_s),
     )
 
 
-def problem_of(experiment: Experiment, topology: Topology) -> Problem:
-    """Return the provisioning problem of an experiment."""
+def problem_of(
+    experiment: Experiment, topology: Topology, overhead: Overhead | None = None
+) -> Problem:
+    """Return the provisioning problem of an experiment.
+
+    With orbits, how often a satellite is usable for a request is estimated from the emulated world,
+    over the starts of all periods.
+    """
+    timeline = timeline_of(experiment, topology)
+    overhead = overhead or overhead_of(experiment, topology, timeline)
+    share = _usable_share(experiment, timeline, overhead)
     prices = Prices(**experiment.price_table.model_dump())
     network = experiment.network
     return Problem(
@@ -106,7 +126,7 @@ def problem_of(experiment: Experiment, topology: Topology) -> Problem:
             Fiber(link.a, link.b, prices.reserved_unit(link.length_km), network.wavelengths)
             for link in topology.links
         ),
-        requests=_requests(experiment, topology, prices),
+        requests=_requests(experiment, topology, prices, share),
         scenarios=scenarios_of(experiment),
         directed_capacity=network.capacity is Capacity.PER_DIRECTION,
     )
@@ -121,7 +141,9 @@ def scenarios_of(experiment: Experiment) -> tuple[Scenario, ...]:
     return reduced_scenarios(scenarios, demand.reduce_to).scenarios
 
 
-def _requests(experiment: Experiment, topology: Topology, prices: Prices) -> tuple[Request, ...]:
+def _requests(
+    experiment: Experiment, topology: Topology, prices: Prices, share: Callable[[str, str], float]
+) -> tuple[Request, ...]:
     graph = nx.Graph((link.a, link.b) for link in topology.links)
     hops = dict(nx.all_pairs_shortest_path_length(graph))
     return tuple(
@@ -133,7 +155,7 @@ def _requests(experiment: Experiment, topology: Topology, prices: Prices) -> tup
             on_demand=OnDemand(
                 uav_cost=prices.uav_unit(hops[item.source][item.target]),
                 satellite_cost=prices.satellite_unit(hops[item.source][item.target]),
-                satellite_probability=experiment.satellite.probability,
+                satellite_probability=share(item.source, item.target),
             ),
         )
         for item in _request_items(experiment, topology)
@@ -155,15 +177,22 @@ def _request_items(experiment: Experiment, topology: Topology) -> list[RequestIt
     return items
 
 
-def _timeline(experiment: Experiment, topology: Topology) -> Timeline:
-    """Keys of the first period are made in the period before it, and need time to cross."""
+def timeline_of(experiment: Experiment, topology: Topology) -> Timeline:
+    """Return when periods are.
+
+    Keys of the first period are made in the period before it, and need time to cross.
+    """
     windows = SETUP_WINDOWS + lead_windows(topology)
     first_period_s = windows * experiment.clock.window_s + experiment.demand.period_s
     return Timeline(first_period_s, experiment.demand.period_s, experiment.demand.periods)
 
 
 def _world(
-    experiment: Experiment, topology: Topology, problem: Problem, timeline: Timeline
+    experiment: Experiment,
+    topology: Topology,
+    problem: Problem,
+    timeline: Timeline,
+    overhead: Overhead | None,
 ) -> World:
     satellite, uav = experiment.satellite, experiment.uav
     return World(
@@ -174,9 +203,49 @@ def _world(
         uav=FreeSpace(uav.skr_bps, uav.qber, 1.0),
         demand=tuple((item.units, item.probability) for item in problem.scenarios),
         correlated=experiment.demand.correlated,
+        overhead=overhead,
         cuts=tuple(_cuts(experiment)),
         shifts=tuple(_shifts(experiment)),
     )
+
+
+def overhead_of(experiment: Experiment, topology: Topology, timeline: Timeline) -> Overhead | None:
+    """Return the satellites of an experiment, or None if they are assumed."""
+    orbits = experiment.satellite.orbits
+    if orbits is None:
+        return None
+    sites = tuple(
+        Site(node.name, node.lat_deg, node.lon_deg)
+        for node in topology.nodes
+        if node.lat_deg is not None and node.lon_deg is not None
+    )
+    return Overhead(
+        constellation=walker(orbits.epoch, **orbits.walker.model_dump()),
+        sites=sites,
+        horizon_s=timeline.end_s + orbits.max_wait_s,
+        min_elevation_deg=orbits.min_elevation_deg,
+        max_sun_altitude_deg=orbits.max_sun_altitude_deg,
+        max_wait_s=orbits.max_wait_s,
+        device=orbits.device,
+        sky=Sky(experiment.seed, sites, orbits.epoch) if orbits.clouds else None,
+    )
+
+
+def _usable_share(
+    experiment: Experiment, timeline: Timeline, overhead: Overhead | None
+) -> Callable[[str, str], float]:
+    if overhead is None:
+        return lambda _a, _b: experiment.satellite.probability
+    times_s = [timeline.begins_s(period) for period in range(timeline.periods)]
+    return cache(lambda a, b: overhead.share_of(a, b, times_s))
+
+
+def fleet_of(experiment: Experiment) -> FleetConfig | None:
+    """Return the UAV fleet of an experiment, or None if there are always enough."""
+    fleet = experiment.uav.fleet
+    if fleet is None:
+        return None
+    return FleetConfig(fleet.uavs, fleet.endurance_s, experiment.uav.setup_s, fleet.turn_s)
 
 
 def _cuts(experiment: Experiment) -> Iterator[FiberCut]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -264,8 +265,60 @@ class FiberOptions(_Section):
     monitor_s: Positive = Field(10.0, description="how often the controller looks at all fibers")
 
 
+class Walker(_Section):
+    """A Walker delta pattern i: T/P/F of circular orbits."""
+
+    satellites: int = Field(24, ge=1)
+    planes: int = Field(6, ge=1)
+    phasing: int = Field(1, ge=0)
+    inclination_deg: float = Field(53.0, ge=0, le=180)
+    altitude_km: float = Field(550.0, ge=200, le=2000)
+
+    @model_validator(mode="after")
+    def _even(self) -> Walker:
+        if self.satellites % self.planes:
+            raise ValueError(
+                f"satellites: {self.satellites} do not fill {self.planes} planes evenly"
+            )
+        if self.phasing >= self.planes:
+            raise ValueError(f"phasing: must be less than planes, not {self.phasing}")
+        return self
+
+
+class Orbits(_Section):
+    """Satellites computed from orbits, night and clouds; nodes need coordinates."""
+
+    walker: Walker = Walker()
+    epoch: datetime = Field(
+        datetime(2026, 1, 1, tzinfo=UTC), description="emulated second 0, with a time zone"
+    )
+    min_elevation_deg: float = Field(20.0, ge=0, lt=90)
+    max_sun_altitude_deg: float = Field(-12.0, ge=-90, le=0, description="darker counts as night")
+    max_wait_s: Positive = Field(600.0, description="an order waits at most so long for its passes")
+    device: Literal["micius-2017"] = "micius-2017"
+    clouds: bool = Field(True, description="weather by the climate of each site, or always clear")
+
+    @field_validator("epoch")
+    @classmethod
+    def _with_zone(cls, epoch: datetime) -> datetime:
+        if epoch.tzinfo is None:
+            raise ValueError(f"needs a time zone, like {epoch.isoformat()}Z")
+        return epoch.astimezone(UTC)
+
+
+class Fleet(_Section):
+    """UAVs that can be out at a time; see `controllers.fleet`."""
+
+    uavs: int = Field(ge=0)
+    endurance_s: Positive = 2400.0
+    turn_s: float = Field(1200.0, ge=0, description="from landing to ready")
+    uavs_per_order: int = Field(1, ge=1)
+
+
 class SatelliteOptions(_Section):
-    """What a satellite service offers.  Assumed, not computed from orbits."""
+    """What a satellite service offers: computed from `orbits`, or else assumed."""
+
+    orbits: Orbits | None = None
 
     probability: Fraction = Field(1.0, description="of being usable for a pair in a period")
     skr_bps: Positive = 1_000.0
@@ -274,7 +327,9 @@ class SatelliteOptions(_Section):
 
 
 class UavOptions(_Section):
-    """What a UAV service offers.  Assumed, not computed from flights."""
+    """What a UAV service offers; its key rate is assumed, not computed from flights."""
+
+    fleet: Fleet | None = Field(None, description="without one there are always enough UAVs")
 
     skr_bps: Positive = 10_000.0
     qber: Fraction = 0.03
@@ -375,6 +430,7 @@ def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
         *_time_faults(experiment, topology),
     ]
     faults += _event_faults(experiment, topology)
+    faults += _site_faults(experiment, topology)
     if faults:
         raise ExperimentError(str(path), tuple(faults))
     return experiment, topology
@@ -553,6 +609,19 @@ def _event_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
             faults.append(Fault(field=f"{field}.link", message=message))
         if event.until_s is not None and event.until_s <= event.at_s:
             faults.append(Fault(field=f"{field}.until_s", message="must be after at_s"))
+    return faults
+
+
+def _site_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
+    faults = []
+    lost = [node.name for node in topology.nodes if node.lat_deg is None]
+    if experiment.satellite.orbits is not None and lost:
+        message = f"needs coordinates (lat, lon) of every node; {', '.join(lost[:5])} has none"
+        faults.append(Fault(field="satellite.orbits", message=message))
+    fleet, deploy_s = experiment.uav.fleet, experiment.uav.setup_s
+    if fleet is not None and fleet.endurance_s <= 2 * deploy_s:
+        message = f"must exceed twice uav.setup_s ({deploy_s:g} s), the way out and back"
+        faults.append(Fault(field="uav.fleet.endurance_s", message=message))
     return faults
 
 

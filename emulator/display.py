@@ -108,9 +108,10 @@ def _closing(summary: dict[str, Any], folder: Path) -> str:
     if interval["ci95_low"] is not None and interval["planned"] is not None:
         inside = interval["ci95_low"] <= interval["planned"] <= interval["ci95_high"]
         words = "lies within" if inside else "lies outside"
+        free = "  Units that never came cost nothing." if summary["shortfall_units"] else ""
         lines.append(
             f"The plan's expected cost {words} the 95 % confidence interval of the realised mean, "
-            f"{interval['ci95_low']:,.0f} to {interval['ci95_high']:,.0f}."
+            f"{interval['ci95_low']:,.0f} to {interval['ci95_high']:,.0f}.{free}"
         )
     lines += [
         f"digest {summary['digest']}",

@@ -31,6 +31,7 @@ HELP = {
     "link_qber_ratio": "Quantum bit error ratio, as a fraction.",
     "link_up": "Whether a fiber carries quantum signals.",
     "lit_wavelengths": "Wavelengths reserved on a fiber.",
+    "uavs": "UAVs by state.",
     "orders_total": "On-demand orders by outcome.",
     "planned_cost_per_period": "Expected cost of a provisioning period under the plan.",
     "plan_gap_ratio": "Relative gap between the plan's cost and a proven lower bound.",

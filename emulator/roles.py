@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from controllers.fiber import FiberController, FiberControllerConfig
+from controllers.fleet import FleetConfig
 from controllers.key_manager import KeyManagerConfig, LocalKeyManager
 from controllers.on_demand import OnDemandConfig
 from controllers.satellite import SatelliteController
@@ -83,8 +84,10 @@ class UavRole:
 
     config: OnDemandConfig
     world: World
+    fleet: FleetConfig | None = None
+    uavs_per_order: int = 1
     entity: str = UAV_CONTROLLER
 
     def build(self) -> Core:
         """Return the core."""
-        return UavController(self.config, self.world)
+        return UavController(self.config, self.world, self.fleet, self.uavs_per_order)

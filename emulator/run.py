@@ -159,13 +159,16 @@ def _hosts(
 ) -> list[HostConfig]:
     """One host for the manager and each controller; key managers dealt out to the others."""
     manager = ManagerRole(assembly.manager, planner_of(experiment))
+    ground = replace(
+        assembly.world, overhead=None
+    )  # whom satellites do not concern loads no orbits
     single: list[Role] = [
         manager,
-        FiberRole(assembly.fiber, assembly.world),
+        FiberRole(assembly.fiber, ground),
         SatelliteRole(assembly.satellite, assembly.world),
-        UavRole(assembly.uav, assembly.world),
+        UavRole(assembly.uav, ground, assembly.fleet, assembly.uavs_per_order),
     ]
-    nodes: list[Role] = [KeyManagerRole(item, assembly.world) for item in assembly.key_managers]
+    nodes: list[Role] = [KeyManagerRole(item, ground) for item in assembly.key_managers]
     count = min(hosts or len(nodes), len(nodes))
     groups = [(role,) for role in single] + [tuple(nodes[place::count]) for place in range(count)]
     window_s = experiment.clock.window_s

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b, shake_256
 from itertools import accumulate
+from typing import Protocol
 
 from controllers.ports import LinkSample
 from protos.core import Timeline
@@ -32,6 +33,13 @@ class FreeSpace:
     skr_bps: float
     qber: float
     probability: float
+
+
+class SatelliteView(Protocol):
+    """Satellites computed from orbits; see `emulator.overhead`."""
+
+    def sample(self, a: str, b: str, now_s: float) -> LinkSample:
+        """Return what satellites offer two stations from now on."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,8 @@ class DemandShift:
 class World:
     """The world of one experiment.
 
+    With `overhead` satellites are computed from orbits, night and clouds; else they are as assumed.
+
     `fibers` holds what each fiber offers on one wavelength, as (a, b, sample); `demand` the scenario
     distribution as (units, probability); `correlated` says whether one draw serves all requests.
     """
@@ -67,6 +77,7 @@ class World:
     uav: FreeSpace
     demand: tuple[tuple[int, float], ...]
     correlated: bool
+    overhead: SatelliteView | None = None
     cuts: tuple[FiberCut, ...] = ()
     shifts: tuple[DemandShift, ...] = ()
 
@@ -75,6 +86,8 @@ class World:
         if medium is MediumCode.FIBER:
             offer = self._fiber[frozenset((a, b))]
             return replace(offer, usable=False) if self._is_cut(a, b, now_s) else offer
+        if medium is MediumCode.SATELLITE and self.overhead is not None:
+            return self.overhead.sample(a, b, now_s)
         service = self.satellite if medium is MediumCode.SATELLITE else self.uav
         first, second = sorted((a, b))
         period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)

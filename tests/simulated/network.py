@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from emulator import journal
@@ -108,12 +108,13 @@ def simulate(
     """Run an experiment to its end without processes."""
     assembly = assemble(experiment, topology)
     manager = ManagerRole(assembly.manager, planner_of(experiment))
+    ground = replace(assembly.world, overhead=None)
     roles = [
         manager,
-        FiberRole(assembly.fiber, assembly.world),
+        FiberRole(assembly.fiber, ground),
         SatelliteRole(assembly.satellite, assembly.world),
-        UavRole(assembly.uav, assembly.world),
-        *(KeyManagerRole(item, assembly.world) for item in assembly.key_managers),
+        UavRole(assembly.uav, ground, assembly.fleet, assembly.uavs_per_order),
+        *(KeyManagerRole(item, ground) for item in assembly.key_managers),
     ]
     cores = {role.entity: role.build() for role in sorted(roles, key=lambda role: role.entity)}
     network = SimulatedNetwork(cores, experiment.clock.window_s, late, twice, seed)

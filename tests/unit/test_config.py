@@ -106,6 +106,10 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"keys__unit_bits": 12}, "keys.unit_bits", "multiple of 8"),
     ({"fiber__device": "perfect"}, "fiber", "gys"),
     ({"satellite__probability": 1.5}, "satellite.probability", "less than or equal to 1"),
+    ({"satellite__orbits": {}}, "satellite.orbits", "coordinates"),
+    ({"satellite__orbits": {"walker": {"satellites": 7}}}, "satellite.orbits.walker", "evenly"),
+    ({"satellite__orbits": {"epoch": "2026-01-01T00:00:00"}}, "satellite.orbits.epoch", "time zone"),
+    ({"uav__fleet": {"uavs": 3, "endurance_s": 5}}, "uav.fleet.endurance_s", "way out and back"),
     ({"clock__window_s": 10, "demand__period_s": 40}, "clock.window_s", "at most"),
 ]  # fmt: skip
 

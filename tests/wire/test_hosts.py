@@ -28,12 +28,13 @@ from protos.pdu import Pdu, Verb
 
 
 def _roles(assembly: Assembly, seed: int) -> list[Role]:
+    ground = assembly.world
     return [
         ManagerRole(assembly.manager, StandardPlanner(Policy.STOCHASTIC, 1e-3, seed, "floor", 5)),
-        FiberRole(assembly.fiber, assembly.world),
+        FiberRole(assembly.fiber, ground),
         SatelliteRole(assembly.satellite, assembly.world),
-        UavRole(assembly.uav, assembly.world),
-        *(KeyManagerRole(item, assembly.world) for item in assembly.key_managers),
+        UavRole(assembly.uav, ground, assembly.fleet, assembly.uavs_per_order),
+        *(KeyManagerRole(item, ground) for item in assembly.key_managers),
     ]
 
 

@@ -1,0 +1,108 @@
+"""Satellites over ground stations: orbit, night and clouds decide together; and a fleet can be spent."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from controllers.fleet import FleetConfig
+from controllers.on_demand import OnDemandConfig
+from controllers.ports import LinkSample
+from controllers.uav import UavController
+from emulator.orbits import walker
+from emulator.overhead import Overhead
+from emulator.sky import Site, sun_altitude_deg
+from emulator.weather import Sky
+from protos.core import GLOBAL_MANAGER, Message
+from protos.mib import MediumCode, OrderRow, RowStatus
+from protos.pdu import ErrorStatus, Pdu, Verb
+from protos.rows import encode
+
+EPOCH = datetime(2026, 1, 1, 5, tzinfo=UTC)
+SITES = (Site("Denver", 39.74, -104.99), Site("Dallas", 32.78, -96.80))
+DAY_S = 86_400.0
+
+
+@pytest.fixture(scope="module")
+def clear() -> Overhead:
+    constellation = walker(
+        EPOCH, satellites=24, planes=6, phasing=1, inclination_deg=53, altitude_km=550
+    )
+    return Overhead(constellation, SITES, DAY_S, 20.0, -12.0, 600.0, "micius-2017", None)
+
+
+def test_every_usable_pass_is_at_night_and_makes_key(clear: Overhead) -> None:
+    for site in SITES:
+        for passes in clear.usable_passes(site.name).values():
+            for item in passes:
+                middle_s = np.array([item.ends_s - item.lasts_s / 2])
+                assert sun_altitude_deg([site], EPOCH, middle_s)[0, 0] < -11.0
+                assert item.bits > 0
+                assert 0 <= item.qber < 0.11
+
+
+def test_both_ends_are_told_the_same_and_wait_no_longer_than_allowed(clear: Overhead) -> None:
+    usable = 0
+    for at_s in np.arange(0.0, DAY_S, 300.0):
+        sample = clear.sample("Denver", "Dallas", float(at_s))
+        assert sample == clear.sample("Dallas", "Denver", float(at_s))
+        assert not sample.usable or 0 <= sample.ready_in_s <= 600.0
+        usable += sample.usable
+    assert 0 < usable < 288 / 2
+
+
+def test_by_day_there_is_nothing(clear: Overhead) -> None:
+    noon_s = 14 * 3600.0
+    assert not clear.sample("Denver", "Dallas", noon_s).usable
+
+
+def test_clouds_can_only_take_away(clear: Overhead) -> None:
+    cloudy = replace(clear, sky=Sky(3, SITES, EPOCH))
+    times_s = [float(at_s) for at_s in np.arange(0.0, DAY_S, 300.0)]
+    assert cloudy.share_of("Denver", "Dallas", times_s) < clear.share_of(
+        "Denver", "Dallas", times_s
+    )
+    for site in SITES:
+        for satellite, passes in cloudy.usable_passes(site.name).items():
+            assert set(passes) <= set(clear.usable_passes(site.name)[satellite])
+
+
+def test_it_travels_to_another_process_unchanged(clear: Overhead) -> None:
+    copy = pickle.loads(pickle.dumps(replace(clear)))
+    for at_s in (0.0, 3_600.0, 20_000.0):
+        assert copy.sample("Denver", "Dallas", at_s) == clear.sample("Denver", "Dallas", at_s)
+
+
+class _Air:
+    def sample(self, _medium: MediumCode, _a: str, _b: str, _now_s: float) -> LinkSample:
+        return LinkSample(1000.0, 0.02)
+
+
+def _order(number: int) -> Message:
+    row = OrderRow(number, 0, 0, "A", "B", 1, RowStatus.CREATE_AND_GO)
+    return Message(GLOBAL_MANAGER, "uav", number, Pdu(Verb.SET, number, tuple(encode(row))))
+
+
+def _outcomes(uav: UavController, now_s: float, *orders: int) -> list[ErrorStatus]:
+    step = uav.step(now_s, [_order(number) for number in orders])
+    answers = [item.body for item in step.outbox if item.destination == GLOBAL_MANAGER]
+    return [
+        body.error_status
+        for body in answers
+        if isinstance(body, Pdu) and body.verb is Verb.RESPONSE
+    ]
+
+
+def test_a_spent_fleet_refuses_and_flies_again_when_it_is_charged() -> None:
+    fleet = FleetConfig(uavs=2, endurance_s=600.0, deploy_s=60.0, turn_s=300.0)
+    uav = UavController(OnDemandConfig(60.0, 256, 0.11, 1000.0), _Air(), fleet)
+    fine, spent = ErrorStatus.NO_ERROR, ErrorStatus.RESOURCE_UNAVAILABLE
+    assert _outcomes(uav, 0.0, 1, 2, 3) == [fine, fine, spent]
+    assert _outcomes(uav, 100.0, 4) == [spent]
+    assert _outcomes(uav, 1_000.0, 5) == [fine]
+    states = {m.labels: m.value for m in uav.measures() if m.metric == "uavs"}
+    assert sum(states.values()) == 2
