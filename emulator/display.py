@@ -90,15 +90,17 @@ def _story(summary: dict[str, Any]) -> str:
 
 
 def _costs(summary: dict[str, Any]) -> Table:
-    table = Table(title="Cost, in monetary units", title_justify="left", box=None, pad_edge=False)
+    cost, periods = summary["cost"], max(1, summary["periods"])
+    values = [*cost.values(), summary["planned_cost"]]
+    scale, words = (1e6, "millions of ") if max(values) >= 1e8 else (1, "")
+    digits = 3 if words else 0
+    title = f"Cost, in {words}monetary units"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("")
     for name in ("reservation", "satellite", "uav", "total", "planned"):
         table.add_column(name, justify="right")
-    cost, periods = summary["cost"], max(1, summary["periods"])
-    planned = summary["planned_cost"]
-    values = [*cost.values(), planned]
-    table.add_row("all periods", *(f"{value:,.0f}" for value in values))
-    table.add_row("a period", *(f"{value / periods:,.0f}" for value in values))
+    table.add_row("all periods", *(f"{value / scale:,.{digits}f}" for value in values))
+    table.add_row("a period", *(f"{value / periods / scale:,.{digits}f}" for value in values))
     return table
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from global_manager import reserving
+from global_manager.provisioning.check import InvalidPlanError, InvalidProblemError
 from global_manager.provisioning.model import (
     Allocation,
     Medium,
@@ -227,7 +228,11 @@ class GlobalManager:
     def _replan(self, reason: str, now_s: float, movable: frozenset[str]) -> None:
         if self._plan is None or not self._config.replan:
             return
-        plan = self._planner.replan(self._problem, self._plan, self._fibers.down, movable)
+        try:
+            plan = self._planner.replan(self._problem, self._plan, self._fibers.down, movable)
+        except (InvalidProblemError, InvalidPlanError) as error:
+            self._effects.note(Fact(FactKind.REJECTED, note=f"{reason}, but {error}"))
+            return
         self._adopt(plan, reason, now_s)
 
     def _on_pdu(self, source: str, pdu: Pdu, now_s: float) -> None:

@@ -105,6 +105,22 @@ def test_drifted_demand_is_noticed_from_usage_and_planned_for(
     assert totals[5] < totals[0]
 
 
+def test_who_is_cut_off_is_served_on_demand_until_the_fiber_is_back(
+    write_experiment: Write, tmp_path: Path
+) -> None:
+    cut = [{"kind": "fiber-cut", "link": ["A", "B"], "at_s": 60, "until_s": 200}]
+    path = str(write_experiment(faults=cut, demand__periods=15))
+    book, network = _book(path, tmp_path / "run")
+    reasons = [note for _, note in _noted(network, FactKind.REPLANNED)]
+    assert reasons == ["fiber A-B is down", "fiber A-B is up"]
+    isolated = [row for row in book.rows if row.request == "r1" and 3 <= row.period <= 7]
+    assert [row.reservation_cost for row in isolated] == [0] * 5
+    assert sum(row.fiber_units for row in isolated) == 0
+    assert sum(row.uav_units + row.satellite_units for row in isolated) > 0
+    assert [row.reservation_cost > 0 for row in book.rows if row.request == "r1"][-1]
+    assert audit(tmp_path / "run").ok
+
+
 def test_steady_demand_is_not_taken_for_a_drift(write_experiment: Write, tmp_path: Path) -> None:
     path = _ring(write_experiment, tmp_path, plan={"look_every_periods": 2})
     _, network = _book(path, tmp_path / "run")

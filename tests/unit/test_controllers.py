@@ -12,6 +12,7 @@ from controllers.ports import LinkSample
 from controllers.satellite import SatelliteController
 from global_manager.manager import Fibers, GlobalManager, ManagerConfig
 from global_manager.prices import Prices
+from global_manager.provisioning.check import InvalidProblemError
 from global_manager.provisioning.model import (
     Allocation,
     Medium,
@@ -185,6 +186,8 @@ class _Planner:
     def replan(
         self, _problem: Problem, _previous: Plan, down: Fibers, movable: frozenset[str]
     ) -> Plan:
+        if ("B", "C") in down:
+            raise InvalidProblemError("fiber B-C", "is the last one")
         assert movable == (frozenset() if down else {"r0"})
         kept = () if down else (Allocation("r0", "A", "B", ("A", "B"), (0,)),)
         return replace(PLAN, allocations=kept, first_stage_cost=10 * len(kept))
@@ -336,3 +339,14 @@ def test_demand_is_compared_from_one_look_to_the_next() -> None:
     assert watch.look({0: 10}, 4) is None
     assert watch.look({0: 10 + 36}, 8) == 9.0
     assert watch.look({0: 10 + 36}, 8) is None
+
+
+def test_a_plan_that_cannot_be_made_leaves_the_last_good_one_in_force() -> None:
+    manager = _manager()
+    manager.step(0.0, [])
+    pdu = notify(LINK_STATE, FiberStateRow(1, "B", "C", 2), 1, 0.0, Verb.INFORM)
+    step = manager.step(101.0, [Message(FIBER_CONTROLLER, GLOBAL_MANAGER, 1, pdu)])
+    assert [pdu.verb for pdu in _pdus(step, FIBER_CONTROLLER)] == [Verb.RESPONSE]
+    assert [f.note for f in step.facts if f.kind is FactKind.REJECTED] == [
+        "fiber B-C is down, but fiber B-C: is the last one"
+    ]
