@@ -47,7 +47,7 @@ def choose(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Sele
     rounded = _round_down(pool)
     if pool.separable:
         return rounded
-    near = _around(instance, pool)
+    near = around(instance, pool)
     start = _fill(instance, rounded, near)
     good_enough = pool.lower_bound * (1 + gap / 2) - instance.unreserved_cost
     if nodes == 0 or -saving(start) <= good_enough:
@@ -59,7 +59,7 @@ def choose(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Sele
 
 def round_and_fill(instance: Instance, pool: ColumnPool) -> Selection:
     """Return a fair selection without any search: round the master down, then fill greedily."""
-    return _fill(instance, _round_down(pool), _around(instance, pool))
+    return _fill(instance, _round_down(pool), around(instance, pool))
 
 
 def build(instance: Instance, columns: Sequence[Column]) -> tuple[Any, list[Any]]:
@@ -95,12 +95,13 @@ def _solve(
     model, take = build(instance, columns)
     names = {column: x.name for column, x in zip(columns, take, strict=True)}
     answer = run(model, limits, {names[c]: float(n) for c, n in start.items()})
-    found = _whole(columns, take, answer.values) if answer.values is not None else start
+    found = selected(columns, take, answer.values) if answer.values is not None else start
     better = is_feasible(instance, found) and saving(found) > saving(start)
     return found if better else start
 
 
-def _whole(columns: list[Column], take: list[Any], values: Mapping[str, float]) -> Selection:
+def selected(columns: list[Column], take: list[Any], values: Mapping[str, float]) -> Selection:
+    """Return the selection that a solved model's values say."""
     counts = {c: round(values[x.name]) for c, x in zip(columns, take, strict=True)}
     return Counter({column: n for column, n in counts.items() if n != 0})
 
@@ -147,8 +148,11 @@ def _round_down(pool: ColumnPool) -> Selection:
     return Counter({column: n for column, n in whole.items() if n > 0})
 
 
-def _around(instance: Instance, pool: ColumnPool) -> list[Column]:
-    """Return the pool's paths, each with every number of units near those that the master used."""
+def around(instance: Instance, pool: ColumnPool, saving_over: float = 0.0) -> list[Column]:
+    """Return the pool's paths, each with every number of units near those that the master used.
+
+    Columns that save no more than `saving_over` are left out.
+    """
     units_of: dict[tuple[int, tuple[str, ...]], set[int]] = {}
     for column in pool.columns:
         units_of.setdefault((column.group, column.path), set()).add(column.units)
@@ -156,7 +160,7 @@ def _around(instance: Instance, pool: ColumnPool) -> list[Column]:
     for (g, path), units in units_of.items():
         for k in range(max(1, min(units) - 3), min(instance.most_units, max(units) + 3) + 1):
             column = make_column(instance, g, path, k)
-            if column.saving > 0:
+            if column.saving > saving_over:
                 columns.append(column)
     return columns
 

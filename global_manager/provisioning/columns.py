@@ -63,7 +63,7 @@ class ColumnPool:
 
 
 @dataclass(frozen=True)
-class _Priced:
+class Priced:
     """Best answer of every group at some prices: path, and cost with its best number of units."""
 
     paths: list[Path | None]
@@ -80,8 +80,8 @@ def generate_columns(
     `report(master_cost, lower_bound)` is called once a round.
     """
     prices = np.zeros(len(instance.capacity))
-    priced = _price(instance, prices)
-    first = list(_columns(instance, priced))
+    priced = price(instance, prices)
+    first = list(best_columns(instance, priced))
     weights = [float(len(instance.groups[c.group].members)) for c in first]
     if _fits(instance, first, weights):
         bound = priced.lower_bound
@@ -96,7 +96,7 @@ def generate_columns(
 def _generate(
     instance: Instance,
     columns: list[Column],
-    priced: _Priced,
+    priced: Priced,
     report: Callable[[float, float], None],
 ) -> ColumnPool:
     master = _Master(instance)
@@ -106,7 +106,7 @@ def _generate(
     rounds = 1
     while True:
         cost, weights, prices, shares = master.solve()
-        priced = _price(instance, prices)
+        priced = price(instance, prices)
         rounds += 1
         if priced.lower_bound > best.lower_bound:
             best, best_prices = priced, prices
@@ -160,15 +160,15 @@ class _Master:
         )
 
 
-def _price(instance: Instance, prices: Floats) -> _Priced:
-    """Answer every group at fiber prices `prices`, and add the answers up to a bound."""
+def price(instance: Instance, prices: Floats) -> Priced:
+    """Answer every group at fiber prices `prices` >= 0, and add the answers up to a bound."""
     costs, paths = _cheapest(instance, prices)
     by_units = costs[:, None] * np.arange(instance.most_units + 1) + instance.recourse
     units = by_units.argmin(axis=1)
     least = by_units[np.arange(len(units)), units]
     members = [len(group.members) for group in instance.groups]
     bound = fsum(members * least) - fsum(np.asarray(instance.capacity) * prices)
-    return _Priced(paths, [int(k) for k in units], least, bound)
+    return Priced(paths, [int(k) for k in units], least, bound)
 
 
 def _cheapest(instance: Instance, prices: Floats) -> tuple[Floats, list[Path | None]]:
@@ -176,7 +176,7 @@ def _cheapest(instance: Instance, prices: Floats) -> tuple[Floats, list[Path | N
     graph = instance.graph
     for a, b, data in graph.edges(data=True):
         data["priced"] = data["cost"] + float(prices[instance.resource_of_arc((a, b))])
-    out_of_reach = 1.0 + max((group.unit_cost for group in instance.groups), default=0.0)
+    out_of_reach = 1.0 + float(instance.recourse[:, 0].max(initial=0.0))
     trees: dict[str, dict[str, tuple[float, Path]]] = {}
     costs = np.full(len(instance.groups), out_of_reach)
     paths: list[Path | None] = []
@@ -198,17 +198,18 @@ def make_column(instance: Instance, group: int, path: Path, units: int) -> Colum
     return Column(group, path, instance.resources(path), cost, units, saving)
 
 
-def _columns(instance: Instance, priced: _Priced) -> Iterator[Column]:
+def best_columns(instance: Instance, priced: Priced) -> Iterator[Column]:
+    """Yield every group's best answer that reserves anything."""
     for g, (path, units) in enumerate(zip(priced.paths, priced.units, strict=True)):
         if path is not None and units > 0:
             yield make_column(instance, g, path, units)
 
 
 def _improving(
-    instance: Instance, priced: _Priced, prices: Floats, shares: Floats
+    instance: Instance, priced: Priced, prices: Floats, shares: Floats
 ) -> Iterator[Column]:
     """Yield the best column of every group that the master lacks: of negative reduced cost."""
-    for column in _columns(instance, priced):
+    for column in best_columns(instance, priced):
         occupied = column.units * fsum(prices[e] for e in column.resources)
         if column.saving - occupied - shares[column.group] > 1e-6 * max(1.0, column.saving):
             yield column

@@ -1,13 +1,14 @@
 """A problem made ready for solving: fibers as numbered resources, requests grouped by likeness.
 
-Requests between the same two nodes with the same expected on-demand cost are the same to the
-optimizer and form one group; a model over groups is as exact as one over requests and smaller.
+Requests between the same two nodes with the same expected on-demand cost (where pools are limited:
+the same cost by either medium) are the same to the optimizer and form one group; a model over groups
+is as exact as one over requests and smaller.
 A resource is what a wavelength occupies: a fiber, or one direction of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 from math import fsum
@@ -15,6 +16,7 @@ from math import fsum
 import networkx as nx
 
 from global_manager.provisioning.model import OnDemand, Problem, Request
+from global_manager.provisioning.pool_recourse import has_pools
 from global_manager.provisioning.recourse import (
     Floats,
     expected_missing_units,
@@ -27,13 +29,14 @@ from global_manager.routing import Path, fiber_graph
 
 @dataclass(frozen=True)
 class Group:
-    """Requests alike: same ends, same expected cost of a missing unit.
+    """Requests alike: same ends, same cost of a missing unit; `on_demand` is any member's.
 
     `members` are positions in `Problem.requests`; a member's own path may run the other way.
     """
 
     source: str
     target: str
+    on_demand: OnDemand
     unit_cost: float
     members: tuple[int, ...]
 
@@ -42,23 +45,29 @@ class Instance:
     """The problem, compiled once; read-only afterwards.
 
     `capacity[e]` is the number of colours of resource e; `missing_units[k]` is E[(d - k)+];
-    `recourse[g, k]` the expected recourse cost of one member of group g with k units reserved.
+    `recourse[g, k]` the expected recourse cost of one member of group g with k units reserved,
+    convex in k; limits of pools are not in it, but prices for their use may be (`priced`).
     """
 
-    def __init__(
-        self, problem: Problem, unit_cost: Callable[[OnDemand], float] = expected_unit_cost
-    ) -> None:
+    def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.graph: nx.DiGraph[str] = fiber_graph(
             problem.nodes, ((f.a, f.b, f.unit_cost) for f in problem.fibers)
         )
         self.capacity, self._resource = _number_resources(problem)
-        self.groups = _group(problem, unit_cost)
+        self.groups = _group(problem)
         self.missing_units = expected_missing_units(problem.scenarios)
         self.recourse: Floats = recourse_table(
             [group.unit_cost for group in self.groups], self.missing_units
         )
         self.group_of = {m: g for g, group in enumerate(self.groups) for m in group.members}
+        self.is_priced = False
+
+    def priced(self, recourse: Floats) -> Instance:
+        """Return this instance under another recourse table of the same shape."""
+        twin = copy(self)
+        twin.recourse, twin.is_priced = recourse, True
+        return twin
 
     @property
     def most_units(self) -> int:
@@ -86,7 +95,9 @@ class Instance:
 
     def worth(self, group: int, route_cost: float) -> int:
         """Return how many units a member would reserve at this cost if all were free."""
-        return newsvendor_units(route_cost, self.groups[group].unit_cost, self.missing_units)
+        if not self.is_priced:
+            return newsvendor_units(route_cost, self.groups[group].unit_cost, self.missing_units)
+        return newsvendor_units(route_cost, 1.0, self.recourse[group])
 
     def resource_of_arc(self, arc: tuple[str, str]) -> int:
         """Return the resource that a lightpath over this arc occupies."""
@@ -107,12 +118,19 @@ def _number_resources(problem: Problem) -> tuple[tuple[int, ...], dict[tuple[str
     return tuple(capacity), resource
 
 
-def _group(problem: Problem, unit_cost: Callable[[OnDemand], float]) -> tuple[Group, ...]:
-    members: dict[tuple[str, str, float], list[int]] = {}
+def _group(problem: Problem) -> tuple[Group, ...]:
+    pooled = has_pools(problem)
+    members: dict[tuple[str, str, OnDemand | float], list[int]] = {}
     for position, request in enumerate(problem.requests):
         ends = _ends(request, directed=problem.directed_capacity)
-        members.setdefault((*ends, unit_cost(request.on_demand)), []).append(position)
-    return tuple(Group(*key, tuple(positions)) for key, positions in members.items())
+        cost = request.on_demand if pooled else expected_unit_cost(request.on_demand)
+        members.setdefault((*ends, cost), []).append(position)
+    groups = []
+    for (source, target, _), positions in members.items():
+        on_demand = problem.requests[positions[0]].on_demand
+        unit_cost = expected_unit_cost(on_demand)
+        groups.append(Group(source, target, on_demand, unit_cost, tuple(positions)))
+    return tuple(groups)
 
 
 def _ends(request: Request, *, directed: bool) -> tuple[str, str]:

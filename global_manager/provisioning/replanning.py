@@ -3,7 +3,8 @@
 Traffic that works is left alone.  An allocation whose fibers are all there keeps its path and
 colours.  Requests that lost a fiber, are new, or may move anyway get routes and units from the
 two-stage program on the capacity that is left, and colours by first-fit; every colour's idle
-stretches are then packed for them.  The bound is that of the problem as it is now, so the gap tells
+stretches are then packed for them.  Where requests share pools, units are valued at the prices that
+the pools have in the whole problem.  The bound is that of the problem as it is now, so the gap tells
 what keeping the rest may cost.
 """
 
@@ -12,13 +13,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from global_manager.provisioning.check import check_problem, make_plan, relative_gap
+import numpy as np
+
+from global_manager.provisioning.check import check_problem, make_plan
 from global_manager.provisioning.choice import choose
 from global_manager.provisioning.columns import ColumnPool, generate_columns
 from global_manager.provisioning.instance import Instance
-from global_manager.provisioning.model import Allocation, Plan, Policy, Problem
+from global_manager.provisioning.model import Allocation, Plan, Policy, Problem, Termination
 from global_manager.provisioning.packing import top_up
 from global_manager.provisioning.palette import Palette, Route, mask_of, route_of
+from global_manager.provisioning.pools import relax
 from global_manager.provisioning.two_stage import known_routes, termination_of
 from global_manager.provisioning.wavelengths import first_fit, member_wishes, settle
 
@@ -44,19 +48,19 @@ def replan(
     """
     left = without_fibers(problem, lost_fibers)
     check_problem(left)
-    instance = Instance(left)
-    pool = generate_columns(instance)
-    palette, movers = _keep(instance, previous, frozenset(movable))
+    relaxation = relax(left)
+    palette, movers = _keep(relaxation.instance, previous, frozenset(movable))
     first_fit(palette, _wishes(palette, movers, gap))
-    _place(palette, pool, movers)
-    return make_plan(
+    _place(palette, relaxation.pool, movers)
+    plan = make_plan(
         left,
         Policy.STOCHASTIC,
         palette.allocations(),
-        lower_bound=pool.lower_bound,
-        termination=termination_of(relative_gap(palette.cost, pool.lower_bound), gap),
+        lower_bound=relaxation.lower_bound,
+        termination=Termination.NOT_OPTIMIZED,
         displaced_units=max(0, sum(a.units for a in previous.allocations) - palette.units),
     )
+    return replace(plan, termination=termination_of(plan.gap, gap))
 
 
 def changes(previous: Plan, plan: Plan) -> tuple[Allocation, ...]:
@@ -104,9 +108,19 @@ def _wishes(palette: Palette, movers: list[int], gap: float) -> dict[int, tuple[
         for i, fiber in enumerate(problem.fibers)
     )
     requests = tuple(problem.requests[r] for r in movers)
-    rest = Instance(replace(problem, fibers=tuple(fibers), requests=requests))
+    rest = _rest(palette.instance, replace(problem, fibers=tuple(fibers), requests=requests))
     selection = choose(rest, generate_columns(rest), gap, nodes=_NODES)
     return {movers[i]: wish for i, wish in member_wishes(rest, selection).items()}
+
+
+def _rest(whole: Instance, problem: Problem) -> Instance:
+    """Return a part of the whole as an instance, at the whole's prices if it has any."""
+    rest = Instance(problem)
+    if not whole.is_priced:
+        return rest
+    rows = {group.on_demand: whole.recourse[g] for g, group in enumerate(whole.groups)}
+    table = np.array([rows[group.on_demand] for group in rest.groups])
+    return rest.priced(table.reshape(rest.recourse.shape))
 
 
 def _place(palette: Palette, pool: ColumnPool, movers: list[int]) -> None:

@@ -1,21 +1,26 @@
 """The stochastic program from end to end: bound, choice of paths and units, colours, plan.
 
 Column generation gives the bound and the columns, the multiple-choice model a whole selection, the
-palette its colours.  Everything stops by gap, nodes or rounds, so equal input gives an equal plan.
+palette its colours.  Where requests share pools, all of this happens at the pools' best prices, and
+of all states of the palette the one whose exact cost is least is the plan.  Everything stops by gap,
+nodes or rounds, so equal input gives an equal plan.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from global_manager.provisioning.check import make_plan, relative_gap
 from global_manager.provisioning.choice import Selection, choose, round_and_fill
-from global_manager.provisioning.columns import ColumnPool, generate_columns
+from global_manager.provisioning.columns import ColumnPool
 from global_manager.provisioning.improving import Effort, improve
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.model import Plan, Policy, Problem, Termination
 from global_manager.provisioning.palette import Palette, Route
+from global_manager.provisioning.pool_choice import choose_with_pools
+from global_manager.provisioning.pool_recourse import has_pools
+from global_manager.provisioning.pools import Relaxation, relax
 from global_manager.provisioning.wavelengths import Routes, assign, candidate_routes
 
 _CHEAPEST_ROUTES = 8  # alternatives a group may move to besides the columns' own paths,
@@ -53,7 +58,7 @@ def nothing_reserved(problem: Problem, policy: Policy, termination: Termination)
 
 def lower_bound(problem: Problem) -> float:
     """Return a proven bound on the expected cost of every plan for this problem."""
-    return generate_columns(Instance(problem)).lower_bound
+    return relax(problem).lower_bound
 
 
 def optimize(
@@ -86,40 +91,47 @@ class _Run:
 
     def __init__(self, problem: Problem, gap: float, watch: Watch, effort: Effort) -> None:
         self._problem, self._gap, self._watch, self._effort = problem, gap, watch, effort
-        self._instance = Instance(problem)
 
     def plan(self) -> Plan:
-        pool = generate_columns(self._instance, self._report("columns"))
-        routes = known_routes(self._instance, pool)
+        relaxation = relax(self._problem, self._report("columns"))
+        instance, pool = relaxation.instance, relaxation.pool
+        routes = known_routes(instance, pool)
         if self._watch.plan is not None and not pool.separable:
-            self._colour(pool, round_and_fill(self._instance, pool), routes)
-        selection = choose(self._instance, pool, self._gap, self._effort.nodes)
-        return self._improve(pool, selection, routes)
+            self._colour(relaxation, round_and_fill(instance, pool), routes)
+        return self._improve(relaxation, self._choose(relaxation), routes)
 
-    def _improve(self, pool: ColumnPool, selection: Selection, routes: Routes) -> Plan:
-        palette, plan = self._colour(pool, selection, routes)
-        good_enough = pool.lower_bound / (1 - self._gap)
-        for better in improve(palette, pool, routes, good_enough, self._effort):
-            plan = self._state(better, _units(selection), pool.lower_bound)
+    def _choose(self, relaxation: Relaxation) -> Selection:
+        if has_pools(self._problem):
+            return choose_with_pools(relaxation, self._gap, self._effort.nodes)
+        return choose(relaxation.instance, relaxation.pool, self._gap, self._effort.nodes)
+
+    def _improve(self, relaxation: Relaxation, selection: Selection, routes: Routes) -> Plan:
+        palette, plan = self._colour(relaxation, selection, routes)
+        good_enough = relaxation.pool.lower_bound / (1 - self._gap)
+        for better in improve(palette, relaxation.pool, routes, good_enough, self._effort):
+            if plan.gap <= self._gap:
+                break
+            other = self._state(better, _units(selection), relaxation.lower_bound)
+            plan = min(plan, other, key=lambda known: known.objective)
         return plan
 
     def _colour(
-        self, pool: ColumnPool, selection: Selection, routes: Routes
+        self, relaxation: Relaxation, selection: Selection, routes: Routes
     ) -> tuple[Palette, Plan]:
-        palette = assign(self._instance, selection, routes)
-        return palette, self._state(palette, _units(selection), pool.lower_bound)
+        palette = assign(relaxation.instance, selection, routes)
+        return palette, self._state(palette, _units(selection), relaxation.lower_bound)
 
     def _state(self, palette: Palette, wished_units: int, bound: float) -> Plan:
         """Make a plan of a palette and show it to whoever watches."""
-        gap = relative_gap(palette.cost, bound)
         plan = make_plan(
             self._problem,
             Policy.STOCHASTIC,
             palette.allocations(),
             lower_bound=bound,
-            termination=termination_of(gap, self._gap),
+            termination=Termination.NOT_OPTIMIZED,
             displaced_units=max(0, wished_units - palette.units),
         )
+        plan = replace(plan, termination=termination_of(plan.gap, self._gap))
         if self._watch.plan is not None:
             self._watch.plan(plan)
         self._report("colours")(plan.objective, bound)

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, permutations, product
 
 import numpy as np
 import pulp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from provisioning_oracles import highs, optimum
+from provisioning_cases import paper_problem
+from provisioning_oracles import highs, optimum, simple_paths, uses
 
 from global_manager.provisioning import (
     Allocation,
     Fiber,
     InvalidProblemError,
     OnDemand,
+    Policy,
     Pools,
     Problem,
     Request,
     Scenario,
+    compare,
     evaluate,
+    replan,
     solve,
+    verify,
 )
 from global_manager.provisioning.pool_recourse import Costs, least_cost
+from global_manager.provisioning.pools import relax
 
 COIN = (Scenario(0, 0.5), Scenario(2, 0.5))
 LOST = 100
@@ -90,7 +96,9 @@ classes = st.tuples(st.integers(0, 6), st.integers(0, 60), st.integers(0, 60))
 @given(st.lists(classes, min_size=1, max_size=6), some_units, some_units, st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_the_recourse_without_a_solver_is_the_transportation_problem(rows, sats, uavs, satellite):
-    missing, by_satellite, by_uav = (np.array(column, dtype=np.int64) for column in zip(*rows))
+    missing, by_satellite, by_uav = (
+        np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)
+    )
     costs, pools = Costs(by_satellite, by_uav, 70), Pools(sats, uavs, 70)
 
     least = least_cost(missing, costs, pools, satellite)
@@ -124,3 +132,186 @@ def test_independent_demand_without_limits_costs_the_same():
     problem = one_fiber(None)
 
     assert solve(replace(problem, correlated=False)) == solve(problem)
+
+
+def test_reserving_pays_once_a_pool_is_scarce():
+    # a UAV at 16 half the time is cheaper than 10 for sure, while there are any: two of the four
+    # units wanted come by UAV (clear or not), the other two are reserved rather than lost
+    plan = solve(one_fiber(Pools(0, 2, LOST)))
+
+    assert plan.first_stage_cost == 20
+    assert plan.expected_recourse_cost == 0.5 * 32
+    assert (plan.objective, plan.gap) == (36, 0)
+
+
+def test_a_plan_weighs_both_pools_and_both_skies():
+    # one satellite and one UAV: two units reserved; under clouds one of the rest is lost at 24
+    problem = one_fiber(Pools(1, 1, 24))
+
+    plan = solve(problem)
+
+    assert plan.objective == 20 + 0.25 * (12 + 16) + 0.25 * (16 + 24)
+    assert plan.objective == evaluate(problem, reserving(problem, 1, 1)).total
+    assert plan.gap == 0
+
+
+def test_what_is_lost_counts_when_fibers_are_full_too():
+    plan = solve(one_fiber(Pools(0, 1, LOST), wavelengths=1))
+
+    assert plan.objective == 10 + 0.5 * (16 + 2 * LOST)
+
+
+def pooled_second_stage(model, problem: Problem, reserved):
+    """Add what is bought in every demand and sky, and the pools' rows; return its cost."""
+    cost = []
+    clear = problem.requests[0].on_demand.satellite_probability
+    for (i, scenario), sky in product(enumerate(problem.scenarios), (True, False)):
+        weight = scenario.probability * (clear if sky else 1 - clear)
+        by_satellite, by_uav = [], []
+        for r, request in enumerate(problem.requests):
+            s, u, v = (model.add_variable(f"{m}_{r}_{i}_{sky}", 0) for m in "suv")
+            by_satellite.append(s)
+            by_uav.append(u)
+            model += reserved[r] + s + u + v >= scenario.units
+            o = request.on_demand
+            lost = problem.pools.shortfall_cost
+            cost.append(weight * (o.satellite_cost * s + o.uav_cost * u + lost * v))
+        satellites = problem.pools.satellite_units if sky else 0
+        for bought, room in ((by_satellite, satellites), (by_uav, problem.pools.uav_units)):
+            if room is not None:
+                model += pulp.lpSum(bought) <= room
+    return cost
+
+
+def pooled_extensive_form(problem: Problem) -> float:
+    """Paths, units, every demand and sky spelled out with pool rows; colours relaxed."""
+    model = pulp.LpProblem("pooled", pulp.LpMinimize)
+    price = {frozenset((f.a, f.b)): f.unit_cost for f in problem.fibers}
+    most = max(s.units for s in problem.scenarios)
+    cost, reserved, over = [], [], {}
+    for r, request in enumerate(problem.requests):
+        taken, units = [], []
+        for p, path in enumerate(simple_paths(problem, request)):
+            z = model.add_variable(f"z_{r}_{p}", 0, 1, pulp.LpBinary)
+            x = model.add_variable(f"x_{r}_{p}", 0, most, pulp.LpInteger)
+            model += x <= most * z
+            taken.append(z)
+            units.append(x)
+            cost.append(x * sum(price[frozenset(arc)] for arc in pairwise(path)))
+            for fiber in problem.fibers:
+                for way, used in enumerate(uses(path, fiber, problem)):
+                    if used:
+                        over.setdefault((fiber, way), []).append(x)
+        model += pulp.lpSum(taken) <= 1
+        reserved.append(pulp.lpSum(units))
+    for (fiber, _), units in over.items():
+        model += pulp.lpSum(units) <= fiber.wavelengths
+    cost += pooled_second_stage(model, problem, reserved)
+    model.setObjective(pulp.lpSum(cost))
+    return optimum(model, highs())
+
+
+LINKS = [("a", "b"), ("b", "c"), ("c", "d"), ("d", "a"), ("a", "c")]
+
+
+@st.composite
+def small_problems(draw):
+    """Up to four requests on a ring with a chord; prices apart enough for every choice to occur."""
+    clear = draw(st.sampled_from([0.0, 0.3, 1.0]))
+    pairs = draw(st.lists(st.sampled_from(list(permutations("abcd", 2))), min_size=1, max_size=4))
+    weights = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
+    wavelengths = draw(st.integers(0, 5))
+    costs = st.integers(1, 60)
+    return Problem(
+        nodes=tuple("abcd"),
+        fibers=tuple(Fiber(a, b, draw(st.integers(1, 20)), wavelengths) for a, b in LINKS),
+        requests=tuple(
+            Request(f"r{i}", "any", a, b, OnDemand(draw(costs), draw(costs), clear))
+            for i, (a, b) in enumerate(pairs)
+        ),
+        scenarios=tuple(Scenario(draw(st.integers(0, 5)), w / sum(weights)) for w in weights),
+        pools=Pools(draw(few_units), draw(few_units), draw(st.integers(60, 200))),
+        directed_capacity=draw(st.booleans()),
+    )
+
+
+few_units = st.none() | st.integers(0, 8)
+
+
+@given(small_problems())
+@settings(max_examples=60, deadline=None)
+def test_the_bound_is_below_the_optimum_and_the_optimum_below_every_plan(problem):
+    best = pooled_extensive_form(problem)
+
+    for policy in Policy:
+        plan = solve(problem, policy, gap=0)
+        assert plan.lower_bound <= best * (1 + 1e-6) + 1e-6
+        if policy is not Policy.DETERMINISTIC:  # a yardstick, not a plan
+            assert plan.objective >= best * (1 - 1e-6) - 1e-6
+
+
+@given(small_problems())
+@settings(max_examples=30, deadline=None)
+def test_with_ample_wavelengths_and_time_the_optimum_is_found(problem):
+    fibers = tuple(replace(fiber, wavelengths=40) for fiber in problem.fibers)
+    problem = replace(problem, fibers=fibers)
+
+    assert solve(problem, gap=0).objective == pytest.approx(pooled_extensive_form(problem))
+
+
+@given(small_problems(), st.sampled_from(["satellite_units", "uav_units"]))
+@settings(max_examples=40, deadline=None)
+def test_a_larger_pool_never_costs_more(problem, pool):
+    units = getattr(problem.pools, pool)
+    larger = replace(problem.pools, **{pool: None if units is None else units + 1})
+
+    assert evaluate(replace(problem, pools=larger), []).total <= evaluate(problem, []).total
+    more, less = (relax(replace(problem, pools=p)).lower_bound for p in (larger, problem.pools))
+    assert more <= less * (1 + 1e-5) + 1e-5
+    assert pooled_extensive_form(replace(problem, pools=larger)) <= (
+        pooled_extensive_form(problem) + 1e-6
+    )
+
+
+@given(small_problems())
+@settings(max_examples=40, deadline=None)
+def test_pools_that_do_not_bind_change_nothing(problem):
+    ample = replace(problem, pools=Pools(1_000, 1_000, 10_000))
+    without = replace(problem, pools=None)
+
+    pooled, plain = solve(ample, gap=0), solve(without, gap=0)
+
+    assert pooled.lower_bound == pytest.approx(plain.lower_bound, rel=1e-5)
+    assert pooled.objective == pytest.approx(plain.objective, rel=1e-9)
+
+
+def pooled_paper_problem(wavelengths: int, pools: Pools) -> Problem:
+    return replace(paper_problem(wavelengths=wavelengths), pools=pools)
+
+
+@pytest.mark.parametrize(("wavelengths", "gap"), [(160, 1e-3), (80, 1e-2)])
+def test_at_paper_size_a_scarce_uav_fleet_is_planned_for_close_to_a_proven_bound(wavelengths, gap):
+    problem = pooled_paper_problem(wavelengths, Pools(0, 200, 200_000))
+    blind = solve(replace(problem, pools=None), gap=gap)
+
+    plan = solve(problem, gap=gap)
+
+    verify(problem, plan.allocations)
+    assert plan.gap <= gap
+    assert plan.objective == evaluate(problem, plan.allocations).total
+    assert plan.objective < 0.9 * evaluate(problem, blind.allocations).total
+
+
+def test_policies_compare_and_a_lost_fiber_is_planned_around_with_pools():
+    problem = pooled_paper_problem(160, Pools(20, 20, 200_000))
+    problem = replace(problem, requests=problem.requests[:40])
+
+    figures = compare(problem)
+    plan = solve(problem)
+    fiber = next(f for f in problem.fibers if any(f.a in a.path for a in plan.allocations))
+    after = replan(problem, plan, [(fiber.a, fiber.b)])
+
+    assert figures.ws <= figures.rp <= figures.eev
+    assert solve(problem) == plan
+    assert after.lower_bound <= after.objective
+    assert after.gap < 0.05

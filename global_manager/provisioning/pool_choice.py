@@ -1,0 +1,128 @@
+"""Whole numbers for a problem with pools: the multiple-choice model with its second stage spelled out.
+
+To the rows of `choice` come, for every class of requests c and future w,
+
+    need       s_cw + u_cw + v_cw >= n_c d_w - sum_{i of class c} min(k_i, d_w) take_i
+    pools      sum_c s_cw <= S (no s_cw under clouds),  sum_c u_cw <= U
+
+because at the best prices many requests are indifferent between one unit more and one less, and only
+the rows say how many of them should have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf
+from typing import Any
+
+import pulp
+
+from global_manager.provisioning.choice import (
+    Selection,
+    around,
+    build,
+    choose,
+    is_feasible,
+    reduced_cost,
+    round_and_fill,
+    selected,
+)
+from global_manager.provisioning.columns import Column
+from global_manager.provisioning.pool_prices import SharedRecourse
+from global_manager.provisioning.pool_recourse import expected_pool_recourse
+from global_manager.provisioning.pools import Relaxation
+from global_manager.provisioning.solver import Limits, run
+
+_COLUMNS_A_ROW = 3
+_START_SHARE = 10  # of the nodes; more hardly improves a start
+
+
+def choose_with_pools(relaxation: Relaxation, gap: float, nodes: int) -> Selection:
+    """Return the best whole selection found, judged by its exact cost.
+
+    The separable program at the best prices gives the start.  The model is searched until half the
+    relative `gap` to the bound over all paths, or for `nodes` branch-and-bound nodes (0: not at all).
+    """
+    start = _start(relaxation, gap, nodes // _START_SHARE)
+    good_enough = relaxation.lower_bound * (1 + gap / 2)
+    if nodes == 0 or true_cost(relaxation, start) <= good_enough:
+        return start
+    columns = _promising(relaxation, start)
+    model, take = _model(relaxation, columns)
+    limits = Limits(gap=gap * relaxation.lower_bound / 2, target=good_enough, nodes=nodes)
+    known = {x.name: float(start[c]) for x, c in zip(take, columns, strict=True)}
+    values = run(model, limits, known).values  # HiGHS completes the start with the second stage
+    if values is None:
+        return start
+    found = selected(columns, take, values)
+    if not is_feasible(relaxation.instance, found):
+        return start
+    return min(found, start, key=lambda selection: true_cost(relaxation, selection))
+
+
+def _start(relaxation: Relaxation, gap: float, nodes: int) -> Selection:
+    instance, pool = relaxation.instance, relaxation.pool
+    fair = round_and_fill(instance, pool), choose(instance, pool, gap, nodes)
+    return min(fair, key=lambda selection: true_cost(relaxation, selection))
+
+
+def true_cost(relaxation: Relaxation, selection: Selection) -> float:
+    """Return what a selection costs, its recourse exact."""
+    instance = relaxation.instance
+    reserved = [0] * len(instance.problem.requests)
+    waiting = {g: list(group.members) for g, group in enumerate(instance.groups)}
+    first = 0
+    for column, n in selection.items():
+        first += n * column.units * column.path_cost
+        for _ in range(n):
+            reserved[waiting[column.group].pop()] = column.units
+    return first + expected_pool_recourse(instance.problem, reserved)
+
+
+def _promising(relaxation: Relaxation, start: Selection) -> list[Column]:
+    """Return the columns of least reduced cost, the master's own and the start's.
+
+    At the best prices many save nothing, give or take a rounding error, and are wanted all the same.
+    """
+    instance, pool = relaxation.instance, relaxation.pool
+    costs = {c: reduced_cost(instance, pool, c) for c in around(instance, pool, -inf)}
+    most = _COLUMNS_A_ROW * (len(instance.groups) + len(instance.capacity))
+    own = [c for c, weight in zip(pool.columns, pool.weights, strict=True) if weight > 0]
+    return list(dict.fromkeys([*sorted(costs, key=costs.__getitem__)[:most], *own, *start]))
+
+
+def _model(relaxation: Relaxation, columns: list[Column]) -> tuple[Any, list[Any]]:
+    """Return the PuLP model and its first-stage variables, one a column."""
+    recourse = SharedRecourse(relaxation.instance)
+    model, take = build(relaxation.instance, columns)
+    cost = [(x, float(c.path_cost * c.units)) for x, c in zip(take, columns, strict=True)]
+    of_class: list[list[tuple[Any, int]]] = [[] for _ in recourse.requests]
+    for x, column in zip(take, columns, strict=True):
+        of_class[recourse.class_of[column.group]].append((x, column.units))
+    for w, future in enumerate(recourse.futures):
+        bought: dict[str, list[Any]] = {}
+        for c, requests in enumerate(recourse.requests):
+            covered = [(x, float(recourse.covered[w, k])) for x, k in of_class[c]]
+            for medium, unit_cost in _unit_costs(recourse, c, satellite=future.satellite):
+                x = model.add_variable(f"{medium}_{c}_{w}", 0)
+                bought.setdefault(medium, []).append(x)
+                covered.append((x, 1.0))
+                cost.append((x, future.probability * unit_cost))
+            needed = requests * future.units
+            model += pulp.LpAffineExpression(covered) >= needed, f"need_{c}_{w}"
+        for medium, units in (
+            ("satellite", recourse.pools.satellite_units),
+            ("uav", recourse.pools.uav_units),
+        ):
+            if units is not None and medium in bought:
+                model += pulp.lpSum(bought[medium]) <= units, f"{medium}_pool_{w}"
+    model.setObjective(pulp.LpAffineExpression(cost))
+    return model, take
+
+
+def _unit_costs(recourse: SharedRecourse, c: int, *, satellite: bool) -> Iterator[tuple[str, int]]:
+    """Yield what a missing unit of class c can be had from under this sky, and its cost."""
+    if satellite:
+        yield "satellite", int(recourse.costs.satellite[c])
+    yield "uav", int(recourse.costs.uav[c])
+    yield "lost", recourse.costs.lost
