@@ -148,17 +148,21 @@ def _round_down(pool: ColumnPool) -> Selection:
     return Counter({column: n for column, n in whole.items() if n > 0})
 
 
-def around(instance: Instance, pool: ColumnPool, saving_over: float = 0.0) -> list[Column]:
+def around(
+    instance: Instance, pool: ColumnPool, reach: int = 3, saving_over: float = 0.0
+) -> list[Column]:
     """Return the pool's paths, each with every number of units near those that the master used.
 
-    Columns that save no more than `saving_over` are left out.
+    Near is `reach` units away; columns that save no more than `saving_over` are left out.
     """
     units_of: dict[tuple[int, tuple[str, ...]], set[int]] = {}
     for column in pool.columns:
         units_of.setdefault((column.group, column.path), set()).add(column.units)
     columns = []
     for (g, path), units in units_of.items():
-        for k in range(max(1, min(units) - 3), min(instance.most_units, max(units) + 3) + 1):
+        for k in range(
+            max(1, min(units) - reach), min(instance.most_units, max(units) + reach) + 1
+        ):
             column = make_column(instance, g, path, k)
             if column.saving > saving_over:
                 columns.append(column)

@@ -82,10 +82,12 @@ def true_cost(relaxation: Relaxation, selection: Selection) -> float:
 def _promising(relaxation: Relaxation, start: Selection) -> list[Column]:
     """Return the columns of least reduced cost, the master's own and the start's.
 
-    At the best prices many save nothing, give or take a rounding error, and are wanted all the same.
+    At the best prices many save nothing, give or take a rounding error, and are wanted all the same;
+    and along a straight piece of the recourse the master mixes its ends, however far apart.
     """
     instance, pool = relaxation.instance, relaxation.pool
-    costs = {c: reduced_cost(instance, pool, c) for c in around(instance, pool, -inf)}
+    every = around(instance, pool, reach=instance.most_units, saving_over=-inf)
+    costs = {c: reduced_cost(instance, pool, c) for c in every}
     most = _COLUMNS_A_ROW * (len(instance.groups) + len(instance.capacity))
     own = [c for c, weight in zip(pool.columns, pool.weights, strict=True) if weight > 0]
     return list(dict.fromkeys([*sorted(costs, key=costs.__getitem__)[:most], *own, *start]))
