@@ -65,6 +65,9 @@ class RunDisplay(Watcher):
 
     def conclude(self, console: Console, summary: dict[str, Any], folder: Path) -> None:
         """Tell what happened, what it cost, and what to try next."""
+        if not summary["periods"]:
+            console.print("The run ended before its first period; nothing was served or paid.")
+            return
         console.print(_story(summary), soft_wrap=True)
         console.print(_costs(summary))
         console.print(_closing(summary, folder), soft_wrap=True)

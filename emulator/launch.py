@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 _ENVIRONMENT = {
@@ -26,6 +27,7 @@ _ENVIRONMENT = {
 }
 os.environ.update(_ENVIRONMENT)
 
+import psutil  # noqa: E402
 import ray  # noqa: E402 - Ray reads its environment when it is imported
 
 from emulator.exporter import Exporter, ExporterConfig  # noqa: E402
@@ -33,6 +35,7 @@ from emulator.host import EXPORTER, Host, HostConfig  # noqa: E402
 
 _OBJECT_STORE_BYTES = 80 * 2**20
 _STOP_LIMIT_S = 20.0
+_LINGER_S = 3.0
 
 
 class LaunchError(Exception):
@@ -64,28 +67,68 @@ def ray_instance(actors: int, address: str | None = None) -> Iterator[None]:
     While it lasts nothing reaches standard output: under load Ray prints advice there.
     """
     folder = tempfile.mkdtemp(prefix="qsagin-")
-    on_sigterm = signal.getsignal(signal.SIGTERM)
     with redirect_stdout(io.StringIO()):
         try:
-            if address is None:
-                ray.init(
-                    address="local",
-                    num_cpus=actors,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                    object_store_memory=_OBJECT_STORE_BYTES,
-                    _temp_dir=folder,
-                )
-            else:
-                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-            signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts a handler of its own
+            with _signals_wait():
+                _connect(actors, address, folder)
             yield
         except ConnectionError as error:
             raise LaunchError(f"no Ray cluster at {address}: {error}") from error
         finally:
+            family = psutil.Process().children(recursive=True) if address is None else []
             ray.shutdown()
+            _bury(family)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _bury(family: list[psutil.Process]) -> None:
+    """End what has outlived a private Ray instance: an agent that was just starting sometimes does."""
+    _, left = psutil.wait_procs(family, timeout=_LINGER_S)
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=_LINGER_S)
+
+
+def _connect(actors: int, address: str | None, folder: str) -> None:
+    if address is not None:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        return
+    ray.init(
+        address="local",
+        num_cpus=actors,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=_OBJECT_STORE_BYTES,
+        _temp_dir=folder,
+    )
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Hold signals back until Ray knows all the processes that it has started.
+
+    A signal in the middle would leave some that nobody ends.  Ray must not put its own handler for
+    SIGTERM meanwhile: it raises wherever the program happens to be, and may be swallowed there.
+    """
+    received: list[int] = []
+
+    def remember(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, remember) for number in numbers}
+    rays_own = ray._private.utils.set_sigterm_handler  # noqa: SLF001
+    ray._private.utils.set_sigterm_handler = lambda _handler: None  # noqa: SLF001
+    try:
+        yield
+    finally:
+        ray._private.utils.set_sigterm_handler = rays_own  # noqa: SLF001
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if received:
+        signal.raise_signal(received[0])
 
 
 def start(hosts: list[HostConfig], exporter: ExporterConfig) -> Cluster:

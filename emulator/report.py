@@ -231,7 +231,8 @@ def _served_figure(book: Ledger) -> Figure:
     series = [_per_period(book, f"{name}_units") for name in names]
     _stack(axes, series, names)
     axes.set(xlabel="provisioning period", ylabel="units", title="Demand, by who served it")
-    axes.legend(ncols=4, fontsize=8)
+    if book.periods:
+        axes.legend(ncols=4, fontsize=8)
     return figure
 
 

@@ -119,9 +119,6 @@ def _play(
             )
     except _Interrupted as interrupt:
         ending = replace(ending, stopped_by=interrupt.number)
-    except SystemExit:  # how Ray takes a SIGTERM while it connects
-        _ignore_signals()
-        ending = replace(ending, stopped_by=signal.SIGTERM)
     return ending
 
 
