@@ -19,11 +19,11 @@ setup: .venv/.ready
 demo: .venv/.ready
 	$(BIN)/qsagin run paper --out runs/demo-$$(date +%Y%m%d-%H%M%S) --pace max
 
-test: .venv/.ready
-	$(BIN)/pytest tests/unit tests/simulated tests/wire tests/cluster -m "not system"
+test: test-unit
+	$(BIN)/pytest tests/cluster -m "not system"
 
 test-unit: .venv/.ready
-	$(BIN)/pytest tests/unit tests/simulated -m "not system"
+	$(BIN)/pytest -n 2 tests/unit tests/simulated tests/wire -m "not system"
 
 test-system: .venv/.ready
 	$(BIN)/pytest tests -m system
