@@ -44,6 +44,7 @@ protos: .venv/.ready
 
 bench: .venv/.ready
 	$(PY) benchmarks/run.py
+	$(PY) benchmarks/provisioning.py
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock

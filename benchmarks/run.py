@@ -56,7 +56,9 @@ def rate(folder: Path, name: str, wanted: float, *options: str) -> tuple[str, fl
     out = str(folder / name.replace(" ", "-"))
     summary = _json([*QSAGIN, "run", "paper", "--out", out, "--json", *options])
     windows_per_s = summary["windows"] / summary["running_s"]
-    return f"windows/s, {name}", windows_per_s, f">= {wanted:g}", windows_per_s >= wanted
+    busy = summary["windows_run"] / summary["running_s"]
+    name = f"windows/s, {name} ({busy:.0f} of them busy)"
+    return name, windows_per_s, f">= {wanted:g}", windows_per_s >= wanted
 
 
 def plans() -> Iterator[tuple[str, float, str, bool]]:

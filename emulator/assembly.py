@@ -42,6 +42,7 @@ from global_manager.provisioning.model import (
     Medium,
     OnDemand,
     Policy,
+    Pools,
     Problem,
     Request,
     Scenario,
@@ -119,7 +120,7 @@ def problem_of(
     overhead = overhead or overhead_of(experiment, topology, timeline)
     share = _usable_share(experiment, timeline, overhead)
     prices = Prices(**experiment.price_table.model_dump())
-    network = experiment.network
+    network, pools = experiment.network, experiment.plan.pools
     return Problem(
         nodes=tuple(node.name for node in topology.nodes),
         fibers=tuple(
@@ -129,6 +130,8 @@ def problem_of(
         requests=_requests(experiment, topology, prices, share),
         scenarios=scenarios_of(experiment),
         directed_capacity=network.capacity is Capacity.PER_DIRECTION,
+        pools=Pools(**pools.model_dump()) if pools else None,
+        correlated=experiment.demand.correlated,
     )
 
 

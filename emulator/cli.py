@@ -24,6 +24,7 @@ from emulator.config import Experiment, ExperimentError, Fault
 from emulator.journal import JournalError
 from emulator.physics.parameters import ParameterError
 from emulator.topology import Topology
+from global_manager.provisioning.check import InvalidProblemError
 from global_manager.provisioning.model import Policy
 
 app = typer.Typer(
@@ -54,11 +55,14 @@ class UsageError(Exception):
         return f"{self.where}: {self.problem}"
 
 
+_BAD_INPUT = (ExperimentError, ParameterError, JournalError, InvalidProblemError, UsageError)
+
+
 def main() -> None:
     """Run the command line; translate errors into exit statuses."""
     try:
         app()
-    except (ExperimentError, ParameterError, JournalError, UsageError) as error:
+    except _BAD_INPUT as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(2)
 

@@ -238,6 +238,14 @@ class PriceTable(_Section):
     on_demand_satellite: Price = 20000
 
 
+class PoolOptions(_Section):
+    """What all requests together can buy in a period, as far as the plan knows; None: no limit."""
+
+    satellite_units: int | None = Field(None, ge=0)
+    uav_units: int | None = Field(None, ge=0)
+    shortfall_cost: Price = Field(description="of a unit that nobody can bring")
+
+
 class PlanOptions(_Section):
     """How the first stage is decided."""
 
@@ -247,6 +255,7 @@ class PlanOptions(_Section):
     replan: bool = Field(True, description="plan again on lost fibers; the stochastic policy only")
     look_every_periods: int = Field(0, ge=0, description="compare demand with the plan; 0: never")
     drift_sigmas: Positive = Field(3.0, description="standard errors that count as a drift")
+    pools: PoolOptions | None = Field(None, description="limits that requests share")
 
 
 class Keys(_Section):
@@ -396,6 +405,12 @@ class Experiment(_Section):
                 f"demand.period_s: must be a whole number of windows of {self.clock.window_s:g} s, "
                 f"not {self.demand.period_s:g}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _pools_fit(self) -> Experiment:
+        if self.plan.pools is not None and not self.demand.correlated:
+            raise ValueError("plan.pools: needs demand.correlated to be true")
         return self
 
     @property

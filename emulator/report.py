@@ -32,13 +32,15 @@ _T95 = 1.96
 class Ending:
     """When and how a run ended.
 
-    `startup_s` is wall time until all actors served, `running_s` that of all windows; `failure`
-    is empty and `stopped_by` None if it came to its end.
+    `windows_run` counts the windows in which somebody had something to do.  `startup_s` is wall time
+    until all actors served, `running_s` that of all windows.  `failure` is empty and `stopped_by` None
+    if the run came to its end.
     """
 
     windows: int
     emulated_s: float
     wall_s: float
+    windows_run: int = 0
     startup_s: float = 0.0
     running_s: float = 0.0
     failure: str = ""
@@ -127,6 +129,7 @@ def _summary(
         "seed": experiment.seed,
         "policy": experiment.plan.policy.value,
         "windows": ending.windows,
+        "windows_run": ending.windows_run,
         "emulated_s": ending.emulated_s,
         "wall_s": round(ending.wall_s, 3),
         "startup_s": round(ending.startup_s, 3),

@@ -32,6 +32,7 @@ from emulator.host import HostConfig
 from emulator.manager_role import ManagerRole, planner_of
 from emulator.roles import FiberRole, KeyManagerRole, Role, SatelliteRole, UavRole
 from emulator.topology import Topology
+from global_manager.provisioning import check_problem
 from protos.core import GLOBAL_MANAGER, FactKind
 
 _LOOPBACK = "127.0.0.1"
@@ -81,11 +82,13 @@ def run(
 ) -> Outcome:
     """Run an experiment into a folder, which must not hold anything yet.
 
-    Raises `FileExistsError`, and `LaunchError` if the actors cannot be started.
+    Raises `FileExistsError`, `InvalidProblemError` before anything is written, and `LaunchError` if the
+    actors cannot be started.
     """
     began_s = time.monotonic()
-    _prepare(folder, experiment, topology)
     assembly = assemble(experiment, topology)
+    check_problem(assembly.problem)
+    _prepare(folder, experiment, topology)
     with _signals_raise():
         ending = _play(experiment, assembly, folder, options, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
@@ -112,6 +115,7 @@ def _play(
             ending = replace(
                 ending,
                 windows=clock.window,
+                windows_run=clock.windows_run,
                 emulated_s=clock.window * window_s,
                 running_s=time.monotonic() - began_s - startup_s,
                 failure=failure,

@@ -84,6 +84,31 @@ def test_the_papers_common_optimum_is_four_units_and_is_found_to_the_gap(qsagin:
     assert plan["gap"] <= 1e-3
 
 
+def test_a_plan_counts_on_no_more_than_its_pools_hold(
+    qsagin: Call, write_experiment: Write
+) -> None:
+    pools = {"uav_units": 1, "satellite_units": 0, "shortfall_cost": 200_000}
+    common = {"demand__correlated": True, "satellite__probability": 0.5}
+    plans = [
+        json.loads(qsagin("plan", str(write_experiment(**common, **extra)), "--json")[1])
+        for extra in ({"plan": {"pools": pools}}, {})
+    ]
+    assert plans[0]["reserved_units"] > plans[1]["reserved_units"]
+    assert plans[0]["objective"] > plans[1]["objective"]
+
+
+def test_pools_that_cannot_be_planned_for_are_named(qsagin: Call, write_experiment: Write) -> None:
+    pools = {"uav_units": 1, "shortfall_cost": 5}
+    path = str(write_experiment(demand__correlated=True, plan={"pools": pools}))
+    folder = path.replace("changed.yaml", "run")
+    for words in (("plan", path), ("run", path, "--out", folder)):
+        status, out, err = qsagin(*words)
+        assert (status, out) == (2, "")
+        assert "shortfall" in err
+        assert "Traceback" not in err
+    assert not Path(folder).exists()
+
+
 def test_compare_ranks_the_policies_as_the_paper_does(qsagin: Call) -> None:
     status, out, _ = qsagin("compare", "paper", "--requests", "50,200", "--json")
     assert status == 0

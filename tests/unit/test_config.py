@@ -106,6 +106,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"keys__unit_bits": 12}, "keys.unit_bits", "multiple of 8"),
     ({"fiber__device": "perfect"}, "fiber", "gys"),
     ({"satellite__probability": 1.5}, "satellite.probability", "less than or equal to 1"),
+    ({"plan__pools": {"uav_units": 1, "shortfall_cost": 9}}, "plan.pools", "correlated"),
     ({"satellite__orbits": {}}, "satellite.orbits", "coordinates"),
     ({"satellite__orbits": {"walker": {"satellites": 7}}}, "satellite.orbits.walker", "evenly"),
     ({"satellite__orbits": {"epoch": "2026-01-01T00:00:00"}}, "satellite.orbits.epoch", "time zone"),
