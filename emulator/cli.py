@@ -24,8 +24,8 @@ from emulator.config import Experiment, ExperimentError, Fault
 from emulator.journal import JournalError
 from emulator.physics.parameters import ParameterError
 from emulator.topology import Topology
-from global_manager.provisioning.check import InvalidProblemError
-from global_manager.provisioning.model import Policy
+from global_manager.provisioning.check import InvalidProblemError, check_problem
+from global_manager.provisioning.model import Policy, Problem
 
 app = typer.Typer(
     name="qsagin",
@@ -55,7 +55,7 @@ class UsageError(Exception):
         return f"{self.where}: {self.problem}"
 
 
-_BAD_INPUT = (ExperimentError, ParameterError, JournalError, InvalidProblemError, UsageError)
+_BAD_INPUT = (ExperimentError, ParameterError, JournalError, UsageError)
 
 
 def main() -> None:
@@ -115,6 +115,7 @@ def plan(
     if time_limit is not None and time_limit <= 0:
         raise UsageError("--time-limit", f"must be positive, not {time_limit:g}")
     problem = problem_of(setup, topology)
+    _plannable(experiment, problem)
     began_s = time.monotonic()
     answer = solve(
         problem,
@@ -204,6 +205,8 @@ def run(
     try:
         with display:
             outcome = run_experiment(setup, topology, out, options, display)
+    except InvalidProblemError as error:
+        raise UsageError(experiment, str(error)) from error
     except LaunchError as error:
         _fail(f"the actors could not be started: {error}")
     _answer(json_, outcome.summary, lambda: display.conclude(_out, outcome.summary, out))
@@ -278,6 +281,14 @@ def _read(
         changes["gap"] = gap
     options = experiment.plan.model_copy(update=changes)
     return experiment.model_copy(update={"plan": options}), topology
+
+
+def _plannable(source: str, problem: Problem) -> None:
+    """Refuse a problem that contradicts itself, naming the file."""
+    try:
+        check_problem(problem)
+    except InvalidProblemError as error:
+        raise UsageError(source, str(error)) from error
 
 
 def _counts(text: str | None) -> list[int] | None:

@@ -259,8 +259,8 @@ def _check_pools(problem: Problem, pools: Pools) -> None:
         _require(units is None or units >= 0, "pools", f"{units} {name} units")
     on_demand = [request.on_demand for request in problem.requests]
     dearest = max((o.uav_cost for o in on_demand), default=0)
-    reason = f"a lost unit costs {pools.shortfall_cost}, one by UAV up to {dearest}"
-    _require(pools.shortfall_cost >= dearest, "pools", reason)
+    reason = f"must be at least {dearest}, the dearest unit by UAV, not {pools.shortfall_cost}"
+    _require(pools.shortfall_cost >= dearest, "pools.shortfall_cost", reason)
     units = max(s.units for s in problem.scenarios) * len(problem.requests)
     fits = units * (pools.shortfall_cost + max((o.satellite_cost for o in on_demand), default=0))
     _require(fits <= LARGEST_COST, "pools", "costs are too large to be added up exactly")
