@@ -74,7 +74,7 @@ class RunDisplay(Watcher):
 
 
 def _story(summary: dict[str, Any]) -> str:
-    served = summary["served_units"]
+    served, plan = summary["served_units"], summary["plan"]
     bought = served["satellite"] + served["uav"]
     check = summary["audit"]
     words = "all key is accounted for" if check.get("ok") else "THE AUDIT FOUND FAULTS"
@@ -82,6 +82,8 @@ def _story(summary: dict[str, Any]) -> str:
         f"\n[bold]{summary['experiment']}[/bold], seed {summary['seed']}, "
         f"policy {summary['policy']}: {summary['periods']} periods, "
         f"{summary['emulated_s']:,.0f} s emulated in {summary['wall_s']:,.1f} s.\n"
+        f"The manager reserved {plan['reserved_units']:,} units of fiber key a period "
+        f"({plan['reserved_units'] / summary['requests']:.2f} a request); proven gap {plan['gap']:.2%}.\n"
         f"{summary['requests']} requests asked for {summary['demanded_units']:,} units of key; "
         f"{served['fiber']:,} came from reserved fiber.\n"
         f"{summary['late_units']:,} were missing when asked for: {bought:,} were bought on demand "
@@ -123,6 +125,7 @@ def _closing(summary: dict[str, Any], folder: Path) -> str:
         f"\nLook at   {folder}/report.html, summary.json, ledger.parquet",
         f"Audit     qsagin audit {folder}",
         "Compare   qsagin compare paper        Figures   qsagin figures --out figures",
-        "Another   qsagin run paper-w20 --out runs/w20 --hosts 2      (qsagin experiments lists all)",
+        "Another   qsagin run sagin-day --out runs/day --hosts 2     (qsagin experiments lists all)",
+        "The command lies in .venv/bin.",
     ]
     return "\n".join(lines)

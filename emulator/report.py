@@ -114,6 +114,11 @@ def _expected_by_period(plans: list[_InForce], periods: int) -> list[float]:
     return expected
 
 
+def _shown(plan: dict[str, Any]) -> dict[str, Any]:
+    """Return a plan without its allocations."""
+    return {key: value for key, value in plan.items() if key != "allocations"}
+
+
 def _summary(
     experiment: Experiment, assembly: Assembly, book: Ledger, plans: list[_InForce], ending: Ending
 ) -> dict[str, Any]:
@@ -151,6 +156,7 @@ def _summary(
         "complete": ending.complete,
         "failure": ending.failure,
         "faults": [event.model_dump(mode="json") for event in experiment.faults],
+        "plan": _shown(plans[0].plan) if plans else {},
         "replans": [
             {"from_period": item.from_period, "reason": item.reason, "set_up": item.set_up}
             | {name: item.plan[name] for name in ("objective", "lower_bound", "gap")}
@@ -181,14 +187,10 @@ def _html(summary: dict[str, Any], book: Ledger, plans: list[_InForce]) -> str:
     environment = Environment(
         loader=PackageLoader("emulator", "templates"), autoescape=select_autoescape()
     )
-    plan = plans[0].plan if plans else {}
-    shown = {key: value for key, value in plan.items() if key != "allocations"}
     expected = _expected_by_period(plans, book.periods)
     pictures = [_picture(figure) for figure in (_cost_figure(book, expected), _served_figure(book))]
     template = environment.get_template("report.html")
-    return template.render(
-        summary=summary, plan=shown, pictures=pictures, kinds=_by_application(book)
-    )
+    return template.render(summary=summary, pictures=pictures, kinds=_by_application(book))
 
 
 def _by_application(book: Ledger) -> list[dict[str, Any]]:
