@@ -31,7 +31,7 @@ from math import fsum
 from typing import Any
 
 from emulator.assembly import problem_of
-from emulator.config import read
+from emulator.reading import read
 from global_manager.provisioning import Problem
 from global_manager.provisioning.check import relative_gap
 from global_manager.provisioning.choice import choose

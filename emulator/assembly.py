@@ -24,17 +24,17 @@ from emulator.config import (
     DemandShiftEvent,
     Experiment,
     FiberCutEvent,
-    RequestItem,
-    lead_windows,
 )
+from emulator.demand_config import RequestItem
 from emulator.orbits import walker
 from emulator.overhead import Overhead
 from emulator.physics.skr import secret_key_rate
+from emulator.reading import lead_windows
 from emulator.sky import Site
 from emulator.topology import Link, Topology
 from emulator.weather import Sky
 from emulator.world import DemandShift, FiberCut, FreeSpace, World
-from global_manager.demand import poisson_scenarios, reduced_scenarios
+from global_manager.demand import poisson_scenarios
 from global_manager.manager import ManagerConfig, unit_cost
 from global_manager.prices import Prices
 from global_manager.provisioning.model import (
@@ -47,6 +47,7 @@ from global_manager.provisioning.model import (
     Request,
     Scenario,
 )
+from global_manager.reduction import reduced_scenarios
 from global_manager.reserving import Schedule
 from protos.core import Timeline
 

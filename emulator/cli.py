@@ -19,10 +19,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from emulator import config
-from emulator.config import Experiment, ExperimentError, Fault
+from emulator import reading
+from emulator.config import Experiment
 from emulator.journal import JournalError
 from emulator.physics.parameters import ParameterError
+from emulator.reading import ExperimentError, Fault
 from emulator.topology import Topology
 from global_manager.provisioning.check import InvalidProblemError, check_problem
 from global_manager.provisioning.model import Policy, Problem
@@ -70,7 +71,7 @@ def main() -> None:
 @app.command()
 def experiments(json_: Json = False) -> None:
     """List the built-in experiments."""
-    found = [config.read(name)[0] for name in config.built_in_names()]
+    found = [reading.read(name)[0] for name in reading.built_in_names()]
     rows = [{"name": item.name, "description": item.description} for item in found]
     _answer(json_, rows, lambda: _table(["name", "description"], rows))
 
@@ -78,7 +79,7 @@ def experiments(json_: Json = False) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON schema of experiment files."""
-    _print_json(config.schema())
+    _print_json(reading.schema())
 
 
 @app.command()
@@ -86,7 +87,7 @@ def check(experiment: ExperimentArgument, json_: Json = False) -> None:
     """Validate an experiment; start nothing."""
     faults: tuple[Fault, ...] = ()
     try:
-        config.read(experiment)
+        reading.read(experiment)
     except ExperimentError as error:
         if not json_:
             raise
@@ -271,7 +272,7 @@ def _read(
     source: str, seed: int | None, policy: Policy | None, gap: float | None
 ) -> tuple[Experiment, Topology]:
     """Read an experiment and put the options of the command line in its place."""
-    experiment, topology = config.read(source, seed)
+    experiment, topology = reading.read(source, seed)
     changes: dict[str, Any] = {}
     if policy is not None:
         changes["policy"] = policy

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from emulator.assembly import Assembly, assemble
-from emulator.config import Experiment, read
+from emulator.config import Experiment
+from emulator.reading import read
 from emulator.topology import Topology
 
 TINY = Path(__file__).parent.parent / "emulator" / "experiments"

@@ -14,8 +14,9 @@ from network import SimulatedNetwork, simulate
 from emulator import ledger
 from emulator.assembly import Assembly
 from emulator.audit import audit
-from emulator.config import Experiment, read
+from emulator.config import Experiment
 from emulator.ledger import Ledger
+from emulator.reading import read
 from emulator.topology import Topology
 from global_manager.provisioning import solve
 from global_manager.provisioning.model import Policy

@@ -11,8 +11,8 @@ from network import SimulatedNetwork, simulate
 
 from emulator import ledger
 from emulator.audit import audit
-from emulator.config import ExperimentError, read
 from emulator.ledger import Ledger
+from emulator.reading import ExperimentError, read
 from protos.core import FactKind
 
 Write = Callable[..., Path]

@@ -11,15 +11,9 @@ import pytest
 import yaml
 
 from emulator.assembly import assemble, problem_of
-from emulator.config import (
-    Distribution,
-    ExperimentError,
-    History,
-    built_in_names,
-    read,
-    schema,
-)
-from global_manager.demand import reduced_scenarios, wasserstein_units
+from emulator.demand_config import Distribution, History
+from emulator.reading import ExperimentError, built_in_names, read, schema
+from global_manager.reduction import reduced_scenarios, wasserstein_units
 from protos.mib import MediumCode
 
 Write = Callable[..., Path]

@@ -24,13 +24,11 @@ from global_manager.demand import (
     mean_units,
     negative_binomial_scenarios,
     poisson_scenarios,
-    reduced_scenarios,
-    sampled_scenarios,
     tail_mass,
     truncated_scenarios,
-    wasserstein_units,
 )
 from global_manager.provisioning.model import Scenario
+from global_manager.reduction import reduced_scenarios, sampled_scenarios, wasserstein_units
 
 means = st.floats(0.01, 200.0)
 histories = st.lists(st.integers(0, 30), min_size=1, max_size=40)

@@ -15,10 +15,10 @@ import pytest
 from emulator.assembly import Assembly, assemble
 from emulator.audit import audit
 from emulator.clock import BarrierClock, HostFailedError, Pace, Progress
-from emulator.config import read
 from emulator.exporter import Exporter, ExporterConfig
 from emulator.host import EXPORTER, Host, HostConfig
 from emulator.manager_role import ManagerRole, StandardPlanner
+from emulator.reading import read
 from emulator.roles import FiberRole, KeyManagerRole, Role, SatelliteRole, UavRole
 from global_manager.provisioning.model import Policy
 from protos import wire

@@ -1,0 +1,154 @@
+"""The demand section of an experiment file: who needs key, how much, how it is distributed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from emulator.section import Positive, Section
+from global_manager import demand as laws
+from global_manager.provisioning.model import Scenario
+
+MOST_UNITS = 100_000  # in one period of a history: far above what a fiber carries
+
+
+Units = Annotated[int, Field(ge=0, le=MOST_UNITS)]
+
+
+class Poisson(Section):
+    """Poisson demand, in units a request and period."""
+
+    mean_units: Positive
+
+
+class NegativeBinomial(Section):
+    """Negative binomial demand, in units a request and period: Poisson with a mean that itself varies."""
+
+    mean_units: Positive
+    variance: Positive = Field(description="in units squared; greater than mean_units")
+
+    @field_validator("variance")
+    @classmethod
+    def _overdispersed(cls, variance: float, info: ValidationInfo) -> float:
+        mean_units = info.data.get("mean_units", 0.0)
+        if variance <= mean_units:
+            raise ValueError(
+                f"must be greater than mean_units, {mean_units:g}; if they are equal, use poisson"
+            )
+        return variance
+
+
+class Empirical(Section):
+    """Demand as often as it was seen."""
+
+    counts: dict[Units, Annotated[int, Field(ge=1)]] = Field(
+        min_length=1, description="by units, the number of periods in which so many were needed"
+    )
+
+
+class Fit(StrEnum):
+    """What becomes of a history."""
+
+    BEST = "best"
+    POISSON = "poisson"
+    NEGATIVE_BINOMIAL = "negative-binomial"
+    EMPIRICAL = "empirical"
+
+
+class History(Section):
+    """Demand that was seen: a CSV file with one column, `units`, and one row a period."""
+
+    file: str = Field(description="relative to the experiment file")
+    fit: Fit = Field(Fit.BEST, description="best: Poisson or negative binomial, by AIC")
+
+
+class FittedFrom(Section):
+    """Where a distribution comes from, and how well it fits; for the reader only.
+
+    Written in place of a history.  See `Fitted` in `global_manager/demand.py` for the statistics.
+    """
+
+    file: str
+    periods: int
+    log_likelihood: float | None = None
+    aic: float | None = None
+    dispersion_index: float | None = Field(None, description="variance / mean of the history")
+    chi_square: float | None = None
+    degrees_of_freedom: int | None = None
+    p_value: float | None = Field(None, description="small: a poor fit")
+
+
+_LAWS = ("poisson", "negative-binomial", "empirical", "history")
+
+
+class Distribution(Section):
+    """The distribution of demand; exactly one is named."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [law]} for law in _LAWS]})
+
+    poisson: Poisson | None = None
+    negative_binomial: NegativeBinomial | None = Field(None, alias="negative-binomial")
+    empirical: Empirical | None = None
+    history: History | None = None
+    fitted_from: FittedFrom | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Distribution:
+        values = (self.poisson, self.negative_binomial, self.empirical, self.history)
+        found = [law for law, value in zip(_LAWS, values, strict=True) if value is not None]
+        if len(found) != 1:
+            raise ValueError(
+                f"give exactly one of {', '.join(_LAWS)}, not {' and '.join(found) or 'none'}"
+            )
+        return self
+
+    def scenarios(self, count: int) -> tuple[Scenario, ...]:
+        """Return the scenarios of 0 .. count-1 units.  A history must have been read before."""
+        if self.poisson:
+            return laws.poisson_scenarios(self.poisson.mean_units, count)
+        if self.negative_binomial:
+            law = self.negative_binomial
+            return laws.negative_binomial_scenarios(law.mean_units, law.variance, count)
+        return laws.truncated_scenarios(laws.empirical_scenarios(self._counts), count)
+
+    def tail_mass(self, count: int) -> float:
+        """Return the chance of `count` units or more, which `scenarios` leaves out."""
+        if self.poisson:
+            return laws.tail_mass(self.poisson.mean_units, self.poisson.mean_units, count)
+        if self.negative_binomial:
+            law = self.negative_binomial
+            return laws.tail_mass(law.mean_units, law.variance, count)
+        counts = self._counts
+        beyond = sum(periods for units, periods in counts.items() if units >= count)
+        return beyond / sum(counts.values())
+
+    @property
+    def _counts(self) -> dict[int, int]:
+        if self.empirical is None:
+            raise ValueError("demand.distribution.history: has not been read; use `read`")
+        return self.empirical.counts
+
+
+class RequestItem(Section):
+    """One security request, written out."""
+
+    id: str = Field(min_length=1)
+    application: str = Field("application", alias="class")
+    source: str
+    target: str
+
+
+class Demand(Section):
+    """Who needs key, how much, and for how long."""
+
+    periods: int = Field(60, ge=1, description="provisioning periods to emulate")
+    period_s: Positive = 60.0
+    scenarios: int = Field(10, ge=1, description="demand is 0 .. scenarios-1 units")
+    reduce_to: int | None = Field(
+        None, ge=1, description="the number of scenarios kept, chosen to be nearest to all"
+    )
+    distribution: Distribution = Distribution(poisson=Poisson(mean_units=10 / 3))
+    correlated: bool = Field(True, description="one draw a period for all requests, or one each")
+    requests: dict[str, Annotated[int, Field(ge=0)]] | list[RequestItem]

@@ -1,0 +1,283 @@
+"""Reading experiment files: from YAML to a checked experiment, every mistake named in one line.
+
+An experiment comes from a file or from a built-in name.  What `read` returns can be planned and run;
+unknown fields, wrong types and impossible values are refused with file, field and what would be right.
+
+A history of demand is read once: what `read` returns holds its fitted law or its frequencies in its place,
+so that an experiment that is written down again needs no file for it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from emulator.config import Experiment, FiberCutEvent
+from emulator.demand_config import (
+    MOST_UNITS,
+    Demand,
+    Distribution,
+    Fit,
+    FittedFrom,
+    History,
+)
+from emulator.topology import BUILT_IN_NAMES, Topology, TopologyError, load
+from global_manager import demand as laws
+
+BUILT_IN_FOLDER = Path(__file__).parent / "experiments"
+
+
+class Fault(BaseModel):
+    """One mistake in an input: where, and what would be right."""
+
+    field: str
+    message: str
+
+
+class ExperimentError(Exception):
+    """An experiment file cannot be used; one fault a mistake."""
+
+    def __init__(self, file: str, faults: tuple[Fault, ...]) -> None:
+        super().__init__(file, faults)
+        self.file, self.faults = file, faults
+
+    def __str__(self) -> str:
+        return "\n".join(f"{self.file}: {fault.field}: {fault.message}" for fault in self.faults)
+
+
+def built_in_names() -> list[str]:
+    """Return the names of the built-in experiments."""
+    return sorted(path.stem for path in BUILT_IN_FOLDER.glob("*.yaml"))
+
+
+def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
+    """Return the experiment of a file or built-in name, and its network.
+
+    `seed` replaces the seed of the file.  Raises `ExperimentError`.
+    """
+    path = _path(source)
+    fields = _yaml(path)
+    if seed is not None:
+        fields["seed"] = seed
+    try:
+        experiment = Experiment.model_validate(fields)
+    except ValidationError as error:
+        raise ExperimentError(str(path), _faults(error)) from error
+    experiment = _with_history_read(experiment, path)
+    topology = _topology(experiment, path)
+    faults = [
+        *_scenario_faults(experiment.demand),
+        *_request_faults(experiment, topology),
+        *_time_faults(experiment, topology),
+    ]
+    faults += _event_faults(experiment, topology)
+    faults += _site_faults(experiment, topology)
+    if faults:
+        raise ExperimentError(str(path), tuple(faults))
+    return experiment, topology
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of experiment files."""
+    return Experiment.model_json_schema()
+
+
+def lead_windows(topology: Topology) -> int:
+    """Return the windows between the making of keys and the period that may use them.
+
+    Enough for a key to cross every node of the network once, and to be confirmed.
+    """
+    return min(len(topology.nodes), 40) + 4
+
+
+def _path(source: str) -> Path:
+    if source in built_in_names():
+        return BUILT_IN_FOLDER / f"{source}.yaml"
+    path = Path(source)
+    if not path.is_file():
+        known = ", ".join(built_in_names())
+        message = f"no such file, nor a built-in experiment; built-in are {known}"
+        raise ExperimentError(source, (Fault(field="experiment", message=message),))
+    return path
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        words = " ".join(str(error).split())
+        fault = Fault(field="file", message=f"is not readable YAML: {words}")
+        raise ExperimentError(str(path), (fault,)) from error
+    if not isinstance(fields, dict):
+        fault = Fault(field="file", message="must be a mapping of fields; see `qsagin schema`")
+        raise ExperimentError(str(path), (fault,))
+    return fields
+
+
+def _faults(error: ValidationError) -> tuple[Fault, ...]:
+    return tuple(_fault(item["loc"], item["msg"], item["type"]) for item in error.errors())
+
+
+def _fault(location: tuple[int | str, ...], message: str, kind: str) -> Fault:
+    field = ".".join(str(part) for part in location) or "file"
+    words = message.removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        words = "unknown field; remove it or correct its name"
+    if kind == "missing":
+        words = "is required"
+    head, colon, tail = words.partition(": ")
+    if field == "file" and colon and " " not in head:
+        field, words = head, tail
+    return Fault(field=field, message=words)
+
+
+def _topology(experiment: Experiment, path: Path) -> Topology:
+    name = experiment.network.topology
+    source = name if name in BUILT_IN_NAMES else str(path.parent / name)
+    try:
+        return load(source, experiment.network.link_km)
+    except TopologyError as error:
+        fault = Fault(field="network.topology", message=str(error))
+        raise ExperimentError(str(path), (fault,)) from error
+
+
+def _with_history_read(experiment: Experiment, path: Path) -> Experiment:
+    """Return the experiment with what its history says in place of the history."""
+    demand = experiment.demand
+    history = demand.distribution.history
+    if history is None:
+        return experiment
+    counts = _seen(path, history.file)
+    try:
+        distribution = _distribution(history, counts)
+    except laws.DemandError as error:
+        raise _history_error(path, str(error)) from error
+    changed = demand.model_copy(update={"distribution": distribution})
+    return experiment.model_copy(update={"demand": changed})
+
+
+def _distribution(history: History, counts: Counter[int]) -> Distribution:
+    source: dict[str, Any] = {"file": history.file, "periods": counts.total()}
+    law: dict[str, Any]
+    if history.fit is Fit.EMPIRICAL:
+        law = {"empirical": {"counts": dict(sorted(counts.items()))}}
+    else:
+        wanted = None if history.fit is Fit.BEST else laws.Law(history.fit.value)
+        fitted = laws.fit(counts, wanted)
+        law = {"poisson": {"mean_units": fitted.mean_units}}
+        if fitted.law is laws.Law.NEGATIVE_BINOMIAL:
+            parameters = {"mean_units": fitted.mean_units, "variance": fitted.variance_units2}
+            law = {"negative-binomial": parameters}
+        names = FittedFrom.model_fields.keys() - source.keys()
+        source |= {name: getattr(fitted, name) for name in names}
+    return Distribution.model_validate({**law, "fitted_from": source})
+
+
+def _seen(path: Path, file: str) -> Counter[int]:
+    """Return in how many periods of a history file each number of units was needed."""
+    try:
+        text = (path.parent / file).read_text(encoding="utf-8-sig")
+        rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines())]
+    except (OSError, ValueError, csv.Error) as error:
+        words = " ".join(str(error).split())
+        raise _history_error(path, f"{file} is not a readable CSV file: {words}") from error
+    if not rows or rows[0] != ["units"]:
+        found = ",".join(rows[0])[:40] if rows else ""
+        problem = f"{file}: row 1 must be the header `units`, one column only, not `{found}`"
+        raise _history_error(path, problem)
+    cells = [(number, ",".join(row)) for number, row in enumerate(rows[1:], 2) if any(row)]
+    wrong = [f"row {number} (`{cell[:20]}`)" for number, cell in cells if not _is_units(cell)]
+    if wrong:
+        more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
+        right = f"must be whole units from 0 to {MOST_UNITS}"
+        raise _history_error(path, f"{file}: {', '.join(wrong[:10])}{more} {right}")
+    if not cells:
+        raise _history_error(path, f"{file} has no rows; write one row a period")
+    return Counter(int(cell) for _, cell in cells)
+
+
+def _is_units(cell: str) -> bool:
+    return cell.isascii() and cell.isdigit() and len(cell) <= 20 and int(cell) <= MOST_UNITS
+
+
+def _history_error(path: Path, problem: str) -> ExperimentError:
+    fault = Fault(field="demand.distribution.history", message=problem)
+    return ExperimentError(str(path), (fault,))
+
+
+def _scenario_faults(demand: Demand) -> list[Fault]:
+    try:
+        demand.distribution.scenarios(demand.scenarios)
+    except laws.DemandParameterError as error:  # all demand that was seen is cut off
+        message = f"must be {error.right}, not {error.value:g}"
+        return [Fault(field="demand.scenarios", message=message)]
+    return []
+
+
+def _request_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
+    requests, names = experiment.demand.requests, {node.name for node in topology.nodes}
+    if isinstance(requests, dict):
+        if sum(requests.values()) == 0:
+            return [Fault(field="demand.requests", message="at least one request is needed")]
+        return []
+    faults, seen = [], set()
+    for place, item in enumerate(requests):
+        field = f"demand.requests.{place}"
+        if item.id in seen:
+            faults.append(Fault(field=f"{field}.id", message=f"{item.id} is used twice"))
+        seen.add(item.id)
+        for end, node in (("source", item.source), ("target", item.target)):
+            if node not in names:
+                faults.append(
+                    Fault(field=f"{field}.{end}", message=f"no node {node} in the network")
+                )
+        if item.source == item.target:
+            faults.append(Fault(field=f"{field}.target", message="must differ from the source"))
+    if not requests:
+        faults.append(Fault(field="demand.requests", message="at least one request is needed"))
+    return faults
+
+
+def _event_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
+    links = {frozenset((link.a, link.b)) for link in topology.links}
+    faults = []
+    for place, event in enumerate(experiment.faults):
+        if not isinstance(event, FiberCutEvent):
+            continue
+        field = f"faults.{place}"
+        if frozenset(event.link) not in links:
+            message = f"no link {'-'.join(event.link)} in the network"
+            faults.append(Fault(field=f"{field}.link", message=message))
+        if event.until_s is not None and event.until_s <= event.at_s:
+            faults.append(Fault(field=f"{field}.until_s", message="must be after at_s"))
+    return faults
+
+
+def _site_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
+    faults = []
+    lost = [node.name for node in topology.nodes if node.lat_deg is None]
+    if experiment.satellite.orbits is not None and lost:
+        message = f"needs coordinates (lat, lon) of every node; {', '.join(lost[:5])} has none"
+        faults.append(Fault(field="satellite.orbits", message=message))
+    fleet, deploy_s = experiment.uav.fleet, experiment.uav.setup_s
+    if fleet is not None and fleet.endurance_s <= 2 * deploy_s:
+        message = f"must exceed twice uav.setup_s ({deploy_s:g} s), the way out and back"
+        faults.append(Fault(field="uav.fleet.endurance_s", message=message))
+    return faults
+
+
+def _time_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
+    windows = experiment.demand.period_s / experiment.clock.window_s
+    needed = lead_windows(topology) + 2
+    if windows >= needed:
+        return []
+    message = (
+        f"a period must hold at least {needed} windows here, so at most "
+        f"{experiment.demand.period_s / needed:g} s"
+    )
+    return [Fault(field="clock.window_s", message=message)]

@@ -1,0 +1,15 @@
+"""What every section of an experiment file has in common: frozen, and no unknown fields."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A mapping of fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
