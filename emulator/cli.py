@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -27,6 +27,10 @@ from emulator.reading import ExperimentError, Fault
 from emulator.topology import Topology
 from global_manager.provisioning.check import InvalidProblemError, check_problem
 from global_manager.provisioning.model import Policy, Problem
+
+if TYPE_CHECKING:  # slow to import, and only `run` needs them
+    from emulator.clock import Pace
+    from emulator.run import Outcome
 
 app = typer.Typer(
     name="qsagin",
@@ -184,24 +188,14 @@ def run(
     json_: Json = False,
 ) -> None:
     """Run the whole emulation: reserve, transmit, buy recourse, account."""
-    from emulator.clock import Pace
     from emulator.display import RunDisplay
-
-    setup, topology = _read(experiment, seed, policy, None)
-    if setup.plan.policy is Policy.DETERMINISTIC:
-        problem = "deterministic knows demand beforehand; it is a bound for `plan` and `compare`"
-        raise UsageError("--policy", problem)
-    try:
-        chosen_pace = Pace.parse(pace)
-    except ValueError as error:
-        raise UsageError("--pace", str(error)) from error
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError("--out", f"{out} exists and is not empty; name a new folder")
-    display = RunDisplay(_err, setup)
     from emulator.launch import LaunchError
     from emulator.run import Options
     from emulator.run import run as run_experiment
 
+    setup, topology = _read(experiment, seed, policy, None)
+    chosen_pace = _runnable(setup, out, pace, address)
+    display = RunDisplay(_err, setup)
     options = Options(chosen_pace, hosts, address, metrics_port)
     try:
         with display:
@@ -211,14 +205,7 @@ def run(
     except LaunchError as error:
         _fail(f"the actors could not be started: {error}")
     _answer(json_, outcome.summary, lambda: display.conclude(_out, outcome.summary, out))
-    if outcome.failure:
-        _fail(outcome.failure)
-    if outcome.stopped_by is not None:
-        name = signal.Signals(outcome.stopped_by).name
-        print(f"ended by {name}; partial results are in {out}", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(128 + outcome.stopped_by)
-    if not outcome.summary["audit"]["ok"]:
-        _fail(f"the audit found faults; see {out / 'summary.json'}")
+    _end(outcome, out)
 
 
 @app.command()
@@ -282,6 +269,39 @@ def _read(
         changes["gap"] = gap
     options = experiment.plan.model_copy(update=changes)
     return experiment.model_copy(update={"plan": options}), topology
+
+
+def _runnable(setup: Experiment, out: Path, pace: str, address: str | None) -> Pace:
+    """Refuse what cannot be run before anything is started; return the pace."""
+    from emulator.clock import Pace
+    from emulator.launch import LaunchError, check_address
+
+    if setup.plan.policy is Policy.DETERMINISTIC:
+        problem = "deterministic knows demand beforehand; it is a bound for `plan` and `compare`"
+        raise UsageError("--policy", problem)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError("--out", f"{out} exists and is not empty; name a new folder")
+    try:
+        if address is not None:
+            check_address(address)
+    except LaunchError as error:
+        raise UsageError("--address", str(error)) from error
+    try:
+        return Pace.parse(pace)
+    except ValueError as error:
+        raise UsageError("--pace", str(error)) from error
+
+
+def _end(outcome: Outcome, out: Path) -> None:
+    """Turn the end of a run into an exit status."""
+    if outcome.failure:
+        _fail(outcome.failure)
+    if outcome.stopped_by is not None:
+        name = signal.Signals(outcome.stopped_by).name
+        print(f"ended by {name}; partial results are in {out}", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(128 + outcome.stopped_by)
+    if not outcome.summary["audit"]["ok"]:
+        _fail(f"the audit found faults; see {out / 'summary.json'}")
 
 
 def _plannable(source: str, problem: Problem) -> None:

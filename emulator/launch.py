@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -36,6 +37,7 @@ from emulator.host import EXPORTER, Host, HostConfig  # noqa: E402
 _OBJECT_STORE_BYTES = 80 * 2**20
 _STOP_LIMIT_S = 20.0
 _LINGER_S = 3.0
+_CONNECT_LIMIT_S = 3.0
 
 
 class LaunchError(Exception):
@@ -60,6 +62,22 @@ class Cluster:
             ray.get([actor.stop.remote() for actor in self.actors], timeout=_STOP_LIMIT_S)
 
 
+def check_address(address: str) -> None:
+    """Raise `LaunchError` unless something listens at a cluster's address (`host:port`, or `auto`).
+
+    Ray itself would go on trying for a quarter of an hour.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if address == "auto":
+        return
+    if not colon or not port.isdigit():
+        raise LaunchError(f"must be host:port or auto, not {address}")
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_LIMIT_S).close()
+    except OSError as error:
+        raise LaunchError(f"no Ray cluster answers at {address}: {error}") from error
+
+
 @contextmanager
 def ray_instance(actors: int, address: str | None = None) -> Iterator[None]:
     """Start a private Ray instance for so many actors, or join the one at `address`.
@@ -69,8 +87,11 @@ def ray_instance(actors: int, address: str | None = None) -> Iterator[None]:
     folder = tempfile.mkdtemp(prefix="qsagin-")
     with redirect_stdout(io.StringIO()):
         try:
-            with _signals_wait():
-                _connect(actors, address, folder)
+            if address is None:
+                with _signals_wait():
+                    _begin(actors, folder)
+            else:
+                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
             yield
         except ConnectionError as error:
             raise LaunchError(f"no Ray cluster at {address}: {error}") from error
@@ -90,10 +111,7 @@ def _bury(family: list[psutil.Process]) -> None:
     psutil.wait_procs(left, timeout=_LINGER_S)
 
 
-def _connect(actors: int, address: str | None, folder: str) -> None:
-    if address is not None:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-        return
+def _begin(actors: int, folder: str) -> None:
     ray.init(
         address="local",
         num_cpus=actors,
