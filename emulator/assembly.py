@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil, inf
 
-import networkx as nx
 import numpy as np
 
 from controllers.fiber import FiberControllerConfig
@@ -49,6 +48,7 @@ from global_manager.provisioning.model import (
 )
 from global_manager.reduction import reduced_scenarios
 from global_manager.reserving import Schedule
+from global_manager.routing import fiber_graph, hop_counts
 from protos.core import Timeline
 
 SETUP_WINDOWS = 4
@@ -148,8 +148,8 @@ def scenarios_of(experiment: Experiment) -> tuple[Scenario, ...]:
 def _requests(
     experiment: Experiment, topology: Topology, prices: Prices, share: Callable[[str, str], float]
 ) -> tuple[Request, ...]:
-    graph = nx.Graph((link.a, link.b) for link in topology.links)
-    hops = dict(nx.all_pairs_shortest_path_length(graph))
+    names = (node.name for node in topology.nodes)
+    hops = hop_counts(fiber_graph(names, ((link.a, link.b, 1.0) for link in topology.links)))
     return tuple(
         Request(
             id=item.id,

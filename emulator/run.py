@@ -25,12 +25,11 @@ import yaml
 
 from emulator import journal, launch, report
 from emulator.assembly import Assembly, assemble
+from emulator.cast import cast_of
 from emulator.clock import BarrierClock, HostFailedError, Pace, Progress
 from emulator.config import Experiment
 from emulator.exporter import ExporterConfig
 from emulator.host import HostConfig
-from emulator.manager_role import ManagerRole, planner_of
-from emulator.roles import FiberRole, KeyManagerRole, Role, SatelliteRole, UavRole
 from emulator.topology import Topology
 from global_manager.provisioning import check_problem
 from protos.core import GLOBAL_MANAGER, FactKind
@@ -159,19 +158,10 @@ def _hosts(
     experiment: Experiment, assembly: Assembly, folder: Path, hosts: int | None
 ) -> list[HostConfig]:
     """One host for the manager and each controller; key managers dealt out to the others."""
-    manager = ManagerRole(assembly.manager, planner_of(experiment))
-    ground = replace(
-        assembly.world, overhead=None
-    )  # whom satellites do not concern loads no orbits
-    single: list[Role] = [
-        manager,
-        FiberRole(assembly.fiber, ground),
-        SatelliteRole(assembly.satellite, assembly.world),
-        UavRole(assembly.uav, ground, assembly.fleet, assembly.uavs_per_order),
-    ]
-    nodes: list[Role] = [KeyManagerRole(item, ground) for item in assembly.key_managers]
+    cast = cast_of(experiment, assembly)
+    nodes = cast.key_managers
     count = min(hosts or len(nodes), len(nodes))
-    groups = [(role,) for role in single] + [tuple(nodes[place::count]) for place in range(count)]
+    groups = [(role,) for role in cast.leads] + [nodes[place::count] for place in range(count)]
     window_s = experiment.clock.window_s
     return [HostConfig(group, str(folder.resolve()), window_s) for group in groups]
 

@@ -31,7 +31,7 @@ class Master:
         self._highs = QuietHighs()
         self._highs.setOptionValue("threads", 1)
         members = [len(group.members) for group in instance.groups]
-        self._fibers, self._groups = len(instance.capacity), len(members)
+        self._fibers = len(instance.capacity)
         for most in (*instance.capacity, *members):
             self._row(-_INFINITE, most)
         self._first_need: int = self._highs.getNumRow()

@@ -9,15 +9,14 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from emulator import journal
 from emulator.assembly import Assembly, assemble
+from emulator.cast import cast_of
 from emulator.config import Experiment
 from emulator.mailbox import Mailbox
-from emulator.manager_role import ManagerRole, planner_of
-from emulator.roles import FiberRole, KeyManagerRole, SatelliteRole, UavRole
 from emulator.topology import Topology
 from protos.core import Core, Fact, Message
 
@@ -107,15 +106,7 @@ def simulate(
 ) -> tuple[SimulatedNetwork, Assembly]:
     """Run an experiment to its end without processes."""
     assembly = assemble(experiment, topology)
-    manager = ManagerRole(assembly.manager, planner_of(experiment))
-    ground = replace(assembly.world, overhead=None)
-    roles = [
-        manager,
-        FiberRole(assembly.fiber, ground),
-        SatelliteRole(assembly.satellite, assembly.world),
-        UavRole(assembly.uav, ground, assembly.fleet, assembly.uavs_per_order),
-        *(KeyManagerRole(item, ground) for item in assembly.key_managers),
-    ]
+    roles = cast_of(experiment, assembly).everybody
     cores = {role.entity: role.build() for role in sorted(roles, key=lambda role: role.entity)}
     network = SimulatedNetwork(cores, experiment.clock.window_s, late, twice, seed)
     network.run(math.ceil(assembly.timeline.end_s / experiment.clock.window_s))

@@ -12,30 +12,18 @@ from typing import Any
 import grpc
 import pytest
 
-from emulator.assembly import Assembly, assemble
+from emulator.assembly import assemble
 from emulator.audit import audit
+from emulator.cast import cast_of
 from emulator.clock import BarrierClock, HostFailedError, Pace, Progress
 from emulator.exporter import Exporter, ExporterConfig
 from emulator.host import EXPORTER, Host, HostConfig
-from emulator.manager_role import ManagerRole, StandardPlanner
 from emulator.reading import read
-from emulator.roles import FiberRole, KeyManagerRole, Role, SatelliteRole, UavRole
-from global_manager.provisioning.model import Policy
+from emulator.roles import FiberRole
 from protos import wire
 from protos.core import Message
 from protos.gen.qsagin.v1 import management_pb2_grpc
 from protos.pdu import Pdu, Verb
-
-
-def _roles(assembly: Assembly, seed: int) -> list[Role]:
-    ground = assembly.world
-    return [
-        ManagerRole(assembly.manager, StandardPlanner(Policy.STOCHASTIC, 1e-3, seed, "floor", 5)),
-        FiberRole(assembly.fiber, ground),
-        SatelliteRole(assembly.satellite, assembly.world),
-        UavRole(assembly.uav, ground, assembly.fleet, assembly.uavs_per_order),
-        *(KeyManagerRole(item, ground) for item in assembly.key_managers),
-    ]
 
 
 async def _run(folder: Path, hosts: int, stop_at: int | None = None) -> tuple[int, str]:
@@ -43,8 +31,8 @@ async def _run(folder: Path, hosts: int, stop_at: int | None = None) -> tuple[in
     experiment, topology = read("tiny")
     assembly = assemble(experiment, topology)
     (folder / "journal").mkdir(parents=True)
-    roles = _roles(assembly, experiment.seed)
-    servers = [Host(HostConfig(tuple(roles[i::hosts]), str(folder), 1.0)) for i in range(hosts)]
+    roles = cast_of(experiment, assembly).everybody
+    servers = [Host(HostConfig(roles[i::hosts], str(folder), 1.0)) for i in range(hosts)]
     exporter = Exporter(ExporterConfig("127.0.0.1", 0))
     started = [await server.start() for server in servers]
     addresses = {entity: address for address, entities in started for entity in entities}

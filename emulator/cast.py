@@ -1,0 +1,37 @@
+"""Who takes part in a run: the role of every entity, told what an assembly says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from emulator.assembly import Assembly
+from emulator.config import Experiment
+from emulator.manager_role import ManagerRole, planner_of
+from emulator.roles import FiberRole, KeyManagerRole, Role, SatelliteRole, UavRole
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The manager and the controllers, and one key manager a node."""
+
+    leads: tuple[Role, ...]
+    key_managers: tuple[Role, ...]
+
+    @property
+    def everybody(self) -> tuple[Role, ...]:
+        """All roles."""
+        return self.leads + self.key_managers
+
+
+def cast_of(experiment: Experiment, assembly: Assembly) -> Cast:
+    """Return all roles; whom satellites do not concern gets a world that loads no orbits."""
+    ground = replace(assembly.world, overhead=None)
+    return Cast(
+        leads=(
+            ManagerRole(assembly.manager, planner_of(experiment)),
+            FiberRole(assembly.fiber, ground),
+            SatelliteRole(assembly.satellite, assembly.world),
+            UavRole(assembly.uav, ground, assembly.fleet, assembly.uavs_per_order),
+        ),
+        key_managers=tuple(KeyManagerRole(item, ground) for item in assembly.key_managers),
+    )
