@@ -30,7 +30,7 @@ from emulator.clock import BarrierClock, HostFailedError, Pace, Progress
 from emulator.config import Experiment
 from emulator.exporter import ExporterConfig
 from emulator.host import HostConfig
-from emulator.topology import Topology
+from emulator.topology import BUILT_IN_NAMES, Topology, save_csv
 from global_manager.provisioning import check_problem
 from protos.core import GLOBAL_MANAGER, FactKind
 
@@ -144,12 +144,9 @@ def _prepare(folder: Path, experiment: Experiment, topology: Topology) -> None:
         raise FileExistsError(str(folder))
     (folder / journal.FOLDER).mkdir(parents=True)
     fields = experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if "." in fields["network"]["topology"]:
-        fields["network"]["topology"] = "network.csv"
+    if fields["network"]["topology"] not in BUILT_IN_NAMES:
+        fields["network"]["topology"] = save_csv(topology, folder / "network.csv").name
         fields["network"].pop("link_km", None)
-        lines = [f"{link.a},{link.b},{link.length_km:g}" for link in topology.links]
-        text = "\n".join(["source,target,length_km", *lines]) + "\n"
-        (folder / "network.csv").write_text(text, encoding="utf-8")
     text = yaml.safe_dump(fields, sort_keys=False)
     (folder / "experiment.yaml").write_text(text, encoding="utf-8")
 

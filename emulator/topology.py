@@ -8,9 +8,10 @@ A CSV edge list may have a companion `<stem>.nodes.csv` (`node,lat,lon`) that de
 Nothing here knows what a link carries.
 """
 
+import csv
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from emulator.topology_files import (
     read_file,
 )
 
-__all__ = ["BUILT_IN_NAMES", "Link", "Node", "Topology", "TopologyError", "load"]
+__all__ = ["BUILT_IN_NAMES", "Link", "Node", "Topology", "TopologyError", "load", "save_csv"]
 
 _LENGTH_KEYS = ("length_km", "distance_km", "dist", "distance", "length")  # all in km
 _LAT_KEYS = ("lat", "latitude")
@@ -76,6 +77,26 @@ def load(source: str | Path, link_km: float | None = None) -> Topology:
     raw = read_built_in(name) if name in BUILT_IN_NAMES else read_file(Path(source))
     topology = _checked(raw, lengths_needed=link_km is None)
     return topology if link_km is None else topology.with_length(link_km)
+
+
+def save_csv(topology: Topology, path: Path) -> Path:
+    """Write a network so that `load` gives the same nodes and links; return the path.
+
+    Coordinates go into the companion `<stem>.nodes.csv`, if every node has them.
+    """
+    links = [(link.a, link.b, repr(link.length_km)) for link in topology.links]
+    _write_csv(path, ("source", "target", "length_km"), links)
+    if all(node.lat_deg is not None for node in topology.nodes):
+        sites = [(node.name, repr(node.lat_deg), repr(node.lon_deg)) for node in topology.nodes]
+        _write_csv(path.with_name(f"{path.stem}.nodes.csv"), ("node", "lat", "lon"), sites)
+    return path
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def _checked(raw: RawNetwork, *, lengths_needed: bool) -> Topology:

@@ -2,12 +2,13 @@
 
 import json
 import pickle
+from dataclasses import replace
 from math import acos, cos, radians, sin
 
 import networkx as nx
 import pytest
 
-from emulator.topology import BUILT_IN_NAMES, Link, Node, TopologyError, load
+from emulator.topology import BUILT_IN_NAMES, Link, Node, TopologyError, load, save_csv
 
 
 def triangle():
@@ -291,3 +292,14 @@ def test_many_culprits_are_counted_not_listed(tmp_path):
     rows = "".join(f"x{n},y{n},1\n" for n in range(30))
 
     assert "and 48 more" in refusal(write(tmp_path, "n.csv", "source,target,length_km\n" + rows))
+
+
+@pytest.mark.parametrize("name", ["usnet", "janos-us", "nsfnet"])
+def test_a_network_that_was_written_down_is_the_same_when_it_is_read_again(name, tmp_path):
+    network = load(name)
+    links = tuple(replace(link, length_km=link.length_km / 3) for link in network.links)
+    network = replace(network, links=links)
+
+    again = load(save_csv(network, tmp_path / "network.csv"))
+
+    assert (again.nodes, again.links) == (network.nodes, network.links)
