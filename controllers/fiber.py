@@ -98,8 +98,7 @@ class FiberController:
         if now_s >= self._next_look_s:
             self._next_look_s += self._config.monitor_s
             self._look(now_s)
-        for destination, pdu in self._requests.overdue(now_s):
-            self._effects.send(destination, pdu)
+        self._requests.resend(self._effects, now_s)
         retry_s = self._requests.wake_s
         wake_s = self._next_look_s if retry_s is None else min(retry_s, self._next_look_s)
         return self._effects.flush(wake_s)
@@ -201,7 +200,7 @@ class FiberController:
 
     def _request(self, destination: str, pdu: Pdu, request: int | None, now_s: float) -> None:
         """Send a request; `request` is the reservation that waits for its answer."""
-        self._effects.send(destination, self._requests.open(destination, pdu, request, now_s))
+        self._requests.send(self._effects, destination, pdu, request, now_s)
 
     def _on_response(self, source: str, pdu: Pdu, now_s: float) -> None:
         request = self._requests.close(source, pdu)

@@ -89,8 +89,7 @@ class LocalKeyManager:
         self._relaying.begin_epochs(now_s)
         for request, shortage in self._serving.begin_periods(now_s):
             self._inform(request, shortage, now_s)
-        for destination, pdu in self._informs.overdue(now_s):
-            self._effects.send(destination, pdu)
+        self._informs.resend(self._effects, now_s)
         wakes = (self._relaying.wake_s, self._serving.wake_s, self._informs.wake_s)
         return self._effects.flush(min((w for w in wakes if w is not None), default=None))
 
@@ -163,7 +162,7 @@ class LocalKeyManager:
     def _inform(self, request: int, shortage: Shortage, now_s: float) -> None:
         row = ShortageRow(request, shortage.period, shortage.units)
         pdu = notify(KEY_SHORTAGE, row, 0, now_s, Verb.INFORM)
-        self._effects.send(GLOBAL_MANAGER, self._informs.open(GLOBAL_MANAGER, pdu, None, now_s))
+        self._informs.send(self._effects, GLOBAL_MANAGER, pdu, None, now_s)
 
     def _rows(self) -> Iterator[Row]:
         for channel in self._relaying.channels.values():

@@ -87,8 +87,7 @@ class OnDemandController:
         for order in list(self._orders.values()):
             if not order.sent and order.ready_s <= now_s:
                 self._deliver(order, now_s)
-        for destination, pdu in self._requests.overdue(now_s):
-            self._effects.send(destination, pdu)
+        self._requests.resend(self._effects, now_s)
         return self._effects.flush(self._wake_s())
 
     def close(self) -> list[Fact]:
@@ -180,8 +179,7 @@ class OnDemandController:
             self._request(GLOBAL_MANAGER, inform, row.order, now_s)
 
     def _request(self, destination: str, pdu: Pdu, order: int, now_s: float) -> None:
-        opened = self._requests.open(destination, pdu, order, now_s)
-        self._effects.send(destination, opened)
+        self._requests.send(self._effects, destination, pdu, order, now_s)
 
     def _rows(self) -> Iterator[Row]:
         for order in self._orders.values():

@@ -165,8 +165,7 @@ class GlobalManager:
             if isinstance(message.body, Pdu):
                 self._on_pdu(message.source, message.body, now_s)
         self._begin_periods(now_s)
-        for destination, pdu in self._requests.overdue(now_s):
-            self._effects.send(destination, pdu)
+        self._requests.resend(self._effects, now_s)
         return self._effects.flush(self._wake_s())
 
     def close(self) -> list[Fact]:
@@ -412,7 +411,7 @@ class GlobalManager:
     def _request(
         self, destination: str, pdu: Pdu, context: _Walk | _Reserve | _Usage | _Buy, now_s: float
     ) -> None:
-        self._effects.send(destination, self._requests.open(destination, pdu, context, now_s))
+        self._requests.send(self._effects, destination, pdu, context, now_s)
 
     def _wake_s(self) -> float | None:
         timeline = self._config.schedule.timeline

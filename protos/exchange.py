@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from protos.core import Effects
 from protos.pdu import Pdu
 
 Context = TypeVar("Context")
@@ -37,6 +38,17 @@ class Exchange(Generic[Context]):
         retry_s = now_s + self._retry_after_s
         self._pending[self._last_id] = _Pending(destination, numbered, context, retry_s)
         return numbered
+
+    def send(
+        self, effects: Effects, destination: str, pdu: Pdu, context: Context, now_s: float
+    ) -> None:
+        """Send a request under the next request-id."""
+        effects.send(destination, self.open(destination, pdu, context, now_s))
+
+    def resend(self, effects: Effects, now_s: float) -> None:
+        """Send again what has waited too long for its answer."""
+        for destination, pdu in self.overdue(now_s):
+            effects.send(destination, pdu)
 
     def close(self, source: str, response: Pdu) -> Context | None:
         """Return the context of the request that this answers; None for a repeat or a stranger."""
