@@ -91,7 +91,7 @@ def evaluate(problem: Problem, allocations: Iterable[Allocation]) -> Cost:
         reserved = [units.get(r.id, 0) for r in problem.requests]
         return Cost(first, expected_pool_recourse(problem, reserved))
     recourse = (
-        _expected_recourse(r.on_demand, units.get(r.id, 0), problem.scenarios)
+        _expected_recourse(r.on_demand, units.get(r.id, 0), problem.demand_of(r))
         for r in problem.requests
     )
     return Cost(first, fsum(recourse))
@@ -148,7 +148,7 @@ def relative_gap(objective: float, lower_bound: float) -> float:
 def check_problem(problem: Problem) -> None:
     """Raise InvalidProblemError on input that makes no sense, naming it."""
     _check_fibers(problem)
-    _check_scenarios(problem.scenarios)
+    _check_scenarios("scenarios", problem.scenarios)
     ids: set[str] = set()
     for request in problem.requests:
         where = f"request {request.id}"
@@ -158,6 +158,8 @@ def check_problem(problem: Problem) -> None:
             _require(node in problem.nodes, where, f"unknown node {node}")
         _require(request.source != request.target, where, "source and target are the same")
         _check_on_demand(where, request.on_demand)
+        if request.scenarios is not None:
+            _check_scenarios(where, request.scenarios)
     if problem.pools is not None:
         _check_pools(problem, problem.pools)
 
@@ -238,13 +240,13 @@ def _check_fibers(problem: Problem) -> None:
         pairs.add(pair)
 
 
-def _check_scenarios(scenarios: Sequence[Scenario]) -> None:
-    _require(bool(scenarios), "scenarios", "there are none")
+def _check_scenarios(where: str, scenarios: Sequence[Scenario]) -> None:
+    _require(bool(scenarios), where, "there are no scenarios")
     for scenario in scenarios:
-        _require(scenario.units >= 0, "scenarios", f"demand of {scenario.units} units")
-        _require(scenario.probability >= 0, "scenarios", f"probability {scenario.probability}")
+        _require(scenario.units >= 0, where, f"demand of {scenario.units} units")
+        _require(scenario.probability >= 0, where, f"probability {scenario.probability}")
     total = fsum(s.probability for s in scenarios)
-    _require(isclose(total, 1.0, abs_tol=1e-6), "scenarios", f"probabilities add up to {total}")
+    _require(isclose(total, 1.0, abs_tol=1e-6), where, f"probabilities add up to {total}")
 
 
 def _check_on_demand(where: str, on_demand: OnDemand) -> None:
@@ -268,3 +270,4 @@ def _check_pools(problem: Problem, pools: Pools) -> None:
         _require(problem.correlated, "pools", "demand must be correlated")
         skies = {o.satellite_probability for o in on_demand}
         _require(len(skies) <= 1, "pools", "requests differ in their satellite probability")
+        _require(not problem.has_own_demands, "pools", "requests differ in their demand")

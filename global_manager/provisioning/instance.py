@@ -1,8 +1,8 @@
 """A problem made ready for solving: fibers as numbered resources, requests grouped by likeness.
 
-Requests between the same two nodes with the same expected on-demand cost (where pools are limited:
-the same cost by either medium) are the same to the optimizer and form one group; a model over groups
-is as exact as one over requests and smaller.
+Requests between the same two nodes with the same demand and expected on-demand cost (where pools are
+limited: the same cost by either medium) are the same to the optimizer and form one group; a model over
+groups is as exact as one over requests and smaller.
 A resource is what a wavelength occupies: a fiber, or one direction of it.
 """
 
@@ -15,12 +15,12 @@ from math import fsum
 
 import networkx as nx
 
-from global_manager.provisioning.model import OnDemand, Problem, Request
+from global_manager.provisioning.model import OnDemand, Problem, Request, Scenario
 from global_manager.provisioning.pool_recourse import has_pools
 from global_manager.provisioning.recourse import (
     Floats,
-    expected_missing_units,
     expected_unit_cost,
+    missing_table,
     newsvendor_units,
     recourse_table,
 )
@@ -29,7 +29,7 @@ from global_manager.routing import Path, fiber_graph
 
 @dataclass(frozen=True)
 class Group:
-    """Requests alike: same ends, same cost of a missing unit; `on_demand` is any member's.
+    """Requests alike: same ends, demand and cost of a missing unit; `on_demand` is any member's.
 
     `members` are positions in `Problem.requests`; a member's own path may run the other way.
     """
@@ -37,6 +37,7 @@ class Group:
     source: str
     target: str
     on_demand: OnDemand
+    scenarios: tuple[Scenario, ...]
     unit_cost: float
     members: tuple[int, ...]
 
@@ -44,9 +45,9 @@ class Group:
 class Instance:
     """The problem, compiled once; read-only afterwards.
 
-    `capacity[e]` is the number of colours of resource e; `missing_units[k]` is E[(d - k)+];
-    `recourse[g, k]` the expected recourse cost of one member of group g with k units reserved,
-    convex in k; limits of pools are not in it, but prices for their use may be (`priced`).
+    `capacity[e]` is the number of colours of resource e; `missing_units[g, k]` is E[(d - k)+] of a
+    member of group g; `recourse[g, k]` its expected recourse cost with k units reserved, convex in k;
+    limits of pools are not in it, but prices for their use may be (`priced`).
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -56,7 +57,7 @@ class Instance:
         )
         self.capacity, self._resource = _number_resources(problem)
         self.groups = _group(problem)
-        self.missing_units = expected_missing_units(problem.scenarios)
+        self.missing_units = missing_table([group.scenarios for group in self.groups])
         self.recourse: Floats = recourse_table(
             [group.unit_cost for group in self.groups], self.missing_units
         )
@@ -72,7 +73,7 @@ class Instance:
     @property
     def most_units(self) -> int:
         """The largest demand K."""
-        return len(self.missing_units) - 1
+        return int(self.missing_units.shape[1]) - 1
 
     @property
     def unreserved_cost(self) -> float:
@@ -96,7 +97,8 @@ class Instance:
     def worth(self, group: int, route_cost: float) -> int:
         """Return how many units a member would reserve at this cost if all were free."""
         if not self.is_priced:
-            return newsvendor_units(route_cost, self.groups[group].unit_cost, self.missing_units)
+            unit_cost = self.groups[group].unit_cost
+            return newsvendor_units(route_cost, unit_cost, self.missing_units[group])
         return newsvendor_units(route_cost, 1.0, self.recourse[group])
 
     def resource_of_arc(self, arc: tuple[str, str]) -> int:
@@ -120,16 +122,16 @@ def _number_resources(problem: Problem) -> tuple[tuple[int, ...], dict[tuple[str
 
 def _group(problem: Problem) -> tuple[Group, ...]:
     pooled = has_pools(problem)
-    members: dict[tuple[str, str, OnDemand | float], list[int]] = {}
+    members: dict[tuple[str, str, OnDemand | float, tuple[Scenario, ...]], list[int]] = {}
     for position, request in enumerate(problem.requests):
         ends = _ends(request, directed=problem.directed_capacity)
         cost = request.on_demand if pooled else expected_unit_cost(request.on_demand)
-        members.setdefault((*ends, cost), []).append(position)
+        members.setdefault((*ends, cost, problem.demand_of(request)), []).append(position)
     groups = []
-    for (source, target, _), positions in members.items():
+    for (source, target, _, scenarios), positions in members.items():
         on_demand = problem.requests[positions[0]].on_demand
         unit_cost = expected_unit_cost(on_demand)
-        groups.append(Group(source, target, on_demand, unit_cost, tuple(positions)))
+        groups.append(Group(source, target, on_demand, scenarios, unit_cost, tuple(positions)))
     return tuple(groups)
 
 

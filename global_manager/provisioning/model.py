@@ -67,22 +67,26 @@ class OnDemand:
 
 
 @dataclass(frozen=True)
+class Scenario:
+    """One future: a request needs `units`, with this probability."""
+
+    units: int
+    probability: float
+
+
+@dataclass(frozen=True)
 class Request:
-    """A security request: an application that needs key between two nodes, period by period."""
+    """A security request: an application that needs key between two nodes, period by period.
+
+    `scenarios` is its own demand, where it differs from the problem's.
+    """
 
     id: str
     application: str
     source: str
     target: str
     on_demand: OnDemand
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """One future: every request needs `units`, with this probability."""
-
-    units: int
-    probability: float
+    scenarios: tuple[Scenario, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,8 @@ class Problem:
 
     `correlated` says that one draw of demand serves all requests; otherwise each draws its own.
     Without pools the expected cost is the same either way.  With pools only correlated demand is
-    supported, and one sky over all requests: their `satellite_probability` must agree.
+    supported, and one sky and one demand over all requests: their `satellite_probability` must agree,
+    and none may have scenarios of its own.
     """
 
     nodes: tuple[str, ...]
@@ -119,6 +124,15 @@ class Problem:
     directed_capacity: bool = False
     pools: Pools | None = None
     correlated: bool = True
+
+    def demand_of(self, request: Request) -> tuple[Scenario, ...]:
+        """Return the scenarios of a request: its own, or everybody's."""
+        return self.scenarios if request.scenarios is None else request.scenarios
+
+    @property
+    def has_own_demands(self) -> bool:
+        """Whether any request's demand is not everybody's."""
+        return any(request.scenarios is not None for request in self.requests)
 
 
 @dataclass(frozen=True)

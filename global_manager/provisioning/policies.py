@@ -15,12 +15,17 @@ from math import fsum
 
 import numpy as np
 
-from global_manager.provisioning.check import evaluate, make_plan, relative_gap
+from global_manager.provisioning.check import (
+    InvalidProblemError,
+    evaluate,
+    make_plan,
+    relative_gap,
+)
 from global_manager.provisioning.improving import Effort
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.model import Plan, Policy, Problem, Scenario, Termination
 from global_manager.provisioning.palette import Palette, Route, route_of
-from global_manager.provisioning.recourse import largest_demand, rounded_mean
+from global_manager.provisioning.recourse import rounded_mean
 from global_manager.provisioning.two_stage import Watch, lower_bound, nothing_reserved, optimize
 from global_manager.provisioning.wavelengths import first_fit
 from global_manager.routing import k_cheapest_paths
@@ -77,13 +82,12 @@ def believed_cost(problem: Problem, plan: Plan, settings: Settings) -> float:
 def random_plan(problem: Problem, settings: Settings) -> Plan:
     """Reserve a random amount on a random route, as far as first-fit finds colours.
 
-    The amount is uniform on 0 .. K, K the largest demand; the route is uniform among the three
+    The amount is uniform on 0 .. K, K the largest demand of all; the route is uniform among the three
     cheapest.  What is missing is bought as by every other policy.
     """
     instance = Instance(problem)
     rng = np.random.default_rng(settings.seed)
-    most = largest_demand(problem.scenarios)
-    amounts = rng.integers(0, most, size=len(problem.requests), endpoint=True)
+    amounts = rng.integers(0, instance.most_units, size=len(problem.requests), endpoint=True)
     routes = _random_routes(instance, rng)
     wishes = {r: (route, int(amounts[r])) for r, route in routes.items() if amounts[r] > 0}
     palette = Palette(instance)
@@ -104,7 +108,10 @@ def deterministic_plan(problem: Problem, settings: Settings, watch: Watch) -> Pl
     No single reservation has this cost, so it is a yardstick and not a plan to carry out: the
     allocations are those of the most probable scenario, the costs are means over scenarios (the
     first stage's rounded to a whole number, the rest in the recourse).
+    Raises InvalidProblemError if requests have demands of their own: there is no list of futures then.
     """
+    if problem.has_own_demands:
+        raise InvalidProblemError("policy deterministic", "requests differ in their demand")
     futures = [s for s in problem.scenarios if s.probability > 0]
     known = _progress_only(watch)
     plans = [optimize(_knowing(problem, s.units), settings.gap, known, _LIGHT) for s in futures]
@@ -126,7 +133,14 @@ def deterministic_plan(problem: Problem, settings: Settings, watch: Watch) -> Pl
 
 
 def _mean_problem(problem: Problem, settings: Settings) -> Problem:
-    return _knowing(problem, rounded_mean(problem.scenarios, settings.rounding))
+    def mean(scenarios: tuple[Scenario, ...]) -> tuple[Scenario, ...]:
+        return (Scenario(rounded_mean(scenarios, settings.rounding), 1.0),)
+
+    requests = (
+        item if item.scenarios is None else replace(item, scenarios=mean(item.scenarios))
+        for item in problem.requests
+    )
+    return replace(problem, scenarios=mean(problem.scenarios), requests=tuple(requests))
 
 
 def _knowing(problem: Problem, units: int) -> Problem:

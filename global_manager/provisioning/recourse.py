@@ -49,9 +49,18 @@ def expected_missing_units(scenarios: Sequence[Scenario]) -> Floats:
     return missing
 
 
+def missing_table(demands: Sequence[Sequence[Scenario]]) -> Floats:
+    """Return `E[(d - k)+]` of every demand; shape (demands, K + 1), K the largest of all."""
+    rows = [expected_missing_units(scenarios) for scenarios in demands]
+    table = np.zeros((len(rows), max(map(len, rows), default=1)))
+    for place, row in enumerate(rows):
+        table[place, : len(row)] = row
+    return table
+
+
 def recourse_table(unit_costs: Sequence[float], missing_units: Floats) -> Floats:
-    """Return Q of every request and reservation; shape (requests, K + 1)."""
-    return np.outer(np.asarray(unit_costs, dtype=float), missing_units)
+    """Return Q of every request and reservation; both shapes are (requests, K + 1)."""
+    return np.asarray(unit_costs, dtype=float)[:, None] * missing_units
 
 
 def newsvendor_units(path_cost: float, on_demand_cost: float, missing_units: Floats) -> int:

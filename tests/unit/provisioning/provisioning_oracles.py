@@ -48,12 +48,11 @@ def uses(path, fiber, problem):
 def shortage(model, problem, reserved):
     """Add on-demand variables scenario by scenario; return their expected cost."""
     cost = []
-    for (r, request), (s, scenario) in product(
-        enumerate(problem.requests), enumerate(problem.scenarios)
-    ):
-        short = model.add_variable(f"short_{r}_{s}", 0)
-        model += reserved[r] + short >= scenario.units
-        cost.append(scenario.probability * unit_cost(request) * short)
+    for r, request in enumerate(problem.requests):
+        for s, scenario in enumerate(request.scenarios or problem.scenarios):
+            short = model.add_variable(f"short_{r}_{s}", 0)
+            model += reserved[r] + short >= scenario.units
+            cost.append(scenario.probability * unit_cost(request) * short)
     return pulp.lpSum(cost)
 
 
@@ -127,7 +126,7 @@ def extensive_form(problem: Problem, solver) -> float:
     """Paths with a number of units each, every scenario spelled out; colours relaxed."""
     model = pulp.LpProblem("extensive_form", pulp.LpMinimize)
     price = {frozenset((f.a, f.b)): f.unit_cost for f in problem.fibers}
-    most = max(s.units for s in problem.scenarios)
+    most = max(s.units for r in problem.requests for s in r.scenarios or problem.scenarios)
     first, reserved, over = [], [], {}
     for r, request in enumerate(problem.requests):
         taken, units = [], []
