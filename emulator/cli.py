@@ -46,6 +46,13 @@ ExperimentArgument = Annotated[
     str, typer.Argument(metavar="EXPERIMENT", help="A YAML file or the name of a built-in one.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+ShowProgress = Annotated[
+    bool | None,
+    typer.Option(
+        "--progress/--no-progress",
+        help="Show cost, bound and gap on stderr; default: if it is a terminal.",
+    ),
+]
 PolicyOption = Annotated[Policy | None, typer.Option(help="Replaces the policy of the experiment.")]
 
 
@@ -109,11 +116,14 @@ def plan(
     gap: Annotated[float | None, typer.Option(help="Relative gap at which to stop.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds, at most.")] = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
+    progress: ShowProgress = None,
     json_: Json = False,
 ) -> None:
     """Solve the provisioning program; start no actor."""
     from emulator.assembly import problem_of
+    from emulator.basis import basis_of
     from emulator.plans import fields
+    from emulator.solve_display import SolveDisplay
     from global_manager.provisioning import solve
 
     setup, topology = _read(experiment, seed, policy, gap)
@@ -122,17 +132,20 @@ def plan(
     problem = problem_of(setup, topology)
     _plannable(experiment, problem)
     began_s = time.monotonic()
-    answer = solve(
-        problem,
-        setup.plan.policy,
-        gap=setup.plan.gap,
-        time_limit_s=time_limit,
-        seed=setup.seed,
-        rounding=setup.plan.expected_value_rounding,
-    )
+    with SolveDisplay(_err, progress) as display:
+        answer = solve(
+            problem,
+            setup.plan.policy,
+            gap=setup.plan.gap,
+            time_limit_s=time_limit,
+            seed=setup.seed,
+            rounding=setup.plan.expected_value_rounding,
+            progress=display,
+        )
     solve_s = round(time.monotonic() - began_s, 3)
     head = {"experiment": setup.name, "seed": setup.seed, "requests": len(problem.requests)}
-    document = head | fields(answer) | {"solve_s": solve_s}
+    basis = basis_of(setup, problem)
+    document = head | fields(answer) | {"solve_s": solve_s, "basis": basis}
     _answer(json_, document, lambda: _show_plan(document))
 
 
@@ -141,18 +154,22 @@ def compare(
     experiment: ExperimentArgument,
     requests: Annotated[str | None, typer.Option(help="Numbers of requests: 50,100,...")] = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
+    progress: ShowProgress = None,
     json_: Json = False,
 ) -> None:
     """Compare all policies on the same instance and scenarios."""
     from emulator.figures import comparison_rows
+    from emulator.solve_display import SolveDisplay
 
     setup, topology = _read(experiment, seed, None, None)
     counts = _counts(requests)
     if counts and not isinstance(setup.demand.requests, dict):
         raise UsageError("--requests", f"{experiment} lists its requests one by one; leave it out")
-    rows, values = comparison_rows(setup, topology, counts)
-    document = {"experiment": setup.name, "seed": setup.seed, "rows": rows, "values": values}
-    _answer(json_, document, lambda: _show_comparison(rows, values))
+    with SolveDisplay(_err, progress) as display:
+        rows, values, bases = comparison_rows(setup, topology, counts, display)
+    head = {"experiment": setup.name, "seed": setup.seed}
+    document = head | {"rows": rows, "values": values, "basis": bases}
+    _answer(json_, document, lambda: _show_comparison(rows, values, bases))
 
 
 @app.command()
@@ -379,7 +396,8 @@ def _show_fields(fields: dict[str, Any]) -> None:
 
 
 def _show_plan(document: dict[str, Any]) -> None:
-    _show_fields({k: v for k, v in document.items() if k != "allocations"})
+    apart = ("allocations", "basis")
+    _show_fields({k: v for k, v in document.items() if k not in apart})
     counts: dict[int, int] = {}
     for item in document["allocations"]:
         counts[item["units"]] = counts.get(item["units"], 0) + 1
@@ -389,9 +407,21 @@ def _show_plan(document: dict[str, Any]) -> None:
     _out.print(
         "Costs are monetary units a provisioning period. --json lists every path and wavelength."
     )
+    _show_bases([document["basis"]])
 
 
-def _show_comparison(rows: list[dict[str, Any]], values: list[dict[str, Any]]) -> None:
+def _show_bases(bases: list[dict[str, Any]]) -> None:
+    """Print what the figures rest on, once where it is the same."""
+    from emulator.basis import sentences
+
+    _out.print()
+    for line in dict.fromkeys(line for basis in bases for line in sentences(basis)):
+        _out.print(line, soft_wrap=True)
+
+
+def _show_comparison(
+    rows: list[dict[str, Any]], values: list[dict[str, Any]], bases: list[dict[str, Any]]
+) -> None:
     _table(list(rows[0]), rows)
     _out.print()
     _table(list(values[0]), values)
@@ -399,6 +429,7 @@ def _show_comparison(rows: list[dict[str, Any]], values: list[dict[str, Any]]) -
         "RP recourse problem, EEV expected cost of the mean-value plan, EV its own belief, WS perfect\n"
         "information; VSS = EEV - RP, EVPI = RP - WS.  Random: mean of five seeds."
     )
+    _show_bases(bases)
 
 
 def _show_audit(fields: dict[str, Any]) -> None:

@@ -8,17 +8,18 @@ with wavelengths in proportion, so that the network binds no more for many reque
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from emulator.assembly import problem_of
+from emulator.basis import basis_of
 from emulator.config import Experiment
 from emulator.plotting import Figure
 from emulator.topology import Topology
-from global_manager.provisioning import Row, compare, solve
+from global_manager.provisioning import Progress, Row, Watch, compare, solve
 from global_manager.provisioning.model import Policy, Problem
 from global_manager.provisioning.recourse import expected_missing_units, expected_unit_cost
 from global_manager.routing import cheapest_paths_from, fiber_graph
@@ -44,15 +45,23 @@ def with_requests(experiment: Experiment, count: int) -> Experiment:
     return experiment.model_copy(update={"demand": demand})
 
 
+Table = list[dict[str, Any]]
+
+
 def comparison_rows(
-    experiment: Experiment, topology: Topology, counts: Sequence[int] | None
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    experiment: Experiment,
+    topology: Topology,
+    counts: Sequence[int] | None,
+    progress: Callable[[Progress], None],
+) -> tuple[Table, Table, Table]:
     """Compare all policies at each number of requests (None: as the experiment says).
 
-    Returns rows by policy, and the textbook values RP, EEV, EV, WS, VSS, EVPI by number of requests.
+    Returns rows by policy; the textbook values RP, EEV, EV, WS, VSS, EVPI by number of requests; and
+    what they rest on, likewise.
     """
-    rows: list[dict[str, Any]] = []
-    values: list[dict[str, Any]] = []
+    rows: Table = []
+    values: Table = []
+    bases: Table = []
     for count in counts or (None,):
         variant = experiment if count is None else with_requests(experiment, count)
         problem = problem_of(variant, topology)
@@ -62,13 +71,15 @@ def comparison_rows(
             gap=options.gap,
             seeds=RANDOM_SEEDS,
             rounding=options.expected_value_rounding,
+            watch=Watch(progress=progress),
         )
         requests = len(problem.requests)
         rows += [_row(requests, row, result.rp) for row in result.rows]
         names = {"RP": result.rp, "EEV": result.eev, "EV": result.ev, "WS": result.ws}
         differences = {"VSS": result.eev - result.rp, "EVPI": result.rp - result.ws}
         values.append({"requests": requests, **names, **differences})
-    return rows, values
+        bases.append({"requests": requests, **basis_of(variant, problem)})
+    return rows, values, bases
 
 
 def _row(requests: int, row: Row, rp: float) -> dict[str, Any]:

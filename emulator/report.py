@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from emulator import journal, ledger
 from emulator.assembly import Assembly
 from emulator.audit import audit
+from emulator.basis import basis_of, sentences
 from emulator.config import Experiment
 from emulator.ledger import Ledger
 from emulator.plotting import Axes, Figure
@@ -157,6 +158,7 @@ def _summary(
         "failure": ending.failure,
         "faults": [event.model_dump(mode="json") for event in experiment.faults],
         "plan": _shown(plans[0].plan) if plans else {},
+        "basis": basis_of(experiment, assembly.problem),
         "replans": [
             {"from_period": item.from_period, "reason": item.reason, "set_up": item.set_up}
             | {name: item.plan[name] for name in ("objective", "lower_bound", "gap")}
@@ -190,7 +192,12 @@ def _html(summary: dict[str, Any], book: Ledger, plans: list[_InForce]) -> str:
     expected = _expected_by_period(plans, book.periods)
     pictures = [_picture(figure) for figure in (_cost_figure(book, expected), _served_figure(book))]
     template = environment.get_template("report.html")
-    return template.render(summary=summary, pictures=pictures, kinds=_by_application(book))
+    return template.render(
+        summary=summary,
+        basis=list(sentences(summary["basis"])),
+        pictures=pictures,
+        kinds=_by_application(book),
+    )
 
 
 def _by_application(book: Ledger) -> list[dict[str, Any]]:

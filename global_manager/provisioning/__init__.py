@@ -57,6 +57,7 @@ __all__ = [
     "Scenario",
     "SolverDiedError",
     "Termination",
+    "Watch",
     "changes",
     "check_problem",
     "compare",

@@ -121,6 +121,8 @@ def test_a_run_leaves_all_its_files_and_they_agree(
     assert len(list((folder / "journal").glob("*.sqlite"))) == 3 + 4
     assert summary["complete"]
     assert summary["audit"]["ok"]
+    assert summary["basis"]["scenarios"] == 5
+    assert "chance of 0.019" in (folder / "report.html").read_text()
 
 
 def test_it_is_quiet(tiny_run: tuple[dict[str, Any], Path, str]) -> None:

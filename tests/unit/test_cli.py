@@ -78,6 +78,35 @@ def test_plan_prints_the_fields_that_others_read(qsagin: Call) -> None:
         )
 
 
+def test_plan_tells_of_its_progress_on_stderr_only_when_asked_or_on_a_terminal(
+    qsagin: Call,
+) -> None:
+    _, quiet_out, quiet_err = qsagin("plan", "paper-w80", "--gap", "0.02", "--json")
+    _, out, err = qsagin("plan", "paper-w80", "--gap", "0.02", "--json", "--progress")
+    plan, lines = json.loads(out), err.splitlines()
+    assert quiet_err == ""
+    assert json.loads(quiet_out)["allocations"] == plan["allocations"]
+    assert {line.split(":")[0] for line in lines} == {"columns", "colours"}
+    assert lines[-1] == (
+        f"colours: cost {plan['objective']:,.0f}, bound {plan['lower_bound']:,.0f}, "
+        f"gap {plan['gap']:.3%}"
+    )
+
+
+def test_plan_and_compare_say_what_their_figures_rest_on(
+    qsagin: Call, write_experiment: Write
+) -> None:
+    path = str(write_experiment(demand__reduce_to=2))
+    basis = json.loads(qsagin("plan", path, "--json")[1])["basis"]
+    compared = json.loads(qsagin("compare", path, "--json")[1])["basis"]
+    assert compared == [{"requests": 3, **basis}]
+    for command in ("plan", "compare"):
+        said = qsagin(command, path)[1]
+        assert "Reduced from 5 scenarios" in said
+        assert f"at most {basis['reduction_error']:,.0f}" in said
+        assert "seed 7" in said
+
+
 def test_the_papers_common_optimum_is_four_units_and_is_found_to_the_gap(qsagin: Call) -> None:
     plan = json.loads(qsagin("plan", "paper", "--json")[1])
     assert {item["units"] for item in plan["allocations"]} == {4}
