@@ -25,7 +25,6 @@ from emulator.config import (
     FiberCutEvent,
 )
 from emulator.demand_config import RequestItem
-from emulator.orbits import walker
 from emulator.overhead import Overhead
 from emulator.physics.skr import secret_key_rate
 from emulator.reading import lead_windows
@@ -224,7 +223,7 @@ def overhead_of(experiment: Experiment, topology: Topology, timeline: Timeline) 
         if node.lat_deg is not None and node.lon_deg is not None
     )
     return Overhead(
-        constellation=walker(orbits.epoch, **orbits.walker.model_dump()),
+        constellation=orbits.constellation(),
         sites=sites,
         horizon_s=timeline.end_s + orbits.max_wait_s,
         min_elevation_deg=orbits.min_elevation_deg,

@@ -6,7 +6,6 @@ Every field except `name`, `network.topology` and `demand.requests` has a docume
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -19,10 +18,10 @@ from pydantic import (
 from emulator.demand_config import Demand
 from emulator.physics.parameters import ParameterError
 from emulator.physics.skr import secret_key_rate
-from emulator.section import Positive, Section
+from emulator.satellite_config import SatelliteOptions
+from emulator.section import Fraction, Positive, Section
 from global_manager.provisioning.model import Policy
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Price = Annotated[int, Field(ge=0)]
 
 
@@ -97,47 +96,6 @@ class FiberOptions(Section):
     monitor_s: Positive = Field(10.0, description="how often the controller looks at all fibers")
 
 
-class Walker(Section):
-    """A Walker delta pattern i: T/P/F of circular orbits."""
-
-    satellites: int = Field(24, ge=1)
-    planes: int = Field(6, ge=1)
-    phasing: int = Field(1, ge=0)
-    inclination_deg: float = Field(53.0, ge=0, le=180)
-    altitude_km: float = Field(550.0, ge=200, le=2000)
-
-    @model_validator(mode="after")
-    def _even(self) -> Walker:
-        if self.satellites % self.planes:
-            raise ValueError(
-                f"satellites: {self.satellites} do not fill {self.planes} planes evenly"
-            )
-        if self.phasing >= self.planes:
-            raise ValueError(f"phasing: must be less than planes, not {self.phasing}")
-        return self
-
-
-class Orbits(Section):
-    """Satellites computed from orbits, night and clouds; nodes need coordinates."""
-
-    walker: Walker = Walker()
-    epoch: datetime = Field(
-        datetime(2026, 1, 1, tzinfo=UTC), description="emulated second 0, with a time zone"
-    )
-    min_elevation_deg: float = Field(20.0, ge=0, lt=90)
-    max_sun_altitude_deg: float = Field(-12.0, ge=-90, le=0, description="darker counts as night")
-    max_wait_s: Positive = Field(600.0, description="an order waits at most so long for its passes")
-    device: Literal["micius-2017"] = "micius-2017"
-    clouds: bool = Field(True, description="weather by the climate of each site, or always clear")
-
-    @field_validator("epoch")
-    @classmethod
-    def _with_zone(cls, epoch: datetime) -> datetime:
-        if epoch.tzinfo is None:
-            raise ValueError(f"needs a time zone, like {epoch.isoformat()}Z")
-        return epoch.astimezone(UTC)
-
-
 class Fleet(Section):
     """UAVs that can be out at a time; see `controllers.fleet`."""
 
@@ -145,17 +103,6 @@ class Fleet(Section):
     endurance_s: Positive = 2400.0
     turn_s: float = Field(1200.0, ge=0, description="from landing to ready")
     uavs_per_order: int = Field(1, ge=1)
-
-
-class SatelliteOptions(Section):
-    """What a satellite service offers: computed from `orbits`, or else assumed."""
-
-    orbits: Orbits | None = None
-
-    probability: Fraction = Field(1.0, description="of being usable for a pair in a period")
-    skr_bps: Positive = 1_000.0
-    qber: Fraction = 0.03
-    setup_s: float = Field(10.0, ge=0, description="from an order to the first key")
 
 
 class UavOptions(Section):

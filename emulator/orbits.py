@@ -61,6 +61,8 @@ class TleOrbit:
     def __post_init__(self) -> None:
         for number, line, form in ((1, self.line1, _LINE1), (2, self.line2, _LINE2)):
             field = f"{self.name} line {number}"
+            if len(line) != 69:
+                raise OrbitError(field, f"must have 69 characters, not {len(line)}: {line!r}")
             if not form.fullmatch(line):
                 raise OrbitError(field, f"is not line {number} of a two-line element set: {line!r}")
             if compute_checksum(line) != int(line[68]):
@@ -140,7 +142,8 @@ class Constellation:
             age_days = abs(self.epoch - orbit.elements_at) / timedelta(days=1)
             if isinstance(orbit, TleOrbit) and age_days > _OLDEST_DAYS:
                 problem = f"is {age_days:.0f} days from the elements of {orbit.name}"
-                raise OrbitError("epoch", f"{problem}; {_OLDEST_DAYS:.0f} is the most")
+                of = f"which are of {orbit.elements_at:%Y-%m-%d}"
+                raise OrbitError("epoch", f"{problem}, {of}; {_OLDEST_DAYS:.0f} is the most")
 
     @property
     def names(self) -> tuple[str, ...]:

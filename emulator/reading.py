@@ -3,8 +3,9 @@
 An experiment comes from a file or from a built-in name.  What `read` returns can be planned and run;
 unknown fields, wrong types and impossible values are refused with file, field and what would be right.
 
-A history of demand is read once: what `read` returns holds its fitted law or its frequencies in its place,
-so that an experiment that is written down again needs no file for it.
+A history of demand and a file of orbits are read once: what `read` returns holds the fitted law or the
+frequencies, and the elements, in their place, so that an experiment that is written down again needs
+neither file.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ValidationError
 
@@ -26,6 +28,7 @@ from emulator.demand_config import (
     FittedFrom,
     History,
 )
+from emulator.orbits import OrbitError
 from emulator.topology import BUILT_IN_NAMES, Topology, TopologyError, load
 from global_manager import demand as laws
 
@@ -68,7 +71,7 @@ def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
         experiment = Experiment.model_validate(fields)
     except ValidationError as error:
         raise ExperimentError(str(path), _faults(error)) from error
-    experiment = _with_history_read(experiment, path)
+    experiment = _with_tle_read(_with_history_read(experiment, path), path)
     topology = _topology(experiment, path)
     faults = [
         *_scenario_faults(experiment.demand),
@@ -77,6 +80,7 @@ def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
     ]
     faults += _event_faults(experiment, topology)
     faults += _site_faults(experiment, topology)
+    faults += _orbit_faults(experiment)
     if faults:
         raise ExperimentError(str(path), tuple(faults))
     return experiment, topology
@@ -210,6 +214,21 @@ def _history_error(path: Path, problem: str) -> ExperimentError:
     return ExperimentError(str(path), (fault,))
 
 
+def _with_tle_read(experiment: Experiment, path: Path) -> Experiment:
+    """Return the experiment with the elements of its TLE file in place of the file."""
+    orbits = experiment.satellite.orbits
+    if orbits is None or orbits.tle is None:
+        return experiment
+    try:
+        text = (path.parent / orbits.tle).read_text(encoding="utf-8-sig")
+        satellite = experiment.satellite.model_copy(update={"orbits": orbits.with_elements(text)})
+    except (OSError, ValueError) as error:
+        words = " ".join(str(error).split())
+        fault = Fault(field="satellite.orbits.tle", message=f"{orbits.tle}: {words}")
+        raise ExperimentError(str(path), (fault,)) from error
+    return experiment.model_copy(update={"satellite": satellite})
+
+
 def _scenario_faults(demand: Demand) -> list[Fault]:
     try:
         demand.distribution.scenarios(demand.scenarios)
@@ -269,6 +288,19 @@ def _site_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
         message = f"must exceed twice uav.setup_s ({deploy_s:g} s), the way out and back"
         faults.append(Fault(field="uav.fleet.endurance_s", message=message))
     return faults
+
+
+def _orbit_faults(experiment: Experiment) -> list[Fault]:
+    """Return whose elements come down before the end."""
+    orbits, demand = experiment.satellite.orbits, experiment.demand
+    if orbits is None or orbits.elements is None:
+        return []
+    end_s = (demand.periods + 2) * demand.period_s + orbits.max_wait_s
+    try:
+        orbits.constellation().teme_km(np.arange(0.0, end_s, 3600.0))
+    except OrbitError as error:
+        return [Fault(field="satellite.orbits.elements", message=str(error))]
+    return []
 
 
 def _time_faults(experiment: Experiment, topology: Topology) -> list[Fault]:

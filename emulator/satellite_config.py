@@ -1,0 +1,124 @@
+"""The satellite section of an experiment file: assumed services, or orbits to compute them from.
+
+Orbits are a Walker pattern or two-line elements.  A file of elements is read once: the experiment that
+`emulator.reading` returns holds the elements themselves, so that it can be written down without the file.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from emulator import orbits as orbit
+from emulator.section import Fraction, Positive, Section
+
+
+class Walker(Section):
+    """A Walker delta pattern i: T/P/F of circular orbits."""
+
+    satellites: int = Field(24, ge=1)
+    planes: int = Field(6, ge=1)
+    phasing: int = Field(1, ge=0)
+    inclination_deg: float = Field(53.0, ge=0, le=180)
+    altitude_km: float = Field(550.0, ge=200, le=2000)
+
+    @model_validator(mode="after")
+    def _even(self) -> Walker:
+        if self.satellites % self.planes:
+            raise ValueError(
+                f"satellites: {self.satellites} do not fill {self.planes} planes evenly"
+            )
+        if self.phasing >= self.planes:
+            raise ValueError(f"phasing: must be less than planes, not {self.phasing}")
+        return self
+
+
+class Elements(Section):
+    """One satellite as published: a name, and two lines of 69 characters."""
+
+    name: str = Field(min_length=1)
+    line1: str
+    line2: str
+
+    @model_validator(mode="after")
+    def _checked(self) -> Elements:
+        self.orbit()
+        return self
+
+    def orbit(self) -> orbit.TleOrbit:
+        """Return the orbit.  Raises `OrbitError`."""
+        return orbit.TleOrbit(self.name, self.line1, self.line2)
+
+
+class Orbits(Section):
+    """Satellites computed from orbits, night and clouds; nodes need coordinates."""
+
+    walker: Walker | None = Field(None, description="the pattern, if nothing else is given")
+    tle: str | None = Field(
+        None, description="a file of two-line elements, relative to the experiment file"
+    )
+    elements: tuple[Elements, ...] | None = Field(
+        None, description="what a tle file holds, written out"
+    )
+    epoch: datetime = Field(
+        datetime(2026, 1, 1, tzinfo=UTC), description="emulated second 0, with a time zone"
+    )
+    min_elevation_deg: float = Field(20.0, ge=0, lt=90)
+    max_sun_altitude_deg: float = Field(-12.0, ge=-90, le=0, description="darker counts as night")
+    max_wait_s: Positive = Field(600.0, description="an order waits at most so long for its passes")
+    device: Literal["micius-2017"] = "micius-2017"
+    clouds: bool = Field(True, description="weather by the climate of each site, or always clear")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_source(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        given = [name for name in ("walker", "tle", "elements") if fields.get(name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one of {' and '.join(given)}, not both")
+        return fields if given else fields | {"walker": {}}
+
+    @field_validator("epoch")
+    @classmethod
+    def _with_zone(cls, epoch: datetime) -> datetime:
+        if epoch.tzinfo is None:
+            raise ValueError(f"needs a time zone, like {epoch.isoformat()}Z")
+        return epoch.astimezone(UTC)
+
+    @model_validator(mode="after")
+    def _elements_of_the_day(self) -> Orbits:
+        if self.elements is not None:
+            self.constellation()
+        return self
+
+    def constellation(self) -> orbit.Constellation:
+        """Return the satellites.  Raises `OrbitError`, as where a tle file has not been read."""
+        if self.elements is not None:
+            return orbit.Constellation(tuple(each.orbit() for each in self.elements), self.epoch)
+        if self.walker is None:
+            raise orbit.OrbitError("tle", f"{self.tle} has not been read")
+        return orbit.walker(self.epoch, **self.walker.model_dump())
+
+    def with_elements(self, text: str) -> Orbits:
+        """Return the same with the elements of a text in place of a file.  Raises `OrbitError`."""
+        found = orbit.from_tle(text, self.epoch).orbits
+        elements = tuple(
+            Elements(name=each.name, line1=each.line1, line2=each.line2)
+            for each in found
+            if isinstance(each, orbit.TleOrbit)
+        )
+        return self.model_copy(update={"tle": None, "elements": elements})
+
+
+class SatelliteOptions(Section):
+    """What a satellite service offers: computed from `orbits`, or else assumed."""
+
+    orbits: Orbits | None = None
+
+    probability: Fraction = Field(1.0, description="of being usable for a pair in a period")
+    skr_bps: Positive = 1_000.0
+    qber: Fraction = 0.03
+    setup_s: float = Field(10.0, ge=0, description="from an order to the first key")
