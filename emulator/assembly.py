@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from math import ceil, inf
+from math import inf
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from controllers.fiber import FiberControllerConfig
 from controllers.fleet import FleetConfig
 from controllers.key_manager import KeyManagerConfig
 from controllers.on_demand import OnDemandConfig
-from controllers.ports import LinkSample
 from controllers.serving import Application
 from emulator.config import (
     Capacity,
@@ -25,11 +24,11 @@ from emulator.config import (
     FiberCutEvent,
 )
 from emulator.demand_config import RequestItem
+from emulator.fiber_links import QuantumLink, quantum_links
 from emulator.overhead import Overhead
-from emulator.physics.skr import secret_key_rate
 from emulator.reading import lead_windows
 from emulator.sky import Site
-from emulator.topology import Link, Topology
+from emulator.topology import Topology
 from emulator.weather import Sky
 from emulator.world import DemandShift, FiberCut, FreeSpace, World
 from global_manager.demand import poisson_scenarios
@@ -59,6 +58,7 @@ class Assembly:
     """All parts of one experiment."""
 
     problem: Problem
+    links: tuple[QuantumLink, ...]
     world: World
     timeline: Timeline
     manager: ManagerConfig
@@ -75,10 +75,12 @@ def assemble(experiment: Experiment, topology: Topology) -> Assembly:
     timeline = timeline_of(experiment, topology)
     overhead = overhead_of(experiment, topology, timeline)
     problem = problem_of(experiment, topology, overhead)
+    links = quantum_links(experiment.fiber, topology)
     retry_after_s = RETRY_WINDOWS * experiment.clock.window_s
     return Assembly(
         problem=problem,
-        world=_world(experiment, topology, problem, timeline, overhead),
+        links=links,
+        world=_world(experiment, links, problem, timeline, overhead),
         timeline=timeline,
         manager=ManagerConfig(
             problem=problem,
@@ -124,8 +126,8 @@ def problem_of(
     return Problem(
         nodes=tuple(node.name for node in topology.nodes),
         fibers=tuple(
-            Fiber(link.a, link.b, prices.reserved_unit(link.length_km), network.wavelengths)
-            for link in topology.links
+            Fiber(item.link.a, item.link.b, item.unit_cost(prices), network.wavelengths)
+            for item in quantum_links(experiment.fiber, topology)
         ),
         requests=_requests(experiment, topology, prices, share),
         scenarios=scenarios_of(experiment),
@@ -192,7 +194,7 @@ def timeline_of(experiment: Experiment, topology: Topology) -> Timeline:
 
 def _world(
     experiment: Experiment,
-    topology: Topology,
+    links: tuple[QuantumLink, ...],
     problem: Problem,
     timeline: Timeline,
     overhead: Overhead | None,
@@ -201,7 +203,7 @@ def _world(
     return World(
         seed=experiment.seed,
         timeline=timeline,
-        fibers=tuple((link.a, link.b, link_sample(experiment, link)) for link in topology.links),
+        fibers=tuple((item.link.a, item.link.b, item.sample) for item in links),
         satellite=FreeSpace(satellite.skr_bps, satellite.qber, satellite.probability),
         uav=FreeSpace(uav.skr_bps, uav.qber, 1.0),
         demand=tuple((item.units, item.probability) for item in problem.scenarios),
@@ -264,18 +266,6 @@ def _shifts(experiment: Experiment) -> Iterator[DemandShift]:
         scenarios = poisson_scenarios(event.mean_units, experiment.demand.scenarios)
         demand = tuple((item.units, item.probability) for item in scenarios)
         yield DemandShift(event.from_period, demand)
-
-
-def link_sample(experiment: Experiment, link: Link) -> LinkSample:
-    """Return what one wavelength of a link yields: equal spans, trusted repeaters between them.
-
-    All spans work at the same time, so the chain has the rate of one span.
-    """
-    spans = ceil(link.length_km / experiment.fiber.span_km)
-    rate = secret_key_rate(
-        experiment.fiber.protocol, link.length_km / spans, experiment.fiber.device
-    )
-    return LinkSample(skr_bps=rate.skr_bps, qber=rate.qber or 0.0, usable=rate.skr_bps > 0)
 
 
 def _media(problem: Problem) -> tuple[tuple[Medium, ...], ...]:

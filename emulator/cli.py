@@ -122,6 +122,7 @@ def plan(
     """Solve the provisioning program; start no actor."""
     from emulator.assembly import problem_of
     from emulator.basis import basis_of
+    from emulator.fiber_links import by_kind, quantum_links
     from emulator.plans import fields
     from emulator.solve_display import SolveDisplay
     from global_manager.provisioning import solve
@@ -145,8 +146,10 @@ def plan(
     solve_s = round(time.monotonic() - began_s, 3)
     head = {"experiment": setup.name, "seed": setup.seed, "requests": len(problem.requests)}
     basis = basis_of(setup, problem)
-    document = head | fields(answer) | {"solve_s": solve_s, "basis": basis}
-    _answer(json_, document, lambda: _show_plan(document))
+    links = quantum_links(setup.fiber, topology)
+    shown = {"solve_s": solve_s, "basis": basis, "links": [item.fields() for item in links]}
+    document = head | fields(answer) | shown
+    _answer(json_, document, lambda: _show_plan(document, by_kind(links)))
 
 
 @app.command()
@@ -395,8 +398,8 @@ def _show_fields(fields: dict[str, Any]) -> None:
     _table(["field", "value"], [{"field": k, "value": _shown(v)} for k, v in fields.items()])
 
 
-def _show_plan(document: dict[str, Any]) -> None:
-    apart = ("allocations", "basis")
+def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
+    apart = ("allocations", "basis", "links")
     _show_fields({k: v for k, v in document.items() if k not in apart})
     counts: dict[int, int] = {}
     for item in document["allocations"]:
@@ -404,7 +407,10 @@ def _show_plan(document: dict[str, Any]) -> None:
     rows = [{"reserved units": units, "requests": counts[units]} for units in sorted(counts)]
     _out.print()
     _table(["reserved units", "requests"], rows)
+    _out.print()
+    _table(list(kinds[0]), kinds)
     _out.print(
+        "Trusted repeaters hold every key of their link; untrusted ones never have one.\n"
         "Costs are monetary units a provisioning period. --json lists every path and wavelength."
     )
     _show_bases([document["basis"]])

@@ -11,13 +11,11 @@ from typing import Annotated, Literal
 
 from pydantic import (
     Field,
-    field_validator,
     model_validator,
 )
 
 from emulator.demand_config import Demand
-from emulator.physics.parameters import ParameterError
-from emulator.physics.skr import secret_key_rate
+from emulator.fiber_config import FiberOptions
 from emulator.satellite_config import SatelliteOptions
 from emulator.section import Fraction, Positive, Section
 from global_manager.provisioning.model import Policy
@@ -87,15 +85,6 @@ class Keys(Section):
     qber_limit: float = Field(0.11, gt=0, lt=0.5, description="a noisier block is discarded")
 
 
-class FiberOptions(Section):
-    """The quantum devices at both ends of every span of at most `span_km`."""
-
-    protocol: str = "bb84"
-    device: str | None = None
-    span_km: Positive = Field(80.0, description="trusted repeaters stand at most so far apart")
-    monitor_s: Positive = Field(10.0, description="how often the controller looks at all fibers")
-
-
 class Fleet(Section):
     """UAVs that can be out at a time; see `controllers.fleet`."""
 
@@ -157,15 +146,6 @@ class Experiment(Section):
     uav: UavOptions = UavOptions()
     faults: list[FaultEvent] = Field(default_factory=list)
     clock: Clock = Clock()
-
-    @field_validator("fiber")
-    @classmethod
-    def _known_devices(cls, fiber: FiberOptions) -> FiberOptions:
-        try:
-            secret_key_rate(fiber.protocol, 1.0, fiber.device)
-        except ParameterError as error:
-            raise ValueError(str(error)) from error
-        return fiber
 
     @model_validator(mode="after")
     def _whole_windows(self) -> Experiment:

@@ -28,7 +28,10 @@ from emulator.demand_config import (
     FittedFrom,
     History,
 )
+from emulator.fiber_config import LinkKind
+from emulator.fiber_links import equip
 from emulator.orbits import OrbitError
+from emulator.physics.parameters import ParameterError
 from emulator.topology import BUILT_IN_NAMES, Topology, TopologyError, load
 from global_manager import demand as laws
 
@@ -78,6 +81,7 @@ def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
         *_request_faults(experiment, topology),
         *_time_faults(experiment, topology),
     ]
+    faults += _kind_faults(topology) or _link_faults(experiment, topology)
     faults += _event_faults(experiment, topology)
     faults += _site_faults(experiment, topology)
     faults += _orbit_faults(experiment)
@@ -259,6 +263,38 @@ def _request_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
             faults.append(Fault(field=f"{field}.target", message="must differ from the source"))
     if not requests:
         faults.append(Fault(field="demand.requests", message="at least one request is needed"))
+    return faults
+
+
+def _kind_faults(topology: Topology) -> list[Fault]:
+    right = ", ".join(LinkKind)
+    return [
+        Fault(
+            field="network.topology",
+            message=f"link {link.a}-{link.b}: kind must be one of {right}, not {link.kind}",
+        )
+        for link in topology.links
+        if link.kind and link.kind not in list(LinkKind)
+    ]
+
+
+def _link_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
+    """Check what the fiber section says of single links, and that their devices can do it."""
+    links = {frozenset((link.a, link.b)): link for link in topology.links}
+    faults, seen = [], set()
+    for place, item in enumerate(experiment.fiber.links):
+        field, ends = f"fiber.links.{place}", frozenset(item.link)
+        if ends not in links:
+            message = f"no link {'-'.join(item.link)} in the network"
+            faults.append(Fault(field=f"{field}.link", message=message))
+            continue
+        if ends in seen:
+            faults.append(Fault(field=f"{field}.link", message="is named before; keep one"))
+        seen.add(ends)
+        try:
+            equip(experiment.fiber, links[ends], item)
+        except ParameterError as error:
+            faults.append(Fault(field=f"{field}.parameters", message=str(error)))
     return faults
 
 

@@ -21,6 +21,7 @@ from emulator.assembly import Assembly
 from emulator.audit import audit
 from emulator.basis import basis_of, sentences
 from emulator.config import Experiment
+from emulator.fiber_links import QuantumLink, by_kind
 from emulator.ledger import Ledger
 from emulator.plotting import Axes, Figure
 from protos.core import GLOBAL_MANAGER, FactKind
@@ -69,7 +70,7 @@ def write(
         summary |= {"digest": result.digest, "audit": result.fields()}
     ledger.write(book, folder)
     _write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-    _write_text(folder / "report.html", _html(summary, book, plans))
+    _write_text(folder / "report.html", _html(summary, book, plans, assembly.links))
     return summary
 
 
@@ -157,6 +158,7 @@ def _summary(
         "complete": ending.complete,
         "failure": ending.failure,
         "faults": [event.model_dump(mode="json") for event in experiment.faults],
+        "links": [item.fields() for item in assembly.links],
         "plan": _shown(plans[0].plan) if plans else {},
         "basis": basis_of(experiment, assembly.problem),
         "replans": [
@@ -185,7 +187,9 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _html(summary: dict[str, Any], book: Ledger, plans: list[_InForce]) -> str:
+def _html(
+    summary: dict[str, Any], book: Ledger, plans: list[_InForce], links: tuple[QuantumLink, ...]
+) -> str:
     environment = Environment(
         loader=PackageLoader("emulator", "templates"), autoescape=select_autoescape()
     )
@@ -197,6 +201,7 @@ def _html(summary: dict[str, Any], book: Ledger, plans: list[_InForce]) -> str:
         basis=list(sentences(summary["basis"])),
         pictures=pictures,
         kinds=_by_application(book),
+        link_kinds=by_kind(links),
     )
 
 

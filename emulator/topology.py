@@ -42,11 +42,15 @@ class Node:
 
 @dataclass(frozen=True)
 class Link:
-    """One fiber between two nodes, `a` before `b` in node order."""
+    """One fiber between two nodes, `a` before `b` in node order.
+
+    `kind` is what the file says of its repeaters, if anything.
+    """
 
     a: str
     b: str
     length_km: float
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,8 @@ def save_csv(topology: Topology, path: Path) -> Path:
 
     Coordinates go into the companion `<stem>.nodes.csv`, if every node has them.
     """
-    links = [(link.a, link.b, repr(link.length_km)) for link in topology.links]
-    _write_csv(path, ("source", "target", "length_km"), links)
+    links = [(link.a, link.b, repr(link.length_km), link.kind) for link in topology.links]
+    _write_csv(path, ("source", "target", "length_km", "kind"), links)
     if all(node.lat_deg is not None for node in topology.nodes):
         sites = [(node.name, repr(node.lat_deg), repr(node.lon_deg)) for node in topology.nodes]
         _write_csv(path.with_name(f"{path.stem}.nodes.csv"), ("node", "lat", "lon"), sites)
@@ -115,7 +119,8 @@ def _checked(raw: RawNetwork, *, lengths_needed: bool) -> Topology:
     _reject(raw, "links", twice, "given more than once (in either direction); keep one")
     _check_connected(raw)
     lengths = _lengths(raw, needed=lengths_needed)
-    links = [Link(a, b, km) for (a, b), km in zip(pairs, lengths, strict=True)]
+    kinds = [str(_first(data, ("kind",)) or "") for _, _, data in raw.edges]
+    links = [Link(a, b, km, k) for (a, b), km, k in zip(pairs, lengths, kinds, strict=True)]
     nodes = [_site(raw, name, data) for name, data in raw.nodes]
     return Topology(
         name=raw.name,

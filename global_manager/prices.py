@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 
 SPAN_KM = 80.0
+UNTRUSTED_FIBERS = 3
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,17 @@ class Prices:
             + self.reserved_mux_demux
         )
         return spans * bundle + ceil(self.reserved_fiber_km * length_km)
+
+    def reserved_untrusted_unit(self, length_km: float, measuring_sites: int) -> int:
+        """Return the same for a link on which nobody between its ends is trusted.
+
+        Two transmitters, a receiver and two MUX/DEMUX at each measurement, three fibers; one key
+        manager and its security for the whole link.  The counts are assumed.
+        """
+        site = 2 * self.reserved_transmitter + self.reserved_receiver + 2 * self.reserved_mux_demux
+        trusted_end = self.reserved_local_key_manager + self.reserved_security_infrastructure
+        fibers = ceil(UNTRUSTED_FIBERS * self.reserved_fiber_km * length_km)
+        return measuring_sites * site + trusted_end + fibers
 
     def uav_unit(self, hops: int) -> int:
         """Return the cost of one on-demand unit by UAV between nodes so many hops apart."""

@@ -1,0 +1,56 @@
+"""Runs over links with trusted repeaters, untrusted relays and quantum routers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from network import simulate
+
+from emulator import ledger
+from emulator.audit import audit
+from emulator.reading import read
+from protos.core import KEY_MANAGER_PREFIX, FactKind
+
+Write = Callable[..., Path]
+
+
+@pytest.mark.parametrize("kind", ["trusted", "untrusted", "quantum-router"])
+def test_a_link_is_one_hop_of_key_whatever_stands_on_it(
+    write_experiment: Write, tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / "far.csv").write_text(f"source,target,length_km,kind\nA,B,120,{kind}\n")
+    requests = [{"id": "r1", "class": "avatar", "source": "A", "target": "B"}]
+    path = write_experiment(network__topology="far.csv", demand__requests=requests)
+    experiment, topology = read(str(path))
+    network, assembly = simulate(experiment, topology)
+    network.write_journals(tmp_path / "run")
+    book = ledger.read(tmp_path / "run", assembly.problem.requests, experiment.clock.window_s)
+    assert sum(row.fiber_units for row in book.rows) > 0
+    assert [name for name in network.cores if name.startswith(KEY_MANAGER_PREFIX)] == [
+        "kme-A",
+        "kme-B",
+    ]
+    facts = network.facts["kme-A"]
+    bits = {
+        kind: sum(fact.bits for _, fact in facts if fact.kind is kind)
+        for kind in (FactKind.CREATED, FactKind.RELAYED)
+    }
+    assert bits[FactKind.RELAYED] == bits[FactKind.CREATED] > 0
+    assert audit(tmp_path / "run").ok
+
+
+def test_a_link_too_long_for_its_relay_carries_nothing_and_its_key_is_bought(
+    write_experiment: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "far.csv").write_text("source,target,length_km,kind\nA,B,120,\nB,C,500,untrusted\n")
+    requests = [{"id": "r1", "class": "avatar", "source": "C", "target": "B"}]
+    path = write_experiment(network__topology="far.csv", demand__requests=requests)
+    experiment, topology = read(str(path))
+    network, _ = simulate(experiment, topology)
+    delivered = [f for f in network.all_facts() if f.kind is FactKind.DELIVERED]
+    assert delivered
+    assert "fiber" not in {fact.medium for fact in delivered}
+    (down,) = [f for f in network.all_facts() if f.kind is FactKind.LINK]
+    assert (down.peer, down.note) == ("B-C", "down")

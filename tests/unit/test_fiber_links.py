@@ -1,0 +1,122 @@
+"""Fiber links as they are equipped: kinds, devices, who is trusted, what it costs and yields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.assembly import problem_of
+from emulator.fiber_config import FiberLink, FiberOptions, LinkKind
+from emulator.fiber_links import by_kind, equip, quantum_links
+from emulator.physics.skr import secret_key_rate
+from emulator.reading import ExperimentError, read
+from emulator.topology import Link, load, save_csv
+from global_manager.prices import Prices
+
+Write = Callable[..., Path]
+MIXED = "source,target,length_km,kind\nA,B,160,\nB,C,160,untrusted\nC,A,160,quantum-router\n"
+
+
+def _one(kind: LinkKind, length_km: float, **parameters: float) -> Any:
+    special = FiberLink(link=("A", "B"), kind=kind, parameters=parameters)
+    return equip(FiberOptions(), Link("A", "B", length_km), special)
+
+
+def test_trusted_repeaters_stand_between_spans_and_a_link_yields_what_a_span_yields() -> None:
+    link = _one(LinkKind.TRUSTED, 200)
+    span = secret_key_rate("bb84", 200 / 3)
+    assert (link.trusted_repeaters, link.untrusted_repeaters) == (2, 0)
+    assert (link.transmitters, link.receivers) == (3, 3)
+    assert link.sample.skr_bps == span.skr_bps
+    assert link.sample.qber == span.qber
+
+
+@pytest.mark.parametrize("position", [0.5, 0.2])
+def test_an_untrusted_link_has_one_relay_and_its_rate_at_its_split_however_long(
+    position: float,
+) -> None:
+    link = _one(LinkKind.UNTRUSTED, 200, relay_position=position)
+    alone = secret_key_rate("mdi", 200, overrides={"relay_position": position})
+    assert (link.trusted_repeaters, link.untrusted_repeaters) == (0, 1)
+    assert (link.transmitters, link.receivers) == (2, 1)
+    assert link.sample.skr_bps == alone.skr_bps
+    assert link.sample.usable == (alone.skr_bps > 0)
+
+
+def test_routers_stand_at_every_span_unless_the_link_says_how_many() -> None:
+    usual, dense, short = (
+        _one(LinkKind.QUANTUM_ROUTER, 200),
+        _one(LinkKind.QUANTUM_ROUTER, 200, routers=4),
+        _one(LinkKind.QUANTUM_ROUTER, 20),
+    )
+    assert [item.untrusted_repeaters for item in (usual, dense, short)] == [2, 4, 1]
+    assert (dense.transmitters, dense.receivers) == (10, 5)
+    assert dense.rate == secret_key_rate("router", 200, overrides={"routers": 4})
+    assert {item.trusted_repeaters for item in (usual, dense, short)} == {0}
+
+
+def test_a_relay_reaches_further_than_one_span_and_less_far_than_trusted_repeaters() -> None:
+    assert secret_key_rate("bb84", 200).skr_bps == 0
+    assert _one(LinkKind.UNTRUSTED, 200).sample.skr_bps > 0
+    assert _one(LinkKind.UNTRUSTED, 400).sample.skr_bps == 0
+    assert _one(LinkKind.TRUSTED, 400).sample.skr_bps > 0
+
+
+def test_a_link_is_as_the_experiment_says_or_the_topology_or_the_default(
+    write_experiment: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "mixed.csv").write_text(MIXED)
+    path = write_experiment(
+        network__topology="mixed.csv",
+        fiber={"repeaters": "untrusted", "links": [{"link": ["A", "C"], "kind": "trusted"}]},
+    )
+    experiment, topology = read(str(path))
+    links = quantum_links(experiment.fiber, topology)
+    assert {(i.link.a + i.link.b): i.kind.value for i in links} == {
+        "AB": "untrusted",
+        "AC": "trusted",
+        "BC": "untrusted",
+    }
+    assert [(row["kind"], row["links"], row["trusted_repeaters"]) for row in by_kind(links)] == [
+        ("trusted", 1, 1),
+        ("untrusted", 2, 0),
+    ]
+
+
+def test_a_network_keeps_its_kinds_when_it_is_saved(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.csv"
+    path.write_text(MIXED)
+    again = load(save_csv(load(path), tmp_path / "again.csv"))
+    assert [link.kind for link in again.links] == ["", "quantum-router", "untrusted"]
+
+
+def test_an_unknown_kind_in_the_topology_is_named(write_experiment: Write, tmp_path: Path) -> None:
+    (tmp_path / "odd.csv").write_text(MIXED.replace("untrusted", "honest"))
+    with pytest.raises(ExperimentError) as caught:
+        read(str(write_experiment(network__topology="odd.csv")))
+    (fault,) = caught.value.faults
+    assert fault.field == "network.topology"
+    assert "link B-C: kind must be one of trusted, untrusted, quantum-router, not honest" in (
+        fault.message
+    )
+
+
+def test_untrusted_links_pay_for_each_measurement_and_for_one_key_manager() -> None:
+    prices = Prices()
+    measurement, ends = 2 * 1500 + 2250 + 2 * 300, 1200 + 150
+    assert _one(LinkKind.TRUSTED, 160).unit_cost(prices) == 2 * 5480
+    assert _one(LinkKind.UNTRUSTED, 160).unit_cost(prices) == measurement + ends + 3 * 160
+    routers = _one(LinkKind.QUANTUM_ROUTER, 160, routers=2)
+    assert routers.unit_cost(prices) == 3 * measurement + ends + 3 * 160
+
+
+def test_the_plan_pays_what_the_kind_of_each_link_costs(
+    write_experiment: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "mixed.csv").write_text(MIXED)
+    problem = problem_of(*read(str(write_experiment(network__topology="mixed.csv"))))
+    costs = {fiber.a + fiber.b: fiber.unit_cost for fiber in problem.fibers}
+    assert costs == {"AB": 10_960, "BC": 7_680, "AC": 13_530}
