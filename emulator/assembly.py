@@ -27,9 +27,8 @@ from emulator.demand_config import RequestItem
 from emulator.fiber_links import QuantumLink, quantum_links
 from emulator.overhead import Overhead
 from emulator.reading import lead_windows
-from emulator.sky import Site
+from emulator.skies import sites_of, sky_of
 from emulator.topology import Topology
-from emulator.weather import Sky
 from emulator.world import DemandShift, FiberCut, FreeSpace, World
 from global_manager.demand import poisson_scenarios
 from global_manager.manager import ManagerConfig, unit_cost
@@ -80,7 +79,7 @@ def assemble(experiment: Experiment, topology: Topology) -> Assembly:
     return Assembly(
         problem=problem,
         links=links,
-        world=_world(experiment, links, problem, timeline, overhead),
+        world=_world(experiment, topology, links, problem, timeline, overhead=overhead),
         timeline=timeline,
         manager=ManagerConfig(
             problem=problem,
@@ -116,10 +115,11 @@ def problem_of(
     """Return the provisioning problem of an experiment.
 
     With orbits, how often a satellite is usable for a request is estimated from the emulated world,
-    over the starts of all periods.
+    over the starts of all periods; storms, fogs and forced skies of the schedule are not foreseen.
     """
     timeline = timeline_of(experiment, topology)
-    overhead = overhead or overhead_of(experiment, topology, timeline)
+    if overhead is None or (overhead.sky is not None and overhead.sky.events):
+        overhead = overhead_of(experiment, topology, timeline, scheduled=False)
     share = _usable_share(experiment, timeline, overhead)
     prices = Prices(**experiment.price_table.model_dump())
     network, pools = experiment.network, experiment.plan.pools
@@ -194,9 +194,11 @@ def timeline_of(experiment: Experiment, topology: Topology) -> Timeline:
 
 def _world(
     experiment: Experiment,
+    topology: Topology,
     links: tuple[QuantumLink, ...],
     problem: Problem,
     timeline: Timeline,
+    *,
     overhead: Overhead | None,
 ) -> World:
     satellite, uav = experiment.satellite, experiment.uav
@@ -209,30 +211,31 @@ def _world(
         demand=tuple((item.units, item.probability) for item in problem.scenarios),
         correlated=experiment.demand.correlated,
         overhead=overhead,
+        sky=sky_of(experiment, topology) if overhead is None else None,
         cuts=tuple(_cuts(experiment)),
         shifts=tuple(_shifts(experiment)),
     )
 
 
-def overhead_of(experiment: Experiment, topology: Topology, timeline: Timeline) -> Overhead | None:
-    """Return the satellites of an experiment, or None if they are assumed."""
+def overhead_of(
+    experiment: Experiment, topology: Topology, timeline: Timeline, *, scheduled: bool = True
+) -> Overhead | None:
+    """Return the satellites of an experiment, with or without the weather of its schedule.
+
+    None if they are assumed.
+    """
     orbits = experiment.satellite.orbits
     if orbits is None:
         return None
-    sites = tuple(
-        Site(node.name, node.lat_deg, node.lon_deg)
-        for node in topology.nodes
-        if node.lat_deg is not None and node.lon_deg is not None
-    )
     return Overhead(
         constellation=orbits.constellation(),
-        sites=sites,
+        sites=sites_of(topology),
         horizon_s=timeline.end_s + orbits.max_wait_s,
         min_elevation_deg=orbits.min_elevation_deg,
         max_sun_altitude_deg=orbits.max_sun_altitude_deg,
         max_wait_s=orbits.max_wait_s,
         device=orbits.device,
-        sky=Sky(experiment.seed, sites, orbits.epoch) if orbits.clouds else None,
+        sky=sky_of(experiment, topology, scheduled=scheduled),
     )
 
 

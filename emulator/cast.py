@@ -24,8 +24,8 @@ class Cast:
 
 
 def cast_of(experiment: Experiment, assembly: Assembly) -> Cast:
-    """Return all roles; whom satellites do not concern gets a world that loads no orbits."""
-    ground = replace(assembly.world, overhead=None)
+    """Return all roles; whom satellites do not concern gets a world that loads no orbits nor weather."""
+    ground = replace(assembly.world, overhead=None, sky=None)
     return Cast(
         leads=(
             ManagerRole(assembly.manager, planner_of(experiment)),

@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 CLEAR_OPAQUE = 0.2
 CLEAR_TENTHS = 2
 _TABLE = Path(__file__).parent / "weather_data" / "cloud_stats_tmy3.csv"
-_EARTH_KM = 6371.0
+EARTH_KM = 6371.0
 _NEAREST = 3
 _AT_STATION_KM = 0.1
 _BETA_CELLS = 1000
@@ -106,7 +106,7 @@ def great_circle_km(a: Place, b: Place) -> float:
     lat_a, lat_b = math.radians(a.lat_deg), math.radians(b.lat_deg)
     half_lat, half_lon = (lat_b - lat_a) / 2, math.radians(b.lon_deg - a.lon_deg) / 2
     chord = math.sin(half_lat) ** 2 + math.cos(lat_a) * math.cos(lat_b) * math.sin(half_lon) ** 2
-    return 2 * _EARTH_KM * math.asin(min(1.0, math.sqrt(chord)))
+    return 2 * EARTH_KM * math.asin(min(1.0, math.sqrt(chord)))
 
 
 def thresholds(climate: Climate, clear: float) -> Floats:

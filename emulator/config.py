@@ -6,6 +6,7 @@ Every field except `name`, `network.topology` and `demand.requests` has a docume
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -16,8 +17,9 @@ from pydantic import (
 
 from emulator.demand_config import Demand
 from emulator.fiber_config import FiberOptions
-from emulator.satellite_config import SatelliteOptions
+from emulator.satellite_config import Orbits, SatelliteOptions
 from emulator.section import Fraction, Positive, Section
+from emulator.weather_config import CloudEvent, FogEvent, StormEvent, Weather
 from global_manager.provisioning.model import Policy
 
 Price = Annotated[int, Field(ge=0)]
@@ -121,7 +123,10 @@ class DemandShiftEvent(Section):
     mean_units: Positive
 
 
-FaultEvent = Annotated[FiberCutEvent | DemandShiftEvent, Field(discriminator="kind")]
+FaultEvent = Annotated[
+    FiberCutEvent | DemandShiftEvent | StormEvent | FogEvent | CloudEvent,
+    Field(discriminator="kind"),
+]
 
 
 class Clock(Section):
@@ -144,6 +149,7 @@ class Experiment(Section):
     fiber: FiberOptions = FiberOptions()
     satellite: SatelliteOptions = SatelliteOptions()
     uav: UavOptions = UavOptions()
+    weather: Weather = Weather()
     faults: list[FaultEvent] = Field(default_factory=list)
     clock: Clock = Clock()
 
@@ -162,6 +168,11 @@ class Experiment(Section):
         if self.plan.pools is not None and not self.demand.correlated:
             raise ValueError("plan.pools: needs demand.correlated to be true")
         return self
+
+    @property
+    def epoch(self) -> datetime:
+        """Emulated second 0, in UTC: that of the orbits, or else their default."""
+        return (self.satellite.orbits or Orbits()).epoch
 
     @property
     def price_table(self) -> PriceTable:

@@ -5,7 +5,7 @@ unknown fields, wrong types and impossible values are refused with file, field a
 
 A history of demand and a file of orbits are read once: what `read` returns holds the fitted law or the
 frequencies, and the elements, in their place, so that an experiment that is written down again needs
-neither file.
+neither file.  A weather file is named by its way from here instead; a run folder holds a copy.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from emulator.fiber_config import LinkKind
 from emulator.fiber_links import equip
 from emulator.orbits import OrbitError
 from emulator.physics.parameters import ParameterError
+from emulator.skies import weather_faults
 from emulator.topology import BUILT_IN_NAMES, Topology, TopologyError, load
 from global_manager import demand as laws
 
@@ -75,6 +76,7 @@ def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
     except ValidationError as error:
         raise ExperimentError(str(path), _faults(error)) from error
     experiment = _with_tle_read(_with_history_read(experiment, path), path)
+    experiment = _with_replay_found(experiment, path)
     topology = _topology(experiment, path)
     faults = [
         *_scenario_faults(experiment.demand),
@@ -85,6 +87,8 @@ def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
     faults += _event_faults(experiment, topology)
     faults += _site_faults(experiment, topology)
     faults += _orbit_faults(experiment)
+    found = weather_faults(experiment, topology)
+    faults += [Fault(field=field, message=message) for field, message in found]
     if faults:
         raise ExperimentError(str(path), tuple(faults))
     return experiment, topology
@@ -152,6 +156,15 @@ def _topology(experiment: Experiment, path: Path) -> Topology:
     except TopologyError as error:
         fault = Fault(field="network.topology", message=str(error))
         raise ExperimentError(str(path), (fault,)) from error
+
+
+def _with_replay_found(experiment: Experiment, path: Path) -> Experiment:
+    """Return the experiment with the way to its weather file from here."""
+    replay = experiment.weather.replay
+    if replay is None:
+        return experiment
+    changed = experiment.weather.model_copy(update={"replay": str(path.parent / replay)})
+    return experiment.model_copy(update={"weather": changed})
 
 
 def _with_history_read(experiment: Experiment, path: Path) -> Experiment:

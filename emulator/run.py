@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import math
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -147,6 +148,9 @@ def _prepare(folder: Path, experiment: Experiment, topology: Topology) -> None:
     if fields["network"]["topology"] not in BUILT_IN_NAMES:
         fields["network"]["topology"] = save_csv(topology, folder / "network.csv").name
         fields["network"].pop("link_km", None)
+    if experiment.weather.replay is not None:
+        copy = shutil.copy(experiment.weather.replay, folder / "weather.csv")
+        fields["weather"]["replay"] = Path(copy).name
     text = yaml.safe_dump(fields, sort_keys=False)
     (folder / "experiment.yaml").write_text(text, encoding="utf-8")
 

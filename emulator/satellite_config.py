@@ -69,7 +69,7 @@ class Orbits(Section):
     max_sun_altitude_deg: float = Field(-12.0, ge=-90, le=0, description="darker counts as night")
     max_wait_s: Positive = Field(600.0, description="an order waits at most so long for its passes")
     device: Literal["micius-2017"] = "micius-2017"
-    clouds: bool = Field(True, description="weather by the climate of each site, or always clear")
+    clouds: bool = Field(True, description="chance by the climate of each site, or none")
 
     @model_validator(mode="before")
     @classmethod

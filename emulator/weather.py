@@ -3,10 +3,11 @@
 Truth is a pure function of (seed, sites, epoch, events, recording) and the question, the same in any
 process and in any order.  Cover comes from the recording where it names the site, else from chance
 with the statistics of real stations, held for the hour as in an hourly report; events are laid over it.
+Wind and a poor view come with events and recordings only: elsewhere the air is calm and clear.
 
 A forecast knows the sky and the events of the moment it is issued, and how weather like this goes on:
 it is right at lead 0, errs more with every hour, and ends as the climate of night or day.  Events that
-have not begun surprise it; the ends of those that have are known to it.
+have not begun surprise it; the ways and ends of those that have are known to it.
 Nothing here knows orbits, links or keys.
 """
 
@@ -18,7 +19,7 @@ from typing import Any
 
 from emulator.cloud_climate import CLEAR_OPAQUE, CLEAR_TENTHS, Place
 from emulator.cloud_process import CloudProcess
-from emulator.storms import Event
+from emulator.storms import Event, EventKind
 from emulator.weather_replay import Recording
 
 CLEAR_AIR_KM = 23.0  # visibility of the standard clear atmosphere (MODTRAN, rural)
@@ -53,11 +54,10 @@ class Sky:
 
     def opaque(self, site: str, at_s: float) -> float:
         """Return the fraction of the sky that is covered."""
-        cover = self._cover(site, at_s)
-        for event in self._events[site]:
-            if event.lasts(at_s):
-                cover = max(cover, event.opaque)
-        return cover
+        events = self.happening(site, at_s)
+        forced = _forced(events)
+        cover = self._cover(site, at_s) if forced is None else forced.opaque
+        return max([cover, *_covers(events)])
 
     def is_clear(self, site: str, at_s: float) -> bool:
         """Return whether at most 2/10 of the sky are covered."""
@@ -71,9 +71,14 @@ class Sky:
             view_km = spell.visibility_km
         return min([view_km, *(event.view_km for event in self.happening(site, at_s))])
 
+    def wind_m_s(self, site: str, at_s: float) -> float:
+        """Return the wind; 0 where nothing else is known."""
+        return max((event.gust_m_s for event in self.happening(site, at_s)), default=0.0)
+
     def happening(self, site: str, at_s: float) -> tuple[Event, ...]:
-        """Return the storms and fogs over a site."""
-        return tuple(event for event in self._events[site] if event.lasts(at_s))
+        """Return the events over a site, in the order in which they began."""
+        place = self._site[site]
+        return tuple(event for event in self._events if event.reaches(place, at_s))
 
     def forecast(self, site: str, at_s: float, issued_at_s: float) -> float:
         """Return the cover that a forecast expects: the mean of all skies that may come.
@@ -82,16 +87,20 @@ class Sky:
         """
         if at_s <= issued_at_s:
             return self.opaque(site, at_s)
-        expected = self._expected_cover(site, at_s, issued_at_s)
-        return max([expected, *(event.opaque for event in self._foreseen(site, at_s, issued_at_s))])
+        events = self._foreseen(site, at_s, issued_at_s)
+        forced = _forced(events)
+        expected = forced.opaque if forced else self._expected_cover(site, at_s, issued_at_s)
+        return max([expected, *_covers(events)])
 
     def clear_probability(self, site: str, at_s: float, issued_at_s: float) -> float:
         """Return the chance that a forecast gives to a clear sky; 0 or 1 where it knows."""
         if at_s <= issued_at_s:
             return float(self.is_clear(site, at_s))
-        foreseen = self._foreseen(site, at_s, issued_at_s)
-        if any(event.opaque > CLEAR_OPAQUE for event in foreseen):
+        events = self._foreseen(site, at_s, issued_at_s)
+        if any(opaque > CLEAR_OPAQUE for opaque in _covers(events)):
             return 0.0
+        if forced := _forced(events):
+            return float(forced.opaque <= CLEAR_OPAQUE)
         climate = 1 - self._exceedance(site, at_s, None)[CLEAR_TENTHS]
         if self._is_recorded(site):
             now = float(self._cover(site, issued_at_s) <= CLEAR_OPAQUE)
@@ -147,5 +156,19 @@ class Sky:
         return CloudProcess(self.seed, sorted(self.sites, key=lambda s: s.name), self.epoch)
 
     @cached_property
-    def _events(self) -> dict[str, list[Event]]:
-        return {site.name: [e for e in self.events if e.reaches(site)] for site in self.sites}
+    def _site(self) -> dict[str, Place]:
+        return {site.name: site for site in self.sites}
+
+    @cached_property
+    def _events(self) -> list[Event]:
+        return sorted(self.events, key=lambda event: event.start_s)
+
+
+def _forced(events: Sequence[Event]) -> Event | None:
+    """Return the forced sky among events in order, the last one if there are several."""
+    return next((e for e in reversed(events) if e.kind is EventKind.CLOUD), None)
+
+
+def _covers(events: Sequence[Event]) -> list[float]:
+    """Return what storms and fogs cover of the sky."""
+    return [event.opaque for event in events if event.kind is not EventKind.CLOUD]

@@ -42,6 +42,13 @@ class SatelliteView(Protocol):
         """Return what satellites offer two stations from now on."""
 
 
+class SkyView(Protocol):
+    """The sky over nodes; see `emulator.weather`."""
+
+    def is_clear(self, site: str, at_s: float) -> bool:
+        """Return whether satellites can be seen from a node."""
+
+
 @dataclass(frozen=True)
 class FiberCut:
     """A fiber that carries nothing from `start_s` until `end_s`."""
@@ -64,7 +71,8 @@ class DemandShift:
 class World:
     """The world of one experiment.
 
-    With `overhead` satellites are computed from orbits, night and clouds; else they are as assumed.
+    With `overhead` satellites are computed from orbits, night and clouds; else they are as assumed, as
+    far as the `sky` is clear at both ends.
 
     `fibers` holds what each fiber offers on one wavelength, as (a, b, sample); `demand` the scenario
     distribution as (units, probability); `correlated` says whether one draw serves all requests.
@@ -78,6 +86,7 @@ class World:
     demand: tuple[tuple[int, float], ...]
     correlated: bool
     overhead: SatelliteView | None = None
+    sky: SkyView | None = None
     cuts: tuple[FiberCut, ...] = ()
     shifts: tuple[DemandShift, ...] = ()
 
@@ -91,8 +100,10 @@ class World:
         service = self.satellite if medium is MediumCode.SATELLITE else self.uav
         first, second = sorted((a, b))
         period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)
-        luck = self.uniform(medium.name, first, second, period)
-        return LinkSample(service.skr_bps, service.qber, luck < service.probability)
+        usable = self.uniform(medium.name, first, second, period) < service.probability
+        if medium is MediumCode.SATELLITE and self.sky is not None:
+            usable = usable and all(self.sky.is_clear(node, now_s) for node in (a, b))
+        return LinkSample(service.skr_bps, service.qber, usable)
 
     def block(self, channel: str, serial: int, n_bytes: int) -> bytes:
         """Return a block of key, the same at both ends of the channel."""

@@ -201,3 +201,24 @@ def _scrape(url: str) -> str:
     with urllib.request.urlopen(url) as response:
         text: str = response.read().decode()
         return text
+
+
+def test_a_run_under_weather_repeats_itself_from_its_folder_alone(
+    tmp_path: Path, write_experiment: Write
+) -> None:
+    fog = {"kind": "fog", "sites": ["B"], "at_s": 100, "until_s": 200}
+    path = write_experiment(satellite__probability=1.0, weather={"replay": "sky.csv"}, faults=[fog])
+    (tmp_path / "tiny.nodes.csv").write_text("node,lat,lon\nA,40,-100\nB,41,-100\nC,42,-100\n")
+    (tmp_path / "sky.csv").write_text("site,start_s,opaque\nA,0,0\nA,150,1\n")
+    first, again = tmp_path / "first", tmp_path / "again"
+    done = _run(str(path), "--out", str(first), "--hosts", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "sky.csv").unlink()
+
+    repeated = _run(str(first / "experiment.yaml"), "--out", str(again), "--hosts", "1", "--json")
+
+    assert repeated.returncode == 0, repeated.stderr
+    summary = json.loads(done.stdout)
+    assert json.loads(repeated.stdout)["digest"] == summary["digest"]
+    assert (again / "weather.csv").read_text() == (first / "weather.csv").read_text()
+    assert min(summary["served_units"][medium] for medium in ("satellite", "uav")) > 0

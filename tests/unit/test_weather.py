@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.cloud_climate import climate_at, great_circle_km, stations, thresholds
-from emulator.storms import Event, EventKind
+from emulator.storms import Circle, Event, EventKind, Named
 from emulator.weather import CLEAR_AIR_KM, Sky
 from emulator.weather_replay import WeatherError, read_recording
 
 HOURS = 8760 * 10
 DAY_S = 86_400.0
+HOUR_S = 3_600.0
 
 
 @dataclass(frozen=True)
@@ -233,14 +234,8 @@ def cloudless(tmp_path, sites=CITIES, **fields):
 
 
 def event(kind, **changes):
-    fields = {
-        "lat_deg": 39.7,
-        "lon_deg": -105.0,
-        "radius_km": 50.0,
-        "start_s": 600.0,
-        "end_s": 900.0,
-    }
-    return Event(kind, "e", **(fields | changes))
+    fields = {"area": Circle(39.7, -105.0, 50.0), "start_s": 600.0, "end_s": 900.0}
+    return Event(kind, **(fields | changes))
 
 
 @pytest.mark.parametrize(("kind", "view_km"), [(EventKind.STORM, 2.0), (EventKind.FOG, 0.2)])
@@ -267,11 +262,77 @@ def test_the_worst_of_events_and_sky_holds(tmp_path):
 
 
 @pytest.mark.parametrize("changes", [
-    {"radius_km": 0.0}, {"end_s": 600.0}, {"opaque": 1.1}, {"visibility_km": 0.0}, {"lat_deg": 91.0},
+    {"end_s": 600.0}, {"opaque": 1.1}, {"visibility_km": 0.0}, {"wind_m_s": -1.0},
 ])  # fmt: skip
 def test_an_event_that_cannot_be_is_refused(changes):
-    with pytest.raises(ValueError, match="e: "):
+    with pytest.raises(ValueError, match=next(iter(changes))):
         event(EventKind.STORM, **changes)
+
+
+@pytest.mark.parametrize(("numbers", "name"), [
+    ((91.0, 0.0, 10.0), "center"), ((0.0, 0.0, 0.0), "radius_km"), ((0.0, 0.0, 1.0, 0.0, -1.0), "speed"),
+])  # fmt: skip
+def test_a_circle_that_cannot_be_is_refused(numbers, name):
+    with pytest.raises(ValueError, match=name):
+        Circle(*numbers)
+
+
+def test_a_storm_that_travels_passes_one_site_after_the_other(tmp_path):
+    """Denver and Chicago are 1460 km apart: at 146 km/h ten hours, in which a circle of 100 km
+    leaves the one and comes to the other."""
+    toward_chicago = Circle(39.7392, -104.9903, 100.0, course_deg=74.4, speed_km_h=146.0)
+    storm = Event(EventKind.STORM, toward_chicago, 0.0, 24 * HOUR_S)
+    sky = cloudless(tmp_path, events=(storm,))
+
+    over = {
+        city: [h for h in range(24) if sky.happening(city, h * HOUR_S)]
+        for city in ("Denver", "Chicago", "Phoenix")
+    }
+
+    assert over == {"Denver": [0], "Chicago": [10], "Phoenix": []}
+
+
+@given(
+    lat=st.floats(-89, 89), lon=st.floats(-180, 180), course=st.floats(0, 360), hours=st.floats(0, 300)
+)  # fmt: skip
+def test_a_circle_travels_as_far_as_it_is_fast(lat, lon, course, hours):
+    circle = Circle(lat, lon, 1.0, course, 50.0)
+
+    gone = circle.after(hours * HOUR_S)
+
+    assert great_circle_km(circle, gone) == pytest.approx(50.0 * hours, abs=0.05)
+
+
+def test_fog_by_name_is_over_those_sites_only(tmp_path):
+    fog = event(EventKind.FOG, area=Named(frozenset({"Phoenix"})))
+    sky = cloudless(tmp_path, events=(fog,))
+
+    assert [s.name for s in CITIES if sky.happening(s.name, 700.0)] == ["Phoenix"]
+
+
+def test_a_forced_sky_takes_the_place_of_chance_but_not_of_a_storm(tmp_path):
+    clear = event(EventKind.CLOUD, area=Named(frozenset({"Denver", "Chicago"})), opaque=0.0)
+    overcast = event(EventKind.CLOUD, start_s=700.0)
+    storm = event(EventKind.STORM, start_s=800.0, area=Circle(41.98, -87.9, 50.0))
+    sky = Sky(1, CITIES, events=(storm, overcast, clear))
+
+    assert [sky.opaque("Denver", at_s) for at_s in (650.0, 750.0)] == [0.0, 1.0]
+    assert [sky.opaque("Chicago", at_s) for at_s in (750.0, 850.0)] == [0.0, 1.0]
+    assert sky.opaque("Denver", 900.0) == Sky(1, CITIES).opaque("Denver", 900.0)
+    assert sky.visibility_km("Denver", 750.0) == CLEAR_AIR_KM
+    assert sky.clear_probability("Denver", 680.0, 650.0) == 1.0
+    assert (
+        sky.clear_probability("Denver", 750.0, 710.0)
+        == sky.forecast("Chicago", 720.0, 710.0)
+        == 0.0
+    )
+
+
+def test_a_storm_brings_wind_and_everywhere_else_is_calm(tmp_path):
+    breeze = event(EventKind.STORM, area=Named(frozenset({"Chicago"})), wind_m_s=11.0)
+    sky = cloudless(tmp_path, events=(event(EventKind.STORM), breeze))
+
+    assert [sky.wind_m_s(city.name, 700.0) for city in CITIES] == [0.0, 25.0, 11.0]
 
 
 def test_a_recording_holds_until_its_next_row_and_leaves_other_sites_to_chance(tmp_path):
