@@ -112,8 +112,14 @@ class OnDemandController:
             *links,
         ]
 
-    def schedule(self, row: OrderRow, sample: LinkSample, now_s: float) -> float | None:
+    def take(self, row: OrderRow, now_s: float) -> float | None:
         """Commit to an order; return when its key will be there, or None if it cannot be served."""
+        sample = self._probe.sample(self.medium, row.source, row.target, now_s)
+        self._note_offer(row, sample)
+        return self.schedule(row, sample, now_s) if self._usable(sample) else None
+
+    def schedule(self, row: OrderRow, sample: LinkSample, now_s: float) -> float | None:
+        """Commit to an order that a link can serve; return as `take` does."""
         wait_s = max(self._config.setup_s, sample.ready_in_s)
         return now_s + wait_s + self.service_s(row, sample)
 
@@ -127,9 +133,7 @@ class OnDemandController:
         row = rows[0]
         if row.order in self._orders or row.units < 1:
             return Refusal(ErrorStatus.INCONSISTENT_VALUE)
-        sample = self._probe.sample(self.medium, row.source, row.target, now_s)
-        self._last_sample[f"{row.source}-{row.target}"] = sample
-        ready_s = self.schedule(row, sample, now_s) if self._usable(sample) else None
+        ready_s = self.take(row, now_s)
         if ready_s is None:
             self._refused += 1
             return Refusal(ErrorStatus.RESOURCE_UNAVAILABLE)
@@ -137,6 +141,9 @@ class OnDemandController:
         waiting_for = {key_manager_of(row.source), key_manager_of(row.target)}
         self._orders[row.order] = _Order(row, ready_s, False, waiting_for)
         return None
+
+    def _note_offer(self, row: OrderRow, sample: LinkSample) -> None:
+        self._last_sample[f"{row.source}-{row.target}"] = sample
 
     def _usable(self, sample: LinkSample) -> bool:
         good = sample.qber <= self._config.qber_limit and sample.skr_bps > 0

@@ -6,6 +6,7 @@ emulation.  An answer depends on the arguments alone: asked twice, or by two end
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,57 @@ class LinkProbe(Protocol):
 
     def sample(self, medium: MediumCode, a: str, b: str, now_s: float) -> LinkSample:
         """Return what the link between two nodes offers on one wavelength or service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One satellite that serves one ground station for a while, or two at once.
+
+    It is known ahead from orbits.  `bits` is the key that it makes under a clear sky, there as a whole
+    when it ends.
+    """
+
+    satellite: str
+    stations: tuple[str, ...]
+    start_s: float
+    end_s: float
+    bits: int
+    qber: float
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Contacts of one satellite that together give two stations a key; each spends as much as they get."""
+
+    contacts: tuple[Contact, ...]
+
+    @property
+    def ready_s(self) -> float:
+        """When the last contact is over."""
+        return max(contact.end_s for contact in self.contacts)
+
+    @property
+    def qber(self) -> float:
+        """The worst of the contacts."""
+        return max(contact.qber for contact in self.contacts)
+
+    @property
+    def skr_bps(self) -> float:
+        """What the slowest contact makes while it lasts."""
+        return min(item.bits / (item.end_s - item.start_s) for item in self.contacts)
+
+
+class SatelliteView(Protocol):
+    """Satellites whose orbits are known."""
+
+    def passages(self, a: str, b: str, now_s: float) -> Sequence[Passage]:
+        """Return what two stations may wait for from now on, soonest first."""
+
+    def is_promised(self, contact: Contact, now_s: float) -> bool:
+        """Return whether a contact is expected to make its key."""
+
+    def has_made(self, contact: Contact) -> bool:
+        """Return whether a contact that is over has made its key."""
 
 
 class QuantumChannel(Protocol):

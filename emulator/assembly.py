@@ -6,7 +6,7 @@ Everything is derived here, once, from the experiment, its network and its seed;
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import inf
 
@@ -17,6 +17,7 @@ from controllers.fleet import FleetConfig
 from controllers.key_manager import KeyManagerConfig
 from controllers.on_demand import OnDemandConfig
 from controllers.serving import Application
+from emulator.beams import Beams
 from emulator.config import (
     Capacity,
     DemandShiftEvent,
@@ -59,6 +60,7 @@ class Assembly:
     problem: Problem
     links: tuple[QuantumLink, ...]
     world: World
+    overhead: Overhead | None
     timeline: Timeline
     manager: ManagerConfig
     fiber: FiberControllerConfig
@@ -79,7 +81,8 @@ def assemble(experiment: Experiment, topology: Topology) -> Assembly:
     return Assembly(
         problem=problem,
         links=links,
-        world=_world(experiment, topology, links, problem, timeline, overhead=overhead),
+        world=_world(experiment, topology, links, problem, timeline),
+        overhead=overhead,
         timeline=timeline,
         manager=ManagerConfig(
             problem=problem,
@@ -118,8 +121,9 @@ def problem_of(
     over the starts of all periods; storms, fogs and forced skies of the schedule are not foreseen.
     """
     timeline = timeline_of(experiment, topology)
-    if overhead is None or (overhead.sky is not None and overhead.sky.events):
-        overhead = overhead_of(experiment, topology, timeline, scheduled=False)
+    overhead = overhead or overhead_of(experiment, topology, timeline)
+    if overhead is not None:
+        overhead = replace(overhead, sky=sky_of(experiment, topology, scheduled=False))
     share = _usable_share(experiment, timeline, overhead)
     prices = Prices(**experiment.price_table.model_dump())
     network, pools = experiment.network, experiment.plan.pools
@@ -198,8 +202,6 @@ def _world(
     links: tuple[QuantumLink, ...],
     problem: Problem,
     timeline: Timeline,
-    *,
-    overhead: Overhead | None,
 ) -> World:
     satellite, uav = experiment.satellite, experiment.uav
     return World(
@@ -210,32 +212,31 @@ def _world(
         uav=FreeSpace(uav.skr_bps, uav.qber, 1.0),
         demand=tuple((item.units, item.probability) for item in problem.scenarios),
         correlated=experiment.demand.correlated,
-        overhead=overhead,
-        sky=sky_of(experiment, topology) if overhead is None else None,
+        sky=sky_of(experiment, topology) if experiment.satellite.orbits is None else None,
         cuts=tuple(_cuts(experiment)),
         shifts=tuple(_shifts(experiment)),
     )
 
 
-def overhead_of(
-    experiment: Experiment, topology: Topology, timeline: Timeline, *, scheduled: bool = True
-) -> Overhead | None:
-    """Return the satellites of an experiment, with or without the weather of its schedule.
-
-    None if they are assumed.
-    """
+def overhead_of(experiment: Experiment, topology: Topology, timeline: Timeline) -> Overhead | None:
+    """Return the satellites of an experiment, or None if they are assumed."""
     orbits = experiment.satellite.orbits
     if orbits is None:
         return None
-    return Overhead(
+    sites = sites_of(topology)
+    beams = Beams(
         constellation=orbits.constellation(),
-        sites=sites_of(topology),
+        sites=sites,
         horizon_s=timeline.end_s + orbits.max_wait_s,
         min_elevation_deg=orbits.min_elevation_deg,
         max_sun_altitude_deg=orbits.max_sun_altitude_deg,
-        max_wait_s=orbits.max_wait_s,
         device=orbits.device,
-        sky=sky_of(experiment, topology, scheduled=scheduled),
+    )
+    return Overhead(
+        stations=tuple(site.name for site in sites),
+        contacts=beams.contacts(orbits.contact_rules),
+        max_wait_s=orbits.max_wait_s,
+        sky=sky_of(experiment, topology),
     )
 
 

@@ -24,13 +24,13 @@ class Cast:
 
 
 def cast_of(experiment: Experiment, assembly: Assembly) -> Cast:
-    """Return all roles; whom satellites do not concern gets a world that loads no orbits nor weather."""
-    ground = replace(assembly.world, overhead=None, sky=None)
+    """Return all roles; whom satellites do not concern gets a world that loads no weather."""
+    ground = replace(assembly.world, sky=None)
     return Cast(
         leads=(
             ManagerRole(assembly.manager, planner_of(experiment)),
             FiberRole(assembly.fiber, ground),
-            SatelliteRole(assembly.satellite, assembly.world),
+            SatelliteRole(assembly.satellite, assembly.world, assembly.overhead),
             UavRole(assembly.uav, ground, assembly.fleet, assembly.uavs_per_order),
         ),
         key_managers=tuple(KeyManagerRole(item, ground) for item in assembly.key_managers),

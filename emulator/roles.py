@@ -12,6 +12,7 @@ from controllers.fiber import FiberController, FiberControllerConfig
 from controllers.fleet import FleetConfig
 from controllers.key_manager import KeyManagerConfig, LocalKeyManager
 from controllers.on_demand import OnDemandConfig
+from controllers.ports import SatelliteView
 from controllers.satellite import SatelliteController
 from controllers.uav import UavController
 from emulator.world import World
@@ -67,15 +68,16 @@ class FiberRole:
 
 @dataclass(frozen=True)
 class SatelliteRole:
-    """The satellite controller under the emulated sky."""
+    """The satellite controller; satellites are as the world assumes, or as computed from orbits."""
 
     config: OnDemandConfig
     world: World
+    overhead: SatelliteView | None = None
     entity: str = SATELLITE_CONTROLLER
 
     def build(self) -> Core:
         """Return the core."""
-        return SatelliteController(self.config, self.world)
+        return SatelliteController(self.config, self.world, self.overhead)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from emulator import orbits as orbit
+from emulator.contacts import ContactRules
 from emulator.section import Fraction, Positive, Section
 
 
@@ -69,6 +70,10 @@ class Orbits(Section):
     max_sun_altitude_deg: float = Field(-12.0, ge=-90, le=0, description="darker counts as night")
     max_wait_s: Positive = Field(600.0, description="an order waits at most so long for its passes")
     device: Literal["micius-2017"] = "micius-2017"
+    contacts_per_station: int | None = Field(1, ge=1, description="at a time; null: no limit")
+    contacts_per_satellite: int | None = Field(1, ge=1, description="at a time; null: no limit")
+    contact_s: Positive | None = Field(None, description="the most of a pass; else all of it")
+    acquire_s: float = Field(0.0, ge=0, description="from one contact to the next")
     clouds: bool = Field(True, description="chance by the climate of each site, or none")
 
     @model_validator(mode="before")
@@ -111,6 +116,13 @@ class Orbits(Section):
             if isinstance(each, orbit.TleOrbit)
         )
         return self.model_copy(update={"tle": None, "elements": elements})
+
+    @property
+    def contact_rules(self) -> ContactRules:
+        """The rules of who tracks whom."""
+        return ContactRules(
+            self.contacts_per_station, self.contacts_per_satellite, self.contact_s, self.acquire_s
+        )
 
 
 class SatelliteOptions(Section):

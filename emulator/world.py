@@ -35,13 +35,6 @@ class FreeSpace:
     probability: float
 
 
-class SatelliteView(Protocol):
-    """Satellites computed from orbits; see `emulator.overhead`."""
-
-    def sample(self, a: str, b: str, now_s: float) -> LinkSample:
-        """Return what satellites offer two stations from now on."""
-
-
 class SkyView(Protocol):
     """The sky over nodes; see `emulator.weather`."""
 
@@ -71,8 +64,8 @@ class DemandShift:
 class World:
     """The world of one experiment.
 
-    With `overhead` satellites are computed from orbits, night and clouds; else they are as assumed, as
-    far as the `sky` is clear at both ends.
+    Satellites are as assumed, as far as the `sky` is clear at both ends; those of known orbits are not
+    asked for here.
 
     `fibers` holds what each fiber offers on one wavelength, as (a, b, sample); `demand` the scenario
     distribution as (units, probability); `correlated` says whether one draw serves all requests.
@@ -85,7 +78,6 @@ class World:
     uav: FreeSpace
     demand: tuple[tuple[int, float], ...]
     correlated: bool
-    overhead: SatelliteView | None = None
     sky: SkyView | None = None
     cuts: tuple[FiberCut, ...] = ()
     shifts: tuple[DemandShift, ...] = ()
@@ -95,8 +87,6 @@ class World:
         if medium is MediumCode.FIBER:
             offer = self._fiber[frozenset((a, b))]
             return replace(offer, usable=False) if self._is_cut(a, b, now_s) else offer
-        if medium is MediumCode.SATELLITE and self.overhead is not None:
-            return self.overhead.sample(a, b, now_s)
         service = self.satellite if medium is MediumCode.SATELLITE else self.uav
         first, second = sorted((a, b))
         period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)

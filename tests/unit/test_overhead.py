@@ -13,6 +13,8 @@ from controllers.fleet import FleetConfig
 from controllers.on_demand import OnDemandConfig
 from controllers.ports import LinkSample
 from controllers.uav import UavController
+from emulator.beams import Beams
+from emulator.contacts import ContactRules
 from emulator.orbits import walker
 from emulator.overhead import Overhead
 from emulator.sky import Site, sun_altitude_deg
@@ -24,57 +26,91 @@ from protos.rows import encode
 
 EPOCH = datetime(2026, 1, 1, 5, tzinfo=UTC)
 SITES = (Site("Denver", 39.74, -104.99), Site("Dallas", 32.78, -96.80))
+NAMES = tuple(site.name for site in SITES)
 DAY_S = 86_400.0
 
 
 @pytest.fixture(scope="module")
-def clear() -> Overhead:
+def beams() -> Beams:
     constellation = walker(
         EPOCH, satellites=24, planes=6, phasing=1, inclination_deg=53, altitude_km=550
     )
-    return Overhead(constellation, SITES, DAY_S, 20.0, -12.0, 600.0, "micius-2017", None)
+    return Beams(constellation, SITES, DAY_S, 20.0, -12.0, "micius-2017")
 
 
-def test_every_usable_pass_is_at_night_and_makes_key(clear: Overhead) -> None:
-    for site in SITES:
-        for passes in clear.usable_passes(site.name).values():
-            for item in passes:
-                middle_s = np.array([item.ends_s - item.lasts_s / 2])
-                assert sun_altitude_deg([site], EPOCH, middle_s)[0, 0] < -11.0
-                assert item.bits > 0
-                assert 0 <= item.qber < 0.11
+@pytest.fixture(scope="module")
+def clear(beams: Beams) -> Overhead:
+    """Every pass by night, with no limit to contacts."""
+    return Overhead(NAMES, beams.contacts(ContactRules(None, None)), 600.0, None)
+
+
+def usable_share(overhead: Overhead) -> float:
+    return overhead.share_of("Denver", "Dallas", [float(s) for s in np.arange(0.0, DAY_S, 300.0)])
+
+
+def test_every_contact_is_at_night_and_makes_key(clear: Overhead) -> None:
+    site = {site.name: site for site in SITES}
+    for item in clear.contacts:
+        (station,) = item.stations
+        middle_s = np.array([(item.start_s + item.end_s) / 2])
+        assert sun_altitude_deg([site[station]], EPOCH, middle_s)[0, 0] < -11.0
+        assert item.bits > 0
+        assert 0 <= item.qber < 0.11
 
 
 def test_both_ends_are_told_the_same_and_wait_no_longer_than_allowed(clear: Overhead) -> None:
     usable = 0
     for at_s in np.arange(0.0, DAY_S, 300.0):
-        sample = clear.sample("Denver", "Dallas", float(at_s))
-        assert sample == clear.sample("Dallas", "Denver", float(at_s))
-        assert not sample.usable or 0 <= sample.ready_in_s <= 600.0
-        usable += sample.usable
+        one = clear.passages("Denver", "Dallas", float(at_s))
+        other = clear.passages("Dallas", "Denver", float(at_s))
+        assert [set(item.contacts) for item in one] == [set(item.contacts) for item in other]
+        assert all(0 <= item.ready_s - at_s <= 600.0 for item in one)
+        assert all(len({each.satellite for each in item.contacts}) == 1 for item in one)
+        usable += bool(one)
     assert 0 < usable < 288 / 2
+    assert usable / 288 == usable_share(clear)
 
 
 def test_by_day_there_is_nothing(clear: Overhead) -> None:
-    noon_s = 14 * 3600.0
-    assert not clear.sample("Denver", "Dallas", noon_s).usable
+    assert not clear.passages("Denver", "Dallas", 14 * 3600.0)
 
 
 def test_clouds_can_only_take_away(clear: Overhead) -> None:
     cloudy = replace(clear, sky=Sky(3, SITES, EPOCH))
-    times_s = [float(at_s) for at_s in np.arange(0.0, DAY_S, 300.0)]
-    assert cloudy.share_of("Denver", "Dallas", times_s) < clear.share_of(
-        "Denver", "Dallas", times_s
+    assert usable_share(cloudy) < usable_share(clear)
+    assert {clear.has_made(item) for item in clear.contacts} == {True}
+    assert {cloudy.has_made(item) for item in cloudy.contacts} == {True, False}
+
+
+def test_one_contact_at_a_time_takes_away_and_short_contacts_give_some_of_it_back(
+    beams: Beams, clear: Overhead
+) -> None:
+    whole, short = (
+        replace(clear, contacts=beams.contacts(rules))
+        for rules in (ContactRules(), ContactRules(contact_s=60.0))
     )
-    for site in SITES:
-        for satellite, passes in cloudy.usable_passes(site.name).items():
-            assert set(passes) <= set(clear.usable_passes(site.name)[satellite])
+    assert usable_share(whole) < usable_share(short) < usable_share(clear)
+    for overhead in (whole, short):
+        ends_s: dict[str, float] = {}
+        for item in overhead.contacts:
+            for name in (item.satellite, *item.stations):
+                assert item.start_s >= ends_s.get(name, 0.0) - 1e-6
+                ends_s[name] = item.end_s
+    for item in short.contacts:
+        (inside,) = [
+            each
+            for each in clear.contacts
+            if (each.satellite, each.stations) == (item.satellite, item.stations)
+            and each.start_s <= item.start_s < item.end_s <= each.end_s
+        ]
+        assert 0 < item.bits <= inside.bits
 
 
 def test_it_travels_to_another_process_unchanged(clear: Overhead) -> None:
     copy = pickle.loads(pickle.dumps(replace(clear)))
+    assert copy.contacts == clear.contacts
     for at_s in (0.0, 3_600.0, 20_000.0):
-        assert copy.sample("Denver", "Dallas", at_s) == clear.sample("Denver", "Dallas", at_s)
+        assert copy.passages("Denver", "Dallas", at_s) == clear.passages("Denver", "Dallas", at_s)
 
 
 class _Air:
