@@ -24,6 +24,7 @@ from emulator.config import (
     Experiment,
     FiberCutEvent,
 )
+from emulator.daytime import as_law, rhythm_of, with_marginals
 from emulator.demand_config import RequestItem
 from emulator.fiber_links import QuantumLink, quantum_links
 from emulator.overhead import Overhead
@@ -127,13 +128,14 @@ def problem_of(
     share = _usable_share(experiment, timeline, overhead)
     prices = Prices(**experiment.price_table.model_dump())
     network, pools = experiment.network, experiment.plan.pools
+    requests = _requests(experiment, topology, prices, share)
     return Problem(
         nodes=tuple(node.name for node in topology.nodes),
         fibers=tuple(
             Fiber(item.link.a, item.link.b, item.unit_cost(prices), network.wavelengths)
             for item in quantum_links(experiment.fiber, topology)
         ),
-        requests=_requests(experiment, topology, prices, share),
+        requests=with_marginals(requests, rhythm_of(experiment, topology, requests), timeline),
         scenarios=scenarios_of(experiment),
         directed_capacity=network.capacity is Capacity.PER_DIRECTION,
         pools=Pools(**pools.model_dump()) if pools else None,
@@ -210,11 +212,12 @@ def _world(
         fibers=tuple((item.link.a, item.link.b, item.sample) for item in links),
         satellite=FreeSpace(satellite.skr_bps, satellite.qber, satellite.probability),
         uav=FreeSpace(uav.skr_bps, uav.qber, 1.0),
-        demand=tuple((item.units, item.probability) for item in problem.scenarios),
+        demand=as_law(problem.scenarios),
         correlated=experiment.demand.correlated,
         sky=sky_of(experiment, topology) if experiment.satellite.orbits is None else None,
         cuts=tuple(_cuts(experiment)),
         shifts=tuple(_shifts(experiment)),
+        rhythm=rhythm_of(experiment, topology, problem.requests),
     )
 
 
@@ -268,8 +271,7 @@ def _shifts(experiment: Experiment) -> Iterator[DemandShift]:
     events = [event for event in experiment.faults if isinstance(event, DemandShiftEvent)]
     for event in sorted(events, key=lambda event: event.from_period):
         scenarios = poisson_scenarios(event.mean_units, experiment.demand.scenarios)
-        demand = tuple((item.units, item.probability) for item in scenarios)
-        yield DemandShift(event.from_period, demand)
+        yield DemandShift(event.from_period, as_law(scenarios))
 
 
 def _media(problem: Problem) -> tuple[tuple[Medium, ...], ...]:

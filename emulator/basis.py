@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import fsum
+from statistics import fmean
 from typing import Any
 
 from emulator.config import Experiment
@@ -20,8 +21,9 @@ from global_manager.reduction import wasserstein_units
 def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
     """Return what a reader must know to trust a plan for this problem.
 
-    `tail_mass` is the chance of more demand than any scenario has; `reduction_error` bounds, in monetary
-    units a period, by how much the expected cost of any plan is wrong because scenarios were reduced.
+    `mean_units` is the mean over requests; `tail_mass` the chance of more demand than any scenario has, at
+    the busiest hour of the busiest class; `reduction_error` bounds, in monetary units a period, by how
+    much the expected cost of any plan is wrong because scenarios were reduced.
     """
     demand = experiment.demand
     law = demand.distribution.model_dump(by_alias=True, exclude_none=True)
@@ -34,9 +36,10 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         "fitted_from": source,
         "correlated": demand.correlated,
         "scenarios": len(problem.scenarios),
-        "mean_units": mean_units(problem.scenarios),
+        "mean_units": fmean(mean_units(problem.demand_of(item)) for item in problem.requests),
         "tail_from_units": demand.scenarios,
-        "tail_mass": demand.distribution.tail_mass(demand.scenarios),
+        "tail_mass": demand.distribution.scaled(demand.busiest).tail_mass(demand.scenarios),
+        "hours": sorted(demand.hours),
         "reduced_from": len(whole),
         "reduction_distance_units": moved_units,
         "reduction_error": moved_units * _dearest_unit_of_all(problem),
@@ -50,9 +53,15 @@ def sentences(basis: dict[str, Any]) -> Iterator[str]:
         f"{basis['scenarios']} scenarios of demand, mean {basis['mean_units']:.4g} units, {draw}; "
         f"seed {basis['seed']}."
     )
+    if basis["hours"]:
+        kinds = ", ".join(basis["hours"])
+        yield (
+            f"Demand of {kinds} follows the hours of the day: the plan sees the mixture over all periods, "
+            "applications draw from the law of the hour."
+        )
     yield (
         f"Cut off: demand of {basis['tail_from_units']} units or more, "
-        f"which has a chance of {basis['tail_mass']:.2g}."
+        f"which has a chance of {basis['tail_mass']:.2g}{' at the busiest hour' * bool(basis['hours'])}."
     )
     if basis["scenarios"] < basis["reduced_from"]:
         yield (

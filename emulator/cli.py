@@ -131,7 +131,7 @@ def plan(
     if time_limit is not None and time_limit <= 0:
         raise UsageError("--time-limit", f"must be positive, not {time_limit:g}")
     problem = problem_of(setup, topology)
-    _plannable(experiment, problem)
+    _plannable(experiment, problem, setup.plan.policy)
     began_s = time.monotonic()
     with SolveDisplay(_err, progress) as display:
         answer = solve(
@@ -324,12 +324,16 @@ def _end(outcome: Outcome, out: Path) -> None:
         _fail(f"the audit found faults; see {out / 'summary.json'}")
 
 
-def _plannable(source: str, problem: Problem) -> None:
+def _plannable(source: str, problem: Problem, policy: Policy) -> None:
     """Refuse a problem that contradicts itself, naming the file."""
     try:
         check_problem(problem)
     except InvalidProblemError as error:
         raise UsageError(source, str(error)) from error
+    if policy is Policy.DETERMINISTIC and problem.has_own_demands:
+        raise UsageError(
+            "--policy", "deterministic needs one demand for all; leave out demand.hours"
+        )
 
 
 def _counts(text: str | None) -> list[int] | None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from emulator.section import Positive, Section
 from global_manager import demand as laws
@@ -113,6 +120,25 @@ class Distribution(Section):
             return laws.negative_binomial_scenarios(law.mean_units, law.variance, count)
         return laws.truncated_scenarios(laws.empirical_scenarios(self._counts), count)
 
+    def scaled(self, factor: float) -> Distribution:
+        """Return the law of a mean `factor` times as large; raises ValueError for an empirical one.
+
+        Negative binomial demand stays Poisson demand whose mean is Gamma-distributed: that mean is
+        scaled, so what the variance exceeds the mean by goes with the square.
+        """
+        if factor == 1:
+            return self
+        if factor == 0:
+            return Distribution(empirical=Empirical(counts={0: 1}))
+        if self.poisson:
+            return Distribution(poisson=Poisson(mean_units=factor * self.poisson.mean_units))
+        if self.negative_binomial:
+            mean = factor * self.negative_binomial.mean_units
+            excess = self.negative_binomial.variance - self.negative_binomial.mean_units
+            law = NegativeBinomial(mean_units=mean, variance=mean + factor**2 * excess)
+            return Distribution.model_validate({"negative-binomial": law})
+        raise ValueError("demand.hours: an empirical law has no mean to scale")
+
     def tail_mass(self, count: int) -> float:
         """Return the chance of `count` units or more, which `scenarios` leaves out."""
         if self.poisson:
@@ -129,6 +155,15 @@ class Distribution(Section):
         if self.empirical is None:
             raise ValueError("demand.distribution.history: has not been read; use `read`")
         return self.empirical.counts
+
+
+def _a_day(factors: list[float]) -> list[float]:
+    if len(factors) != 24:
+        raise ValueError(f"give 24 factors, from midnight on, not {len(factors)}")
+    return factors
+
+
+Day = Annotated[list[Annotated[float, Field(ge=0, le=1_000)]], AfterValidator(_a_day)]
 
 
 class RequestItem(Section):
@@ -150,5 +185,22 @@ class Demand(Section):
         None, ge=1, description="the number of scenarios kept, chosen to be nearest to all"
     )
     distribution: Distribution = Distribution(poisson=Poisson(mean_units=10 / 3))
+    hours: dict[str, Day] = Field(
+        default_factory=dict,
+        description="by class, 24 factors of the mean for the hours of the day, in solar time at the "
+        "source; a class that is not named needs as much at every hour",
+    )
     correlated: bool = Field(True, description="one draw a period for all requests, or one each")
     requests: dict[str, Annotated[int, Field(ge=0)]] | list[RequestItem]
+
+    @property
+    def kinds(self) -> set[str]:
+        """The classes of all requests."""
+        if isinstance(self.requests, dict):
+            return {kind for kind, count in self.requests.items() if count}
+        return {item.application for item in self.requests}
+
+    @property
+    def busiest(self) -> float:
+        """The greatest factor of the mean, over classes and hours."""
+        return max((max(day) for day in self.hours.values()), default=1.0)

@@ -21,7 +21,7 @@ from emulator.plotting import Figure
 from emulator.topology import Topology
 from global_manager.provisioning import Progress, Row, Watch, compare, solve
 from global_manager.provisioning.model import Policy, Problem
-from global_manager.provisioning.recourse import expected_missing_units, expected_unit_cost
+from global_manager.provisioning.recourse import expected_unit_cost, missing_table, recourse_table
 from global_manager.routing import cheapest_paths_from, fiber_graph
 
 FIG_4B_REQUESTS = (50, 100, 150, 200, 250, 300, 350, 400)
@@ -76,7 +76,7 @@ def comparison_rows(
         requests = len(problem.requests)
         rows += [_row(requests, row, result.rp) for row in result.rows]
         names = {"RP": result.rp, "EEV": result.eev, "EV": result.ev, "WS": result.ws}
-        differences = {"VSS": result.eev - result.rp, "EVPI": result.rp - result.ws}
+        differences = {"VSS": result.vss, "EVPI": result.evpi}
         values.append({"requests": requests, **names, **differences})
         bases.append({"requests": requests, **basis_of(variant, problem)})
     return rows, values, bases
@@ -111,15 +111,13 @@ def fig4a(problem: Problem) -> list[tuple[int, float, float, float]]:
     graph = fiber_graph(problem.nodes, links)
     routes = {node: cheapest_paths_from(graph, node) for node in problem.nodes}
     unit = sum(routes[item.source][item.target][0] for item in problem.requests)
-    on_demand = sum(expected_unit_cost(item.on_demand) for item in problem.requests)
-    missing = expected_missing_units(problem.scenarios)
-    rows = []
-    for reserved in range(max(11, len(missing))):
-        short = float(missing[reserved]) if reserved < len(missing) else 0.0
-        rows.append(
-            (reserved, reserved * unit, short * on_demand, reserved * unit + short * on_demand)
-        )
-    return rows
+    costs = [expected_unit_cost(item.on_demand) for item in problem.requests]
+    table = recourse_table(costs, missing_table([problem.demand_of(r) for r in problem.requests]))
+    short = [*map(float, table.sum(axis=0)), *[0.0] * 11]
+    return [
+        (reserved, reserved * unit, short[reserved], reserved * unit + short[reserved])
+        for reserved in range(max(11, table.shape[1]))
+    ]
 
 
 def fig4b(experiment: Experiment, topology: Topology, count: int) -> list[tuple[int, str, float]]:

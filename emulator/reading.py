@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from emulator.config import Experiment, FiberCutEvent
+from emulator.daytime import hour_faults
 from emulator.demand_config import (
     MOST_UNITS,
     Demand,
@@ -87,7 +88,7 @@ def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
     faults += _event_faults(experiment, topology)
     faults += _site_faults(experiment, topology)
     faults += _orbit_faults(experiment)
-    found = weather_faults(experiment, topology)
+    found = [*weather_faults(experiment, topology), *hour_faults(experiment)]
     faults += [Fault(field=field, message=message) for field, message in found]
     if faults:
         raise ExperimentError(str(path), tuple(faults))

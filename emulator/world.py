@@ -19,6 +19,7 @@ from itertools import accumulate
 from typing import Protocol
 
 from controllers.ports import LinkSample
+from emulator.rhythm import Law, Rhythm
 from protos.core import Timeline
 from protos.mib import MediumCode
 
@@ -68,7 +69,8 @@ class World:
     asked for here.
 
     `fibers` holds what each fiber offers on one wavelength, as (a, b, sample); `demand` the scenario
-    distribution as (units, probability); `correlated` says whether one draw serves all requests.
+    distribution as (units, probability), and `rhythm` those of requests that follow the hours of the day;
+    `correlated` says whether one draw serves all requests.
     """
 
     seed: int
@@ -81,6 +83,7 @@ class World:
     sky: SkyView | None = None
     cuts: tuple[FiberCut, ...] = ()
     shifts: tuple[DemandShift, ...] = ()
+    rhythm: Rhythm | None = None
 
     def sample(self, medium: MediumCode, a: str, b: str, now_s: float) -> LinkSample:
         """Return what a link offers now.  Raises `KeyError` for a fiber that does not exist."""
@@ -106,8 +109,7 @@ class World:
     def demanded_units(self, request: int, period: int) -> int:
         """Return the units that a request needs in a period, by inversion of the distribution."""
         who = () if self.correlated else (request,)
-        began = [shift for shift in self.shifts if shift.from_period <= period]
-        demand = began[-1].demand if began else self.demand
+        demand = self._law(request, period)
         cumulative = list(accumulate(probability for _, probability in demand))
         place = bisect_right(cumulative, self.uniform("demand", period, *who))
         return demand[min(place, len(demand) - 1)][0]
@@ -117,6 +119,13 @@ class World:
         words = "\x1f".join(map(str, question)).encode()
         digest = blake2b(words, digest_size=8, key=self._key).digest()
         return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
+
+    def _law(self, request: int, period: int) -> Law:
+        began = [shift for shift in self.shifts if shift.from_period <= period]
+        if began:
+            return began[-1].demand
+        by_hour = self.rhythm and self.rhythm.law(request, self.timeline.begins_s(period))
+        return by_hour or self.demand
 
     @cached_property
     def _key(self) -> bytes:

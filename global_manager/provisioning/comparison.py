@@ -31,14 +31,15 @@ class Comparison:
 
     `rp` is the expected cost of the stochastic plan (recourse problem), `eev` that of the plan made
     for the mean demand, `ev` the cost which that plan expects for itself, `ws` the cost when every
-    future is known before reserving (wait and see).
+    future is known before reserving (wait and see); None where requests have demands of their own, and
+    there is no list of futures.
     """
 
     rows: tuple[Row, ...]
     rp: float
     eev: float
     ev: float
-    ws: float
+    ws: float | None
 
     @property
     def vss(self) -> float:
@@ -46,9 +47,9 @@ class Comparison:
         return self.eev - self.rp
 
     @property
-    def evpi(self) -> float:
+    def evpi(self) -> float | None:
         """Expected value of perfect information."""
-        return self.rp - self.ws
+        return None if self.ws is None else self.rp - self.ws
 
 
 def compare(
@@ -65,8 +66,9 @@ def compare(
     to the stochastic program and is used as such: EEV >= RP always holds.
     """
     settings, watch = Settings(gap=gap, rounding=rounding), watch or Watch()
+    without = {Policy.RANDOM} | ({Policy.DETERMINISTIC} if problem.has_own_demands else set())
     plans: dict[Policy, Plan] = {
-        p: make(problem, p, settings, watch) for p in Policy if p is not Policy.RANDOM
+        p: make(problem, p, settings, watch) for p in Policy if p not in without
     }
     mean_plan = plans[Policy.EXPECTED_VALUE]
     stochastic = min(plans[Policy.STOCHASTIC], mean_plan, key=lambda plan: plan.objective)
@@ -75,11 +77,11 @@ def compare(
     rows[Policy.STOCHASTIC] = _row(Policy.STOCHASTIC, [stochastic])
     rows[Policy.RANDOM] = _row(Policy.RANDOM, random)
     return Comparison(
-        rows=tuple(rows[policy] for policy in Policy),
+        rows=tuple(rows[policy] for policy in Policy if policy in rows),
         rp=stochastic.objective,
         eev=mean_plan.objective,
         ev=believed_cost(problem, mean_plan, settings),
-        ws=plans[Policy.DETERMINISTIC].objective,
+        ws=plans[Policy.DETERMINISTIC].objective if Policy.DETERMINISTIC in plans else None,
     )
 
 

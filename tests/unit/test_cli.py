@@ -107,6 +107,19 @@ def test_plan_and_compare_say_what_their_figures_rest_on(
         assert "seed 7" in said
 
 
+def test_hours_are_told_and_perfect_information_is_left_out_or_refused(
+    qsagin: Call, write_experiment: Write
+) -> None:
+    path = str(write_experiment(demand__hours={"avatar": [0.5, 1.5] * 12}))
+    status, out, _ = qsagin("compare", path)
+    assert status == 0
+    assert "deterministic" not in out
+    assert "follows the hours" in out.replace("\n", " ")
+    status, _, err = qsagin("plan", path, "--policy", "deterministic")
+    assert status == 2
+    assert err.startswith("--policy: deterministic needs one demand for all")
+
+
 def test_the_papers_common_optimum_is_four_units_and_is_found_to_the_gap(qsagin: Call) -> None:
     plan = json.loads(qsagin("plan", "paper", "--json")[1])
     assert {item["units"] for item in plan["allocations"]} == {4}

@@ -67,11 +67,19 @@ def test_the_mean_policy_plans_each_request_for_its_own_mean():
     assert [allocation.units for allocation in plan.allocations] == [5, 0, 3, 5]
 
 
+def test_policies_are_compared_without_perfect_information_where_demands_differ():
+    figures = compare(square())
+
+    assert Policy.DETERMINISTIC not in [row.policy for row in figures.rows]
+    assert figures.ws is figures.evpi is None
+    assert figures.vss >= 0
+
+
 def test_perfect_information_and_pools_are_refused_where_demands_differ():
     problem = square()
 
     with pytest.raises(InvalidProblemError, match=r"policy deterministic: requests differ"):
-        compare(problem)
+        solve(problem, Policy.DETERMINISTIC)
     pools = Pools(satellite_units=5, uav_units=None, shortfall_cost=10**6)
     with pytest.raises(InvalidProblemError, match=r"pools: requests differ in their demand"):
         solve(replace(problem, pools=pools))
