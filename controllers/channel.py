@@ -2,13 +2,14 @@
 
 In every epoch each hop of the path makes one block of key, the same at both ends.  An end-to-end
 key crosses the path encrypted with these blocks, one hop after the other, and uses up one bit of
-every hop for each of its own.  What an epoch leaves unused expires when the next one comes.
+every hop for each of its own.  A block with more errors than the limit allows is discarded: no key is
+made of it.  What an epoch leaves unused expires when the next one comes.
 Nothing here knows about messages, stores or applications.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controllers.ports import LinkProbe, LinkSample, QuantumChannel
 from protos.core import Fact, FactKind
@@ -38,6 +39,25 @@ class Pad:
         return number.to_bytes(len(data), "big")
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What a link offered for one block, and the errors that both ends counted in it.
+
+    `qber` is the measured fraction; with nothing to compare it is as the link says.
+    """
+
+    epoch: int
+    sample: LinkSample
+    sifted_bits: int
+    errors: int
+    n_bytes: int
+
+    @property
+    def qber(self) -> float:
+        """The measured quantum bit error ratio."""
+        return self.errors / self.sifted_bits if self.sifted_bits else self.sample.qber
+
+
 def fiber_channel(a: str, b: str, request: int) -> str:
     """Return the name of the quantum channel between neighbours that serves one request."""
     first, second = sorted((a, b))
@@ -53,6 +73,7 @@ class Channel:
         self._key_bytes = key_bytes
         self._qber_limit = qber_limit
         self._pads: dict[str, Pad] = {}
+        self.blocks: dict[str, Block] = {}
         self._began_ms = row.start_ms
         self._due_ms = row.due_ms
         self._epoch = 0
@@ -87,22 +108,22 @@ class Channel:
         """The neighbours on the path, upstream first."""
         return [name for name in (self.row.upstream, self.row.downstream) if name]
 
-    def begin_epoch(
-        self, probe: LinkProbe, quantum: QuantumChannel
-    ) -> tuple[list[Fact], dict[str, LinkSample]]:
-        """Exchange the old blocks for new ones; return what happened and what was measured."""
-        at_s, lasted_s = self.due_s, (self._due_ms - self._began_ms) / 1000
+    def begin_epoch(self, probe: LinkProbe, quantum: QuantumChannel) -> list[Fact]:
+        """Exchange the old blocks for new ones; return what happened."""
+        since_s, at_s = self.made_s, self.due_s
         facts = self.expire()
         self._epoch = self._due_ms // self.row.period_ms
         self._began_ms, self._due_ms = self._due_ms, self._due_ms + self.row.period_ms
-        samples = {}
         for peer in self.neighbours:
-            samples[peer] = probe.sample(MediumCode.FIBER, self._node, peer, at_s)
-            n_bytes = self._block_bytes(samples[peer], lasted_s)
+            sample = probe.sample(MediumCode.FIBER, self._node, peer, at_s, since_s)
             channel = fiber_channel(self._node, peer, self.row.request)
-            self._pads[peer] = Pad(self._epoch, quantum.block(channel, self._epoch, n_bytes))
-            facts.append(self._fact(FactKind.GENERATED, peer, 8 * n_bytes))
-        return facts, samples
+            block = self._measured(channel, sample, at_s - since_s, quantum)
+            self.blocks[peer] = block
+            material = quantum.block(channel, self._epoch, block.n_bytes)
+            self._pads[peer] = Pad(self._epoch, material)
+            note = self._quality(block)
+            facts.append(self._fact(FactKind.GENERATED, peer, 8 * block.n_bytes, note))
+        return facts
 
     def ready_units(self) -> int:
         """End-to-end keys that the block shared with the downstream neighbour can carry."""
@@ -132,11 +153,24 @@ class Channel:
         """Return unused bits by neighbour."""
         return {peer: 8 * pad.left_bytes for peer, pad in self._pads.items() if pad.left_bytes}
 
-    def _block_bytes(self, sample: LinkSample, lasted_s: float) -> int:
-        if not sample.usable or sample.qber > self._qber_limit:
-            return 0
+    def _measured(
+        self, channel: str, sample: LinkSample, lasted_s: float, quantum: QuantumChannel
+    ) -> Block:
+        """Return the block that all wavelengths together have made in this time."""
+        sifted_bits = int(self.row.units * sample.sifted_bps * lasted_s)
+        errors = quantum.errors(channel, self._epoch, sifted_bits, sample.qber)
+        block = Block(self._epoch, sample, sifted_bits, errors, 0)
+        if not sample.usable or block.qber > self._qber_limit:
+            return block
         wavelength_bytes = min(self._key_bytes, int(sample.skr_bps * lasted_s / 8))
-        return self.row.units * wavelength_bytes // self._key_bytes * self._key_bytes
+        whole_bytes = self.row.units * wavelength_bytes // self._key_bytes * self._key_bytes
+        return replace(block, n_bytes=whole_bytes)
+
+    def _quality(self, block: Block) -> str:
+        """Return how noisy a block was, and whether it was discarded for it, in words."""
+        if block.qber > self._qber_limit:
+            return f"qber {block.qber:.4f} discarded"
+        return f"qber {block.qber:.4f}" if block.sifted_bits else ""
 
     def _apply(self, peer: str, data: bytes) -> tuple[bytes, Fact]:
         pad = self._pads.get(peer)
@@ -144,7 +178,7 @@ class Channel:
             raise ValueError(f"no key shared with {peer}")
         return pad.apply(data), self._fact(FactKind.RELAYED, peer, 8 * len(data))
 
-    def _fact(self, kind: FactKind, peer: str, bits: int) -> Fact:
+    def _fact(self, kind: FactKind, peer: str, bits: int, note: str = "") -> Fact:
         return Fact(
             kind,
             request=self.row.request,
@@ -153,4 +187,5 @@ class Channel:
             peer=peer,
             end="source" if self.is_source else "target" if self.is_target else "relay",
             bits=bits,
+            note=note,
         )

@@ -2,7 +2,8 @@
 
 It takes a reservation from the manager only if the path exists and every wavelength is free on every
 fiber of it; then it configures the local key managers, and tells the manager when all have agreed.
-It looks at every fiber at regular times and informs the manager of each that went down or came up.
+It looks at every fiber at regular times and informs the manager of each that went down or came up; a
+fiber is down if nothing comes through (loss), or with too many errors to make key of it (noise).
 It does not know demand, prices or why a path was chosen.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from controllers.agent import Agent, Refusal
-from controllers.ports import LinkProbe
+from controllers.ports import LinkProbe, LinkSample
 from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,
@@ -32,6 +33,7 @@ from protos.mib import (
     LINK_STATE,
     RESERVATION_UP,
     ChannelRow,
+    DownCause,
     FiberStateRow,
     MediumCode,
     OperStatus,
@@ -50,12 +52,13 @@ from protos.rows import encode, notify
 class FiberControllerConfig:
     """The fibers, as (node, node, wavelengths), and how their capacity is counted.
 
-    Every `monitor_s` the controller looks at all fibers.
+    Every `monitor_s` the controller looks at all fibers; one with more errors than `qber_limit` is down.
     """
 
     fibers: tuple[tuple[str, str, int], ...]
     directed_capacity: bool
     monitor_s: float
+    qber_limit: float
     retry_after_s: float
 
 
@@ -75,7 +78,7 @@ class FiberController:
     def __init__(self, config: FiberControllerConfig, probe: LinkProbe) -> None:
         self._config = config
         self._probe = probe
-        self._down: set[int] = set()
+        self._down: dict[int, DownCause] = {}
         self._next_look_s = config.monitor_s
         self._fibers = {frozenset((a, b)): count for a, b, count in config.fibers}
         self._lit: dict[tuple[str, str], set[int]] = defaultdict(set)
@@ -112,7 +115,7 @@ class FiberController:
         return Totals()
 
     def measures(self) -> list[Measure]:
-        """Return how many wavelengths are lit on each fiber, and which fibers are up."""
+        """Return how many wavelengths are lit on each fiber, which are up, and alarms by cause."""
         lit = [
             Measure("lit_wavelengths", (("link", f"{a}-{b}"),), len(lit))
             for (a, b), lit in self._lit.items()
@@ -121,7 +124,16 @@ class FiberController:
             Measure("link_up", (("link", f"{a}-{b}"),), float(number not in self._down))
             for number, (a, b, _) in enumerate(self._config.fibers)
         ]
-        return [*lit, *up]
+        alarms = [
+            Measure(
+                "link_alarm",
+                (("link", f"{a}-{b}"), ("cause", cause.name.lower())),
+                float(self._down.get(number) is cause),
+            )
+            for number, (a, b, _) in enumerate(self._config.fibers)
+            for cause in (DownCause.LOSS, DownCause.NOISE)
+        ]
+        return [*lit, *up, *alarms]
 
     def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
         head, hops, colours = _parts(rows)
@@ -156,19 +168,27 @@ class FiberController:
     def _look(self, now_s: float) -> None:
         """Compare every fiber with what it was, and inform the manager of changes."""
         for number, (a, b, _) in enumerate(self._config.fibers):
-            up = self._probe.sample(MediumCode.FIBER, a, b, now_s).usable
-            if up == (number not in self._down):
+            sample = self._probe.sample(MediumCode.FIBER, a, b, now_s)
+            cause = self._cause(sample)
+            if cause is self._down.get(number, DownCause.NONE):
                 continue
-            self._down.symmetric_difference_update({number})
-            note = "up" if up else "down"
-            self._effects.note(Fact(FactKind.LINK, peer=f"{a}-{b}", note=note))
+            self._down.pop(number, None)
+            if cause is not DownCause.NONE:
+                self._down[number] = cause
+            self._effects.note(Fact(FactKind.LINK, peer=f"{a}-{b}", note=_words(cause, sample)))
             inform = notify(LINK_STATE, self._state(number), 0, now_s, Verb.INFORM)
             self._request(GLOBAL_MANAGER, inform, None, now_s)
 
     def _state(self, number: int) -> FiberStateRow:
         a, b, _ = self._config.fibers[number]
         status = OperStatus.DOWN if number in self._down else OperStatus.UP
-        return FiberStateRow(number, a, b, status)
+        return FiberStateRow(number, a, b, status, self._down.get(number, DownCause.NONE))
+
+    def _cause(self, sample: LinkSample) -> DownCause:
+        useless = sample.sifted_bps > 0 and sample.skr_bps == 0
+        if useless or sample.qber > self._config.qber_limit:
+            return DownCause.NOISE
+        return DownCause.NONE if sample.usable else DownCause.LOSS
 
     def _fits(
         self, head: ReservationRow, path: tuple[str, ...], wavelengths: tuple[int, ...]
@@ -229,6 +249,16 @@ class FiberController:
                 yield ReservationHopRow(request, place, node)
             for place, wavelength in enumerate(item.wavelengths, 1):
                 yield ReservationWavelengthRow(request, place, wavelength)
+
+
+def _words(cause: DownCause, sample: LinkSample) -> str:
+    match cause:
+        case DownCause.NONE:
+            return "up"
+        case DownCause.LOSS:
+            return "down"
+        case DownCause.NOISE:
+            return f"down: qber {sample.qber:.4f}"
 
 
 def _parts(

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from controllers.agent import Agent, Refusal
+from controllers.channel import Block
 from controllers.ports import World
 from controllers.relaying import Relaying
 from controllers.serving import Application, Serving, Shortage
@@ -33,6 +34,7 @@ from protos.mib import (
     KEY_SHORTAGE,
     ChannelRow,
     DeliveryRow,
+    KeyBlockRow,
     KeyStoreRow,
     MediumCode,
     Row,
@@ -165,8 +167,11 @@ class LocalKeyManager:
         self._informs.send(self._effects, GLOBAL_MANAGER, pdu, None, now_s)
 
     def _rows(self) -> Iterator[Row]:
-        for channel in self._relaying.channels.values():
+        for request, channel in self._relaying.channels.items():
             yield channel.row
+            for place, peer in enumerate(channel.neighbours, 1):
+                if peer in channel.blocks:
+                    yield _block_row(request, place, peer, channel.blocks[peer])
         yield from self._relaying.transceivers.values()
         for request, store in self._relaying.stores.items():
             yield KeyStoreRow(request, store.peer, store.available_units, store.capacity_units)
@@ -218,9 +223,14 @@ class LocalKeyManager:
             yield Measure("key_store_available_bits", (node, peer), bits)
 
     def _link_measures(self) -> Iterator[Measure]:
-        for peer, sample in self._relaying.samples.items():
+        for peer, block in self._relaying.latest.items():
             if self._config.node < peer:
                 link = ("link", f"{self._config.node}-{peer}")
                 rate = "link_secret_key_rate_bits_per_second"
-                yield Measure(rate, (link, ("medium", "fiber")), sample.skr_bps)
-                yield Measure("link_qber_ratio", (link,), sample.qber)
+                yield Measure(rate, (link, ("medium", "fiber")), block.sample.skr_bps)
+                yield Measure("link_qber_ratio", (link,), block.qber)
+
+
+def _block_row(request: int, place: int, peer: str, block: Block) -> KeyBlockRow:
+    bits = 8 * block.n_bytes
+    return KeyBlockRow(request, place, peer, block.epoch, block.sifted_bits, block.errors, bits)

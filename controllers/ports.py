@@ -18,20 +18,27 @@ class LinkSample:
     """What a quantum link offers.
 
     `qber` is a fraction; `usable` says whether pass, sky and hardware allow anything at all, and
-    `ready_in_s` how long it takes until they do.
+    `ready_in_s` how long it takes until they do.  `sifted_bps` are the bits that both ends keep, and
+    in which they can count errors; 0 where nobody counts.
     """
 
     skr_bps: float
     qber: float
     usable: bool = True
     ready_in_s: float = 0.0
+    sifted_bps: float = 0.0
 
 
 class LinkProbe(Protocol):
     """The state of links."""
 
-    def sample(self, medium: MediumCode, a: str, b: str, now_s: float) -> LinkSample:
-        """Return what the link between two nodes offers on one wavelength or service."""
+    def sample(
+        self, medium: MediumCode, a: str, b: str, now_s: float, since_s: float | None = None
+    ) -> LinkSample:
+        """Return what the link between two nodes offers on one wavelength or service.
+
+        With `since_s`, what a block offers that was begun then and is complete now.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,12 @@ class QuantumChannel(Protocol):
 
     def block(self, channel: str, serial: int, n_bytes: int) -> bytes:
         """Return a block of key; the other end of the channel receives the same."""
+
+    def errors(self, channel: str, serial: int, sifted_bits: int, qber: float) -> int:
+        """Return in how many sifted bits of a block the ends differed, as error correction tells.
+
+        `qber` is the chance of each bit to be wrong.  Both ends find the same.
+        """
 
 
 class RandomSource(Protocol):

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from controllers.channel import Channel
+from controllers.channel import Block, Channel
 from controllers.key_store import Key, KeyStore, name_keys, tag
-from controllers.ports import LinkSample, World
+from controllers.ports import World
 from protos.core import Effects, Fact, FactKind, key_manager_of
 from protos.keys import Confirm, Discard, Relay
 from protos.mib import ChannelRow, MediumCode, TransceiverRow
@@ -30,7 +30,7 @@ class Relaying:
     channels: dict[int, Channel] = field(default_factory=dict)
     transceivers: dict[tuple[int, int], TransceiverRow] = field(default_factory=dict)
     stores: dict[int, KeyStore] = field(default_factory=dict)
-    samples: dict[str, LinkSample] = field(default_factory=dict)
+    latest: dict[str, Block] = field(default_factory=dict)
 
     def configure(self, row: ChannelRow) -> None:
         """Take part in a reservation from now on, with a store if the node is an end of it."""
@@ -57,10 +57,9 @@ class Relaying:
         """Renew the blocks of every channel whose epoch is over, and send new keys on their way."""
         for channel in self.channels.values():
             while channel.due_s <= now_s:
-                facts, samples = channel.begin_epoch(self.world, self.world)
-                self.samples.update(samples)
-                for fact in facts:
+                for fact in channel.begin_epoch(self.world, self.world):
                     self.effects.note(fact)
+                self.latest |= channel.blocks
                 if channel.is_source:
                     self._send_keys(channel)
 

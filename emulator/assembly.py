@@ -21,17 +21,18 @@ from emulator.beams import Beams
 from emulator.config import (
     Capacity,
     DemandShiftEvent,
+    EavesdropperEvent,
     Experiment,
     FiberCutEvent,
 )
 from emulator.daytime import as_law, rhythm_of, with_marginals
 from emulator.demand_config import RequestItem
-from emulator.fiber_links import QuantumLink, quantum_links
+from emulator.fiber_links import QuantumLink, link_between, quantum_links
 from emulator.overhead import Overhead
 from emulator.reading import lead_windows
 from emulator.skies import sites_of, sky_of
 from emulator.topology import Topology
-from emulator.world import DemandShift, FiberCut, FreeSpace, World
+from emulator.world import DemandShift, Eavesdropper, FiberCut, FreeSpace, World
 from global_manager.demand import poisson_scenarios
 from global_manager.manager import ManagerConfig, unit_cost
 from global_manager.prices import Prices
@@ -52,6 +53,7 @@ from protos.core import Timeline
 
 SETUP_WINDOWS = 4
 RETRY_WINDOWS = 10
+TAP_STEPS = 64
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def assemble(experiment: Experiment, topology: Topology) -> Assembly:
             fibers=tuple((fiber.a, fiber.b, fiber.wavelengths) for fiber in problem.fibers),
             directed_capacity=problem.directed_capacity,
             monitor_s=max(experiment.fiber.monitor_s, experiment.clock.window_s),
+            qber_limit=experiment.keys.qber_limit,
             retry_after_s=retry_after_s,
         ),
         satellite=_on_demand(experiment, experiment.satellite.setup_s, retry_after_s),
@@ -218,6 +221,7 @@ def _world(
         cuts=tuple(_cuts(experiment)),
         shifts=tuple(_shifts(experiment)),
         rhythm=rhythm_of(experiment, topology, problem.requests),
+        eavesdroppers=tuple(_eavesdroppers(experiment, links)),
     )
 
 
@@ -265,6 +269,23 @@ def _cuts(experiment: Experiment) -> Iterator[FiberCut]:
         if isinstance(event, FiberCutEvent):
             until_s = inf if event.until_s is None else event.until_s
             yield FiberCut(*event.link, event.at_s, until_s)
+
+
+def _eavesdroppers(
+    experiment: Experiment, links: tuple[QuantumLink, ...]
+) -> Iterator[Eavesdropper]:
+    for event in experiment.faults:
+        if isinstance(event, EavesdropperEvent):
+            link = link_between(links, *event.link)
+            rates = [link.tapped(step / TAP_STEPS) for step in range(TAP_STEPS + 1)]
+            yield Eavesdropper(
+                *event.link,
+                share=event.fraction,
+                start_s=event.at_s,
+                end_s=inf if event.until_s is None else event.until_s,
+                skr_bps=tuple(rate.skr_bps for rate in rates),
+                worst_qber=rates[-1].qber or 0.0,
+            )
 
 
 def _shifts(experiment: Experiment) -> Iterator[DemandShift]:

@@ -115,6 +115,16 @@ class FiberCutEvent(Section):
     until_s: Positive | None = None
 
 
+class EavesdropperEvent(Section):
+    """Somebody who intercepts part of the pulses on a fiber and sends others on."""
+
+    kind: Literal["eavesdropper"]
+    link: tuple[str, str]
+    fraction: float = Field(gt=0, le=1, description="of the pulses; adds about a quarter to QBER")
+    at_s: float = Field(ge=0, description="emulated time")
+    until_s: Positive | None = None
+
+
 class DemandShiftEvent(Section):
     """From a period on, applications need another mean; the plan is not told."""
 
@@ -124,7 +134,7 @@ class DemandShiftEvent(Section):
 
 
 FaultEvent = Annotated[
-    FiberCutEvent | DemandShiftEvent | StormEvent | FogEvent | CloudEvent,
+    FiberCutEvent | EavesdropperEvent | DemandShiftEvent | StormEvent | FogEvent | CloudEvent,
     Field(discriminator="kind"),
 ]
 

@@ -22,13 +22,15 @@ from global_manager.prices import Prices
 class QuantumLink:
     """One fiber with its devices; `sections` are the lengths of fiber between them.
 
-    `rate` is that of the whole link, which for trusted repeaters is that of one section.
+    `rate` is that of the whole link, which for trusted repeaters is that of one section; `parameters`
+    replace what its devices have.
     """
 
     link: Link
     kind: LinkKind
     sections: int
     rate: KeyRate
+    parameters: dict[str, float]
 
     @property
     def trusted_repeaters(self) -> int:
@@ -64,7 +66,17 @@ class QuantumLink:
     @property
     def sample(self) -> LinkSample:
         """What one wavelength yields while nothing disturbs it."""
-        return LinkSample(self.rate.skr_bps, self.rate.qber or 0.0, self.rate.skr_bps > 0)
+        rate = self.rate
+        usable, sifted_bps = rate.skr_bps > 0, rate.sifted_bps or 0.0
+        return LinkSample(rate.skr_bps, rate.qber or 0.0, usable, sifted_bps=sifted_bps)
+
+    def tapped(self, share: float) -> KeyRate:
+        """Return the rate while that share of the pulses of one section is intercepted.
+
+        Raises `ParameterError` where nobody counts errors.
+        """
+        rate = self.rate
+        return secret_key_rate(rate.protocol, rate.length_km, rate.device, self.parameters, share)
 
     def unit_cost(self, prices: Prices) -> int:
         """Return what one wavelength costs for one period."""
@@ -116,7 +128,12 @@ def equip(options: FiberOptions, link: Link, special: FiberLink | None = None) -
             parameters = {"routers": max(1, spans - 1)} | parameters
             sections = int(parameters["routers"]) + 1
     rate = secret_key_rate(protocol, length_km, devices.device, parameters)
-    return QuantumLink(link, kind, sections, rate)
+    return QuantumLink(link, kind, sections, rate, parameters)
+
+
+def link_between(links: tuple[QuantumLink, ...], a: str, b: str) -> QuantumLink:
+    """Return the link between two nodes.  Raises `StopIteration` if there is none."""
+    return next(item for item in links if {item.link.a, item.link.b} == {a, b})
 
 
 def by_kind(links: tuple[QuantumLink, ...]) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from emulator.config import Experiment, FiberCutEvent
+from emulator.config import EavesdropperEvent, Experiment, FiberCutEvent
 from emulator.daytime import hour_faults
 from emulator.demand_config import (
     MOST_UNITS,
@@ -30,7 +30,7 @@ from emulator.demand_config import (
     History,
 )
 from emulator.fiber_config import LinkKind
-from emulator.fiber_links import equip
+from emulator.fiber_links import equip, link_between, quantum_links
 from emulator.orbits import OrbitError
 from emulator.physics.parameters import ParameterError
 from emulator.skies import weather_faults
@@ -90,6 +90,7 @@ def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
     faults += _orbit_faults(experiment)
     found = [*weather_faults(experiment, topology), *hour_faults(experiment)]
     faults += [Fault(field=field, message=message) for field, message in found]
+    faults = faults or _tapping_faults(experiment, topology)
     if faults:
         raise ExperimentError(str(path), tuple(faults))
     return experiment, topology
@@ -316,7 +317,7 @@ def _event_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
     links = {frozenset((link.a, link.b)) for link in topology.links}
     faults = []
     for place, event in enumerate(experiment.faults):
-        if not isinstance(event, FiberCutEvent):
+        if not isinstance(event, FiberCutEvent | EavesdropperEvent):
             continue
         field = f"faults.{place}"
         if frozenset(event.link) not in links:
@@ -324,6 +325,20 @@ def _event_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
             faults.append(Fault(field=f"{field}.link", message=message))
         if event.until_s is not None and event.until_s <= event.at_s:
             faults.append(Fault(field=f"{field}.until_s", message="must be after at_s"))
+    return faults
+
+
+def _tapping_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
+    """Refuse eavesdroppers whom nobody could notice."""
+    links, faults = quantum_links(experiment.fiber, topology), []
+    for place, event in enumerate(experiment.faults):
+        if isinstance(event, EavesdropperEvent):
+            link = link_between(links, *event.link)
+            try:
+                link.tapped(event.fraction)
+            except ParameterError as error:
+                message = f"cannot be listened to with protocol {link.rate.protocol}: {error}"
+                faults.append(Fault(field=f"faults.{place}.link", message=message))
     return faults
 
 

@@ -23,6 +23,7 @@ from emulator.basis import basis_of, sentences
 from emulator.config import Experiment
 from emulator.fiber_links import QuantumLink, by_kind
 from emulator.ledger import Ledger
+from emulator.link_history import alarms, with_blocks
 from emulator.plotting import Axes, Figure
 from protos.core import GLOBAL_MANAGER, FactKind
 
@@ -64,6 +65,8 @@ def write(
     book = _book(folder, experiment, assembly)
     plans = _plans(folder)
     summary = _summary(experiment, assembly, book, plans, ending)
+    summary["links"] = with_blocks(folder, assembly.links)
+    summary["alarms"] = alarms(folder, experiment.clock.window_s)
     summary |= {"digest": "", "audit": {}}
     if any((folder / journal.FOLDER).glob("*.sqlite")):
         result = audit(folder)
@@ -158,7 +161,6 @@ def _summary(
         "complete": ending.complete,
         "failure": ending.failure,
         "faults": [event.model_dump(mode="json") for event in experiment.faults],
-        "links": [item.fields() for item in assembly.links],
         "plan": _shown(plans[0].plan) if plans else {},
         "basis": basis_of(experiment, assembly.problem),
         "replans": [

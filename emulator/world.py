@@ -16,9 +16,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b, shake_256
 from itertools import accumulate
+from math import ceil
 from typing import Protocol
 
 from controllers.ports import LinkSample
+from emulator.binomial import binomial_quantile
 from emulator.rhythm import Law, Rhythm
 from protos.core import Timeline
 from protos.mib import MediumCode
@@ -54,6 +56,30 @@ class FiberCut:
 
 
 @dataclass(frozen=True)
+class Eavesdropper:
+    """Somebody who intercepts a share of a fiber's pulses from `start_s` until `end_s`.
+
+    `skr_bps` is what the fiber yields by intercepted share, in equal steps from 0 to 1; `worst_qber`
+    its error rate if all is intercepted, and in between errors grow in proportion.
+    """
+
+    a: str
+    b: str
+    share: float
+    start_s: float
+    end_s: float
+    skr_bps: tuple[float, ...]
+    worst_qber: float
+
+    def share_of(self, since_s: float, now_s: float) -> float:
+        """Return the intercepted share of all pulses in a time, or at an instant."""
+        if since_s >= now_s:
+            return self.share if self.start_s <= now_s < self.end_s else 0.0
+        overlap_s = min(now_s, self.end_s) - max(since_s, self.start_s)
+        return self.share * max(0.0, overlap_s) / (now_s - since_s)
+
+
+@dataclass(frozen=True)
 class DemandShift:
     """Another distribution of demand, as (units, probability), from a period on."""
 
@@ -84,12 +110,17 @@ class World:
     cuts: tuple[FiberCut, ...] = ()
     shifts: tuple[DemandShift, ...] = ()
     rhythm: Rhythm | None = None
+    eavesdroppers: tuple[Eavesdropper, ...] = ()
 
-    def sample(self, medium: MediumCode, a: str, b: str, now_s: float) -> LinkSample:
-        """Return what a link offers now.  Raises `KeyError` for a fiber that does not exist."""
+    def sample(
+        self, medium: MediumCode, a: str, b: str, now_s: float, since_s: float | None = None
+    ) -> LinkSample:
+        """Return what a link offers now, or to a block begun at `since_s` and complete now.
+
+        Raises `KeyError` for a fiber that does not exist.
+        """
         if medium is MediumCode.FIBER:
-            offer = self._fiber[frozenset((a, b))]
-            return replace(offer, usable=False) if self._is_cut(a, b, now_s) else offer
+            return self._on_fiber(a, b, now_s if since_s is None else since_s, now_s)
         service = self.satellite if medium is MediumCode.SATELLITE else self.uav
         first, second = sorted((a, b))
         period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)
@@ -101,6 +132,11 @@ class World:
     def block(self, channel: str, serial: int, n_bytes: int) -> bytes:
         """Return a block of key, the same at both ends of the channel."""
         return self._stream("channel", channel, serial, n_bytes)
+
+    def errors(self, channel: str, serial: int, sifted_bits: int, qber: float) -> int:
+        """Return how many bits of a block differ at its ends, drawn by inversion."""
+        luck = self.uniform("errors", channel, serial)
+        return binomial_quantile(sifted_bits, qber, luck)
 
     def fresh(self, node: str, request: int, serial: int, n_bytes: int) -> bytes:
         """Return a node's own random bytes."""
@@ -135,9 +171,25 @@ class World:
     def _fiber(self) -> dict[frozenset[str], LinkSample]:
         return {frozenset((a, b)): sample for a, b, sample in self.fibers}
 
+    def _on_fiber(self, a: str, b: str, since_s: float, now_s: float) -> LinkSample:
+        offer = self._fiber[frozenset((a, b))]
+        if self._is_cut(a, b, now_s):
+            return replace(offer, skr_bps=0.0, usable=False, sifted_bps=0.0)
+        here = [item for item in self.eavesdroppers if {item.a, item.b} == {a, b}]
+        share = min(1.0, sum(item.share_of(since_s, now_s) for item in here))
+        return _tapped(offer, here[0], share) if share else offer
+
     def _is_cut(self, a: str, b: str, now_s: float) -> bool:
         ends = {a, b}
         return any({c.a, c.b} == ends and c.start_s <= now_s < c.end_s for c in self.cuts)
 
     def _stream(self, domain: str, name: str, serial: int, n_bytes: int) -> bytes:
         return shake_256(self._key + f"{domain}\x1f{name}\x1f{serial}".encode()).digest(n_bytes)
+
+
+def _tapped(offer: LinkSample, by: Eavesdropper, share: float) -> LinkSample:
+    """Return what a fiber offers when that share is intercepted; the key rate is rounded down."""
+    steps = len(by.skr_bps) - 1
+    skr_bps = by.skr_bps[min(steps, ceil(share * steps - 1e-9))]
+    qber = offer.qber + share * (by.worst_qber - offer.qber)
+    return replace(offer, skr_bps=skr_bps, qber=qber, usable=skr_bps > 0)

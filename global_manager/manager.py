@@ -49,6 +49,7 @@ from protos.mib import (
     LINK_STATE,
     ORDER_COMPLETE,
     RESERVATION_UP,
+    DownCause,
     FiberStateRow,
     OperStatus,
     OrderRow,
@@ -280,8 +281,9 @@ class GlobalManager:
         """Move who was on a fiber that is lost; let them come back when it is up again."""
         fiber, name = (row.a, row.b), f"fiber {row.a}-{row.b}"
         if row.oper_status == OperStatus.DOWN:
+            why = " with too many errors" if row.cause == DownCause.NOISE else ""
             if self._fibers.went_down(fiber, self._reserved.values()):
-                self._replan(f"{name} is down", now_s, movable=frozenset())
+                self._replan(f"{name} is down{why}", now_s, movable=frozenset())
             return
         movable = self._fibers.came_up(fiber)
         if movable is not None:

@@ -49,6 +49,14 @@ class OperStatus(IntEnum):
     DOWN = 2
 
 
+class DownCause(IntEnum):
+    """Why a fiber makes no key: nothing comes through, or it is wrong too often."""
+
+    NONE = 1
+    LOSS = 2
+    NOISE = 3
+
+
 class MediumCode(IntEnum):
     """What carries key, as a number on the wire."""
 
@@ -187,12 +195,29 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True)
 class FiberStateRow:
-    """Fiber controller, read-only: whether a fiber carries quantum signals (RFC 2863: up 1, down 2)."""
+    """Fiber controller, read-only: whether a fiber makes key (RFC 2863: up 1, down 2), and why not."""
 
     fiber: int
     a: str
     b: str
     oper_status: int
+    cause: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBlockRow:
+    """Local key manager, read-only: the block shared with the `position`-th neighbour on a path.
+
+    Both ends counted `errors` in `sifted_bits`; a block with too many has no `key_bits`.
+    """
+
+    request: int
+    position: int
+    peer: str
+    epoch: int
+    sifted_bits: int
+    errors: int
+    key_bits: int
 
 
 Row = (
@@ -208,6 +233,7 @@ Row = (
     | ShortageRow
     | UsageRow
     | FiberStateRow
+    | KeyBlockRow
 )
 
 
@@ -256,6 +282,7 @@ TABLES: tuple[Table, ...] = (
     Table("qsShortage", 10, ShortageRow, ("request", "period"), _NOBODY),
     Table("qsUsage", 11, UsageRow, ("request",), _NOBODY),
     Table("qsFiberState", 12, FiberStateRow, ("fiber",), _NOBODY),
+    Table("qsKeyBlock", 13, KeyBlockRow, ("request", "position"), _NOBODY),
 )
 BY_ROW: dict[type[Row], Table] = {table.row: table for table in TABLES}
 BY_ENTRY: dict[Arcs, Table] = {table.entry: table for table in TABLES}

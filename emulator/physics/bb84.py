@@ -111,6 +111,12 @@ def intercepted_qber(qber: float, share: float) -> float:
     return (1 - share) * qber + share * (qber + BACKGROUND_ERROR) / 2
 
 
+def sifted_gain(setup: Bb84Setup, transmittance: float) -> float:
+    """Return the signal clicks a pulse that both sides keep."""
+    share = setup.sifting * setup.signal_fraction * live_fraction(setup, transmittance)
+    return share * clicks(setup, transmittance, setup.signal_photons).gain
+
+
 def live_fraction(setup: Bb84Setup, transmittance: float) -> float:
     """Return the share of time in which a detector is not dead (non-paralyzable)."""
     gain = effective_background(setup, transmittance) + _mean_light(setup, transmittance)

@@ -24,11 +24,15 @@ class FiberSetup:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one setup achieves at one length."""
+    """What one setup achieves at one length.
+
+    `sifted_per_use` are the bits that both ends keep and compare; None where nobody counts errors.
+    """
 
     bits_per_use: float
     uses_hz: float
     qber: float | None
+    sifted_per_use: float | None
     transmittance: float
     bound_bits_per_use: float
 
@@ -46,40 +50,51 @@ def _fiber(setup: Any, length_km: float) -> float:
     return fiber_transmittance(length_km, setup.attenuation_db_per_km, setup.insertion_loss_db)
 
 
-def _direct(setup: Any, length_km: float, bits_per_use: float, qber: float | None) -> Outcome:
+def _direct(
+    setup: Any,
+    length_km: float,
+    bits_per_use: float,
+    qber: float | None = None,
+    sifted: float | None = None,
+) -> Outcome:
     """Return the outcome of a protocol whose only limit is the whole fiber."""
     eta = _fiber(setup, length_km)
-    return Outcome(bits_per_use, setup.clock_hz, qber, eta, plob_bits_per_use(eta))
+    return Outcome(bits_per_use, setup.clock_hz, qber, sifted, eta, plob_bits_per_use(eta))
 
 
 def _decoy(rate: Callable[[Any, float], bb84.DecoyRate]) -> Callable[[Any, float], Outcome]:
     def evaluate(setup: bb84.Bb84Setup, length_km: float) -> Outcome:
-        result = rate(setup, _fiber(setup, length_km))
-        return _direct(setup, length_km, result.bits_per_pulse, result.qber)
+        eta = _fiber(setup, length_km)
+        result, sifted = rate(setup, eta), bb84.sifted_gain(setup, eta)
+        return _direct(setup, length_km, result.bits_per_pulse, result.qber, sifted)
 
     return evaluate
 
 
 def _gaussian(rate: Callable[[Any, float], float]) -> Callable[[Any, float], Outcome]:
     def evaluate(setup: gg02.Gg02Setup, length_km: float) -> Outcome:
-        return _direct(setup, length_km, rate(setup, _fiber(setup, length_km)), None)
+        return _direct(setup, length_km, rate(setup, _fiber(setup, length_km)))
 
     return evaluate
 
 
 def _mdi(setup: mdi.MdiSetup, length_km: float) -> Outcome:
     result = mdi.rate(setup, length_km)
-    return _direct(setup, length_km, result.bits_per_pair, result.qber)
+    sifted = mdi.gains(setup, *mdi.arm_efficiencies(setup, length_km)).z_gain
+    return _direct(setup, length_km, result.bits_per_pair, result.qber, sifted)
 
 
 def _pulsed(setup: bbm92.PulsedSetup, length_km: float) -> Outcome:
     result = bbm92.pulsed_rate(setup, *bbm92.arms(setup, length_km))
-    return _direct(setup, length_km, result.secret_bits, result.qber)
+    sifted = setup.sifting * result.coincidences
+    return _direct(setup, length_km, result.secret_bits, result.qber, sifted)
 
 
 def _continuous(setup: bbm92.ContinuousSetup, length_km: float) -> Outcome:
     result = bbm92.continuous_rate(setup, *bbm92.arms(setup, length_km))
-    return _direct(setup, length_km, result.secret_bits / setup.clock_hz, result.qber)
+    secret, sifted = result.secret_bits, setup.sifting * result.coincidences
+    clock_hz = setup.clock_hz
+    return _direct(setup, length_km, secret / clock_hz, result.qber, sifted / clock_hz)
 
 
 def _chain(setup: relay.ChainSetup, length_km: float) -> Outcome:
@@ -87,7 +102,8 @@ def _chain(setup: relay.ChainSetup, length_km: float) -> Outcome:
     spans = relay.span_count(length_km, setup.span_km)
     bound = relay.chain_bound_bits_per_use([span])
     qber = result.qber  # of one span: relays correct errors before they forward
-    return Outcome(result.bits_per_pulse, setup.clock_hz, qber, span**spans, bound)
+    sifted = bb84.sifted_gain(setup, span)
+    return Outcome(result.bits_per_pulse, setup.clock_hz, qber, sifted, span**spans, bound)
 
 
 def _router(setup: router.RouterSetup, length_km: float) -> Outcome:
@@ -99,13 +115,14 @@ def _router(setup: router.RouterSetup, length_km: float) -> Outcome:
         result.skr_bps / uses_hz,
         uses_hz,
         result.qber,
+        setup.sifting * result.pairs_hz / uses_hz,
         link ** (setup.routers + 1),
         plob_bits_per_use(link),
     )
 
 
 def _plob(setup: FiberSetup, length_km: float) -> Outcome:
-    return _direct(setup, length_km, plob_bits_per_use(_fiber(setup, length_km)), None)
+    return _direct(setup, length_km, plob_bits_per_use(_fiber(setup, length_km)))
 
 
 _FIBER = {"fiber": devices.Device("fiber", FiberSetup(), "ITU-T G.652 fiber; 1 GHz assumed")}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from emulator.physics.eavesdropping import under_interception
 from emulator.physics.parameters import ParameterError
 from emulator.physics.protocols import PROTOCOLS
 
@@ -25,6 +26,7 @@ class KeyRate:
     length_km: float
     skr_bps: float
     qber: float | None  # None where the protocol has no bit errors before reconciliation
+    sifted_bps: float | None  # bits in which these errors are; None as above
     transmittance: float  # of the fiber, end to end, without detectors
     bits_per_use: float
     bound_bps: float  # PLOB at this clock; infinite without loss
@@ -36,10 +38,12 @@ def secret_key_rate(
     length_km: float,
     device: str | None = None,
     overrides: Mapping[str, float] = _NONE,
+    intercepted: float = 0.0,
 ) -> KeyRate:
     """Return the secret-key rate of one fiber link.
 
-    `overrides` replace fields of the device's setup (see `field_names`).
+    `overrides` replace fields of the device's setup (see `field_names`); `intercepted` is the share of
+    pulses that somebody measures and sends on (see `emulator.physics.eavesdropping`).
     Raises ParameterError for an unknown protocol, device or field, or a value out of range.
     """
     chosen = _one_of("protocol", protocol, PROTOCOLS)
@@ -47,14 +51,17 @@ def secret_key_rate(
     if not 0 <= length_km < math.inf:
         raise ParameterError("length_km", f"must be zero or more, not {length_km}")
     setup = _overridden(preset.setup, overrides)
-    outcome = chosen.evaluate(setup, length_km)
+    outcome = chosen.evaluate(under_interception(setup, intercepted), length_km)
     changed = tuple(f"{field} set to {value:g}" for field, value in overrides.items())
+    if intercepted:
+        changed += (f"{intercepted:.4g} of the pulses intercepted and sent on",)
     return KeyRate(
         protocol=protocol,
         device=preset.name,
         length_km=length_km,
         skr_bps=outcome.bits_per_use * outcome.uses_hz,
         qber=outcome.qber,
+        sifted_bps=_times(outcome.sifted_per_use, outcome.uses_hz),
         transmittance=outcome.transmittance,
         bits_per_use=outcome.bits_per_use,
         bound_bps=outcome.bound_bits_per_use * outcome.uses_hz,
@@ -76,6 +83,10 @@ def field_names(protocol: str) -> tuple[str, ...]:
     """Return the fields that `overrides` may set for a protocol."""
     chosen = _one_of("protocol", protocol, PROTOCOLS)
     return tuple(field.name for field in fields(next(iter(chosen.devices.values())).setup))
+
+
+def _times(bits_per_use: float | None, uses_hz: float) -> float | None:
+    return None if bits_per_use is None else bits_per_use * uses_hz
 
 
 def _overridden(setup: Any, overrides: Mapping[str, float]) -> Any:

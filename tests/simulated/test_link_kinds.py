@@ -53,4 +53,4 @@ def test_a_link_too_long_for_its_relay_carries_nothing_and_its_key_is_bought(
     assert delivered
     assert "fiber" not in {fact.medium for fact in delivered}
     (down,) = [f for f in network.all_facts() if f.kind is FactKind.LINK]
-    assert (down.peer, down.note) == ("B-C", "down")
+    assert (down.peer, down.note[:16]) == ("B-C", "down: qber 0.497")

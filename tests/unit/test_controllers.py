@@ -40,6 +40,7 @@ from protos.core import (
 from protos.mib import (
     KEY_SHORTAGE,
     LINK_STATE,
+    DownCause,
     FiberStateRow,
     MediumCode,
     OrderRow,
@@ -79,7 +80,7 @@ def _pdus(step: Step, destination: str) -> list[Pdu]:
 
 def _fiber(directed: bool = False) -> FiberController:
     fibers = (("A", "B", 2), ("B", "C", 2))
-    return FiberController(FiberControllerConfig(fibers, directed, 30.0, 10.0), _Sky())
+    return FiberController(FiberControllerConfig(fibers, directed, 30.0, 0.11, 10.0), _Sky())
 
 
 def test_a_reservation_configures_every_node_of_its_path_and_then_reports() -> None:
@@ -129,9 +130,12 @@ def test_directions_are_apart_when_capacity_is_counted_per_direction() -> None:
 class _Sky:
     def __init__(self, usable: bool = True) -> None:
         self.usable = usable
+        self.offer = LinkSample(512.0, 0.02)
 
-    def sample(self, _medium: MediumCode, _a: str, _b: str, _now_s: float) -> LinkSample:
-        return LinkSample(512.0, 0.02, self.usable)
+    def sample(
+        self, _medium: MediumCode, _a: str, _b: str, _now_s: float, _since_s: float | None = None
+    ) -> LinkSample:
+        return self.offer if self.usable else replace(self.offer, usable=False)
 
 
 ORDER = OrderRow(7, 0, 3, "A", "B", 2, RowStatus.CREATE_AND_GO)
@@ -274,7 +278,7 @@ def test_the_fiber_controller_tells_when_a_fiber_goes_down_and_when_it_comes_up_
 ):
     sky = _Sky()
     fibers = (("A", "B", 2), ("B", "C", 2))
-    fiber = FiberController(FiberControllerConfig(fibers, False, 30.0, 1000.0), sky)
+    fiber = FiberController(FiberControllerConfig(fibers, False, 30.0, 0.11, 1000.0), sky)
     said = []
     for now_s, usable in ((30.0, True), (60.0, False), (90.0, False), (120.0, True)):
         sky.usable = usable
@@ -283,10 +287,33 @@ def test_the_fiber_controller_tells_when_a_fiber_goes_down_and_when_it_comes_up_
         said.append([notified(pdu)[1] for pdu in _pdus(step, GLOBAL_MANAGER)])
     assert said == [
         [],
-        [FiberStateRow(0, "A", "B", 2), FiberStateRow(1, "B", "C", 2)],
+        [FiberStateRow(0, "A", "B", 2, 2), FiberStateRow(1, "B", "C", 2, 2)],
         [],
-        [FiberStateRow(0, "A", "B", 1), FiberStateRow(1, "B", "C", 1)],
+        [FiberStateRow(0, "A", "B", 1, 1), FiberStateRow(1, "B", "C", 1, 1)],
     ]
+
+
+def test_a_noisy_fiber_is_told_apart_from_a_dark_one_and_its_alarm_ends_with_the_noise() -> None:
+    sky = _Sky()
+    fiber = FiberController(FiberControllerConfig((("A", "B", 2),), False, 30.0, 0.11, 1e3), sky)
+    good = LinkSample(512.0, 0.02, sifted_bps=1e3)
+    noisy, hopeless = replace(good, qber=0.15), replace(good, qber=0.08, skr_bps=0.0, usable=False)
+    dark = replace(good, skr_bps=0.0, usable=False, sifted_bps=0.0)
+    said, alarms = [], []
+    for number, sample in enumerate((good, noisy, dark, hopeless, good), 1):
+        sky.offer = sample
+        step = fiber.step(30.0 * number, [])
+        said.append([getattr(notified(pdu)[1], "cause", 0) for pdu in _pdus(step, GLOBAL_MANAGER)])
+        alarms.append(
+            {
+                dict(item.labels)["cause"]: item.value
+                for item in fiber.measures()
+                if item.metric == "link_alarm"
+            }
+        )
+    assert said == [[], [DownCause.NOISE], [DownCause.LOSS], [DownCause.NOISE], [DownCause.NONE]]
+    assert [alarm["noise"] for alarm in alarms] == [0, 1, 0, 1, 0]
+    assert [alarm["loss"] for alarm in alarms] == [0, 0, 1, 0, 0]
 
 
 def test_a_released_reservation_frees_its_wavelengths_and_its_nodes() -> None:
@@ -303,7 +330,9 @@ def test_a_released_reservation_frees_its_wavelengths_and_its_nodes() -> None:
 
 
 def _link_state(request_id: int, status: int) -> Message:
-    pdu = notify(LINK_STATE, FiberStateRow(0, "A", "B", status), request_id, 0.0, Verb.INFORM)
+    pdu = notify(
+        LINK_STATE, FiberStateRow(0, "A", "B", status, status), request_id, 0.0, Verb.INFORM
+    )
     return Message(FIBER_CONTROLLER, GLOBAL_MANAGER, request_id, pdu)
 
 
@@ -344,7 +373,7 @@ def test_demand_is_compared_from_one_look_to_the_next() -> None:
 def test_a_plan_that_cannot_be_made_leaves_the_last_good_one_in_force() -> None:
     manager = _manager()
     manager.step(0.0, [])
-    pdu = notify(LINK_STATE, FiberStateRow(1, "B", "C", 2), 1, 0.0, Verb.INFORM)
+    pdu = notify(LINK_STATE, FiberStateRow(1, "B", "C", 2, 2), 1, 0.0, Verb.INFORM)
     step = manager.step(101.0, [Message(FIBER_CONTROLLER, GLOBAL_MANAGER, 1, pdu)])
     assert [pdu.verb for pdu in _pdus(step, FIBER_CONTROLLER)] == [Verb.RESPONSE]
     assert [f.note for f in step.facts if f.kind is FactKind.REJECTED] == [

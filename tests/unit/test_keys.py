@@ -16,11 +16,18 @@ from protos.mib import ChannelRow, MediumCode
 class _Fiber:
     """A world of one fiber: what it offers can be changed."""
 
-    def __init__(self, skr_bps: float = 1000.0, qber: float = 0.02) -> None:
-        self.offer = LinkSample(skr_bps, qber)
+    def __init__(self, skr_bps: float = 1000.0, qber: float = 0.02, wrong: int = 0) -> None:
+        sifted_bps = 100.0 if wrong else 0.0
+        self.offer = LinkSample(skr_bps, qber, sifted_bps=sifted_bps)
+        self.wrong = wrong
 
-    def sample(self, _medium: MediumCode, _a: str, _b: str, _now_s: float) -> LinkSample:
+    def sample(
+        self, _medium: MediumCode, _a: str, _b: str, _now_s: float, _since_s: float | None = None
+    ) -> LinkSample:
         return self.offer
+
+    def errors(self, _channel: str, _serial: int, sifted_bits: int, _qber: float) -> int:
+        return min(self.wrong, sifted_bits)
 
     def block(self, channel: str, serial: int, n_bytes: int) -> bytes:
         return (f"{channel}#{serial}".encode() * n_bytes)[:n_bytes]
@@ -63,7 +70,7 @@ def test_what_an_epoch_leaves_expires_with_the_next() -> None:
     a, fiber = _channel("A", "", "B"), _Fiber()
     a.begin_epoch(fiber, fiber)
     a.encrypt(bytes(32))
-    facts, _ = a.begin_epoch(fiber, fiber)
+    facts = a.begin_epoch(fiber, fiber)
     assert [(fact.kind, fact.bits, fact.serial) for fact in facts] == [
         (FactKind.EXPIRED, 256, 1),
         (FactKind.GENERATED, 512, 2),
@@ -85,6 +92,8 @@ def test_epochs_follow_the_reservation_and_not_the_caller() -> None:
         (_Fiber(skr_bps=25.6), 2),
         (_Fiber(skr_bps=12.8), 1),
         (_Fiber(skr_bps=1e9), 2),
+        (_Fiber(wrong=220), 2),  # of 2 wavelengths x 100 bit/s x 10 s: just the limit
+        (_Fiber(wrong=221), 0),
     ],
 )
 def test_a_block_holds_what_the_link_yields_and_at_most_what_is_reserved(
@@ -93,6 +102,17 @@ def test_a_block_holds_what_the_link_yields_and_at_most_what_is_reserved(
     channel = _channel("A", "", "B")
     channel.begin_epoch(offer, offer)
     assert channel.ready_units() == units
+
+
+def test_a_block_is_judged_by_the_errors_that_were_counted_and_says_so() -> None:
+    good, noisy = _channel("A", "", "B"), _channel("A", "", "B")
+    (kept,) = good.begin_epoch(_Fiber(qber=0.5, wrong=60), _Fiber(wrong=60))
+    (lost,) = noisy.begin_epoch(_Fiber(qber=0.0, wrong=300), _Fiber(wrong=300))
+    assert (kept.kind, kept.bits, kept.note) == (FactKind.GENERATED, 512, "qber 0.0300")
+    assert (lost.kind, lost.bits, lost.note) == (FactKind.GENERATED, 0, "qber 0.1500 discarded")
+    assert noisy.ready_units() == 0
+    with pytest.raises(ValueError, match="0 bytes left"):
+        noisy.encrypt(bytes(32))
 
 
 def test_both_ends_name_a_channel_alike() -> None:

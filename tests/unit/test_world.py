@@ -8,6 +8,8 @@ from math import sqrt
 import pytest
 
 from emulator.assembly import Assembly
+from emulator.fiber_links import link_between
+from emulator.world import Eavesdropper, FiberCut
 from protos.mib import MediumCode
 
 
@@ -60,3 +62,32 @@ def test_a_satellite_is_usable_as_often_as_stated_and_alike_from_both_ends(
         assert sample == world.sample(MediumCode.SATELLITE, "C", "A", begins_s(period) + 7)
         up += sample.usable
     assert abs(up / periods - 0.5) < 4 * 0.5 / sqrt(periods)
+
+
+def test_a_block_has_the_errors_of_all_the_time_in_which_it_was_made(
+    tiny_assembly: Assembly,
+) -> None:
+    link = link_between(tiny_assembly.links, "A", "B")
+    rates = tuple(link.tapped(step / 4).skr_bps for step in range(5))
+    worst = link.tapped(1.0).qber or 0.0
+    thief = Eavesdropper("B", "A", 0.5, 100.0, 200.0, rates, worst)
+    world = replace(tiny_assembly.world, eavesdroppers=(thief,))
+
+    def qber(since_s: float, now_s: float) -> float:
+        return world.sample(MediumCode.FIBER, "A", "B", now_s, since_s).qber
+
+    quiet = link.sample.qber
+    assert qber(0, 100) == qber(200, 300) == quiet
+    assert qber(110, 190) == qber(100, 200) == pytest.approx(quiet + (worst - quiet) / 2)
+    assert qber(150, 250) == pytest.approx(quiet + (worst - quiet) / 4)
+    assert world.sample(MediumCode.FIBER, "A", "B", 99.0).qber == quiet
+    assert world.sample(MediumCode.FIBER, "A", "B", 199.0).qber == qber(100, 200)
+    assert world.sample(MediumCode.FIBER, "B", "C", 150.0).qber < qber(100, 200)
+    shares = [world.sample(MediumCode.FIBER, "A", "B", now, 0.0).skr_bps for now in (100, 110, 120)]
+    assert shares == [rates[0], rates[1], rates[1]]
+
+
+def test_a_cut_fiber_carries_nothing_to_count_errors_in(tiny_assembly: Assembly) -> None:
+    world = replace(tiny_assembly.world, cuts=(FiberCut("A", "B", 10.0, 20.0),))
+    cut = world.sample(MediumCode.FIBER, "A", "B", 15.0)
+    assert (cut.skr_bps, cut.sifted_bps, cut.usable) == (0.0, 0.0, False)

@@ -1,0 +1,37 @@
+"""What became of links in a run, as the journals say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emulator.assembly import Assembly
+from emulator.journal import FOLDER, Journal
+from emulator.link_history import alarms, with_blocks
+from protos.core import FIBER_CONTROLLER, Fact, FactKind
+
+
+def test_blocks_are_counted_at_one_end_and_alarms_last_until_the_link_is_up(
+    tiny_assembly: Assembly, tmp_path: Path
+) -> None:
+    (tmp_path / FOLDER).mkdir()
+    for node, peer in (("A", "B"), ("B", "A")):
+        book = Journal(tmp_path, f"kme-{node}")
+        notes = ("qber 0.0300", "qber 0.1500 discarded", "")
+        made = [Fact(FactKind.GENERATED, medium="fiber", peer=peer, note=note) for note in notes]
+        book.commit(1, made)
+        book.close()
+    book = Journal(tmp_path, FIBER_CONTROLLER)
+    said = ((3, "down: qber 0.1500"), (5, "down"), (9, "up"), (11, "down"))
+    for window, note in said:
+        book.commit(window, [Fact(FactKind.LINK, peer="A-B", note=note)])
+    book.close()
+    first, second = with_blocks(tmp_path, tiny_assembly.links)
+    assert (first["blocks"], first["discarded_blocks"], first["measured_qber"]) == (2, 1, 0.09)
+    assert (second["blocks"], second["discarded_blocks"], second["measured_qber"]) == (0, 0, None)
+    found = [(item["cause"], item["raised_s"], item["cleared_s"]) for item in alarms(tmp_path, 2.0)]
+    assert found == [("qber 0.1500", 6, 10), ("no signal", 10, 18), ("no signal", 22, None)]
+
+
+def test_a_run_without_journals_has_no_history(tiny_assembly: Assembly, tmp_path: Path) -> None:
+    assert [row["blocks"] for row in with_blocks(tmp_path, tiny_assembly.links)] == [0, 0]
+    assert alarms(tmp_path, 1.0) == []
