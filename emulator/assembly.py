@@ -17,7 +17,7 @@ from controllers.fleet import FleetConfig
 from controllers.key_manager import KeyManagerConfig
 from controllers.on_demand import OnDemandConfig
 from controllers.serving import Application
-from emulator.beams import Beams
+from emulator.beams import Beams, Entangled, Source, Trusted, contacts
 from emulator.config import (
     Capacity,
     DemandShiftEvent,
@@ -30,6 +30,7 @@ from emulator.demand_config import RequestItem
 from emulator.fiber_links import QuantumLink, link_between, quantum_links
 from emulator.overhead import Overhead
 from emulator.reading import lead_windows
+from emulator.satellite_config import Mode
 from emulator.skies import sites_of, sky_of
 from emulator.topology import Topology
 from emulator.world import DemandShift, Eavesdropper, FiberCut, FreeSpace, World
@@ -237,11 +238,15 @@ def overhead_of(experiment: Experiment, topology: Topology, timeline: Timeline) 
         horizon_s=timeline.end_s + orbits.max_wait_s,
         min_elevation_deg=orbits.min_elevation_deg,
         max_sun_altitude_deg=orbits.max_sun_altitude_deg,
-        device=orbits.device,
     )
+    source: Source = Trusted(beams, orbits.decoy_station)
+    if orbits.mode is Mode.ENTANGLED:
+        ends = {frozenset((r.source, r.target)) for r in _request_items(experiment, topology)}
+        pairs = tuple(sorted((min(pair), max(pair)) for pair in ends))
+        source = Entangled(beams, orbits.pair_station, pairs)
     return Overhead(
         stations=tuple(site.name for site in sites),
-        contacts=beams.contacts(orbits.contact_rules),
+        contacts=contacts(source, orbits.contact_rules),
         max_wait_s=orbits.max_wait_s,
         sky=sky_of(experiment, topology),
     )

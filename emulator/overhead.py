@@ -1,10 +1,11 @@
 """Which satellite can bring key to two ground stations, and when: contacts and clouds together.
 
-A satellite is a trusted node: it shares one key with each of two ground stations, in a contact with the one
-and a contact with the other, and announces their exclusive or.  An order can be served if one satellite
-completes contacts with both ends within `max_wait_s`; the key is there when the later contact is over.
+A trusted satellite shares one key with each of two ground stations, in a contact with the one and a contact
+with the other, and announces their exclusive or; a source of entangled pairs serves both in one contact.
+An order can be served if one satellite completes what it takes within `max_wait_s`; the key is there when
+the last contact is over.
 Which contacts there are follows from orbits and nights alone (`emulator.beams`, `emulator.contacts`).
-A contact makes key if the sky over its station is clear in the middle of it.
+A contact makes key if the sky over its stations is clear in the middle of it.
 
 A pure function of its configuration.
 """
@@ -15,7 +16,6 @@ from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 
 from controllers.ports import Contact, Passage
 from emulator.weather import Sky
@@ -36,13 +36,16 @@ class Overhead:
         Raises `KeyError` for a stranger.
         """
         there = self._by_station[b]
-        found = [
-            Passage(pair)
-            for satellite, here in self._by_station[a].items()
-            for pair in product(
-                self._in_time(here, now_s), self._in_time(there.get(satellite, []), now_s)
-            )
-        ]
+        found: list[Passage] = []
+        for satellite, here in self._by_station[a].items():
+            for first in self._in_time(here, now_s):
+                if b in first.stations:
+                    found.append(Passage((first,)))
+                found += [
+                    Passage((first, second))
+                    for second in self._in_time(there.get(satellite, []), now_s)
+                    if len(first.stations) == len(second.stations) == 1
+                ]
         return sorted(found, key=lambda item: item.ready_s)
 
     def is_promised(self, contact: Contact, now_s: float) -> bool:  # noqa: ARG002

@@ -6,13 +6,21 @@ Orbits are a Walker pattern or two-line elements.  A file of elements is read on
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from emulator import orbits as orbit
 from emulator.contacts import ContactRules
+from emulator.physics.pass_keys import (
+    DECOY_DOWNLINK_DEVICES,
+    PAIR_DOWNLINK_DEVICES,
+    DecoyDownlink,
+    PairDownlink,
+)
 from emulator.section import Fraction, Positive, Section
 
 
@@ -53,6 +61,19 @@ class Elements(Section):
         return orbit.TleOrbit(self.name, self.line1, self.line2)
 
 
+class Mode(StrEnum):
+    """What satellites are: they know every key, or send pairs to two stations at once and know none."""
+
+    TRUSTED = "trusted"
+    ENTANGLED = "entangled"
+
+
+_DEVICES = {
+    Mode.TRUSTED: tuple(DECOY_DOWNLINK_DEVICES),
+    Mode.ENTANGLED: tuple(PAIR_DOWNLINK_DEVICES),
+}
+
+
 class Orbits(Section):
     """Satellites computed from orbits, night and clouds; nodes need coordinates."""
 
@@ -69,7 +90,10 @@ class Orbits(Section):
     min_elevation_deg: float = Field(20.0, ge=0, lt=90)
     max_sun_altitude_deg: float = Field(-12.0, ge=-90, le=0, description="darker counts as night")
     max_wait_s: Positive = Field(600.0, description="an order waits at most so long for its passes")
-    device: Literal["micius-2017"] = "micius-2017"
+    mode: Mode = Field(Mode.TRUSTED, description="of the satellites")
+    device: str | None = Field(None, description="None: micius-2017 if trusted, else micius-2020")
+    pair_rate_hz: Positive | None = Field(None, description="of the source, if not the device's")
+    coincidence_window_s: Positive | None = Field(None, description="if not the device's")
     contacts_per_station: int | None = Field(1, ge=1, description="at a time; null: no limit")
     contacts_per_satellite: int | None = Field(1, ge=1, description="at a time; null: no limit")
     contact_s: Positive | None = Field(None, description="the most of a pass; else all of it")
@@ -94,6 +118,15 @@ class Orbits(Section):
         return epoch.astimezone(UTC)
 
     @model_validator(mode="after")
+    def _device_of_the_mode(self) -> Orbits:
+        if self.device not in (None, *_DEVICES[self.mode]):
+            known = ", ".join(_DEVICES[self.mode])
+            raise ValueError(f"device: {self.mode} satellites may be {known}, not {self.device}")
+        if self.mode is Mode.TRUSTED and (self.pair_rate_hz or self.coincidence_window_s):
+            raise ValueError("pair_rate_hz, coincidence_window_s: need mode: entangled")
+        return self
+
+    @model_validator(mode="after")
     def _elements_of_the_day(self) -> Orbits:
         if self.elements is not None:
             self.constellation()
@@ -116,6 +149,22 @@ class Orbits(Section):
             if isinstance(each, orbit.TleOrbit)
         )
         return self.model_copy(update={"tle": None, "elements": elements})
+
+    @property
+    def decoy_station(self) -> DecoyDownlink:
+        """The devices of a trusted satellite and its stations."""
+        return DECOY_DOWNLINK_DEVICES[self.device or _DEVICES[Mode.TRUSTED][0]].setup
+
+    @property
+    def pair_station(self) -> PairDownlink:
+        """The devices of a source of pairs and its stations."""
+        station = PAIR_DOWNLINK_DEVICES[self.device or _DEVICES[Mode.ENTANGLED][0]].setup
+        named = {
+            "pair_rate_hz": self.pair_rate_hz,
+            "coincidence_window_s": self.coincidence_window_s,
+        }
+        given = {name: value for name, value in named.items() if value is not None}
+        return replace(station, bbm92=replace(station.bbm92, **given))
 
     @property
     def contact_rules(self) -> ContactRules:

@@ -13,11 +13,13 @@ from controllers.fleet import FleetConfig
 from controllers.on_demand import OnDemandConfig
 from controllers.ports import LinkSample
 from controllers.uav import UavController
-from emulator.beams import Beams
+from emulator.beams import Beams, Entangled, Trusted, contacts
 from emulator.contacts import ContactRules
 from emulator.orbits import walker
 from emulator.overhead import Overhead
+from emulator.physics.pass_keys import MICIUS_2017, MICIUS_2020
 from emulator.sky import Site, sun_altitude_deg
+from emulator.storms import Event, EventKind, Named
 from emulator.weather import Sky
 from protos.core import GLOBAL_MANAGER, Message
 from protos.mib import MediumCode, OrderRow, RowStatus
@@ -31,17 +33,17 @@ DAY_S = 86_400.0
 
 
 @pytest.fixture(scope="module")
-def beams() -> Beams:
+def source() -> Trusted:
     constellation = walker(
         EPOCH, satellites=24, planes=6, phasing=1, inclination_deg=53, altitude_km=550
     )
-    return Beams(constellation, SITES, DAY_S, 20.0, -12.0, "micius-2017")
+    return Trusted(Beams(constellation, SITES, DAY_S, 20.0, -12.0), MICIUS_2017.setup)
 
 
 @pytest.fixture(scope="module")
-def clear(beams: Beams) -> Overhead:
+def clear(source: Trusted) -> Overhead:
     """Every pass by night, with no limit to contacts."""
-    return Overhead(NAMES, beams.contacts(ContactRules(None, None)), 600.0, None)
+    return Overhead(NAMES, contacts(source, ContactRules(None, None)), 600.0, None)
 
 
 def usable_share(overhead: Overhead) -> float:
@@ -83,10 +85,10 @@ def test_clouds_can_only_take_away(clear: Overhead) -> None:
 
 
 def test_one_contact_at_a_time_takes_away_and_short_contacts_give_some_of_it_back(
-    beams: Beams, clear: Overhead
+    source: Trusted, clear: Overhead
 ) -> None:
     whole, short = (
-        replace(clear, contacts=beams.contacts(rules))
+        replace(clear, contacts=contacts(source, rules))
         for rules in (ContactRules(), ContactRules(contact_s=60.0))
     )
     assert usable_share(whole) < usable_share(short) < usable_share(clear)
@@ -104,6 +106,51 @@ def test_one_contact_at_a_time_takes_away_and_short_contacts_give_some_of_it_bac
             and each.start_s <= item.start_s < item.end_s <= each.end_s
         ]
         assert 0 < item.bits <= inside.bits
+
+
+@pytest.fixture(scope="module")
+def pairs(source: Trusted) -> Entangled:
+    """A source of pairs that is better than any that has flown."""
+    rate = replace(MICIUS_2020.setup.bbm92, pair_rate_hz=2e8, coincidence_window_s=1e-10)
+    station = replace(MICIUS_2020.setup, bbm92=rate)
+    return Entangled(source.beams, station, (("Dallas", "Denver"),))
+
+
+def test_pairs_need_both_stations_at_once_and_no_trust(
+    pairs: Entangled, clear: Overhead, source: Trusted
+) -> None:
+    entangled = replace(clear, contacts=contacts(pairs, ContactRules(None, None)))
+    found = entangled.contacts
+    assert found
+    for item in found:
+        assert item.stations == ("Dallas", "Denver")
+        assert 0.04 < item.qber < 0.11  # the polarization error of the device, and chance
+        for station in item.stations:  # either sees the satellite all the time
+            assert any(
+                (each.satellite, each.stations) == (item.satellite, (station,))
+                and each.start_s <= item.start_s < item.end_s <= each.end_s
+                for each in clear.contacts
+            )
+    at_s = found[0].start_s
+    assert [p.contacts for p in entangled.passages("Denver", "Dallas", at_s)] == [(found[0],)]
+    trusted = {each.satellite: each.bits for each in contacts(source, ContactRules())}
+    assert max(item.bits for item in found) < min(trusted.values())
+
+
+def test_one_cloud_over_either_station_spoils_the_pairs(pairs: Entangled, clear: Overhead) -> None:
+    item = contacts(pairs, ContactRules())[0]
+    for opaque in ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0)):
+        events = tuple(
+            Event(EventKind.CLOUD, Named(frozenset({name})), 0.0, DAY_S, opaque=cover)
+            for name, cover in zip(NAMES, opaque, strict=True)
+        )
+        cloudy = replace(clear, sky=Sky(3, SITES, EPOCH, events))
+        assert cloudy.has_made(item) == (max(opaque) == 0.0)
+
+
+def test_the_pairs_that_have_flown_make_no_key_in_one_pass(pairs: Entangled) -> None:
+    """Micius of 2020 had 2.2 coincidences a second and needed days."""
+    assert not contacts(replace(pairs, station=MICIUS_2020.setup), ContactRules())
 
 
 def test_it_travels_to_another_process_unchanged(clear: Overhead) -> None:
