@@ -33,6 +33,7 @@ _QUERY = (
     'SELECT kind, request, serial, medium, peer, "end", bits, key_id, fingerprint FROM fact '
     "ORDER BY rowid"
 )
+_ALL = f"SELECT {journal.NAMES} FROM fact ORDER BY rowid"  # noqa: S608
 _FIBER_KINDS = (FactKind.GENERATED, FactKind.RELAYED, FactKind.EXPIRED, FactKind.STORED)
 
 
@@ -90,7 +91,7 @@ def digest(run_folder: Path) -> str:
     whole = hashlib.sha256()
     for entity in journal.entities(run_folder):
         whole.update(entity.encode())
-        for row in journal.rows(run_folder, entity, "SELECT * FROM fact ORDER BY rowid"):
+        for row in journal.rows(run_folder, entity, _ALL):
             whole.update(repr(row).encode())
     return whole.hexdigest()
 
@@ -98,8 +99,8 @@ def digest(run_folder: Path) -> str:
 def audit(run_folder: Path) -> Audit:
     """Add up the journals of a run.  Raises `JournalError` if one cannot be read."""
     books = _Books()
+    journal.check(run_folder)
     for entity in journal.entities(run_folder):
-        journal.check(run_folder, entity)
         if entity.startswith(KEY_MANAGER_PREFIX):
             for row in journal.rows(run_folder, entity, _QUERY):
                 books.add(entity, row)

@@ -205,6 +205,9 @@ def run(
     metrics_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port for Prometheus; 0: any.")
     ] = 0,
+    volatile: Annotated[
+        bool, typer.Option(help="Keep journals in memory: faster, but no lost actor comes back.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Run the whole emulation: reserve, transmit, buy recourse, account."""
@@ -216,7 +219,7 @@ def run(
     setup, topology = _read(experiment, seed, policy, None)
     chosen_pace = _runnable(setup, out, pace, address)
     display = RunDisplay(_err, setup)
-    options = Options(chosen_pace, hosts, address, metrics_port)
+    options = Options(chosen_pace, hosts, address, metrics_port, volatile)
     try:
         with display:
             outcome = run_experiment(setup, topology, out, options, display)

@@ -4,33 +4,46 @@ Emulated time advances in windows.  A host runs in a window if somebody wrote to
 before, or if one of its cores asked to be woken then; the others are left in peace, and windows in
 which nobody would do anything pass without a message.  That changes no outcome: a core that is not
 due and has no mail does nothing.  The next window begins when all hosts of this one are done.
+
+A host that is lost in the middle is waited for.  When it is back, the others send it again what it had
+taken and not read, and the window is run again; who has run it already only sends again.  A clock that
+is lost itself keeps nothing: the next one asks every host how far it has come, and goes on from there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 
-from emulator.host import GRPC_OPTIONS
+from emulator.host import EXPORTER, GONE, GRPC_OPTIONS
+from emulator.registry import Registry
 from protos.core import Totals
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
+CLOCK = "clock"
 _DRAIN_LIMIT = 1_000
+_REVIVALS = 5
+_KNOCK_EVERY_S = 0.05
 
 
 class HostFailedError(Exception):
-    """A host could not finish a window, or is gone."""
+    """A host could not finish a window, or is gone for good."""
 
-    def __init__(self, address: str, window: int, problem: str) -> None:
-        super().__init__(address, window, problem)
-        self.address, self.window, self.problem = address, window, problem
+    def __init__(self, host: str, window: int, problem: str) -> None:
+        super().__init__(host, window, problem)
+        self.host, self.window, self.problem = host, window, problem
 
     def __str__(self) -> str:
-        return f"host {self.address} failed in window {self.window}: {self.problem}"
+        return f"host {self.host} failed in window {self.window}: {self.problem}"
+
+
+class _LostError(Exception):
+    """A host does not answer any more."""
 
 
 @dataclass(frozen=True)
@@ -58,37 +71,59 @@ class Progress:
     """How far a run has come."""
 
     window: int
-    windows_run: int
     totals: Totals
 
 
-class BarrierClock:
-    """Runs hosts window by window; `addresses` maps entities to the hosts that they live on."""
+@dataclass(frozen=True)
+class ClockConfig:
+    """Which entities live on each host, by the host's name; where their run is; and what a window is.
 
-    def __init__(self, addresses: Mapping[str, str], hosts: list[str], window_s: float) -> None:
-        self._addresses = addresses
-        self._window_s = window_s
-        self._due: dict[str, int | None] = dict.fromkeys(hosts, 0)
+    A lost host is waited for `patience_s` of wall time.
+    """
+
+    residents: Mapping[str, tuple[str, ...]]
+    run_folder: str
+    window_s: float
+    patience_s: float = 60.0
+
+
+class BarrierClock:
+    """See the module."""
+
+    def __init__(self, config: ClockConfig) -> None:
+        self._config = config
+        self._registry = Registry(Path(config.run_folder))
+        self._hosts = sorted(config.residents)
+        self._home = {
+            entity: host for host, entities in config.residents.items() for entity in entities
+        }
+        self._due: dict[str, int | None] = dict.fromkeys(self._hosts, 0)
         self._mail: set[str] = set()
         self._totals: dict[str, Totals] = {}
+        self._incarnation: dict[str, int] = {}
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._calls: dict[str, grpc.aio.StreamStreamCall[runtime_pb2.Tick, runtime_pb2.Done]] = {}
         self._stopping = asyncio.Event()
         self.window = 0
-        self.windows_run = 0
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run has come."""
+        return Progress(self.window, sum(self._totals.values(), Totals()))
 
     def stop(self) -> None:
         """End the run after the window that is under way."""
         self._stopping.set()
 
-    async def run(
-        self, last_window: int, pace: Pace, on_window: Callable[[Progress], None]
-    ) -> None:
+    async def run(self, last_window: int, pace: Pace) -> None:
         """Run up to and including `last_window`, or until stopped; then let what is under way end.
 
         Raises `HostFailedError`.
         """
+        await self._take_up()
         began_s = time.monotonic()
+        if pace.factor is not None:
+            began_s -= self.window * self._config.window_s / pace.factor
         while not self._stopping.is_set():
             window = self._next_window()
             if window is None or window > last_window:
@@ -97,7 +132,6 @@ class BarrierClock:
             if self._stopping.is_set():
                 break
             await self._run_window(window, self._hosts_of(window))
-            on_window(Progress(window, self.windows_run, sum(self._totals.values(), Totals())))
         if not self._stopping.is_set():
             self.window = last_window
         await self._drain()
@@ -108,6 +142,40 @@ class BarrierClock:
             if not call.done():
                 await call.done_writing()
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+
+    async def _take_up(self) -> None:
+        """Greet every host; if they have run before, finish the last window that any has begun.
+
+        Hosts may have been lost while there was no clock to notice: everything is sent again.
+        """
+        while True:
+            states = await self._greet_all()
+            reached = [item.last_window for item in states.values() if item.HasField("last_window")]
+            if not reached:
+                return
+            window = max(reached)
+            await self._restore_mail(tuple(self._home), window)
+            before = dict(self._incarnation)
+            states = await self._greet_all()
+            if self._incarnation == before:
+                break
+        again = []
+        for host, state in states.items():
+            self._due[host] = state.wake_window if state.HasField("wake_window") else None
+            self._totals[host] = _totals(state.totals)
+            has_run = state.HasField("last_window") and state.last_window == window
+            has_mail = state.HasField("mail_window") and state.mail_window <= window
+            is_due = state.HasField("wake_window") and state.wake_window <= window
+            if has_run or has_mail or is_due:
+                again.append(host)
+        await self._run_window(window, again)
+
+    async def _greet_all(self) -> dict[str, runtime_pb2.State]:
+        states = await asyncio.gather(*(self._greet(host) for host in self._hosts))
+        self._incarnation = {
+            host: state.incarnation for host, state in zip(self._hosts, states, strict=True)
+        }
+        return dict(zip(self._hosts, states, strict=True))
 
     async def _drain(self) -> None:
         """Deliver what has been sent, so that both ends of everything agree."""
@@ -128,7 +196,7 @@ class BarrierClock:
     async def _wait_until(self, window: int, began_s: float, pace: Pace) -> None:
         if pace.factor is None:
             return
-        ahead_s = began_s + window * self._window_s / pace.factor - time.monotonic()
+        ahead_s = began_s + window * self._config.window_s / pace.factor - time.monotonic()
         if ahead_s > 0:
             try:
                 await asyncio.wait_for(self._stopping.wait(), timeout=ahead_s)
@@ -139,31 +207,120 @@ class BarrierClock:
         self.window = window
         self._mail = set()
         for done in await asyncio.gather(*(self._tick(host, window) for host in hosts)):
-            self._mail.update(done.written_to)
-        self.windows_run += 1
+            self._mail.update(self._home[entity] for entity in done.written_to)
 
     async def _tick(self, host: str, window: int) -> runtime_pb2.Done:
-        tick = runtime_pb2.Tick(window=window)
-        if host not in self._calls:
-            self._open(host)
-            for entity, address in self._addresses.items():
-                tick.routes.add(entity=entity, address=address)
-        call = self._calls[host]
+        """Have a host run a window, however often it has to be brought back meanwhile."""
+        for _ in range(_REVIVALS):
+            try:
+                done = await self._ask(host, window)
+            except _LostError:
+                await self._bring_back(host, window)
+                continue
+            if done.failure:
+                raise HostFailedError(host, window, done.failure)
+            self._due[host] = done.wake_window if done.HasField("wake_window") else None
+            self._totals[host] = _totals(done.totals)
+            return done
+        raise HostFailedError(host, window, f"was lost {_REVIVALS} times")
+
+    async def _ask(self, host: str, window: int) -> runtime_pb2.Done:
         try:
-            await call.write(tick)
+            if host not in self._calls:
+                self._calls[host] = runtime_pb2_grpc.HostStub(self._channel(host)).Run()
+            call = self._calls[host]
+            incarnation = self._incarnation[host]
+            await call.write(runtime_pb2.Tick(window=window, incarnation=incarnation))
             done = await call.read()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
-            raise HostFailedError(host, window, f"is gone ({type(error).__name__})") from error
+            raise _LostError from error
         if not isinstance(done, runtime_pb2.Done):
-            raise HostFailedError(host, window, "closed its stream")
-        if done.failure:
-            raise HostFailedError(host, window, done.failure)
-        self._due[host] = done.wake_window if done.HasField("wake_window") else None
-        self._totals[host] = Totals(
-            done.demanded_units, done.late_units, done.shortfall_units, done.cost
-        )
+            raise _LostError
         return done
 
-    def _open(self, host: str) -> None:
-        self._channels[host] = grpc.aio.insecure_channel(host, options=GRPC_OPTIONS)
-        self._calls[host] = runtime_pb2_grpc.HostStub(self._channels[host]).Run()
+    async def _bring_back(self, host: str, window: int) -> None:
+        """Wait for a lost host, and have everybody send it what it may have lost."""
+        self._calls.pop(host, None)
+        self._incarnation[host] = (await self._greet(host)).incarnation
+        await self._restore_mail(self._config.residents[host], window)
+
+    async def _restore_mail(self, entities: tuple[str, ...], window: int) -> None:
+        """Have everybody send again what these entities are to read in a window or the next."""
+        lost = runtime_pb2.Lost(entities=entities, window=max(0, window - 1), routes=self._routes())
+        await asyncio.gather(*(self._resend(other, lost) for other in self._hosts))
+
+    async def _resend(self, host: str, lost: runtime_pb2.Lost) -> None:
+        """Have a host send again; if it is lost too, wait until it is back and has made up its past."""
+        while True:
+            try:
+                await runtime_pb2_grpc.HostStub(self._channel(host)).Resend(lost)
+                return
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in GONE:
+                    raise
+                await self._greet(host)
+
+    async def _greet(self, host: str) -> runtime_pb2.State:
+        """Tell a host where everybody is, as soon as it answers; return how far it has come."""
+        ends_s = time.monotonic() + self._config.patience_s
+        while True:
+            try:
+                stub = runtime_pb2_grpc.HostStub(self._channel(host))
+                return await stub.Greet(self._routes(), timeout=self._config.patience_s)
+            except grpc.aio.AioRpcError as error:
+                if time.monotonic() > ends_s:
+                    raise HostFailedError(
+                        host, self.window, f"is gone ({error.code().name})"
+                    ) from error
+                await asyncio.sleep(_KNOCK_EVERY_S)
+
+    def _routes(self) -> runtime_pb2.Routes:
+        where = self._registry.everybody()
+        routes = runtime_pb2.Routes()
+        for entity, host in (*self._home.items(), (EXPORTER, EXPORTER)):
+            if host in where:
+                routes.routes.add(entity=entity, address=where[host].address)
+        return routes
+
+    def _channel(self, host: str) -> grpc.aio.Channel:
+        """Return a channel to where a host is now."""
+        found = self._registry.find(host)
+        address = found.address if found else ""
+        if address not in self._channels:
+            self._channels[address] = grpc.aio.insecure_channel(address, options=GRPC_OPTIONS)
+        return self._channels[address]
+
+
+def _totals(totals: runtime_pb2.Totals) -> Totals:
+    return Totals(totals.demanded_units, totals.late_units, totals.shortfall_units, totals.cost)
+
+
+class Clock:
+    """The actor: a barrier clock that can be asked how far it is, and told to stop."""
+
+    def __init__(self, config: ClockConfig) -> None:
+        Registry(Path(config.run_folder)).claim(CLOCK)
+        self._clock = BarrierClock(config)
+
+    async def start(self) -> None:
+        """Nobody calls the clock: it serves nothing."""
+
+    async def run(self, last_window: int, pace: Pace) -> str:
+        """Run to the end; return what went wrong, or nothing."""
+        try:
+            await self._clock.run(last_window, pace)
+        except HostFailedError as error:
+            return str(error)
+        return ""
+
+    async def progress(self) -> Progress:
+        """Return how far the run has come."""
+        return self._clock.progress
+
+    async def halt(self) -> None:
+        """End the run after the window that is under way."""
+        self._clock.stop()
+
+    async def stop(self) -> None:
+        """End the streams."""
+        await self._clock.close()

@@ -10,16 +10,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from emulator.host import EXPORTER, bind
+from emulator.registry import Registry
 from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX
 from protos.gen.qsagin.v1 import management_pb2, runtime_pb2, runtime_pb2_grpc
 
 PREFIX = "qsagin_"
+METRICS = "metrics"
 STALE_AFTER_S = 5.0
 
 HELP = {
@@ -41,11 +46,11 @@ HELP = {
 
 @dataclass(frozen=True)
 class ExporterConfig:
-    """Where to listen."""
+    """Where the run is, and where to listen; port 0: any, the same in every life."""
 
-    metrics_address: str
+    run_folder: str
     metrics_port: int
-    bind_address: str = "127.0.0.1:0"
+    bind_host: str = "127.0.0.1"
 
 
 class _Reports(Collector):
@@ -56,7 +61,7 @@ class _Reports(Collector):
 
     def keep(self, report: runtime_pb2.Telemetry) -> None:
         """Replace what the host said before."""
-        self._reports[report.address] = (time.monotonic(), report)
+        self._reports[report.host] = (time.monotonic(), report)
 
     def collect(self) -> Iterator[Metric]:
         """Yield all families, samples with the same labels added up."""
@@ -77,31 +82,39 @@ class _Reports(Collector):
 
 
 class Exporter:
-    """The actor.  `start` returns its gRPC address and the URL of its metrics."""
+    """The actor; the registry tells where it takes reports, and the URL of its metrics."""
 
     def __init__(self, config: ExporterConfig) -> None:
         self._config = config
+        self._registry = Registry(Path(config.run_folder))
+        self._former_address = self._registry.claim(EXPORTER).address
         self._reports = _Reports()
         self._server: grpc.aio.Server | None = None
 
-    async def start(self) -> tuple[str, str]:
+    async def start(self) -> None:
         """Serve reports and scrapes.  Raises `OSError` if the port is taken."""
         registry = CollectorRegistry()
         registry.register(self._reports)
-        http, _ = start_http_server(
-            self._config.metrics_port, self._config.metrics_address, registry
+        http, _ = start_http_server(self._port(), self._config.bind_host, registry)
+        self._registry.publish(
+            METRICS, f"http://{self._config.bind_host}:{http.server_port}/metrics"
         )
         self._server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
         runtime_pb2_grpc.add_ExporterServicer_to_server(_ReportDoor(self._reports), self._server)
-        port = self._server.add_insecure_port(self._config.bind_address)
+        address = bind(self._server, self._config.bind_host, self._former_address)
         await self._server.start()
-        address = f"{self._config.bind_address.rsplit(':', 1)[0]}:{port}"
-        return address, f"http://{self._config.metrics_address}:{http.server_port}/metrics"
+        self._registry.publish(EXPORTER, address)
 
     async def stop(self) -> None:
         """Stop serving."""
         if self._server is not None:
             await self._server.stop(grace=0)
+
+    def _port(self) -> int:
+        former = self._registry.find(METRICS)
+        if self._config.metrics_port or former is None:
+            return self._config.metrics_port
+        return urlsplit(former.address).port or 0
 
 
 class _ReportDoor(runtime_pb2_grpc.ExporterServicer):

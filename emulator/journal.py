@@ -1,27 +1,42 @@
-"""The journal of one entity: what it noted, window by window, in one SQLite database.
+"""The journal of one actor: what its entities were told and what they noted, in one SQLite database.
 
-A window's facts are committed together, before anything that the window sends leaves the process.
-Facts are only ever appended.  Readers may look while a run goes on.
+A window is one transaction: the mail that was read in it and the facts that were noted, committed
+before anything that the window sends leaves the process.  So an actor that starts again from its last
+checkpoint, and reads the mail of every window since, knows all that others have heard from it.
+Facts are only ever appended.  A checkpoint holds key and is sealed; mail holds none.  Only the
+incarnation that opened the journal last may write.  Readers may look while a run goes on.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from protos.core import Fact
 
 FOLDER = "journal"
 COLUMNS = ("window", *(field.name for field in fields(Fact)))
 _TEXT = ("kind", "medium", "peer", "end", "key_id", "note")
-_SCHEMA = ", ".join(
+NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
+_TYPED = ", ".join(
     f'"{name}" ' + ("TEXT" if name in _TEXT else "BLOB" if name == "fingerprint" else "INTEGER")
     for name in COLUMNS
 )
-_INSERT = f"INSERT INTO fact VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS resident (place INTEGER PRIMARY KEY, entity TEXT UNIQUE)",
+    f"CREATE TABLE IF NOT EXISTS fact (resident INTEGER, {_TYPED})",
+    "CREATE TABLE IF NOT EXISTS mail (window INTEGER PRIMARY KEY, batches BLOB)",
+    "CREATE TABLE IF NOT EXISTS checkpoint (one INTEGER PRIMARY KEY, window INTEGER, state BLOB)",
+    "CREATE TABLE IF NOT EXISTS life (one INTEGER PRIMARY KEY, incarnation INTEGER, closed INTEGER)",
+    "INSERT OR IGNORE INTO life VALUES (1, 0, 0)",
+)
+_VIEW = f"CREATE TEMP VIEW fact AS SELECT rowid AS rowid, {NAMES} FROM main.fact"  # noqa: S608
+_INSERT = f"INSERT INTO fact VALUES (?, {', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_BUSY_S = 30.0
 
 
 class JournalError(Exception):
@@ -35,28 +50,132 @@ class JournalError(Exception):
         return f"{self.path}: {self.problem}"
 
 
-class Journal:
-    """The writing side."""
+class SupersededError(Exception):
+    """Another incarnation of this actor has opened its journal; this one must end."""
 
-    def __init__(self, run_folder: Path, entity: str) -> None:
-        path = run_folder / FOLDER / f"{entity}.sqlite"
-        self._connection = sqlite3.connect(path, isolation_level=None)
+    def __init__(self, actor: str, incarnation: int) -> None:
+        super().__init__(actor, incarnation)
+        self.actor, self.incarnation = actor, incarnation
+
+    def __str__(self) -> str:
+        return f"{self.actor}: incarnation {self.incarnation} has been superseded"
+
+
+@dataclass(frozen=True)
+class Past:
+    """What an actor was before: a checkpoint, if any, and the mail of every window since."""
+
+    checkpoint: bytes | None
+    mail: tuple[tuple[int, bytes], ...]
+
+
+class Journal:
+    """The writing side; opening it shuts out every incarnation before.
+
+    A volatile journal is kept in memory and becomes a file when it is closed.
+    """
+
+    def __init__(
+        self,
+        run_folder: Path,
+        actor: str,
+        entities: Sequence[str],
+        incarnation: int = 1,
+        *,
+        volatile: bool = False,
+    ) -> None:
+        self._actor, self._incarnation = actor, incarnation
+        self._path = run_folder / FOLDER / f"{actor}.sqlite"
+        self._volatile = volatile
+        place = ":memory:" if volatile else self._path
+        self._connection = sqlite3.connect(place, isolation_level=None, timeout=_BUSY_S)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")
-        self._connection.execute(f"CREATE TABLE IF NOT EXISTS fact ({_SCHEMA})")
+        self._place = {entity: place for place, entity in enumerate(entities)}
+        self._connection.execute("BEGIN IMMEDIATE")
+        for statement in _SCHEMA:
+            self._connection.execute(statement)
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO resident VALUES (?, ?)",
+            [(place, entity) for entity, place in self._place.items()],
+        )
+        self._connection.execute(
+            "UPDATE life SET incarnation = ? WHERE incarnation < ?", (incarnation, incarnation)
+        )
+        self._connection.execute("COMMIT")
 
-    def commit(self, window: int, facts: Iterable[Fact]) -> None:
-        """Append the facts of a window, all or none."""
-        rows = [(window, *values_of(fact)) for fact in facts]
-        if rows:
-            self._connection.execute("BEGIN")
+    def past(self) -> Past:
+        """Return what is needed to go on from where the incarnation before has ended."""
+        window, state = self._first("SELECT window, state FROM checkpoint") or (-1, None)
+        mail = self._connection.execute(
+            "SELECT window, batches FROM mail WHERE window > ? ORDER BY window", (window,)
+        )
+        return Past(state, tuple(mail.fetchall()))
+
+    @property
+    def finished(self) -> bool:
+        """Whether what was left has been written down."""
+        return self._first("SELECT closed FROM life") == (1,)
+
+    def commit(
+        self,
+        window: int,
+        facts: Mapping[str, Iterable[Fact]],
+        mail: bytes | None = None,
+        checkpoint: bytes | None = None,
+    ) -> None:
+        """Write a window down, all or nothing.  Raises `SupersededError`."""
+        rows = [
+            (self._place[entity], window, *values_of(fact))
+            for entity, noted in facts.items()
+            for fact in noted
+        ]
+        with self._transaction():
+            if mail is not None:
+                self._connection.execute("INSERT INTO mail VALUES (?, ?)", (window, mail))
             self._connection.executemany(_INSERT, rows)
-            self._connection.execute("COMMIT")
+            if checkpoint is not None:
+                place = (1, window, checkpoint)
+                self._connection.execute("REPLACE INTO checkpoint VALUES (?, ?, ?)", place)
+
+    def finish(self, facts: Mapping[str, tuple[int, Iterable[Fact]]]) -> None:
+        """Write down, once, what each entity has left; it belongs to the entity's last window."""
+        rows = [
+            (self._place[entity], window, *values_of(fact))
+            for entity, (window, left) in facts.items()
+            for fact in left
+        ]
+        with self._transaction():
+            self._connection.executemany(_INSERT, rows)
+            self._connection.execute("CREATE INDEX fact_of_resident ON fact (resident)")
+            self._connection.execute("UPDATE life SET closed = 1")
 
     def close(self) -> None:
-        """Fold the write-ahead log into the database, and close it."""
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Fold the write-ahead log into the database, so that one file is left, and close it."""
+        if self._volatile:
+            self._connection.execute("VACUUM INTO ?", (str(self._path),))
+        with suppress(sqlite3.OperationalError):  # somebody is reading
+            self._connection.execute("PRAGMA journal_mode=DELETE")
         self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._check_life()
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def _check_life(self) -> None:
+        if self._first("SELECT incarnation FROM life") != (self._incarnation,):
+            raise SupersededError(self._actor, self._incarnation)
+
+    def _first(self, query: str) -> tuple[Any, ...] | None:
+        found: tuple[Any, ...] | None = self._connection.execute(query).fetchone()
+        return found
 
 
 def values_of(fact: Fact) -> tuple[str | int | bytes, ...]:
@@ -78,27 +197,71 @@ def values_of(fact: Fact) -> tuple[str | int | bytes, ...]:
     )
 
 
+def exists(run_folder: Path) -> bool:
+    """Return whether any actor has begun a journal."""
+    return bool(_paths(run_folder))
+
+
 def entities(run_folder: Path) -> list[str]:
     """Return the entities that have a journal.  Raises `JournalError` if there is none."""
-    names = sorted(path.stem for path in (run_folder / FOLDER).glob("*.sqlite"))
+    names = sorted(name for path in _paths(run_folder) for name in _residents(path))
     if not names:
         raise JournalError(str(run_folder), "holds no journal; is it the folder of a run?")
     return names
 
 
 def rows(run_folder: Path, entity: str, query: str) -> Iterator[tuple[object, ...]]:
-    """Yield what a query over one journal's table `fact` gives.  Raises `JournalError`."""
-    path = run_folder / FOLDER / f"{entity}.sqlite"
+    """Yield what a query gives over a table `fact` that holds the facts of one entity.
+
+    `rowid` is their order.  Raises `JournalError`.
+    """
+    path, place = _home(run_folder, entity)
+    with _reading(path) as connection:
+        connection.execute(f"{_VIEW} WHERE resident = {place}")
+        yield from connection.execute(query)
+
+
+def windows_run(run_folder: Path) -> int:
+    """Return in how many windows anybody had something to do."""
+    seen: set[int] = set()
+    for path in _paths(run_folder):
+        with _reading(path) as connection:
+            seen.update(window for (window,) in connection.execute("SELECT window FROM mail"))
+    return len(seen)
+
+
+def check(run_folder: Path) -> None:
+    """Have SQLite check the structure of every journal.  Raises `JournalError` if one is damaged."""
+    for path in _paths(run_folder):
+        with _reading(path) as connection:
+            (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if found != "ok":
+            raise JournalError(str(path), f"is damaged: {found}")
+
+
+def _paths(run_folder: Path) -> list[Path]:
+    return sorted((run_folder / FOLDER).glob("*.sqlite"))
+
+
+def _residents(path: Path) -> dict[str, int]:
+    with _reading(path) as connection:
+        return dict(connection.execute("SELECT entity, place FROM resident"))
+
+
+def _home(run_folder: Path, entity: str) -> tuple[Path, int]:
+    """Return the journal that an entity's facts are in, and its number there."""
+    own = run_folder / FOLDER / f"{entity}.sqlite"
+    for path in [own] if own.exists() else _paths(run_folder):
+        place = _residents(path).get(entity)
+        if place is not None:
+            return path, place
+    raise JournalError(str(run_folder), f"holds no journal of {entity}")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-            yield from connection.execute(query)
+            yield connection
     except sqlite3.DatabaseError as error:
         raise JournalError(str(path), f"cannot be read: {error}") from error
-
-
-def check(run_folder: Path, entity: str) -> None:
-    """Have SQLite check a journal's structure.  Raises `JournalError` if it is damaged."""
-    (found,) = next(rows(run_folder, entity, "PRAGMA integrity_check(1)"), ("no answer",))
-    if found != "ok":
-        path = run_folder / FOLDER / f"{entity}.sqlite"
-        raise JournalError(str(path), f"is damaged: {found}")

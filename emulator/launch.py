@@ -31,13 +31,15 @@ os.environ.update(_ENVIRONMENT)
 import psutil  # noqa: E402
 import ray  # noqa: E402 - Ray reads its environment when it is imported
 
+from emulator.clock import Clock, ClockConfig, Pace, Progress  # noqa: E402
 from emulator.exporter import Exporter, ExporterConfig  # noqa: E402
-from emulator.host import EXPORTER, Host, HostConfig  # noqa: E402
+from emulator.host import Host, HostConfig  # noqa: E402
 
 _OBJECT_STORE_BYTES = 80 * 2**20
 _STOP_LIMIT_S = 20.0
 _LINGER_S = 3.0
 _CONNECT_LIMIT_S = 3.0
+_PROGRESS_LIMIT_S = 0.5
 
 
 class LaunchError(Exception):
@@ -47,19 +49,64 @@ class LaunchError(Exception):
         super().__init__(problem)
 
 
+class _Server:
+    """An actor that serves as soon as it is created, and so after every restart too."""
+
+    async def __init__(self, kind: type[Host | Exporter | Clock], config: Any) -> None:  # type: ignore[misc]
+        self._inner = kind(config)
+        await self._inner.start()
+
+    async def ready(self) -> None:
+        """Answer, which tells that the actor serves."""
+
+    async def stop(self) -> None:
+        """Write down what is left, and stop serving."""
+        await self._inner.stop()
+
+    async def call(self, method: str, *values: Any) -> Any:
+        """Call a method of what is inside."""
+        return await getattr(self._inner, method)(*values)
+
+
 @dataclass(frozen=True)
 class Cluster:
-    """The actors of a run: where each entity lives, and where metrics are shown."""
+    """The actors of a run; the clock is one of them, and drives the hosts."""
 
-    addresses: dict[str, str]
-    hosts: list[str]
-    metrics_url: str
-    actors: tuple[Any, ...]
+    servers: tuple[Any, ...]
+    clock: Any
+
+    def begin(self, last_window: int, pace: Pace) -> Any:
+        """Have the clock run; return what `ended` and `failure` want."""
+        return self.clock.call.remote("run", last_window, pace)
+
+    def ended(self, running: Any, within_s: float) -> bool:
+        """Return whether the run ends within this time."""
+        done, _ = ray.wait([running], timeout=within_s)
+        return bool(done)
+
+    def failure(self, running: Any) -> str:
+        """Return what went wrong in a run that has ended, or nothing."""
+        try:
+            return str(ray.get(running))
+        except ray.exceptions.RayError as error:
+            return f"the clock is gone: {_cause(error)}"
+
+    def progress(self) -> Progress | None:
+        """Return how far the run has come; None if the clock does not answer at once."""
+        with suppress(ray.exceptions.RayError):
+            found: Progress = ray.get(self.clock.call.remote("progress"), timeout=_PROGRESS_LIMIT_S)
+            return found
+        return None
+
+    def halt(self) -> None:
+        """End the run after the window that is under way."""
+        self.clock.call.remote("halt")
 
     def stop(self) -> None:
         """Have every actor write down what is left; those that do not answer are left to Ray."""
         with suppress(ray.exceptions.RayError):
-            ray.get([actor.stop.remote() for actor in self.actors], timeout=_STOP_LIMIT_S)
+            everybody = (self.clock, *self.servers)
+            ray.get([actor.stop.remote() for actor in everybody], timeout=_STOP_LIMIT_S)
 
 
 def check_address(address: str) -> None:
@@ -149,27 +196,24 @@ def _signals_wait() -> Iterator[None]:
         signal.raise_signal(received[0])
 
 
-def start(hosts: list[HostConfig], exporter: ExporterConfig) -> Cluster:
-    """Start one actor a host, and the exporter; return when all of them serve.
+def start(
+    hosts: list[HostConfig], clock: ClockConfig, exporter: ExporterConfig, *, supervised: bool
+) -> Cluster:
+    """Start one actor a host, the clock and the exporter; return when all of them serve.
 
+    If they are supervised, Ray starts whichever is lost again, to take up where it was.
     Raises `LaunchError`.
     """
-    remote = ray.remote(num_cpus=0)
-    host_actors = [remote(Host).remote(config) for config in hosts]
-    exporter_actor = remote(Exporter).remote(exporter)
+    lives = -1 if supervised else 0
+    remote = ray.remote(num_cpus=0, max_restarts=lives, max_task_retries=lives)(_Server)
+    servers = [remote.remote(Exporter, exporter)]
+    servers += [remote.remote(Host, config) for config in hosts]
+    clock_actor = remote.remote(Clock, clock)
     try:
-        started = ray.get([actor.start.remote() for actor in host_actors])
-        exporter_address, metrics_url = ray.get(exporter_actor.start.remote())
+        ray.get([actor.ready.remote() for actor in (clock_actor, *servers)])
     except ray.exceptions.RayError as error:
         raise LaunchError(_cause(error)) from error
-    addresses = {entity: address for address, entities in started for entity in entities}
-    addresses[EXPORTER] = exporter_address
-    return Cluster(
-        addresses=addresses,
-        hosts=[address for address, _ in started],
-        metrics_url=metrics_url,
-        actors=(*host_actors, exporter_actor),
-    )
+    return Cluster(tuple(servers), clock_actor)
 
 
 def _cause(error: Exception) -> str:

@@ -25,6 +25,7 @@ from emulator.fiber_links import QuantumLink, by_kind
 from emulator.ledger import Ledger
 from emulator.link_history import alarms, with_blocks
 from emulator.plotting import Axes, Figure
+from emulator.registry import Registry
 from protos.core import GLOBAL_MANAGER, FactKind
 
 COLOURS = {"fiber": "#0072B2", "satellite": "#E69F00", "uav": "#009E73", "shortfall": "#D55E00"}
@@ -35,15 +36,13 @@ _T95 = 1.96
 class Ending:
     """When and how a run ended.
 
-    `windows_run` counts the windows in which somebody had something to do.  `startup_s` is wall time
-    until all actors served, `running_s` that of all windows.  `failure` is empty and `stopped_by` None
-    if the run came to its end.
+    `startup_s` is wall time until all actors served, `running_s` that of all windows.  `failure` is
+    empty and `stopped_by` None if the run came to its end.
     """
 
     windows: int
     emulated_s: float
     wall_s: float
-    windows_run: int = 0
     startup_s: float = 0.0
     running_s: float = 0.0
     failure: str = ""
@@ -67,8 +66,9 @@ def write(
     summary = _summary(experiment, assembly, book, plans, ending)
     summary["links"] = with_blocks(folder, assembly.links)
     summary["alarms"] = alarms(folder, experiment.clock.window_s)
+    summary |= {"windows_run": journal.windows_run(folder), "restarts": Registry(folder).restarts}
     summary |= {"digest": "", "audit": {}}
-    if any((folder / journal.FOLDER).glob("*.sqlite")):
+    if journal.exists(folder):
         result = audit(folder)
         summary |= {"digest": result.digest, "audit": result.fields()}
     ledger.write(book, folder)
@@ -139,7 +139,6 @@ def _summary(
         "seed": experiment.seed,
         "policy": experiment.plan.policy.value,
         "windows": ending.windows,
-        "windows_run": ending.windows_run,
         "emulated_s": ending.emulated_s,
         "wall_s": round(ending.wall_s, 3),
         "startup_s": round(ending.startup_s, 3),
@@ -168,7 +167,6 @@ def _summary(
             | {name: item.plan[name] for name in ("objective", "lower_bound", "gap")}
             for item in plans[1:]
         ],
-        "restarts": 0,
         "units": {
             "cost": "monetary units of the price table",
             "unit_bits": experiment.keys.unit_bits,

@@ -8,7 +8,6 @@ and no process is left.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import math
@@ -24,19 +23,23 @@ from typing import Any
 
 import yaml
 
-from emulator import journal, launch, report
+from emulator import journal, launch, report, sealing
 from emulator.assembly import Assembly, assemble
 from emulator.cast import cast_of
-from emulator.clock import BarrierClock, HostFailedError, Pace, Progress
+from emulator.clock import ClockConfig, Pace, Progress
 from emulator.config import Experiment
-from emulator.exporter import ExporterConfig
+from emulator.exporter import METRICS, ExporterConfig
 from emulator.host import HostConfig
+from emulator.registry import Registry
+from emulator.roles import Role
 from emulator.topology import BUILT_IN_NAMES, Topology, save_csv
 from global_manager.provisioning import check_problem
 from protos.core import GLOBAL_MANAGER, FactKind
 
-_LOOPBACK = "127.0.0.1"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_LOOK_EVERY_S = 0.2
+_PATIENCE_S = 60.0
+_VOLATILE_PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,14 @@ class Options:
     """How to run an experiment; none of this changes its outcome.
 
     `hosts` is the number of processes that share the local key managers; None: one for each.
+    `volatile` keeps journals in memory until the end: an actor that is lost is lost for good.
     """
 
     pace: Pace
     hosts: int | None = None
     ray_address: str | None = None
     metrics_port: int = 0
+    volatile: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,7 @@ def run(
     with _signals_raise():
         ending = _play(experiment, assembly, folder, options, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
+        _record_plan(folder)
         summary = report.write(folder, experiment, assembly, ending)
     return Outcome(summary, ending.stopped_by, ending.failure)
 
@@ -108,15 +114,14 @@ def _play(
         with _actors(experiment, assembly, folder, options) as cluster:
             startup_s = time.monotonic() - began_s
             ending = replace(ending, startup_s=startup_s)
-            watcher.started(cluster.metrics_url, last_window)
-            clock = BarrierClock(cluster.addresses, cluster.hosts, window_s)
+            metrics = Registry(folder).find(METRICS)
+            watcher.started(metrics.address if metrics else "", last_window)
             recording = _recording(folder, watcher)
-            failure, stopped_by = _drive(clock, last_window, options.pace, recording)
+            window, failure, stopped_by = _drive(cluster, last_window, options.pace, recording)
             ending = replace(
                 ending,
-                windows=clock.window,
-                windows_run=clock.windows_run,
-                emulated_s=clock.window * window_s,
+                windows=window,
+                emulated_s=window * window_s,
                 running_s=time.monotonic() - began_s - startup_s,
                 failure=failure,
                 stopped_by=stopped_by,
@@ -130,10 +135,13 @@ def _play(
 def _actors(
     experiment: Experiment, assembly: Assembly, folder: Path, options: Options
 ) -> Iterator[launch.Cluster]:
-    hosts = _hosts(experiment, assembly, folder, options.hosts)
-    exporter = ExporterConfig(_LOOPBACK, options.metrics_port)
-    with launch.ray_instance(len(hosts) + 1, options.ray_address):
-        cluster = launch.start(hosts, exporter)
+    hosts = _hosts(experiment, assembly, folder, options)
+    residents = {host.name: tuple(role.entity for role in host.roles) for host in hosts}
+    patience_s = _VOLATILE_PATIENCE_S if options.volatile else _PATIENCE_S
+    clock = ClockConfig(residents, str(folder.resolve()), experiment.clock.window_s, patience_s)
+    exporter = ExporterConfig(str(folder.resolve()), options.metrics_port)
+    with launch.ray_instance(len(hosts) + 2, options.ray_address):
+        cluster = launch.start(hosts, clock, exporter, supervised=not options.volatile)
         try:
             yield cluster
         finally:
@@ -156,44 +164,56 @@ def _prepare(folder: Path, experiment: Experiment, topology: Topology) -> None:
 
 
 def _hosts(
-    experiment: Experiment, assembly: Assembly, folder: Path, hosts: int | None
+    experiment: Experiment, assembly: Assembly, folder: Path, options: Options
 ) -> list[HostConfig]:
     """One host for the manager and each controller; key managers dealt out to the others."""
     cast = cast_of(experiment, assembly)
     nodes = cast.key_managers
-    count = min(hosts or len(nodes), len(nodes))
+    count = min(options.hosts or len(nodes), len(nodes))
     groups = [(role,) for role in cast.leads] + [nodes[place::count] for place in range(count)]
-    window_s = experiment.clock.window_s
-    return [HostConfig(group, str(folder.resolve()), window_s) for group in groups]
+    window_s, key = experiment.clock.window_s, sealing.new_key()
+    return [
+        HostConfig(
+            _name(group, place),
+            group,
+            str(folder.resolve()),
+            window_s,
+            key,
+            volatile=options.volatile,
+        )
+        for place, group in enumerate(groups)
+    ]
+
+
+def _name(group: tuple[Role, ...], place: int) -> str:
+    """Name a host after the one who lives there, or number it."""
+    return group[0].entity if len(group) == 1 else f"host-{place}"
 
 
 def _drive(
-    clock: BarrierClock, last_window: int, pace: Pace, on_window: Callable[[Progress], None]
-) -> tuple[str, int | None]:
-    """Run the clock to the end; return the failure or the signal that ended it early."""
+    cluster: launch.Cluster, last_window: int, pace: Pace, on_progress: Callable[[Progress], None]
+) -> tuple[int, str, int | None]:
+    """Have the clock run to the end; return the last window, and the failure or signal that ended it."""
     received: list[int] = []
-
-    def stop(number: int) -> None:
-        received.append(number)
-        clock.stop()
-
-    async def run() -> None:
-        loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, stop, number)
-        try:
-            await clock.run(last_window, pace, on_window)
-        finally:
-            await clock.close()
-
-    failure = ""
+    for number in _SIGNALS:
+        signal.signal(number, lambda number, _frame: received.append(number))
+    window = 0
     try:
-        asyncio.run(run())
-    except HostFailedError as error:
-        failure = str(error)
+        running = cluster.begin(last_window, pace)
+        while True:
+            ended = cluster.ended(running, _LOOK_EVERY_S)
+            progress = cluster.progress()
+            if progress is not None:
+                window = progress.window
+                on_progress(progress)
+            if ended:
+                break
+            if received:
+                cluster.halt()
+        failure = cluster.failure(running)
     finally:
         _ignore_signals()
-    return failure, received[0] if received else None
+    return window, failure, received[0] if received else None
 
 
 def _ignore_signals() -> None:
@@ -220,14 +240,19 @@ def _signals_raise() -> Iterator[None]:
 
 def _recording(folder: Path, watcher: Watcher) -> Callable[[Progress], None]:
     """Write the plan as soon as there is one, then pass progress on."""
-    path = folder / "plan.json"
-    query = f"SELECT note FROM fact WHERE kind = '{FactKind.PLANNED}'"  # noqa: S608
 
-    def on_window(progress: Progress) -> None:
-        if not path.exists():
-            for (text,) in islice(journal.rows(folder, GLOBAL_MANAGER, query), 1):
-                document = json.loads(str(text))
-                path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    def on_progress(progress: Progress) -> None:
+        _record_plan(folder)
         watcher.advanced(progress)
 
-    return on_window
+    return on_progress
+
+
+def _record_plan(folder: Path) -> None:
+    """Write the first plan, once the manager's journal has it."""
+    path = folder / "plan.json"
+    query = f"SELECT note FROM fact WHERE kind = '{FactKind.PLANNED}'"  # noqa: S608
+    with contextlib.suppress(journal.JournalError):
+        for (text,) in islice(journal.rows(folder, GLOBAL_MANAGER, query), int(not path.exists())):
+            document = json.loads(str(text))
+            path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -8,10 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from protos.core import Message
-from protos.gen.qsagin.v1 import keys_pb2, management_pb2
+from protos.gen.qsagin.v1 import keys_pb2, management_pb2, runtime_pb2
 from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay
 from protos.mib import MediumCode
 from protos.pdu import ErrorStatus, Missing, Pdu, Value, VarBind, Verb
+
+Batch = management_pb2.ManagementBatch | keys_pb2.KeyBatch
+
+
+def mail(batches: Iterable[Batch]) -> bytes:
+    """Return batches as they came, in one piece."""
+    whole = runtime_pb2.Mail()
+    for batch in batches:
+        if isinstance(batch, management_pb2.ManagementBatch):
+            whole.management.append(batch)
+        else:
+            whole.keys.append(batch)
+    return whole.SerializeToString()
+
+
+def mail_messages(data: bytes) -> list[Message]:
+    """Decode what `mail` wrote."""
+    whole = runtime_pb2.Mail.FromString(data)
+    management = [message for batch in whole.management for message in management_messages(batch)]
+    return management + [message for batch in whole.keys for message in key_messages(batch)]
 
 
 def management_batch(window: int, messages: Iterable[Message]) -> management_pb2.ManagementBatch:

@@ -57,12 +57,12 @@ class SimulatedNetwork:
         """Write what was noted as a run does."""
         (folder / journal.FOLDER).mkdir(parents=True)
         for name in self.cores:
-            book = journal.Journal(folder, name)
+            book = journal.Journal(folder, name, [name])
             by_window: dict[int, list[Fact]] = defaultdict(list)
             for window, fact in self.facts[name]:
                 by_window[window].append(fact)
             for window, facts in by_window.items():
-                book.commit(window, facts)
+                book.commit(window, {name: facts})
             book.close()
 
     def all_facts(self) -> list[Fact]:

@@ -39,10 +39,11 @@ def run_folder(tmp_path: Path) -> Path:
     """One key of 8 bit from A to B, with 8 bit of the link left over."""
     (tmp_path / FOLDER).mkdir()
     for node, peer, end in (("A", "B", "source"), ("B", "A", "target")):
-        book = Journal(tmp_path, f"kme-{node}")
-        book.commit(1, [_link(FactKind.GENERATED, peer, 16), _created(end)])
-        book.commit(2, [_link(FactKind.RELAYED, peer, 8), _link(FactKind.EXPIRED, peer, 8)])
-        book.commit(3, [_delivered(end)])
+        me = f"kme-{node}"
+        book = Journal(tmp_path, me, [me])
+        book.commit(1, {me: [_link(FactKind.GENERATED, peer, 16), _created(end)]})
+        book.commit(2, {me: [_link(FactKind.RELAYED, peer, 8), _link(FactKind.EXPIRED, peer, 8)]})
+        book.commit(3, {me: [_delivered(end)]})
         book.close()
     return tmp_path
 

@@ -3,53 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import urllib.request
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
+from live_network import LiveNetwork, within
 
-from emulator.assembly import assemble
 from emulator.audit import audit
-from emulator.cast import cast_of
-from emulator.clock import BarrierClock, HostFailedError, Pace, Progress
-from emulator.exporter import Exporter, ExporterConfig
-from emulator.host import EXPORTER, Host, HostConfig
-from emulator.reading import read
-from emulator.roles import FiberRole
+from emulator.clock import BarrierClock, ClockConfig, HostFailedError, Pace
+from emulator.registry import Registry
 from protos import wire
 from protos.core import Message
 from protos.gen.qsagin.v1 import management_pb2_grpc
 from protos.pdu import Pdu, Verb
 
 
-async def _run(folder: Path, hosts: int, stop_at: int | None = None) -> tuple[int, str]:
-    """Run `tiny` on so many hosts; return the windows that were run, and the metrics at the end."""
-    experiment, topology = read("tiny")
-    assembly = assemble(experiment, topology)
-    (folder / "journal").mkdir(parents=True)
-    roles = cast_of(experiment, assembly).everybody
-    servers = [Host(HostConfig(roles[i::hosts], str(folder), 1.0)) for i in range(hosts)]
-    exporter = Exporter(ExporterConfig("127.0.0.1", 0))
-    started = [await server.start() for server in servers]
-    addresses = {entity: address for address, entities in started for entity in entities}
-    addresses[EXPORTER], url = await exporter.start()
-    clock = BarrierClock(addresses, [address for address, _ in started], 1.0)
-
-    def on_window(progress: Progress) -> None:
-        if stop_at is not None and progress.window >= stop_at:
-            clock.stop()
-
-    await clock.run(math.ceil(assembly.timeline.end_s), Pace(None), on_window)
-    await clock.close()
-    for server in servers:
-        await server.stop()
-    body = await asyncio.to_thread(_get, url)
-    await exporter.stop()
-    return clock.windows_run, body
+async def _run(folder: Path, hosts: int, stop_at: int | None = None) -> str:
+    """Run `tiny` on so many hosts; return the metrics at the end."""
+    network = LiveNetwork(folder, hosts)
+    await network.start()
+    running = asyncio.create_task(network.run())
+    while stop_at is not None and network.clock.window < stop_at:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    if stop_at is not None:
+        network.clock.stop()
+    await running
+    for host in network.hosts.values():
+        await host._report()
+    body = await asyncio.to_thread(_get, network.metrics_url)
+    await network.stop()
+    return body
 
 
 def _get(url: str) -> str:
@@ -58,18 +42,10 @@ def _get(url: str) -> str:
         return text
 
 
-def _within_a_minute(work: Coroutine[Any, Any, Any]) -> Any:
-    async def limited() -> Any:
-        async with asyncio.timeout(60):
-            return await work
-
-    return asyncio.run(limited())
-
-
 def test_the_outcome_is_the_same_on_one_host_and_on_one_for_each(tmp_path: Path) -> None:
     digests = set()
     for hosts in (1, 3, 7):
-        _within_a_minute(_run(tmp_path / str(hosts), hosts))
+        within(60, _run(tmp_path / str(hosts), hosts))
         result = audit(tmp_path / str(hosts))
         assert result.ok
         digests.add(result.digest)
@@ -79,13 +55,13 @@ def test_the_outcome_is_the_same_on_one_host_and_on_one_for_each(tmp_path: Path)
 def test_a_run_that_is_stopped_leaves_both_ends_in_agreement(tmp_path: Path) -> None:
     for stop_at in (3, 31, 53, 104):
         folder = tmp_path / str(stop_at)
-        _within_a_minute(_run(folder, 2, stop_at))
+        within(60, _run(folder, 2, stop_at))
         result = audit(folder)
         assert result.ok, result.fields()
 
 
 def test_the_exporter_shows_every_series_of_the_contract(tmp_path: Path) -> None:
-    _, text = _within_a_minute(_run(tmp_path / "run", 2))
+    text = within(60, _run(tmp_path / "run", 2))
     for start in (
         'qsagin_key_shortfall_bits_total{application="avatar",node="A"}',
         'qsagin_provisioning_cost_total{medium="fiber",stage="reservation"}',
@@ -102,11 +78,11 @@ def test_the_exporter_shows_every_series_of_the_contract(tmp_path: Path) -> None
 
 def test_a_method_takes_only_pdus_of_its_own_verb(tmp_path: Path) -> None:
     async def send_a_set_through_the_door_for_get() -> grpc.StatusCode:
-        (tmp_path / "journal").mkdir()
-        assembly = assemble(*read("tiny"))
-        host = Host(HostConfig((FiberRole(assembly.fiber, assembly.world),), str(tmp_path), 1.0))
-        address, _ = await host.start()
-        async with grpc.aio.insecure_channel(address) as channel:
+        network = LiveNetwork(tmp_path, 1)
+        await network.start()
+        where = Registry(tmp_path).find("host-0")
+        assert where is not None
+        async with grpc.aio.insecure_channel(where.address) as channel:
             stub = management_pb2_grpc.AgentStub(channel)
             batch = wire.management_batch(
                 0, [Message("x", "fiber-controller", 1, Pdu(Verb.SET, 1))]
@@ -117,23 +93,24 @@ def test_a_method_takes_only_pdus_of_its_own_verb(tmp_path: Path) -> None:
             except grpc.aio.AioRpcError as error:
                 return error.code()
             finally:
-                await host.stop()
+                await network.stop()
 
-    code = _within_a_minute(send_a_set_through_the_door_for_get())
+    code = within(60, send_a_set_through_the_door_for_get())
     assert code is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_a_host_that_is_gone_ends_the_run_with_its_name() -> None:
-    clock = BarrierClock({}, ["127.0.0.1:9"], 1.0)
-
-    async def run() -> None:
+def test_a_host_that_stays_away_ends_the_run_with_its_name(tmp_path: Path) -> None:
+    async def run_without_hosts() -> None:
+        clock = BarrierClock(
+            ClockConfig({"host-7": ("kme-A",)}, str(tmp_path), 1.0, patience_s=0.2)
+        )
         try:
-            await clock.run(1, Pace(None), lambda _: None)
+            await clock.run(1, Pace(None))
         finally:
             await clock.close()
 
-    with pytest.raises(HostFailedError, match=r"127\.0\.0\.1:9"):
-        _within_a_minute(run())
+    with pytest.raises(HostFailedError, match="host-7"):
+        within(60, run_without_hosts())
 
 
 @pytest.mark.parametrize(("text", "factor"), [("realtime", 1.0), ("max", None), ("12.5", 12.5)])

@@ -1,3 +1,4 @@
+from protos.gen.qsagin.v1 import keys_pb2 as _keys_pb2
 from protos.gen.qsagin.v1 import management_pb2 as _management_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -15,33 +16,77 @@ class Route(_message.Message):
     address: str
     def __init__(self, entity: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
-class Tick(_message.Message):
-    __slots__ = ("window", "routes")
-    WINDOW_FIELD_NUMBER: _ClassVar[int]
+class Routes(_message.Message):
+    __slots__ = ("routes",)
     ROUTES_FIELD_NUMBER: _ClassVar[int]
-    window: int
     routes: _containers.RepeatedCompositeFieldContainer[Route]
-    def __init__(self, window: _Optional[int] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ...) -> None: ...
+    def __init__(self, routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ...) -> None: ...
 
-class Done(_message.Message):
-    __slots__ = ("window", "wake_window", "written_to", "demanded_units", "late_units", "shortfall_units", "cost", "failure")
-    WINDOW_FIELD_NUMBER: _ClassVar[int]
-    WAKE_WINDOW_FIELD_NUMBER: _ClassVar[int]
-    WRITTEN_TO_FIELD_NUMBER: _ClassVar[int]
+class Totals(_message.Message):
+    __slots__ = ("demanded_units", "late_units", "shortfall_units", "cost")
     DEMANDED_UNITS_FIELD_NUMBER: _ClassVar[int]
     LATE_UNITS_FIELD_NUMBER: _ClassVar[int]
     SHORTFALL_UNITS_FIELD_NUMBER: _ClassVar[int]
     COST_FIELD_NUMBER: _ClassVar[int]
-    FAILURE_FIELD_NUMBER: _ClassVar[int]
-    window: int
-    wake_window: int
-    written_to: _containers.RepeatedScalarFieldContainer[str]
     demanded_units: int
     late_units: int
     shortfall_units: int
     cost: int
+    def __init__(self, demanded_units: _Optional[int] = ..., late_units: _Optional[int] = ..., shortfall_units: _Optional[int] = ..., cost: _Optional[int] = ...) -> None: ...
+
+class Tick(_message.Message):
+    __slots__ = ("window", "incarnation")
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    window: int
+    incarnation: int
+    def __init__(self, window: _Optional[int] = ..., incarnation: _Optional[int] = ...) -> None: ...
+
+class Done(_message.Message):
+    __slots__ = ("window", "wake_window", "written_to", "totals", "failure")
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    WAKE_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_TO_FIELD_NUMBER: _ClassVar[int]
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    window: int
+    wake_window: int
+    written_to: _containers.RepeatedScalarFieldContainer[str]
+    totals: Totals
     failure: str
-    def __init__(self, window: _Optional[int] = ..., wake_window: _Optional[int] = ..., written_to: _Optional[_Iterable[str]] = ..., demanded_units: _Optional[int] = ..., late_units: _Optional[int] = ..., shortfall_units: _Optional[int] = ..., cost: _Optional[int] = ..., failure: _Optional[str] = ...) -> None: ...
+    def __init__(self, window: _Optional[int] = ..., wake_window: _Optional[int] = ..., written_to: _Optional[_Iterable[str]] = ..., totals: _Optional[_Union[Totals, _Mapping]] = ..., failure: _Optional[str] = ...) -> None: ...
+
+class State(_message.Message):
+    __slots__ = ("last_window", "wake_window", "mail_window", "totals", "incarnation")
+    LAST_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    WAKE_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    MAIL_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    last_window: int
+    wake_window: int
+    mail_window: int
+    totals: Totals
+    incarnation: int
+    def __init__(self, last_window: _Optional[int] = ..., wake_window: _Optional[int] = ..., mail_window: _Optional[int] = ..., totals: _Optional[_Union[Totals, _Mapping]] = ..., incarnation: _Optional[int] = ...) -> None: ...
+
+class Lost(_message.Message):
+    __slots__ = ("entities", "window", "routes")
+    ENTITIES_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    entities: _containers.RepeatedScalarFieldContainer[str]
+    window: int
+    routes: Routes
+    def __init__(self, entities: _Optional[_Iterable[str]] = ..., window: _Optional[int] = ..., routes: _Optional[_Union[Routes, _Mapping]] = ...) -> None: ...
+
+class Mail(_message.Message):
+    __slots__ = ("management", "keys")
+    MANAGEMENT_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    management: _containers.RepeatedCompositeFieldContainer[_management_pb2.ManagementBatch]
+    keys: _containers.RepeatedCompositeFieldContainer[_keys_pb2.KeyBatch]
+    def __init__(self, management: _Optional[_Iterable[_Union[_management_pb2.ManagementBatch, _Mapping]]] = ..., keys: _Optional[_Iterable[_Union[_keys_pb2.KeyBatch, _Mapping]]] = ...) -> None: ...
 
 class Label(_message.Message):
     __slots__ = ("name", "value")
@@ -62,11 +107,11 @@ class Sample(_message.Message):
     def __init__(self, metric: _Optional[str] = ..., labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ..., value: _Optional[float] = ...) -> None: ...
 
 class Telemetry(_message.Message):
-    __slots__ = ("address", "emulated_s", "samples")
-    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("host", "emulated_s", "samples")
+    HOST_FIELD_NUMBER: _ClassVar[int]
     EMULATED_S_FIELD_NUMBER: _ClassVar[int]
     SAMPLES_FIELD_NUMBER: _ClassVar[int]
-    address: str
+    host: str
     emulated_s: float
     samples: _containers.RepeatedCompositeFieldContainer[Sample]
-    def __init__(self, address: _Optional[str] = ..., emulated_s: _Optional[float] = ..., samples: _Optional[_Iterable[_Union[Sample, _Mapping]]] = ...) -> None: ...
+    def __init__(self, host: _Optional[str] = ..., emulated_s: _Optional[float] = ..., samples: _Optional[_Iterable[_Union[Sample, _Mapping]]] = ...) -> None: ...

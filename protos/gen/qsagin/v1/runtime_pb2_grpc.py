@@ -35,17 +35,40 @@ class HostStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.Greet = channel.unary_unary(
+                '/qsagin.v1.Host/Greet',
+                request_serializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Routes.SerializeToString,
+                response_deserializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.State.FromString,
+                _registered_method=True)
         self.Run = channel.stream_stream(
                 '/qsagin.v1.Host/Run',
                 request_serializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Tick.SerializeToString,
                 response_deserializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Done.FromString,
+                _registered_method=True)
+        self.Resend = channel.unary_unary(
+                '/qsagin.v1.Host/Resend',
+                request_serializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Lost.SerializeToString,
+                response_deserializer=protos_dot_gen_dot_qsagin_dot_v1_dot_management__pb2.Receipt.FromString,
                 _registered_method=True)
 
 
 class HostServicer:
     """Missing associated documentation comment in .proto file."""
 
+    def Greet(self, request, context):
+        """Tells everybody's address, and asks how far the host has come.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Run(self, request_iterator, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Resend(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -54,10 +77,20 @@ class HostServicer:
 
 def add_HostServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'Greet': grpc.unary_unary_rpc_method_handler(
+                    servicer.Greet,
+                    request_deserializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Routes.FromString,
+                    response_serializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.State.SerializeToString,
+            ),
             'Run': grpc.stream_stream_rpc_method_handler(
                     servicer.Run,
                     request_deserializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Tick.FromString,
                     response_serializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Done.SerializeToString,
+            ),
+            'Resend': grpc.unary_unary_rpc_method_handler(
+                    servicer.Resend,
+                    request_deserializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Lost.FromString,
+                    response_serializer=protos_dot_gen_dot_qsagin_dot_v1_dot_management__pb2.Receipt.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -69,6 +102,33 @@ def add_HostServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Host:
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def Greet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/qsagin.v1.Host/Greet',
+            protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Routes.SerializeToString,
+            protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.State.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Run(request_iterator,
@@ -87,6 +147,33 @@ class Host:
             '/qsagin.v1.Host/Run',
             protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Tick.SerializeToString,
             protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Done.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Resend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/qsagin.v1.Host/Resend',
+            protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Lost.SerializeToString,
+            protos_dot_gen_dot_qsagin_dot_v1_dot_management__pb2.Receipt.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,56 @@
+"""SIGKILL on the real processes of a run: they come back, and the outcome is that of a quiet run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.exporter import METRICS
+from emulator.registry import Registry
+
+pytestmark = pytest.mark.cluster
+COMMAND = [sys.executable, "-m", "emulator", "run", "tiny", "--hosts", "1", "--json", "--out"]
+
+
+def _until(what: Callable[[], Any], limit_s: float = 60.0) -> None:
+    ends_s = time.monotonic() + limit_s
+    while not what():
+        if time.monotonic() > ends_s:
+            raise TimeoutError(f"did not happen within {limit_s} s")
+        time.sleep(0.02)
+
+
+def test_every_kind_of_actor_can_be_killed_and_nobody_can_tell(tmp_path: Path) -> None:
+    quiet = subprocess.run(
+        [*COMMAND, str(tmp_path / "quiet")], capture_output=True, text=True, check=True, timeout=120
+    )
+    folder = tmp_path / "run"
+    with subprocess.Popen(
+        [*COMMAND, str(folder), "--pace", "15"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        _until((folder / "plan.json").exists)
+        registry = Registry(folder)
+        victims = sorted(registry.everybody().keys() - {METRICS})
+        for name in victims:
+            before = registry.everybody()[name]
+            os.kill(before.pid, signal.SIGKILL)
+            _until(lambda: registry.everybody()[name].incarnation > before.incarnation)  # noqa: B023
+        out, err = run.communicate(timeout=120)
+    assert run.returncode == 0, err
+    summary = json.loads(out)
+    assert summary["restarts"] >= len(victims) - 1  # the last may have come too late to matter
+    assert summary["digest"] == json.loads(quiet.stdout)["digest"]
+    assert summary["audit"]["ok"]
+    assert {"clock", "exporter", "fiber-controller", "global-manager"} < set(victims)

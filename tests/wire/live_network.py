@@ -1,0 +1,106 @@
+"""Hosts, clock and exporter of `tiny` over real gRPC in one process; any of them can be lost."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from emulator.assembly import assemble
+from emulator.cast import cast_of
+from emulator.clock import BarrierClock, ClockConfig, Pace
+from emulator.exporter import METRICS, Exporter, ExporterConfig
+from emulator.host import Host, HostConfig
+from emulator.journal import FOLDER
+from emulator.reading import read
+from emulator.registry import Registry
+
+
+class LiveNetwork:
+    """`tiny` on so many hosts, in a folder of its own."""
+
+    def __init__(self, folder: Path, hosts: int, checkpoint_after_s: float = 0.2) -> None:
+        experiment, topology = read("tiny")
+        assembly = assemble(experiment, topology)
+        (folder / FOLDER).mkdir(parents=True)
+        roles = cast_of(experiment, assembly).everybody
+        self.folder = folder
+        self.configs = {
+            f"host-{place}": HostConfig(
+                f"host-{place}",
+                roles[place::hosts],
+                str(folder),
+                1.0,
+                bytes(32),
+                checkpoint_after_s=checkpoint_after_s,
+            )
+            for place in range(hosts)
+        }
+        self.last_window = math.ceil(assembly.timeline.end_s)
+        residents = {
+            name: tuple(role.entity for role in config.roles)
+            for name, config in self.configs.items()
+        }
+        self.clock_config = ClockConfig(residents, str(folder), 1.0, patience_s=20.0)
+        self.clock = BarrierClock(self.clock_config)
+        self.hosts: dict[str, Host] = {}
+        self.exporter = Exporter(ExporterConfig(str(folder), 0))
+
+    async def start(self) -> None:
+        """Have everybody serve."""
+        await self.exporter.start()
+        for name in self.configs:
+            await self.bring_up(name)
+
+    async def bring_up(self, name: str) -> None:
+        """Start a host, or its next incarnation."""
+        self.hosts[name] = Host(self.configs[name])
+        await self.hosts[name].start()
+
+    async def lose(self, name: str) -> Host:
+        """Have a host vanish: nothing is written down, nobody is told."""
+        host = self.hosts.pop(name)
+        if host._reporter is not None:
+            host._reporter.cancel()
+        assert host._server is not None
+        await host._server.stop(grace=None)
+        return host
+
+    async def run(self) -> None:
+        """Run to the end."""
+        await self.clock.run(self.last_window, Pace(None))
+
+    async def lose_clock(self, running: asyncio.Task[None]) -> asyncio.Task[None]:
+        """Have the clock vanish, and another take its place; return the new run."""
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        for channel in self.clock._channels.values():
+            await channel.close()
+        self.clock = BarrierClock(self.clock_config)
+        return asyncio.create_task(self.run())
+
+    async def stop(self) -> None:
+        """End everybody in good order."""
+        await self.clock.close()
+        for host in self.hosts.values():
+            await host.stop()
+        await self.exporter.stop()
+
+    @property
+    def metrics_url(self) -> str:
+        """Where metrics are."""
+        page = Registry(self.folder).find(METRICS)
+        assert page is not None
+        return page.address
+
+
+def within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:
+    """Run to the end, but not for ever."""
+
+    async def limited() -> Any:
+        async with asyncio.timeout(seconds):
+            return await work
+
+    return asyncio.run(limited())

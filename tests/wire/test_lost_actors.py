@@ -1,0 +1,84 @@
+"""Whoever is lost comes back, and nobody can tell from the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from pathlib import Path
+
+import pytest
+from live_network import LiveNetwork, within
+
+from emulator.audit import audit
+from emulator.journal import SupersededError
+from emulator.registry import Registry
+
+
+async def _undisturbed(folder: Path, hosts: int) -> None:
+    network = LiveNetwork(folder, hosts)
+    await network.start()
+    await network.run()
+    await network.stop()
+
+
+@pytest.fixture(scope="module")
+def quiet_digest(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("quiet") / "run"
+    within(60, _undisturbed(folder, 3))
+    return audit(folder).digest
+
+
+async def _disturbed(folder: Path, hosts: int, seed: int, losses: int) -> int:
+    """Lose hosts and the clock at random moments; return how many were lost."""
+    luck = random.Random(seed)
+    network = LiveNetwork(folder, hosts, checkpoint_after_s=luck.choice([0.0, 0.005, math.inf]))
+    await network.start()
+    running = asyncio.create_task(network.run())
+    lost = 0
+    for _ in range(losses):
+        for _ in range(luck.randrange(200)):
+            await asyncio.sleep(0)
+        await asyncio.sleep(luck.choice([0, 0, 0.001, 0.01, 0.03]))
+        if running.done():
+            break
+        lost += 1
+        victim = luck.choice([*sorted(network.hosts), "clock"])
+        if victim == "clock":
+            running = await network.lose_clock(running)
+        else:
+            await network.lose(victim)
+            await network.bring_up(victim)
+    await running
+    await network.stop()
+    return lost
+
+
+@pytest.mark.parametrize(("hosts", "seed"), [(1, 1), (2, 2), (3, 3), (7, 4), (7, 5)])
+def test_losing_hosts_and_the_clock_changes_nothing(
+    tmp_path: Path, quiet_digest: str, hosts: int, seed: int
+) -> None:
+    print(f"seed {seed}")
+    lost = within(120, _disturbed(tmp_path / "run", hosts, seed, 25))
+    result = audit(tmp_path / "run")
+    assert lost > 5
+    assert result.ok, result.fields()
+    assert result.digest == quiet_digest
+    assert Registry(tmp_path / "run").restarts > 0
+
+
+def test_a_host_that_was_thought_lost_cannot_write_any_more(tmp_path: Path) -> None:
+    async def two_lives() -> None:
+        network = LiveNetwork(tmp_path / "run", 1)
+        await network.start()
+        old = network.hosts["host-0"]
+        await network.bring_up("host-0")
+        assert old._server is not None
+        with pytest.raises(SupersededError, match="host-0: incarnation 1"):
+            await old.run_window(0)
+        await old._server.stop(grace=None)
+        await network.run()
+        await network.stop()
+
+    within(60, two_lives())
+    assert audit(tmp_path / "run").ok
