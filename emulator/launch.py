@@ -50,14 +50,23 @@ class LaunchError(Exception):
 
 
 class _Server:
-    """An actor that serves as soon as it is created, and so after every restart too."""
+    """An actor that serves as soon as it is created, and so after every restart too.
+
+    If it cannot, `ready` says why: what a constructor raises, Ray wraps in words of its own.
+    """
 
     async def __init__(self, kind: type[Host | Exporter | Clock], config: Any) -> None:  # type: ignore[misc]
-        self._inner = kind(config)
-        await self._inner.start()
+        self._problem: Exception | None = None
+        try:
+            self._inner = kind(config)
+            await self._inner.start()
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear of it
+            self._problem = error
 
     async def ready(self) -> None:
         """Answer, which tells that the actor serves."""
+        if self._problem is not None:
+            raise self._problem
 
     async def stop(self) -> None:
         """Write down what is left, and stop serving."""
