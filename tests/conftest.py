@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
 
 from emulator.assembly import Assembly, assemble
 from emulator.config import Experiment
 from emulator.reading import read
 from emulator.topology import Topology
+
+settings.register_profile("qsagin", deadline=None)  # how fast a machine is proves nothing
+settings.load_profile("qsagin")
 
 TINY = Path(__file__).parent.parent / "emulator" / "experiments"
 

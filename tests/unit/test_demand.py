@@ -235,7 +235,7 @@ def test_five_in_a_hundred_true_laws_are_called_poor_at_five_per_cent() -> None:
     assert poor / 400 == pytest.approx(0.05, abs=3 * sqrt(0.05 * 0.95 / 400))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 12), min_size=2, max_size=40).filter(any))
 def test_no_other_variance_is_likelier_and_no_other_law_has_a_lower_aic(history: list[int]) -> None:
     def log_likelihood(variance: float) -> float:

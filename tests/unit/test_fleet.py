@@ -205,4 +205,4 @@ class FleetLaws(RuleBasedStateMachine):
 
 
 TestFleetLaws = FleetLaws.TestCase
-TestFleetLaws.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestFleetLaws.settings = settings(max_examples=150, stateful_step_count=30)

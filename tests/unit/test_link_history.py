@@ -15,15 +15,17 @@ def test_blocks_are_counted_at_one_end_and_alarms_last_until_the_link_is_up(
 ) -> None:
     (tmp_path / FOLDER).mkdir()
     for node, peer in (("A", "B"), ("B", "A")):
-        book = Journal(tmp_path, f"kme-{node}")
+        me = f"kme-{node}"
+        book = Journal(tmp_path, me, [me])
         notes = ("qber 0.0300", "qber 0.1500 discarded", "")
         made = [Fact(FactKind.GENERATED, medium="fiber", peer=peer, note=note) for note in notes]
-        book.commit(1, made)
+        book.commit(1, {me: made})
         book.close()
-    book = Journal(tmp_path, FIBER_CONTROLLER)
+    book = Journal(tmp_path, FIBER_CONTROLLER, [FIBER_CONTROLLER])
     said = ((3, "down: qber 0.1500"), (5, "down"), (9, "up"), (11, "down"))
     for window, note in said:
-        book.commit(window, [Fact(FactKind.LINK, peer="A-B", note=note)])
+        fact = Fact(FactKind.LINK, peer="A-B", note=note)
+        book.commit(window, {FIBER_CONTROLLER: [fact]})
     book.close()
     first, second = with_blocks(tmp_path, tiny_assembly.links)
     assert (first["blocks"], first["discarded_blocks"], first["measured_qber"]) == (2, 1, 0.09)

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.orbits import from_tle
@@ -309,7 +309,6 @@ def test_a_photon_of_the_sky_by_hand():
 # Laws
 
 
-@settings(deadline=None)
 @given(st.floats(300, 3_000), st.floats(1, 500), st.floats(5, 85))
 def test_farther_is_dimmer(range_km, more_km, elevation_deg):
     near, far = (transmittance(LINK, d, elevation_deg) for d in (range_km, range_km + more_km))
@@ -317,7 +316,6 @@ def test_farther_is_dimmer(range_km, more_km, elevation_deg):
     assert 0 < far < near < 1
 
 
-@settings(deadline=None)
 @given(st.floats(300, 3_000), st.floats(0, 84), st.floats(0.1, 5))
 def test_higher_is_brighter(range_km, elevation_deg, more_deg):
     low, high = (
@@ -327,7 +325,6 @@ def test_higher_is_brighter(range_km, elevation_deg, more_deg):
     assert low < high
 
 
-@settings(deadline=None)
 @given(st.floats(1e-8, 0.5), st.floats(0, 1e-3))
 def test_a_downlink_never_beats_the_plob_bound(eta, radiance):
     rate = bb84.infinite_decoy_rate(decoy_setup(STATION, radiance), eta)
@@ -337,7 +334,6 @@ def test_a_downlink_never_beats_the_plob_bound(eta, radiance):
     assert pairs.secret_bits / PAIRS.bbm92.clock_hz <= plob_bits_per_use(eta)
 
 
-@settings(deadline=None)
 @given(st.floats(10, 1e6), st.floats(0, 0.2), st.floats(1.01, 5))
 def test_more_pairs_never_make_less_key(sifted, qber, factor):
     few, many = (
@@ -349,7 +345,6 @@ def test_more_pairs_never_make_less_key(sifted, qber, factor):
     assert many <= factor * sifted
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**9), st.integers(0, 10**9))
 def test_a_relay_delivers_what_both_ends_hold(first_bits, second_bits):
     assert relayed_bits(first_bits, second_bits) == min(first_bits, second_bits)

@@ -8,7 +8,7 @@ from importlib import resources
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.orbits import CircularOrbit, Constellation, OrbitError, TleOrbit, from_tle, walker
@@ -323,7 +323,6 @@ SITES = st.builds(
 TIMES = st.floats(0, DAY_S).map(lambda t: np.array([t]))
 
 
-@settings(deadline=None)
 @given(SITES, TIMES)
 def test_a_satellite_is_never_nearer_than_its_height(site, time_s):
     fleet = design()
@@ -335,7 +334,6 @@ def test_a_satellite_is_never_nearer_than_its_height(site, time_s):
     assert np.all(np.abs(seen.elevation_deg) <= 90)
 
 
-@settings(deadline=None)
 @given(SITES, TIMES)
 def test_higher_is_nearer_for_satellites_at_one_height(site, time_s):
     """Up to how much the orbits breathe and the Earth is flat."""
@@ -345,7 +343,6 @@ def test_higher_is_nearer_for_satellites_at_one_height(site, time_s):
     assert np.all(np.diff(seen.range_km[order, 0, 0]) < 250)
 
 
-@settings(deadline=None)
 @given(st.floats(0, 60), st.floats(1, 80))
 def test_east_and_west_of_a_meridian_look_the_same(lat_deg, offset_deg):
     """A satellite over the meridian of a site's mirror images is as high for both."""
@@ -360,7 +357,6 @@ def test_east_and_west_of_a_meridian_look_the_same(lat_deg, offset_deg):
     assert seen.range_km[0, 0, 0] == pytest.approx(seen.range_km[0, 1, 0], abs=1e-6)
 
 
-@settings(deadline=None)
 @given(SITES, st.integers(0, 20), st.floats(5, 40))
 def test_passes_are_when_the_satellite_is_above_the_mask(site, hour, mask_deg):
     fleet, start_s = design(satellites=6), hour * 3_600.0

@@ -116,7 +116,7 @@ def test_every_protocol_is_put_to_the_test():
 
 
 @pytest.mark.parametrize("protocol", protocol_names())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(data=st.data(), length_km=st.one_of(st.just(0.0), st.floats(0, 400)))
 def test_no_protocol_beats_the_capacity_of_its_fiber(protocol, data, length_km):
     overrides = data.draw(st.fixed_dictionaries({}, optional=FIELDS[protocol]))

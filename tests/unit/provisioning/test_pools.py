@@ -94,7 +94,7 @@ classes = st.tuples(st.integers(0, 6), st.integers(0, 60), st.integers(0, 60))
 
 
 @given(st.lists(classes, min_size=1, max_size=6), some_units, some_units, st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_recourse_without_a_solver_is_the_transportation_problem(rows, sats, uavs, satellite):
     missing, by_satellite, by_uav = (
         np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)
@@ -239,7 +239,7 @@ few_units = st.none() | st.integers(0, 8)
 
 
 @given(small_problems())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_bound_is_below_the_optimum_and_the_optimum_below_every_plan(problem):
     best = pooled_extensive_form(problem)
 
@@ -251,7 +251,7 @@ def test_the_bound_is_below_the_optimum_and_the_optimum_below_every_plan(problem
 
 
 @given(small_problems())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_with_ample_wavelengths_and_time_the_optimum_is_found(problem):
     fibers = tuple(replace(fiber, wavelengths=40) for fiber in problem.fibers)
     problem = replace(problem, fibers=fibers)
@@ -260,7 +260,7 @@ def test_with_ample_wavelengths_and_time_the_optimum_is_found(problem):
 
 
 @given(small_problems(), st.sampled_from(["satellite_units", "uav_units"]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_larger_pool_never_costs_more(problem, pool):
     units = getattr(problem.pools, pool)
     larger = replace(problem.pools, **{pool: None if units is None else units + 1})
@@ -274,7 +274,7 @@ def test_a_larger_pool_never_costs_more(problem, pool):
 
 
 @given(small_problems())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_pools_that_do_not_bind_change_nothing(problem):
     ample = replace(problem, pools=Pools(1_000, 1_000, 10_000))
     without = replace(problem, pools=None)

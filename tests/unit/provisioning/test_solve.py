@@ -147,7 +147,7 @@ def small_problems(draw):
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(small_problems(), st.sampled_from(Policy))
 def test_every_plan_is_lawful_and_costs_what_it_says(problem, policy):
     plan = solve(problem, policy)
@@ -160,7 +160,7 @@ def test_every_plan_is_lawful_and_costs_what_it_says(problem, policy):
         assert plan.objective == evaluate(problem, plan.allocations).total
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(small_problems())
 def test_knowing_more_never_costs_more(problem):
     figures = compare(problem)
@@ -170,7 +170,7 @@ def test_knowing_more_never_costs_more(problem):
     assert all(row.total_cost >= figures.ws - 1e-6 for row in figures.rows)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(small_problems())
 def test_one_more_wavelength_never_raises_the_bound(problem):
     richer = replace(
