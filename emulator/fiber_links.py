@@ -145,10 +145,10 @@ def by_kind(links: tuple[QuantumLink, ...]) -> list[dict[str, Any]]:
             row = {
                 "kind": kind.value,
                 "links": len(found),
-                "length_km": sum(item.link.length_km for item in found),
+                "km": sum(item.link.length_km for item in found),
                 "trusted_repeaters": sum(item.trusted_repeaters for item in found),
                 "untrusted_repeaters": sum(item.untrusted_repeaters for item in found),
-                "least_skr_bps": min(item.rate.skr_bps for item in found),
+                "min_skr_bps": min(item.rate.skr_bps for item in found),
             }
             rows.append(row)
     return rows

@@ -21,6 +21,7 @@ _BUILT_IN = {  # name: (links, nodes)
     "nsfnet-deeprmsa": ("nsfnet-deeprmsa.csv", None),
     "janos-us": ("janos-us.csv", "janos-us.nodes.csv"),
     "nobel-us": ("nobel-us.csv", "nobel-us.nodes.csv"),
+    "vienna": ("vienna.csv", "vienna.nodes.csv"),
 }
 BUILT_IN_NAMES = tuple(_BUILT_IN)
 

@@ -145,6 +145,32 @@ def test_the_digest_does_not_depend_on_hosts_or_pace_but_on_the_seed(
     assert other["digest"] != summary["digest"]
 
 
+def test_an_eavesdropper_is_seen_by_actors_and_told_in_the_summary(
+    write_experiment: Write, tmp_path: Path
+) -> None:
+    thief = {
+        "kind": "eavesdropper",
+        "link": ["A", "B"],
+        "fraction": 0.6,
+        "at_s": 130,
+        "until_s": 200,
+    }
+    links = [{"link": ["B", "C"], "kind": "untrusted"}]
+    path = write_experiment(faults=[thief], fiber={"links": links, "monitor_s": 60})
+    done = _run(str(path), "--out", str(tmp_path / "run"), "--hosts", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert [(row["link"], row["kind"]) for row in summary["links"]] == [
+        ("A-B", "trusted"),
+        ("B-C", "untrusted"),
+    ]
+    assert summary["links"][0]["discarded_blocks"] > 0
+    assert summary["links"][1]["discarded_blocks"] == 0
+    (alarm,) = summary["alarms"]
+    assert (alarm["link"], alarm["raised_s"], alarm["cleared_s"]) == ("A-B", 180, 240)
+    assert summary["audit"]["ok"]
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_in_the_middle_leaves_partial_results_and_no_process(
     family: Family, tmp_path: Path, number: signal.Signals, status: int

@@ -10,6 +10,8 @@ from network import simulate
 
 from emulator import ledger
 from emulator.audit import audit
+from emulator.fiber_config import LinkKind
+from emulator.link_history import alarms, with_blocks
 from emulator.reading import read
 from protos.core import KEY_MANAGER_PREFIX, FactKind
 
@@ -54,3 +56,31 @@ def test_a_link_too_long_for_its_relay_carries_nothing_and_its_key_is_bought(
     assert "fiber" not in {fact.medium for fact in delivered}
     (down,) = [f for f in network.all_facts() if f.kind is FactKind.LINK]
     assert (down.peer, down.note[:16]) == ("B-C", "down: qber 0.497")
+
+
+def test_the_city_uses_all_kinds_of_links_and_goes_round_its_eavesdropper(tmp_path: Path) -> None:
+    experiment, topology = read("sagin-metro")
+    fewer = {"avatar": 5, "digital-twin": 20, "ai-model": 25}
+    demand = experiment.demand.model_copy(update={"requests": fewer})
+    experiment = experiment.model_copy(update={"demand": demand})
+    network, assembly = simulate(experiment, topology)
+    network.write_journals(tmp_path / "run")
+    assert audit(tmp_path / "run").ok
+    links = with_blocks(tmp_path / "run", assembly.links)
+    used = {kind: sum(row["blocks"] for row in links if row["kind"] == kind) for kind in LinkKind}
+    assert min(used.values()) > 0
+    noisy = [row for row in links if row["discarded_blocks"]]
+    assert [row["link"] for row in noisy] == ["Hauptbahnhof-Landstrasse"]
+    quiet = next(row for row in links if row["link"] == "Aspern-Erdberg")
+    assert 1.5 * quiet["qber"] < quiet["measured_qber"] < experiment.keys.qber_limit
+    (alarm,) = alarms(tmp_path / "run", experiment.clock.window_s)
+    assert (alarm["link"], alarm["cleared_s"]) == ("Hauptbahnhof-Landstrasse", 1920)
+    assert 1210 < alarm["raised_s"] <= 1210 + experiment.fiber.monitor_s
+    made = [
+        window
+        for window, fact in network.facts["kme-Landstrasse"]
+        if fact.kind is FactKind.GENERATED and fact.peer == "Hauptbahnhof"
+    ]
+    gone = range(int(alarm["raised_s"]) + 5, int(alarm["cleared_s"]))
+    assert not [window for window in made if window in gone]
+    assert [window for window in made if window > alarm["cleared_s"]]
