@@ -2,9 +2,8 @@
 
 An order takes a chain of UAVs, one for each hop.  A service longer than one battery lasts takes several
 crews, which relieve one another in the air.  Every UAV is in exactly one place: ready (with a full
-battery), flying for one order, or charging.  Fog and wind ground nobody unless the configuration
-says that weather matters.
-The fleet is told the time, which never goes back.  It does not know distances on a map, media or money.
+battery), flying for one order, or charging.
+The fleet is told the time, which never goes back.  It does not know maps, weather, media or money.
 """
 
 from __future__ import annotations
@@ -19,15 +18,13 @@ class FleetConfig:
     """A fleet of equal UAVs; raises ValueError for one that cannot fly.
 
     `endurance_s` is the time in the air on one battery, `deploy_s` the way to its post (and back),
-    `turn_s` the time on the ground until it is ready again, `hop_km` what one UAV bridges.
+    `turn_s` the time on the ground until it is ready again.
     """
 
     uavs: int
     endurance_s: float
     deploy_s: float
     turn_s: float
-    hop_km: float = 1.0
-    weather_matters: bool = False
 
     def __post_init__(self) -> None:
         if self.uavs < 0:
@@ -35,8 +32,6 @@ class FleetConfig:
         for name in ("deploy_s", "turn_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be zero or more, not {getattr(self, name)}")
-        if not 0 < self.hop_km < math.inf:
-            raise ValueError(f"hop_km must be positive, not {self.hop_km}")
         if not 2 * self.deploy_s < self.endurance_s < math.inf:
             both = f"{2 * self.deploy_s:g} s there and back"
             raise ValueError(f"endurance_s must exceed {both}, not be {self.endurance_s}")
@@ -45,11 +40,6 @@ class FleetConfig:
     def post_s(self) -> float:
         """Time at its post on one battery."""
         return self.endurance_s - 2 * self.deploy_s
-
-
-def chain_length(distance_km: float, hop_km: float) -> int:
-    """Return how many UAVs bridge a distance; at least one."""
-    return max(1, math.ceil(distance_km / hop_km - 1e-9))  # 0.3 km in hops of 0.1 km: three
 
 
 def crews_for_continuity(post_s: float, away_s: float) -> int:
@@ -107,13 +97,11 @@ class Fleet:
         """Return how many UAVs a chain of `n_uavs` takes for a service of that length."""
         return n_uavs * self._crews(service_s)
 
-    def try_assign(
-        self, order: int, n_uavs: int, service_s: float, now_s: float, *, flyable: bool = True
-    ) -> float | None:
+    def try_assign(self, order: int, n_uavs: int, service_s: float, now_s: float) -> float | None:
         """Send out a chain for an order; return when its service will be done.
 
-        None, and nothing has changed, if too few UAVs are ready, or if the weather is not
-        `flyable` and matters.  A repeat of an order in flight changes nothing and returns the same.
+        None, and nothing has changed, if too few UAVs are ready.  A repeat of an order in flight
+        changes nothing and returns the same.
         Raises ValueError if the order is for nothing or less.
         """
         if n_uavs < 1 or not 0 <= service_s < math.inf:
@@ -122,8 +110,7 @@ class Fleet:
         if order in self._flights:
             return self._flights[order].ready_s
         wanted = self.uavs_for(n_uavs, service_s)
-        grounded = self._config.weather_matters and not flyable
-        if grounded or wanted > len(self._ready):
+        if wanted > len(self._ready):
             return None
         uavs, self._ready = tuple(self._ready[:wanted]), self._ready[wanted:]
         ready_s = now_s + self._config.deploy_s + service_s

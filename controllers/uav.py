@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
 from controllers.fleet import Fleet, FleetConfig
 from controllers.on_demand import OnDemandConfig, OnDemandController
 from controllers.ports import LinkProbe, LinkSample
-from protos.core import UAV_CONTROLLER, Measure
+from protos.core import UAV_CONTROLLER, Fact, FactKind, Measure, Message, Step
 from protos.mib import MediumCode, OrderRow
+
+
+@dataclass(frozen=True)
+class FlightConfig:
+    """How many UAVs an order takes, and whether weather can end a flight.
+
+    `chains` holds the length of the chain between two nodes, by their names in order; other orders take
+    `uavs_per_order`.  Every `look_s` the links of all flights are looked at; None: nothing ends a flight.
+    """
+
+    uavs_per_order: int = 1
+    chains: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    look_s: float | None = None
+
+    def uavs(self, row: OrderRow) -> int:
+        """Return how many UAVs an order takes."""
+        first, second = sorted((row.source, row.target))
+        return self.chains.get((first, second), self.uavs_per_order)
 
 
 class UavController(OnDemandController):
     """Serves two nodes by a chain of UAVs, deployed for each order.
 
     With a fleet, an order is refused when too few UAVs are ready; without one, there are always enough.
+    A flight whose link is lost is called home: its key never comes, and what was paid is not given back.
     """
 
     name = UAV_CONTROLLER
@@ -23,18 +45,28 @@ class UavController(OnDemandController):
         config: OnDemandConfig,
         probe: LinkProbe,
         fleet: FleetConfig | None = None,
-        uavs_per_order: int = 1,
+        flights: FlightConfig = FlightConfig(),
     ) -> None:
         super().__init__(config, probe)
         self._fleet = Fleet(fleet) if fleet else None
-        self._uavs_per_order = uavs_per_order
+        self._flights = flights
+        self._looked_s = 0.0
+
+    def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
+        """Call home whom weather has caught; then do what every on-demand controller does."""
+        if self._fleet is not None:
+            self._fleet.advance(now_s)
+        if self._flights.look_s is not None:
+            self._looked_s = now_s
+            self._look_at_flights(now_s)
+        return super().step(now_s, inbox)
 
     def schedule(self, row: OrderRow, sample: LinkSample, now_s: float) -> float | None:
         """Send out a chain, if there is one."""
         if self._fleet is None:
             return super().schedule(row, sample, now_s)
         service_s = self.service_s(row, sample)
-        return self._fleet.try_assign(row.order, self._uavs_per_order, service_s, now_s)
+        return self._fleet.try_assign(row.order, self._flights.uavs(row), service_s, now_s)
 
     def measures(self) -> list[Measure]:
         """Return those of every on-demand controller, and where the fleet is."""
@@ -47,3 +79,30 @@ class UavController(OnDemandController):
         }
         fleet = [Measure("uavs", (("state", state),), count) for state, count in states.items()]
         return [*super().measures(), *fleet]
+
+    def _look_at_flights(self, now_s: float) -> None:
+        for number, order in list(self._orders.items()):
+            row = order.row
+            if order.sent or self._usable(
+                self._probe.sample(self.medium, row.source, row.target, now_s)
+            ):
+                continue
+            del self._orders[number]
+            if self._fleet is not None:
+                self._fleet.recall(number, now_s)
+            self._effects.note(
+                Fact(
+                    FactKind.REJECTED,
+                    row.request,
+                    row.period,
+                    serial=number,
+                    units=row.units,
+                    note="called home",
+                )
+            )
+
+    def _wake_s(self) -> float | None:
+        wake_s, look_s = super()._wake_s(), self._flights.look_s
+        if look_s is None or all(order.sent for order in self._orders.values()):
+            return wake_s
+        return min(self._looked_s + look_s, *([] if wake_s is None else [wake_s]))

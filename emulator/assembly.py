@@ -17,6 +17,7 @@ from controllers.fleet import FleetConfig
 from controllers.key_manager import KeyManagerConfig
 from controllers.on_demand import OnDemandConfig
 from controllers.serving import Application
+from controllers.uav import FlightConfig
 from emulator.beams import Beams, Entangled, Source, Trusted, contacts
 from emulator.config import (
     Capacity,
@@ -28,6 +29,7 @@ from emulator.config import (
 from emulator.daytime import as_law, rhythm_of, with_marginals
 from emulator.demand_config import RequestItem
 from emulator.fiber_links import QuantumLink, link_between, quantum_links
+from emulator.flights import airborne_of, chains_of, fleet_of, flights_of
 from emulator.overhead import Overhead
 from emulator.reading import lead_windows
 from emulator.satellite_config import Mode
@@ -71,7 +73,7 @@ class Assembly:
     satellite: OnDemandConfig
     uav: OnDemandConfig
     fleet: FleetConfig | None
-    uavs_per_order: int
+    flights: FlightConfig
     key_managers: tuple[KeyManagerConfig, ...]
 
 
@@ -112,7 +114,7 @@ def assemble(experiment: Experiment, topology: Topology) -> Assembly:
         satellite=_on_demand(experiment, experiment.satellite.setup_s, retry_after_s),
         uav=_on_demand(experiment, experiment.uav.setup_s, retry_after_s),
         fleet=fleet_of(experiment),
-        uavs_per_order=experiment.uav.fleet.uavs_per_order if experiment.uav.fleet else 1,
+        flights=flights_of(experiment, topology, problem.requests),
         key_managers=_key_managers(experiment, topology, problem, timeline, retry_after_s),
     )
 
@@ -160,6 +162,7 @@ def _requests(
     experiment: Experiment, topology: Topology, prices: Prices, share: Callable[[str, str], float]
 ) -> tuple[Request, ...]:
     names = (node.name for node in topology.nodes)
+    chains = chains_of(experiment, topology)
     hops = hop_counts(fiber_graph(names, ((link.a, link.b, 1.0) for link in topology.links)))
     return tuple(
         Request(
@@ -168,7 +171,10 @@ def _requests(
             source=item.source,
             target=item.target,
             on_demand=OnDemand(
-                uav_cost=prices.uav_unit(hops[item.source][item.target]),
+                uav_cost=prices.uav_unit(
+                    hops[item.source][item.target],
+                    chains.uavs(item.source, item.target) if chains else None,
+                ),
                 satellite_cost=prices.satellite_unit(hops[item.source][item.target]),
                 satellite_probability=share(item.source, item.target),
             ),
@@ -219,6 +225,7 @@ def _world(
         demand=as_law(problem.scenarios),
         correlated=experiment.demand.correlated,
         sky=sky_of(experiment, topology) if experiment.satellite.orbits is None else None,
+        airborne=airborne_of(experiment, topology),
         cuts=tuple(_cuts(experiment)),
         shifts=tuple(_shifts(experiment)),
         rhythm=rhythm_of(experiment, topology, problem.requests),
@@ -259,14 +266,6 @@ def _usable_share(
         return lambda _a, _b: experiment.satellite.probability
     times_s = [timeline.begins_s(period) for period in range(timeline.periods)]
     return cache(lambda a, b: overhead.share_of(a, b, times_s))
-
-
-def fleet_of(experiment: Experiment) -> FleetConfig | None:
-    """Return the UAV fleet of an experiment, or None if there are always enough."""
-    fleet = experiment.uav.fleet
-    if fleet is None:
-        return None
-    return FleetConfig(fleet.uavs, fleet.endurance_s, experiment.uav.setup_s, fleet.turn_s)
 
 
 def _cuts(experiment: Experiment) -> Iterator[FiberCut]:

@@ -24,14 +24,15 @@ class Cast:
 
 
 def cast_of(experiment: Experiment, assembly: Assembly) -> Cast:
-    """Return all roles; whom satellites do not concern gets a world that loads no weather."""
-    ground = replace(assembly.world, sky=None)
+    """Return all roles; whom sky and air do not concern gets a world that loads no weather."""
+    ground = replace(assembly.world, sky=None, airborne=None)
+    air = replace(assembly.world, sky=None)
     return Cast(
         leads=(
             ManagerRole(assembly.manager, planner_of(experiment)),
             FiberRole(assembly.fiber, ground),
             SatelliteRole(assembly.satellite, assembly.world, assembly.overhead),
-            UavRole(assembly.uav, ground, assembly.fleet, assembly.uavs_per_order),
+            UavRole(assembly.uav, air, assembly.fleet, assembly.flights),
         ),
         key_managers=tuple(KeyManagerRole(item, ground) for item in assembly.key_managers),
     )

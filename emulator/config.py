@@ -18,7 +18,8 @@ from pydantic import (
 from emulator.demand_config import Demand
 from emulator.fiber_config import FiberOptions
 from emulator.satellite_config import Orbits, SatelliteOptions
-from emulator.section import Fraction, Positive, Section
+from emulator.section import Positive, Section
+from emulator.uav_config import UavOptions
 from emulator.weather_config import CloudEvent, FogEvent, StormEvent, Weather
 from global_manager.provisioning.model import Policy
 
@@ -85,25 +86,6 @@ class Keys(Section):
 
     unit_bits: int = Field(256, ge=8, multiple_of=8, description="one unit is one key of this size")
     qber_limit: float = Field(0.11, gt=0, lt=0.5, description="a noisier block is discarded")
-
-
-class Fleet(Section):
-    """UAVs that can be out at a time; see `controllers.fleet`."""
-
-    uavs: int = Field(ge=0)
-    endurance_s: Positive = 2400.0
-    turn_s: float = Field(1200.0, ge=0, description="from landing to ready")
-    uavs_per_order: int = Field(1, ge=1)
-
-
-class UavOptions(Section):
-    """What a UAV service offers; its key rate is assumed, not computed from flights."""
-
-    fleet: Fleet | None = Field(None, description="without one there are always enough UAVs")
-
-    skr_bps: Positive = 10_000.0
-    qber: Fraction = 0.03
-    setup_s: float = Field(20.0, ge=0, description="from an order to the first key")
 
 
 class FiberCutEvent(Section):

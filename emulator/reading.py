@@ -31,6 +31,7 @@ from emulator.demand_config import (
 )
 from emulator.fiber_config import LinkKind
 from emulator.fiber_links import equip, link_between, quantum_links
+from emulator.flights import flight_faults
 from emulator.orbits import OrbitError
 from emulator.physics.parameters import ParameterError
 from emulator.skies import weather_faults
@@ -88,7 +89,11 @@ def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
     faults += _event_faults(experiment, topology)
     faults += _site_faults(experiment, topology)
     faults += _orbit_faults(experiment)
-    found = [*weather_faults(experiment, topology), *hour_faults(experiment)]
+    found = [
+        *weather_faults(experiment, topology),
+        *flight_faults(experiment, topology),
+        *hour_faults(experiment),
+    ]
     faults += [Fault(field=field, message=message) for field, message in found]
     faults = faults or _tapping_faults(experiment, topology)
     if faults:
@@ -348,10 +353,6 @@ def _site_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
     if experiment.satellite.orbits is not None and lost:
         message = f"needs coordinates (lat, lon) of every node; {', '.join(lost[:5])} has none"
         faults.append(Fault(field="satellite.orbits", message=message))
-    fleet, deploy_s = experiment.uav.fleet, experiment.uav.setup_s
-    if fleet is not None and fleet.endurance_s <= 2 * deploy_s:
-        message = f"must exceed twice uav.setup_s ({deploy_s:g} s), the way out and back"
-        faults.append(Fault(field="uav.fleet.endurance_s", message=message))
     return faults
 
 

@@ -5,7 +5,7 @@ A host process imports only what its own roles need; the solvers are loaded by t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from controllers.fiber import FiberController, FiberControllerConfig
@@ -14,7 +14,7 @@ from controllers.key_manager import KeyManagerConfig, LocalKeyManager
 from controllers.on_demand import OnDemandConfig
 from controllers.ports import SatelliteView
 from controllers.satellite import SatelliteController
-from controllers.uav import UavController
+from controllers.uav import FlightConfig, UavController
 from emulator.world import World
 from protos.core import (
     FIBER_CONTROLLER,
@@ -87,9 +87,9 @@ class UavRole:
     config: OnDemandConfig
     world: World
     fleet: FleetConfig | None = None
-    uavs_per_order: int = 1
+    flights: FlightConfig = field(default_factory=FlightConfig)
     entity: str = UAV_CONTROLLER
 
     def build(self) -> Core:
         """Return the core."""
-        return UavController(self.config, self.world, self.fleet, self.uavs_per_order)
+        return UavController(self.config, self.world, self.fleet, self.flights)

@@ -45,6 +45,13 @@ class SkyView(Protocol):
         """Return whether satellites can be seen from a node."""
 
 
+class UavView(Protocol):
+    """UAVs whose rate is computed, or that weather grounds; see `emulator.airborne`."""
+
+    def sample(self, a: str, b: str, now_s: float) -> LinkSample:
+        """Return what UAVs offer two nodes."""
+
+
 @dataclass(frozen=True)
 class FiberCut:
     """A fiber that carries nothing from `start_s` until `end_s`."""
@@ -92,7 +99,7 @@ class World:
     """The world of one experiment.
 
     Satellites are as assumed, as far as the `sky` is clear at both ends; those of known orbits are not
-    asked for here.
+    asked for here.  UAVs are as assumed, unless they are `airborne`.
 
     `fibers` holds what each fiber offers on one wavelength, as (a, b, sample); `demand` the scenario
     distribution as (units, probability), and `rhythm` those of requests that follow the hours of the day;
@@ -107,6 +114,7 @@ class World:
     demand: tuple[tuple[int, float], ...]
     correlated: bool
     sky: SkyView | None = None
+    airborne: UavView | None = None
     cuts: tuple[FiberCut, ...] = ()
     shifts: tuple[DemandShift, ...] = ()
     rhythm: Rhythm | None = None
@@ -121,6 +129,8 @@ class World:
         """
         if medium is MediumCode.FIBER:
             return self._on_fiber(a, b, now_s if since_s is None else since_s, now_s)
+        if medium is MediumCode.UAV and self.airborne is not None:
+            return self.airborne.sample(a, b, now_s)
         service = self.satellite if medium is MediumCode.SATELLITE else self.uav
         first, second = sorted((a, b))
         period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)

@@ -58,9 +58,13 @@ class Prices:
         fibers = ceil(UNTRUSTED_FIBERS * self.reserved_fiber_km * length_km)
         return measuring_sites * site + trusted_end + fibers
 
-    def uav_unit(self, hops: int) -> int:
-        """Return the cost of one on-demand unit by UAV between nodes so many hops apart."""
-        return hops * (self._on_demand_bundle + self.on_demand_uav)
+    def uav_unit(self, hops: int, uavs: int | None = None) -> int:
+        """Return the cost of one on-demand unit by UAV between nodes so many hops apart.
+
+        It takes a UAV a hop, or as many `uavs` as its chain is long.
+        """
+        uavs = hops if uavs is None else uavs
+        return hops * self._on_demand_bundle + uavs * self.on_demand_uav
 
     def satellite_unit(self, hops: int) -> int:
         """Return the cost of one on-demand unit by satellite between nodes so many hops apart."""

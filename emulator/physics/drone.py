@@ -3,7 +3,7 @@
 A UAV takes light in through a lens and sends it on through another, without measuring it (H.-Y. Liu et
 al., PRL 126, 020503 (2021)).  A chain therefore multiplies transmittances and keeps the entanglement;
 what suffers is the signal over the noise.  The source of pairs flies in the middle, and the key is that of
-BBM92 with a source that runs all the time.
+BBM92 with a source that runs all the time.  If every UAV is a trusted relay instead, it is that of one hop.
 
 UAVs fly below clouds, which cost them nothing; fog and haze do.  Turbulence is left out: by the long-term
 spread 2 L / (k rho_0) of a spherical wave it would cost the default hop 0.1 dB over 1 km at Cn2 = 1e-14
@@ -138,6 +138,20 @@ def chain_rate(setup: UavSetup, distance_km: float, uavs: int | None = None) -> 
     pairs = setup.pairs
     eta_a, eta_b = step**hops_a, step ** (count + 1 - hops_a)
     return continuous_rate(pairs, eta_a * pairs.efficiency_a, eta_b * pairs.efficiency_b)
+
+
+def relayed_rate(setup: UavSetup, distance_km: float, uavs: int | None = None) -> PairRate:
+    """Return what each hop yields if every UAV is a trusted relay; it is what the chain delivers.
+
+    n UAVs make n + 1 equal hops that work at the same time.  On each, a source at one end keeps one photon
+    of a pair and sends the other; keys are forwarded hop by hop, so every UAV knows them.
+    """
+    count = span_count(distance_km, setup.hop_km) if uavs is None else uavs
+    if count < 1:
+        raise ParameterError("uavs", f"must be one or more, not {count}")
+    pairs = setup.pairs
+    eta = hop_transmittance(setup.hop, distance_km / (count + 1))
+    return continuous_rate(pairs, pairs.efficiency_a, eta * pairs.efficiency_b)
 
 
 def sky_light_hz(

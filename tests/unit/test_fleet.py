@@ -7,24 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from controllers.fleet import Fleet, FleetConfig, chain_length, crews_for_continuity
+from controllers.fleet import Fleet, FleetConfig, crews_for_continuity
 
 CONFIG = FleetConfig(uavs=5, endurance_s=1_200.0, deploy_s=60.0, turn_s=300.0)
 
 
 def counts(fleet):
     return fleet.ready, fleet.flying, fleet.charging
-
-
-@pytest.mark.parametrize(
-    ("distance_km", "n"), [(0.0, 1), (0.4, 1), (1.0, 1), (1.01, 2), (80.0, 80)]
-)
-def test_one_uav_bridges_one_hop(distance_km, n):
-    assert chain_length(distance_km, 1.0) == n
-
-
-def test_hops_that_add_up_exactly_need_no_extra_uav():
-    assert chain_length(0.1 * 3, 0.1) == 3
 
 
 @pytest.mark.parametrize(("post_s", "away_s", "crews"), [
@@ -102,15 +91,6 @@ def test_batteries_last_to_the_landing_and_not_longer():
     assert sorted(fleet.battery_s().values()) == [0, 1_200, 1_200, 1_200, 1_200]
 
 
-def test_weather_grounds_nobody_unless_it_matters():
-    careless = Fleet(CONFIG)
-    careful = Fleet(FleetConfig(5, 1_200.0, 60.0, 300.0, weather_matters=True))
-
-    assert careless.try_assign(1, 1, 10.0, 0.0, flyable=False) == 70.0
-    assert careful.try_assign(1, 1, 10.0, 0.0, flyable=False) is None
-    assert careful.try_assign(1, 1, 10.0, 0.0, flyable=True) == 70.0
-
-
 def test_recalled_uavs_fly_home():
     fleet = Fleet(CONFIG)
     fleet.try_assign(1, 5, 1_000.0, 0.0)
@@ -123,7 +103,7 @@ def test_recalled_uavs_fly_home():
 
 
 @pytest.mark.parametrize("fields", [
-    {"uavs": -1}, {"deploy_s": -1.0}, {"turn_s": math.nan}, {"hop_km": 0.0}, {"endurance_s": 120.0},
+    {"uavs": -1}, {"deploy_s": -1.0}, {"turn_s": math.nan}, {"endurance_s": 120.0},
 ])  # fmt: skip
 def test_a_fleet_that_cannot_fly_is_refused(fields):
     name = next(iter(fields))

@@ -1,0 +1,257 @@
+"""UAVs in an experiment: computed chains, weather that grounds them, and flights that are called home."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from network import simulate
+
+from controllers.fleet import FleetConfig
+from controllers.on_demand import OnDemandConfig
+from controllers.ports import LinkSample
+from controllers.uav import FlightConfig, UavController
+from emulator.assembly import assemble
+from emulator.cast import cast_of
+from emulator.physics.drone import LIU_2020, chain_rate, relayed_rate
+from emulator.reading import ExperimentError, read
+from emulator.roles import KeyManagerRole, UavRole
+from global_manager.manager import unit_cost
+from global_manager.prices import Prices
+from global_manager.provisioning.model import Medium
+from protos.core import GLOBAL_MANAGER, FactKind, Message, Step
+from protos.mib import MediumCode, OrderRow, RowStatus
+from protos.pdu import ErrorStatus, Pdu, Verb
+from protos.rows import encode
+
+Write = Callable[..., Path]
+UAV = MediumCode.UAV
+FOG = {"kind": "fog", "sites": ["A"], "at_s": 100.0, "until_s": 200.0}
+STORM = {"kind": "storm", "lat_deg": 40.0, "lon_deg": -100.0, "radius_km": 20.0, "at_s": 100.0}
+KM_NORTH = 1 / 111.19492664455873  # of a degree, on a sphere of 6371 km
+
+
+@pytest.fixture
+def placed(write_experiment: Write) -> Write:
+    """Write `tiny` with changes; B is 3 km north of A, and C 40 km north of B."""
+
+    def write(**changes: Any) -> Path:
+        path = write_experiment(**changes)
+        lat = {"A": 40.0, "B": 40 + 3 * KM_NORTH, "C": 40 + 43 * KM_NORTH}
+        rows = "".join(f"{name},{place!r},-100\n" for name, place in lat.items())
+        (path.parent / "tiny.nodes.csv").write_text("node,lat,lon\n" + rows)
+        return path
+
+    return write
+
+
+def test_a_trusted_chain_is_as_fast_as_one_hop_and_a_lens_chain_soon_yields_nothing() -> None:
+    setup = LIU_2020.setup
+    trusted = [relayed_rate(setup, km, uavs=km).secret_bits for km in (1, 4, 20, 400)]
+    lenses = [chain_rate(setup, km, uavs=km).secret_bits for km in (1, 4, 20, 400)]
+
+    assert trusted == sorted(trusted, reverse=True), "hops of km / (km + 1) grow towards one km"
+    assert trusted[-1] > 0.8 * trusted[0] > 10_000
+    assert lenses[1] < 0.1 * lenses[0]
+    assert lenses[-1] == 0.0
+
+
+def test_a_chain_is_as_long_as_the_distance_and_costs_by_the_uav(placed: Write) -> None:
+    uav = {"rate": "computed", "chain": {"relays": "trusted"}, "setup_s": 5}
+    assembly = assemble(*read(str(placed(uav=uav))))
+
+    assert assembly.flights.chains == {("A", "C"): 43, ("A", "B"): 3, ("B", "C"): 40}
+    long, short, middle = assembly.problem.requests
+    bundle = Prices().uav_unit(1) - 20
+    assert unit_cost(long, Medium.UAV) == 2 * bundle + 43 * 20
+    assert unit_cost(short, Medium.UAV) == bundle + 3 * 20
+    assert unit_cost(middle, Medium.UAV) == bundle + 40 * 20
+
+
+@pytest.mark.parametrize(("relays", "rate"), [("lens", chain_rate), ("trusted", relayed_rate)])
+def test_a_computed_rate_is_that_of_the_chain_between_the_nodes(
+    placed: Write, relays: str, rate: Any
+) -> None:
+    uav = {"rate": "computed", "chain": {"relays": relays}, "setup_s": 5}
+    world = assemble(*read(str(placed(uav=uav)))).world
+
+    sample = world.sample(UAV, "B", "A", 50.0)
+
+    expected = rate(LIU_2020.setup, 3.0, 3)
+    assert sample.usable
+    assert sample.skr_bps == pytest.approx(expected.secret_bits, rel=1e-6)
+    assert sample.qber == pytest.approx(expected.qber, rel=1e-6)
+    assert world.sample(UAV, "A", "C", 50.0).skr_bps == pytest.approx(
+        rate(LIU_2020.setup, 43.0, 43).secret_bits, rel=1e-6
+    )
+
+
+def test_weather_does_not_matter_to_uavs_unless_an_experiment_says_so(placed: Write) -> None:
+    world = assemble(*read(str(placed(faults=[FOG, STORM])))).world
+    assert world.airborne is None
+    assert world.sample(UAV, "A", "B", 150.0).usable
+
+
+@pytest.mark.parametrize(
+    ("weather", "event", "grounded"),
+    [
+        ({}, FOG, True),
+        ({"fog": False}, FOG, False),
+        ({}, STORM, True),
+        ({"max_wind_m_s": None}, STORM, False),
+        ({"max_wind_m_s": 10}, STORM | {"wind_m_s": 10.0}, False),
+        ({"max_wind_m_s": 9.9}, STORM | {"wind_m_s": 10.0}, True),
+    ],
+)
+def test_fog_and_wind_at_either_end_ground_uavs_as_far_as_they_matter(
+    placed: Write, weather: dict[str, Any], event: dict[str, Any], grounded: bool
+) -> None:
+    world = assemble(*read(str(placed(uav__weather=weather, faults=[event])))).world
+    copy = pickle.loads(pickle.dumps(world))
+
+    for at_s, usable in ((99.0, True), (100.0, not grounded)):
+        assert world.sample(UAV, "A", "C", at_s).usable is usable
+        assert copy.sample(UAV, "C", "A", at_s).usable is usable
+    assert world.sample(UAV, "B", "C", 150.0).usable is (event["kind"] == "fog" or not grounded)
+
+
+def test_haze_dims_a_computed_chain_where_weather_matters(placed: Write) -> None:
+    uav = {"rate": "computed", "setup_s": 5, "weather": {}}
+    path = placed(uav=uav, weather={"replay": "haze.csv"})
+    (path.parent / "haze.csv").write_text(
+        "site,start_s,opaque,visibility_km\nA,0,0,\nA,60,0,2\nA,90,0,0.9\n"
+    )
+    world = assemble(*read(str(path))).world
+
+    clear, haze, fog = (world.sample(UAV, "A", "B", at_s) for at_s in (0.0, 60.0, 90.0))
+
+    assert 0 < haze.skr_bps < 0.2 * clear.skr_bps
+    assert haze.usable
+    assert not fog.usable
+    assert world.sample(UAV, "B", "C", 60.0) == world.sample(UAV, "B", "C", 0.0)
+
+
+def test_only_the_uav_controller_carries_the_air(placed: Write) -> None:
+    experiment, topology = read(str(placed(uav__weather={}, faults=[FOG])))
+    assembly = assemble(experiment, topology)
+    for role in cast_of(experiment, assembly).everybody:
+        if isinstance(role, KeyManagerRole):
+            assert role.world.airborne is None
+        if isinstance(role, UavRole):
+            assert role.world.airborne == assembly.world.airborne is not None
+
+
+class Air:
+    """A link that is lost at a time."""
+
+    def __init__(self, lost_s: float) -> None:
+        self.lost_s = lost_s
+
+    def sample(self, _medium: MediumCode, _a: str, _b: str, now_s: float) -> LinkSample:
+        return LinkSample(1_000.0, 0.03, usable=now_s < self.lost_s)
+
+
+def order(
+    number: int, now_s: float, uav: UavController, target: str = "B"
+) -> tuple[Step, ErrorStatus]:
+    row = OrderRow(number, 0, 0, "A", target, 4, RowStatus.CREATE_AND_GO)
+    pdu = Pdu(Verb.SET, number, tuple(encode(row)))
+    step = uav.step(now_s, [Message(GLOBAL_MANAGER, uav.name, number, pdu)])
+    return step, step.outbox[0].body.error_status
+
+
+FLEET = FleetConfig(uavs=6, endurance_s=600.0, deploy_s=60.0, turn_s=300.0)
+CONFIG = OnDemandConfig(60.0, 256, 0.11, 1_000.0)
+
+
+def uavs(uav: UavController) -> dict[str, float]:
+    return {m.labels[0][1]: m.value for m in uav.measures() if m.metric == "uavs"}
+
+
+def test_a_flight_that_weather_catches_is_called_home_and_brings_nothing() -> None:
+    uav = UavController(CONFIG, Air(lost_s=40.0), FLEET, FlightConfig(2, look_s=15.0))
+
+    step, status = order(1, 0.0, uav)
+    assert status is ErrorStatus.NO_ERROR
+    assert step.wake_s == 15.0
+    assert uav.step(15.0, []).wake_s == 30.0
+    step = uav.step(45.0, [])
+
+    assert [(fact.kind, fact.serial, fact.units) for fact in step.facts] == [
+        (FactKind.REJECTED, 1, 4)
+    ]
+    assert step.wake_s is None
+    assert not uav.step(100.0, []).outbox
+    assert uavs(uav) == {"ready": 4, "flying": 2, "charging": 0}
+    assert order(2, 110.0, uav)[1] is ErrorStatus.RESOURCE_UNAVAILABLE
+    uav.step(500.0, [])
+    assert uavs(uav)["ready"] == 6
+
+
+def test_where_weather_does_not_matter_a_flight_goes_on() -> None:
+    uav = UavController(CONFIG, Air(lost_s=40.0), FLEET, FlightConfig(2))
+    step, _ = order(1, 0.0, uav)
+    assert step.wake_s == pytest.approx(60.0 + 4 * 256 / 1_000.0)
+    assert len(uav.step(62.0, []).outbox) == 2
+
+
+def test_an_order_takes_the_chain_between_its_ends_and_is_refused_beyond_the_fleet() -> None:
+    chains = {("A", "B"): 4, ("A", "C"): 7}
+    uav = UavController(CONFIG, Air(lost_s=1e9), FLEET, FlightConfig(1, chains))
+
+    assert order(1, 0.0, uav, target="C")[1] is ErrorStatus.RESOURCE_UNAVAILABLE
+    assert order(2, 1.0, uav)[1] is ErrorStatus.NO_ERROR
+    assert uavs(uav)["ready"] == 2
+    assert order(3, 2.0, uav)[1] is ErrorStatus.RESOURCE_UNAVAILABLE
+
+
+def test_what_fog_grounds_stays_a_shortfall(placed: Write) -> None:
+    changes = {"satellite__probability": 0.0, "uav__weather": {}}
+    everywhere = {"kind": "fog", "sites": ["A", "B", "C"], "at_s": 0.0}
+    bought = {}
+    for name, faults in (("calm", []), ("fog", [everywhere])):
+        network, _ = simulate(*read(str(placed(**changes, faults=faults))))
+        facts = network.all_facts()
+        media = {fact.medium for fact in facts if fact.kind is FactKind.DELIVERED}
+        bought[name] = "uav" in media
+        lapsed = sum(fact.units for fact in facts if fact.kind is FactKind.LAPSED)
+        assert (lapsed > 0) is (name == "fog")
+    assert bought == {"calm": True, "fog": False}
+
+
+@pytest.mark.parametrize(
+    ("uav", "fault"),
+    [
+        ({"chain": {}}, "uav.chain: is for a computed rate"),
+        (
+            {"rate": "computed", "fleet": {"uavs": 9, "uavs_per_order": 2}},
+            "uav.fleet.uavs_per_order: ",
+        ),
+        ({"rate": "guessed"}, "uav.rate: Input should be 'assumed' or 'computed'"),
+        ({"weather": {"rain": True}}, "uav.weather.rain: unknown field"),
+        ({"weather": {"max_wind_m_s": 0}}, "uav.weather.max_wind_m_s: Input should be greater"),
+        (
+            {"setup_s": 700, "fleet": {"uavs": 1, "endurance_s": 900}},
+            "uav.fleet.endurance_s: must exceed",
+        ),
+    ],
+)
+def test_uavs_that_cannot_be_are_refused_in_one_line(
+    placed: Write, uav: dict[str, Any], fault: str
+) -> None:
+    assert the_fault(placed(uav=uav)).startswith(fault)
+
+
+def test_a_computed_chain_needs_coordinates(write_experiment: Write) -> None:
+    fault = the_fault(write_experiment(uav={"rate": "computed"}))
+    assert fault == "uav.rate: needs coordinates (lat, lon) of every node; A, B, C has none"
+
+
+def the_fault(path: Path) -> str:
+    with pytest.raises(ExperimentError) as caught:
+        read(str(path))
+    assert len(caught.value.faults) == 1, str(caught.value)
+    return f"{caught.value.faults[0].field}: {caught.value.faults[0].message}"
