@@ -14,21 +14,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from controllers.agent import Agent, Refusal
+from controllers.agent import Refusal
+from controllers.managed import ManagedCore
 from controllers.ports import LinkProbe, LinkSample
 from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,
-    Effects,
     Fact,
     FactKind,
     Measure,
-    Message,
-    Step,
-    Totals,
     key_manager_of,
 )
-from protos.exchange import Exchange
 from protos.mib import (
     LINK_STATE,
     RESERVATION_UP,
@@ -70,12 +66,11 @@ class _Reservation:
     waiting_for: set[str]
 
 
-class FiberController:
-    """See the module."""
-
-    name = FIBER_CONTROLLER
+class FiberController(ManagedCore[int | None]):
+    """See the module.  With a request it keeps the reservation that waits for the answer."""
 
     def __init__(self, config: FiberControllerConfig, probe: LinkProbe) -> None:
+        super().__init__(FIBER_CONTROLLER, config.retry_after_s)
         self._config = config
         self._probe = probe
         self._down: dict[int, DownCause] = {}
@@ -83,36 +78,6 @@ class FiberController:
         self._fibers = {frozenset((a, b)): count for a, b, count in config.fibers}
         self._lit: dict[tuple[str, str], set[int]] = defaultdict(set)
         self._reservations: dict[int, _Reservation] = {}
-        self._effects = Effects(self.name)
-        self._requests: Exchange[int | None] = Exchange(config.retry_after_s)
-        self._agent = Agent(self._rows, self._accept)
-
-    def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
-        """Answer the manager, configure key managers, and follow up on their answers."""
-        for message in inbox:
-            pdu = message.body
-            if not isinstance(pdu, Pdu):
-                continue
-            if pdu.verb is Verb.RESPONSE:
-                self._on_response(message.source, pdu, now_s)
-            else:
-                answer = self._agent.answer(message.source, pdu, now_s)
-                self._effects.send(message.source, answer)
-        if now_s >= self._next_look_s:
-            self._next_look_s += self._config.monitor_s
-            self._look(now_s)
-        self._requests.resend(self._effects, now_s)
-        retry_s = self._requests.wake_s
-        wake_s = self._next_look_s if retry_s is None else min(retry_s, self._next_look_s)
-        return self._effects.flush(wake_s)
-
-    def close(self) -> list[Fact]:
-        """Return nothing: key is held by key managers."""
-        return []
-
-    def totals(self) -> Totals:
-        """Return zeros: applications and money are elsewhere."""
-        return Totals()
 
     def measures(self) -> list[Measure]:
         """Return how many wavelengths are lit on each fiber, which are up, and alarms by cause."""
@@ -134,6 +99,14 @@ class FiberController:
             for cause in (DownCause.LOSS, DownCause.NOISE)
         ]
         return [*lit, *up, *alarms]
+
+    def _act(self, now_s: float) -> None:
+        if now_s >= self._next_look_s:
+            self._next_look_s += self._config.monitor_s
+            self._look(now_s)
+
+    def _due_s(self) -> float:
+        return self._next_look_s
 
     def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
         head, hops, colours = _parts(rows)
@@ -218,16 +191,11 @@ class FiberController:
             varbinds = tuple(bind for part in [row, *tuned] for bind in encode(part))
             self._request(key_manager_of(node), Pdu(Verb.SET, 0, varbinds), request, now_s)
 
-    def _request(self, destination: str, pdu: Pdu, request: int | None, now_s: float) -> None:
-        """Send a request; `request` is the reservation that waits for its answer."""
-        self._requests.send(self._effects, destination, pdu, request, now_s)
-
-    def _on_response(self, source: str, pdu: Pdu, now_s: float) -> None:
-        request = self._requests.close(source, pdu)
+    def _on_answer(self, source: str, request: int | None, answer: Pdu, now_s: float) -> None:
         if request is None or request not in self._reservations:
             return
-        if pdu.error_status is not ErrorStatus.NO_ERROR:
-            note = pdu.error_status.name
+        if answer.error_status is not ErrorStatus.NO_ERROR:
+            note = answer.error_status.name
             self._effects.note(Fact(FactKind.REJECTED, request=request, peer=source, note=note))
             return
         reservation = self._reservations[request]

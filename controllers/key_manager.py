@@ -11,24 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from controllers.agent import Agent, Refusal
+from controllers.agent import Refusal
 from controllers.channel import Block
+from controllers.managed import ManagedCore
 from controllers.ports import World
 from controllers.relaying import Relaying
 from controllers.serving import Application, Serving, Shortage
 from protos.core import (
     GLOBAL_MANAGER,
-    Effects,
     Fact,
     FactKind,
     Measure,
-    Message,
-    Step,
     Timeline,
     Totals,
     key_manager_of,
 )
-from protos.exchange import Exchange
 from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay
 from protos.mib import (
     KEY_SHORTAGE,
@@ -59,14 +56,12 @@ class KeyManagerConfig:
     retry_after_s: float
 
 
-class LocalKeyManager:
-    """See the module."""
+class LocalKeyManager(ManagedCore[None]):
+    """See the module.  What it asks for itself, informs of shortages, needs no more than an answer."""
 
     def __init__(self, config: KeyManagerConfig, world: World) -> None:
-        self.name = key_manager_of(config.node)
+        super().__init__(key_manager_of(config.node), config.retry_after_s)
         self._config = config
-        self._effects = Effects(self.name)
-        self._informs: Exchange[None] = Exchange(config.retry_after_s)
         key_bytes = config.unit_bits // 8
         self._relaying = Relaying(config.node, key_bytes, config.qber_limit, world, self._effects)
         self._serving = Serving(
@@ -79,21 +74,6 @@ class LocalKeyManager:
             self._effects,
             self._relaying.stores,
         )
-        self._agent = Agent(self._rows, self._accept)
-
-    def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
-        """Consume messages, then renew what time has renewed."""
-        for message in inbox:
-            if isinstance(message.body, Pdu):
-                self._on_pdu(message.source, message.body, now_s)
-            else:
-                self._on_traffic(message.source, message.body)
-        self._relaying.begin_epochs(now_s)
-        for request, shortage in self._serving.begin_periods(now_s):
-            self._inform(request, shortage, now_s)
-        self._informs.resend(self._effects, now_s)
-        wakes = (self._relaying.wake_s, self._serving.wake_s, self._informs.wake_s)
-        return self._effects.flush(min((w for w in wakes if w is not None), default=None))
 
     def close(self) -> list[Fact]:
         """Return the key that is left, as facts."""
@@ -107,11 +87,17 @@ class LocalKeyManager:
         """Return the metrics of this node."""
         return [*self._application_measures(), *self._store_measures(), *self._link_measures()]
 
-    def _on_pdu(self, source: str, pdu: Pdu, now_s: float) -> None:
-        if pdu.verb is Verb.RESPONSE:
-            self._informs.close(source, pdu)
-        else:
-            self._effects.send(source, self._agent.answer(source, pdu, now_s))
+    def _act(self, now_s: float) -> None:
+        self._relaying.begin_epochs(now_s)
+        for request, shortage in self._serving.begin_periods(now_s):
+            self._inform(request, shortage, now_s)
+
+    def _due_s(self) -> float | None:
+        wakes = (self._relaying.wake_s, self._serving.wake_s)
+        return min((at_s for at_s in wakes if at_s is not None), default=None)
+
+    def _on_answer(self, source: str, context: None, answer: Pdu, now_s: float) -> None:
+        pass
 
     def _on_traffic(self, source: str, body: KeyTraffic) -> None:
         match body:
@@ -164,7 +150,7 @@ class LocalKeyManager:
     def _inform(self, request: int, shortage: Shortage, now_s: float) -> None:
         row = ShortageRow(request, shortage.period, shortage.units)
         pdu = notify(KEY_SHORTAGE, row, 0, now_s, Verb.INFORM)
-        self._informs.send(self._effects, GLOBAL_MANAGER, pdu, None, now_s)
+        self._request(GLOBAL_MANAGER, pdu, None, now_s)
 
     def _rows(self) -> Iterator[Row]:
         for request, channel in self._relaying.channels.items():

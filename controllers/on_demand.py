@@ -11,20 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from controllers.agent import Agent, Refusal
+from controllers.agent import Refusal
+from controllers.managed import ManagedCore
 from controllers.ports import LinkProbe, LinkSample
 from protos.core import (
     GLOBAL_MANAGER,
-    Effects,
     Fact,
     FactKind,
     Measure,
-    Message,
-    Step,
-    Totals,
     key_manager_of,
 )
-from protos.exchange import Exchange
 from protos.mib import (
     ORDER_COMPLETE,
     DeliveryRow,
@@ -56,47 +52,23 @@ class _Order:
     waiting_for: set[str]
 
 
-class OnDemandController:
-    """A controller of services that are bought when they are needed."""
+class OnDemandController(ManagedCore[int]):
+    """A controller of services that are bought when they are needed.
+
+    With a request it keeps the number of the order that waits for the answer.
+    """
 
     name: str
     medium: MediumCode
 
     def __init__(self, config: OnDemandConfig, probe: LinkProbe) -> None:
+        super().__init__(self.name, config.retry_after_s)
         self._config = config
         self._probe = probe
         self._orders: dict[int, _Order] = {}
         self._accepted = 0
         self._refused = 0
-        self._effects = Effects(self.name)
-        self._requests: Exchange[int] = Exchange(config.retry_after_s)
-        self._agent = Agent(self._rows, self._accept)
         self._last_sample: dict[str, LinkSample] = {}
-
-    def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
-        """Answer the manager, carry out what is ready, and follow up on answers."""
-        for message in inbox:
-            pdu = message.body
-            if not isinstance(pdu, Pdu):
-                continue
-            if pdu.verb is Verb.RESPONSE:
-                self._on_response(message.source, pdu, now_s)
-            else:
-                answer = self._agent.answer(message.source, pdu, now_s)
-                self._effects.send(message.source, answer)
-        for order in list(self._orders.values()):
-            if not order.sent and order.ready_s <= now_s:
-                self._deliver(order, now_s)
-        self._requests.resend(self._effects, now_s)
-        return self._effects.flush(self._wake_s())
-
-    def close(self) -> list[Fact]:
-        """Return nothing: key is held by key managers."""
-        return []
-
-    def totals(self) -> Totals:
-        """Return zeros: applications and money are elsewhere."""
-        return Totals()
 
     def measures(self) -> list[Measure]:
         """Return orders by outcome, and what was last seen of each link."""
@@ -166,14 +138,13 @@ class OnDemandController:
             pdu = Pdu(Verb.SET, 0, tuple(encode(delivery)))
             self._request(key_manager_of(node), pdu, row.order, now_s)
 
-    def _on_response(self, source: str, pdu: Pdu, now_s: float) -> None:
-        number = self._requests.close(source, pdu)
-        order = self._orders.get(number) if number is not None else None
+    def _on_answer(self, source: str, number: int, answer: Pdu, now_s: float) -> None:
+        order = self._orders.get(number)
         if order is None:
             return
         row = order.row
-        if pdu.error_status is not ErrorStatus.NO_ERROR:
-            note = pdu.error_status.name
+        if answer.error_status is not ErrorStatus.NO_ERROR:
+            note = answer.error_status.name
             self._effects.note(
                 Fact(FactKind.REJECTED, row.request, row.period, peer=source, note=note)
             )
@@ -185,15 +156,16 @@ class OnDemandController:
             inform = notify(ORDER_COMPLETE, row, 0, now_s, Verb.INFORM)
             self._request(GLOBAL_MANAGER, inform, row.order, now_s)
 
-    def _request(self, destination: str, pdu: Pdu, order: int, now_s: float) -> None:
-        self._requests.send(self._effects, destination, pdu, order, now_s)
-
     def _rows(self) -> Iterator[Row]:
         for order in self._orders.values():
             yield order.row
         yield ServiceRow(self.medium, self._accepted, self._refused, len(self._orders))
 
-    def _wake_s(self) -> float | None:
-        ready = [order.ready_s for order in self._orders.values() if not order.sent]
-        retry = self._requests.wake_s
-        return min([*ready, *([] if retry is None else [retry])], default=None)
+    def _act(self, now_s: float) -> None:
+        for order in list(self._orders.values()):
+            if not order.sent and order.ready_s <= now_s:
+                self._deliver(order, now_s)
+
+    def _due_s(self) -> float | None:
+        waiting = (order.ready_s for order in self._orders.values() if not order.sent)
+        return min(waiting, default=None)

@@ -101,8 +101,8 @@ class UavController(OnDemandController):
                 )
             )
 
-    def _wake_s(self) -> float | None:
-        wake_s, look_s = super()._wake_s(), self._flights.look_s
+    def _due_s(self) -> float | None:
+        due_s, look_s = super()._due_s(), self._flights.look_s
         if look_s is None or all(order.sent for order in self._orders.values()):
-            return wake_s
-        return min(self._looked_s + look_s, *([] if wake_s is None else [wake_s]))
+            return due_s
+        return min(self._looked_s + look_s, *([] if due_s is None else [due_s]))

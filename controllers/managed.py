@@ -1,0 +1,89 @@
+"""What all cores have in common that are managed by SNMP: an agent, and requests of their own under way.
+
+In a step such a core answers what it was asked, takes the answers to what it asked, does what is due,
+and sends again what nobody has answered for long.  What it is asked for, and what is due, is its own
+affair.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
+
+from controllers.agent import Agent, Refusal
+from protos.core import Effects, Fact, Measure, Message, Step, Totals
+from protos.exchange import Exchange
+from protos.keys import KeyTraffic
+from protos.mib import Row
+from protos.pdu import Pdu, Verb
+
+Context = TypeVar("Context")
+
+
+class ManagedCore(ABC, Generic[Context]):
+    """A core with an agent; `Context` is what it keeps with a request until the answer comes."""
+
+    def __init__(self, name: str, retry_after_s: float) -> None:
+        self.name = name
+        self._effects = Effects(name)
+        self._requests: Exchange[Context] = Exchange(retry_after_s)
+        self._agent = Agent(self._rows, self._accept)
+
+    def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
+        """Consume messages, then do what is due."""
+        for message in inbox:
+            if isinstance(message.body, Pdu):
+                self._on_pdu(message.source, message.body, now_s)
+            else:
+                self._on_traffic(message.source, message.body)
+        self._act(now_s)
+        self._requests.resend(self._effects, now_s)
+        wakes = (self._due_s(), self._requests.wake_s)
+        return self._effects.flush(min((s for s in wakes if s is not None), default=None))
+
+    def close(self) -> list[Fact]:
+        """Return the key that is left, as facts; here there is none."""
+        return []
+
+    def totals(self) -> Totals:
+        """Return running totals of applications and money; here there are none."""
+        return Totals()
+
+    @abstractmethod
+    def measures(self) -> list[Measure]:
+        """Return what observers may see."""
+
+    @abstractmethod
+    def _rows(self) -> Iterator[Row]:
+        """Yield all rows that can be read."""
+
+    @abstractmethod
+    def _accept(self, rows: Sequence[Row], source: str, now_s: float) -> Refusal | None:
+        """Take all rows of a Set, or say why not."""
+
+    @abstractmethod
+    def _act(self, now_s: float) -> None:
+        """Do what is due."""
+
+    @abstractmethod
+    def _due_s(self) -> float | None:
+        """Return when something is due next; None: never."""
+
+    @abstractmethod
+    def _on_answer(self, source: str, context: Context, answer: Pdu, now_s: float) -> None:
+        """Take the answer to a request; a repeated answer does not come here."""
+
+    def _on_traffic(self, source: str, body: KeyTraffic) -> None:
+        """Take key traffic; a core that has no part in it ignores it."""
+
+    def _request(self, destination: str, pdu: Pdu, context: Context, now_s: float) -> None:
+        self._requests.send(self._effects, destination, pdu, context, now_s)
+
+    def _on_pdu(self, source: str, pdu: Pdu, now_s: float) -> None:
+        if pdu.verb is not Verb.RESPONSE:
+            self._effects.send(source, self._agent.answer(source, pdu, now_s))
+            return
+        context = self._requests.close(source, pdu)
+        if context is not None:
+            self._on_answer(source, context, pdu, now_s)
