@@ -8,6 +8,7 @@ It does not know prices, plans, or why key is missing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,12 +37,16 @@ from protos.rows import encode, notify
 
 @dataclass(frozen=True)
 class OnDemandConfig:
-    """How long a service takes before its first key, and the size of a unit."""
+    """How long a service takes before its first key, the size of a unit, and how many it can bring.
+
+    `units_per_period` is the limit for all orders of a provisioning period together; None: no limit.
+    """
 
     setup_s: float
     unit_bits: int
     qber_limit: float
     retry_after_s: float
+    units_per_period: int | None = None
 
 
 @dataclass
@@ -66,6 +71,7 @@ class OnDemandController(ManagedCore[int]):
         self._config = config
         self._probe = probe
         self._orders: dict[int, _Order] = {}
+        self._sold_units: Counter[int] = Counter()
         self._accepted = 0
         self._refused = 0
         self._last_sample: dict[str, LinkSample] = {}
@@ -105,11 +111,12 @@ class OnDemandController(ManagedCore[int]):
         row = rows[0]
         if row.order in self._orders or row.units < 1:
             return Refusal(ErrorStatus.INCONSISTENT_VALUE)
-        ready_s = self.take(row, now_s)
+        ready_s = self.take(row, now_s) if self._has_room(row) else None
         if ready_s is None:
             self._refused += 1
             return Refusal(ErrorStatus.RESOURCE_UNAVAILABLE)
         self._accepted += 1
+        self._sold_units[row.period] += row.units
         waiting_for = {key_manager_of(row.source), key_manager_of(row.target)}
         self._orders[row.order] = _Order(row, ready_s, False, waiting_for)
         return None
@@ -120,6 +127,10 @@ class OnDemandController(ManagedCore[int]):
     def _usable(self, sample: LinkSample) -> bool:
         good = sample.qber <= self._config.qber_limit and sample.skr_bps > 0
         return good and sample.usable
+
+    def _has_room(self, row: OrderRow) -> bool:
+        most = self._config.units_per_period
+        return most is None or self._sold_units[row.period] + row.units <= most
 
     def _deliver(self, order: _Order, now_s: float) -> None:
         row = order.row

@@ -30,6 +30,8 @@ from emulator.daytime import as_law, rhythm_of, with_marginals
 from emulator.demand_config import RequestItem
 from emulator.fiber_links import QuantumLink, link_between, quantum_links
 from emulator.flights import airborne_of, chains_of, fleet_of, flights_of
+from emulator.futures import with_futures
+from emulator.limits import pools_of
 from emulator.overhead import Overhead
 from emulator.reading import lead_windows
 from emulator.satellite_config import Mode
@@ -44,7 +46,6 @@ from global_manager.provisioning.model import (
     Medium,
     OnDemand,
     Policy,
-    Pools,
     Problem,
     Request,
     Scenario,
@@ -84,6 +85,7 @@ def assemble(experiment: Experiment, topology: Topology) -> Assembly:
     problem = problem_of(experiment, topology, overhead)
     links = quantum_links(experiment.fiber, topology)
     retry_after_s = RETRY_WINDOWS * experiment.clock.window_s
+    pools = problem.pools
     return Assembly(
         problem=problem,
         links=links,
@@ -111,8 +113,18 @@ def assemble(experiment: Experiment, topology: Topology) -> Assembly:
             qber_limit=experiment.keys.qber_limit,
             retry_after_s=retry_after_s,
         ),
-        satellite=_on_demand(experiment, experiment.satellite.setup_s, retry_after_s),
-        uav=_on_demand(experiment, experiment.uav.setup_s, retry_after_s),
+        satellite=_on_demand(
+            experiment,
+            experiment.satellite.setup_s,
+            retry_after_s,
+            pools.satellite_units if pools else None,
+        ),
+        uav=_on_demand(
+            experiment,
+            experiment.uav.setup_s,
+            retry_after_s,
+            pools.uav_units if pools else None,
+        ),
         fleet=fleet_of(experiment),
         flights=flights_of(experiment, topology, problem.requests),
         key_managers=_key_managers(experiment, topology, problem, timeline, retry_after_s),
@@ -133,9 +145,9 @@ def problem_of(
         overhead = replace(overhead, sky=sky_of(experiment, topology, scheduled=False))
     share = _usable_share(experiment, timeline, overhead)
     prices = Prices(**experiment.price_table.model_dump())
-    network, pools = experiment.network, experiment.plan.pools
+    network = experiment.network
     requests = _requests(experiment, topology, prices, share)
-    return Problem(
+    problem = Problem(
         nodes=tuple(node.name for node in topology.nodes),
         fibers=tuple(
             Fiber(item.link.a, item.link.b, item.unit_cost(prices), network.wavelengths)
@@ -144,9 +156,10 @@ def problem_of(
         requests=with_marginals(requests, rhythm_of(experiment, topology, requests), timeline),
         scenarios=scenarios_of(experiment),
         directed_capacity=network.capacity is Capacity.PER_DIRECTION,
-        pools=Pools(**pools.model_dump()) if pools else None,
+        pools=pools_of(experiment),
         correlated=experiment.demand.correlated,
     )
+    return with_futures(experiment, problem, overhead, timeline)
 
 
 def scenarios_of(experiment: Experiment) -> tuple[Scenario, ...]:
@@ -220,7 +233,12 @@ def _world(
         seed=experiment.seed,
         timeline=timeline,
         fibers=tuple((item.link.a, item.link.b, item.sample) for item in links),
-        satellite=FreeSpace(satellite.skr_bps, satellite.qber, satellite.probability),
+        satellite=FreeSpace(
+            satellite.skr_bps,
+            satellite.qber,
+            satellite.probability,
+            one_for_all=satellite.sky == "common",
+        ),
         uav=FreeSpace(uav.skr_bps, uav.qber, 1.0),
         demand=as_law(problem.scenarios),
         correlated=experiment.demand.correlated,
@@ -308,9 +326,11 @@ def _media(problem: Problem) -> tuple[tuple[Medium, ...], ...]:
     )
 
 
-def _on_demand(experiment: Experiment, setup_s: float, retry_after_s: float) -> OnDemandConfig:
+def _on_demand(
+    experiment: Experiment, setup_s: float, retry_after_s: float, units_per_period: int | None
+) -> OnDemandConfig:
     keys = experiment.keys
-    return OnDemandConfig(setup_s, keys.unit_bits, keys.qber_limit, retry_after_s)
+    return OnDemandConfig(setup_s, keys.unit_bits, keys.qber_limit, retry_after_s, units_per_period)
 
 
 def _key_managers(

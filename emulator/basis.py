@@ -6,6 +6,7 @@ All of it follows from the experiment and its problem; nothing depends on a plan
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from math import fsum
 from statistics import fmean
 from typing import Any
@@ -43,6 +44,8 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         "reduced_from": len(whole),
         "reduction_distance_units": moved_units,
         "reduction_error": moved_units * _dearest_unit_of_all(problem),
+        "limits": asdict(problem.pools) if problem.pools else None,
+        "joint_futures": len(problem.futures),
     }
 
 
@@ -71,6 +74,13 @@ def sentences(basis: dict[str, Any]) -> Iterator[str]:
         )
     if basis["fitted_from"]:
         yield _fitted(basis)
+    if basis["limits"]:
+        yield _limited(basis["limits"])
+    if basis["joint_futures"]:
+        yield (
+            f"Priced over {basis['joint_futures']} joint futures of demand and sky, drawn: bound and gap "
+            "are proven for these, and estimates for all others."
+        )
 
 
 def _fitted(basis: dict[str, Any]) -> str:
@@ -81,6 +91,16 @@ def _fitted(basis: dict[str, Any]) -> str:
     p_value = source.get("p_value")
     fit = "too few periods to test the fit" if p_value is None else f"p-value {p_value:.2g}"
     return f"{head}: {law} by maximum likelihood, {fit}."
+
+
+def _limited(limits: dict[str, Any]) -> str:
+    names = {"satellite_units": "by satellite", "uav_units": "by UAV"}
+    parts = (f"{limits[k]:,} units {words}" for k, words in names.items() if limits[k] is not None)
+    shared = " and ".join(parts) or "any number of units"
+    return (
+        f"All requests together can buy {shared} a period; "
+        f"a unit that never comes is priced at {limits['shortfall_cost']:,}."
+    )
 
 
 def _dearest_unit_of_all(problem: Problem) -> float:

@@ -123,6 +123,7 @@ def plan(
     from emulator.assembly import problem_of
     from emulator.basis import basis_of
     from emulator.fiber_links import by_kind, quantum_links
+    from emulator.futures import fresh_fields
     from emulator.plans import fields
     from emulator.solve_display import SolveDisplay
     from global_manager.provisioning import solve
@@ -145,10 +146,10 @@ def plan(
         )
     solve_s = round(time.monotonic() - began_s, 3)
     head = {"experiment": setup.name, "seed": setup.seed, "requests": len(problem.requests)}
-    basis = basis_of(setup, problem)
     links = quantum_links(setup.fiber, topology)
+    fresh, basis = fresh_fields(setup, problem, answer), basis_of(setup, problem)
     shown = {"solve_s": solve_s, "basis": basis, "links": [item.fields() for item in links]}
-    document = head | fields(answer) | shown
+    document = head | fields(answer) | fresh | shown
     _answer(json_, document, lambda: _show_plan(document, by_kind(links)))
 
 
@@ -406,7 +407,7 @@ def _show_fields(fields: dict[str, Any]) -> None:
 
 
 def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
-    apart = ("allocations", "basis", "links")
+    apart = ("allocations", "basis", "fresh", "links")
     _show_fields({k: v for k, v in document.items() if k not in apart})
     counts: dict[int, int] = {}
     for item in document["allocations"]:
@@ -421,6 +422,13 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
         "Costs are monetary units a provisioning period. --json lists every path and wavelength."
     )
     _show_bases([document["basis"]])
+    if "fresh" in document:
+        fresh = document["fresh"]
+        _out.print(
+            f"On {fresh['futures']:,} futures drawn afresh this plan costs {fresh['cost']:,.0f}, standard "
+            f"error {fresh['standard_error']:,.0f}, and loses {fresh['shortfall_units']:.3g} units.",
+            soft_wrap=True,
+        )
 
 
 def _show_bases(bases: list[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -61,12 +61,20 @@ class PriceTable(Section):
     on_demand_satellite: Price = 20000
 
 
-class PoolOptions(Section):
-    """What all requests together can buy in a period, as far as the plan knows; None: no limit."""
+class Limits(Section):
+    """What all requests together can buy in a period, in units; None: no limit.
+
+    The plan counts on no more, and in a run the controllers give no more.
+    """
 
     satellite_units: int | None = Field(None, ge=0)
-    uav_units: int | None = Field(None, ge=0)
-    shortfall_cost: Price = Field(description="of a unit that nobody can bring")
+    uav_units: int | None = Field(
+        None, ge=0, description="default: what uav.fleet can fly, at an assumed rate"
+    )
+    shortfall_cost: Price = Field(description="to the plan, of a unit that nobody can bring")
+    futures: int = Field(
+        100, ge=2, description="joint futures drawn, where demands or skies are too many to list"
+    )
 
 
 class PlanOptions(Section):
@@ -78,7 +86,6 @@ class PlanOptions(Section):
     replan: bool = Field(True, description="plan again on lost fibers; the stochastic policy only")
     look_every_periods: int = Field(0, ge=0, description="compare demand with the plan; 0: never")
     drift_sigmas: Positive = Field(3.0, description="standard errors that count as a drift")
-    pools: PoolOptions | None = Field(None, description="limits that requests share")
 
 
 class Keys(Section):
@@ -137,6 +144,7 @@ class Experiment(Section):
     demand: Demand
     prices: Literal["paper"] | PriceTable = "paper"
     plan: PlanOptions = PlanOptions()
+    limits: Limits | None = Field(None, description="what requests share on demand")
     keys: Keys = Keys()
     fiber: FiberOptions = FiberOptions()
     satellite: SatelliteOptions = SatelliteOptions()
@@ -155,11 +163,17 @@ class Experiment(Section):
             )
         return self
 
-    @model_validator(mode="after")
-    def _pools_fit(self) -> Experiment:
-        if self.plan.pools is not None and not self.demand.correlated:
-            raise ValueError("plan.pools: needs demand.correlated to be true")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _pools_are_limits(cls, fields: Any) -> Any:
+        """Take `plan.pools`, the former name of `limits`, for it."""
+        plan = fields.get("plan") if isinstance(fields, dict) else None
+        if not isinstance(plan, dict) or "pools" not in plan:
+            return fields
+        if fields.get("limits") is not None:
+            raise ValueError("plan.pools: is the former name of limits; leave it out")
+        rest = {name: value for name, value in plan.items() if name != "pools"}
+        return fields | {"plan": rest, "limits": plan["pools"]}
 
     @property
     def epoch(self) -> datetime:

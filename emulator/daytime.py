@@ -73,8 +73,8 @@ def hour_faults(experiment: Experiment) -> Iterator[tuple[str, str]]:
     without = "leave it out, or demand.hours"
     if demand.reduce_to is not None:
         yield "demand.reduce_to", f"would reduce every hour's law apart; {without}"
-    if plan.pools is not None:
-        yield "plan.pools", f"need one demand for all requests; {without}"
+    if experiment.limits is not None:
+        yield "limits", f"need a demand that is the same in all periods; {without}"
     if plan.look_every_periods:
         yield "plan.look_every_periods", f"cannot tell a drift from the time of day; {without}"
     for place, event in enumerate(experiment.faults):

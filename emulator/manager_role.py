@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emulator.config import Experiment
 from emulator.plans import document
 from global_manager.demand import mean_units, poisson_scenarios
+from global_manager.futures import with_demand_redrawn
 from global_manager.manager import Fibers, GlobalManager, ManagerConfig
 from global_manager.provisioning import replan, solve
 from global_manager.provisioning.model import Plan, Policy, Problem, Scenario
@@ -35,9 +36,10 @@ class StandardPlanner:
         """Return a plan that keeps what may stay."""
         return replan(problem, previous, down, movable=movable, gap=self.gap)
 
-    def expect(self, mean_units: float) -> tuple[Scenario, ...]:
-        """Return Poisson scenarios of this mean, truncated as those before."""
-        return poisson_of_mean(mean_units, self.scenarios)
+    def expect(self, problem: Problem, mean_units: float) -> Problem:
+        """Return the problem with Poisson scenarios of this mean, truncated as those before."""
+        scenarios = poisson_of_mean(mean_units, self.scenarios)
+        return with_demand_redrawn(replace(problem, scenarios=scenarios), self.seed)
 
     def describe(self, plan: Plan) -> str:
         """Return the plan as JSON."""

@@ -62,7 +62,8 @@ def write(
     A run that was ended before it had a journal gets a summary with zeros.
     """
     book = _book(folder, experiment, assembly)
-    plans = _plans(folder)
+    pools = assembly.problem.pools
+    plans = _plans(folder, pools.shortfall_cost if pools else 0)
     summary = _summary(experiment, assembly, book, plans, ending)
     summary["links"] = with_blocks(folder, assembly.links)
     summary["alarms"] = alarms(folder, experiment.clock.window_s)
@@ -86,15 +87,19 @@ def _book(folder: Path, experiment: Experiment, assembly: Assembly) -> Ledger:
 
 @dataclass(frozen=True)
 class _InForce:
-    """A plan, and the period from which on it was in force."""
+    """A plan, the period from which on it was in force, and what it expected to pay in one.
+
+    What it expected to lose has a price in its objective that nobody pays.
+    """
 
     from_period: int
     plan: dict[str, Any]
+    paid: float
     reason: str = "start"
     set_up: int = 0
 
 
-def _plans(folder: Path) -> list[_InForce]:
+def _plans(folder: Path, shortfall_cost: int) -> list[_InForce]:
     """Return all plans of a run in order; each later one with the reason for it."""
     kinds = f"'{FactKind.PLANNED}', '{FactKind.REPLANNED}'"
     query = f"SELECT kind, period, units, note FROM fact WHERE kind IN ({kinds}) ORDER BY rowid"  # noqa: S608
@@ -102,7 +107,9 @@ def _plans(folder: Path) -> list[_InForce]:
     try:
         for kind, period, units, note in journal.rows(folder, GLOBAL_MANAGER, query):
             if kind == FactKind.PLANNED:
-                plans.append(_InForce(int(str(period)), json.loads(str(note))))
+                plan = json.loads(str(note))
+                paid = plan["objective"] - shortfall_cost * plan["expected_shortfall_units"]
+                plans.append(_InForce(int(str(period)), plan, paid))
             else:
                 plans[-1] = replace(plans[-1], reason=str(note), set_up=int(str(units)))
     except journal.JournalError:
@@ -111,11 +118,11 @@ def _plans(folder: Path) -> list[_InForce]:
 
 
 def _expected_by_period(plans: list[_InForce], periods: int) -> list[float]:
-    """Return what the plan in force expected each period to cost."""
+    """Return what the plan in force expected to pay in each period."""
     expected = [0.0] * periods
     for item in plans:
         for period in range(item.from_period, periods):
-            expected[period] = item.plan["objective"]
+            expected[period] = item.paid
     return expected
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -180,6 +180,9 @@ class SatelliteOptions(Section):
     orbits: Orbits | None = None
 
     probability: Fraction = Field(1.0, description="of being usable for a pair in a period")
+    sky: Literal["each-pair", "common"] = Field(
+        "each-pair", description="usable or not by a draw for each pair, or by one for all"
+    )
     skr_bps: Positive = 1_000.0
     qber: Fraction = 0.03
     setup_s: float = Field(10.0, ge=0, description="from an order to the first key")

@@ -30,12 +30,14 @@ from protos.mib import MediumCode
 class FreeSpace:
     """One free-space service: what it offers when usable, and how often it is.
 
-    `probability` is that of being usable for a pair of nodes in a provisioning period.
+    `probability` is that of being usable for a pair of nodes in a provisioning period; with
+    `one_for_all` it is usable for all pairs or for none.
     """
 
     skr_bps: float
     qber: float
     probability: float
+    one_for_all: bool = False
 
 
 class SkyView(Protocol):
@@ -132,9 +134,9 @@ class World:
         if medium is MediumCode.UAV and self.airborne is not None:
             return self.airborne.sample(a, b, now_s)
         service = self.satellite if medium is MediumCode.SATELLITE else self.uav
-        first, second = sorted((a, b))
+        who = () if service.one_for_all else sorted((a, b))
         period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)
-        usable = self.uniform(medium.name, first, second, period) < service.probability
+        usable = self.uniform(medium.name, *who, period) < service.probability
         if medium is MediumCode.SATELLITE and self.sky is not None:
             usable = usable and all(self.sky.is_clear(node, now_s) for node in (a, b))
         return LinkSample(service.skr_bps, service.qber, usable)

@@ -3,7 +3,8 @@
 When it starts it solves the provisioning program and sends each reservation to the fiber controller
 as one atomic Set.  When all are up it walks the fiber controller's table and compares it with the
 plan.  When a key manager informs it of a shortage it buys the missing units from the medium that it
-prefers, and from the next one if that controller refuses.  What it pays is noted when it is paid.
+prefers, and from the next one if that controller refuses; where requests share pools, it weighs all
+shortages together (`buying`).  What it pays is noted when it is paid.
 When a fiber goes down or comes up, or demand drifts, it plans again, keeps what may stay, and sends the
 difference only.
 It sees rows, prices and distributions only; no medium is special here.
@@ -17,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from global_manager import reserving
+from global_manager.buying import PoolBuyer, Purchase
 from global_manager.provisioning.check import InvalidPlanError, InvalidProblemError
 from global_manager.provisioning.model import (
     Allocation,
@@ -24,7 +26,6 @@ from global_manager.provisioning.model import (
     Plan,
     Problem,
     Request,
-    Scenario,
 )
 from global_manager.reserving import Schedule
 from global_manager.watching import DemandWatch, FiberWatch
@@ -126,8 +127,8 @@ class Planner(Protocol):
     ) -> Plan:
         """Return a plan without the fibers that are down; who works and is not movable stays."""
 
-    def expect(self, mean_units: float) -> tuple[Scenario, ...]:
-        """Return scenarios of this mean."""
+    def expect(self, problem: Problem, mean_units: float) -> Problem:
+        """Return the problem with scenarios of this mean."""
 
     def describe(self, plan: Plan) -> str:
         """Return a plan as text."""
@@ -154,6 +155,8 @@ class GlobalManager:
         self._up: set[int] = set()
         self._seen_units: Counter[int] = Counter()
         self._orders = 0
+        pools = self._problem.pools
+        self._buyer = PoolBuyer(self._problem.requests, pools) if pools else None
         self._informed: set[tuple[str, int]] = set()
         self._next_period = 0
         self._spent: Counter[tuple[str, str]] = Counter()
@@ -165,6 +168,7 @@ class GlobalManager:
         for message in inbox:
             if isinstance(message.body, Pdu):
                 self._on_pdu(message.source, message.body, now_s)
+        self._buy_from_pools(now_s)
         self._begin_periods(now_s)
         self._requests.resend(self._effects, now_s)
         return self._effects.flush(self._wake_s())
@@ -290,18 +294,29 @@ class GlobalManager:
             self._replan(f"{name} is up", now_s, movable=movable)
 
     def _buy(self, row: ShortageRow, now_s: float) -> None:
-        request = self._problem.requests[row.request]
+        if self._buyer is not None:
+            self._buyer.lacks(row.request, row.period, row.units)
+            return
+        media = self._config.media[row.request]
+        self._order(self._new_order(row.request, row.period, row.units), media, now_s)
+
+    def _buy_from_pools(self, now_s: float) -> None:
+        for item in self._buyer.orders() if self._buyer else ():
+            order = self._new_order(item.request, item.period, item.units)
+            self._order(order, (item.medium,), now_s)
+
+    def _new_order(self, place: int, period: int, units: int) -> OrderRow:
+        request = self._problem.requests[place]
         self._orders += 1
-        order = OrderRow(
+        return OrderRow(
             order=self._orders,
-            request=row.request,
-            period=row.period,
+            request=place,
+            period=period,
             source=request.source,
             target=request.target,
-            units=row.units,
+            units=units,
             row_status=RowStatus.CREATE_AND_GO,
         )
-        self._order(order, self._config.media[row.request], now_s)
 
     def _order(self, order: OrderRow, media: tuple[Medium, ...], now_s: float) -> None:
         medium, *others = media
@@ -324,7 +339,12 @@ class GlobalManager:
 
     def _on_order_answered(self, buy: _Buy, pdu: Pdu, now_s: float) -> None:
         price = buy.order.units * unit_cost(self._problem.requests[buy.order.request], buy.medium)
-        if pdu.error_status is ErrorStatus.NO_ERROR:
+        taken = pdu.error_status is ErrorStatus.NO_ERROR
+        if self._buyer is not None:
+            order = buy.order
+            purchase = Purchase(order.request, order.period, buy.medium, order.units)
+            self._buyer.answered(purchase, taken=taken)
+        if taken:
             self._spent["recourse", buy.medium] += price
             self._note_order(FactKind.BOUGHT, buy.order, buy.medium, price)
             return
@@ -391,9 +411,8 @@ class GlobalManager:
 
     def _expect(self, mean: float, now_s: float) -> None:
         """Plan for another mean demand."""
-        scenarios = self._planner.expect(mean)
-        self._problem = replace(self._problem, scenarios=scenarios)
-        self._demand.scenarios = scenarios
+        self._problem = self._planner.expect(self._problem, mean)
+        self._demand.scenarios = self._problem.scenarios
         everybody = frozenset(request.id for request in self._problem.requests)
         self._replan(f"demand drifted to {mean:.2f} units", now_s, everybody)
 

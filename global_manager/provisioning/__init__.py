@@ -23,6 +23,7 @@ from global_manager.provisioning.deadline import SolverDiedError, make_within
 from global_manager.provisioning.model import (
     Allocation,
     Fiber,
+    Future,
     Medium,
     OnDemand,
     Plan,
@@ -43,6 +44,7 @@ __all__ = [
     "Comparison",
     "Cost",
     "Fiber",
+    "Future",
     "InvalidPlanError",
     "InvalidProblemError",
     "Medium",

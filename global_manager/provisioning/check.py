@@ -22,11 +22,7 @@ from global_manager.provisioning.model import (
     Scenario,
     Termination,
 )
-from global_manager.provisioning.pool_recourse import (
-    LARGEST_COST,
-    expected_pool_recourse,
-    has_pools,
-)
+from global_manager.provisioning.pool_recourse import SecondStage, has_pools
 from global_manager.provisioning.recourse import expected_unit_cost
 
 _ROUNDING = 1e-9  # relative error that adding a few thousand floats may leave
@@ -71,6 +67,7 @@ class Cost:
 
     first_stage: int
     expected_recourse: float
+    expected_shortfall_units: float = 0.0
 
     @property
     def total(self) -> float:
@@ -89,7 +86,8 @@ def evaluate(problem: Problem, allocations: Iterable[Allocation]) -> Cost:
     first = sum(a.units * _path_cost(fiber_cost, a.path) for a in allocations)
     if has_pools(problem):
         reserved = [units.get(r.id, 0) for r in problem.requests]
-        return Cost(first, expected_pool_recourse(problem, reserved))
+        expected = SecondStage(problem).expected(reserved)
+        return Cost(first, expected.cost, expected.lost_units)
     recourse = (
         _expected_recourse(r.on_demand, units.get(r.id, 0), problem.demand_of(r))
         for r in problem.requests
@@ -137,6 +135,7 @@ def make_plan(
         expected_recourse_cost=cost.expected_recourse,
         displaced_units=displaced_units,
         allocations=allocations,
+        expected_shortfall_units=cost.expected_shortfall_units,
     )
 
 
@@ -263,11 +262,26 @@ def _check_pools(problem: Problem, pools: Pools) -> None:
     dearest = max((o.uav_cost for o in on_demand), default=0)
     reason = f"must be at least {dearest}, the dearest unit by UAV, not {pools.shortfall_cost}"
     _require(pools.shortfall_cost >= dearest, "pools.shortfall_cost", reason)
-    units = max(s.units for s in problem.scenarios) * len(problem.requests)
-    fits = units * (pools.shortfall_cost + max((o.satellite_cost for o in on_demand), default=0))
-    _require(fits <= LARGEST_COST, "pools", "costs are too large to be added up exactly")
-    if pools.limited:
-        _require(problem.correlated, "pools", "demand must be correlated")
-        skies = {o.satellite_probability for o in on_demand}
-        _require(len(skies) <= 1, "pools", "requests differ in their satellite probability")
-        _require(not problem.has_own_demands, "pools", "requests differ in their demand")
+    if pools.limited and problem.futures:
+        _check_futures(problem)
+    elif pools.limited:
+        why = "then joint futures of demand and sky must be given"
+        _require(problem.correlated, "pools", f"demand is not correlated; {why}")
+        same_sky = len({o.satellite_probability for o in on_demand}) <= 1
+        _require(same_sky, "pools", f"requests differ in their satellite probability; {why}")
+        same_demand = not problem.has_own_demands
+        _require(same_demand, "pools", f"requests differ in their demand; {why}")
+
+
+def _check_futures(problem: Problem) -> None:
+    most = [max(s.units for s in problem.demand_of(request)) for request in problem.requests]
+    for number, future in enumerate(problem.futures):
+        where = f"future {number}"
+        for name, values in (("demands", future.units), ("skies", future.usable)):
+            reason = f"{len(values)} {name} for {len(problem.requests)} requests"
+            _require(len(values) == len(problem.requests), where, reason)
+        _require(future.probability >= 0, where, f"probability {future.probability}")
+        fits = all(0 <= units <= top for units, top in zip(future.units, most, strict=True))
+        _require(fits, where, "a request needs more than any of its scenarios says, or less than 0")
+    total = fsum(future.probability for future in problem.futures)
+    _require(isclose(total, 1.0, abs_tol=1e-6), "futures", f"probabilities add up to {total}")

@@ -2,7 +2,7 @@
 
 Requests between the same two nodes with the same demand and expected on-demand cost (where pools are
 limited: the same cost by either medium) are the same to the optimizer and form one group; a model over
-groups is as exact as one over requests and smaller.
+groups is as exact as one over requests and smaller.  Where joint futures were drawn, each is its own.
 A resource is what a wavelength occupies: a fiber, or one direction of it.
 """
 
@@ -122,17 +122,22 @@ def _number_resources(problem: Problem) -> tuple[tuple[int, ...], dict[tuple[str
 
 def _group(problem: Problem) -> tuple[Group, ...]:
     pooled = has_pools(problem)
-    members: dict[tuple[str, str, OnDemand | float, tuple[Scenario, ...]], list[int]] = {}
+    members: dict[tuple[object, ...], list[int]] = {}
     for position, request in enumerate(problem.requests):
         ends = _ends(request, directed=problem.directed_capacity)
-        cost = request.on_demand if pooled else expected_unit_cost(request.on_demand)
+        cost: OnDemand | float | int = expected_unit_cost(request.on_demand)
+        if pooled:
+            cost = position if problem.futures else request.on_demand
         members.setdefault((*ends, cost, problem.demand_of(request)), []).append(position)
-    groups = []
-    for (source, target, _, scenarios), positions in members.items():
-        on_demand = problem.requests[positions[0]].on_demand
-        unit_cost = expected_unit_cost(on_demand)
-        groups.append(Group(source, target, on_demand, scenarios, unit_cost, tuple(positions)))
-    return tuple(groups)
+    return tuple(_group_of(problem, tuple(positions)) for positions in members.values())
+
+
+def _group_of(problem: Problem, positions: tuple[int, ...]) -> Group:
+    request = problem.requests[positions[0]]
+    source, target = _ends(request, directed=problem.directed_capacity)
+    unit_cost = expected_unit_cost(request.on_demand)
+    scenarios = problem.demand_of(request)
+    return Group(source, target, request.on_demand, scenarios, unit_cost, positions)
 
 
 def _ends(request: Request, *, directed: bool) -> tuple[str, str]:

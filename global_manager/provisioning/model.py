@@ -7,8 +7,12 @@ priced exactly whatever the order of addition.  Nothing here solves anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
 
 
 class Policy(StrEnum):
@@ -90,6 +94,18 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Future:
+    """One joint future: what each request needs, and whether a satellite can serve it.
+
+    Both are in the order of the problem's requests.
+    """
+
+    probability: float
+    units: tuple[int, ...]
+    usable: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
 class Pools:
     """What all requests together can buy on demand in one period, in units; None is no limit.
 
@@ -106,15 +122,21 @@ class Pools:
         """Whether requests compete for anything."""
         return self.satellite_units is not None or self.uav_units is not None
 
+    def less(self, medium: Medium, units: int) -> Pools:
+        """Return what is left when so many units were bought from a medium."""
+        name = "satellite_units" if medium is Medium.SATELLITE else "uav_units"
+        room: int | None = getattr(self, name)
+        return self if room is None else replace(self, **{name: room - units})
+
 
 @dataclass(frozen=True)
 class Problem:
     """Everything the first stage may know.
 
     `correlated` says that one draw of demand serves all requests; otherwise each draws its own.
-    Without pools the expected cost is the same either way.  With pools only correlated demand is
-    supported, and one sky and one demand over all requests: their `satellite_probability` must agree,
-    and none may have scenarios of its own.
+    Without pools the expected cost is the same either way.  With limited pools it is priced over
+    `futures`; without any, demand must be correlated and one demand and one sky over all requests (no
+    scenarios of their own, one `satellite_probability`), so that every demand and sky can be listed.
     """
 
     nodes: tuple[str, ...]
@@ -124,6 +146,15 @@ class Problem:
     directed_capacity: bool = False
     pools: Pools | None = None
     correlated: bool = True
+    futures: tuple[Future, ...] = ()
+
+    def of_requests(self, positions: Sequence[int]) -> Problem:
+        """Return the same problem for these requests only."""
+        futures = tuple(
+            Future(f.probability, _at(f.units, positions), _at(f.usable, positions))
+            for f in self.futures
+        )
+        return replace(self, requests=_at(self.requests, positions), futures=futures)
 
     def demand_of(self, request: Request) -> tuple[Scenario, ...]:
         """Return the scenarios of a request: its own, or everybody's."""
@@ -162,7 +193,8 @@ class Plan:
     `objective = first_stage_cost + expected_recourse_cost` is recomputed from the allocations by
     `evaluate`, independently of any solver.  `gap = (objective - lower_bound) / objective`.
     `displaced_units` counts units that the aggregated program reserved and that found no colour:
-    they are not in `allocations`, and their recourse is in the cost.
+    they are not in `allocations`, and their recourse is in the cost.  `expected_shortfall_units` are
+    expected to be lost because pools are spent; their price is in the cost.
     """
 
     policy: Policy
@@ -174,3 +206,8 @@ class Plan:
     expected_recourse_cost: float
     displaced_units: int
     allocations: tuple[Allocation, ...]
+    expected_shortfall_units: float = 0.0
+
+
+def _at(items: Sequence[_Item], positions: Sequence[int]) -> tuple[_Item, ...]:
+    return tuple(items[place] for place in positions)

@@ -3,15 +3,15 @@
 * stochastic: the two-stage program; its expected cost is RP.
 * expected-value: plan as if demand were its mean in whole units; priced under the true demand: EEV.
 * random: a random amount on one of the three cheapest paths, drawn at random.
-* deterministic: plan every scenario knowing it (wait and see); WS is a bound no plan can beat.
+* deterministic: plan every future knowing it (wait and see); WS is a bound no plan can beat.
 * none: buy everything on demand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import fsum
+from math import floor, fsum
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from global_manager.provisioning.improving import Effort
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.model import Plan, Policy, Problem, Scenario, Termination
 from global_manager.provisioning.palette import Palette, Route, route_of
+from global_manager.provisioning.pool_recourse import has_pools
 from global_manager.provisioning.recourse import rounded_mean
 from global_manager.provisioning.two_stage import Watch, lower_bound, nothing_reserved, optimize
 from global_manager.provisioning.wavelengths import first_fit
@@ -103,22 +104,21 @@ def random_plan(problem: Problem, settings: Settings) -> Plan:
 
 
 def deterministic_plan(problem: Problem, settings: Settings, watch: Watch) -> Plan:
-    """Plan every scenario with perfect information: `objective = sum_s p_s * optimum knowing s`.
+    """Plan every future with perfect information: `objective = sum_s p_s * optimum knowing s`.
 
+    A future is a scenario, demand known and the sky still open, or a joint future if those were drawn.
     No single reservation has this cost, so it is a yardstick and not a plan to carry out: the
-    allocations are those of the most probable scenario, the costs are means over scenarios (the
-    first stage's rounded to a whole number, the rest in the recourse).
-    Raises InvalidProblemError if requests have demands of their own: there is no list of futures then.
+    allocations are those of the most probable future, the costs are means over futures (the first
+    stage's rounded down to a whole number, the rest in the recourse).
+    Raises InvalidProblemError if requests have demands of their own and no joint futures.
     """
-    if problem.has_own_demands:
-        raise InvalidProblemError("policy deterministic", "requests differ in their demand")
-    futures = [s for s in problem.scenarios if s.probability > 0]
+    futures = list(_known(problem))
     known = _progress_only(watch)
-    plans = [optimize(_knowing(problem, s.units), settings.gap, known, _LIGHT) for s in futures]
-    weights = [s.probability for s in futures]
+    plans = [optimize(future, settings.gap, known, _LIGHT) for future, _ in futures]
+    weights = [probability for _, probability in futures]
     total = _mean(weights, [plan.objective for plan in plans])
     bound = _mean(weights, [plan.lower_bound for plan in plans])
-    first = round(_mean(weights, [plan.first_stage_cost for plan in plans]))
+    first = floor(_mean(weights, [plan.first_stage_cost for plan in plans]))
     likeliest = plans[max(range(len(futures)), key=weights.__getitem__)]
     return replace(
         likeliest,
@@ -129,10 +129,13 @@ def deterministic_plan(problem: Problem, settings: Settings, watch: Watch) -> Pl
         gap=relative_gap(total, bound),
         first_stage_cost=first,
         expected_recourse_cost=total - first,
+        expected_shortfall_units=_mean(weights, [p.expected_shortfall_units for p in plans]),
     )
 
 
 def _mean_problem(problem: Problem, settings: Settings) -> Problem:
+    """Return the problem as if every demand were its mean; skies stay what they are."""
+
     def mean(scenarios: tuple[Scenario, ...]) -> tuple[Scenario, ...]:
         return (Scenario(rounded_mean(scenarios, settings.rounding), 1.0),)
 
@@ -140,11 +143,23 @@ def _mean_problem(problem: Problem, settings: Settings) -> Problem:
         item if item.scenarios is None else replace(item, scenarios=mean(item.scenarios))
         for item in problem.requests
     )
-    return replace(problem, scenarios=mean(problem.scenarios), requests=tuple(requests))
+    believed = replace(problem, scenarios=mean(problem.scenarios), requests=tuple(requests))
+    units = tuple(believed.demand_of(request)[0].units for request in believed.requests)
+    futures = tuple(replace(future, units=units) for future in problem.futures)
+    return replace(believed, futures=futures)
 
 
-def _knowing(problem: Problem, units: int) -> Problem:
-    return replace(problem, scenarios=(Scenario(units, 1.0),))
+def _known(problem: Problem) -> Iterator[tuple[Problem, float]]:
+    """Yield the problem as it is in every future, and that future's probability."""
+    if has_pools(problem) and problem.futures:
+        for future in problem.futures:
+            yield replace(problem, futures=(replace(future, probability=1.0),)), future.probability
+        return
+    if problem.has_own_demands:
+        raise InvalidProblemError("policy deterministic", "requests differ in their demand")
+    for scenario in problem.scenarios:
+        if scenario.probability > 0:
+            yield replace(problem, scenarios=(Scenario(scenario.units, 1.0),)), scenario.probability
 
 
 def _progress_only(watch: Watch) -> Watch:

@@ -1,9 +1,9 @@
 """Whole numbers for a problem with pools: the multiple-choice model with its second stage spelled out.
 
-To the rows of `choice` come, for every class of requests c and future w,
+To the rows of `choice` come, for every kind of requests c in future w,
 
-    need       s_cw + u_cw + v_cw >= n_c d_w - sum_{i of class c} min(k_i, d_w) take_i
-    pools      sum_c s_cw <= S (no s_cw under clouds),  sum_c u_cw <= U
+    need       s_cw + u_cw + v_cw >= sum_{r of kind c} d_rw - sum_{i of kind c} min(k_i, d_iw) take_i
+    pools      sum_c s_cw <= S (no s_cw where no satellite can serve),  sum_c u_cw <= U
 
 because at the best prices many requests are indifferent between one unit more and one less, and only
 the rows say how many of them should have it.
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from math import inf
 from typing import Any
 
+import numpy as np
 import pulp
 
 from global_manager.provisioning.choice import (
@@ -29,7 +30,7 @@ from global_manager.provisioning.choice import (
 )
 from global_manager.provisioning.columns import Column
 from global_manager.provisioning.pool_prices import SharedRecourse
-from global_manager.provisioning.pool_recourse import expected_pool_recourse
+from global_manager.provisioning.pool_recourse import SecondStage
 from global_manager.provisioning.pools import Relaxation
 from global_manager.provisioning.solver import Limits, run
 
@@ -76,7 +77,7 @@ def true_cost(relaxation: Relaxation, selection: Selection) -> float:
         first += n * column.units * column.path_cost
         for _ in range(n):
             reserved[waiting[column.group].pop()] = column.units
-    return first + expected_pool_recourse(instance.problem, reserved)
+    return first + SecondStage(instance.problem).expected(reserved).cost
 
 
 def _promising(relaxation: Relaxation, start: Selection) -> list[Column]:
@@ -98,33 +99,38 @@ def _model(relaxation: Relaxation, columns: list[Column]) -> tuple[Any, list[Any
     recourse = SharedRecourse(relaxation.instance)
     model, take = build(relaxation.instance, columns)
     cost = [(x, float(c.path_cost * c.units)) for x, c in zip(take, columns, strict=True)]
-    of_class: list[list[tuple[Any, int]]] = [[] for _ in recourse.requests]
+    covering: dict[tuple[int, int], list[tuple[Any, float]]] = {}
     for x, column in zip(take, columns, strict=True):
-        of_class[recourse.class_of[column.group]].append((x, column.units))
-    for w, future in enumerate(recourse.futures):
-        bought: dict[str, list[Any]] = {}
-        for c, requests in enumerate(recourse.requests):
-            covered = [(x, float(recourse.covered[w, k])) for x, k in of_class[c]]
-            for medium, unit_cost in _unit_costs(recourse, c, satellite=future.satellite):
-                x = model.add_variable(f"{medium}_{c}_{w}", 0)
-                bought.setdefault(medium, []).append(x)
-                covered.append((x, 1.0))
-                cost.append((x, future.probability * unit_cost))
-            needed = requests * future.units
-            model += pulp.LpAffineExpression(covered) >= needed, f"need_{c}_{w}"
-        for medium, units in (
-            ("satellite", recourse.pools.satellite_units),
-            ("uav", recourse.pools.uav_units),
-        ):
-            if units is not None and medium in bought:
-                model += pulp.lpSum(bought[medium]) <= units, f"{medium}_pool_{w}"
+        covered = recourse.covered(column.group, column.units)
+        for future in np.flatnonzero(covered):
+            need = int(future), int(recourse.kind[future, column.group])
+            covering.setdefault(need, []).append((x, float(covered[future])))
+    bought: dict[tuple[str, int], list[Any]] = {}
+    for (w, kind), needed in np.ndenumerate(recourse.stage.needed):
+        serving = covering.get((w, kind), [])
+        for medium, unit_cost in _unit_costs(recourse.stage, kind) if needed else ():
+            x = model.add_variable(f"{medium}_{kind}_{w}", 0)
+            bought.setdefault((medium, w), []).append(x)
+            serving.append((x, 1.0))
+            cost.append((x, float(recourse.stage.probability[w]) * unit_cost))
+        if needed:
+            model += pulp.LpAffineExpression(serving) >= int(needed), f"need_{kind}_{w}"
+    room = {
+        "satellite": recourse.stage.pools.satellite_units,
+        "uav": recourse.stage.pools.uav_units,
+    }
+    for (medium, w), units in bought.items():
+        most = room.get(medium)
+        if most is not None:
+            model += pulp.lpSum(units) <= most, f"{medium}_pool_{w}"
     model.setObjective(pulp.LpAffineExpression(cost))
     return model, take
 
 
-def _unit_costs(recourse: SharedRecourse, c: int, *, satellite: bool) -> Iterator[tuple[str, int]]:
-    """Yield what a missing unit of class c can be had from under this sky, and its cost."""
-    if satellite:
-        yield "satellite", int(recourse.costs.satellite[c])
-    yield "uav", int(recourse.costs.uav[c])
-    yield "lost", recourse.costs.lost
+def _unit_costs(stage: SecondStage, kind: int) -> Iterator[tuple[str, int]]:
+    """Yield what a missing unit of this kind can be had from, and its cost."""
+    satellite_cost = stage.satellite_cost[kind]
+    if satellite_cost is not None:
+        yield "satellite", satellite_cost
+    yield "uav", stage.uav_cost[kind]
+    yield "lost", stage.pools.shortfall_cost

@@ -8,7 +8,7 @@ from math import fsum
 import numpy as np
 
 from global_manager.provisioning.instance import Instance
-from global_manager.provisioning.pool_recourse import classes_of, futures, pools_of
+from global_manager.provisioning.pool_recourse import SecondStage
 from global_manager.provisioning.recourse import Floats
 
 
@@ -32,33 +32,45 @@ class Prices:
 class SharedRecourse:
     """The second stage of a problem with pools, as the separable program sees it at given prices.
 
-    `futures` has W entries, `probability[w]` is theirs; `class_of[g]` is the class of group g,
-    `requests[c]` the number of requests of class c, `covered[w, k] = min(k, d_w)` what k units cover.
+    `stage` holds W futures; `kind[w, g]` is what group g is in future w, and `covered(g, k)[w]` what k
+    units cover of a member's need then.  Members of a group need the same in every future.
     """
 
     def __init__(self, instance: Instance) -> None:
-        problem = instance.problem
-        self.pools = pools_of(problem)
-        self.futures = futures(problem)
-        self.costs, class_of_request = classes_of(problem)
-        self.class_of = [int(class_of_request[g.members[0]]) for g in instance.groups]
-        self.requests = np.bincount(class_of_request, minlength=len(self.costs.uav)).tolist()
-        self.probability = np.array([f.probability for f in self.futures])
-        demand = np.array([f.units for f in self.futures], dtype=float).reshape(-1, 1)
-        self.covered = np.minimum(np.arange(instance.most_units + 1.0), demand)
-        self._missing = demand - self.covered
-        self._cloudy = np.array([not f.satellite for f in self.futures], dtype=bool)
+        self.stage = SecondStage(instance.problem)
+        members = [group.members[0] for group in instance.groups]
+        self._demand = self.stage.units[:, members]
+        self.kind = self.stage.kind[:, members]
+        self._most_units = instance.most_units
+        lost = self.stage.pools.shortfall_cost
+        by_satellite = (lost if cost is None else cost for cost in self.stage.satellite_cost)
+        self._satellite: Floats = np.fromiter(by_satellite, dtype=float)
+        self._uav: Floats = np.array(self.stage.uav_cost, dtype=float)
+
+    @property
+    def futures(self) -> int:
+        """The number of futures."""
+        return len(self.stage.probability)
+
+    def covered(self, group: int, units: int) -> Floats:
+        """Return what so many reserved units cover in every future; shape (W,)."""
+        return np.minimum(units, self._demand[:, group]).astype(float)
 
     def table(self, prices: Prices) -> Floats:
         """Return the expected recourse at these prices by group and units; (groups, K + 1)."""
-        by_satellite = self.costs.satellite[:, None] + prices.satellite
-        by_satellite[:, self._cloudy] = self.costs.lost
-        by_uav = self.costs.uav[:, None] + prices.uav
-        unit = np.minimum(np.minimum(by_satellite, by_uav), float(self.costs.lost))
-        by_class: Floats = (unit * self.probability) @ self._missing
-        return by_class[self.class_of]
+        lost = float(self.stage.pools.shortfall_cost)
+        by_satellite = self._satellite[self.kind] + prices.satellite[:, None]
+        by_uav = self._uav[self.kind] + prices.uav[:, None]
+        unit = np.minimum(np.minimum(by_satellite, by_uav), lost)
+        weighted = unit * self.stage.probability[:, None]
+        rows = [
+            (weighted * np.maximum(0, self._demand - k)).sum(axis=0)
+            for k in range(self._most_units + 1)
+        ]
+        return np.array(rows).T
 
     def rent(self, prices: Prices) -> float:
         """Return what the pools are expected to earn; prices of unlimited pools are zero."""
-        satellites, uavs = self.pools.satellite_units or 0, self.pools.uav_units or 0
-        return fsum(self.probability * (satellites * prices.satellite + uavs * prices.uav))
+        pools = self.stage.pools
+        satellites, uavs = pools.satellite_units or 0, pools.uav_units or 0
+        return fsum(self.stage.probability * (satellites * prices.satellite + uavs * prices.uav))

@@ -1,54 +1,34 @@
-"""What a shortfall costs when requests compete for satellites and UAVs: exact, and without a solver.
+"""What a shortfall costs when requests compete for satellites and UAVs: exact, future by future.
 
-A future is a demand and a sky.  Given reservations, its least cost is a transportation problem
-between three sources (satellite pool, UAV pool, and loss without limit) and the requests:
-
-    minimise   sum_r cs_r s_r + cu_r u_r + c_lost v_r
-    demand     s_r + u_r + v_r  = missing units of r
-    pools      sum_r s_r <= S (0 under clouds),  sum_r u_r <= U
-
-With one limited pool it is a continuous knapsack whose items have equal weights: serve those first
-whom it saves most.  Greedy is exact there, since swapping a served unit for one that saves more
-never costs.  With both pools it is not, as who should have the satellite depends on who has a UAV.
-So the satellite pool is priced: at price m per unit the rest is the knapsack, and its cost less
-S m is concave in m.  Costs being whole and the constraints totally unimodular, some whole m is
-optimal; bisection finds it, and by strong duality the value there is the least cost, in integers.
-See Schrijver, Theory of Linear and Integer Programming, chapter 19.
+A future says what every request needs and whom a satellite can serve.  Given reservations, what is
+missing then is served at the least cost (`service`).  Requests of equal on-demand costs that a
+satellite can, or cannot, serve are of one kind: only how much a kind lacks matters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from global_manager.provisioning.model import Pools, Problem
+from global_manager.provisioning.model import Future, Pools, Problem
+from global_manager.provisioning.recourse import Floats
+from global_manager.provisioning.service import serve
 
 Ints = NDArray[np.int64]
-
-LARGEST_COST = 2**62
-"""What missing units may cost at most, so that sums fit in 64 bits."""
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Future:
-    """Every request needs `units`; the satellite can be used or not."""
+class Expected:
+    """Expected cost of all that is missing, losses included, and the units expected to be lost."""
 
-    units: int
-    satellite: bool
-    probability: float
-
-
-@dataclass(frozen=True)
-class Costs:
-    """On-demand unit costs: a satellite's and a UAV's by class of alike requests, and of loss."""
-
-    satellite: Ints
-    uav: Ints
-    lost: int
+    cost: float
+    lost_units: float
 
 
 def has_pools(problem: Problem) -> bool:
@@ -63,73 +43,81 @@ def pools_of(problem: Problem) -> Pools:
     return problem.pools
 
 
-def futures(problem: Problem) -> tuple[Future, ...]:
-    """Return all futures in which anything is needed: demand and one sky over all requests."""
-    demand: dict[int, float] = {}
-    for scenario in problem.scenarios:
-        demand[scenario.units] = demand.get(scenario.units, 0.0) + scenario.probability
-    clear = problem.requests[0].on_demand.satellite_probability if problem.requests else 0.0
-    found = (
-        Future(units, satellite, probability * sky)
-        for units, probability in sorted(demand.items())
-        for satellite, sky in ((True, clear), (False, 1 - clear))
-    )
-    return tuple(f for f in found if f.units > 0 and f.probability > 0)
+def futures_of(problem: Problem) -> tuple[Future, ...]:
+    """Return the futures in which anything is needed: those drawn, or every demand and common sky."""
+    if problem.futures:
+        found = problem.futures
+    else:
+        requests = len(problem.requests)
+        demand: dict[int, float] = {}
+        for scenario in problem.scenarios:
+            demand[scenario.units] = demand.get(scenario.units, 0.0) + scenario.probability
+        clear = problem.requests[0].on_demand.satellite_probability if problem.requests else 0.0
+        found = tuple(
+            Future(probability * sky, (units,) * requests, (usable,) * requests)
+            for units, probability in sorted(demand.items())
+            for usable, sky in ((True, clear), (False, 1 - clear))
+        )
+    return tuple(f for f in found if any(f.units) and f.probability > 0)
 
 
-def classes_of(problem: Problem) -> tuple[Costs, Ints]:
-    """Return the unit costs of all classes of requests, and every request's class."""
-    pairs = [(r.on_demand.satellite_cost, r.on_demand.uav_cost) for r in problem.requests]
-    number = {pair: i for i, pair in enumerate(sorted(set(pairs)))}
-    costs = np.array(list(number), dtype=np.int64).reshape(-1, 2)
-    positions = np.array([number[pair] for pair in pairs], dtype=np.int64)
-    return Costs(costs[:, 0], costs[:, 1], pools_of(problem).shortfall_cost), positions
+class SecondStage:
+    """The futures of a problem with pools as arrays, and the kinds of requests in them.
 
+    `probability` has shape (W,); `units` and `usable` (W, R).  There are 2 C kinds for C different pairs
+    of on-demand costs: kind c < C can be served by a satellite, kind C + c cannot.  `satellite_cost`
+    (None: not served) and `uav_cost` are by kind, `kind` (W, R) says what a request is.
+    """
 
-def expected_pool_recourse(problem: Problem, reserved: Sequence[int]) -> float:
-    """Return the expected least cost of what is missing; `reserved` is in order of the requests."""
-    pools, (costs, class_of) = pools_of(problem), classes_of(problem)
-    units = np.asarray(reserved, dtype=np.int64)
-    expected = []
-    for future in futures(problem):
-        missing = np.zeros(len(costs.uav), dtype=np.int64)
-        np.add.at(missing, class_of, np.maximum(0, future.units - units))
-        expected.append(future.probability * least_cost(missing, costs, pools, future.satellite))
-    return fsum(expected)
+    def __init__(self, problem: Problem) -> None:
+        futures, requests = futures_of(problem), problem.requests
+        shape = (len(futures), len(requests))
+        self.pools = pools_of(problem)
+        self.probability: Floats = np.array([f.probability for f in futures])
+        self.units: Ints = np.array([f.units for f in futures], dtype=np.int64).reshape(shape)
+        self.usable: Bools = np.array([f.usable for f in futures], dtype=bool).reshape(shape)
+        pairs = [(r.on_demand.satellite_cost, r.on_demand.uav_cost) for r in requests]
+        number = {pair: c for c, pair in enumerate(sorted(set(pairs)))}
+        self.satellite_cost = [*(s for s, _ in number), *(None for _ in number)]
+        self.uav_cost = [u for _, u in number] * 2
+        of_pair = np.array([number[pair] for pair in pairs], dtype=np.int64)
+        self.kind: Ints = of_pair + len(number) * ~self.usable
 
+    @property
+    def kinds(self) -> int:
+        """The number of kinds."""
+        return len(self.uav_cost)
 
-def least_cost(missing: Ints, costs: Costs, pools: Pools, satellite: bool) -> int:
-    """Return what `missing` units, by class, cost at least under this sky."""
-    if not satellite:
-        otherwise = np.full_like(missing, costs.lost)
-        return _with_uavs(missing, otherwise, costs.uav, pools.uav_units)
-    scarce = pools.satellite_units
+    @cached_property
+    def needed(self) -> Ints:
+        """Units that every kind needs in every future; shape (W, kinds)."""
+        return self._by_kind(self.units)
 
-    def value(price: int) -> int:
-        otherwise = np.minimum(costs.satellite + price, costs.lost)
-        with_uavs = _with_uavs(missing, otherwise, costs.uav, pools.uav_units)
-        return with_uavs - (scarce or 0) * price
+    def expected(self, reserved: Sequence[int]) -> Expected:
+        """Return what is expected of the second stage; `reserved` is in order of the requests."""
+        outcomes = list(zip(self.probability.tolist(), self.outcomes(reserved), strict=True))
+        return Expected(
+            fsum(probability * cost for probability, (cost, _) in outcomes),
+            fsum(probability * lost for probability, (_, lost) in outcomes),
+        )
 
-    return value(0) if scarce is None else value(_best_price(value, costs.lost))
+    def outcomes(self, reserved: Sequence[int]) -> list[tuple[int, int]]:
+        """Return, by future, the least cost of what is missing, and how many units of it are lost."""
+        missing = np.maximum(0, self.units - np.asarray(reserved, dtype=np.int64))
+        return [self._least(row) for row in self._by_kind(missing).tolist()]
 
+    def _least(self, missing: list[int]) -> tuple[int, int]:
+        service = serve(missing, self.satellite_cost, self.uav_cost, self.pools)
+        cost = sum(
+            n * (c or 0) for n, c in zip(service.satellite, self.satellite_cost, strict=True)
+        )
+        cost += sum(n * c for n, c in zip(service.uav, self.uav_cost, strict=True))
+        lost = sum(service.lost)
+        return cost + lost * self.pools.shortfall_cost, lost
 
-def _with_uavs(missing: Ints, otherwise: Ints, uav: Ints, uav_units: int | None) -> int:
-    """Return the least cost when a unit comes by UAV while there are any, or `otherwise`."""
-    saving = np.maximum(0, otherwise - uav)
-    order = np.argsort(-saving, kind="stable")
-    wanted = missing[order]
-    before = np.cumsum(wanted) - wanted
-    served = wanted if uav_units is None else np.clip(uav_units - before, 0, wanted)
-    return int(missing @ otherwise - served @ saving[order])
-
-
-def _best_price(value: Callable[[int], int], most: int) -> int:
-    """Return a whole price in 0 .. most at which the concave `value` is greatest."""
-    low, high = 0, most
-    while low < high:
-        middle = (low + high) // 2
-        if value(middle + 1) > value(middle):
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    def _by_kind(self, units: Ints) -> Ints:
+        """Add the units of requests up by kind; shape (W, kinds)."""
+        sums = np.zeros((len(self.probability), self.kinds), dtype=np.int64)
+        futures = np.broadcast_to(np.arange(len(units))[:, None], units.shape)
+        np.add.at(sums, (futures, self.kind), units)
+        return sums

@@ -3,9 +3,9 @@
 Where requests share pools, the second stage does not separate.  Give every future w a price mu per
 unit of each pool, on top of its cost.  Then a missing unit of r costs
 
-    c_rw(mu) = min(cs_r + mu^S_w (if the sky is clear), cu_r + mu^U_w, lost),
+    c_rw(mu) = min(cs_r + mu^S_w (if a satellite can serve r), cu_r + mu^U_w, lost),
 
-requests separate, `recourse[g, k] = sum_w p_w c_gw(mu) (d_w - k)+` is again convex with whole
+requests separate, `recourse[g, k] = sum_w p_w c_gw(mu) (d_gw - k)+` is again convex with whole
 breakpoints, and all that column generation needs is there.  For all prices of fibers and pools >= 0
 
     LB(pi, mu) = sum_g n_g min_k (cbar_g k + Q_g(k)) - sum_e W_e pi_e
@@ -38,7 +38,7 @@ from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.model import Problem
 from global_manager.provisioning.pool_master import Master
 from global_manager.provisioning.pool_prices import Prices, SharedRecourse
-from global_manager.provisioning.pool_recourse import has_pools
+from global_manager.provisioning.pool_recourse import futures_of, has_pools
 from global_manager.routing import Path
 
 _CONVERGED = 1e-6
@@ -69,10 +69,11 @@ class Relaxation:
 def relax(problem: Problem, report: Report = lambda _cost, _bound: None) -> Relaxation:
     """Solve the linear relaxation over all simple paths, pools included if there are any."""
     instance = Instance(problem)
-    compete = has_pools(problem) and instance.groups and instance.most_units > 0
-    if not compete:
-        return Relaxation(instance, generate_columns(instance, report))
-    return _Decomposition(instance).solve(report)
+    if has_pools(problem) and futures_of(problem):
+        return _Decomposition(instance).solve(report)
+    if has_pools(problem):
+        instance = instance.priced(np.zeros_like(instance.recourse))  # nothing is ever needed
+    return Relaxation(instance, generate_columns(instance, report))
 
 
 class _Decomposition:
@@ -82,9 +83,9 @@ class _Decomposition:
         self._instance = instance
         self._recourse = SharedRecourse(instance)
         self._master = Master(instance, self._recourse)
-        futures_ = len(self._recourse.futures)
+        futures = self._recourse.futures
         self._best_prices = Prices(
-            np.zeros(len(instance.capacity)), np.zeros(futures_), np.zeros(futures_)
+            np.zeros(len(instance.capacity)), np.zeros(futures), np.zeros(futures)
         )
         self._best = self._price(self._best_prices)
         self._known: dict[tuple[int, Path, int], None] = {}

@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-import numpy as np
-
 from global_manager.provisioning.check import check_problem, make_plan
 from global_manager.provisioning.choice import choose
 from global_manager.provisioning.columns import ColumnPool, generate_columns
@@ -107,20 +105,19 @@ def _wishes(palette: Palette, movers: list[int], gap: float) -> dict[int, tuple[
         replace(fiber, wavelengths=min(free[ways * i : ways * (i + 1)]))
         for i, fiber in enumerate(problem.fibers)
     )
-    requests = tuple(problem.requests[r] for r in movers)
-    rest = _rest(palette.instance, replace(problem, fibers=tuple(fibers), requests=requests))
+    left = replace(problem, fibers=tuple(fibers)).of_requests(movers)
+    rest = _rest(palette.instance, left, movers)
     selection = choose(rest, generate_columns(rest), gap, nodes=_NODES)
     return {movers[i]: wish for i, wish in member_wishes(rest, selection).items()}
 
 
-def _rest(whole: Instance, problem: Problem) -> Instance:
-    """Return a part of the whole as an instance, at the whole's prices if it has any."""
+def _rest(whole: Instance, problem: Problem, movers: list[int]) -> Instance:
+    """Return the movers' part of the whole as an instance, at the whole's prices if it has any."""
     rest = Instance(problem)
     if not whole.is_priced:
         return rest
-    rows = {group.on_demand: whole.recourse[g] for g, group in enumerate(whole.groups)}
-    table = np.array([rows[group.on_demand] for group in rest.groups])
-    return rest.priced(table.reshape(rest.recourse.shape))
+    rows = [whole.group_of[movers[group.members[0]]] for group in rest.groups]
+    return rest.priced(whole.recourse[rows][:, : rest.most_units + 1].reshape(rest.recourse.shape))
 
 
 def _place(palette: Palette, pool: ColumnPool, movers: list[int]) -> None:

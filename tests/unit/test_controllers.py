@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from controllers.fiber import FiberController, FiberControllerConfig
-from controllers.on_demand import OnDemandConfig
+from controllers.on_demand import OnDemandConfig, OnDemandController
 from controllers.ports import LinkSample
 from controllers.satellite import SatelliteController
+from controllers.uav import UavController
 from global_manager.manager import Fibers, GlobalManager, ManagerConfig
 from global_manager.prices import Prices
 from global_manager.provisioning.check import InvalidProblemError
@@ -164,6 +165,23 @@ def test_an_order_under_a_closed_sky_is_refused_at_once() -> None:
     assert step.wake_s is None
 
 
+@pytest.mark.parametrize("controller", [SatelliteController, UavController])
+def test_a_controller_gives_no_more_units_in_a_period_than_it_has(
+    controller: type[OnDemandController],
+) -> None:
+    limited = controller(OnDemandConfig(10.0, 256, 0.11, 60.0, units_per_period=5), _Sky())
+
+    def order(number: int, period: int, units: int) -> ErrorStatus:
+        row = replace(ORDER, order=number, period=period, units=units)
+        step = limited.step(float(number), [_set(GLOBAL_MANAGER, number, row)])
+        return _pdus(step, GLOBAL_MANAGER)[0].error_status
+
+    answers = [order(1, 3, 4), order(2, 3, 2), order(3, 3, 1), order(4, 3, 1), order(5, 4, 5)]
+
+    taken, spent = ErrorStatus.NO_ERROR, ErrorStatus.RESOURCE_UNAVAILABLE
+    assert answers == [taken, spent, taken, spent, taken]
+
+
 REQUEST = Request("r0", "avatar", "A", "B", OnDemand(100, 60, 0.5))
 PROBLEM = Problem(
     ("A", "B"), (ProblemFiber("A", "B", 10, 4),), (REQUEST,), (Scenario(0, 0.5), Scenario(2, 0.5))
@@ -196,8 +214,8 @@ class _Planner:
         kept = () if down else (Allocation("r0", "A", "B", ("A", "B"), (0,)),)
         return replace(PLAN, allocations=kept, first_stage_cost=10 * len(kept))
 
-    def expect(self, mean_units: float) -> tuple[Scenario, ...]:
-        return (Scenario(round(mean_units), 1.0),)
+    def expect(self, problem: Problem, mean_units: float) -> Problem:
+        return replace(problem, scenarios=(Scenario(round(mean_units), 1.0),))
 
     def describe(self, _plan: Plan) -> str:
         return "{}"

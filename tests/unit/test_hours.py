@@ -190,7 +190,7 @@ def test_a_correlated_draw_is_one_quantile_of_every_law(daily: Write) -> None:
         ({"plan": {"look_every_periods": 4}}, "plan.look_every_periods: cannot tell a drift"),
         (
             {"demand__correlated": True, "plan": {"pools": {"shortfall_cost": 10**6}}},
-            "plan.pools: need one demand for all requests",
+            "limits: need a demand that is the same in all periods",
         ),
         (
             {"faults": [{"kind": "demand-shift", "from_period": 3, "mean_units": 2.0}]},

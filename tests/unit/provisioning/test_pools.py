@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise, permutations, product
 
-import numpy as np
 import pulp
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from provisioning_cases import paper_problem
 from provisioning_oracles import highs, optimum, simple_paths, uses
@@ -16,6 +15,7 @@ from provisioning_oracles import highs, optimum, simple_paths, uses
 from global_manager.provisioning import (
     Allocation,
     Fiber,
+    Future,
     InvalidProblemError,
     OnDemand,
     Policy,
@@ -29,8 +29,8 @@ from global_manager.provisioning import (
     solve,
     verify,
 )
-from global_manager.provisioning.pool_recourse import Costs, least_cost
 from global_manager.provisioning.pools import relax
+from global_manager.provisioning.service import serve
 
 COIN = (Scenario(0, 0.5), Scenario(2, 0.5))
 LOST = 100
@@ -64,46 +64,62 @@ def test_what_the_pools_cannot_bring_is_lost_at_its_price():
     cost = evaluate(problem, [])
 
     assert cost.expected_recourse == 0.25 * (12 + 32 + 100) + 0.25 * (32 + 200)
+    assert cost.expected_shortfall_units == 0.25 * 1 + 0.25 * 2
 
 
 def test_the_satellite_goes_to_those_whom_a_uav_cannot_help_cheaply():
     # by greedy on the cheapest pair the near request takes the satellite (1) and the far one its
     # UAV at 90; the far one by satellite (5) and the near by UAV (2) is better
-    costs = Costs(satellite=np.array([1, 5]), uav=np.array([2, 90]), lost=LOST)
+    both = serve([1, 1], [1, 5], [2, 90], Pools(1, 1, LOST))
+    cloudy = serve([1, 1], [None, None], [2, 90], Pools(1, 1, LOST))
 
-    assert least_cost(np.array([1, 1]), costs, Pools(1, 1, LOST), satellite=True) == 7
-    assert least_cost(np.array([1, 1]), costs, Pools(1, 1, LOST), satellite=False) == 90 + 12
+    assert (both.satellite, both.uav, both.lost) == ((0, 1), (1, 0), (0, 0))
+    assert (cloudy.satellite, cloudy.uav, cloudy.lost) == ((0, 0), (1, 0), (0, 1))
 
 
-def transportation(missing, costs: Costs, pools: Pools, satellite: bool) -> float:
+def test_a_satellite_relieves_a_uav_for_somebody_whom_only_uavs_can_reach():
+    service = serve([2, 2], [10, None], [10, 80], Pools(1, 2, LOST))
+
+    assert (service.satellite, service.uav, service.lost) == ((1, 0), (1, 1), (0, 1))
+
+
+def transportation(missing, satellite, uav, pools: Pools) -> float:
     model = pulp.LpProblem("transportation", pulp.LpMinimize)
-    price = {"s": costs.satellite, "u": costs.uav, "v": [costs.lost] * len(missing)}
-    move = {(m, c): model.add_variable(f"{m}_{c}", 0) for m in price for c in range(len(missing))}
+    price = {"s": satellite, "u": uav, "v": [pools.shortfall_cost] * len(missing)}
+    usable = [(m, c) for m, costs in price.items() for c, p in enumerate(costs) if p is not None]
+    move = {(m, c): model.add_variable(f"{m}_{c}", 0) for m, c in usable}
     model.setObjective(pulp.lpSum(int(price[m][c]) * x for (m, c), x in move.items()))
     for c, units in enumerate(missing):
-        model += pulp.lpSum(move[m, c] for m in price) == int(units)
-    room = {"s": pools.satellite_units if satellite else 0, "u": pools.uav_units}
-    for m, units in room.items():
+        model += pulp.lpSum(x for (_, to), x in move.items() if to == c) == int(units)
+    for m, units in (("s", pools.satellite_units), ("u", pools.uav_units)):
         if units is not None:
-            model += pulp.lpSum(move[m, c] for c in range(len(missing))) <= units
+            model += pulp.lpSum(x for (by, _), x in move.items() if by == m) <= units
     return optimum(model, highs())
 
 
 some_units = st.none() | st.integers(0, 12)
-classes = st.tuples(st.integers(0, 6), st.integers(0, 60), st.integers(0, 60))
+kinds = st.tuples(st.integers(0, 6), st.none() | st.integers(0, 90), st.none() | st.integers(0, 70))
 
 
-@given(st.lists(classes, min_size=1, max_size=6), some_units, some_units, st.booleans())
-@settings(max_examples=60)
-def test_the_recourse_without_a_solver_is_the_transportation_problem(rows, sats, uavs, satellite):
-    missing, by_satellite, by_uav = (
-        np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)
-    )
-    costs, pools = Costs(by_satellite, by_uav, 70), Pools(sats, uavs, 70)
+@given(st.lists(kinds, min_size=1, max_size=6), some_units, some_units)
+@settings(max_examples=200)
+def test_service_without_a_solver_is_the_transportation_problem(rows, satellites, uavs):
+    missing, by_satellite, by_uav = zip(*rows, strict=True)
+    pools = Pools(satellites, uavs, 70)
 
-    least = least_cost(missing, costs, pools, satellite)
+    service = serve(missing, by_satellite, by_uav, pools)
 
-    assert least == pytest.approx(transportation(missing, costs, pools, satellite), abs=1e-6)
+    cost = 70 * sum(service.lost)
+    for units, costs, room in (
+        (service.satellite, by_satellite, satellites),
+        (service.uav, by_uav, uavs),
+    ):
+        assert room is None or sum(units) <= room
+        assert not [n for n, c in zip(units, costs, strict=True) if n and c is None]
+        cost += sum(n * (c or 0) for n, c in zip(units, costs, strict=True))
+    together = zip(service.satellite, service.uav, service.lost, strict=True)
+    assert [sum(parts) for parts in together] == list(missing)
+    assert cost == pytest.approx(transportation(missing, by_satellite, by_uav, pools), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +127,13 @@ def test_the_recourse_without_a_solver_is_the_transportation_problem(rows, sats,
     [
         ({"pools": Pools(-1, None, LOST)}, "satellite"),
         ({"pools": Pools(1, 1, 15)}, "must be at least .*, the dearest unit by UAV, not 15"),
-        ({"pools": Pools(1, 1, 2**62)}, "too large"),
-        ({"pools": Pools(1, 1, LOST), "correlated": False}, "correlated"),
+        ({"pools": Pools(1, 1, LOST), "correlated": False}, "correlated; then joint futures"),
+        ({"pools": Pools(1, 1, LOST), "futures": (Future(1, (2,), (True,)),)}, "1 demands for 2"),
+        ({"pools": Pools(1, 1, LOST), "futures": (Future(1, (2, 3), (True, True)),)}, "future 0"),
+        (
+            {"pools": Pools(1, 1, LOST), "futures": (Future(0.5, (2, 2), (True, True)),)},
+            "add up to",
+        ),
     ],
 )
 def test_pools_that_make_no_sense_are_named(change, where):
@@ -126,6 +147,22 @@ def test_requests_under_different_skies_cannot_share_pools():
 
     with pytest.raises(InvalidProblemError, match="satellite probability"):
         solve(replace(problem, requests=(*problem.requests, other)))
+
+
+def test_a_loss_may_cost_any_whole_number():
+    assert evaluate(one_fiber(Pools(0, 0, 2**70)), []).expected_recourse == 0.5 * 4 * 2**70
+
+
+def test_who_needs_little_makes_room_for_who_needs_much():
+    # in either future one request needs 2 units and the other none: the one UAV is never asked for twice
+    futures = tuple(Future(0.5, units, (False, False)) for units in ((2, 0), (0, 2)))
+    problem = replace(one_fiber(Pools(0, 1, LOST)), correlated=False, futures=futures)
+
+    together = evaluate(one_fiber(Pools(0, 1, LOST)), reserving(problem, 1, 1))
+    apart = evaluate(problem, reserving(problem, 1, 1))
+
+    assert (apart.expected_recourse, apart.expected_shortfall_units) == (16, 0)
+    assert (together.expected_recourse, together.expected_shortfall_units) == (0.5 * 116, 0.5)
 
 
 def test_independent_demand_without_limits_costs_the_same():
@@ -161,25 +198,37 @@ def test_what_is_lost_counts_when_fibers_are_full_too():
     assert plan.objective == 10 + 0.5 * (16 + 2 * LOST)
 
 
+def listed(problem: Problem) -> list[Future]:
+    """All futures: those given, or every demand under one sky for all."""
+    if problem.futures:
+        return list(problem.futures)
+    n, clear = len(problem.requests), problem.requests[0].on_demand.satellite_probability
+    return [
+        Future(s.probability * chance, (s.units,) * n, (usable,) * n)
+        for s, (usable, chance) in product(problem.scenarios, ((True, clear), (False, 1 - clear)))
+    ]
+
+
 def pooled_second_stage(model, problem: Problem, reserved):
-    """Add what is bought in every demand and sky, and the pools' rows; return its cost."""
+    """Add what is bought in every future, and the pools' rows; return its cost."""
     cost = []
-    clear = problem.requests[0].on_demand.satellite_probability
-    for (i, scenario), sky in product(enumerate(problem.scenarios), (True, False)):
-        weight = scenario.probability * (clear if sky else 1 - clear)
-        by_satellite, by_uav = [], []
+    for w, future in enumerate(listed(problem)):
+        bought = {"s": [], "u": []}
         for r, request in enumerate(problem.requests):
-            s, u, v = (model.add_variable(f"{m}_{r}_{i}_{sky}", 0) for m in "suv")
-            by_satellite.append(s)
-            by_uav.append(u)
-            model += reserved[r] + s + u + v >= scenario.units
+            s, u, v = (model.add_variable(f"{m}_{r}_{w}", 0) for m in "suv")
+            bought["u"].append(u)
+            bought["s"].append(s)
+            model += reserved[r] + s + u + v >= future.units[r]
+            if not future.usable[r]:
+                model += s <= 0
             o = request.on_demand
             lost = problem.pools.shortfall_cost
-            cost.append(weight * (o.satellite_cost * s + o.uav_cost * u + lost * v))
-        satellites = problem.pools.satellite_units if sky else 0
-        for bought, room in ((by_satellite, satellites), (by_uav, problem.pools.uav_units)):
-            if room is not None:
-                model += pulp.lpSum(bought) <= room
+            each = o.satellite_cost * s + o.uav_cost * u + lost * v
+            cost.append(future.probability * each)
+        room = {"s": problem.pools.satellite_units, "u": problem.pools.uav_units}
+        for medium, units in room.items():
+            if units is not None:
+                model += pulp.lpSum(bought[medium]) <= units
     return cost
 
 
@@ -238,7 +287,21 @@ def small_problems(draw):
 few_units = st.none() | st.integers(0, 8)
 
 
-@given(small_problems())
+@st.composite
+def joint_problems(draw):
+    """Small problems whose requests need, and can have, different things in every future."""
+    problem = replace(draw(small_problems()), correlated=False)
+    assume(problem.pools.limited)  # without limits futures are not looked at
+    n, most = len(problem.requests), max(s.units for s in problem.scenarios)
+    units = st.tuples(*[st.integers(0, most)] * n)
+    skies = st.tuples(*[st.booleans()] * n)
+    drawn = draw(st.lists(st.tuples(st.integers(1, 5), units, skies), min_size=1, max_size=4))
+    total = sum(weight for weight, _, _ in drawn)
+    futures = tuple(Future(weight / total, needs, usable) for weight, needs, usable in drawn)
+    return replace(problem, futures=futures)
+
+
+@given(small_problems() | joint_problems())
 @settings(max_examples=60)
 def test_the_bound_is_below_the_optimum_and_the_optimum_below_every_plan(problem):
     best = pooled_extensive_form(problem)
@@ -250,8 +313,8 @@ def test_the_bound_is_below_the_optimum_and_the_optimum_below_every_plan(problem
             assert plan.objective >= best * (1 - 1e-6) - 1e-6
 
 
-@given(small_problems())
-@settings(max_examples=30)
+@given(small_problems() | joint_problems())
+@settings(max_examples=50)
 def test_with_ample_wavelengths_and_time_the_optimum_is_found(problem):
     fibers = tuple(replace(fiber, wavelengths=40) for fiber in problem.fibers)
     problem = replace(problem, fibers=fibers)

@@ -1,0 +1,98 @@
+"""Joint futures of demand and sky, drawn where there are too many to be listed.
+
+A plan made for drawn futures is exact for them; for all futures it is an estimate.  The least cost over
+drawn futures is on average no more than that over all (Mak, Morton and Wood 1999, Operations Research
+Letters 24), and what a plan really costs is seen on futures drawn afresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from math import sqrt
+from statistics import fmean, stdev
+
+import numpy as np
+from numpy.typing import NDArray
+
+from global_manager.provisioning.model import Future, Plan, Problem
+from global_manager.provisioning.pool_recourse import SecondStage
+
+Stream = np.random.Generator
+Skies = Callable[[Stream], tuple[bool, ...]]
+"""Draws for every request whether a satellite can serve it."""
+
+_DEMAND, _SKY, _FRESH_DEMAND, _FRESH_SKY = range(4)
+
+
+@dataclass(frozen=True)
+class FreshCost:
+    """What a plan costs on futures that it was not made for, with the standard error of that mean."""
+
+    futures: int
+    cost: float
+    standard_error: float
+    shortfall_units: float
+
+
+def with_futures_drawn(problem: Problem, skies: Skies, n: int, seed: int) -> Problem:
+    """Return the problem priced over `n` joint futures, drawn from the seed and equally likely.
+
+    Demand is a Latin hypercube: every request meets each n-th part of its distribution once (McKay,
+    Beckman and Conover 1979, Technometrics 21), so that its own mean recourse is hardly left to chance.
+    """
+    stream = _stream(seed, _SKY)
+    return _with(problem, _hypercube(problem, n, seed), [skies(stream) for _ in range(n)])
+
+
+def with_demand_redrawn(problem: Problem, seed: int) -> Problem:
+    """Return the problem with the demand of its futures, if any, drawn anew from its scenarios."""
+    n = len(problem.futures)
+    if n == 0:
+        return problem
+    return _with(problem, _hypercube(problem, n, seed), [f.usable for f in problem.futures])
+
+
+def fresh_cost(problem: Problem, plan: Plan, skies: Skies, n: int, seed: int) -> FreshCost:
+    """Return what a plan costs on `n` >= 2 futures drawn independently of each other and of its own."""
+    demand, sky = _stream(seed, _FRESH_DEMAND), _stream(seed, _FRESH_SKY)
+    luck = demand.random((n, 1 if problem.correlated else len(problem.requests)))
+    fresh = _with(problem, luck, [skies(sky) for _ in range(n)])
+    units = {item.request: item.units for item in plan.allocations}
+    reserved = [units.get(request.id, 0) for request in problem.requests]
+    found = SecondStage(fresh).outcomes(reserved)
+    idle = [(0, 0)] * (n - len(found))  # in which nobody needs anything
+    costs = [float(cost) for cost, _ in (*found, *idle)]
+    return FreshCost(
+        n,
+        plan.first_stage_cost + fmean(costs),
+        stdev(costs) / sqrt(n),
+        sum(lost for _, lost in found) / n,
+    )
+
+
+def _stream(seed: int, use: int) -> Stream:
+    return np.random.default_rng([seed, 0x4655, use])
+
+
+def _hypercube(problem: Problem, n: int, seed: int) -> NDArray[np.float64]:
+    """Return n points of the unit cube; one coordinate a request, or one for all if correlated."""
+    stream = _stream(seed, _DEMAND)
+    width = 1 if problem.correlated else len(problem.requests)
+    strata = stream.permuted(np.tile(np.arange(n)[:, None], width), axis=0)
+    return (strata + stream.random((n, width))) / n
+
+
+def _with(problem: Problem, luck: NDArray[np.float64], skies: list[tuple[bool, ...]]) -> Problem:
+    """Return the problem with futures at these points of its requests' distributions."""
+    units = np.empty((len(luck), len(problem.requests)), dtype=np.int64)
+    for place, request in enumerate(problem.requests):
+        scenarios = problem.demand_of(request)
+        upto = list(accumulate(s.probability for s in scenarios))
+        found = np.searchsorted(upto, luck[:, place % luck.shape[1]], side="right")
+        units[:, place] = np.array([s.units for s in scenarios])[np.minimum(found, len(upto) - 1)]
+    probability = 1 / len(luck)
+    drawn = zip(units.tolist(), skies, strict=True)
+    futures = tuple(Future(probability, tuple(row), usable) for row, usable in drawn)
+    return replace(problem, futures=futures)
