@@ -95,12 +95,12 @@ def _verdict(ours: Timed, theirs: Timed) -> str:
 def by_columns(problem: Problem, gap: float) -> Timed:
     """Solve the aggregated program our way, everything counted."""
     begun_s = time.perf_counter()
-    instance = Instance(problem)
+    instance = Instance(problem, odd_nodes=False)
     pool = generate_columns(instance)
     selection = choose(instance, pool, 2 * gap, nodes=500)  # it leaves half to colours
     taken_s = time.perf_counter() - begun_s
     wishes = [
-        (column.group, Route(column.path, column.resources, column.path_cost), column.units)
+        (column.group, route_of(instance, column.path), column.units)
         for column, n in selection.items()
         for _ in range(n)
     ]
@@ -110,7 +110,7 @@ def by_columns(problem: Problem, gap: float) -> Timed:
 
 def by_extensive_form(problem: Problem, paths: int, gap: float, limit_s: float) -> Timed:
     """Solve mpi-sppy's extensive form with HiGHS to the same gap, within a limit."""
-    instance = Instance(problem)
+    instance = Instance(problem, odd_nodes=False)
     begun_s = time.perf_counter()
     routes = _candidate_routes(instance, paths)
     probability = {str(i): s.probability for i, s in enumerate(problem.scenarios)}

@@ -101,7 +101,7 @@ def _slowest_replan_s(problem: Problem, plan: Plan) -> float:
 
 def aggregated_gap(problem: Problem, wanted: float) -> float:
     """Return the gap of the multiple-choice model's answer to the bound, colours aside."""
-    instance = Instance(problem)
+    instance = Instance(problem, odd_nodes=False)
     pool = generate_columns(instance)
     cost = instance.unreserved_cost - saving(choose(instance, pool, wanted, nodes=500))
     return (cost - pool.lower_bound) / cost

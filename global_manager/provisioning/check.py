@@ -6,6 +6,7 @@ returned `Optimal` answers outside their own bounds; nothing that fails here is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -88,9 +89,10 @@ def evaluate(problem: Problem, allocations: Iterable[Allocation]) -> Cost:
         reserved = [units.get(r.id, 0) for r in problem.requests]
         expected = SecondStage(problem).expected(reserved)
         return Cost(first, expected.cost, expected.lost_units)
+    alike = Counter((r.on_demand, units.get(r.id, 0), r.scenarios) for r in problem.requests)
     recourse = (
-        _expected_recourse(r.on_demand, units.get(r.id, 0), problem.demand_of(r))
-        for r in problem.requests
+        n * _expected_recourse(on_demand, reserved, problem.scenarios if own is None else own)
+        for (on_demand, reserved, own), n in alike.items()
     )
     return Cost(first, fsum(recourse))
 
@@ -100,7 +102,7 @@ def verify(problem: Problem, allocations: Iterable[Allocation]) -> None:
     fibers = {frozenset((f.a, f.b)): f for f in problem.fibers}
     ends = {r.id: (r.source, r.target) for r in problem.requests}
     seen: set[str] = set()
-    lit: dict[tuple[str, str, int], str] = {}
+    lit: dict[tuple[str, str], tuple[bytearray, list[Allocation]]] = {}
     for allocation in allocations:
         _verify_request(allocation, ends, seen)
         _verify_path(allocation, fibers)
@@ -208,17 +210,21 @@ def _light(
     allocation: Allocation,
     where: tuple[str, str],
     wavelengths: int,
-    lit: dict[tuple[str, str, int], str],
+    lit: dict[tuple[str, str], tuple[bytearray, list[Allocation]]],
 ) -> None:
     """Light the allocation's colours on one fiber.  Distinct colours in range imply capacity."""
+    is_lit, holders = lit.setdefault(where, (bytearray(), []))
+    is_lit.extend(bytes(max(0, max(allocation.wavelengths, default=-1) + 1 - len(is_lit))))
     for colour in allocation.wavelengths:
         if not 0 <= colour < wavelengths:
             reason = f"colour {colour} is not on fiber {where[0]}-{where[1]}"
             raise InvalidPlanError(allocation.request, reason)
-        other = lit.setdefault((*where, colour), allocation.request)
-        if other != allocation.request:
+        if is_lit[colour]:
+            other = next(a.request for a in holders if colour in a.wavelengths)
             reason = f"colour {colour} of {where[0]}-{where[1]} is lit for {other} already"
             raise InvalidPlanError(allocation.request, reason)
+        is_lit[colour] = 1
+    holders.append(allocation)
 
 
 def _require(fine: bool, where: str, reason: str) -> None:

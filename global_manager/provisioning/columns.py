@@ -32,7 +32,10 @@ _MOST_ROUNDS = 200
 
 @dataclass(frozen=True)
 class Column:
-    """One way for a member of a group: `units` wavelengths on `path` (group's direction)."""
+    """One way for a member of a group: `units` wavelengths on `path` (group's direction).
+
+    `resources` are the rows of capacity in which it counts (`Instance.occupies`).
+    """
 
     group: int
     path: Path
@@ -99,7 +102,7 @@ def _generate(
     priced: Priced,
     report: Callable[[float, float], None],
 ) -> ColumnPool:
-    master = _Master(instance)
+    master = Master(instance)
     master.add(columns)
     best, best_prices = priced, np.zeros(len(instance.capacity))
     known = set(columns)
@@ -123,7 +126,7 @@ def _generate(
         master.add(new)
 
 
-class _Master:
+class Master:
     """The restricted master, kept alive in the solver so that every round starts warm."""
 
     def __init__(self, instance: Instance) -> None:
@@ -175,7 +178,7 @@ def _cheapest(instance: Instance, prices: Floats) -> tuple[Floats, list[Path | N
     """Return priced cost and path of every group; unreachable ends cost more than any recourse."""
     graph = instance.graph
     for a, b, data in graph.edges(data=True):
-        data["priced"] = data["cost"] + float(prices[instance.resource_of_arc((a, b))])
+        data["priced"] = data["cost"] + instance.arc_price((a, b), prices)
     out_of_reach = 1.0 + float(instance.recourse[:, 0].max(initial=0.0))
     trees: dict[str, dict[str, tuple[float, Path]]] = {}
     costs = np.full(len(instance.groups), out_of_reach)
@@ -186,7 +189,7 @@ def _cheapest(instance: Instance, prices: Floats) -> tuple[Floats, list[Path | N
         found = trees[group.source].get(group.target)
         paths.append(found[1] if found else None)
         if found:
-            costs[g] = found[0]
+            costs[g] = found[0] - instance.passing_price(group.target, prices)
     return costs, paths
 
 
@@ -195,7 +198,7 @@ def make_column(instance: Instance, group: int, path: Path, units: int) -> Colum
     cost = instance.path_cost(path)
     recourse = instance.recourse[group]
     saving = float(recourse[0] - recourse[units]) - cost * units
-    return Column(group, path, instance.resources(path), cost, units, saving)
+    return Column(group, path, instance.occupies(path), cost, units, saving)
 
 
 def best_columns(instance: Instance, priced: Priced) -> Iterator[Column]:

@@ -156,8 +156,8 @@ class _Search:
 
     def _idle_value(self, palette: Palette) -> list[float]:
         """Return, by colour, the priced value of the fibers on which nobody holds it."""
-        values = [0.0] * max(palette.instance.capacity, default=0)
-        for free, price in zip(palette.free, self._pool.prices, strict=True):
+        values = [0.0] * max(palette.instance.colours, default=0)
+        for free, price in zip(palette.free, self._pool.prices, strict=False):
             for colour in bits(free):
                 values[colour] += float(price)
         return values
@@ -171,11 +171,11 @@ def _evict(palette: Palette, route: Route, colours: int) -> None:
 
 
 def _colours_of(palette: Palette, route: Route) -> int:
-    return min(palette.instance.capacity[e] for e in route.resources)
+    return min(palette.instance.colours[e] for e in route.resources)
 
 
-def _colours(held: Held | None) -> Iterator[int]:
-    return bits(held.colours) if held else iter(())
+def _colours(held: Held | None) -> list[int]:
+    return bits(held.colours) if held else []
 
 
 def _plainly(value: float) -> float:

@@ -3,11 +3,16 @@
 Requests between the same two nodes with the same demand and expected on-demand cost (where pools are
 limited: the same cost by either medium) are the same to the optimizer and form one group; a model over
 groups is as exact as one over requests and smaller.  Where joint futures were drawn, each is its own.
-A resource is what a wavelength occupies: a fiber, or one direction of it.
+A resource is what a wavelength occupies: a fiber, or one direction of it.  And it is what lightpaths
+pass: a node with an odd number of fibers cannot pair them all, so of d fibers at most (d - 1) / 2
+pairs can have one colour (the odd set constraint of matching: Edmonds, Maximum matching and a
+polyhedron with 0,1-vertices, 1965).  That holds for every wavelength assignment, so it may bind the
+relaxation; without it units are promised that find no colour.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
@@ -42,20 +47,32 @@ class Group:
     members: tuple[int, ...]
 
 
+Triple = tuple[int, int, int]
+"""Three fibers (or directions)."""
+
+
 class Instance:
     """The problem, compiled once; read-only afterwards.
 
-    `capacity[e]` is the number of colours of resource e; `missing_units[g, k]` is E[(d - k)+] of a
-    member of group g; `recourse[g, k]` its expected recourse cost with k units reserved, convex in k;
-    limits of pools are not in it, but prices for their use may be (`priced`).
+    `colours[e]` is how many colours the fiber (or direction) e has; `capacity` has these first and
+    then how many lightpaths each odd node can pass, in all colours together.  Without
+    `odd_nodes` that second part is empty: the aggregated program as textbooks have it.  `triples`
+    come last: sets of three fibers, of which a colour has one path that uses two (`odd_sets`).
+    `missing_units[g, k]` is E[(d - k)+] of a member of group g; `recourse[g, k]` its expected
+    recourse cost with k units reserved, convex in k; limits of pools are not in it, but prices for
+    their use may be (`priced`).
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *, odd_nodes: bool = True) -> None:
         self.problem = problem
         self.graph: nx.DiGraph[str] = fiber_graph(
             problem.nodes, ((f.a, f.b, f.unit_cost) for f in problem.fibers)
         )
-        self.capacity, self._resource = _number_resources(problem)
+        self.colours, self._resource = _number_resources(problem)
+        passing = _passing(problem) if odd_nodes else {}
+        self.capacity = (*self.colours, *passing.values())
+        self.triples: tuple[Triple, ...] = ()
+        self._node = {node: len(self.colours) + i for i, node in enumerate(passing)}
         self.groups = _group(problem)
         self.missing_units = missing_table([group.scenarios for group in self.groups])
         self.recourse: Floats = recourse_table(
@@ -68,6 +85,15 @@ class Instance:
         """Return this instance under another recourse table of the same shape."""
         twin = copy(self)
         twin.recourse, twin.is_priced = recourse, True
+        return twin
+
+    def with_triples(self, triples: Iterable[Triple]) -> Instance:
+        """Return this instance with rows for more sets of three fibers."""
+        twin = copy(self)
+        new = tuple(triples)
+        twin.triples = (*self.triples, *new)
+        second = (sorted(self.colours[e] for e in triple)[1] for triple in new)
+        twin.capacity = (*self.capacity, *second)
         return twin
 
     @property
@@ -86,6 +112,16 @@ class Instance:
         """Return the resources that a lightpath on this path occupies."""
         return tuple(self._resource[arc] for arc in pairwise(path))
 
+    def occupies(self, path: Path) -> tuple[int, ...]:
+        """Return all capacity that a lightpath on this path takes: fibers, and odd nodes passed."""
+        over = self.resources(path)
+        passed = (self._node[node] for node in path[1:-1] if node in self._node)
+        first = len(self.capacity) - len(self.triples)
+        sets = (
+            i for i, triple in enumerate(self.triples, first) if len(set(triple) & set(over)) > 1
+        )
+        return (*over, *passed, *sets)
+
     def has_path(self, path: Path) -> bool:
         """Say whether every fiber of the path exists."""
         return all(arc in self._resource for arc in pairwise(path))
@@ -101,9 +137,13 @@ class Instance:
             return newsvendor_units(route_cost, unit_cost, self.missing_units[group])
         return newsvendor_units(route_cost, 1.0, self.recourse[group])
 
-    def resource_of_arc(self, arc: tuple[str, str]) -> int:
-        """Return the resource that a lightpath over this arc occupies."""
-        return self._resource[arc]
+    def arc_price(self, arc: tuple[str, str], prices: Floats) -> float:
+        """Return the price of an arc to a path that goes on from it."""
+        return float(prices[self._resource[arc]]) + self.passing_price(arc[1], prices)
+
+    def passing_price(self, node: str, prices: Floats) -> float:
+        """Return the price of passing a node; ending there is free."""
+        return float(prices[self._node[node]]) if node in self._node else 0.0
 
 
 def _number_resources(problem: Problem) -> tuple[tuple[int, ...], dict[tuple[str, str], int]]:
@@ -120,6 +160,24 @@ def _number_resources(problem: Problem) -> tuple[tuple[int, ...], dict[tuple[str
     return tuple(capacity), resource
 
 
+def _passing(problem: Problem) -> dict[str, int]:
+    """Return, for nodes where it says more than the fibers do, how many lightpaths can pass."""
+    if problem.directed_capacity:
+        return {}  # every way in can be paired with a way out
+    at: dict[str, list[int]] = {node: [] for node in problem.nodes}
+    for fiber in problem.fibers:
+        at[fiber.a].append(fiber.wavelengths)
+        at[fiber.b].append(fiber.wavelengths)
+    return {node: pairs for node, own in at.items() if 2 * (pairs := _pairs(own)) < sum(own)}
+
+
+def _pairs(colours: list[int]) -> int:
+    """Return how many pairs fibers with so many colours make, colour by colour."""
+    most_first = sorted(colours, reverse=True)
+    steps = pairwise((*most_first, 0))
+    return sum((n // 2) * (a - b) for n, (a, b) in enumerate(steps, start=1))
+
+
 def _group(problem: Problem) -> tuple[Group, ...]:
     pooled = has_pools(problem)
     members: dict[tuple[object, ...], list[int]] = {}
@@ -128,7 +186,7 @@ def _group(problem: Problem) -> tuple[Group, ...]:
         cost: OnDemand | float | int = expected_unit_cost(request.on_demand)
         if pooled:
             cost = position if problem.futures else request.on_demand
-        members.setdefault((*ends, cost, problem.demand_of(request)), []).append(position)
+        members.setdefault((*ends, cost, request.scenarios), []).append(position)
     return tuple(_group_of(problem, tuple(positions)) for positions in members.values())
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import fsum
 
+import numpy as np
+
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.model import Allocation
 from global_manager.routing import Path
@@ -43,7 +45,7 @@ class Palette:
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
-        self.free = [(1 << colours) - 1 for colours in instance.capacity]
+        self.free = [(1 << colours) - 1 for colours in instance.colours]
         self.held: dict[int, Held] = {}
 
     def copy(self) -> Palette:
@@ -125,22 +127,26 @@ def route_of(instance: Instance, path: Path) -> Route:
     return Route(path, instance.resources(path), instance.path_cost(path))
 
 
-def bits(mask: int) -> Iterator[int]:
-    """Yield the positions of the bits of a mask, lowest first."""
-    while mask:
-        lowest = mask & -mask
-        yield lowest.bit_length() - 1
-        mask ^= lowest
+def bits(mask: int) -> list[int]:
+    """Return the positions of the bits of a mask, lowest first; in time linear in its length."""
+    octets = mask.to_bytes((mask.bit_length() + 7) // 8, "little")
+    ones = np.unpackbits(np.frombuffer(octets, dtype=np.uint8), bitorder="little")
+    positions: list[int] = np.flatnonzero(ones).tolist()
+    return positions
 
 
 def lowest_bits(mask: int, n: int) -> int:
     """Return the `n` lowest bits of a mask, or all if there are fewer."""
-    taken = 0
-    for _ in range(n):
-        lowest = mask & -mask
-        taken |= lowest
-        mask ^= lowest
-    return taken
+    if mask.bit_count() <= n:
+        return mask
+    few, many = 0, mask.bit_length()  # so many bits hold at most n, and more than n, ones
+    while many - few > 1:
+        middle = (few + many) // 2
+        if (mask & ((1 << middle) - 1)).bit_count() <= n:
+            few = middle
+        else:
+            many = middle
+    return mask & ((1 << few) - 1)
 
 
 def mask_of(colours: Iterable[int]) -> int:

@@ -124,6 +124,6 @@ def _place(palette: Palette, pool: ColumnPool, movers: list[int]) -> None:
     routes = known_routes(palette.instance, pool)
     for _ in range(_ROUNDS):
         settle(palette, routes, movers)
-        for colour in range(max(palette.instance.capacity, default=0)):
+        for colour in range(max(palette.instance.colours, default=0)):
             top_up(palette, colour, routes, pool.prices, movers)
     settle(palette, routes, movers)

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from global_manager.provisioning.check import make_plan, relative_gap
-from global_manager.provisioning.choice import Selection, choose, round_and_fill
+from global_manager.provisioning.choice import Selection, round_and_fill
 from global_manager.provisioning.columns import ColumnPool
 from global_manager.provisioning.improving import Effort, improve
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.model import Plan, Policy, Problem, Termination
-from global_manager.provisioning.palette import Palette, Route
+from global_manager.provisioning.odd_sets import choose_colourable
+from global_manager.provisioning.palette import Palette, route_of
 from global_manager.provisioning.pool_choice import choose_with_pools
 from global_manager.provisioning.pool_recourse import has_pools
 from global_manager.provisioning.pools import Relaxation, relax
@@ -73,7 +74,7 @@ def optimize(
 
 def known_routes(instance: Instance, pool: ColumnPool) -> Routes:
     """Return the routes of the pool's columns and some cheapest ones, by group."""
-    known = [(c.group, Route(c.path, c.resources, c.path_cost)) for c in pool.columns]
+    known = [(c.group, route_of(instance, c.path)) for c in pool.columns]
     affordable = _MOST_ROUTES // max(1, len(instance.groups))
     more = 0 if pool.separable else min(_CHEAPEST_ROUTES, affordable)
     return candidate_routes(instance, known, more)
@@ -103,7 +104,8 @@ class _Run:
     def _choose(self, relaxation: Relaxation) -> Selection:
         if has_pools(self._problem):
             return choose_with_pools(relaxation, self._gap, self._effort.nodes)
-        return choose(relaxation.instance, relaxation.pool, self._gap, self._effort.nodes)
+        instance, pool = relaxation.instance, relaxation.pool
+        return choose_colourable(instance, pool, self._gap, self._effort.nodes)
 
     def _improve(self, relaxation: Relaxation, selection: Selection, routes: Routes) -> Plan:
         palette, plan = self._colour(relaxation, selection, routes)

@@ -1,8 +1,9 @@
-"""From "k wavelengths on path p" to colours: first-fit, repair, and giving back what finds none.
+"""From "k wavelengths on path p" to colours: first-fit or peeling, repair, and giving back the rest.
 
 A selection that respects every fiber's capacity may still admit no colouring (five paths around a
 ring of five, two colours).  So each unit is given the lowest colour free along its path, longest
-paths first; a unit that finds none asks the lightpaths in its way to change colour; and then every
+paths first; if some find none, colours are peeled off the whole selection instead, if that places
+more.  A unit that has none yet asks the lightpaths in its way to change colour; and then every
 request in turn may move to the path and number of units that cost it least in what is free.  What
 still finds no colour is left to recourse: any state of the palette is a plan.
 """
@@ -15,20 +16,20 @@ from collections.abc import Iterable, Mapping
 from global_manager.provisioning.choice import Selection
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.palette import Palette, Route, bits, lowest_bits, route_of
+from global_manager.provisioning.peeling import peel
 from global_manager.routing import k_cheapest_paths
 
 _MOST_PASSES = 20
-_MOST_LOOKS = 20_000_000  # lightpaths that repair may look at, one by one, in large problems
+_MOST_LOOKS = 5_000_000  # lightpaths that repair may look at, one by one, in large problems
 
 Routes = Mapping[int, tuple[Route, ...]]
 """Candidate routes by group, cheapest first."""
 
 
 def assign(instance: Instance, selection: Selection, routes: Routes) -> Palette:
-    """Colour a selection as far as first-fit and repair get; nothing is left that pays and fits."""
-    palette = Palette(instance)
+    """Colour a selection as far as possible; nothing is left that pays and fits."""
     wishes = member_wishes(instance, selection)
-    first_fit(palette, wishes)
+    palette = _coloured(instance, wishes)
     affordable = _MOST_LOOKS // max(1, palette.units)
     for request in _lacking(palette, wishes)[:affordable]:
         _make_room(palette, request, *wishes[request])
@@ -41,7 +42,7 @@ def member_wishes(instance: Instance, selection: Selection) -> dict[int, tuple[R
     waiting = {g: list(group.members) for g, group in enumerate(instance.groups)}
     wishes: dict[int, tuple[Route, int]] = {}
     for column, n in selection.items():
-        route = Route(column.path, column.resources, column.path_cost)
+        route = route_of(instance, column.path)
         for _ in range(n):
             wishes[waiting[column.group].pop(0)] = (route, column.units)
     return wishes
@@ -60,6 +61,44 @@ def candidate_routes(instance: Instance, selection: Iterable[tuple[int, Route]],
     for g, route in selection:
         routes[g][route] = None
     return {g: tuple(sorted(found, key=lambda r: r.cost)) for g, found in routes.items()}
+
+
+def _coloured(instance: Instance, wishes: Mapping[int, tuple[Route, int]]) -> Palette:
+    palette = Palette(instance)
+    first_fit(palette, wishes)
+    if palette.units == sum(units for _, units in wishes.values()):
+        return palette
+    other = Palette(instance)
+    _peel_and_deal(other, wishes)
+    return max(palette, other, key=lambda known: known.units)
+
+
+def _peel_and_deal(palette: Palette, wishes: Mapping[int, tuple[Route, int]]) -> None:
+    """Colour whole paths by peeling; deal their colours to requests, what is short to all alike."""
+    by_path: dict[tuple[int, ...], dict[int, int]] = defaultdict(dict)
+    for request, (route, units) in wishes.items():
+        over = min(route.resources, route.resources[::-1])
+        by_path[over][request] = units
+    peeled = peel(palette.instance, {over: sum(own.values()) for over, own in by_path.items()})
+    for over, own in by_path.items():
+        runs = peeled.runs.get(over, [])
+        short = sum(own.values()) - sum(end - begin for begin, end in runs)
+        colours = 0
+        for begin, end in runs:
+            colours |= (1 << end) - (1 << begin)
+        for request, units in _shortened(own, short).items():
+            given = lowest_bits(colours, units)
+            palette.hold(request, wishes[request][0], given)
+            colours ^= given
+
+
+def _shortened(wishes: Mapping[int, int], short: int) -> dict[int, int]:
+    """Take `short` units away, one after the other from whoever wishes most."""
+    left = dict(wishes)
+    for _ in range(short):
+        most = max(left, key=left.__getitem__)
+        left[most] -= 1
+    return left
 
 
 def first_fit(palette: Palette, wishes: Mapping[int, tuple[Route, int]]) -> None:
@@ -124,7 +163,7 @@ def _make_room(palette: Palette, request: int, route: Route, units: int) -> None
     if lacking <= 0:
         return
     in_the_way = _holders_by_colour(palette, route)
-    shared = min(palette.instance.capacity[e] for e in route.resources)
+    shared = min(palette.instance.colours[e] for e in route.resources)
     others = [colour for colour in range(shared) if not own >> colour & 1]
     for colour in sorted(others, key=lambda c: len(in_the_way[c])):
         if lacking > 0 and _clear(palette, in_the_way, colour):

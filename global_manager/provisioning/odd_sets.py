@@ -1,0 +1,126 @@
+"""What three fibers cannot carry in one colour: rows that keep a selection colourable.
+
+Two paths that each use two of three given fibers share one of them, so a colour has room for one
+such path: of all units on paths that use two or three of the fibers, at most as many fit as the
+second largest number of colours among the three.  Capacity of single fibers allows half as many
+again.  These are the odd sets of matching and the subset rows of vehicle routing (Jepsen, Petersen,
+Spoorendonk and Pisinger, Operations Research 56, 2008), here for wavelengths.
+
+The rows found here steer the choice of columns.  The bound is proven without them, over all paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from global_manager.provisioning.choice import Selection, choose
+from global_manager.provisioning.columns import Column, ColumnPool, Master
+from global_manager.provisioning.instance import Instance, Triple
+from global_manager.provisioning.recourse import Floats
+
+_MOST_ROUNDS = 10
+_MOST_A_ROUND = 100
+_MOST_CHOICES = 3
+_NEARLY = 0.95  # sets so full in the relaxation may well overflow in whole units
+_TOLERANCE = 1e-6
+
+
+def choose_colourable(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Selection:
+    """Return a selection as `choose` does, in which no three fibers are promised too much.
+
+    Sets that overflow in whole units are added and the choice is made again, a few times.
+    """
+    share = 1.0 if pool.separable else _NEARLY
+    crowded = crowded_triples(instance, pool.columns, pool.weights, share)
+    for _ in range(_MOST_CHOICES):
+        instance, pool = _sharpen(instance, pool, crowded)
+        selection = choose(instance, pool, gap, nodes)
+        crowded = crowded_triples(instance, list(selection), list(selection.values()))
+        if not crowded:
+            break
+    return selection
+
+
+def crowded_triples(
+    instance: Instance, columns: Sequence[Column], weights: Sequence[float], share: float = 1.0
+) -> list[Triple]:
+    """Return the sets of three fibers promised more than this share of what they can carry.
+
+    Sets that are rows already are left out; of very many the fullest are returned.
+    """
+    units: dict[tuple[int, ...], float] = {}
+    for column, weight in zip(columns, weights, strict=True):
+        if weight > _TOLERANCE:
+            over = instance.resources(column.path)
+            units[over] = units.get(over, 0.0) + weight * column.units
+    known = set(instance.triples)
+    found = sorted((x for x in _excess(instance, units, share) if x[1] not in known), reverse=True)
+    return [triple for _, triple in found[:_MOST_A_ROUND]]
+
+
+def _sharpen(
+    instance: Instance, pool: ColumnPool, triples: Sequence[Triple]
+) -> tuple[Instance, ColumnPool]:
+    """Give the instance these rows, and more until the master breaks none; return both.
+
+    Columns and bound stay; weights and prices are the master's under the rows.
+    """
+    for _ in range(_MOST_ROUNDS):
+        if not triples:
+            break
+        instance = instance.with_triples(triples)
+        columns = [replace(c, resources=instance.occupies(c.path)) for c in pool.columns]
+        pool = _under_rows(instance, pool, columns)
+        triples = crowded_triples(instance, pool.columns, pool.weights)
+    return instance, pool
+
+
+def _under_rows(instance: Instance, pool: ColumnPool, columns: Sequence[Column]) -> ColumnPool:
+    master = Master(instance)
+    master.add(columns)
+    cost, weights, prices, shares = master.solve()
+    return replace(
+        pool,
+        columns=tuple(columns),
+        weights=weights,
+        prices=prices,
+        group_costs=instance.recourse[:, 0] - shares,
+        master_cost=cost,
+        separable=False,
+    )
+
+
+def _excess(
+    instance: Instance, units: Mapping[tuple[int, ...], float], share: float
+) -> Iterator[tuple[float, Triple]]:
+    """Yield sets of three fibers that are too full, each with the units that are too many."""
+    colours = np.asarray(instance.colours, dtype=float)
+    uses = np.zeros((len(units), len(colours)))
+    for i, over in enumerate(units):
+        uses[i, list(over)] = 1.0
+    amount = np.fromiter(units.values(), dtype=float)
+    both = _together(uses, amount)
+    for e in range(len(colours)):
+        through = uses[:, e] > 0
+        pairs = both[e][:, None] + both[e][None, :] + both
+        promised = pairs - 2 * _together(uses[through], amount[through])
+        carried = share * _second_largest(colours[e], colours)
+        over_by = np.triu(promised - carried * (1 + _TOLERANCE), 1)
+        over_by[: e + 1] = 0.0
+        for f, g in np.argwhere(over_by > _TOLERANCE):
+            yield float(over_by[f, g]), (e, int(f), int(g))
+
+
+def _together(uses: Floats, amount: Floats) -> Floats:
+    """Return the units that use fibers e and f, for all e and f."""
+    return uses.T @ (uses * amount[:, None])
+
+
+def _second_largest(one: float, colours: Floats) -> Floats:
+    """Return the second largest of `one` and every two of `colours`; shape (fibers, fibers)."""
+    larger = np.maximum(colours[:, None], colours[None, :])
+    smaller = np.minimum(colours[:, None], colours[None, :])
+    return np.maximum(smaller, np.minimum(one, larger))

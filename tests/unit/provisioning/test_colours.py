@@ -1,0 +1,131 @@
+"""Colours for whole selections: what no assignment can do, and peeling what one can."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from provisioning_cases import paper_problem, poisson_scenarios, problem_on, random_pairs
+from provisioning_oracles import highs, path_wavelength
+
+from global_manager.provisioning import Scenario, Termination, solve
+from global_manager.provisioning.choice import choose
+from global_manager.provisioning.columns import generate_columns
+from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.odd_sets import choose_colourable, crowded_triples
+from global_manager.provisioning.palette import bits, lowest_bits, mask_of
+from global_manager.provisioning.peeling import peel
+
+ONE = (Scenario(1, 1.0),)
+ARMS = [("hub", "a"), ("hub", "b"), ("hub", "c")]
+AROUND = [("a", "b"), ("b", "c"), ("a", "c")]
+
+
+def bound(problem, *, odd_nodes: bool) -> float:
+    return generate_columns(Instance(problem, odd_nodes=odd_nodes)).lower_bound
+
+
+def test_a_node_with_three_fibers_passes_one_lightpath_a_colour_and_the_bound_knows_it():
+    star = problem_on(ARMS, AROUND, wavelengths=2, scenarios=ONE)
+
+    plan = solve(star)
+
+    assert bound(star, odd_nodes=False) == pytest.approx(3 * 2 * 5480)
+    assert bound(star, odd_nodes=True) == pytest.approx(2 * 2 * 5480 + 2 * 18_520)
+    assert plan.termination is Termination.OPTIMAL
+
+
+def test_three_of_four_fibers_at_a_node_still_pass_one_lightpath_a_colour():
+    cross = problem_on([*ARMS, ("hub", "d")], AROUND, wavelengths=2, scenarios=ONE)
+    instance = Instance(cross)
+    pool = generate_columns(instance)
+
+    promised = choose(instance, pool, 0.0, nodes=100)
+    kept = choose_colourable(instance, pool, 0.0, nodes=100)
+
+    assert sum(promised.values()) == 3
+    assert crowded_triples(instance, list(promised), list(promised.values())) == [(0, 1, 2)]
+    assert sum(kept.values()) == 2
+
+
+def test_each_direction_pairs_every_way_in_with_a_way_out():
+    star = problem_on(ARMS, AROUND, wavelengths=1, scenarios=ONE, directed=True)
+
+    assert bound(star, odd_nodes=True) == bound(star, odd_nodes=False)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_counting_what_nodes_can_pass_tightens_the_bound_and_never_passes_the_optimum(seed):
+    links = [(a, b) for i, a in enumerate("abcd") for b in "abcd"[i + 1 :]][:5]
+    problem = problem_on(
+        links, random_pairs(list("abcd"), 5, seed), wavelengths=1, scenarios=poisson_scenarios(2, 4)
+    )
+
+    assert bound(problem, odd_nodes=False) <= bound(problem, odd_nodes=True) * (1 + 1e-9)
+    assert bound(problem, odd_nodes=True) <= path_wavelength(problem, highs()) * (1 + 1e-9)
+
+
+@st.composite
+def selections(draw):
+    """A network whose fibers differ, and units on some of its paths, within every capacity."""
+    links = [(f"n{i}", f"n{(i + 1) % 6}") for i in range(6)] + [("n0", "n3"), ("n1", "n4")]
+    problem = problem_on(links, [("n0", "n1")], wavelengths=1, scenarios=ONE)
+    instance = Instance(problem)
+    instance.colours = tuple(draw(st.lists(st.integers(0, 9), min_size=8, max_size=8)))
+    walks = [
+        ("n0", "n1"),
+        ("n0", "n3", "n4"),
+        ("n2", "n1", "n4"),
+        ("n5", "n0", "n1", "n2"),
+        ("n3", "n2"),
+    ]
+    free, units = list(instance.colours), {}
+    for walk in walks:
+        over = instance.resources(walk)
+        units[over] = draw(st.integers(0, min(free[e] for e in over)))
+        for e in over:
+            free[e] -= units[over]
+    return instance, units
+
+
+@settings(max_examples=40, deadline=None)
+@given(selections())
+def test_peeling_lights_no_colour_twice_or_where_there_is_none_and_accounts_for_every_unit(case):
+    instance, units = case
+
+    peeled = peel(instance, units)
+
+    lit = Counter()
+    for over, runs in peeled.runs.items():
+        own = [colour for begin, end in runs for colour in range(begin, end)]
+        assert len(own) == len(set(own)) <= units[over]
+        lit.update((e, colour) for e in over for colour in own)
+    assert set(lit.values()) <= {1}
+    assert all(colour < instance.colours[e] for e, colour in lit)
+    given_ = sum(end - begin for runs in peeled.runs.values() for begin, end in runs)
+    assert given_ + peeled.left_over == sum(units.values())
+
+
+def test_critical_fibers_come_first_so_a_full_chain_is_peeled_without_rest():
+    chain = [("a", "b"), ("b", "c"), ("c", "d")]
+    instance = Instance(problem_on(chain, [("a", "b")], wavelengths=1_000, scenarios=ONE))
+
+    peeled = peel(instance, {(0, 1): 400, (2,): 700, (1, 2): 300, (0,): 600, (1,): 300})
+
+    assert peeled.left_over == 0
+    assert peeled.configurations <= 5
+
+
+def test_where_fibers_are_full_all_that_the_program_reserves_finds_a_colour():
+    plan = solve(paper_problem(wavelengths=80), gap=1e-3)
+
+    assert plan.displaced_units == 0
+    assert plan.gap <= 1e-3
+
+
+@given(st.sets(st.integers(0, 200)), st.integers(0, 210))
+def test_a_mask_is_a_set_of_colours(colours, n):
+    assert bits(mask_of(colours)) == sorted(colours)
+    assert bits(lowest_bits(mask_of(colours), n)) == sorted(colours)[:n]
