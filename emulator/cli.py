@@ -279,6 +279,17 @@ def skr(
     _answer(json_, rate, lambda: _show_fields(rate))
 
 
+@app.command()
+def rates(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")], json_: Json = False
+) -> None:
+    """Draw the secret key rates of all protocols against distance, under the PLOB bound."""
+    from emulator.rate_figure import draw
+
+    files = [str(path) for path in draw(out)]
+    _answer(json_, {"files": files}, lambda: _out.print("\n".join(files)))
+
+
 def _read(
     source: str, seed: int | None, policy: Policy | None, gap: float | None
 ) -> tuple[Experiment, Topology]:
