@@ -13,6 +13,7 @@ from emulator.physics.bb84_finite import FiniteSetup
 from emulator.physics.bbm92 import ContinuousSetup, PulsedSetup
 from emulator.physics.gg02 import FiniteGg02Setup, Gg02Setup
 from emulator.physics.mdi import MdiSetup
+from emulator.physics.mdi_finite import FiniteMdiSetup
 from emulator.physics.relay import ChainSetup
 from emulator.physics.router import RouterSetup
 
@@ -140,6 +141,17 @@ MDI_DEVICES = _by_name(
         ),
         "Rubenok et al., PRL 111, 130501 (2013): psi- only; 2 MHz, mu 0.25 and f 1.16 assumed",
     ),
+)
+
+MDI_FINITE_DEVICES = _by_name(
+    *(
+        Device(
+            device.name,
+            FiniteMdiSetup(**asdict(device.setup)),
+            device.provenance + "; for finite keys: blocks of 1e8 bit and 80 % key basis assumed",
+        )
+        for device in MDI_DEVICES.values()
+    )
 )
 
 LODEWYCK = Device(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.physics import bb84, bb84_finite, bbm92, devices, gg02, mdi, relay, router
+from emulator.physics import bb84, bb84_finite, bbm92, devices, gg02, mdi, mdi_finite, relay, router
 from emulator.physics.channel import fiber_transmittance, plob_bits_per_use
 from emulator.physics.parameters import require_not_negative, require_positive
 
@@ -84,6 +84,13 @@ def _mdi(setup: mdi.MdiSetup, length_km: float) -> Outcome:
     return _direct(setup, length_km, result.bits_per_pair, result.qber, sifted)
 
 
+def _mdi_finite(setup: mdi_finite.FiniteMdiSetup, length_km: float) -> Outcome:
+    result = mdi_finite.rate(setup, length_km)
+    z_gain = mdi.gains(setup, *mdi.arm_efficiencies(setup, length_km)).z_gain
+    sifted = setup.sifting * z_gain
+    return _direct(setup, length_km, result.bits_per_pair, result.qber, sifted)
+
+
 def _pulsed(setup: bbm92.PulsedSetup, length_km: float) -> Outcome:
     result = bbm92.pulsed_rate(setup, *bbm92.arms(setup, length_km))
     sifted = setup.sifting * result.coincidences
@@ -159,6 +166,11 @@ PROTOCOLS: dict[str, Protocol] = {
         _mdi,
         devices.MDI_DEVICES,
         (_ASYMPTOTIC, "infinitely many decoys; untrusted relay on the fiber: Lo, Curty, Qi 2012"),
+    ),
+    "mdi-finite": Protocol(
+        _mdi_finite,
+        devices.MDI_FINITE_DEVICES,
+        (_FINITE, "infinitely many decoys all the same, so an upper bound: cf. Curty et al. 2014"),
     ),
     "gg02": Protocol(
         _gaussian(gg02.rate),

@@ -60,6 +60,16 @@ pairs = fiber | {
     "sifting": share,
     "ec_efficiency": st.floats(1, 2),
 }
+untrusted = fiber | {
+    "detector_efficiency": share,
+    "dark_probability": dark,
+    "misalignment": error,
+    "photons_a": st.floats(1e-3, 3),
+    "photons_b": st.floats(1e-3, 3),
+    "bell_states": st.sampled_from([1, 2]),
+    "relay_position": share,
+    "ec_efficiency": st.floats(1, 2),
+}
 FIELDS = {
     "bb84": decoy,
     "bb84-infinite": decoy,
@@ -67,16 +77,12 @@ FIELDS = {
     "bb84-finite": finite,
     "bb84-one-decoy-finite": finite,
     "relay": decoy | {"span_km": st.floats(1, 200)},
-    "mdi": fiber
+    "mdi": untrusted,
+    "mdi-finite": untrusted
     | {
-        "detector_efficiency": share,
-        "dark_probability": dark,
-        "misalignment": error,
-        "photons_a": st.floats(1e-3, 3),
-        "photons_b": st.floats(1e-3, 3),
-        "bell_states": st.sampled_from([1, 2]),
-        "relay_position": share,
-        "ec_efficiency": st.floats(1, 2),
+        "block_bits": st.floats(1e3, 1e15),
+        "sifting": st.floats(0.01, 0.99),
+        "eps_secrecy": st.floats(1e-18, 0.1),
     },
     "gg02": gaussian,
     "gg02-finite": gaussian
