@@ -38,7 +38,6 @@ from emulator.satellite_config import Mode
 from emulator.skies import sites_of, sky_of
 from emulator.topology import Topology
 from emulator.world import DemandShift, Eavesdropper, FiberCut, FreeSpace, World
-from global_manager.demand import poisson_scenarios
 from global_manager.manager import ManagerConfig, unit_cost
 from global_manager.prices import Prices
 from global_manager.provisioning.model import (
@@ -50,7 +49,6 @@ from global_manager.provisioning.model import (
     Request,
     Scenario,
 )
-from global_manager.reduction import reduced_scenarios
 from global_manager.reserving import Schedule
 from global_manager.routing import fiber_graph, hop_counts
 from protos.core import Timeline
@@ -165,10 +163,7 @@ def problem_of(
 def scenarios_of(experiment: Experiment) -> tuple[Scenario, ...]:
     """Return the scenarios that the plan sees and the applications draw from."""
     demand = experiment.demand
-    scenarios = demand.distribution.scenarios(demand.scenarios)
-    if demand.reduce_to is None:
-        return scenarios
-    return reduced_scenarios(scenarios, demand.reduce_to).scenarios
+    return demand.kept(demand.distribution.scenarios(demand.scenarios))
 
 
 def _requests(
@@ -311,10 +306,11 @@ def _eavesdroppers(
 
 
 def _shifts(experiment: Experiment) -> Iterator[DemandShift]:
+    demand = experiment.demand
     events = [event for event in experiment.faults if isinstance(event, DemandShiftEvent)]
     for event in sorted(events, key=lambda event: event.from_period):
-        scenarios = poisson_scenarios(event.mean_units, experiment.demand.scenarios)
-        yield DemandShift(event.from_period, as_law(scenarios))
+        law = demand.distribution.scenarios_of_mean(event.mean_units, demand.scenarios)
+        yield DemandShift(event.from_period, as_law(demand.kept(law)))
 
 
 def _media(problem: Problem) -> tuple[tuple[Medium, ...], ...]:

@@ -115,7 +115,7 @@ class EavesdropperEvent(Section):
 
 
 class DemandShiftEvent(Section):
-    """From a period on, applications need another mean; the plan is not told."""
+    """From a period on, applications draw from the same law with another mean; the plan is not told."""
 
     kind: Literal["demand-shift"]
     from_period: int = Field(ge=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from pydantic import (
 from emulator.section import Positive, Section
 from global_manager import demand as laws
 from global_manager.provisioning.model import Scenario
+from global_manager.reduction import reduced_scenarios
 
 MOST_UNITS = 100_000  # in one period of a history: far above what a fiber carries
 
@@ -121,23 +123,39 @@ class Distribution(Section):
         return laws.truncated_scenarios(laws.empirical_scenarios(self._counts), count)
 
     def scaled(self, factor: float) -> Distribution:
-        """Return the law of a mean `factor` times as large; raises ValueError for an empirical one.
-
-        Negative binomial demand stays Poisson demand whose mean is Gamma-distributed: that mean is
-        scaled, so what the variance exceeds the mean by goes with the square.
-        """
+        """Return the law of a mean `factor` times as large; raises ValueError for an empirical one."""
         if factor == 1:
             return self
         if factor == 0:
             return Distribution(empirical=Empirical(counts={0: 1}))
-        if self.poisson:
-            return Distribution(poisson=Poisson(mean_units=factor * self.poisson.mean_units))
-        if self.negative_binomial:
-            mean = factor * self.negative_binomial.mean_units
-            excess = self.negative_binomial.variance - self.negative_binomial.mean_units
-            law = NegativeBinomial(mean_units=mean, variance=mean + factor**2 * excess)
-            return Distribution.model_validate({"negative-binomial": law})
-        raise ValueError("demand.hours: an empirical law has no mean to scale")
+        law = self.poisson or self.negative_binomial
+        if law is None:
+            raise ValueError("demand.hours: an empirical law has no mean to scale")
+        return self._law_of_mean(factor * law.mean_units)
+
+    def scenarios_of_mean(self, mean_units: float, count: int) -> tuple[Scenario, ...]:
+        """Return scenarios as `scenarios` does, of the same law with another mean.
+
+        What was seen as it was is stretched; then more than count-1 units count as so many.
+        Raises HistoryError if it has no demand.
+        """
+        if self.poisson or self.negative_binomial:
+            return self._law_of_mean(mean_units).scenarios(count)
+        seen = laws.empirical_scenarios(self._counts)
+        return laws.stretched_scenarios(seen, mean_units, count - 1)
+
+    def _law_of_mean(self, mean_units: float) -> Distribution:
+        """Return Poisson or negative binomial demand of another mean.
+
+        Negative binomial demand stays Poisson demand whose mean is Gamma-distributed: that mean is
+        scaled, so what the variance exceeds the mean by goes with the square.
+        """
+        if self.negative_binomial is None:
+            return Distribution(poisson=Poisson(mean_units=mean_units))
+        factor = mean_units / self.negative_binomial.mean_units
+        excess = self.negative_binomial.variance - self.negative_binomial.mean_units
+        law = NegativeBinomial(mean_units=mean_units, variance=mean_units + factor**2 * excess)
+        return Distribution.model_validate({"negative-binomial": law})
 
     def tail_mass(self, count: int) -> float:
         """Return the chance of `count` units or more, which `scenarios` leaves out."""
@@ -192,6 +210,12 @@ class Demand(Section):
     )
     correlated: bool = Field(True, description="one draw a period for all requests, or one each")
     requests: dict[str, Annotated[int, Field(ge=0)]] | list[RequestItem]
+
+    def kept(self, scenarios: Sequence[Scenario]) -> tuple[Scenario, ...]:
+        """Return scenarios, reduced if the experiment says so."""
+        if self.reduce_to is None:
+            return tuple(scenarios)
+        return reduced_scenarios(scenarios, self.reduce_to).scenarios
 
     @property
     def kinds(self) -> set[str]:

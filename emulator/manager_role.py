@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from emulator.config import Experiment
+from emulator.demand_config import Demand
 from emulator.plans import document
-from global_manager.demand import mean_units, poisson_scenarios
+from global_manager.demand import mean_units
 from global_manager.futures import with_demand_redrawn
 from global_manager.manager import Fibers, GlobalManager, ManagerConfig
 from global_manager.provisioning import replan, solve
@@ -24,7 +25,7 @@ class StandardPlanner:
     gap: float
     seed: int
     rounding: str
-    scenarios: int
+    demand: Demand
 
     def solve(self, problem: Problem) -> Plan:
         """Return a plan by the policy."""
@@ -37,8 +38,8 @@ class StandardPlanner:
         return replan(problem, previous, down, movable=movable, gap=self.gap)
 
     def expect(self, problem: Problem, mean_units: float) -> Problem:
-        """Return the problem with Poisson scenarios of this mean, truncated as those before."""
-        scenarios = poisson_of_mean(mean_units, self.scenarios)
+        """Return the problem with scenarios of this mean: the same law, cut off and reduced as before."""
+        scenarios = self.demand.kept(scenarios_of_mean(self.demand, mean_units))
         return with_demand_redrawn(replace(problem, scenarios=scenarios), self.seed)
 
     def describe(self, plan: Plan) -> str:
@@ -61,22 +62,23 @@ class ManagerRole:
 
 def planner_of(experiment: Experiment) -> StandardPlanner:
     """Return the planner that an experiment asks for."""
-    options, scenarios = experiment.plan, experiment.demand.scenarios
-    rounding = options.expected_value_rounding
-    return StandardPlanner(options.policy, options.gap, experiment.seed, rounding, scenarios)
+    options, rounding = experiment.plan, experiment.plan.expected_value_rounding
+    return StandardPlanner(
+        options.policy, options.gap, experiment.seed, rounding, experiment.demand
+    )
 
 
-def poisson_of_mean(mean: float, scenarios: int) -> tuple[Scenario, ...]:
-    """Return truncated Poisson scenarios whose mean is `mean` units, as near as they can have it.
+def scenarios_of_mean(demand: Demand, mean: float) -> tuple[Scenario, ...]:
+    """Return scenarios of the experiment's law whose mean is `mean` units, as near as they can have it.
 
-    Truncation at `scenarios - 1` units lowers the mean; bisection over the parameter makes up for it.
+    Cutting demand off lowers the mean; bisection over the law's own mean makes up for it.
     """
-    low, high = 1e-9, 10.0 * scenarios
+
+    def law(parameter: float) -> tuple[Scenario, ...]:
+        return demand.distribution.scenarios_of_mean(parameter, demand.scenarios)
+
+    low, high = 1e-9, 10.0 * demand.scenarios
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _mean(middle, scenarios) < mean else (low, middle)
-    return poisson_scenarios(high, scenarios)
-
-
-def _mean(parameter: float, scenarios: int) -> float:
-    return mean_units(poisson_scenarios(parameter, scenarios))
+        low, high = (middle, high) if mean_units(law(middle)) < mean else (low, middle)
+    return law(high)

@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from emulator.config import EavesdropperEvent, Experiment, FiberCutEvent
+from emulator.config import DemandShiftEvent, EavesdropperEvent, Experiment, FiberCutEvent
 from emulator.daytime import hour_faults
 from emulator.demand_config import (
     MOST_UNITS,
@@ -87,6 +87,7 @@ def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
     ]
     faults += _kind_faults(topology) or _link_faults(experiment, topology)
     faults += _event_faults(experiment, topology)
+    faults += _shift_faults(experiment)
     faults += _site_faults(experiment, topology)
     faults += _orbit_faults(experiment)
     found = [
@@ -330,6 +331,19 @@ def _event_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
             faults.append(Fault(field=f"{field}.link", message=message))
         if event.until_s is not None and event.until_s <= event.at_s:
             faults.append(Fault(field=f"{field}.until_s", message="must be after at_s"))
+    return faults
+
+
+def _shift_faults(experiment: Experiment) -> list[Fault]:
+    """Refuse a mean that demand as it was seen cannot be stretched to."""
+    demand, faults = experiment.demand, []
+    for place, event in enumerate(experiment.faults):
+        if isinstance(event, DemandShiftEvent):
+            try:
+                demand.distribution.scenarios_of_mean(event.mean_units, demand.scenarios)
+            except laws.DemandError as error:
+                message = f"the experiment's law cannot have this mean: {error}"
+                faults.append(Fault(field=f"faults.{place}.mean_units", message=message))
     return faults
 
 

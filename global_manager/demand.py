@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate, islice
-from math import erfc, exp, fsum, inf, lgamma, log, log1p, sqrt
+from math import erfc, exp, floor, fsum, inf, lgamma, log, log1p, sqrt
 
 from global_manager.provisioning.model import Scenario
 
@@ -127,6 +127,30 @@ def empirical_scenarios(history: Iterable[int] | Mapping[int, int]) -> tuple[Sce
     counts = _counted(history)
     periods = counts.total()
     return tuple(Scenario(units, counts[units] / periods) for units in sorted(counts))
+
+
+def stretched_scenarios(
+    scenarios: Sequence[Scenario], mean: float, most_units: int
+) -> tuple[Scenario, ...]:
+    """Return demand of this mean, every d times as large as before, in whole units.
+
+    What lies between two whole numbers goes to both, in the proportion that keeps the mean; what exceeds
+    `most_units` becomes that.  Raises DemandParameterError unless `mean > 0`, and HistoryError if there
+    is no demand to stretch.
+    """
+    if not 0 < mean < inf:
+        raise DemandParameterError("mean_units", "positive", mean)
+    before = mean_units(scenarios)
+    if before == 0:
+        raise HistoryError("has no demand at all, which no factor makes more")
+    parts: dict[int, list[float]] = {}
+    for item in scenarios:
+        units = min(item.units * (mean / before), float(most_units))
+        below = floor(units)
+        parts.setdefault(below, []).append(item.probability * (below + 1 - units))
+        parts.setdefault(below + 1, []).append(item.probability * (units - below))
+    found = (Scenario(units, fsum(parts[units])) for units in sorted(parts))
+    return tuple(item for item in found if item.probability > 0)
 
 
 def truncated_scenarios(scenarios: Sequence[Scenario], most_scenarios: int) -> tuple[Scenario, ...]:

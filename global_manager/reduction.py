@@ -1,7 +1,6 @@
 """Fewer scenarios instead of many, and what that costs.
 
-Fewer scenarios are made by chance (`sampled_scenarios`) or by choice (`reduced_scenarios`), each with its
-error.  Why a Wasserstein distance bounds the error of a plan: with k units reserved, recourse costs
+Why a Wasserstein distance bounds the error of a plan: with k units reserved, recourse costs
 `c (d - k)+`, which changes by at most `c` when the demand `d` changes by one.  Moving probability from d to
 d' therefore changes the expected recourse by at most `c |d - d'|` times the probability moved, whatever
 k is; the least total of probability times distance is the 1-Wasserstein distance (Kantorovich and
@@ -11,28 +10,14 @@ scenarios costs at most `2 c W` more than the best one.
 
 from __future__ import annotations
 
-import random
-from bisect import bisect_left, bisect_right
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from math import fsum, inf, sqrt
+from math import fsum, inf
 
-from global_manager.demand import DemandParameterError, empirical_scenarios, mean_units
+from global_manager.demand import DemandParameterError
 from global_manager.provisioning.model import Scenario
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """A Monte-Carlo sample of scenarios.
-
-    `standard_error_units` is that of the sample's mean, known exactly because the distribution is; times
-    the on-demand cost of a unit it bounds the standard error of the expected recourse.
-    """
-
-    scenarios: tuple[Scenario, ...]
-    standard_error_units: float
 
 
 @dataclass(frozen=True)
@@ -41,23 +26,6 @@ class Reduced:
 
     scenarios: tuple[Scenario, ...]
     wasserstein_units: float
-
-
-def sampled_scenarios(scenarios: Sequence[Scenario], n: int, seed: int) -> Sampled:
-    """Draw `n` scenarios at random, equally likely, and merge those of the same units.
-
-    Raises DemandParameterError unless `n >= 1`.
-    """
-    if n < 1:
-        raise DemandParameterError("n", "at least 1", n)
-    atoms = _merged(scenarios)
-    cumulative = list(accumulate(item.probability for item in atoms))
-    stream = random.Random(seed)  # noqa: S311 - a sample, not a secret
-    places = (bisect_right(cumulative, stream.random()) for _ in range(n))
-    drawn = Counter(atoms[min(place, len(atoms) - 1)].units for place in places)
-    mean = mean_units(atoms)
-    variance = fsum(item.probability * (item.units - mean) ** 2 for item in atoms)
-    return Sampled(empirical_scenarios(drawn), sqrt(variance / n))
 
 
 def reduced_scenarios(scenarios: Sequence[Scenario], n: int) -> Reduced:

@@ -10,7 +10,7 @@ from itertools import accumulate, combinations, pairwise
 from math import erfc, exp, factorial, gamma, log, pi, sqrt
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from global_manager.demand import (
@@ -24,11 +24,12 @@ from global_manager.demand import (
     mean_units,
     negative_binomial_scenarios,
     poisson_scenarios,
+    stretched_scenarios,
     tail_mass,
     truncated_scenarios,
 )
 from global_manager.provisioning.model import Scenario
-from global_manager.reduction import reduced_scenarios, sampled_scenarios, wasserstein_units
+from global_manager.reduction import reduced_scenarios, wasserstein_units
 
 means = st.floats(0.01, 200.0)
 histories = st.lists(st.integers(0, 30), min_size=1, max_size=40)
@@ -121,7 +122,8 @@ def test_large_means_and_many_scenarios_neither_overflow_nor_vanish() -> None:
         (lambda: negative_binomial_scenarios(3, float("inf"), 5), "variance_units2 must be"),
         (lambda: tail_mass(3, 2, 5), "variance_units2 must be at least the mean"),
         (lambda: truncated_scenarios([Scenario(7, 1.0)], 7), "scenarios must be greater than 7"),
-        (lambda: sampled_scenarios([Scenario(7, 1.0)], 0, 1), "n must be at least 1"),
+        (lambda: stretched_scenarios([Scenario(7, 1.0)], 0.0, 9), "mean_units must be positive"),
+        (lambda: stretched_scenarios([Scenario(0, 1.0)], 2.0, 9), "no demand at all"),
         (lambda: reduced_scenarios([Scenario(7, 1.0)], 0), "n must be at least 1"),
         (lambda: empirical_scenarios([]), "the history is empty"),
         (lambda: empirical_scenarios([3, -1]), "at least 0, not -1"),
@@ -257,30 +259,30 @@ def test_no_other_variance_is_likelier_and_no_other_law_has_a_lower_aic(history:
         assert log_likelihood(mean + (variance - mean) * factor) <= spread.log_likelihood + 1e-9
 
 
-# fewer scenarios
+# another mean
 
 
-@given(distributions(), st.integers(1, 50), st.integers(0, 2**32))
-def test_a_sample_is_what_may_happen_and_repeats_with_its_seed(
-    scenarios: tuple[Scenario, ...], n: int, seed: int
+@given(distributions(), st.floats(0.01, 100))
+def test_stretched_demand_has_its_mean_in_whole_units(
+    scenarios: tuple[Scenario, ...], factor: float
 ) -> None:
-    sampled = sampled_scenarios(scenarios, n, seed)
+    before = mean_units(scenarios)
+    assume(before > 0)
+    stretched = stretched_scenarios(scenarios, factor * before, 10_000)
 
-    assert sampled == sampled_scenarios(scenarios, n, seed)
-    assert chances(sampled.scenarios).keys() <= chances(scenarios).keys()
-    for item in sampled.scenarios:
-        assert item.probability * n == pytest.approx(round(item.probability * n), abs=1e-9)
-    assert sum(item.probability for item in sampled.scenarios) == pytest.approx(1)
+    assert mean_units(stretched) == pytest.approx(factor * before)
+    assert sum(item.probability for item in stretched) == pytest.approx(1)
+    assert [item.units for item in stretched] == sorted({item.units for item in stretched})
 
 
-def test_the_mean_of_samples_strays_as_its_standard_error_says() -> None:
-    scenarios = poisson_scenarios(10 / 3, 10)
-    samples = [sampled_scenarios(scenarios, 100, seed) for seed in range(400)]
-    errors = [mean_units(item.scenarios) - mean_units(scenarios) for item in samples]
+def test_demand_that_is_doubled_is_what_it_was_twice_as_large() -> None:
+    either = Scenario(1, 0.5), Scenario(3, 0.5)
 
-    error = samples[0].standard_error_units
-    assert error == pytest.approx(sqrt(variance_units2(scenarios) / 100))
-    assert sqrt(sum(item**2 for item in errors) / 400) == pytest.approx(error, rel=0.12)
+    assert stretched_scenarios(either, 4.0, 9) == (Scenario(2, 0.5), Scenario(6, 0.5))
+    assert stretched_scenarios(either, 4.0, 5) == (Scenario(2, 0.5), Scenario(5, 0.5))
+
+
+# fewer scenarios
 
 
 def nearest_by_trying_all(scenarios: Sequence[Scenario], n: int) -> float:
