@@ -2,7 +2,8 @@
 
 An order is taken or refused at once.  A taken order is carried out when its service has had the time
 that it needs; then the key managers at both ends are told to take the key, and when both have agreed
-the manager is told that the order is complete.  An order is carried out once.
+the manager is told that the order is complete.  An order is carried out once.  If a service has brought no
+key when its time is over, nobody takes any, and the manager is told that the order has failed, and why.
 It does not know prices, plans, or why key is missing.
 """
 
@@ -24,8 +25,10 @@ from protos.core import (
 )
 from protos.mib import (
     ORDER_COMPLETE,
+    ORDER_FAILED,
     DeliveryRow,
     MediumCode,
+    OrderFailureRow,
     OrderRow,
     Row,
     RowStatus,
@@ -74,6 +77,7 @@ class OnDemandController(ManagedCore[int]):
         self._sold_units: Counter[int] = Counter()
         self._accepted = 0
         self._refused = 0
+        self._failures: dict[int, OrderFailureRow] = {}
         self._last_sample: dict[str, LinkSample] = {}
 
     def measures(self) -> list[Measure]:
@@ -87,6 +91,7 @@ class OnDemandController(ManagedCore[int]):
         return [
             Measure("orders_total", (medium, ("outcome", "accepted")), self._accepted),
             Measure("orders_total", (medium, ("outcome", "refused")), self._refused),
+            Measure("orders_total", (medium, ("outcome", "failed")), len(self._failures)),
             *links,
         ]
 
@@ -95,6 +100,10 @@ class OnDemandController(ManagedCore[int]):
         sample = self._probe.sample(self.medium, row.source, row.target, now_s)
         self._note_offer(row, sample)
         return self.schedule(row, sample, now_s) if self._usable(sample) else None
+
+    def settle(self, row: OrderRow) -> str:  # noqa: ARG002
+        """Return why an order whose time is over has brought no key; nothing if it has."""
+        return ""
 
     def schedule(self, row: OrderRow, sample: LinkSample, now_s: float) -> float | None:
         """Commit to an order that a link can serve; return as `take` does."""
@@ -149,6 +158,15 @@ class OnDemandController(ManagedCore[int]):
             pdu = Pdu(Verb.SET, 0, tuple(encode(delivery)))
             self._request(key_manager_of(node), pdu, row.order, now_s)
 
+    def _fail(self, order: _Order, reason: str, now_s: float) -> None:
+        row = order.row
+        order.sent = True
+        self._sold_units[row.period] -= row.units
+        failure = OrderFailureRow(row.order, row.request, row.period, row.units, reason)
+        self._failures[row.order] = failure
+        inform = notify(ORDER_FAILED, failure, 0, now_s, Verb.INFORM)
+        self._request(GLOBAL_MANAGER, inform, row.order, now_s)
+
     def _on_answer(self, source: str, number: int, answer: Pdu, now_s: float) -> None:
         order = self._orders.get(number)
         if order is None:
@@ -170,12 +188,18 @@ class OnDemandController(ManagedCore[int]):
     def _rows(self) -> Iterator[Row]:
         for order in self._orders.values():
             yield order.row
-        yield ServiceRow(self.medium, self._accepted, self._refused, len(self._orders))
+        yield from self._failures.values()
+        counts = (self._accepted, self._refused, len(self._orders), len(self._failures))
+        yield ServiceRow(self.medium, *counts)
 
     def _act(self, now_s: float) -> None:
         for order in list(self._orders.values()):
             if not order.sent and order.ready_s <= now_s:
-                self._deliver(order, now_s)
+                reason = self.settle(order.row)
+                if reason:
+                    self._fail(order, reason, now_s)
+                else:
+                    self._deliver(order, now_s)
 
     def _due_s(self) -> float | None:
         waiting = (order.ready_s for order in self._orders.values() if not order.sent)

@@ -89,7 +89,7 @@ class SatelliteView(Protocol):
         """Return whether a contact is expected to make its key."""
 
     def has_made(self, contact: Contact) -> bool:
-        """Return whether a contact that is over has made its key."""
+        """Return whether a contact that is over has made its key, as the sky allowed or not."""
 
 
 class QuantumChannel(Protocol):

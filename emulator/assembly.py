@@ -30,6 +30,7 @@ from emulator.daytime import as_law, rhythm_of, with_marginals
 from emulator.demand_config import RequestItem
 from emulator.fiber_links import QuantumLink, link_between, quantum_links
 from emulator.flights import airborne_of, chains_of, fleet_of, flights_of
+from emulator.forecast import Forecast
 from emulator.futures import with_futures
 from emulator.limits import pools_of
 from emulator.overhead import Overhead
@@ -259,6 +260,7 @@ def overhead_of(experiment: Experiment, topology: Topology, timeline: Timeline) 
         min_elevation_deg=orbits.min_elevation_deg,
         max_sun_altitude_deg=orbits.max_sun_altitude_deg,
     )
+    forecast = orbits.forecast
     source: Source = Trusted(beams, orbits.decoy_station)
     if orbits.mode is Mode.ENTANGLED:
         ends = {frozenset((r.source, r.target)) for r in _request_items(experiment, topology)}
@@ -269,6 +271,7 @@ def overhead_of(experiment: Experiment, topology: Topology, timeline: Timeline) 
         contacts=contacts(source, orbits.contact_rules),
         max_wait_s=orbits.max_wait_s,
         sky=sky_of(experiment, topology),
+        forecast=Forecast(experiment.seed, **forecast.model_dump()) if forecast else None,
     )
 
 

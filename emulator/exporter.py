@@ -38,7 +38,9 @@ HELP = {
     "link_alarm": "Whether a fiber is down for this cause: loss of signal, or noise.",
     "lit_wavelengths": "Wavelengths reserved on a fiber.",
     "uavs": "UAVs by state.",
-    "orders_total": "On-demand orders by outcome.",
+    "orders_total": "On-demand orders by outcome; those that failed had been accepted.",
+    "provisioning_refunds_total": "What orders that failed gave back of the cost.",
+    "satellite_forecast_total": "Satellite contacts by first forecast and by what the sky was.",
     "planned_cost_per_period": "Expected cost of a provisioning period under the plan.",
     "plan_gap_ratio": "Relative gap between the plan's cost and a proven lower bound.",
 }

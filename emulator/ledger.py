@@ -1,8 +1,8 @@
 """The ledger of a run: one row for each request and provisioning period, read from the journals.
 
 demanded = fiber + satellite + uav + shortfall, in every row; cost is what the request's reservation
-and purchases cost in that period.  Nothing here was counted while the run went on: what the journals
-do not say did not happen.
+and purchases cost in that period, less what orders that failed gave back.  Nothing here was counted while
+the run went on: what the journals do not say did not happen.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class LedgerRow:
     """One request in one period.
 
     Units are keys; `late_units` were missing when asked for, `shortfall_units` never came in time;
+    `failed_units` were bought from a service that brought no key;
     `shortfall_s` is how long the encrypted link was down for want of key; costs are monetary units.
     """
 
@@ -39,6 +40,7 @@ class LedgerRow:
     satellite_units: int = 0
     uav_units: int = 0
     late_units: int = 0
+    failed_units: int = 0
     shortfall_units: int = 0
     shortfall_s: float = 0.0
     reservation_cost: int = 0
@@ -112,13 +114,19 @@ def _add_reservations(rows: _Rows, run_folder: Path, periods: int) -> None:
 
 
 def _add_purchases(rows: _Rows, run_folder: Path) -> None:
-    for medium in ("satellite", "uav"):
-        query = (
-            "SELECT request, period, sum(cost) FROM fact "  # noqa: S608
-            f"WHERE kind = '{FactKind.BOUGHT}' AND medium = '{medium}' GROUP BY request, period"
-        )
-        for request, period, cost in _integers(journal.rows(run_folder, GLOBAL_MANAGER, query)):
-            setattr(rows[request, period], f"{medium}_cost", cost)
+    """Charge what was bought; an order that failed has a negative cost and served nobody."""
+    query = (
+        "SELECT request, period, medium, kind, sum(cost), sum(units) FROM fact "  # noqa: S608
+        f"WHERE kind IN ('{FactKind.BOUGHT}', '{FactKind.FAILED}') "
+        "GROUP BY request, period, medium, kind"
+    )
+    for request, period, medium, kind, cost, units in journal.rows(
+        run_folder, GLOBAL_MANAGER, query
+    ):
+        row, name = rows[int(str(request)), int(str(period))], f"{medium}_cost"
+        setattr(row, name, getattr(row, name) + int(str(cost)))
+        if kind == FactKind.FAILED:
+            row.failed_units += int(str(units))
 
 
 def _add_use(rows: _Rows, run_folder: Path, entity: str, window_s: float) -> None:

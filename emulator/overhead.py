@@ -18,17 +18,22 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from controllers.ports import Contact, Passage
+from emulator.forecast import Forecast
 from emulator.weather import Sky
 
 
 @dataclass(frozen=True)
 class Overhead:
-    """All contacts of some stations; `sky` None means that it is always clear."""
+    """All contacts of some stations.
+
+    `sky` None means that it is always clear, `forecast` None that what is expected comes true.
+    """
 
     stations: tuple[str, ...]
     contacts: tuple[Contact, ...]
     max_wait_s: float
     sky: Sky | None
+    forecast: Forecast | None = None
 
     def passages(self, a: str, b: str, now_s: float) -> list[Passage]:
         """Return what two stations may wait for from now on, soonest first.
@@ -48,26 +53,33 @@ class Overhead:
                 ]
         return sorted(found, key=lambda item: item.ready_s)
 
-    def is_promised(self, contact: Contact, now_s: float) -> bool:  # noqa: ARG002
-        """Return whether a contact is expected to make its key; what is expected comes true."""
-        return self.has_made(contact)
+    def is_promised(self, contact: Contact, now_s: float) -> bool:
+        """Return whether a contact is expected to make its key."""
+        if self.forecast is None or self.sky is None:
+            return self.has_made(contact)
+        at_s = _middle_s(contact)
+        return all(
+            self.forecast.expects_clear(self.sky, station, at_s, now_s)
+            for station in contact.stations
+        )
 
     def has_made(self, contact: Contact) -> bool:
         """Return whether the sky over a contact is clear."""
-        middle_s = (contact.start_s + contact.end_s) / 2
-        return self.sky is None or all(
-            self.sky.is_clear(station, middle_s) for station in contact.stations
-        )
+        at_s = _middle_s(contact)
+        return self.sky is None or all(self.sky.is_clear(name, at_s) for name in contact.stations)
 
     def share_of(self, a: str, b: str, times_s: list[float]) -> float:
-        """Return at which share of these times an order could be served."""
+        """Return at which share of these times an order would be served.
+
+        An order takes the first passage that is promised, and fails if it does not make key.
+        """
         return sum(self._serves(a, b, at_s) for at_s in times_s) / max(1, len(times_s))
 
     def _serves(self, a: str, b: str, now_s: float) -> bool:
-        return any(
-            all(self.is_promised(contact, now_s) for contact in passage.contacts)
-            for passage in self.passages(a, b, now_s)
-        )
+        for passage in self.passages(a, b, now_s):
+            if all(self.is_promised(contact, now_s) for contact in passage.contacts):
+                return all(self.has_made(contact) for contact in passage.contacts)
+        return False
 
     def _in_time(self, ahead: list[Contact], now_s: float) -> list[Contact]:
         """Return those of one satellite's contacts that end from now on, and soon enough."""
@@ -87,3 +99,7 @@ class Overhead:
             for station in contact.stations:
                 ahead[station][contact.satellite].append(contact)
         return {station: dict(by_satellite) for station, by_satellite in ahead.items()}
+
+
+def _middle_s(contact: Contact) -> float:
+    return (contact.start_s + contact.end_s) / 2

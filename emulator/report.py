@@ -159,6 +159,7 @@ def _summary(
             "uav": sum(row.uav_units for row in rows),
         },
         "late_units": sum(row.late_units for row in rows),
+        "failed_units": sum(row.failed_units for row in rows),
         "shortfall_units": sum(row.shortfall_units for row in rows),
         "shortfall_s": sum(row.shortfall_s for row in rows),
         "cost": cost | {"total": sum(cost.values())},

@@ -27,12 +27,15 @@ def status_of(folder: Path) -> dict[str, Any]:
         "late_units": sum(
             _number(folder, e, "sum(units)", _kind(FactKind.SHORT)) for e in managers
         ),
-        "recourse_cost": _number(folder, GLOBAL_MANAGER, "sum(cost)", _kind(FactKind.BOUGHT)),
+        "recourse_cost": _number(
+            folder, GLOBAL_MANAGER, "sum(cost)", _kind(FactKind.BOUGHT, FactKind.FAILED)
+        ),
     }
 
 
-def _kind(kind: FactKind) -> str:
-    return f"kind = '{kind}'"
+def _kind(*kinds: FactKind) -> str:
+    names = ", ".join(f"'{kind}'" for kind in kinds)
+    return f"kind IN ({names})"
 
 
 def _number(folder: Path, entity: str, what: str, where: str) -> int:

@@ -101,13 +101,17 @@ class Sky:
             return 0.0
         if forced := _forced(events):
             return float(forced.opaque <= CLEAR_OPAQUE)
-        climate = 1 - self._exceedance(site, at_s, None)[CLEAR_TENTHS]
+        climate = self.clear_climate(site, at_s)
         if self._is_recorded(site):
             now = float(self._cover(site, issued_at_s) <= CLEAR_OPAQUE)
             return climate + self._memory(site, at_s - issued_at_s) * (now - climate)
         if self._hour(at_s) == self._hour(issued_at_s):
             return float(self._cover(site, at_s) <= CLEAR_OPAQUE)
         return 1 - self._exceedance(site, at_s, issued_at_s)[CLEAR_TENTHS]
+
+    def clear_climate(self, site: str, at_s: float) -> float:
+        """Return how often the sky is clear at such an hour of night or day, by chance alone."""
+        return 1 - self._exceedance(site, at_s, None)[CLEAR_TENTHS]
 
     def _cover(self, site: str, at_s: float) -> float:
         """Return the cover without events."""

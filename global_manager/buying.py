@@ -3,7 +3,8 @@
 The plan's second stage, carried out: what is missing in a period is served at the least cost that the
 pools allow.  The plan knows the sky of every future, the manager does not; so it first orders what
 satellites should bring if they could serve everybody not yet refused, and decides anew after every
-refusal.  When no satellite order is open, UAVs are ordered for the rest.  What is lost is not ordered.
+refusal or failure.  When no satellite order is open, UAVs are ordered for the rest.  What is lost is not
+ordered.
 It knows costs and pools; it sends nothing itself.
 """
 
@@ -68,6 +69,12 @@ class PoolBuyer:
             return
         self._awaited -= 1
         if not taken:
+            self._refused.add((purchase.request, purchase.medium))
+            self._book(purchase, -1)
+
+    def failed(self, purchase: Purchase) -> None:
+        """Take note that an order that was taken has brought nothing: as if it had been refused."""
+        if purchase.period == self._period:
             self._refused.add((purchase.request, purchase.medium))
             self._book(purchase, -1)
 

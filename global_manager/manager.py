@@ -3,8 +3,9 @@
 When it starts it solves the provisioning program and sends each reservation to the fiber controller
 as one atomic Set.  When all are up it walks the fiber controller's table and compares it with the
 plan.  When a key manager informs it of a shortage it buys the missing units from the medium that it
-prefers, and from the next one if that controller refuses; where requests share pools, it weighs all
-shortages together (`buying`).  What it pays is noted when it is paid.
+prefers, and from the next one if that controller refuses, or takes the order and fails while the period
+lasts; where requests share pools, it weighs all shortages together (`buying`).  What it pays is noted when
+it is paid, and given back when an order fails.
 When a fiber goes down or comes up, or demand drifts, it plans again, keeps what may stay, and sends the
 difference only.
 It sees rows, prices and distributions only; no medium is special here.
@@ -49,10 +50,12 @@ from protos.mib import (
     KEY_SHORTAGE,
     LINK_STATE,
     ORDER_COMPLETE,
+    ORDER_FAILED,
     RESERVATION_UP,
     DownCause,
     FiberStateRow,
     OperStatus,
+    OrderFailureRow,
     OrderRow,
     ReservationRow,
     Row,
@@ -109,11 +112,17 @@ class _Usage:
 
 @dataclass(frozen=True)
 class _Buy:
-    """An order on its way to a controller, and the media to try if it refuses."""
+    """An order that a controller has, and the media to try if it refuses or fails."""
 
     order: OrderRow
     medium: Medium
     others: tuple[Medium, ...]
+
+    @property
+    def purchase(self) -> Purchase:
+        """What is bought."""
+        order = self.order
+        return Purchase(order.request, order.period, self.medium, order.units)
 
 
 class Planner(Protocol):
@@ -155,11 +164,14 @@ class GlobalManager:
         self._up: set[int] = set()
         self._seen_units: Counter[int] = Counter()
         self._orders = 0
+        self._open: dict[int, _Buy] = {}
+        self._unanswered: set[int] = set()
         pools = self._problem.pools
         self._buyer = PoolBuyer(self._problem.requests, pools) if pools else None
         self._informed: set[tuple[str, int]] = set()
         self._next_period = 0
         self._spent: Counter[tuple[str, str]] = Counter()
+        self._refunded: Counter[str] = Counter()
 
     def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
         """Plan at the start; then react."""
@@ -179,13 +191,17 @@ class GlobalManager:
 
     def totals(self) -> Totals:
         """Return what has been spent."""
-        return Totals(cost=self._spent.total())
+        return Totals(cost=self._spent.total() - self._refunded.total())
 
     def measures(self) -> list[Measure]:
-        """Return cost by stage and medium, and the plan's expectation."""
+        """Return cost by stage and medium, what of it was given back, and the plan's expectation."""
         spent = [
             Measure("provisioning_cost_total", (("stage", stage), ("medium", medium)), cost)
             for (stage, medium), cost in self._spent.items()
+        ]
+        spent += [
+            Measure("provisioning_refunds_total", (("medium", medium),), cost)
+            for medium, cost in self._refunded.items()
         ]
         if self._plan is not None:
             spent.append(Measure("planned_cost_per_period", (), self._plan.objective))
@@ -269,7 +285,10 @@ class GlobalManager:
                 self._walk(BY_ROW[ReservationRow].entry, now_s)
         elif kind is LINK_STATE and isinstance(row, FiberStateRow):
             self._on_link_state(row, now_s)
+        elif kind is ORDER_FAILED and isinstance(row, OrderFailureRow):
+            self._on_order_failed(source, row, now_s)
         elif kind is ORDER_COMPLETE and isinstance(row, OrderRow):
+            self._open.pop(row.order, None)
             self._effects.note(
                 Fact(
                     FactKind.COMPLETED,
@@ -320,10 +339,16 @@ class GlobalManager:
 
     def _order(self, order: OrderRow, media: tuple[Medium, ...], now_s: float) -> None:
         medium, *others = media
-        price = order.units * unit_cost(self._problem.requests[order.request], medium)
-        self._note_order(FactKind.ORDERED, order, medium, price)
+        buy = _Buy(order, medium, tuple(others))
+        self._open[order.order] = buy
+        self._unanswered.add(order.order)
+        self._note_order(FactKind.ORDERED, buy, self._price(buy))
         pdu = Pdu(Verb.SET, 0, tuple(encode(order)))
-        self._request(CONTROLLER_OF[medium], pdu, _Buy(order, medium, tuple(others)), now_s)
+        self._request(CONTROLLER_OF[medium], pdu, buy, now_s)
+
+    def _price(self, buy: _Buy) -> int:
+        request = self._problem.requests[buy.order.request]
+        return buy.order.units * unit_cost(request, buy.medium)
 
     def _on_response(self, source: str, pdu: Pdu, now_s: float) -> None:
         match self._requests.close(source, pdu):
@@ -338,32 +363,56 @@ class GlobalManager:
                 self._on_usage(entity, pdu, now_s)
 
     def _on_order_answered(self, buy: _Buy, pdu: Pdu, now_s: float) -> None:
-        price = buy.order.units * unit_cost(self._problem.requests[buy.order.request], buy.medium)
-        taken = pdu.error_status is ErrorStatus.NO_ERROR
-        if self._buyer is not None:
-            order = buy.order
-            purchase = Purchase(order.request, order.period, buy.medium, order.units)
-            self._buyer.answered(purchase, taken=taken)
-        if taken:
-            self._spent["recourse", buy.medium] += price
-            self._note_order(FactKind.BOUGHT, buy.order, buy.medium, price)
+        if buy.order.order not in self._unanswered:
+            return  # that it failed was heard first
+        if pdu.error_status is ErrorStatus.NO_ERROR:
+            self._on_order_taken(buy)
             return
-        self._note_order(FactKind.REFUSED, buy.order, buy.medium, 0, pdu.error_status.name)
+        self._unanswered.discard(buy.order.order)
+        del self._open[buy.order.order]
+        self._note_order(FactKind.REFUSED, buy, 0, pdu.error_status.name)
+        if self._buyer is not None:
+            self._buyer.answered(buy.purchase, taken=False)
+        self._order_elsewhere(buy, now_s)
+
+    def _on_order_taken(self, buy: _Buy) -> None:
+        self._unanswered.discard(buy.order.order)
+        self._spent["recourse", buy.medium] += self._price(buy)
+        self._note_order(FactKind.BOUGHT, buy, self._price(buy))
+        if self._buyer is not None:
+            self._buyer.answered(buy.purchase, taken=True)
+
+    def _on_order_failed(self, source: str, row: OrderFailureRow, now_s: float) -> None:
+        """Take the money back, and buy elsewhere if the key would still come in its period."""
+        buy = self._open.get(row.order)
+        if buy is None or CONTROLLER_OF[buy.medium] != source:
+            note = f"no order {row.order} is open there"
+            self._effects.note(Fact(FactKind.REJECTED, peer=source, note=note))
+            return
+        if row.order in self._unanswered:
+            self._on_order_taken(buy)
+        del self._open[row.order]
+        self._refunded[buy.medium] += self._price(buy)
+        self._note_order(FactKind.FAILED, buy, -self._price(buy), row.reason)
+        if now_s < self._config.schedule.timeline.begins_s(buy.order.period + 1):
+            if self._buyer is not None:
+                self._buyer.failed(buy.purchase)
+            self._order_elsewhere(buy, now_s)
+
+    def _order_elsewhere(self, buy: _Buy, now_s: float) -> None:
         if buy.others:
             self._orders += 1
             self._order(replace(buy.order, order=self._orders), buy.others, now_s)
 
-    def _note_order(
-        self, kind: FactKind, order: OrderRow, medium: Medium, cost: int, note: str = ""
-    ) -> None:
+    def _note_order(self, kind: FactKind, buy: _Buy, cost: int, note: str = "") -> None:
         self._effects.note(
             Fact(
                 kind,
-                request=order.request,
-                period=order.period,
-                serial=order.order,
-                medium=medium.value,
-                units=order.units,
+                request=buy.order.request,
+                period=buy.order.period,
+                serial=buy.order.order,
+                medium=buy.medium.value,
+                units=buy.order.units,
                 cost=cost,
                 note=note,
             )

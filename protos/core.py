@@ -65,6 +65,7 @@ class FactKind(StrEnum):
     REPLANNED = "replanned"
     BOUGHT = "bought"
     COMPLETED = "completed"
+    FAILED = "failed"
     REJECTED = "rejected"
     GENERATED = "generated"
     CREATED = "created"

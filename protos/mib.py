@@ -173,6 +173,18 @@ class ServiceRow:
     accepted_orders: int
     refused_orders: int
     open_orders: int
+    failed_orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFailureRow:
+    """Satellite or UAV controller, read-only: an order that was taken and has brought no key, and why."""
+
+    order: int
+    request: int
+    period: int
+    units: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +245,7 @@ Row = (
     | ShortageRow
     | UsageRow
     | FiberStateRow
+    | OrderFailureRow
     | KeyBlockRow
 )
 
@@ -283,6 +296,7 @@ TABLES: tuple[Table, ...] = (
     Table("qsUsage", 11, UsageRow, ("request",), _NOBODY),
     Table("qsFiberState", 12, FiberStateRow, ("fiber",), _NOBODY),
     Table("qsKeyBlock", 13, KeyBlockRow, ("request", "position"), _NOBODY),
+    Table("qsOrderFailure", 14, OrderFailureRow, ("order",), _NOBODY),
 )
 BY_ROW: dict[type[Row], Table] = {table.row: table for table in TABLES}
 BY_ENTRY: dict[Arcs, Table] = {table.entry: table for table in TABLES}
@@ -306,10 +320,12 @@ KEY_SHORTAGE = Notification("qsKeyShortage", 1, ShortageRow)
 RESERVATION_UP = Notification("qsReservationUp", 2, ReservationRow)
 ORDER_COMPLETE = Notification("qsOrderComplete", 3, OrderRow)
 LINK_STATE = Notification("qsLinkState", 4, FiberStateRow)
+ORDER_FAILED = Notification("qsOrderFailed", 5, OrderFailureRow)
 NOTIFICATION_TYPES: tuple[Notification, ...] = (
     KEY_SHORTAGE,
     RESERVATION_UP,
     ORDER_COMPLETE,
     LINK_STATE,
+    ORDER_FAILED,
 )
 BY_NOTIFICATION: dict[Arcs, Notification] = {item.oid: item for item in NOTIFICATION_TYPES}

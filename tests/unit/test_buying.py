@@ -47,6 +47,26 @@ def test_a_satellite_that_one_pair_cannot_use_serves_another() -> None:
     assert second.medium is SATELLITE
 
 
+def test_what_a_satellite_has_failed_to_bring_is_missing_again_and_left_to_uavs() -> None:
+    buyer = PoolBuyer((FAR,), Pools(5, 1, 100))
+    buyer.lacks(0, 0, 1)
+    (first,) = buyer.orders()
+    buyer.answered(first, taken=True)
+    assert buyer.orders() == []
+    buyer.failed(first)
+    assert (first.medium, buyer.orders()) == (SATELLITE, [Purchase(0, 0, UAV, 1)])
+
+
+def test_what_fails_after_its_period_is_not_made_up_for() -> None:
+    buyer = PoolBuyer((FAR,), Pools(5, 1, 100))
+    buyer.lacks(0, 0, 1)
+    (late,) = buyer.orders()
+    buyer.answered(late, taken=True)
+    buyer.lacks(0, 1, 1)
+    buyer.failed(late)
+    assert buyer.orders() == [Purchase(0, 1, SATELLITE, 1)]
+
+
 def test_a_new_period_has_full_pools_and_nothing_to_make_up_for() -> None:
     buyer = PoolBuyer((NEAR,), Pools(0, 1, 100))
     buyer.lacks(0, 0, 3)
@@ -63,7 +83,7 @@ def test_a_new_period_has_full_pools_and_nothing_to_make_up_for() -> None:
     st.data(),
 )
 @settings(max_examples=100)
-def test_whoever_refuses_pools_are_never_overdrawn_and_nobody_gets_too_much(
+def test_whoever_refuses_or_fails_pools_are_never_overdrawn_and_nobody_gets_too_much(
     shortages: list[tuple[int, int]],
     satellites: int | None,
     uavs: int | None,
@@ -79,7 +99,9 @@ def test_whoever_refuses_pools_are_never_overdrawn_and_nobody_gets_too_much(
         for purchase in orders:
             taken = data.draw(st.booleans())
             buyer.answered(purchase, taken=taken)
-            if taken:
+            if taken and data.draw(st.booleans()):
+                buyer.failed(purchase)
+            elif taken:
                 bought[purchase.medium] += purchase.units
                 lacking[purchase.request] -= purchase.units
     assert min(lacking) >= 0

@@ -41,9 +41,11 @@ from protos.core import (
 from protos.mib import (
     KEY_SHORTAGE,
     LINK_STATE,
+    ORDER_FAILED,
     DownCause,
     FiberStateRow,
     MediumCode,
+    OrderFailureRow,
     OrderRow,
     ReservationHopRow,
     ReservationRow,
@@ -261,6 +263,65 @@ def test_the_manager_buys_elsewhere_when_its_first_choice_refuses_and_pays_once(
         ("uav", 2, 200)
     ]
     assert manager.totals().cost == 10 + 200
+
+
+def _failure(source: str, order: int, period: int = 0) -> Message:
+    row = OrderFailureRow(order, 0, period, 2, "sat-1-1 made no key over A")
+    return Message(source, GLOBAL_MANAGER, 9, notify(ORDER_FAILED, row, 9, 130.0, Verb.INFORM))
+
+
+def _taken(manager: GlobalManager) -> Message:
+    """Have a manager order from the satellite controller; return the answer that it was taken."""
+    manager.step(0.0, [])
+    (order,) = _pdus(manager.step(101.0, [_shortage()]), SATELLITE_CONTROLLER)
+    return Message(SATELLITE_CONTROLLER, GLOBAL_MANAGER, 1, order.response())
+
+
+def test_an_order_that_fails_is_paid_back_and_bought_elsewhere_while_its_period_lasts() -> None:
+    manager = _manager()
+    manager.step(103.0, [_taken(manager)])
+    assert manager.totals().cost == 10 + 120
+    step = manager.step(130.0, [_failure(SATELLITE_CONTROLLER, 1)])
+    assert [pdu.verb for pdu in _pdus(step, SATELLITE_CONTROLLER)] == [Verb.RESPONSE]
+    (fact,) = [fact for fact in step.facts if fact.kind is FactKind.FAILED]
+    assert (fact.medium, fact.units, fact.cost) == ("satellite", 2, -120)
+    assert fact.note == "sat-1-1 made no key over A"
+    assert len(_pdus(step, UAV_CONTROLLER)) == 1
+    assert manager.totals().cost == 10
+    paid = {item.metric: item.value for item in manager.measures() if "medium" in dict(item.labels)}
+    assert paid["provisioning_refunds_total"] == 120
+
+
+def test_a_failure_that_overtakes_the_news_that_the_order_was_taken_changes_nothing_in_the_end() -> (
+    None
+):
+    manager = _manager()
+    taken = _taken(manager)
+    first = manager.step(130.0, [_failure(SATELLITE_CONTROLLER, 1)])
+    then = manager.step(131.0, [taken])
+    kinds = [fact.kind for step in (first, then) for fact in step.facts]
+    assert kinds.count(FactKind.BOUGHT) == kinds.count(FactKind.FAILED) == 1
+    assert manager.totals().cost == 10
+    assert len(_pdus(first, UAV_CONTROLLER)) == 1
+    assert not _pdus(then, UAV_CONTROLLER)
+
+
+def test_nothing_is_bought_for_a_period_that_is_over() -> None:
+    manager = _manager()
+    manager.step(103.0, [_taken(manager)])
+    step = manager.step(150.0, [_failure(SATELLITE_CONTROLLER, 1)])
+    assert [fact.cost for fact in step.facts if fact.kind is FactKind.FAILED] == [-120]
+    assert not _pdus(step, UAV_CONTROLLER)
+
+
+def test_a_failure_of_an_order_that_the_sender_does_not_have_is_rejected() -> None:
+    manager = _manager()
+    manager.step(103.0, [_taken(manager)])
+    step = manager.step(
+        130.0, [_failure(UAV_CONTROLLER, 1), replace(_failure(SATELLITE_CONTROLLER, 8), sequence=2)]
+    )
+    assert [fact.kind for fact in step.facts] == [FactKind.REJECTED] * 2
+    assert manager.totals().cost == 10 + 120
 
 
 def test_a_repeated_inform_is_answered_again_but_buys_nothing_more() -> None:

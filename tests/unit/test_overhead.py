@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,16 +13,18 @@ import pytest
 from controllers.fleet import FleetConfig
 from controllers.on_demand import OnDemandConfig
 from controllers.ports import LinkSample
+from controllers.satellite import SatelliteController
 from controllers.uav import UavController
 from emulator.beams import Beams, Entangled, Trusted, contacts
 from emulator.contacts import ContactRules
+from emulator.forecast import Forecast
 from emulator.orbits import walker
 from emulator.overhead import Overhead
 from emulator.physics.pass_keys import MICIUS_2017, MICIUS_2020
 from emulator.sky import Site, sun_altitude_deg
 from emulator.storms import Event, EventKind, Named
 from emulator.weather import Sky
-from protos.core import GLOBAL_MANAGER, Message
+from protos.core import GLOBAL_MANAGER, Message, Step
 from protos.mib import MediumCode, OrderRow, RowStatus
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import encode
@@ -153,6 +156,26 @@ def test_the_pairs_that_have_flown_make_no_key_in_one_pass(pairs: Entangled) -> 
     assert not contacts(replace(pairs, station=MICIUS_2020.setup), ContactRules())
 
 
+def test_the_plan_expects_of_satellites_what_their_controller_delivers(source: Trusted) -> None:
+    """The same contacts, forecasts and clouds: an order at each of these times, one after the other."""
+    short, forecast = contacts(source, ContactRules(contact_s=60.0)), Forecast(4, 0.5, 39_600.0)
+    overhead = Overhead(NAMES, short, 1800.0, Sky(7, SITES, EPOCH), forecast)
+    times_s = [float(at_s) for at_s in np.arange(0.0, DAY_S, 300.0)]
+    satellite = SatelliteController(OnDemandConfig(0.0, 256, 0.11, 1e9), _Air(), overhead)
+    heard: Counter[str] = Counter()
+    for number, at_s in enumerate(times_s, 1):
+        row = OrderRow(number, 0, 0, "Denver", "Dallas", 1, RowStatus.CREATE_AND_GO)
+        order = Pdu(Verb.SET, number, tuple(encode(row)))
+        inbox = [Message(GLOBAL_MANAGER, satellite.name, number, order)]
+        steps = [satellite.step(at_s, inbox), satellite.step(at_s + 299.0, [])]
+        heard.update(item.destination for step in steps for item in step.outbox)
+        heard["taken"] += _statuses(steps[0]).count(ErrorStatus.NO_ERROR)
+    heard.update(item.destination for item in satellite.step(2 * DAY_S, []).outbox)
+    served = heard["kme-Denver"]
+    assert 0 < served < heard["taken"]
+    assert served == round(overhead.share_of("Denver", "Dallas", times_s) * len(times_s))
+
+
 def test_it_travels_to_another_process_unchanged(clear: Overhead) -> None:
     copy = pickle.loads(pickle.dumps(replace(clear)))
     assert copy.contacts == clear.contacts
@@ -171,7 +194,10 @@ def _order(number: int) -> Message:
 
 
 def _outcomes(uav: UavController, now_s: float, *orders: int) -> list[ErrorStatus]:
-    step = uav.step(now_s, [_order(number) for number in orders])
+    return _statuses(uav.step(now_s, [_order(number) for number in orders]))
+
+
+def _statuses(step: Step) -> list[ErrorStatus]:
     answers = [item.body for item in step.outbox if item.destination == GLOBAL_MANAGER]
     return [
         body.error_status

@@ -80,6 +80,7 @@ def test_a_tle_file_is_read_once_and_the_run_folder_needs_it_no_more(
         ("", {"walker": {}}, "satellite.orbits: give one of walker and tle"),
         ("", {"mode": "entangled", "device": "micius-2017"}, "may be micius-2020, not micius-2017"),
         ("", {"pair_rate_hz": 1e8}, "need mode: entangled"),
+        ("", {"forecast": {}, "clouds": False}, "forecast: needs clouds: true"),
     ],
 )  # fmt: skip
 def test_elements_that_cannot_be_used_are_refused_with_the_reason(
