@@ -24,9 +24,10 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
 
     `mean_units` is the mean over requests; `tail_mass` the chance of more demand than any scenario has, at
     the busiest hour of the busiest class; `reduction_error` bounds, in monetary units a period, by how
-    much the expected cost of any plan is wrong because scenarios were reduced.
+    much the expected cost of any plan is wrong because scenarios were reduced; `satellites` says where
+    the mean `satellite_probability`, that an order is served from orbit, comes from.
     """
-    demand = experiment.demand
+    demand, orbits = experiment.demand, experiment.satellite.orbits
     law = demand.distribution.model_dump(by_alias=True, exclude_none=True)
     source = law.pop("fitted_from", None)
     whole = demand.distribution.scenarios(demand.scenarios)
@@ -46,6 +47,10 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         "reduction_error": moved_units * _dearest_unit_of_all(problem),
         "limits": asdict(problem.pools) if problem.pools else None,
         "joint_futures": len(problem.futures),
+        "satellites": "assumed" if orbits is None else orbits.mode.value,
+        "satellite_probability": fmean(
+            item.on_demand.satellite_probability for item in problem.requests
+        ),
     }
 
 
@@ -71,6 +76,14 @@ def sentences(basis: dict[str, Any]) -> Iterator[str]:
             f"Reduced from {basis['reduced_from']} scenarios, "
             f"{basis['reduction_distance_units']:.4g} units away (1-Wasserstein): the expected cost of "
             f"any plan is wrong by at most {basis['reduction_error']:,.0f}."
+        )
+    chance = f"{basis['satellite_probability']:.2%} of orders on average"
+    if basis["satellites"] == "assumed":
+        yield f"Satellites are assumed to serve {chance}."
+    else:
+        yield (
+            f"Satellites ({basis['satellites']}) serve {chance}, as estimated from orbits, contacts, "
+            "forecasts and clouds at the starts of all periods."
         )
     if basis["fitted_from"]:
         yield _fitted(basis)
