@@ -23,16 +23,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pulp
 
-from global_manager.provisioning.columns import Column, ColumnPool, make_column
+from global_manager.provisioning.columns import Column, ColumnPool, make_columns
 from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.rounding import Rounding
 from global_manager.provisioning.solver import Limits, run
 
 _COLUMNS_A_ROW = 3  # more columns cost time and hardly gain: they are taken by reduced cost
+_FREE_GROUPS = 45
+_WHOLE = 1e-6
 
 Selection = Counter[Column]
 """How many members of its group take each column."""
@@ -41,8 +45,9 @@ Selection = Counter[Column]
 def choose(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Selection:
     """Return a whole selection whose cost is, if the search ends in time, near the pool's bound.
 
-    Half of the relative `gap` is left to colours.  The bound holds over all paths.  The search ends
-    after `nodes` branch-and-bound nodes; with none, the rounded master must do.
+    Half of the relative `gap` is left to colours.  The bound holds over all paths.  Rounding comes
+    first; branch and bound over everything only if that leaves the gap open, and it ends after
+    `nodes` nodes.  With none, the master rounded down and filled must do.
     """
     rounded = _round_down(pool)
     if pool.separable:
@@ -52,8 +57,18 @@ def choose(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Sele
     good_enough = pool.lower_bound * (1 + gap / 2) - instance.unreserved_cost
     if nodes == 0 or -saving(start) <= good_enough:
         return start
-    promising = _promising(instance, pool, near, start)
     limits = Limits(gap=gap * pool.lower_bound / 2, target=good_enough, nodes=nodes)
+    ranked = _ranked(instance, pool, near)
+    for columns_a_row in (2, _COLUMNS_A_ROW):
+        promising = _promising(instance, pool, ranked, start, columns_a_row)
+        rounding = Rounding(instance, promising)
+        start = _better(instance, start, rounding.dive())
+        if -saving(start) <= good_enough:
+            return start
+    start = _search_around(instance, pool, rounding, start, limits)
+    if -saving(start) <= good_enough:
+        return start
+    promising = _promising(instance, pool, ranked, start, _COLUMNS_A_ROW)
     return _solve(instance, promising, start, limits)
 
 
@@ -95,9 +110,8 @@ def _solve(
     model, take = build(instance, columns)
     names = {column: x.name for column, x in zip(columns, take, strict=True)}
     answer = run(model, limits, {names[c]: float(n) for c, n in start.items()})
-    found = selected(columns, take, answer.values) if answer.values is not None else start
-    better = is_feasible(instance, found) and saving(found) > saving(start)
-    return found if better else start
+    found = selected(columns, take, answer.values) if answer.values is not None else None
+    return _better(instance, start, found)
 
 
 def selected(columns: list[Column], take: list[Any], values: Mapping[str, float]) -> Selection:
@@ -111,22 +125,57 @@ def saving(selection: Selection) -> float:
     return sum(n * column.saving for column, n in selection.items())
 
 
+def _search_around(
+    instance: Instance, pool: ColumnPool, rounding: Rounding, start: Selection, limits: Limits
+) -> Selection:
+    """Return a selection no worse than the start, in which most groups keep what they have."""
+    loses = set(_losing_groups(instance, pool, start)[:_FREE_GROUPS])
+    loses |= {c.group for c, w in zip(pool.columns, pool.weights, strict=True) if w % 1 > _WHOLE}
+    return _better(instance, start, rounding.search(start, loses, limits))
+
+
+def _better(instance: Instance, known: Selection, found: Selection | None) -> Selection:
+    if found is None or not is_feasible(instance, found):
+        return known
+    return found if saving(found) > saving(known) else known
+
+
+def _losing_groups(instance: Instance, pool: ColumnPool, selection: Selection) -> list[int]:
+    """Return all groups, those first that pay most above the least at the bound's prices."""
+    members = np.array([len(group.members) for group in instance.groups], dtype=float)
+    loss = members * (instance.recourse[:, 0] - pool.group_costs)
+    for column, n in selection.items():
+        nothing = float(instance.recourse[column.group, 0] - pool.group_costs[column.group])
+        loss[column.group] += n * (reduced_cost(instance, pool, column) - nothing)
+    return [int(g) for g in np.argsort(-loss, kind="stable")]
+
+
+def _ranked(
+    instance: Instance, pool: ColumnPool, columns: Sequence[Column]
+) -> list[tuple[float, Column]]:
+    """Return columns with their reduced costs, least first."""
+    costs = [(reduced_cost(instance, pool, column), column) for column in columns]
+    return sorted(costs, key=itemgetter(0))
+
+
 def _promising(
-    instance: Instance, pool: ColumnPool, columns: list[Column], start: Selection
+    instance: Instance,
+    pool: ColumnPool,
+    ranked: Sequence[tuple[float, Column]],
+    start: Selection,
+    columns_a_row: int,
 ) -> list[Column]:
     """Return the columns of least reduced cost, and no column that cannot beat the start."""
     slack = instance.unreserved_cost - saving(start) - pool.lower_bound
-    costs = {column: reduced_cost(instance, pool, column) for column in columns}
-    most = _COLUMNS_A_ROW * (len(instance.groups) + len(instance.capacity))
-    cheapest = sorted(columns, key=costs.__getitem__)[:most]
-    return [c for c in cheapest if costs[c] <= slack] + [
-        c for c in start if c not in set(cheapest) or costs[c] > slack
-    ]
+    most = columns_a_row * (len(instance.groups) + len(instance.capacity))
+    cheapest = [column for cost, column in ranked[:most] if cost <= slack]
+    known = set(cheapest)
+    return cheapest + [column for column in start if column not in known]
 
 
 def reduced_cost(instance: Instance, pool: ColumnPool, column: Column) -> float:
     """Return by how much taking this column once raises the bound: above the gap, it cannot pay."""
-    priced = column.path_cost + float(pool.prices[list(column.resources)].sum())
+    priced = column.path_cost + sum(float(pool.prices[e]) for e in column.resources)
     by_units = priced * column.units + float(instance.recourse[column.group, column.units])
     return by_units - float(pool.group_costs[column.group])
 
@@ -160,12 +209,9 @@ def around(
         units_of.setdefault((column.group, column.path), set()).add(column.units)
     columns = []
     for (g, path), units in units_of.items():
-        for k in range(
-            max(1, min(units) - reach), min(instance.most_units, max(units) + reach) + 1
-        ):
-            column = make_column(instance, g, path, k)
-            if column.saving > saving_over:
-                columns.append(column)
+        first, last = max(1, min(units) - reach), min(instance.most_units, max(units) + reach)
+        own = make_columns(instance, g, path, range(first, last + 1))
+        columns += [column for column in own if column.saving > saving_over]
     return columns
 
 

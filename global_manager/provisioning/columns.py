@@ -195,10 +195,17 @@ def _cheapest(instance: Instance, prices: Floats) -> tuple[Floats, list[Path | N
 
 def make_column(instance: Instance, group: int, path: Path, units: int) -> Column:
     """Return the column of this group, path and number of units, with its saving."""
-    cost = instance.path_cost(path)
-    recourse = instance.recourse[group]
-    saving = float(recourse[0] - recourse[units]) - cost * units
-    return Column(group, path, instance.occupies(path), cost, units, saving)
+    return next(make_columns(instance, group, path, (units,)))
+
+
+def make_columns(
+    instance: Instance, group: int, path: Path, units: Iterable[int]
+) -> Iterator[Column]:
+    """Yield the columns of this group and path for several numbers of units."""
+    cost, over = instance.path_cost(path), instance.occupies(path)
+    recourse = instance.recourse[group].tolist()
+    for k in units:
+        yield Column(group, path, over, cost, k, recourse[0] - recourse[k] - cost * k)
 
 
 def best_columns(instance: Instance, priced: Priced) -> Iterator[Column]:

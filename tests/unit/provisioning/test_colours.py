@@ -11,12 +11,14 @@ from provisioning_cases import paper_problem, poisson_scenarios, problem_on, ran
 from provisioning_oracles import highs, path_wavelength
 
 from global_manager.provisioning import Scenario, Termination, solve
-from global_manager.provisioning.choice import choose
+from global_manager.provisioning.choice import around, choose, is_feasible, saving
 from global_manager.provisioning.columns import generate_columns
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.odd_sets import choose_colourable, crowded_triples
 from global_manager.provisioning.palette import bits, lowest_bits, mask_of
 from global_manager.provisioning.peeling import peel
+from global_manager.provisioning.rounding import Rounding
+from global_manager.provisioning.solver import Limits
 
 ONE = (Scenario(1, 1.0),)
 ARMS = [("hub", "a"), ("hub", "b"), ("hub", "c")]
@@ -65,6 +67,22 @@ def test_counting_what_nodes_can_pass_tightens_the_bound_and_never_passes_the_op
 
     assert bound(problem, odd_nodes=False) <= bound(problem, odd_nodes=True) * (1 + 1e-9)
     assert bound(problem, odd_nodes=True) <= path_wavelength(problem, highs()) * (1 + 1e-9)
+
+
+def test_diving_and_searching_around_it_settle_the_paper_instance_without_the_whole_model():
+    instance = Instance(paper_problem(wavelengths=20))
+    pool = generate_columns(instance)
+    rounding = Rounding(instance, around(instance, pool))
+
+    dived = rounding.dive()
+    limits = Limits(gap=5e-4 * pool.lower_bound, nodes=100)
+    searched = rounding.search(dived, range(len(instance.groups)), limits)
+
+    assert is_feasible(instance, dived)
+    assert is_feasible(instance, searched)
+    assert pool.lower_bound <= instance.unreserved_cost - saving(searched)
+    assert instance.unreserved_cost - saving(searched) <= pool.lower_bound * (1 + 1e-3)
+    assert rounding.search(dived, [], limits) == dived
 
 
 @st.composite
