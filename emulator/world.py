@@ -183,8 +183,17 @@ class World:
     def _fiber(self) -> dict[frozenset[str], LinkSample]:
         return {frozenset((a, b)): sample for a, b, sample in self.fibers}
 
+    @cached_property
+    def _troubled(self) -> set[frozenset[str]]:
+        """Fibers to which anything ever happens."""
+        cut = {frozenset((item.a, item.b)) for item in self.cuts}
+        return cut | {frozenset((item.a, item.b)) for item in self.eavesdroppers}
+
     def _on_fiber(self, a: str, b: str, since_s: float, now_s: float) -> LinkSample:
-        offer = self._fiber[frozenset((a, b))]
+        ends = frozenset((a, b))
+        offer = self._fiber[ends]
+        if ends not in self._troubled:
+            return offer
         if self._is_cut(a, b, now_s):
             return replace(offer, skr_bps=0.0, usable=False, sifted_bps=0.0)
         here = [item for item in self.eavesdroppers if {item.a, item.b} == {a, b}]

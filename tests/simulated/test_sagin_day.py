@@ -1,0 +1,60 @@
+"""The built-in day: all media are used, by the hours and under the weather that it has."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from network import simulate
+
+from emulator.reading import read
+from emulator.skies import sky_of
+from protos.core import Fact, FactKind
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def day() -> tuple[list[Fact], object]:
+    experiment, topology = read("sagin-day")
+    network, assembly = simulate(experiment, topology)
+    return network.all_facts(), assembly
+
+
+def test_all_three_media_serve_and_what_none_can_serve_stays_a_shortfall(day) -> None:
+    facts, _ = day
+    served: Counter[str] = Counter()
+    for fact in facts:
+        if fact.kind is FactKind.DELIVERED and fact.end == "source":
+            served[fact.medium] += fact.units
+    demanded = sum(fact.units for fact in facts if fact.kind is FactKind.DEMANDED)
+    lapsed = sum(fact.units for fact in facts if fact.kind is FactKind.LAPSED)
+
+    assert demanded == served.total() + lapsed
+    assert min(served["fiber"], served["satellite"], served["uav"], lapsed) > demanded / 500
+
+
+def test_no_uav_takes_off_where_fog_or_storm_forbids_it(day) -> None:
+    facts, assembly = day
+    experiment, topology = read("sagin-day")
+    sky, timeline, requests = (
+        sky_of(experiment, topology),
+        assembly.timeline,
+        assembly.problem.requests,
+    )
+    period_s = timeline.period_s
+    grounded = bought = 0
+    for fact in facts:
+        if fact.medium != "uav" or fact.kind not in (FactKind.BOUGHT, FactKind.REFUSED):
+            continue
+        ends = (requests[fact.request].source, requests[fact.request].target)
+        start_s = timeline.begins_s(fact.period)
+        over = [
+            {event.kind for node in ends for event in sky.happening(node, at_s)}
+            for at_s in (start_s, start_s + period_s)
+        ]
+        if all(over):
+            grounded += 1
+            bought += fact.kind is FactKind.BOUGHT
+    assert grounded > 100
+    assert bought == 0
