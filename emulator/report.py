@@ -29,6 +29,7 @@ from emulator.registry import Registry
 from protos.core import GLOBAL_MANAGER, FactKind
 
 COLOURS = {"fiber": "#0072B2", "satellite": "#E69F00", "uav": "#009E73", "shortfall": "#D55E00"}
+_FEW_BARS = 40
 _T95 = 1.96
 
 
@@ -245,7 +246,7 @@ def _cost_figure(book: Ledger, expected: list[float]) -> Figure:
     axes.set(
         xlabel="provisioning period", ylabel="millions of monetary units", title="Cost by period"
     )
-    axes.legend(ncols=4, fontsize=8)
+    _name_parts(figure)
     return figure
 
 
@@ -256,17 +257,26 @@ def _served_figure(book: Ledger) -> Figure:
     series = [_per_period(book, f"{name}_units") for name in names]
     _stack(axes, series, names)
     axes.set(xlabel="provisioning period", ylabel="units", title="Demand, by who served it")
-    if book.periods:
-        axes.legend(ncols=4, fontsize=8)
+    _name_parts(figure)
     return figure
 
 
+def _name_parts(figure: Figure) -> None:
+    """Say what is what below the axes, where it hides nothing."""
+    if figure.axes[0].get_legend_handles_labels()[0]:
+        figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+
+
 def _stack(axes: Axes, series: list[list[float]], names: tuple[str, ...]) -> None:
-    """Draw one bar a period, a part for each name that has anything to show."""
+    """Draw one bar a period, a part for each name that has anything to show.
+
+    Many bars have no gaps, which would be drawn as stripes of uneven width.
+    """
     bottom = [0.0] * len(series[0])
+    width = 0.9 if len(bottom) <= _FEW_BARS else 1.0
     for heights, name in zip(series, names, strict=True):
         if any(heights):
-            axes.bar(range(len(heights)), heights, 0.9, bottom, color=COLOURS[name], label=name)
+            axes.bar(range(len(heights)), heights, width, bottom, color=COLOURS[name], label=name)
         bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
 
 
