@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emulator.clock import CLOCK
+from emulator.doors import CLOCK
 from emulator.exporter import METRICS
 from emulator.registry import Registry, Whereabouts
 

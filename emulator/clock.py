@@ -20,12 +20,14 @@ from pathlib import Path
 
 import grpc
 
-from emulator.host import EXPORTER, GONE, GRPC_OPTIONS
+from emulator.doors import CLOCK
+from emulator.host import EXPORTER
+from emulator.identity import Identity
 from emulator.registry import Registry
+from emulator.transport import GONE, Channels
 from protos.core import Totals
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
-CLOCK = "clock"
 _DRAIN_LIMIT = 1_000
 _REVIVALS = 5
 _KNOCK_EVERY_S = 0.05
@@ -84,6 +86,7 @@ class ClockConfig:
     residents: Mapping[str, tuple[str, ...]]
     run_folder: str
     window_s: float
+    identity: Identity
     patience_s: float = 60.0
 
 
@@ -101,7 +104,7 @@ class BarrierClock:
         self._mail: set[str] = set()
         self._totals: dict[str, Totals] = {}
         self._incarnation: dict[str, int] = {}
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._channels = Channels(config.identity)
         self._calls: dict[str, grpc.aio.StreamStreamCall[runtime_pb2.Tick, runtime_pb2.Done]] = {}
         self._stopping = asyncio.Event()
         self.window = 0
@@ -141,7 +144,7 @@ class BarrierClock:
         for call in self._calls.values():
             if not call.done():
                 await call.done_writing()
-        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+        await self._channels.close()
 
     async def _take_up(self) -> None:
         """Greet every host; if they have run before, finish the last window that any has begun.
@@ -279,16 +282,13 @@ class BarrierClock:
         routes = runtime_pb2.Routes()
         for entity, host in (*self._home.items(), (EXPORTER, EXPORTER)):
             if host in where:
-                routes.routes.add(entity=entity, address=where[host].address)
+                routes.routes.add(entity=entity, actor=host, address=where[host].address)
         return routes
 
     def _channel(self, host: str) -> grpc.aio.Channel:
         """Return a channel to where a host is now."""
         found = self._registry.find(host)
-        address = found.address if found else ""
-        if address not in self._channels:
-            self._channels[address] = grpc.aio.insecure_channel(address, options=GRPC_OPTIONS)
-        return self._channels[address]
+        return self._channels.to(host, found.address if found else "")
 
 
 def _totals(totals: runtime_pb2.Totals) -> Totals:

@@ -18,8 +18,10 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from emulator.host import EXPORTER, bind
+from emulator.host import EXPORTER
+from emulator.identity import Identity, uri
 from emulator.registry import Registry
+from emulator.transport import Context, bind, callers, new_server
 from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX
 from protos.gen.qsagin.v1 import management_pb2, runtime_pb2, runtime_pb2_grpc
 
@@ -37,6 +39,7 @@ HELP = {
     "link_up": "Whether a fiber makes key.",
     "link_alarm": "Whether a fiber is down for this cause: loss of signal, or noise.",
     "lit_wavelengths": "Wavelengths reserved on a fiber.",
+    "refused_messages_total": "Messages that a host did not take, by reason.",
     "uavs": "UAVs by state.",
     "orders_total": "On-demand orders by outcome; those that failed had been accepted.",
     "provisioning_refunds_total": "What orders that failed gave back of the cost.",
@@ -52,6 +55,7 @@ class ExporterConfig:
 
     run_folder: str
     metrics_port: int
+    identity: Identity
     bind_host: str = "127.0.0.1"
 
 
@@ -101,9 +105,11 @@ class Exporter:
         self._registry.publish(
             METRICS, f"http://{self._config.bind_host}:{http.server_port}/metrics"
         )
-        self._server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+        self._server = new_server()
         runtime_pb2_grpc.add_ExporterServicer_to_server(_ReportDoor(self._reports), self._server)
-        address = bind(self._server, self._config.bind_host, self._former_address)
+        address = bind(
+            self._server, self._config.identity, self._config.bind_host, self._former_address
+        )
         await self._server.start()
         self._registry.publish(EXPORTER, address)
 
@@ -123,8 +129,12 @@ class _ReportDoor(runtime_pb2_grpc.ExporterServicer):
     def __init__(self, reports: _Reports) -> None:
         self._reports = reports
 
-    async def Report(self, request: runtime_pb2.Telemetry, _: object) -> management_pb2.Receipt:  # noqa: N802
-        """Keep a host's report."""
+    async def Report(  # noqa: N802
+        self, request: runtime_pb2.Telemetry, context: Context
+    ) -> management_pb2.Receipt:
+        """Keep a host's report about itself."""
+        if uri(request.host) not in callers(context):
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not its own name")
         self._reports.keep(request)
         return management_pb2.Receipt(accepted=len(request.samples))
 

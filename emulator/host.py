@@ -17,23 +17,23 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import grpc
 
+from emulator.doors import Doors
+from emulator.identity import Identity
 from emulator.journal import Journal
 from emulator.registry import Registry
 from emulator.residents import Residents
 from emulator.roles import Role
 from emulator.sealing import Seal
+from emulator.transport import GONE, Channels, bind, new_server
 from protos import wire
 from protos.core import Message
 from protos.gen.qsagin.v1 import (
-    keys_pb2,
     keys_pb2_grpc,
     management_pb2,
     management_pb2_grpc,
@@ -58,19 +58,8 @@ _DEADLINE_S = 30.0
 _RETURN_LIMIT_S = 60.0
 _RETRY_AFTER_S = 0.05
 _REPORT_EVERY_S = 1.0
-GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
-GRPC_OPTIONS = (
-    ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", 64 * 2**20),
-    ("grpc.max_send_message_length", 64 * 2**20),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 500),
-)
 
-Batch = management_pb2.ManagementBatch
 Receipt = management_pb2.Receipt
-Context = grpc.aio.ServicerContext[Any, Any]
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +77,7 @@ class HostConfig:
     run_folder: str
     window_s: float
     sealing_key: bytes = field(repr=False)
+    identity: Identity
     bind_host: str = "127.0.0.1"
     checkpoint_after_s: float = 0.2
     volatile: bool = False
@@ -111,19 +101,18 @@ class Host:
         self._residents = Residents(
             config.roles, config.window_s, self._journal, seal, config.checkpoint_after_s
         )
-        self._routes: dict[str, str] = {}
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._routes: dict[str, runtime_pb2.Route] = {}
+        self._channels = Channels(config.identity)
+        self._doors = Doors(self)
         self._server: grpc.aio.Server | None = None
         self._reporter: asyncio.Task[None] | None = None
 
     async def start(self) -> str:
         """Serve, where the incarnation before did if that is free; return the address."""
-        self._server = grpc.aio.server(options=GRPC_OPTIONS)
-        management_pb2_grpc.add_AgentServicer_to_server(_AgentDoor(self), self._server)
-        management_pb2_grpc.add_StationServicer_to_server(_StationDoor(self), self._server)
-        keys_pb2_grpc.add_KeyManagerServicer_to_server(_KeyDoor(self), self._server)
-        runtime_pb2_grpc.add_HostServicer_to_server(_ClockDoor(self), self._server)
-        address = bind(self._server, self._config.bind_host, self._former_address)
+        self._server = new_server()
+        self._doors.open(self._server)
+        config = self._config
+        address = bind(self._server, config.identity, config.bind_host, self._former_address)
         await self._server.start()
         self._registry.publish(self._config.name, address)
         return address
@@ -137,22 +126,22 @@ class Host:
             self._reporter = None
             await self._report()
         self._residents.finish()
-        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+        await self._channels.close()
         if self._server is not None:
             await self._server.stop(grace=0)
         self._journal.close()
 
-    def take(self, batch: wire.Batch, messages: list[Message]) -> Receipt:
+    def take(self, batch: wire.Batch, messages: list[Message]) -> int:
         """Keep messages for the window after the one in which they were sent.
 
-        Raises `KeyError` for a destination that does not live here.
+        Returns how many of them had been here before.  Raises `KeyError` for a destination that does
+        not live here.
         """
-        self._residents.take(batch, messages)
-        return Receipt(accepted=len(messages))
+        return self._residents.take(batch, messages)
 
     def greet(self, routes: runtime_pb2.Routes) -> runtime_pb2.State:
         """Learn where everybody is; return how far this host has come."""
-        self._routes = {route.entity: route.address for route in routes.routes}
+        self._routes = {route.entity: route for route in routes.routes}
         if self._reporter is None:
             self._reporter = asyncio.create_task(self._report_regularly())
         here = self._residents
@@ -172,7 +161,7 @@ class Host:
         return runtime_pb2.Done(
             window=window,
             wake_window=self._residents.wake_window,
-            written_to=sorted({message.destination for message in outbox}),
+            written_to=sorted({message.destination for message in outbox} & self._routes.keys()),
             totals=self._totals(),
         )
 
@@ -197,9 +186,12 @@ class Host:
     async def _send(self, window: int, outbox: list[Message]) -> None:
         batches: dict[tuple[str, str], list[Message]] = defaultdict(list)
         for message in outbox:
-            body = message.body
+            route, body = self._routes.get(message.destination), message.body
+            if route is None:
+                self._doors.refuse("unknown destination", message.destination)
+                continue
             method = _METHOD[body.verb] if isinstance(body, Pdu) else _KEY_TRAFFIC
-            batches[self._routes[message.destination], method].append(message)
+            batches[route.actor, method].append(message)
         calls = [
             self._persist(method, window, batch) for (_, method), batch in sorted(batches.items())
         ]
@@ -210,15 +202,19 @@ class Host:
         ends_s = time.monotonic() + _RETURN_LIMIT_S
         while True:
             try:
-                await self._call(self._routes[batch[0].destination], method, window, batch)
+                route = self._routes[batch[0].destination]
+                await self._call(
+                    self._channels.to(route.actor, route.address), method, window, batch
+                )
                 return
             except grpc.aio.AioRpcError as error:
                 if error.code() not in GONE or time.monotonic() > ends_s:
                     raise
                 await asyncio.sleep(_RETRY_AFTER_S)
 
-    async def _call(self, address: str, method: str, window: int, batch: list[Message]) -> None:
-        channel = self._channel(address)
+    async def _call(
+        self, channel: grpc.aio.Channel, method: str, window: int, batch: list[Message]
+    ) -> None:
         if method == _KEY_TRAFFIC:
             keys = keys_pb2_grpc.KeyManagerStub(channel)
             await keys.Exchange(wire.key_batch(window, batch), timeout=_DEADLINE_S)
@@ -231,21 +227,16 @@ class Host:
             wire.management_batch(window, batch), timeout=_DEADLINE_S
         )
 
-    def _channel(self, address: str) -> grpc.aio.Channel:
-        if address not in self._channels:
-            self._channels[address] = grpc.aio.insecure_channel(address, options=GRPC_OPTIONS)
-        return self._channels[address]
-
     async def _report_regularly(self) -> None:
         while True:
             await self._report()
             await asyncio.sleep(_REPORT_EVERY_S)
 
     async def _report(self) -> None:
-        address = self._routes.get(EXPORTER)
-        if address is None:
+        route = self._routes.get(EXPORTER)
+        if route is None:
             return
-        stub = runtime_pb2_grpc.ExporterStub(self._channel(address))
+        stub = runtime_pb2_grpc.ExporterStub(self._channels.to(route.actor, route.address))
         try:
             await stub.Report(self._telemetry(), timeout=_REPORT_EVERY_S)
         except grpc.aio.AioRpcError as error:
@@ -256,6 +247,9 @@ class Host:
         report = runtime_pb2.Telemetry(
             host=self._config.name, emulated_s=window * self._config.window_s
         )
+        for reason, count in self._doors.refused.items():
+            labels = [_label("actor", self._config.name), _label("reason", reason)]
+            report.samples.add(metric="refused_messages_total", labels=labels, value=count)
         for entity, measures in self._residents.measures():
             report.samples.add(metric="up", labels=[_label("entity", entity)], value=1)
             for measure in measures:
@@ -264,99 +258,5 @@ class Host:
         return report
 
 
-def bind(server: grpc.aio.Server, host: str, former_address: str) -> str:
-    """Bind a server to a former address if that is free, or else to any port; return the address."""
-    if former_address:
-        with suppress(RuntimeError):
-            server.add_insecure_port(former_address)
-            return former_address
-    return f"{host}:{server.add_insecure_port(f'{host}:0')}"
-
-
 def _label(name: str, value: str) -> runtime_pb2.Label:
     return runtime_pb2.Label(name=name, value=value)
-
-
-async def _take(host: Host, verb: Verb, batch: Batch, context: Context) -> Receipt:
-    """Keep a batch for the next window, if every message in it is of the method's verb."""
-    try:
-        messages = wire.management_messages(batch)
-    except ValueError as error:
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-    if any(isinstance(m.body, Pdu) and m.body.verb is not verb for m in messages):
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not a {verb.name} PDU")
-    return host.take(batch, messages)
-
-
-class _AgentDoor(management_pb2_grpc.AgentServicer):
-    """Takes requests; they are answered in the next window."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    async def Get(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
-        return await _take(self._host, Verb.GET, request, context)
-
-    async def GetNext(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
-        return await _take(self._host, Verb.GET_NEXT, request, context)
-
-    async def GetBulk(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
-        return await _take(self._host, Verb.GET_BULK, request, context)
-
-    async def Set(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
-        return await _take(self._host, Verb.SET, request, context)
-
-
-class _StationDoor(management_pb2_grpc.StationServicer):
-    """Takes answers and notifications."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    async def Response(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
-        return await _take(self._host, Verb.RESPONSE, request, context)
-
-    async def Trap(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
-        return await _take(self._host, Verb.TRAP, request, context)
-
-    async def Inform(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
-        return await _take(self._host, Verb.INFORM, request, context)
-
-
-class _KeyDoor(keys_pb2_grpc.KeyManagerServicer):
-    """Takes key traffic."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    async def Exchange(self, request: keys_pb2.KeyBatch, _: object) -> Receipt:  # noqa: N802
-        """Keep a batch for the next window."""
-        return self._host.take(request, wire.key_messages(request))
-
-
-class _ClockDoor(runtime_pb2_grpc.HostServicer):
-    """Obeys the barrier clock."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    async def Greet(self, request: runtime_pb2.Routes, _: object) -> runtime_pb2.State:  # noqa: N802
-        return self._host.greet(request)
-
-    async def Resend(self, request: runtime_pb2.Lost, _: object) -> Receipt:  # noqa: N802
-        return await self._host.resend(request)
-
-    async def Run(  # noqa: N802
-        self, request_iterator: AsyncIterator[runtime_pb2.Tick], context: Context
-    ) -> AsyncIterator[runtime_pb2.Done]:
-        """Run window after window; a failure is told to the clock, not swallowed."""
-        async for tick in request_iterator:
-            if tick.incarnation != self._host.incarnation:
-                await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "another incarnation")
-            try:
-                yield await self._host.run_window(tick.window)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the clock must hear of it
-                _log.exception("window %d failed", tick.window)
-                yield runtime_pb2.Done(
-                    window=tick.window, failure=f"{type(error).__name__}: {error}"
-                )

@@ -21,9 +21,12 @@ class Mailbox:
         self._read: set[_Place] = set()
         self._recent: deque[tuple[int, list[_Place]]] = deque()
 
-    def put(self, window: int, message: Message) -> None:
-        """Keep a message until `window`."""
-        self._waiting[window][message.source, message.sequence] = message
+    def put(self, window: int, message: Message) -> bool:
+        """Keep a message until `window`; return whether it is new."""
+        place = (message.source, message.sequence)
+        is_new = place not in self._waiting[window] and place not in self._read
+        self._waiting[window][place] = message
+        return is_new
 
     @property
     def next_window(self) -> int | None:

@@ -89,18 +89,20 @@ class Residents:
         for entity, resident in self._here.items():
             yield entity, resident.core.measures()
 
-    def take(self, batch: wire.Batch, messages: Iterable[Message]) -> None:
-        """Keep what was sent in the batch's window for the next.
+    def take(self, batch: wire.Batch, messages: Sequence[Message]) -> int:
+        """Keep what was sent in the batch's window for the next; return how much was here before.
 
-        What has been read before is dropped.  Raises `KeyError` for a stranger.
+        What has been read is dropped.  Raises `KeyError` for a stranger.
         """
         window = batch.window + 1
         homes = [self._here[message.destination] for message in messages]
         if self.last_window is not None and window <= self.last_window:
-            return
+            return len(messages)
         self._raw[window].append(batch)
-        for message, home in zip(messages, homes, strict=True):
-            home.mailbox.put(window, message)
+        new = [
+            home.mailbox.put(window, message) for message, home in zip(messages, homes, strict=True)
+        ]
+        return new.count(False)
 
     def run(self, window: int) -> None:
         """Run a window, and commit it; one that has been run is left as it is."""

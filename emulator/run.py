@@ -28,8 +28,10 @@ from emulator.assembly import Assembly, assemble
 from emulator.cast import cast_of
 from emulator.clock import ClockConfig, Pace, Progress
 from emulator.config import Experiment
+from emulator.doors import CLOCK
 from emulator.exporter import METRICS, ExporterConfig
-from emulator.host import HostConfig
+from emulator.host import EXPORTER, HostConfig
+from emulator.identity import Authority
 from emulator.registry import Registry
 from emulator.roles import Role
 from emulator.topology import BUILT_IN_NAMES, Topology, save_csv
@@ -135,11 +137,17 @@ def _play(
 def _actors(
     experiment: Experiment, assembly: Assembly, folder: Path, options: Options
 ) -> Iterator[launch.Cluster]:
-    hosts = _hosts(experiment, assembly, folder, options)
+    authority, place = Authority(), str(folder.resolve())
+    hosts = _hosts(experiment, assembly, place, options, authority)
     residents = {host.name: tuple(role.entity for role in host.roles) for host in hosts}
-    patience_s = _VOLATILE_PATIENCE_S if options.volatile else _PATIENCE_S
-    clock = ClockConfig(residents, str(folder.resolve()), experiment.clock.window_s, patience_s)
-    exporter = ExporterConfig(str(folder.resolve()), options.metrics_port)
+    clock = ClockConfig(
+        residents,
+        place,
+        experiment.clock.window_s,
+        authority.issue(CLOCK, ()),
+        _VOLATILE_PATIENCE_S if options.volatile else _PATIENCE_S,
+    )
+    exporter = ExporterConfig(place, options.metrics_port, authority.issue(EXPORTER, ()))
     with launch.ray_instance(len(hosts) + 2, options.ray_address):
         cluster = launch.start(hosts, clock, exporter, supervised=not options.volatile)
         try:
@@ -164,24 +172,26 @@ def _prepare(folder: Path, experiment: Experiment, topology: Topology) -> None:
 
 
 def _hosts(
-    experiment: Experiment, assembly: Assembly, folder: Path, options: Options
+    experiment: Experiment, assembly: Assembly, folder: str, options: Options, authority: Authority
 ) -> list[HostConfig]:
     """One host for the manager and each controller; key managers dealt out to the others."""
     cast = cast_of(experiment, assembly)
     nodes = cast.key_managers
     count = min(options.hosts or len(nodes), len(nodes))
     groups = [(role,) for role in cast.leads] + [nodes[place::count] for place in range(count)]
-    window_s, key = experiment.clock.window_s, sealing.new_key()
+    key = sealing.new_key()
     return [
         HostConfig(
-            _name(group, place),
+            name,
             group,
-            str(folder.resolve()),
-            window_s,
+            folder,
+            experiment.clock.window_s,
             key,
+            authority.issue(name, (role.entity for role in group)),
             volatile=options.volatile,
         )
         for place, group in enumerate(groups)
+        for name in [_name(group, place)]
     ]
 
 

@@ -11,8 +11,10 @@ from typing import Any
 from emulator.assembly import assemble
 from emulator.cast import cast_of
 from emulator.clock import BarrierClock, ClockConfig, Pace
+from emulator.doors import CLOCK
 from emulator.exporter import METRICS, Exporter, ExporterConfig
-from emulator.host import Host, HostConfig
+from emulator.host import EXPORTER, Host, HostConfig
+from emulator.identity import Authority
 from emulator.journal import FOLDER
 from emulator.reading import read
 from emulator.registry import Registry
@@ -27,26 +29,31 @@ class LiveNetwork:
         (folder / FOLDER).mkdir(parents=True)
         roles = cast_of(experiment, assembly).everybody
         self.folder = folder
+        self.authority = Authority()
         self.configs = {
-            f"host-{place}": HostConfig(
-                f"host-{place}",
+            name: HostConfig(
+                name,
                 roles[place::hosts],
                 str(folder),
                 1.0,
                 bytes(32),
+                self.authority.issue(name, [role.entity for role in roles[place::hosts]]),
                 checkpoint_after_s=checkpoint_after_s,
             )
             for place in range(hosts)
+            for name in [f"host-{place}"]
         }
         self.last_window = math.ceil(assembly.timeline.end_s)
         residents = {
             name: tuple(role.entity for role in config.roles)
             for name, config in self.configs.items()
         }
-        self.clock_config = ClockConfig(residents, str(folder), 1.0, patience_s=20.0)
+        self.clock_config = ClockConfig(
+            residents, str(folder), 1.0, self.authority.issue(CLOCK, ()), patience_s=20.0
+        )
         self.clock = BarrierClock(self.clock_config)
         self.hosts: dict[str, Host] = {}
-        self.exporter = Exporter(ExporterConfig(str(folder), 0))
+        self.exporter = Exporter(ExporterConfig(str(folder), 0, self.authority.issue(EXPORTER, ())))
 
     async def start(self) -> None:
         """Have everybody serve."""
@@ -76,8 +83,7 @@ class LiveNetwork:
         """Have the clock vanish, and another take its place; return the new run."""
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        for channel in self.clock._channels.values():
-            await channel.close()
+        await self.clock._channels.close()
         self.clock = BarrierClock(self.clock_config)
         return asyncio.create_task(self.run())
 

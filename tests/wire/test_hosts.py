@@ -6,17 +6,13 @@ import asyncio
 import urllib.request
 from pathlib import Path
 
-import grpc
 import pytest
 from live_network import LiveNetwork, within
 
 from emulator.audit import audit
 from emulator.clock import BarrierClock, ClockConfig, HostFailedError, Pace
-from emulator.registry import Registry
-from protos import wire
-from protos.core import Message
-from protos.gen.qsagin.v1 import management_pb2_grpc
-from protos.pdu import Pdu, Verb
+from emulator.doors import CLOCK
+from emulator.identity import Authority
 
 
 async def _run(folder: Path, hosts: int, stop_at: int | None = None) -> str:
@@ -76,33 +72,12 @@ def test_the_exporter_shows_every_series_of_the_contract(tmp_path: Path) -> None
         assert any(line.startswith(start) for line in text.splitlines()), start
 
 
-def test_a_method_takes_only_pdus_of_its_own_verb(tmp_path: Path) -> None:
-    async def send_a_set_through_the_door_for_get() -> grpc.StatusCode:
-        network = LiveNetwork(tmp_path, 1)
-        await network.start()
-        where = Registry(tmp_path).find("host-0")
-        assert where is not None
-        async with grpc.aio.insecure_channel(where.address) as channel:
-            stub = management_pb2_grpc.AgentStub(channel)
-            batch = wire.management_batch(
-                0, [Message("x", "fiber-controller", 1, Pdu(Verb.SET, 1))]
-            )
-            try:
-                await stub.Get(batch)
-                return grpc.StatusCode.OK
-            except grpc.aio.AioRpcError as error:
-                return error.code()
-            finally:
-                await network.stop()
-
-    code = within(60, send_a_set_through_the_door_for_get())
-    assert code is grpc.StatusCode.INVALID_ARGUMENT
-
-
 def test_a_host_that_stays_away_ends_the_run_with_its_name(tmp_path: Path) -> None:
+    identity = Authority().issue(CLOCK, ())
+
     async def run_without_hosts() -> None:
         clock = BarrierClock(
-            ClockConfig({"host-7": ("kme-A",)}, str(tmp_path), 1.0, patience_s=0.2)
+            ClockConfig({"host-7": ("kme-A",)}, str(tmp_path), 1.0, identity, patience_s=0.2)
         )
         try:
             await clock.run(1, Pace(None))

@@ -9,12 +9,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Route(_message.Message):
-    __slots__ = ("entity", "address")
+    __slots__ = ("entity", "actor", "address")
     ENTITY_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     entity: str
+    actor: str
     address: str
-    def __init__(self, entity: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+    def __init__(self, entity: _Optional[str] = ..., actor: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class Routes(_message.Message):
     __slots__ = ("routes",)

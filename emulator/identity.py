@@ -1,0 +1,101 @@
+"""Who is who in a run: a certificate authority made for it, and a certificate for each actor.
+
+A certificate names the actor, and for each entity that lives there its role and name, as a URI
+`urn:qsagin:ROLE:ENTITY`.  The authority's key is kept in memory while actors are being started and is
+written nowhere; certificates are worth nothing in another run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from protos.core import role_of
+
+_VALID = timedelta(days=30)
+_CLOCK_SKEW = timedelta(minutes=5)
+_NAME_LIMIT = 64
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an actor proves itself with, and by whom it lets others prove themselves; all PEM."""
+
+    name: str
+    certificate: bytes
+    private_key: bytes = field(repr=False)
+    authority: bytes = field(repr=False)
+
+
+class Authority:
+    """Issues the certificates of one run."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _common_name("qsagin run authority")
+        self._certificate = (
+            _builder(self._name, self._name, self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def issue(self, actor: str, entities: Iterable[str]) -> Identity:
+        """Return an identity for an actor and the entities that live there."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names: list[x509.GeneralName] = [x509.DNSName(server_name(actor))]
+        names += [x509.UniformResourceIdentifier(uri(entity)) for entity in (actor, *entities)]
+        usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        certificate = (
+            _builder(_common_name(actor), self._name, key.public_key())
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(usage), critical=True)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        return Identity(
+            actor,
+            certificate.public_bytes(serialization.Encoding.PEM),
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            ),
+            self._certificate.public_bytes(serialization.Encoding.PEM),
+        )
+
+
+def uri(entity: str) -> str:
+    """Return the URI that stands for an entity in its role."""
+    escaped = entity.encode("unicode_escape").decode().replace(" ", "%20")
+    return f"urn:qsagin:{role_of(entity).value}:{escaped}"
+
+
+def server_name(actor: str) -> str:
+    """Return the name by which a client makes sure that it speaks to this actor."""
+    return f"{blake2b(actor.encode(), digest_size=12).hexdigest()}.qsagin.internal"
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _CLOCK_SKEW)
+        .not_valid_after(now + _VALID)
+    )
+
+
+def _common_name(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:_NAME_LIMIT])])

@@ -1,0 +1,193 @@
+"""The management plane is closed: who is not who he says he is changes nothing, and is counted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import grpc
+import pytest
+from live_network import LiveNetwork, within
+
+from emulator.audit import audit
+from emulator.doors import MOST_MESSAGES
+from emulator.identity import Authority, Identity
+from emulator.registry import Registry
+from emulator.transport import Channels
+from protos import wire
+from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Message
+from protos.gen.qsagin.v1 import (
+    management_pb2,
+    management_pb2_grpc,
+    runtime_pb2,
+    runtime_pb2_grpc,
+)
+from protos.mib import ReservationRow, RowStatus
+from protos.pdu import ErrorStatus, Pdu, Verb
+from protos.rows import encode
+
+Call = Callable[[grpc.aio.Channel], Awaitable[object]]
+ROW = ReservationRow(0, "r", "A", "B", 1, 0, 1000, 1000, RowStatus.CREATE_AND_GO.value)
+RESERVE = Pdu(Verb.SET, 1, tuple(encode(ROW)))
+
+
+def _set_of(source: str, count: int = 1) -> management_pb2.ManagementBatch:
+    messages = [Message(source, FIBER_CONTROLLER, n + 1, RESERVE) for n in range(count)]
+    return wire.management_batch(0, messages)
+
+
+def _outcome(
+    folder: Path, identity: Callable[[Authority], Identity], call: Call
+) -> tuple[grpc.StatusCode, dict[str, int], list[Message]]:
+    """Call a host as somebody; return the status, what the host has refused, and what it has kept."""
+
+    async def work() -> tuple[grpc.StatusCode, dict[str, int], list[Message]]:
+        network = LiveNetwork(folder, 1)
+        await network.start()
+        host = network.hosts["host-0"]
+        where = Registry(folder).find("host-0")
+        assert where is not None
+        channels = Channels(identity(network.authority))
+        status = grpc.StatusCode.OK
+        try:
+            await call(channels.to("host-0", where.address))
+        except grpc.aio.AioRpcError as error:
+            status = error.code()
+        await channels.close()
+        kept = host._residents._here[FIBER_CONTROLLER].mailbox.read(1)
+        refused = {reason: count for reason, count in host._doors.refused.items() if count}
+        await network.stop()
+        return status, refused, kept
+
+    found: tuple[grpc.StatusCode, dict[str, int], list[Message]] = within(60, work())
+    return found
+
+
+def _set(source: str, count: int = 1) -> Call:
+    return lambda channel: management_pb2_grpc.AgentStub(channel).Set(_set_of(source, count))
+
+
+def test_the_manager_is_heard(tmp_path: Path) -> None:
+    status, refused, kept = _outcome(
+        tmp_path, lambda ca: ca.issue("m", [GLOBAL_MANAGER]), _set(GLOBAL_MANAGER)
+    )
+    assert (status, refused) == (grpc.StatusCode.OK, {})
+    assert [message.body for message in kept] == [RESERVE]
+
+
+def test_a_certificate_of_another_authority_opens_nothing(tmp_path: Path) -> None:
+    def forged(ca: Authority) -> Identity:
+        own, wanted = Authority().issue("m", [GLOBAL_MANAGER]), ca.issue("m", ())
+        return Identity("m", own.certificate, own.private_key, wanted.authority)
+
+    status, _, kept = _outcome(tmp_path, forged, _set(GLOBAL_MANAGER))
+    assert (status, kept) == (grpc.StatusCode.UNAVAILABLE, [])
+
+
+def test_no_certificate_opens_nothing(tmp_path: Path) -> None:
+    async def bare(_: grpc.aio.Channel) -> None:
+        where = Registry(tmp_path).find("host-0")
+        assert where is not None
+        async with grpc.aio.insecure_channel(where.address) as channel:
+            await management_pb2_grpc.AgentStub(channel).Set(_set_of(GLOBAL_MANAGER), timeout=5)
+
+    status, _, kept = _outcome(tmp_path, lambda ca: ca.issue("m", ()), bare)
+    assert (status, kept) == (grpc.StatusCode.UNAVAILABLE, [])
+
+
+def test_nobody_speaks_in_the_name_of_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        status, refused, kept = _outcome(
+            tmp_path, lambda ca: ca.issue("n", ["kme-A"]), _set(GLOBAL_MANAGER)
+        )
+    assert status is grpc.StatusCode.PERMISSION_DENIED
+    assert (refused, kept) == ({"not its own name": 1}, [])
+    assert "refused from or for global-manager: not its own name" in caplog.text
+
+
+def test_a_repeated_message_is_counted_and_kept_once(tmp_path: Path) -> None:
+    async def twice(channel: grpc.aio.Channel) -> None:
+        stub = management_pb2_grpc.AgentStub(channel)
+        await stub.Set(_set_of(GLOBAL_MANAGER))
+        await stub.Set(_set_of(GLOBAL_MANAGER))
+
+    _, refused, kept = _outcome(tmp_path, lambda ca: ca.issue("m", [GLOBAL_MANAGER]), twice)
+    assert (refused, len(kept)) == ({"repeated": 1}, 1)
+
+
+def test_a_method_takes_only_pdus_of_its_own_verb(tmp_path: Path) -> None:
+    status, refused, kept = _outcome(
+        tmp_path,
+        lambda ca: ca.issue("m", [GLOBAL_MANAGER]),
+        lambda channel: management_pb2_grpc.AgentStub(channel).Get(_set_of(GLOBAL_MANAGER)),
+    )
+    assert status is grpc.StatusCode.INVALID_ARGUMENT
+    assert (refused, kept) == ({"wrong verb": 1}, [])
+
+
+def test_who_sends_too_much_is_not_heard_in_that_window(tmp_path: Path) -> None:
+    async def flood(channel: grpc.aio.Channel) -> None:
+        stub = management_pb2_grpc.AgentStub(channel)
+        tenth = MOST_MESSAGES // 10
+        empty = Pdu(Verb.SET, 1)
+        for start in range(0, MOST_MESSAGES + tenth, tenth):
+            messages = [
+                Message(GLOBAL_MANAGER, FIBER_CONTROLLER, n, empty)
+                for n in range(start, start + tenth)
+            ]
+            await stub.Set(wire.management_batch(0, messages))
+
+    status, refused, kept = _outcome(tmp_path, lambda ca: ca.issue("m", [GLOBAL_MANAGER]), flood)
+    assert status is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (refused, len(kept)) == ({"too many": 1}, MOST_MESSAGES)
+
+
+def test_a_message_for_somebody_who_does_not_live_here_is_refused(tmp_path: Path) -> None:
+    batch = wire.management_batch(0, [Message(GLOBAL_MANAGER, "kme-Z", 1, RESERVE)])
+    status, refused, _ = _outcome(
+        tmp_path,
+        lambda ca: ca.issue("m", [GLOBAL_MANAGER]),
+        lambda channel: management_pb2_grpc.AgentStub(channel).Set(batch),
+    )
+    assert (status, refused) == (grpc.StatusCode.NOT_FOUND, {"unknown destination": 1})
+
+
+@pytest.mark.parametrize("method", ["Greet", "Resend"])
+def test_only_the_clock_gives_orders_to_hosts(tmp_path: Path, method: str) -> None:
+    request = {"Greet": runtime_pb2.Routes(), "Resend": runtime_pb2.Lost()}[method]
+    status, refused, _ = _outcome(
+        tmp_path,
+        lambda ca: ca.issue("host-9", ["kme-Z"]),
+        lambda channel: getattr(runtime_pb2_grpc.HostStub(channel), method)(request),
+    )
+    assert (status, refused) == (grpc.StatusCode.PERMISSION_DENIED, {"not the clock": 1})
+
+
+def test_a_strangers_set_is_answered_with_no_access_and_the_run_goes_on(tmp_path: Path) -> None:
+    async def work() -> list[ErrorStatus]:
+        network = LiveNetwork(tmp_path, 1)
+        await network.start()
+        where = Registry(tmp_path).find("host-0")
+        assert where is not None
+        channels = Channels(network.authority.issue("grafana", ()))
+        channel = channels.to("host-0", where.address)
+        await management_pb2_grpc.AgentStub(channel).Set(_set_of("grafana"))
+        await channels.close()
+        host = network.hosts["host-0"]
+        await network.clock._take_up()
+        await network.clock._run_window(0, ["host-0"])
+        await network.clock._run_window(1, ["host-0"])
+        answers = [
+            message.body.error_status
+            for message in host._residents.sent_in(1)
+            if message.destination == "grafana" and isinstance(message.body, Pdu)
+        ]
+        await network.run()
+        await network.stop()
+        return answers
+
+    assert within(60, work()) == [ErrorStatus.NO_ACCESS]
+    assert audit(tmp_path).ok
