@@ -1,7 +1,8 @@
 """The SNMP agent inside a controller or a local key manager.
 
-It answers Get, GetNext and GetBulk from the rows of its core, and hands the rows of a Set to its
-core after checking their form and the sender's rights.  A Set is atomic: all of its rows are taken
+It answers Get, GetNext and GetBulk from those rows of its core that the sender may read, and hands the
+rows of a Set to its core after checking their form and the sender's rights.  A Set is atomic: all of its
+rows are taken
 or none is.  A request that comes again gets the answer it got before, and changes nothing.
 It does not know what a row means.
 """
@@ -64,18 +65,21 @@ class Agent:
             case Verb.SET:
                 return self._set(source, pdu, now_s)
             case Verb.GET:
-                known = {cell.name: cell for cell in self._cells(now_s)}
+                known = {cell.name: cell for cell in self._cells(source, now_s)}
                 return pdu.response(tuple(_get(known, bind.name) for bind in pdu.varbinds))
             case Verb.GET_NEXT:
-                cells_here = self._cells(now_s)
+                cells_here = self._cells(source, now_s)
                 return pdu.response(tuple(_next(cells_here, bind.name) for bind in pdu.varbinds))
             case Verb.GET_BULK:
-                return pdu.response(_bulk(self._cells(now_s), pdu))
+                return pdu.response(_bulk(self._cells(source, now_s), pdu))
             case _:
                 return pdu.response((), ErrorStatus.GEN_ERR)
 
-    def _cells(self, now_s: float) -> list[VarBind]:
-        return [VarBind(SYS_UP_TIME, round(now_s * 100)), *cells(self._view())]
+    def _cells(self, source: str, now_s: float) -> list[VarBind]:
+        """Return what the sender may see."""
+        role = role_of(source)
+        seen = (row for row in self._view() if role in BY_ROW[type(row)].readable_by)
+        return [VarBind(SYS_UP_TIME, round(now_s * 100)), *cells(seen)]
 
     def _set(self, source: str, pdu: Pdu, now_s: float) -> Pdu:
         try:

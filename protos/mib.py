@@ -252,13 +252,17 @@ Row = (
 
 @dataclass(frozen=True)
 class Table:
-    """A conceptual table: its place in the tree, its row type, and who may write it."""
+    """A conceptual table: its place in the tree, its row type, and who may write and read it.
+
+    To whom may not read it, it is as if it were not there (RFC 3415, views).
+    """
 
     name: str
     arc: int
     row: type[Row]
     index: tuple[str, ...]
     writable_by: frozenset[Role]
+    readable_by: frozenset[Role]
 
     @cached_property
     def entry(self) -> Arcs:
@@ -279,24 +283,31 @@ class Table:
 
 _MANAGER, _CONTROLLER = frozenset({Role.MANAGER}), frozenset({Role.CONTROLLER})
 _NOBODY: frozenset[Role] = frozenset()
+_STATIONS = _MANAGER | _CONTROLLER
+_ANYBODY_BUT_NODES = _STATIONS | {Role.OBSERVER}
 
 TABLES: tuple[Table, ...] = (
-    Table("qsReservation", 1, ReservationRow, ("request",), _MANAGER),
-    Table("qsReservationHop", 2, ReservationHopRow, ("request", "position"), _MANAGER),
+    Table("qsReservation", 1, ReservationRow, ("request",), _MANAGER, _MANAGER),
+    Table("qsReservationHop", 2, ReservationHopRow, ("request", "position"), _MANAGER, _MANAGER),
     Table(
-        "qsReservationWavelength", 3, ReservationWavelengthRow, ("request", "position"), _MANAGER
+        "qsReservationWavelength",
+        3,
+        ReservationWavelengthRow,
+        ("request", "position"),
+        _MANAGER,
+        _MANAGER,
     ),
-    Table("qsChannel", 4, ChannelRow, ("request",), _CONTROLLER),
-    Table("qsTransceiver", 5, TransceiverRow, ("request", "position"), _CONTROLLER),
-    Table("qsDelivery", 6, DeliveryRow, ("order",), _CONTROLLER),
-    Table("qsKeyStore", 7, KeyStoreRow, ("request",), _NOBODY),
-    Table("qsOrder", 8, OrderRow, ("order",), _MANAGER),
-    Table("qsService", 9, ServiceRow, ("medium",), _NOBODY),
-    Table("qsShortage", 10, ShortageRow, ("request", "period"), _NOBODY),
-    Table("qsUsage", 11, UsageRow, ("request",), _NOBODY),
-    Table("qsFiberState", 12, FiberStateRow, ("fiber",), _NOBODY),
-    Table("qsKeyBlock", 13, KeyBlockRow, ("request", "position"), _NOBODY),
-    Table("qsOrderFailure", 14, OrderFailureRow, ("order",), _NOBODY),
+    Table("qsChannel", 4, ChannelRow, ("request",), _CONTROLLER, _STATIONS),
+    Table("qsTransceiver", 5, TransceiverRow, ("request", "position"), _CONTROLLER, _STATIONS),
+    Table("qsDelivery", 6, DeliveryRow, ("order",), _CONTROLLER, _STATIONS),
+    Table("qsKeyStore", 7, KeyStoreRow, ("request",), _NOBODY, _ANYBODY_BUT_NODES),
+    Table("qsOrder", 8, OrderRow, ("order",), _MANAGER, _MANAGER),
+    Table("qsService", 9, ServiceRow, ("medium",), _NOBODY, _ANYBODY_BUT_NODES),
+    Table("qsShortage", 10, ShortageRow, ("request", "period"), _NOBODY, _STATIONS),
+    Table("qsUsage", 11, UsageRow, ("request",), _NOBODY, _MANAGER),
+    Table("qsFiberState", 12, FiberStateRow, ("fiber",), _NOBODY, _ANYBODY_BUT_NODES),
+    Table("qsKeyBlock", 13, KeyBlockRow, ("request", "position"), _NOBODY, _STATIONS),
+    Table("qsOrderFailure", 14, OrderFailureRow, ("order",), _NOBODY, _STATIONS),
 )
 BY_ROW: dict[type[Row], Table] = {table.row: table for table in TABLES}
 BY_ENTRY: dict[Arcs, Table] = {table.entry: table for table in TABLES}

@@ -31,6 +31,7 @@ class ErrorStatus(IntEnum):
     GEN_ERR = 5
     NO_ACCESS = 6
     WRONG_TYPE = 7
+    WRONG_LENGTH = 8
     WRONG_VALUE = 10
     NO_CREATION = 11
     INCONSISTENT_VALUE = 12

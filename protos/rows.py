@@ -23,6 +23,7 @@ from protos.mib import (
 from protos.pdu import Arcs, ErrorStatus, Pdu, Value, VarBind, Verb
 
 _ENTRY_LENGTH = len(OBJECTS) + 2
+MOST_OCTETS = 255  # of a DisplayString, RFC 2579
 
 
 class VarBindError(Exception):
@@ -103,5 +104,9 @@ def _row(entry: Arcs, index: Arcs, values: dict[int, Value], place: int) -> Row:
         expected = str if table.is_text[name] else int
         if not isinstance(value, expected):
             raise VarBindError(ErrorStatus.WRONG_TYPE, place + offset)
+        if isinstance(value, str) and len(value.encode()) > MOST_OCTETS:
+            raise VarBindError(ErrorStatus.WRONG_LENGTH, place + offset)
+        if isinstance(value, int) and not -(2**31) <= value < 2**31:
+            raise VarBindError(ErrorStatus.WRONG_VALUE, place + offset)
         named[name] = value
     return table.row(**named)  # type: ignore[arg-type]

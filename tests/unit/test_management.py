@@ -203,6 +203,34 @@ def test_a_set_by_the_wrong_role_changes_nothing() -> None:
     assert len(shelf.rows) == 2
 
 
+@pytest.mark.parametrize(
+    ("row", "status", "column"),
+    [
+        (replace(CHANNEL, peer="x" * 256), ErrorStatus.WRONG_LENGTH, "peer"),
+        (replace(CHANNEL, units=2**31), ErrorStatus.WRONG_VALUE, "units"),
+    ],
+)
+def test_a_value_that_is_too_long_or_too_large_is_named_and_changes_nothing(
+    row: ChannelRow, status: ErrorStatus, column: str
+) -> None:
+    shelf = _Shelf()
+    answer = shelf.agent.answer(FIBER_CONTROLLER, Pdu(Verb.SET, 1, tuple(encode(row))), 0.0)
+    place = list(BY_ROW[ChannelRow].columns).index(column) + 1
+    assert (answer.error_status, answer.error_index) == (status, place)
+    assert len(shelf.rows) == 2
+
+
+def test_to_whom_may_not_read_a_table_it_is_not_there() -> None:
+    shelf, store = _Shelf(), BY_ROW[KeyStoreRow].entry
+    get = Pdu(Verb.GET, 1, (VarBind((*store, 3, 1)), VarBind(SYS_UP_TIME)))
+    walk = Pdu(Verb.GET_BULK, 2, (VarBind(store),), max_repetitions=10)
+    for source, seen in (("kme-A", False), (FIBER_CONTROLLER, True), ("grafana", True)):
+        values = [bind.value for bind in shelf.agent.answer(source, get, 2.0).varbinds]
+        assert values == [2 if seen else Missing.NO_SUCH_INSTANCE, 200]
+        names = [bind.name for bind in shelf.agent.answer(source, walk, 2.0).varbinds]
+        assert (len(names) > 1) is seen
+
+
 def test_a_repeated_set_is_answered_alike_and_done_once() -> None:
     shelf = _Shelf()
     pdu = Pdu(Verb.SET, 4, tuple(encode(CHANNEL)))
