@@ -1,10 +1,9 @@
 """The SNMP agent inside a controller or a local key manager.
 
 It answers Get, GetNext and GetBulk from those rows of its core that the sender may read, and hands the
-rows of a Set to its core after checking their form and the sender's rights.  A Set is atomic: all of its
-rows are taken
-or none is.  A request that comes again gets the answer it got before, and changes nothing.
-It does not know what a row means.
+rows of a Set to its core after checking their form and the sender's rights.  A Set is atomic: all of
+its rows are taken or none is.  A request that comes again gets the answer it got before, and changes
+nothing.  It does not know what a row means.
 """
 
 from __future__ import annotations

@@ -8,12 +8,14 @@ from emulator.assembly import Assembly
 from emulator.config import Experiment
 from emulator.manager_role import ManagerRole, planner_of
 from emulator.roles import FiberRole, KeyManagerRole, Role, SatelliteRole, UavRole
+from emulator.world import World
 
 
 @dataclass(frozen=True)
 class Cast:
-    """The manager and the controllers, and one key manager a node."""
+    """The manager and the controllers, one key manager a node, and the world without sky and air."""
 
+    ground: World
     leads: tuple[Role, ...]
     key_managers: tuple[Role, ...]
 
@@ -28,6 +30,7 @@ def cast_of(experiment: Experiment, assembly: Assembly) -> Cast:
     ground = replace(assembly.world, sky=None, airborne=None)
     air = replace(assembly.world, sky=None)
     return Cast(
+        ground=ground,
         leads=(
             ManagerRole(assembly.manager, planner_of(experiment)),
             FiberRole(assembly.fiber, ground),

@@ -128,6 +128,12 @@ FaultEvent = Annotated[
 ]
 
 
+class Management(Section):
+    """How management messages are protected."""
+
+    rotation_s: Positive = Field(600.0, description="emulated time after which keys are replaced")
+
+
 class Clock(Section):
     """Emulated time."""
 
@@ -151,6 +157,7 @@ class Experiment(Section):
     uav: UavOptions = UavOptions()
     weather: Weather = Weather()
     faults: list[FaultEvent] = Field(default_factory=list)
+    management: Management = Management()
     clock: Clock = Clock()
 
     @model_validator(mode="after")

@@ -1,8 +1,9 @@
 """The doors of a host: its gRPC services, and who may come in with what.
 
-A message is taken only if its source is named in the certificate of who brings it; the clock's orders
-only from the clock.  A batch is taken whole or not at all.  Every refusal is counted by its reason and
-logged by name; what was said is never logged.  Nothing here knows what a message means.
+A message is taken only if its source is named in the certificate of who brings it, and a management
+message only if it is sealed under the key in force; the clock's orders only from the clock.  A batch is
+taken whole or not at all.  Every refusal is counted by its reason and logged by name; what was said is
+never logged.  Nothing here knows what a message means.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NoReturn, Protocol
 
 import grpc
+from google.protobuf.message import DecodeError
 
+from emulator.envelope import EnvelopeError, Envelopes
 from emulator.identity import uri
 from emulator.transport import Context, callers
 from protos import wire
@@ -58,8 +61,8 @@ class Household(Protocol):
 class Doors:
     """All services of a host.  `refused` counts what was not taken, by reason."""
 
-    def __init__(self, household: Household) -> None:
-        self._household = household
+    def __init__(self, household: Household, envelopes: Envelopes) -> None:
+        self._household, self._envelopes = household, envelopes
         self._window = 0
         self._taken: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -86,9 +89,13 @@ class Doors:
 
     async def take_management(self, verb: Verb, batch: Batch, context: Context) -> Receipt:
         """Take a batch whose messages are all of one verb."""
+        await self._check_names([message.source for message in batch.messages], context)
         try:
-            messages = wire.management_messages(batch)
-        except ValueError:
+            opened = self._envelopes.open(batch)
+            messages = wire.management_messages(opened)
+        except EnvelopeError as error:
+            await self.deny(context, grpc.StatusCode.UNAUTHENTICATED, error.reason, error.source)
+        except (ValueError, DecodeError):
             await self.deny(
                 context, grpc.StatusCode.INVALID_ARGUMENT, "malformed", context.peer() or ""
             )
@@ -96,10 +103,11 @@ class Doors:
             await self.deny(
                 context, grpc.StatusCode.INVALID_ARGUMENT, "wrong verb", messages[0].source
             )
-        return await self._take(batch, messages, context)
+        return await self._take(opened, messages, context)
 
     async def take_keys(self, batch: keys_pb2.KeyBatch, context: Context) -> Receipt:
         """Take a batch of key traffic."""
+        await self._check_names([message.source for message in batch.messages], context)
         try:
             messages = wire.key_messages(batch)
         except ValueError:
@@ -109,12 +117,6 @@ class Doors:
         return await self._take(batch, messages, context)
 
     async def _take(self, batch: wire.Batch, messages: list[Message], context: Context) -> Receipt:
-        known = callers(context)
-        for message in messages:
-            if uri(message.source) not in known:
-                await self.deny(
-                    context, grpc.StatusCode.PERMISSION_DENIED, "not its own name", message.source
-                )
         if self._is_too_much(batch.window, messages):
             await self.deny(
                 context, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many", messages[0].source
@@ -125,6 +127,14 @@ class Doors:
             await self.deny(context, grpc.StatusCode.NOT_FOUND, "unknown destination", str(error))
         self.refused["repeated"] += repeated
         return Receipt(accepted=len(messages) - repeated)
+
+    async def _check_names(self, sources: Sequence[str], context: Context) -> None:
+        known = callers(context)
+        for source in sources:
+            if uri(source) not in known:
+                await self.deny(
+                    context, grpc.StatusCode.PERMISSION_DENIED, "not its own name", source
+                )
 
     def _is_too_much(self, window: int, messages: Sequence[Message]) -> bool:
         """Whether a source has sent more than `MOST_MESSAGES` in one window."""

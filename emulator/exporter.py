@@ -39,6 +39,8 @@ HELP = {
     "link_up": "Whether a fiber makes key.",
     "link_alarm": "Whether a fiber is down for this cause: loss of signal, or noise.",
     "lit_wavelengths": "Wavelengths reserved on a fiber.",
+    "management_keys_used_total": "Keys that have sealed management messages, by pair and rotation.",
+    "management_keys_overdue": "Pairs that had no new management key when it was due.",
     "refused_messages_total": "Messages that a host did not take, by reason.",
     "uavs": "UAVs by state.",
     "orders_total": "On-demand orders by outcome; those that failed had been accepted.",

@@ -24,6 +24,7 @@ from pathlib import Path
 import grpc
 
 from emulator.doors import Doors
+from emulator.envelope import Envelopes, ManagementKeys
 from emulator.identity import Identity
 from emulator.journal import Journal
 from emulator.registry import Registry
@@ -78,6 +79,7 @@ class HostConfig:
     window_s: float
     sealing_key: bytes = field(repr=False)
     identity: Identity
+    management_keys: ManagementKeys
     bind_host: str = "127.0.0.1"
     checkpoint_after_s: float = 0.2
     volatile: bool = False
@@ -103,7 +105,8 @@ class Host:
         )
         self._routes: dict[str, runtime_pb2.Route] = {}
         self._channels = Channels(config.identity)
-        self._doors = Doors(self)
+        self._envelopes = Envelopes(config.management_keys)
+        self._doors = Doors(self, self._envelopes)
         self._server: grpc.aio.Server | None = None
         self._reporter: asyncio.Task[None] | None = None
 
@@ -223,9 +226,9 @@ class Host:
         service = (
             management_pb2_grpc.AgentStub if method in verbs else management_pb2_grpc.StationStub
         )
-        await getattr(service(channel), method)(
-            wire.management_batch(window, batch), timeout=_DEADLINE_S
-        )
+        sealed = wire.management_batch(window, batch)
+        self._envelopes.close(sealed)
+        await getattr(service(channel), method)(sealed, timeout=_DEADLINE_S)
 
     async def _report_regularly(self) -> None:
         while True:
@@ -247,9 +250,15 @@ class Host:
         report = runtime_pb2.Telemetry(
             host=self._config.name, emulated_s=window * self._config.window_s
         )
+        actor = _label("actor", self._config.name)
         for reason, count in self._doors.refused.items():
-            labels = [_label("actor", self._config.name), _label("reason", reason)]
+            labels = [actor, _label("reason", reason)]
             report.samples.add(metric="refused_messages_total", labels=labels, value=count)
+        for metric, number in (
+            ("management_keys_used_total", len(self._envelopes.used)),
+            ("management_keys_overdue", len(self._envelopes.overdue)),
+        ):
+            report.samples.add(metric=metric, labels=[actor], value=number)
         for entity, measures in self._residents.measures():
             report.samples.add(metric="up", labels=[_label("entity", entity)], value=1)
             for measure in measures:

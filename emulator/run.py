@@ -29,6 +29,7 @@ from emulator.cast import cast_of
 from emulator.clock import ClockConfig, Pace, Progress
 from emulator.config import Experiment
 from emulator.doors import CLOCK
+from emulator.envelope import ManagementKeys
 from emulator.exporter import METRICS, ExporterConfig
 from emulator.host import EXPORTER, HostConfig
 from emulator.identity import Authority
@@ -179,15 +180,17 @@ def _hosts(
     nodes = cast.key_managers
     count = min(options.hosts or len(nodes), len(nodes))
     groups = [(role,) for role in cast.leads] + [nodes[place::count] for place in range(count)]
-    key = sealing.new_key()
+    key, window_s = sealing.new_key(), experiment.clock.window_s
+    management_keys = ManagementKeys(cast.ground, window_s, experiment.management.rotation_s)
     return [
         HostConfig(
             name,
             group,
             folder,
-            experiment.clock.window_s,
+            window_s,
             key,
             authority.issue(name, (role.entity for role in group)),
+            management_keys,
             volatile=options.volatile,
         )
         for place, group in enumerate(groups)

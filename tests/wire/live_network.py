@@ -12,6 +12,7 @@ from emulator.assembly import assemble
 from emulator.cast import cast_of
 from emulator.clock import BarrierClock, ClockConfig, Pace
 from emulator.doors import CLOCK
+from emulator.envelope import ManagementKeys
 from emulator.exporter import METRICS, Exporter, ExporterConfig
 from emulator.host import EXPORTER, Host, HostConfig
 from emulator.identity import Authority
@@ -27,9 +28,11 @@ class LiveNetwork:
         experiment, topology = read("tiny")
         assembly = assemble(experiment, topology)
         (folder / FOLDER).mkdir(parents=True)
-        roles = cast_of(experiment, assembly).everybody
+        cast = cast_of(experiment, assembly)
+        roles = cast.everybody
         self.folder = folder
         self.authority = Authority()
+        self.management_keys = ManagementKeys(cast.ground, 1.0, experiment.management.rotation_s)
         self.configs = {
             name: HostConfig(
                 name,
@@ -38,6 +41,7 @@ class LiveNetwork:
                 1.0,
                 bytes(32),
                 self.authority.issue(name, [role.entity for role in roles[place::hosts]]),
+                self.management_keys,
                 checkpoint_after_s=checkpoint_after_s,
             )
             for place in range(hosts)

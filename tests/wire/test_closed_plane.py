@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -12,6 +13,7 @@ from live_network import LiveNetwork, within
 
 from emulator.audit import audit
 from emulator.doors import MOST_MESSAGES
+from emulator.envelope import Envelopes
 from emulator.identity import Authority, Identity
 from emulator.registry import Registry
 from emulator.transport import Channels
@@ -27,14 +29,23 @@ from protos.mib import ReservationRow, RowStatus
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import encode
 
-Call = Callable[[grpc.aio.Channel], Awaitable[object]]
+Call = Callable[[grpc.aio.Channel, Envelopes], Awaitable[object]]
 ROW = ReservationRow(0, "r", "A", "B", 1, 0, 1000, 1000, RowStatus.CREATE_AND_GO.value)
 RESERVE = Pdu(Verb.SET, 1, tuple(encode(ROW)))
+HEARD = Message(GLOBAL_MANAGER, FIBER_CONTROLLER, 1, RESERVE)
 
 
-def _set_of(source: str, count: int = 1) -> management_pb2.ManagementBatch:
-    messages = [Message(source, FIBER_CONTROLLER, n + 1, RESERVE) for n in range(count)]
-    return wire.management_batch(0, messages)
+def _sealed(envelopes: Envelopes, *messages: Message) -> management_pb2.ManagementBatch:
+    batch = wire.management_batch(0, messages)
+    envelopes.close(batch)
+    return batch
+
+
+def _set(source: str) -> Call:
+    batch = Message(source, FIBER_CONTROLLER, 1, RESERVE)
+    return lambda channel, envelopes: management_pb2_grpc.AgentStub(channel).Set(
+        _sealed(envelopes, batch)
+    )
 
 
 def _outcome(
@@ -51,7 +62,8 @@ def _outcome(
         channels = Channels(identity(network.authority))
         status = grpc.StatusCode.OK
         try:
-            await call(channels.to("host-0", where.address))
+            channel = channels.to("host-0", where.address)
+            await call(channel, Envelopes(network.management_keys))
         except grpc.aio.AioRpcError as error:
             status = error.code()
         await channels.close()
@@ -62,10 +74,6 @@ def _outcome(
 
     found: tuple[grpc.StatusCode, dict[str, int], list[Message]] = within(60, work())
     return found
-
-
-def _set(source: str, count: int = 1) -> Call:
-    return lambda channel: management_pb2_grpc.AgentStub(channel).Set(_set_of(source, count))
 
 
 def test_the_manager_is_heard(tmp_path: Path) -> None:
@@ -86,11 +94,11 @@ def test_a_certificate_of_another_authority_opens_nothing(tmp_path: Path) -> Non
 
 
 def test_no_certificate_opens_nothing(tmp_path: Path) -> None:
-    async def bare(_: grpc.aio.Channel) -> None:
+    async def bare(_: grpc.aio.Channel, envelopes: Envelopes) -> None:
         where = Registry(tmp_path).find("host-0")
         assert where is not None
         async with grpc.aio.insecure_channel(where.address) as channel:
-            await management_pb2_grpc.AgentStub(channel).Set(_set_of(GLOBAL_MANAGER), timeout=5)
+            await management_pb2_grpc.AgentStub(channel).Set(_sealed(envelopes, HEARD), timeout=5)
 
     status, _, kept = _outcome(tmp_path, lambda ca: ca.issue("m", ()), bare)
     assert (status, kept) == (grpc.StatusCode.UNAVAILABLE, [])
@@ -109,27 +117,52 @@ def test_nobody_speaks_in_the_name_of_another(
 
 
 def test_a_repeated_message_is_counted_and_kept_once(tmp_path: Path) -> None:
-    async def twice(channel: grpc.aio.Channel) -> None:
+    async def twice(channel: grpc.aio.Channel, envelopes: Envelopes) -> None:
         stub = management_pb2_grpc.AgentStub(channel)
-        await stub.Set(_set_of(GLOBAL_MANAGER))
-        await stub.Set(_set_of(GLOBAL_MANAGER))
+        await stub.Set(_sealed(envelopes, HEARD))
+        await stub.Set(_sealed(envelopes, HEARD))
 
     _, refused, kept = _outcome(tmp_path, lambda ca: ca.issue("m", [GLOBAL_MANAGER]), twice)
     assert (refused, len(kept)) == ({"repeated": 1}, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda message: message.ClearField("sealed"), "not sealed"),
+        (lambda message: setattr(message, "sealed", message.sealed[:-1] + b"!"), "tampered"),
+        (lambda message: setattr(message, "sequence", 2), "tampered"),
+        (lambda message: setattr(message, "destination", "uav-controller"), "tampered"),
+        (lambda message: setattr(message, "key_serial", 1), "stale key"),
+    ],
+)
+def test_a_message_that_was_touched_on_its_way_is_refused(
+    tmp_path: Path, change: Callable[[management_pb2.ManagementMessage], None], reason: str
+) -> None:
+    async def touch(channel: grpc.aio.Channel, envelopes: Envelopes) -> None:
+        batch = _sealed(envelopes, HEARD)
+        change(batch.messages[0])
+        await management_pb2_grpc.AgentStub(channel).Set(batch)
+
+    status, refused, kept = _outcome(tmp_path, lambda ca: ca.issue("m", [GLOBAL_MANAGER]), touch)
+    assert status is grpc.StatusCode.UNAUTHENTICATED
+    assert (refused, kept) == ({reason: 1}, [])
 
 
 def test_a_method_takes_only_pdus_of_its_own_verb(tmp_path: Path) -> None:
     status, refused, kept = _outcome(
         tmp_path,
         lambda ca: ca.issue("m", [GLOBAL_MANAGER]),
-        lambda channel: management_pb2_grpc.AgentStub(channel).Get(_set_of(GLOBAL_MANAGER)),
+        lambda channel, envelopes: management_pb2_grpc.AgentStub(channel).Get(
+            _sealed(envelopes, HEARD)
+        ),
     )
     assert status is grpc.StatusCode.INVALID_ARGUMENT
     assert (refused, kept) == ({"wrong verb": 1}, [])
 
 
 def test_who_sends_too_much_is_not_heard_in_that_window(tmp_path: Path) -> None:
-    async def flood(channel: grpc.aio.Channel) -> None:
+    async def flood(channel: grpc.aio.Channel, envelopes: Envelopes) -> None:
         stub = management_pb2_grpc.AgentStub(channel)
         tenth = MOST_MESSAGES // 10
         empty = Pdu(Verb.SET, 1)
@@ -138,7 +171,7 @@ def test_who_sends_too_much_is_not_heard_in_that_window(tmp_path: Path) -> None:
                 Message(GLOBAL_MANAGER, FIBER_CONTROLLER, n, empty)
                 for n in range(start, start + tenth)
             ]
-            await stub.Set(wire.management_batch(0, messages))
+            await stub.Set(_sealed(envelopes, *messages))
 
     status, refused, kept = _outcome(tmp_path, lambda ca: ca.issue("m", [GLOBAL_MANAGER]), flood)
     assert status is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -146,11 +179,13 @@ def test_who_sends_too_much_is_not_heard_in_that_window(tmp_path: Path) -> None:
 
 
 def test_a_message_for_somebody_who_does_not_live_here_is_refused(tmp_path: Path) -> None:
-    batch = wire.management_batch(0, [Message(GLOBAL_MANAGER, "kme-Z", 1, RESERVE)])
+    lost = Message(GLOBAL_MANAGER, "kme-Z", 1, RESERVE)
     status, refused, _ = _outcome(
         tmp_path,
         lambda ca: ca.issue("m", [GLOBAL_MANAGER]),
-        lambda channel: management_pb2_grpc.AgentStub(channel).Set(batch),
+        lambda channel, envelopes: management_pb2_grpc.AgentStub(channel).Set(
+            _sealed(envelopes, lost)
+        ),
     )
     assert (status, refused) == (grpc.StatusCode.NOT_FOUND, {"unknown destination": 1})
 
@@ -161,7 +196,7 @@ def test_only_the_clock_gives_orders_to_hosts(tmp_path: Path, method: str) -> No
     status, refused, _ = _outcome(
         tmp_path,
         lambda ca: ca.issue("host-9", ["kme-Z"]),
-        lambda channel: getattr(runtime_pb2_grpc.HostStub(channel), method)(request),
+        lambda channel, _: getattr(runtime_pb2_grpc.HostStub(channel), method)(request),
     )
     assert (status, refused) == (grpc.StatusCode.PERMISSION_DENIED, {"not the clock": 1})
 
@@ -174,7 +209,9 @@ def test_a_strangers_set_is_answered_with_no_access_and_the_run_goes_on(tmp_path
         assert where is not None
         channels = Channels(network.authority.issue("grafana", ()))
         channel = channels.to("host-0", where.address)
-        await management_pb2_grpc.AgentStub(channel).Set(_set_of("grafana"))
+        stub = management_pb2_grpc.AgentStub(channel)
+        envelopes = Envelopes(network.management_keys)
+        await stub.Set(_sealed(envelopes, replace(HEARD, source="grafana")))
         await channels.close()
         host = network.hosts["host-0"]
         await network.clock._take_up()

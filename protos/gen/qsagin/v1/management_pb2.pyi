@@ -78,16 +78,20 @@ class Pdu(_message.Message):
     def __init__(self, verb: _Optional[_Union[Verb, str]] = ..., request_id: _Optional[int] = ..., error_status: _Optional[int] = ..., error_index: _Optional[int] = ..., non_repeaters: _Optional[int] = ..., max_repetitions: _Optional[int] = ..., varbinds: _Optional[_Iterable[_Union[VarBind, _Mapping]]] = ...) -> None: ...
 
 class ManagementMessage(_message.Message):
-    __slots__ = ("source", "destination", "sequence", "pdu")
+    __slots__ = ("source", "destination", "sequence", "pdu", "sealed", "key_serial")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     PDU_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    KEY_SERIAL_FIELD_NUMBER: _ClassVar[int]
     source: str
     destination: str
     sequence: int
     pdu: Pdu
-    def __init__(self, source: _Optional[str] = ..., destination: _Optional[str] = ..., sequence: _Optional[int] = ..., pdu: _Optional[_Union[Pdu, _Mapping]] = ...) -> None: ...
+    sealed: bytes
+    key_serial: int
+    def __init__(self, source: _Optional[str] = ..., destination: _Optional[str] = ..., sequence: _Optional[int] = ..., pdu: _Optional[_Union[Pdu, _Mapping]] = ..., sealed: _Optional[bytes] = ..., key_serial: _Optional[int] = ...) -> None: ...
 
 class ManagementBatch(_message.Message):
     __slots__ = ("window", "messages")

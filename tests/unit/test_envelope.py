@@ -1,0 +1,66 @@
+"""Management keys: both ends agree, they are replaced in time, and their lack is seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from emulator.assembly import Assembly
+from emulator.envelope import EnvelopeError, Envelopes, ManagementKeys
+from emulator.world import FiberCut
+from protos import wire
+from protos.core import GLOBAL_MANAGER, Message
+from protos.gen.qsagin.v1 import management_pb2
+from protos.pdu import Pdu, VarBind, Verb
+
+PDU = Pdu(Verb.SET, 9, (VarBind((1, 3, 6), "a word that nobody may read"),))
+
+
+@pytest.fixture
+def keys(tiny_assembly: Assembly) -> ManagementKeys:
+    return ManagementKeys(replace(tiny_assembly.world, sky=None), window_s=1.0, rotation_s=100.0)
+
+
+def _batch(window: int, source: str = GLOBAL_MANAGER) -> management_pb2.ManagementBatch:
+    return wire.management_batch(window, [Message(source, "kme-A", 1, PDU)])
+
+
+def test_what_one_actor_closes_another_opens_and_nobody_reads_on_the_way(
+    keys: ManagementKeys,
+) -> None:
+    batch = _batch(250)
+    Envelopes(keys).close(batch)
+    assert b"nobody may read" not in batch.SerializeToString()
+    opened = wire.management_messages(Envelopes(keys).open(batch))
+    assert [message.body for message in opened] == [PDU]
+
+
+def test_a_key_is_replaced_when_its_time_is_over(keys: ManagementKeys) -> None:
+    serials = [keys.serial(GLOBAL_MANAGER, "kme-A", window)[0] for window in (0, 99, 100, 399)]
+    assert serials == [0, 0, 1, 3]
+    assert len({keys.key(GLOBAL_MANAGER, "kme-A", serial) for serial in range(4)}) == 4
+    assert keys.key("kme-A", GLOBAL_MANAGER, 2) == keys.key(GLOBAL_MANAGER, "kme-A", 2)
+    assert keys.key("kme-B", GLOBAL_MANAGER, 2) != keys.key(GLOBAL_MANAGER, "kme-A", 2)
+
+
+def test_a_node_without_a_fiber_keeps_its_old_key_and_that_is_seen(keys: ManagementKeys) -> None:
+    cut = replace(keys.world, cuts=(FiberCut("A", "B", 150.0, 350.0),))
+    isolated = replace(keys, world=cut)
+    found = [isolated.serial(GLOBAL_MANAGER, "kme-A", window) for window in (100, 200, 300, 400)]
+    assert found == [(1, False), (1, True), (1, True), (4, False)]
+    envelopes = Envelopes(isolated)
+    envelopes.close(_batch(300))
+    assert envelopes.overdue == {(GLOBAL_MANAGER, "kme-A")}
+    assert len(envelopes.used) == 1
+    envelopes.close(_batch(400))
+    assert envelopes.overdue == set()
+    assert len(envelopes.used) == 2
+
+
+def test_a_message_of_another_time_is_under_a_stale_key(keys: ManagementKeys) -> None:
+    batch = _batch(99)
+    Envelopes(keys).close(batch)
+    batch.window = 100
+    with pytest.raises(EnvelopeError, match="global-manager: stale key"):
+        Envelopes(keys).open(batch)
