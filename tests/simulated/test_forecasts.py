@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import combinations
 from math import ceil, inf
 from pathlib import Path
 
@@ -38,12 +39,13 @@ PERIOD_S = 60.0
 NO_UAVS = FleetConfig(uavs=0, endurance_s=600.0, deploy_s=5.0, turn_s=60.0)
 
 
-def contacts(end_s: float, bits: int = 100_000) -> tuple[Contact, ...]:
-    """Return a contact with every station that ends every ten seconds."""
+def contacts(end_s: float, bits: int, *, joint: bool = False) -> tuple[Contact, ...]:
+    """Return a contact with every station, or with every two at once, that ends every ten seconds."""
+    whom = tuple(combinations(STATIONS, 2 if joint else 1))
     return tuple(
-        Contact("sat-1-1", (station,), 10.0 * turn, 10.0 * turn + 10.0, bits, 0.02)
+        Contact("sat-1-1", stations, 10.0 * turn, 10.0 * turn + 10.0, bits, 0.02)
         for turn in range(int(end_s // 10) + 2)
-        for station in STATIONS
+        for stations in whom
     )
 
 
@@ -66,6 +68,7 @@ def played(
     *,
     fleet: FleetConfig | None = None,
     bits: int = 100_000,
+    joint: bool = False,
     limits: Limits | None = None,
     late: float = 0.0,
     seed: int = 0,
@@ -76,7 +79,7 @@ def played(
     assembly = assemble(experiment, case[1])
     forecast = Forecast(1, skill=1.0, memory_s=1e9)
     end_s, sky = assembly.timeline.end_s, skies(assembly, clear_s)
-    overhead = Overhead(STATIONS, contacts(end_s, bits), 30.0, sky, forecast)
+    overhead = Overhead(STATIONS, contacts(end_s, bits, joint=joint), 30.0, sky, forecast)
     assembly = replace(assembly, overhead=overhead, fleet=fleet)
     roles = sorted(cast_of(experiment, assembly).everybody, key=lambda role: role.entity)
     cores = {role.entity: role.build() for role in roles}
@@ -151,6 +154,20 @@ def test_where_requests_share_limits_a_failure_is_weighed_again_with_what_is_lef
         by_period[row.period] += row.uav_units
     assert set(by_period.values()) == {0, 1}
     assert total(book, "uav_units") < total(book, "late_units")
+
+
+def test_a_source_of_pairs_serves_both_ends_in_one_contact_and_the_sky_may_break_it(
+    tiny: tuple[Experiment, Topology], tmp_path: Path
+) -> None:
+    clear, _ = played(tiny, tmp_path / "clear", joint=True)
+    assert total(clear, "satellite_units") == total(clear, "late_units") > 0
+    broken, network = played(tiny, tmp_path / "broken", clear_s=3.0, joint=True)
+    assert (
+        total(broken, "uav_units") == total(broken, "failed_units") == total(broken, "late_units")
+    )
+    notes = {fact.note for fact in network.all_facts() if fact.kind is FactKind.FAILED}
+    assert notes <= {f"sat-1-1 made no key over {a} and {b}" for a, b in combinations(STATIONS, 2)}
+    assert notes
 
 
 def test_contacts_that_are_spent_leave_the_rest_to_uavs(
