@@ -85,6 +85,12 @@ class PlanOptions(Section):
     expected_value_rounding: Literal["floor", "nearest", "up"] = "floor"
     replan: bool = Field(True, description="plan again on lost fibers; the stochastic policy only")
     look_every_periods: int = Field(0, ge=0, description="compare demand with the plan; 0: never")
+    replan_changes: int = Field(
+        0, ge=0, description="reservations that work and a plan made again may change all the same"
+    )
+    replan_saving: Price = Field(
+        5_000, description="what each of these changes must save in a period"
+    )
     drift_sigmas: Positive = Field(3.0, description="standard errors that count as a drift")
 
 

@@ -27,7 +27,8 @@ class LedgerRow:
 
     Units are keys; `late_units` were missing when asked for, `shortfall_units` never came in time;
     `failed_units` were bought from a service that brought no key;
-    `shortfall_s` is how long the encrypted link was down for want of key; costs are monetary units.
+    `shortfall_s` is how long the encrypted link was down for want of key; costs are monetary units;
+    `plan_gap` is that of the plan in force, by which fraction of its cost it may exceed the least.
     """
 
     request: str
@@ -46,6 +47,7 @@ class LedgerRow:
     reservation_cost: int = 0
     satellite_cost: int = 0
     uav_cost: int = 0
+    plan_gap: float = 0.0
 
     @property
     def cost(self) -> int:
@@ -78,6 +80,7 @@ def read(run_folder: Path, requests: tuple[Request, ...], window_s: float) -> Le
     }
     _add_reservations(rows, run_folder, periods)
     _add_purchases(rows, run_folder)
+    _add_gaps(rows, run_folder)
     for entity in journal.entities(run_folder):
         if entity.startswith(KEY_MANAGER_PREFIX):
             _add_use(rows, run_folder, entity, window_s)
@@ -127,6 +130,18 @@ def _add_purchases(rows: _Rows, run_folder: Path) -> None:
         setattr(row, name, getattr(row, name) + int(str(cost)))
         if kind == FactKind.FAILED:
             row.failed_units += int(str(units))
+
+
+def _add_gaps(rows: _Rows, run_folder: Path) -> None:
+    """State the gap of the plan that was last made before a period began."""
+    query = (
+        "SELECT period, json_extract(note, '$.gap') FROM fact "  # noqa: S608
+        f"WHERE kind = '{FactKind.PLANNED}' ORDER BY rowid"
+    )
+    for since, gap in journal.rows(run_folder, GLOBAL_MANAGER, query):
+        for (_, period), row in rows.items():
+            if period >= int(str(since)):
+                row.plan_gap = float(str(gap))
 
 
 def _add_use(rows: _Rows, run_folder: Path, entity: str, window_s: float) -> None:

@@ -10,7 +10,7 @@ from emulator.plans import document
 from global_manager.demand import mean_units
 from global_manager.futures import with_demand_redrawn
 from global_manager.manager import Fibers, GlobalManager, ManagerConfig
-from global_manager.provisioning import replan, solve
+from global_manager.provisioning import Disturbance, replan, solve
 from global_manager.provisioning.model import Plan, Policy, Problem, Scenario
 from protos.core import GLOBAL_MANAGER, Core
 
@@ -26,6 +26,7 @@ class StandardPlanner:
     seed: int
     rounding: str
     demand: Demand
+    disturbance: Disturbance
 
     def solve(self, problem: Problem) -> Plan:
         """Return a plan by the policy."""
@@ -34,8 +35,15 @@ class StandardPlanner:
     def replan(
         self, problem: Problem, previous: Plan, down: Fibers, movable: frozenset[str]
     ) -> Plan:
-        """Return a plan that keeps what may stay."""
-        return replan(problem, previous, down, movable=movable, gap=self.gap)
+        """Return a plan that keeps what may stay, or nearly all of it."""
+        return replan(
+            problem,
+            previous,
+            down,
+            movable=movable,
+            gap=self.gap,
+            disturbance=self.disturbance,
+        )
 
     def expect(self, problem: Problem, mean_units: float) -> Problem:
         """Return the problem with scenarios of this mean: the same law, cut off and reduced as before."""
@@ -62,9 +70,14 @@ class ManagerRole:
 
 def planner_of(experiment: Experiment) -> StandardPlanner:
     """Return the planner that an experiment asks for."""
-    options, rounding = experiment.plan, experiment.plan.expected_value_rounding
+    options = experiment.plan
     return StandardPlanner(
-        options.policy, options.gap, experiment.seed, rounding, experiment.demand
+        policy=options.policy,
+        gap=options.gap,
+        seed=experiment.seed,
+        rounding=options.expected_value_rounding,
+        demand=experiment.demand,
+        disturbance=Disturbance(options.replan_changes, options.replan_saving),
     )
 
 

@@ -20,6 +20,7 @@ from global_manager.provisioning.check import (
 )
 from global_manager.provisioning.comparison import Comparison, Row, compare
 from global_manager.provisioning.deadline import SolverDiedError, make_within
+from global_manager.provisioning.disturbing import Disturbance
 from global_manager.provisioning.model import (
     Allocation,
     Fiber,
@@ -43,6 +44,7 @@ __all__ = [
     "BoundError",
     "Comparison",
     "Cost",
+    "Disturbance",
     "Fiber",
     "Future",
     "InvalidPlanError",

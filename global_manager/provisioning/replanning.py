@@ -3,7 +3,8 @@
 Traffic that works is left alone.  An allocation whose fibers are all there keeps its path and
 colours.  Requests that lost a fiber, are new, or may move anyway get routes and units from the
 two-stage program on the capacity that is left, and colours by first-fit; every colour's idle
-stretches are then packed for them.  Where requests share pools, units are valued at the prices that
+stretches are then packed for them.  A few of the others may be changed where that saves enough
+(`disturbing`).  Where requests share pools, units are valued at the prices that
 the pools have in the whole problem.  The bound is that of the problem as it is now, so the gap tells
 what keeping the rest may cost.
 """
@@ -16,13 +17,14 @@ from dataclasses import replace
 from global_manager.provisioning.check import check_problem, make_plan
 from global_manager.provisioning.choice import choose
 from global_manager.provisioning.columns import ColumnPool, generate_columns
+from global_manager.provisioning.disturbing import NONE, Disturbance, disturb
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.model import Allocation, Plan, Policy, Problem, Termination
 from global_manager.provisioning.packing import top_up
 from global_manager.provisioning.palette import Palette, Route, mask_of, route_of
 from global_manager.provisioning.pools import relax
 from global_manager.provisioning.two_stage import known_routes, termination_of
-from global_manager.provisioning.wavelengths import first_fit, member_wishes, settle
+from global_manager.provisioning.wavelengths import Routes, first_fit, member_wishes, settle
 
 _ROUNDS = 2
 _NODES = 50
@@ -35,10 +37,12 @@ def replan(
     *,
     movable: Collection[str] = (),
     gap: float = 1e-3,
+    disturbance: Disturbance = NONE,
 ) -> Plan:
     """Return a plan for the problem without the lost fibers, near to the previous one.
 
-    Allocations that survive and are not `movable` (request ids) stay exactly as they were.
+    Allocations that survive and are not `movable` (request ids) stay exactly as they were, but for
+    those that the `disturbance` allows to change.
     `displaced_units` counts units of the previous plan that found no new place.  Deterministic.
 
     Raises InvalidProblemError as `solve` does, and InvalidPlanError if what is kept does not fit
@@ -49,7 +53,10 @@ def replan(
     relaxation = relax(left)
     palette, movers = _keep(relaxation.instance, previous, frozenset(movable))
     first_fit(palette, _wishes(palette, movers, gap))
-    _place(palette, relaxation.pool, movers)
+    routes = known_routes(relaxation.instance, relaxation.pool)
+    _place(palette, relaxation.pool, routes, movers)
+    if disturbance.changes:
+        palette = disturb(palette, routes, movers, disturbance)
     plan = make_plan(
         left,
         Policy.STOCHASTIC,
@@ -120,8 +127,7 @@ def _rest(whole: Instance, problem: Problem, movers: list[int]) -> Instance:
     return rest.priced(whole.recourse[rows][:, : rest.most_units + 1].reshape(rest.recourse.shape))
 
 
-def _place(palette: Palette, pool: ColumnPool, movers: list[int]) -> None:
-    routes = known_routes(palette.instance, pool)
+def _place(palette: Palette, pool: ColumnPool, routes: Routes, movers: list[int]) -> None:
     for _ in range(_ROUNDS):
         settle(palette, routes, movers)
         for colour in range(max(palette.instance.colours, default=0)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from network import SimulatedNetwork, simulate
 from emulator import ledger
 from emulator.audit import audit
 from emulator.ledger import Ledger
+from emulator.manager_role import planner_of
 from emulator.reading import ExperimentError, read
+from global_manager.provisioning import Disturbance
 from protos.core import FactKind
 
 Write = Callable[..., Path]
@@ -68,6 +71,9 @@ def test_traffic_goes_round_a_cut_fiber_and_what_works_is_left_alone(
     assert around == [1, 3, 1]
     costs = {row.period: row.reservation_cost for row in book.rows if row.request == "around"}
     assert costs[0] == costs[29] != costs[12]
+    planned = [json.loads(f.note) for f in network.all_facts() if f.kind is FactKind.PLANNED]
+    gaps = {row.period: row.plan_gap for row in book.rows}
+    assert (gaps[0], gaps[29]) == (planned[0]["gap"], planned[-1]["gap"])
     assert audit(tmp_path / "run").ok
 
 
@@ -119,6 +125,16 @@ def test_who_is_cut_off_is_served_on_demand_until_the_fiber_is_back(
     assert sum(row.uav_units + row.satellite_units for row in isolated) > 0
     assert [row.reservation_cost > 0 for row in book.rows if row.request == "r1"][-1]
     assert audit(tmp_path / "run").ok
+
+
+def test_how_much_a_new_plan_may_change_is_said_in_the_experiment(
+    write_experiment: Write, tmp_path: Path
+) -> None:
+    stable, _ = read(_ring(write_experiment, tmp_path))
+    changes = {"replan_changes": 7, "replan_saving": 900}
+    lively, _ = read(_ring(write_experiment, tmp_path, plan=changes))
+    assert planner_of(stable).disturbance.changes == 0
+    assert planner_of(lively).disturbance == Disturbance(changes=7, least_saving=900)
 
 
 def test_steady_demand_is_not_taken_for_a_drift(write_experiment: Write, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from provisioning_cases import paper_problem, poisson_scenarios, problem_on
 
-from global_manager.provisioning import Scenario, changes, replan, solve, verify
+from global_manager.provisioning import Disturbance, Scenario, changes, replan, solve, verify
 from global_manager.provisioning.replanning import without_fibers
 
 
@@ -68,3 +68,45 @@ def test_replanning_twice_gives_the_same():
     plan = solve(problem)
 
     assert replan(problem, plan, [("a", "b")]) == replan(problem, plan, [("a", "b")])
+
+
+def test_a_first_unit_takes_the_place_of_a_last_one_where_that_saves_enough():
+    # r1 has all three wavelengths of a-c.  Two hops at 5,480 instead of 18,520 on demand save r0 7,560
+    # on its first unit; the third unit of r1 saves 0.4 * 18,520 - 5,480 = 1,928: together 5,632
+    triangle = [("a", "b"), ("a", "c"), ("c", "b")]
+    scenarios = (Scenario(1, 0.6), Scenario(3, 0.4))
+    pairs = [("a", "b"), ("a", "c")]
+    problem = problem_on(triangle, pairs, wavelengths=3, scenarios=scenarios)
+    before = solve(problem)
+
+    def units_after(changes_allowed: int, least_saving: float) -> list[int]:
+        allowed = Disturbance(changes_allowed, least_saving)
+        after = replan(problem, before, [("a", "b")], disturbance=allowed)
+        return [a.units for a in after.allocations]
+
+    assert [a.units for a in before.allocations] == [3, 3]
+    assert units_after(0, 0) == [0, 3]
+    assert units_after(1, 5_600) == [1, 2]
+    assert units_after(1, 5_700) == [0, 3]
+
+
+@pytest.mark.parametrize(("wavelengths", "lost"), [(80, 20), (80, 33), (20, 5)])
+def test_at_paper_size_a_few_changes_bring_a_new_plan_nearer_to_its_bound(wavelengths, lost):
+    problem = paper_problem(wavelengths=wavelengths)
+    before = solve(problem, gap=0.02)
+    fiber = problem.fibers[lost]
+    still = replan(problem, before, [(fiber.a, fiber.b)])
+    moved = {a.request for a in changes(before, still)}
+    kept = {a.request for a in before.allocations if a.units} - moved
+    saved = []
+
+    for allowed in (Disturbance(5, 0), Disturbance(20, 0), Disturbance(20, 5_000)):
+        after = replan(problem, before, [(fiber.a, fiber.b)], disturbance=allowed)
+        verify(without_fibers(problem, [(fiber.a, fiber.b)]), after.allocations)
+        disturbed = {a.request for a in changes(before, after)} & kept
+        assert len(disturbed) <= allowed.changes
+        assert still.objective - after.objective >= allowed.least_saving * len(disturbed)
+        assert after.lower_bound == still.lower_bound
+        saved.append(still.gap - after.gap)
+
+    assert 0 < saved[0] <= saved[1]
