@@ -459,7 +459,8 @@ def _show_comparison(
     _table(list(values[0]), values)
     _out.print(
         "RP recourse problem, EEV expected cost of the mean-value plan, EV its own belief, WS perfect\n"
-        "information; VSS = EEV - RP, EVPI = RP - WS.  Random: mean of five seeds."
+        "information; VSS = EEV - RP, EVPI = RP - WS of the plans found, EVPI_least and EVPI_most what is\n"
+        "proven.  Random: mean of five seeds."
     )
     _show_bases(bases)
 

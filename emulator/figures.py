@@ -77,6 +77,7 @@ def comparison_rows(
         rows += [_row(requests, row, result.rp) for row in result.rows]
         names = {"RP": result.rp, "EEV": result.eev, "EV": result.ev, "WS": result.ws}
         differences = {"VSS": result.vss, "EVPI": result.evpi}
+        differences |= {"EVPI_least": result.evpi_least, "EVPI_most": result.evpi_most}
         values.append({"requests": requests, **names, **differences})
         bases.append({"requests": requests, **basis_of(variant, problem)})
     return rows, values, bases

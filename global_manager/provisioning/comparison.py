@@ -32,7 +32,8 @@ class Comparison:
     `rp` is the expected cost of the stochastic plan (recourse problem), `eev` that of the plan made
     for the mean demand, `ev` the cost which that plan expects for itself, `ws` the cost when every
     future is known before reserving (wait and see); None where requests have demands of their own, and
-    there is no list of futures.
+    there is no list of futures.  `rp` and `ws` are those of plans; `rp_bound` and `ws_bound` are proven
+    to lie below the least there is.
     """
 
     rows: tuple[Row, ...]
@@ -40,6 +41,8 @@ class Comparison:
     eev: float
     ev: float
     ws: float | None
+    rp_bound: float = 0.0
+    ws_bound: float | None = None
 
     @property
     def vss(self) -> float:
@@ -50,6 +53,16 @@ class Comparison:
     def evpi(self) -> float | None:
         """Expected value of perfect information."""
         return None if self.ws is None else self.rp - self.ws
+
+    @property
+    def evpi_least(self) -> float | None:
+        """What perfect information is worth at least, with the best plans that there may be."""
+        return None if self.ws is None else max(0.0, self.rp_bound - self.ws)
+
+    @property
+    def evpi_most(self) -> float | None:
+        """What perfect information is worth at most, to the plan there is."""
+        return None if self.ws_bound is None else self.rp - self.ws_bound
 
 
 def compare(
@@ -63,7 +76,8 @@ def compare(
     """Plan by every policy; the random policy's row is the mean over `seeds`.
 
     Should heuristics ever make the mean-demand plan the cheaper one, it is also the better answer
-    to the stochastic program and is used as such: EEV >= RP always holds.
+    to the stochastic program and is used as such: EEV >= RP always holds.  Likewise the stochastic
+    plan can be kept in every future: RP >= WS always holds.
     """
     settings, watch = Settings(gap=gap, rounding=rounding), watch or Watch()
     without = {Policy.RANDOM} | ({Policy.DETERMINISTIC} if problem.has_own_demands else set())
@@ -76,12 +90,15 @@ def compare(
     rows: dict[Policy, Row] = {policy: _row(policy, [plan]) for policy, plan in plans.items()}
     rows[Policy.STOCHASTIC] = _row(Policy.STOCHASTIC, [stochastic])
     rows[Policy.RANDOM] = _row(Policy.RANDOM, random)
+    known = plans.get(Policy.DETERMINISTIC)
     return Comparison(
         rows=tuple(rows[policy] for policy in Policy if policy in rows),
         rp=stochastic.objective,
         eev=mean_plan.objective,
         ev=believed_cost(problem, mean_plan, settings),
-        ws=plans[Policy.DETERMINISTIC].objective if Policy.DETERMINISTIC in plans else None,
+        ws=min(known.objective, stochastic.objective) if known else None,
+        rp_bound=plans[Policy.STOCHASTIC].lower_bound,
+        ws_bound=known.lower_bound if known else None,
     )
 
 

@@ -78,3 +78,14 @@ def test_where_capacity_binds_every_wavelength_is_placed_close_to_a_proven_bound
     assert plan.gap <= bar
     assert plan.termination is Termination.GAP_LIMIT
     assert plan.first_stage_cost > 0
+
+
+def test_what_perfect_information_is_worth_lies_between_proven_bounds():
+    problem = paper_problem(wavelengths=20, requests=30)
+
+    figures = compare(problem, gap=0.01)
+
+    assert figures.ws_bound <= figures.ws <= figures.rp <= figures.eev
+    assert figures.rp_bound <= figures.rp
+    assert figures.evpi_least <= figures.evpi <= figures.evpi_most
+    assert figures.evpi_least > 0.5 * figures.evpi_most  # or little would be known
