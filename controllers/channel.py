@@ -134,13 +134,17 @@ class Channel:
         """Encrypt for the downstream neighbour.  Raises `ValueError` if the pad is short."""
         return self._apply(self.row.downstream, data)
 
-    def decrypt(self, epoch: int, data: bytes) -> tuple[bytes, Fact]:
-        """Decrypt what the upstream neighbour sent.
+    def decrypt(self, epoch: int, data: bytes, errors: int = 0) -> tuple[bytes, Fact]:
+        """Decrypt what the upstream neighbour sent, who counted so many errors in the block.
 
-        Raises `ValueError` if the pad is short or of another epoch.
+        Raises `ValueError` if the pad is short or of another epoch, or if the ends of the link found
+        different errors: then they do not hold the same block.
         """
         if epoch != self._epoch:
             raise ValueError(f"relayed in epoch {epoch}, but this node is in {self._epoch}")
+        block = self.blocks.get(self.row.upstream)
+        if block is not None and block.errors != errors:
+            raise ValueError(f"{errors} errors there, but {block.errors} here, in one block")
         return self._apply(self.row.upstream, data)
 
     def expire(self) -> list[Fact]:

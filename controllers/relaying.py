@@ -70,7 +70,7 @@ class Relaying:
             self._reject(relay.request, source, "not upstream of this node")
             return
         try:
-            material, used = channel.decrypt(relay.epoch, relay.ciphertext)
+            material, used = channel.decrypt(relay.epoch, relay.ciphertext, relay.errors)
             self.effects.note(used)
             if channel.is_target:
                 self._keep(channel, relay.epoch, material)
@@ -118,7 +118,8 @@ class Relaying:
     def _forward(self, channel: Channel, relay: Relay, material: bytes) -> None:
         ciphertext, used = channel.encrypt(material)
         self.effects.note(used)
-        onward = Relay(relay.request, relay.epoch, relay.units, ciphertext)
+        errors = channel.blocks[channel.row.downstream].errors
+        onward = Relay(relay.request, relay.epoch, relay.units, ciphertext, errors)
         self.effects.send(key_manager_of(channel.row.downstream), onward)
 
     def _keep(self, channel: Channel, epoch: int, material: bytes) -> None:

@@ -13,12 +13,16 @@ from protos.mib import MediumCode
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """`units` end-to-end keys on their way, encrypted with the key of the link just crossed."""
+    """`units` end-to-end keys on their way, encrypted with the key of the link just crossed.
+
+    `errors` is how many bits of the link's block were wrong, as the sender found.
+    """
 
     request: int
     epoch: int
     units: int
     ciphertext: bytes
+    errors: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,8 @@ def _decode_value(varbind: management_pb2.VarBind) -> Value:
 
 def _encode_traffic(body: KeyTraffic, out: keys_pb2.KeyMessage) -> None:
     match body:
-        case Relay(request, epoch, units, ciphertext):
+        case Relay(request, epoch, units, ciphertext, errors):
+            out.relay.errors = errors
             out.relay.request, out.relay.epoch = request, epoch
             out.relay.units, out.relay.ciphertext = units, ciphertext
         case Confirm(request, medium, serial, tag):
@@ -142,7 +143,7 @@ def _decode_traffic(item: keys_pb2.KeyMessage) -> KeyTraffic:
     match item.WhichOneof("body"):
         case "relay":
             body = item.relay
-            return Relay(body.request, body.epoch, body.units, body.ciphertext)
+            return Relay(body.request, body.epoch, body.units, body.ciphertext, body.errors)
         case "confirm":
             said = item.confirm
             return Confirm(said.request, MediumCode(said.medium), said.serial, said.tag)

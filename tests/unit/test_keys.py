@@ -66,6 +66,14 @@ def test_a_relay_of_another_epoch_is_refused() -> None:
         b.decrypt(1, bytes(32))
 
 
+def test_ends_that_count_other_errors_do_not_hold_the_same_block() -> None:
+    b, fiber = _channel("B", "A", ""), _Fiber(wrong=60)
+    b.begin_epoch(fiber, fiber)
+    with pytest.raises(ValueError, match="59 errors there, but 60 here"):
+        b.decrypt(1, bytes(32), errors=59)
+    b.decrypt(1, bytes(32), errors=60)
+
+
 def test_what_an_epoch_leaves_expires_with_the_next() -> None:
     a, fiber = _channel("A", "", "B"), _Fiber()
     a.begin_epoch(fiber, fiber)

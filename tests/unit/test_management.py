@@ -82,7 +82,7 @@ def test_a_pdu_survives_the_wire(rows: list[Row]) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        Relay(1, 2, 3, b"\x00\xff"),
+        Relay(1, 2, 3, b"\x00\xff", 17),
         Confirm(1, MediumCode.UAV, 2, b"tag"),
         Delivered(1, MediumCode.FIBER, 0, ("x", "y")),
         Discard(0, MediumCode.SATELLITE, 0),

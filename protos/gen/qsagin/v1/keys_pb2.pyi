@@ -8,16 +8,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Relay(_message.Message):
-    __slots__ = ("request", "epoch", "units", "ciphertext")
+    __slots__ = ("request", "epoch", "units", "ciphertext", "errors")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
     CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
     request: int
     epoch: int
     units: int
     ciphertext: bytes
-    def __init__(self, request: _Optional[int] = ..., epoch: _Optional[int] = ..., units: _Optional[int] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
+    errors: int
+    def __init__(self, request: _Optional[int] = ..., epoch: _Optional[int] = ..., units: _Optional[int] = ..., ciphertext: _Optional[bytes] = ..., errors: _Optional[int] = ...) -> None: ...
 
 class Confirm(_message.Message):
     __slots__ = ("request", "medium", "serial", "tag")
