@@ -266,6 +266,9 @@ def skr(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="K=V", help="Replace a parameter.")
     ] = None,
+    intercepted: Annotated[
+        float, typer.Option(help="Share of the pulses that an eavesdropper measures and sends on.")
+    ] = 0.0,
     json_: Json = False,
 ) -> None:
     """Compute one secret key rate."""
@@ -273,7 +276,8 @@ def skr(
 
     from emulator.physics.skr import secret_key_rate
 
-    rate = asdict(secret_key_rate(protocol, length_km, device, _overrides(set_ or [])))
+    overrides = _overrides(set_ or [])
+    rate = asdict(secret_key_rate(protocol, length_km, device, overrides, intercepted))
     if math.isinf(rate["bound_bps"]):
         rate["bound_bps"] = None  # no loss, no ceiling; JSON has no infinity
     _answer(json_, rate, lambda: _show_fields(rate))

@@ -9,7 +9,7 @@ is as the topology file says (`kind`), or else as `repeaters`.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -35,6 +35,12 @@ class Devices(Section):
     parameters: Parameters = Field(default_factory=dict)
 
 
+class UntrustedDevices(Devices):
+    """Those of an MDI relay and its senders, with endless or finite blocks."""
+
+    protocol: Literal["mdi", "mdi-finite"] = "mdi"
+
+
 class FiberLink(Section):
     """What is special about one link; end `a` of a parameter's name is the one named first."""
 
@@ -53,7 +59,9 @@ class FiberOptions(Section):
     span_km: Positive = Field(80.0, description="repeaters and routers stand at most so far apart")
     monitor_s: Positive = Field(10.0, description="how often the controller looks at all fibers")
     repeaters: LinkKind = Field(LinkKind.TRUSTED, description="the kind of links not named below")
-    untrusted: Devices = Field(Devices(), description="of links with an untrusted relay")
+    untrusted: UntrustedDevices = Field(
+        UntrustedDevices(), description="of links with an untrusted relay"
+    )
     quantum_router: Devices = Field(Devices(), description="of links with quantum routers")
     links: list[FiberLink] = Field(default_factory=list)
 
@@ -73,6 +81,6 @@ class FiberOptions(Section):
             case LinkKind.TRUSTED:
                 return self.protocol, Devices(device=self.device)
             case LinkKind.UNTRUSTED:
-                return "mdi", self.untrusted
+                return self.untrusted.protocol, self.untrusted
             case LinkKind.QUANTUM_ROUTER:
                 return "router", self.quantum_router

@@ -2,7 +2,7 @@
 
 Two decoys: Lim, Curty, Walenta, Xu, Zbinden, PRA 89, 022307 (2014).  One decoy: Rusca, Boaron,
 Grunenfelder, Martin, Zbinden, APL 112, 171104 (2018); Wiesemann et al., arXiv:2405.16578, bound the same
-counts in the same way, but share the failure probability otherwise and count on no vacuum.
+counts in the same way, but share the failure probability otherwise.
 Key comes from one basis, all intensities; the other basis tests.  Fluctuations are bounded by Hoeffding,
 the phase error by random sampling without replacement; Tupkary et al., arXiv:2502.10340, find that last
 step of Lim 2014 approximate rather than a strict bound.  A block may be of any origin: counted, or

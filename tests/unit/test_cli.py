@@ -195,6 +195,8 @@ BAD: list[tuple[list[str], str]] = [
     (["skr", "--protocol", "magic", "--length-km", "1"], "magic"),
     (["skr", "--protocol", "bb84", "--length-km", "-1"], "length"),
     (["skr", "--protocol", "bb84", "--length-km", "1", "--set", "mu"], "--set"),
+    (["skr", "--protocol", "gg02", "--length-km", "1", "--intercepted", "0.5"], "no bit errors"),
+    (["skr", "--protocol", "bb84", "--length-km", "1", "--intercepted", "2"], "between 0 and 1"),
     (["audit", "{tmp}"], "journal"),
     (["status", "{tmp}"], "journal"),
 ]
@@ -229,3 +231,11 @@ def test_the_module_is_the_command() -> None:
         [sys.executable, "-m", "emulator", "experiments", "--json"], capture_output=True, check=True
     )
     assert "paper" in [item["name"] for item in json.loads(done.stdout)]
+
+
+def test_skr_tells_what_an_eavesdropper_adds_and_takes(qsagin: Call) -> None:
+    words = ("skr", "--protocol", "bb84", "--length-km", "20", "--json", "--intercepted")
+    quiet, tapped = (json.loads(qsagin(*words, share)[1]) for share in ("0", "0.1"))
+    assert 0 < tapped["skr_bps"] < quiet["skr_bps"]
+    assert 0.02 < tapped["qber"] - quiet["qber"] < 0.025
+    assert any("0.1 of the pulses intercepted" in words for words in tapped["assumptions"])

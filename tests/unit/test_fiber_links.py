@@ -46,6 +46,12 @@ def test_an_untrusted_link_has_one_relay_and_its_rate_at_its_split_however_long(
     assert link.sample.usable == (alone.skr_bps > 0)
 
 
+def test_an_untrusted_link_may_pay_for_the_size_of_its_blocks() -> None:
+    finite = FiberOptions.model_validate({"untrusted": {"protocol": "mdi-finite"}})
+    link = equip(finite, Link("A", "B", 50), FiberLink(link=("A", "B"), kind=LinkKind.UNTRUSTED))
+    assert link.rate == secret_key_rate("mdi-finite", 50)
+
+
 def test_routers_stand_at_every_span_unless_the_link_says_how_many() -> None:
     usual, dense, short = (
         _one(LinkKind.QUANTUM_ROUTER, 200),
