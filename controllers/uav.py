@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controllers.fleet import Fleet, FleetConfig
 from controllers.on_demand import OnDemandConfig, OnDemandController
 from controllers.ports import LinkProbe, LinkSample
-from protos.core import UAV_CONTROLLER, Fact, FactKind, Measure, Message, Step
+from protos.core import UAV_CONTROLLER, Measure
 from protos.mib import MediumCode, OrderRow
 
 
@@ -34,7 +34,7 @@ class UavController(OnDemandController):
     """Serves two nodes by a chain of UAVs, deployed for each order.
 
     With a fleet, an order is refused when too few UAVs are ready; without one, there are always enough.
-    A flight whose link is lost is called home: its key never comes, and what was paid is not given back.
+    A flight whose link is lost is called home, and its order has failed.
     """
 
     name = UAV_CONTROLLER
@@ -51,15 +51,6 @@ class UavController(OnDemandController):
         self._fleet = Fleet(fleet) if fleet else None
         self._flights = flights
         self._looked_s = 0.0
-
-    def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
-        """Call home whom weather has caught; then do what every on-demand controller does."""
-        if self._fleet is not None:
-            self._fleet.advance(now_s)
-        if self._flights.look_s is not None:
-            self._looked_s = now_s
-            self._look_at_flights(now_s)
-        return super().step(now_s, inbox)
 
     def schedule(self, row: OrderRow, sample: LinkSample, now_s: float) -> float | None:
         """Send out a chain, if there is one."""
@@ -80,26 +71,22 @@ class UavController(OnDemandController):
         fleet = [Measure("uavs", (("state", state),), count) for state, count in states.items()]
         return [*super().measures(), *fleet]
 
-    def _look_at_flights(self, now_s: float) -> None:
-        for number, order in list(self._orders.items()):
-            row = order.row
-            if order.sent or self._usable(
-                self._probe.sample(self.medium, row.source, row.target, now_s)
-            ):
-                continue
-            del self._orders[number]
-            if self._fleet is not None:
-                self._fleet.recall(number, now_s)
-            self._effects.note(
-                Fact(
-                    FactKind.REJECTED,
-                    row.request,
-                    row.period,
-                    serial=number,
-                    units=row.units,
-                    note="called home",
-                )
-            )
+    def _act(self, now_s: float) -> None:
+        """Call home whom weather has caught; then do what every on-demand controller does."""
+        if self._fleet is not None:
+            self._fleet.advance(now_s)
+        if self._flights.look_s is not None:
+            self._looked_s = now_s
+            self._call_home(now_s)
+        super()._act(now_s)
+
+    def _call_home(self, now_s: float) -> None:
+        for order in [each for each in self._orders.values() if not each.sent]:
+            ends = (order.row.source, order.row.target)
+            if not self._usable(self._probe.sample(self.medium, *ends, now_s)):
+                if self._fleet is not None:
+                    self._fleet.recall(order.row.order, now_s)
+                self._fail(order, f"UAVs between {' and '.join(ends)} were called home", now_s)
 
     def _due_s(self) -> float | None:
         due_s, look_s = super()._due_s(), self._flights.look_s

@@ -23,9 +23,9 @@ from global_manager.manager import unit_cost
 from global_manager.prices import Prices
 from global_manager.provisioning.model import Medium
 from protos.core import GLOBAL_MANAGER, FactKind, Message, Step
-from protos.mib import MediumCode, OrderRow, RowStatus
+from protos.mib import ORDER_FAILED, MediumCode, OrderRow, RowStatus
 from protos.pdu import ErrorStatus, Pdu, Verb
-from protos.rows import encode
+from protos.rows import encode, notified
 
 Write = Callable[..., Path]
 UAV = MediumCode.UAV
@@ -180,10 +180,10 @@ def test_a_flight_that_weather_catches_is_called_home_and_brings_nothing() -> No
     assert uav.step(15.0, []).wake_s == 30.0
     step = uav.step(45.0, [])
 
-    assert [(fact.kind, fact.serial, fact.units) for fact in step.facts] == [
-        (FactKind.REJECTED, 1, 4)
-    ]
-    assert step.wake_s is None
+    kind, row = notified(step.outbox[0].body)
+    assert step.outbox[0].destination == GLOBAL_MANAGER
+    assert kind is ORDER_FAILED
+    assert (row.order, row.units, row.reason) == (1, 4, "UAVs between A and B were called home")
     assert not uav.step(100.0, []).outbox
     assert uavs(uav) == {"ready": 4, "flying": 2, "charging": 0}
     assert order(2, 110.0, uav)[1] is ErrorStatus.RESOURCE_UNAVAILABLE
@@ -206,6 +206,33 @@ def test_an_order_takes_the_chain_between_its_ends_and_is_refused_beyond_the_fle
     assert order(2, 1.0, uav)[1] is ErrorStatus.NO_ERROR
     assert uavs(uav)["ready"] == 2
     assert order(3, 2.0, uav)[1] is ErrorStatus.RESOURCE_UNAVAILABLE
+
+
+def test_what_is_called_home_is_paid_back_and_bought_elsewhere(placed: Write) -> None:
+    """All UAVs are called home now and then; satellites, dearer here, take over within the period."""
+    gusts = [
+        STORM | {"radius_km": 900.0, "at_s": at_s, "until_s": at_s + 2}
+        for at_s in range(60, 300, 10)
+    ]
+    path = placed(
+        prices={"on_demand_satellite": 30_000},
+        satellite={"probability": 1.0, "setup_s": 1},
+        uav={"setup_s": 8, "weather": {"look_s": 1}},
+        faults=gusts,
+    )
+    network, _ = simulate(*read(str(path)))
+    facts = network.all_facts()
+
+    refunds = [fact for fact in facts if fact.cost < 0]
+    assert refunds
+    assert {fact.medium for fact in refunds} == {"uav"}
+    for refund in refunds:
+        later = [f for f in facts if f.kind is FactKind.BOUGHT and f.serial > refund.serial]
+        assert any(
+            (f.request, f.period, f.units, f.medium)
+            == (refund.request, refund.period, refund.units, "satellite")
+            for f in later
+        )
 
 
 def test_what_fog_grounds_stays_a_shortfall(placed: Write) -> None:
