@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from controllers.agent import Refusal
 from controllers.channel import Block
+from controllers.key_store import KeyStores
 from controllers.managed import ManagedCore
 from controllers.ports import World
 from controllers.relaying import Relaying
@@ -26,6 +27,7 @@ from protos.core import (
     Totals,
     key_manager_of,
 )
+from protos.holdings import KeyChange
 from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay
 from protos.mib import (
     KEY_SHORTAGE,
@@ -63,7 +65,10 @@ class LocalKeyManager(ManagedCore[None]):
         super().__init__(key_manager_of(config.node), config.retry_after_s)
         self._config = config
         key_bytes = config.unit_bits // 8
-        self._relaying = Relaying(config.node, key_bytes, config.qber_limit, world, self._effects)
+        self._stores = KeyStores(config.unit_bits, self._effects.keep)
+        self._relaying = Relaying(
+            config.node, key_bytes, config.qber_limit, world, self._effects, self._stores
+        )
         self._serving = Serving(
             config.node,
             key_bytes,
@@ -72,12 +77,16 @@ class LocalKeyManager(ManagedCore[None]):
             world,
             world,
             self._effects,
-            self._relaying.stores,
+            self._stores,
         )
 
     def close(self) -> list[Fact]:
         """Return the key that is left, as facts."""
         return [*self._left_in_pads(), *self._left_in_stores(), *self._serving.remaining()]
+
+    def holdings(self) -> list[KeyChange]:
+        """Return what all stores hold."""
+        return list(self._stores.holdings())
 
     def totals(self) -> Totals:
         """Return running totals of the applications here."""
@@ -159,7 +168,7 @@ class LocalKeyManager(ManagedCore[None]):
                 if peer in channel.blocks:
                     yield _block_row(request, place, peer, channel.blocks[peer])
         yield from self._relaying.transceivers.values()
-        for request, store in self._relaying.stores.items():
+        for request, store in self._stores.of(MediumCode.FIBER):
             yield KeyStoreRow(request, store.peer, store.available_units, store.capacity_units)
         for request, units in self._serving.demanded_units.items():
             yield UsageRow(request, self._serving.next_period, units)
@@ -179,17 +188,16 @@ class LocalKeyManager(ManagedCore[None]):
                 )
 
     def _left_in_stores(self) -> Iterator[Fact]:
-        for request, store in self._relaying.stores.items():
-            keys = store.remaining()
-            if keys:
+        for request, store in self._stores.of(MediumCode.FIBER):
+            if store.held_units:
                 yield Fact(
                     FactKind.STORED,
                     request=request,
                     medium="end-to-end",
                     peer=store.peer,
                     end=store.end,
-                    units=len(keys),
-                    bits=sum(key.bits for key in keys),
+                    units=store.held_units,
+                    bits=store.held_units * self._config.unit_bits,
                 )
 
     def _application_measures(self) -> Iterator[Measure]:
@@ -203,7 +211,7 @@ class LocalKeyManager(ManagedCore[None]):
 
     def _store_measures(self) -> Iterator[Measure]:
         node = ("node", self._config.node)
-        for store in self._relaying.stores.values():
+        for _, store in self._stores.of(MediumCode.FIBER):
             peer = ("peer", store.peer)
             bits = store.available_units * self._config.unit_bits
             yield Measure("key_store_available_bits", (node, peer), bits)

@@ -1,43 +1,177 @@
-"""Keys that one node shares with one peer for one request.
+"""Keys that one node shares with one peer for one request over one medium.
 
-Every key is in exactly one place: expected (the other end has not confirmed it), available, or
-gone.  Nothing here knows about time, messages or media.  A key's bytes never appear in a `repr`.
+A block of keys is *expected* until the other end confirms it and *available* from then on; each of its
+keys leaves once, consumed, taken or void, oldest block first.  Every change is reported as it happens, so
+that whoever runs the node can write it down.  Nothing here knows about clocks, messages or links.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from hashlib import blake2b
 from uuid import UUID
 
+from protos.holdings import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened, tag
 from protos.mib import MediumCode
 
-TAG_BYTES = 16
+Report = Callable[[KeyChange], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key of a unit's size, and its name."""
+@dataclass
+class _Block:
+    """What is left of keys that were made together, by name, in their order."""
 
-    id: str
-    material: bytes = field(repr=False)
+    keys: dict[str, Key]
+    is_available: bool = False
+
+
+class KeyStore:
+    """The keys of one request at one end, oldest first; a source fills it up to `capacity_units`."""
+
+    def __init__(self, opened: StoreOpened, report: Report) -> None:
+        self._request, self._medium = opened.request, opened.medium
+        self.peer, self.end = opened.peer, opened.end
+        self._key_bits = opened.key_bits
+        self.capacity_units = opened.capacity_units
+        self._blocks: dict[int, _Block] = {}
+        self._report = report
+        report(opened)
 
     @property
-    def bits(self) -> int:
-        """Length."""
-        return 8 * len(self.material)
+    def available_units(self) -> int:
+        """Keys that can be consumed now."""
+        return sum(len(block.keys) for block in self._blocks.values() if block.is_available)
 
     @property
-    def fingerprint(self) -> bytes:
-        """A tag by which an audit compares both ends; it does not give the key."""
-        return tag(self.material)
+    def held_units(self) -> int:
+        """All keys in hand, expected ones too."""
+        return sum(len(block.keys) for block in self._blocks.values())
+
+    @property
+    def room_units(self) -> int:
+        """Keys that can still be made without exceeding the capacity."""
+        return max(0, self.capacity_units - self.held_units)
+
+    def resize(self, capacity_units: int) -> None:
+        """Have another capacity; what is held already stays."""
+        if capacity_units != self.capacity_units:
+            self.capacity_units = capacity_units
+            self._report(self._opened())
+
+    def expect(self, serial: int, keys: list[Key]) -> None:
+        """Hold the keys of a new block until the other end confirms them."""
+        self._blocks[serial] = _Block({key.id: key for key in keys})
+        self._report(KeysHeld(self._request, self._medium, serial, tuple(keys)))
+
+    def confirm(self, serial: int, their_tag: bytes) -> bool:
+        """Make an expected block available if the other end has the same; return whether it has."""
+        block = self._blocks[serial]
+        if tag(b"".join(key.material for key in block.keys.values())) != their_tag:
+            return False
+        block.is_available = True
+        self._report(KeysConfirmed(self._request, self._medium, serial))
+        return True
+
+    def void(self, serial: int) -> int:
+        """Destroy what is left of a block, confirmed or not; return how many keys that were."""
+        block = self._blocks.pop(serial, None)
+        if block is None or not block.keys:
+            return 0
+        self._burn(serial, tuple(block.keys))
+        return len(block.keys)
+
+    def consume(self, units: int) -> list[Key]:
+        """Take out the oldest available keys, as many as there are up to `units`."""
+        taken: list[Key] = []
+        for serial, block in list(self._blocks.items()):
+            if block.is_available and len(taken) < units:
+                oldest = list(block.keys.values())[: units - len(taken)]
+                self._remove(serial, block, oldest)
+                taken += oldest
+        return taken
+
+    def take(self, key_id: str) -> Key | None:
+        """Take out a key by name, confirmed or not; None if it is not here (any more)."""
+        for serial, block in self._blocks.items():
+            key = block.keys.get(key_id)
+            if key is not None:
+                self._remove(serial, block, [key])
+                return key
+        return None
+
+    def expects(self, serial: int) -> bool:
+        """Return whether a block waits for its confirmation."""
+        block = self._blocks.get(serial)
+        return block is not None and not block.is_available
+
+    def expected_serials(self) -> list[int]:
+        """Return the blocks that wait for their confirmation, oldest first."""
+        return [serial for serial, block in self._blocks.items() if not block.is_available]
+
+    def units_of(self, serial: int) -> int:
+        """Return how many keys of a block are in hand."""
+        return len(self._blocks[serial].keys) if serial in self._blocks else 0
+
+    def holdings(self) -> Iterator[KeyChange]:
+        """Yield the changes that make of nothing what is held now."""
+        yield self._opened()
+        for serial, block in self._blocks.items():
+            yield KeysHeld(self._request, self._medium, serial, tuple(block.keys.values()))
+            if block.is_available:
+                yield KeysConfirmed(self._request, self._medium, serial)
+
+    def _remove(self, serial: int, block: _Block, keys: list[Key]) -> None:
+        for key in keys:
+            del block.keys[key.id]
+        if not block.keys:
+            del self._blocks[serial]
+        self._burn(serial, tuple(key.id for key in keys))
+
+    def _burn(self, serial: int, key_ids: tuple[str, ...]) -> None:
+        self._report(KeysGone(self._request, self._medium, serial, key_ids))
+
+    def _opened(self) -> StoreOpened:
+        return StoreOpened(
+            self._request,
+            self._medium,
+            self.peer,
+            self.end,
+            self._key_bits,
+            self.capacity_units,
+        )
 
 
-def tag(material: bytes) -> bytes:
-    """Return the verification tag of a block of key."""
-    return blake2b(material, digest_size=TAG_BYTES, person=b"qsagin-tag").digest()
+class KeyStores:
+    """All stores of one node, by request and medium."""
+
+    def __init__(self, key_bits: int, report: Report) -> None:
+        self._key_bits, self._report = key_bits, report
+        self._stores: dict[tuple[int, MediumCode], KeyStore] = {}
+
+    def open(
+        self, request: int, medium: MediumCode, peer: str, end: str, capacity_units: int
+    ) -> KeyStore:
+        """Return a store that has this capacity from now on; make it if there is none."""
+        store = self._stores.get((request, medium))
+        if store is None:
+            opened = StoreOpened(request, medium, peer, end, self._key_bits, capacity_units)
+            store = self._stores[request, medium] = KeyStore(opened, self._report)
+        store.resize(capacity_units)
+        return store
+
+    def find(self, request: int, medium: MediumCode) -> KeyStore | None:
+        """Return a store, if there is one."""
+        return self._stores.get((request, medium))
+
+    def of(self, medium: MediumCode) -> Iterator[tuple[int, KeyStore]]:
+        """Yield the stores that one medium fills, with their requests."""
+        return ((request, s) for (request, m), s in self._stores.items() if m is medium)
+
+    def holdings(self) -> Iterator[KeyChange]:
+        """Yield the changes that make of nothing what all stores hold now."""
+        for store in self._stores.values():
+            yield from store.holdings()
 
 
 def name_keys(
@@ -45,7 +179,7 @@ def name_keys(
 ) -> list[Key]:
     """Cut a block into keys, each named by a UUID that both ends derive alike."""
     return [
-        Key(_key_id(request, medium, serial, place), material[start : start + key_bytes])
+        Key(_key_id(request, medium, serial, place), material[start : start + key_bytes], place)
         for place, start in enumerate(range(0, len(material), key_bytes))
     ]
 
@@ -55,66 +189,3 @@ def _key_id(request: int, medium: MediumCode, serial: int, place: int) -> str:
     return str(
         UUID(bytes=blake2b(seed, digest_size=16, person=b"qsagin-key-id").digest(), version=4)
     )
-
-
-class KeyStore:
-    """The keys of one request at one end, oldest first, at most `capacity_units` of them."""
-
-    def __init__(self, peer: str, end: str, capacity_units: int) -> None:
-        self.peer = peer
-        self.end = end
-        self.capacity_units = capacity_units
-        self._expected: dict[int, list[Key]] = {}
-        self._available: OrderedDict[str, Key] = OrderedDict()
-
-    @property
-    def available_units(self) -> int:
-        """Keys that can be consumed now."""
-        return len(self._available)
-
-    @property
-    def room_units(self) -> int:
-        """Keys that can still be made without exceeding the capacity."""
-        expected = sum(len(keys) for keys in self._expected.values())
-        return max(0, self.capacity_units - self.available_units - expected)
-
-    def expect(self, serial: int, keys: list[Key]) -> None:
-        """Hold keys until the other end confirms them."""
-        self._expected[serial] = keys
-
-    def expected(self, serial: int) -> list[Key]:
-        """Return the keys held under a serial, which are then held no more."""
-        return self._expected.pop(serial, [])
-
-    def expected_serials(self) -> list[int]:
-        """Return the serials still held."""
-        return list(self._expected)
-
-    def expected_before(self, serial: int) -> list[int]:
-        """Return the serials still held that are older than this one."""
-        return [held for held in self._expected if held < serial]
-
-    def deposit(self, keys: Iterable[Key]) -> None:
-        """Make keys available."""
-        for key in keys:
-            self._available[key.id] = key
-
-    def consume(self, units: int) -> list[Key]:
-        """Take out the oldest keys, as many as there are up to `units`."""
-        count = min(units, len(self._available))
-        return [self._available.popitem(last=False)[1] for _ in range(count)]
-
-    def take(self, key_id: str) -> Key | None:
-        """Take out a key by name, confirmed or not; None if it is not here (any more)."""
-        if key_id in self._available:
-            return self._available.pop(key_id)
-        for keys in self._expected.values():
-            for place, key in enumerate(keys):
-                if key.id == key_id:
-                    return keys.pop(place)
-        return None
-
-    def remaining(self) -> list[Key]:
-        """Return all keys in hand, expected ones too."""
-        held = [key for keys in self._expected.values() for key in keys]
-        return [*self._available.values(), *held]

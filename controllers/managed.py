@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from controllers.agent import Agent, Refusal
 from protos.core import Effects, Fact, Measure, Message, Step, Totals
 from protos.exchange import Exchange
+from protos.holdings import KeyChange
 from protos.keys import KeyTraffic
 from protos.mib import Row
 from protos.pdu import Pdu, Verb
@@ -44,6 +45,10 @@ class ManagedCore(ABC, Generic[Context]):
 
     def close(self) -> list[Fact]:
         """Return the key that is left, as facts; here there is none."""
+        return []
+
+    def holdings(self) -> list[KeyChange]:
+        """Return the changes that make of nothing the keys in its stores; here there are none."""
         return []
 
     def totals(self) -> Totals:

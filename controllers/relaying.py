@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from controllers.channel import Block, Channel
-from controllers.key_store import Key, KeyStore, name_keys, tag
+from controllers.key_store import KeyStore, KeyStores, name_keys
 from controllers.ports import World
 from protos.core import Effects, Fact, FactKind, key_manager_of
+from protos.holdings import Key, tag
 from protos.keys import Confirm, Discard, Relay
 from protos.mib import ChannelRow, MediumCode, TransceiverRow
 
@@ -27,9 +28,9 @@ class Relaying:
     qber_limit: float
     world: World
     effects: Effects
+    stores: KeyStores
     channels: dict[int, Channel] = field(default_factory=dict)
     transceivers: dict[tuple[int, int], TransceiverRow] = field(default_factory=dict)
-    stores: dict[int, KeyStore] = field(default_factory=dict)
     latest: dict[str, Block] = field(default_factory=dict)
 
     def configure(self, row: ChannelRow) -> None:
@@ -38,17 +39,15 @@ class Relaying:
         self.channels[row.request] = channel
         if channel.is_source or channel.is_target:
             end = "source" if channel.is_source else "target"
-            store = self.stores.setdefault(row.request, KeyStore(row.peer, end, row.units))
-            store.capacity_units = row.units
+            self.stores.open(row.request, MediumCode.FIBER, row.peer, end, row.units)
 
     def release(self, request: int) -> None:
         """Take no part in a reservation any more; keys that are available stay so."""
         channel = self.channels.pop(request)
         for fact in channel.expire():
             self.effects.note(fact)
-        store = self.stores.get(request)
-        for serial in store.expected_serials() if store and channel.is_source else ():
-            self._void(channel, serial, store.expected(serial) if store else [])
+        if channel.is_source:
+            self._void_expected(channel)
         self.transceivers = {
             place: row for place, row in self.transceivers.items() if row.request != request
         }
@@ -81,21 +80,18 @@ class Relaying:
 
     def on_confirm(self, confirm: Confirm) -> None:
         """Make keys available whose tag agrees; void the others at both ends."""
-        store = self.stores.get(confirm.request)
-        keys = store.expected(confirm.serial) if store else []
-        if store is None or not keys:
+        store = self._store(confirm.request)
+        if store is None or not store.expects(confirm.serial):
             return
-        if tag(b"".join(key.material for key in keys)) == confirm.tag:
-            store.deposit(keys)
-        else:
-            self._void(self.channels[confirm.request], confirm.serial, keys)
+        if not store.confirm(confirm.serial, confirm.tag):
+            self._void(confirm.request, store, confirm.serial)
 
     def on_discard(self, discard: Discard) -> None:
         """Destroy the target's copy of keys that the source has voided."""
-        store = self.stores.get(discard.request)
-        keys = store.expected(discard.serial) if store else []
-        if keys:
-            self._note(discard.request, FactKind.DESTROYED, "target", discard.serial, len(keys))
+        store = self._store(discard.request)
+        units = store.void(discard.serial) if store else 0
+        if units:
+            self._note(discard.request, FactKind.DESTROYED, "target", discard.serial, units)
 
     @property
     def wake_s(self) -> float | None:
@@ -103,9 +99,8 @@ class Relaying:
         return min((channel.due_s for channel in self.channels.values()), default=None)
 
     def _send_keys(self, channel: Channel) -> None:
-        request, store = channel.row.request, self.stores[channel.row.request]
-        for late in store.expected_before(channel.epoch):
-            self._void(channel, late, store.expected(late))
+        request, store = channel.row.request, self._own_store(channel)
+        self._void_expected(channel)
         units = min(channel.ready_units(), store.room_units)
         if units == 0:
             return
@@ -125,7 +120,7 @@ class Relaying:
     def _keep(self, channel: Channel, epoch: int, material: bytes) -> None:
         request = channel.row.request
         keys = self._named(request, epoch, material)
-        self.stores[request].expect(epoch, keys)
+        self._own_store(channel).expect(epoch, keys)
         self._note(request, FactKind.CREATED, "target", epoch, len(keys))
         confirm = Confirm(request, MediumCode.FIBER, epoch, tag(material))
         self.effects.send(key_manager_of(channel.row.peer), confirm)
@@ -133,12 +128,26 @@ class Relaying:
     def _named(self, request: int, epoch: int, material: bytes) -> list[Key]:
         return name_keys(request, MediumCode.FIBER, epoch, material, self.key_bytes)
 
-    def _void(self, channel: Channel, serial: int, keys: list[Key]) -> None:
+    def _void_expected(self, channel: Channel) -> None:
+        """Give up, at the source, what the target has not confirmed."""
+        store = self._own_store(channel)
+        for serial in store.expected_serials():
+            self._void(channel.row.request, store, serial)
+
+    def _void(self, request: int, store: KeyStore, serial: int) -> None:
         """Destroy keys here, at the source, and have the target destroy them."""
-        request = channel.row.request
-        self._note(request, FactKind.DESTROYED, "source", serial, len(keys))
+        self._note(request, FactKind.DESTROYED, "source", serial, store.void(serial))
         void = Discard(request, MediumCode.FIBER, serial)
-        self.effects.send(key_manager_of(channel.row.peer), void)
+        self.effects.send(key_manager_of(store.peer), void)
+
+    def _store(self, request: int) -> KeyStore | None:
+        return self.stores.find(request, MediumCode.FIBER)
+
+    def _own_store(self, channel: Channel) -> KeyStore:
+        """Return the store of a channel that ends here."""
+        row = channel.row
+        end = "source" if channel.is_source else "target"
+        return self.stores.open(row.request, MediumCode.FIBER, row.peer, end, row.units)
 
     def _note(self, request: int, kind: FactKind, end: str, serial: int, units: int) -> None:
         self.effects.note(

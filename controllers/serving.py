@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from controllers.key_store import Key, KeyStore, name_keys, tag
+from controllers.key_store import KeyStore, KeyStores, name_keys
 from controllers.ports import Applications, QuantumChannel
 from protos.core import Effects, Fact, FactKind, Timeline, Totals, key_manager_of
+from protos.holdings import Key, tag
 from protos.keys import Confirm, Delivered, Discard
 from protos.mib import DeliveryRow, MediumCode
 
@@ -39,7 +40,10 @@ class Shortage:
 
 @dataclass
 class Serving:
-    """The applications at one node and the keys that free-space services bring for them."""
+    """The applications at one node and the keys that free-space services bring for them.
+
+    `orders` are the blocks brought that are not settled yet, by medium and order.
+    """
 
     node: str
     key_bytes: int
@@ -48,10 +52,10 @@ class Serving:
     demand: Applications
     quantum: QuantumChannel
     effects: Effects
-    stores: dict[int, KeyStore]
+    stores: KeyStores
     shortages: dict[int, Shortage] = field(default_factory=dict)
-    brought: dict[tuple[int, int], tuple[DeliveryRow, list[Key]]] = field(default_factory=dict)
-    early: dict[tuple[int, int], Confirm] = field(default_factory=dict)
+    orders: dict[tuple[MediumCode, int], DeliveryRow] = field(default_factory=dict)
+    early: dict[tuple[MediumCode, int], Confirm] = field(default_factory=dict)
     next_period: int = 0
     demanded_units: Counter[int] = field(default_factory=Counter)
     late_units: Counter[int] = field(default_factory=Counter)
@@ -87,9 +91,9 @@ class Serving:
         Key that was made after the period began is for the next one, which counts on it.
         """
         shortage = self.shortages.get(request)
-        if shortage is not None and made_s <= self.timeline.begins_s(shortage.period):
-            keys = self.stores[request].consume(shortage.units)
-            self._serve(request, shortage, MediumCode.FIBER, keys)
+        store = self.stores.find(request, MediumCode.FIBER)
+        if shortage and store and made_s <= self.timeline.begins_s(shortage.period):
+            self._serve(request, shortage, MediumCode.FIBER, store.consume(shortage.units))
 
     def bring(self, row: DeliveryRow) -> None:
         """Take the block that a free-space service has made with the other end."""
@@ -98,28 +102,28 @@ class Serving:
         channel = f"{medium.name.lower()}/{source}/{target}/{row.order}"
         material = self.quantum.block(channel, row.order, row.units * self.key_bytes)
         keys = name_keys(row.request, medium, row.order, material, self.key_bytes)
-        self.brought[row.medium, row.order] = (row, keys)
-        self._note(FactKind.GENERATED, row, keys)
+        self.orders[medium, row.order] = row
+        self._store_of(row).expect(row.order, keys)
+        self._note(FactKind.GENERATED, row, len(keys))
         if not row.is_source:
             confirm = Confirm(row.request, medium, row.order, tag(material))
             self.effects.send(key_manager_of(row.peer), confirm)
-        elif (early := self.early.pop((row.medium, row.order), None)) is not None:
+        elif (early := self.early.pop((medium, row.order), None)) is not None:
             self.on_confirm(early)
 
     def on_confirm(self, confirm: Confirm) -> None:
         """Deliver confirmed keys to the application that waits for them; void what it needs not."""
-        place = (confirm.medium.value, confirm.serial)
-        if place not in self.brought:
-            self.early[place] = confirm
+        row = self.orders.pop((confirm.medium, confirm.serial), None)
+        if row is None:
+            self.early[confirm.medium, confirm.serial] = confirm
             return
-        row, keys = self.brought.pop(place)
+        store = self._store_of(row)
         shortage = self.shortages.get(row.request)
-        agreed = tag(b"".join(key.material for key in keys)) == confirm.tag
+        agreed = store.confirm(confirm.serial, confirm.tag)
         if agreed and shortage is not None and shortage.period == row.period:
-            wanted, surplus = keys[: shortage.units], keys[shortage.units :]
-            self._serve(row.request, shortage, confirm.medium, wanted)
-        else:
-            surplus = keys
+            keys = store.consume(shortage.units)
+            self._serve(row.request, shortage, confirm.medium, keys)
+        surplus = store.void(confirm.serial)
         if surplus:
             self._note(FactKind.DESTROYED, row, surplus)
             void = Discard(row.request, confirm.medium, row.order)
@@ -127,9 +131,9 @@ class Serving:
 
     def on_discard(self, discard: Discard) -> None:
         """Destroy the target's copy of what is left of keys that the source has voided."""
-        row, keys = self.brought.pop((discard.medium.value, discard.serial), (None, []))
+        row = self.orders.pop((discard.medium, discard.serial), None)
         if row is not None:
-            self._note(FactKind.DESTROYED, row, keys)
+            self._note(FactKind.DESTROYED, row, self._store_of(row).void(discard.serial))
 
     def on_delivered(self, source: str, delivered: Delivered) -> None:
         """Hand the target's application the keys that the source's application got."""
@@ -147,17 +151,21 @@ class Serving:
                 )
             else:
                 self._deliver(delivered, key, "target", source)
+        self._settle(delivered.medium)
 
     def remaining(self) -> list[Fact]:
         """Return what free-space services have brought and nobody has taken."""
-        return [self._fact(FactKind.STORED, row, keys) for row, keys in self.brought.values()]
+        return [
+            self._fact(FactKind.STORED, row, self._store_of(row).units_of(row.order))
+            for row in self.orders.values()
+        ]
 
     def _begin_period(self, period: int) -> list[tuple[int, Shortage]]:
         for request, application in self.applications.items():
             units = self.demand.demanded_units(request, period)
             self.demanded_units[request] += units
             self.effects.note(Fact(FactKind.DEMANDED, request=request, period=period, units=units))
-            store = self.stores.get(request)
+            store = self.stores.find(request, MediumCode.FIBER)
             keys = store.consume(units) if store else []
             shortage = Shortage(period, units)
             self.shortages[request] = shortage
@@ -187,17 +195,21 @@ class Serving:
             del self.shortages[request]
 
     def _take(self, delivered: Delivered, key_id: str) -> Key | None:
-        if delivered.medium is MediumCode.FIBER:
-            store = self.stores.get(delivered.request)
-            return store.take(key_id) if store else None
-        for place, (row, keys) in self.brought.items():
-            for key in keys:
-                if key.id == key_id:
-                    keys.remove(key)
-                    if not keys:
-                        del self.brought[place]
-                    return key if row.request == delivered.request else None
-        return None
+        store = self.stores.find(delivered.request, delivered.medium)
+        return store.take(key_id) if store else None
+
+    def _settle(self, medium: MediumCode) -> None:
+        """Forget the orders of which no key is left."""
+        for (item, order), row in list(self.orders.items()):
+            if item is medium and not self._store_of(row).units_of(order):
+                del self.orders[item, order]
+
+    def _store_of(self, row: DeliveryRow) -> KeyStore:
+        """Return the store of an order, with room for what has been brought for its request."""
+        medium, end = MediumCode(row.medium), "source" if row.is_source else "target"
+        open_rows = (item for (of, _), item in self.orders.items() if of is medium)
+        capacity_units = sum(item.units for item in open_rows if item.request == row.request)
+        return self.stores.open(row.request, medium, row.peer, end, capacity_units)
 
     def _deliver(self, delivered: Delivered, key: Key, end: str, peer: str) -> None:
         medium = delivered.medium.name.lower()
@@ -229,10 +241,10 @@ class Serving:
             )
         )
 
-    def _note(self, kind: FactKind, row: DeliveryRow, keys: list[Key]) -> None:
-        self.effects.note(self._fact(kind, row, keys))
+    def _note(self, kind: FactKind, row: DeliveryRow, units: int) -> None:
+        self.effects.note(self._fact(kind, row, units))
 
-    def _fact(self, kind: FactKind, row: DeliveryRow, keys: list[Key]) -> Fact:
+    def _fact(self, kind: FactKind, row: DeliveryRow, units: int) -> Fact:
         return Fact(
             kind,
             request=row.request,
@@ -241,6 +253,6 @@ class Serving:
             medium=MediumCode(row.medium).name.lower(),
             peer=row.peer,
             end="source" if row.is_source else "target",
-            units=len(keys),
-            bits=8 * self.key_bytes * len(keys),
+            units=units,
+            bits=8 * self.key_bytes * units,
         )

@@ -251,11 +251,11 @@ def status(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
     json_: Json = False,
 ) -> None:
-    """Look at a run, live or ended."""
-    from emulator.status import status_of
+    """Look at a run, live or ended; with --json also at every key store."""
+    from emulator.status import status_of, stores_of
 
     found = status_of(folder)
-    _answer(json_, found, lambda: _show_fields(found))
+    _answer(json_, found | {"stores": stores_of(folder)}, lambda: _show_fields(found))
 
 
 @app.command()

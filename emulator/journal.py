@@ -1,10 +1,10 @@
-"""The journal of one actor: what its entities were told and what they noted, in one SQLite database.
+"""The journal of one actor: what its entities were told, noted and hold, in one SQLite database.
 
-A window is one transaction: the mail that was read in it and the facts that were noted, committed
-before anything that the window sends leaves the process.  So an actor that starts again from its last
-checkpoint, and reads the mail of every window since, knows all that others have heard from it.
-Facts are only ever appended.  A checkpoint holds key and is sealed; mail holds none.  Only the
-incarnation that opened the journal last may write.  Readers may look while a run goes on.
+A window is one transaction: the mail that was read in it, the facts that were noted, and what has become
+of keys, committed before anything that the window sends leaves the process.  So an actor that starts again
+from its last checkpoint, and reads the mail of every window since, knows all that others have heard from
+it.  Facts are only ever appended.  Checkpoints and key tables hold key and are sealed; mail holds none.
+Only the incarnation that opened the journal last may write.  Readers may look while a run goes on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from emulator.key_table import SCHEMA, STORES, KeyRows, KeyTable
+from emulator.sealing import Seal
 from protos.core import Fact
+from protos.holdings import KeyChange
 
 FOLDER = "journal"
 COLUMNS = ("window", *(field.name for field in fields(Fact)))
@@ -33,6 +36,7 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS checkpoint (one INTEGER PRIMARY KEY, window INTEGER, state BLOB)",
     "CREATE TABLE IF NOT EXISTS life (one INTEGER PRIMARY KEY, incarnation INTEGER, closed INTEGER)",
     "INSERT OR IGNORE INTO life VALUES (1, 0, 0)",
+    *SCHEMA,
 )
 _VIEW = f"CREATE TEMP VIEW fact AS SELECT rowid AS rowid, {NAMES} FROM main.fact"  # noqa: S608
 _INSERT = f"INSERT INTO fact VALUES (?, {', '.join('?' * len(COLUMNS))})"  # noqa: S608
@@ -72,7 +76,8 @@ class Past:
 class Journal:
     """The writing side; opening it shuts out every incarnation before.
 
-    A volatile journal is kept in memory and becomes a file when it is closed.
+    A volatile journal is kept in memory and becomes a file when it is closed.  It holds no key: what is in
+    store when it is finished is listed without material.
     """
 
     def __init__(
@@ -91,6 +96,8 @@ class Journal:
         self._connection = sqlite3.connect(place, isolation_level=None, timeout=_BUSY_S)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._connection.execute("PRAGMA secure_delete=ON")
+        self._keys = KeyTable(self._connection)
         self._place = {entity: place for place, entity in enumerate(entities)}
         self._connection.execute("BEGIN IMMEDIATE")
         for statement in _SCHEMA:
@@ -123,6 +130,7 @@ class Journal:
         facts: Mapping[str, Iterable[Fact]],
         mail: bytes | None = None,
         checkpoint: bytes | None = None,
+        keys: KeyRows | None = None,
     ) -> None:
         """Write a window down, all or nothing.  Raises `SupersededError`."""
         rows = [
@@ -134,11 +142,27 @@ class Journal:
             if mail is not None:
                 self._connection.execute("INSERT INTO mail VALUES (?, ?)", (window, mail))
             self._connection.executemany(_INSERT, rows)
+            if keys is not None:
+                self._keys.apply(keys)
             if checkpoint is not None:
                 place = (1, window, checkpoint)
                 self._connection.execute("REPLACE INTO checkpoint VALUES (?, ?, ?)", place)
 
-    def finish(self, facts: Mapping[str, tuple[int, Iterable[Fact]]]) -> None:
+    def key_rows(self, changes: Mapping[str, Iterable[KeyChange]], seal: Seal) -> KeyRows | None:
+        """Return changes as rows to commit, sealed; None if this journal holds no key."""
+        return None if self._volatile else self._rows(changes, seal)
+
+    def check_keys(self, holdings: Mapping[str, Iterable[KeyChange]], seal: Seal) -> None:
+        """Compare what entities hold with what was written down.  Raises `KeysDifferError`."""
+        if not self._volatile:
+            numbered = {entity: (self._place[entity], held) for entity, held in holdings.items()}
+            self._keys.compare(numbered, seal)
+
+    def finish(
+        self,
+        facts: Mapping[str, tuple[int, Iterable[Fact]]],
+        holdings: Mapping[str, Iterable[KeyChange]],
+    ) -> None:
         """Write down, once, what each entity has left; it belongs to the entity's last window."""
         rows = [
             (self._place[entity], window, *values_of(fact))
@@ -147,6 +171,8 @@ class Journal:
         ]
         with self._transaction():
             self._connection.executemany(_INSERT, rows)
+            if self._volatile:
+                self._keys.apply(self._rows(holdings, None))
             self._connection.execute("CREATE INDEX fact_of_resident ON fact (resident)")
             self._connection.execute("UPDATE life SET closed = 1")
 
@@ -157,6 +183,12 @@ class Journal:
         with suppress(sqlite3.OperationalError):  # somebody is reading
             self._connection.execute("PRAGMA journal_mode=DELETE")
         self._connection.close()
+
+    def _rows(self, changes: Mapping[str, Iterable[KeyChange]], seal: Seal | None) -> KeyRows:
+        rows = KeyRows()
+        for entity, its_changes in changes.items():
+            rows.add(self._place[entity], its_changes, seal)
+        return rows
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -219,6 +251,16 @@ def rows(run_folder: Path, entity: str, query: str) -> Iterator[tuple[object, ..
     with _reading(path) as connection:
         connection.execute(f"{_VIEW} WHERE resident = {place}")
         yield from connection.execute(query)
+
+
+def key_stores(run_folder: Path) -> Iterator[tuple[Any, ...]]:
+    """Yield (entity, request, medium, peer, end, key bits, capacity, available, held, held bits).
+
+    One row a key store, as of the last window that was committed; counts are of keys.
+    """
+    for path in _paths(run_folder):
+        with _reading(path) as connection:
+            yield from connection.execute(STORES)
 
 
 def windows_run(run_folder: Path) -> int:

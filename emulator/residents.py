@@ -3,9 +3,9 @@
 Each window is committed before anybody hears of it.  What was sent is kept for two windows, because a
 receiver that is lost in between needs it again.  Residents that are made anew with the journal of
 others take up the last checkpoint and read their mail again; since cores are pure, they then are what the
-others were, down to what they sent last.  A checkpoint is made as soon as making up for the windows
-since the last would take longer than `checkpoint_after_s`.  Nothing here knows transport, or what a
-message means.
+others were, down to what they sent last; and if the keys that they then hold are not those that the
+journal has, they do not come back.  A checkpoint is made as soon as making up for the windows since the
+last would take longer than `checkpoint_after_s`.  Nothing here knows transport, or what a message means.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from emulator.mailbox import Mailbox
 from emulator.roles import Role
 from emulator.sealing import Seal
 from protos import wire
-from protos.core import Core, Fact, Measure, Message, Totals
+from protos.core import Core, Measure, Message, Step, Totals
+from protos.holdings import KeyChange
 
 _CHECKPOINT = "checkpoint"
 _KEPT_WINDOWS = 2
@@ -109,9 +110,12 @@ class Residents:
         if self.last_window is not None and window <= self.last_window:
             return
         mail = wire.mail(self._raw.pop(window, []))
-        facts = self._step(window)
+        steps = self._step(window)
         checkpoint = self._checkpoint() if self._stepped_s > self._checkpoint_after_s else None
-        self._journal.commit(window, facts, mail, checkpoint)
+        facts = {entity: step.facts for entity, step in steps.items()}
+        changes = {entity: step.keys for entity, step in steps.items()}
+        keys = self._journal.key_rows(changes, self._seal)
+        self._journal.commit(window, facts, mail, checkpoint, keys)
 
     def sent_in(self, window: int) -> list[Message]:
         """Return what was sent in a window."""
@@ -132,25 +136,29 @@ class Residents:
             left = {
                 name: (item.last_window, item.core.close()) for name, item in self._here.items()
             }
-            self._journal.finish(left)
+            self._journal.finish(left, self._holdings())
 
-    def _step(self, window: int) -> dict[str, list[Fact]]:
+    def _holdings(self) -> dict[str, list[KeyChange]]:
+        return {name: item.core.holdings() for name, item in self._here.items()}
+
+    def _step(self, window: int) -> dict[str, Step]:
         began_s = time.perf_counter()
-        facts, outbox = {}, []
+        steps: dict[str, Step] = {}
+        outbox: list[Message] = []
         for entity, resident in self._here.items():
             inbox = resident.mailbox.read(window)
             if inbox or (resident.wake_window is not None and resident.wake_window <= window):
                 step = resident.core.step(window * self._window_s, inbox)
                 resident.last_window = window
                 resident.wake_window = self._window_of(step.wake_s, window)
-                facts[entity] = step.facts
+                steps[entity] = step
                 outbox += step.outbox
         oldest = window - _KEPT_WINDOWS + 1
         self._sent = {at: sent for at, sent in self._sent.items() if at >= oldest}
         self._sent[window] = outbox
         self.last_window = window
         self._stepped_s += time.perf_counter() - began_s
-        return facts
+        return steps
 
     def _window_of(self, wake_s: float | None, now: int) -> int | None:
         if wake_s is None:
@@ -165,6 +173,7 @@ class Residents:
             for message in wire.mail_messages(mail):
                 self._here[message.destination].mailbox.put(window, message)
             self._step(window)
+        self._journal.check_keys(self._holdings(), self._seal)
 
     def _checkpoint(self) -> bytes:
         buffer = io.BytesIO()

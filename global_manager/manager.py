@@ -45,6 +45,7 @@ from protos.core import (
     key_manager_of,
 )
 from protos.exchange import Exchange
+from protos.holdings import KeyChange
 from protos.mib import (
     BY_ROW,
     KEY_SHORTAGE,
@@ -187,6 +188,10 @@ class GlobalManager:
 
     def close(self) -> list[Fact]:
         """Return nothing: the manager holds no key."""
+        return []
+
+    def holdings(self) -> list[KeyChange]:
+        """Return nothing: the manager has no key store."""
         return []
 
     def totals(self) -> Totals:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from protos.holdings import KeyChange
 from protos.keys import KeyTraffic
 from protos.mib import Role
 from protos.pdu import Pdu
@@ -131,12 +132,14 @@ class Totals:
 class Step:
     """What a core wants done after one window.
 
-    `wake_s` is when it must run even if nobody writes to it; None: never.
+    `wake_s` is when it must run even if nobody writes to it; None: never.  `keys` says what has become
+    of keys in hand, in order.
     """
 
     outbox: list[Message] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     wake_s: float | None = None
+    keys: list[KeyChange] = field(default_factory=list)
 
 
 class Effects:
@@ -147,6 +150,7 @@ class Effects:
         self._sequence = 0
         self._outbox: list[Message] = []
         self._facts: list[Fact] = []
+        self._keys: list[KeyChange] = []
 
     def send(self, destination: str, body: Pdu | KeyTraffic) -> None:
         """Send one message; it is consumed in the next window."""
@@ -157,10 +161,14 @@ class Effects:
         """Write one fact into the journal."""
         self._facts.append(fact)
 
+    def keep(self, change: KeyChange) -> None:
+        """Write down what has become of keys in hand."""
+        self._keys.append(change)
+
     def flush(self, wake_s: float | None) -> Step:
         """Return what was collected, and begin anew."""
-        step = Step(self._outbox, self._facts, wake_s)
-        self._outbox, self._facts = [], []
+        step = Step(self._outbox, self._facts, wake_s, self._keys)
+        self._outbox, self._facts, self._keys = [], [], []
         return step
 
 
@@ -192,6 +200,9 @@ class Core(Protocol):
 
     def close(self) -> list[Fact]:
         """Return what is left in hand; nothing is called after it."""
+
+    def holdings(self) -> list[KeyChange]:
+        """Return the changes that make of nothing the keys in its stores."""
 
     def measures(self) -> list[Measure]:
         """Return what observers may see."""

@@ -9,9 +9,13 @@ import pytest
 
 from emulator import journal
 from emulator.journal import FOLDER, Journal, SupersededError
+from emulator.key_table import KeysDifferError
 from emulator.registry import Registry
 from emulator.sealing import Seal, SealBrokenError, new_key
+from emulator.status import stores_of
 from protos.core import Fact, FactKind
+from protos.holdings import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened
+from protos.mib import MediumCode
 
 ME = "kme-A"
 NOTED = Fact(FactKind.DEMANDED, 0, 0, units=3)
@@ -49,14 +53,14 @@ def test_an_incarnation_that_was_superseded_writes_nothing(folder: Path) -> None
     with pytest.raises(SupersededError, match="incarnation 1 has been superseded"):
         old.commit(0, {ME: [NOTED]}, b"zero")
     with pytest.raises(SupersededError):
-        old.finish({ME: (0, [NOTED])})
+        old.finish({ME: (0, [NOTED])}, {})
     assert list(journal.rows(folder, ME, "SELECT * FROM fact")) == []
 
 
 def test_what_is_left_is_written_down_once(folder: Path) -> None:
     book = Journal(folder, ME, [ME])
     assert not book.finished
-    book.finish({ME: (7, [NOTED])})
+    book.finish({ME: (7, [NOTED])}, {})
     assert book.finished
     assert list(journal.rows(folder, ME, "SELECT window, units FROM fact")) == [(7, 3)]
 
@@ -108,3 +112,105 @@ def test_a_sealed_text_opens_only_as_it_was_sealed() -> None:
     ):
         with pytest.raises(SealBrokenError, match="is broken"):
             other.open(broken, context)
+
+
+FIBER = MediumCode.FIBER
+KEYS = tuple(Key(f"key-{place}", bytes([200 + place]) * 32, place) for place in range(3))
+OPENED = StoreOpened(7, FIBER, "B", "source", 256, 4)
+HELD: list[KeyChange] = [OPENED, KeysHeld(7, FIBER, 5, KEYS)]
+SEAL = Seal(bytes(32))
+
+
+def _keep(book: Journal, window: int, *changes: KeyChange) -> None:
+    book.commit(window, {}, b"", keys=book.key_rows({ME: changes}, SEAL))
+
+
+def _bytes_on_disk(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in (folder / FOLDER).iterdir())
+
+
+def test_keys_in_store_are_on_disk_sealed_and_are_burned_when_they_go(folder: Path) -> None:
+    book = Journal(folder, ME, [ME])
+    _keep(book, 1, *HELD)
+    _keep(book, 2, KeysConfirmed(7, FIBER, 5))
+    _keep(book, 3, KeysGone(7, FIBER, 5, ("key-0", "key-2")))
+    left = [OPENED, KeysHeld(7, FIBER, 5, KEYS[1:2]), KeysConfirmed(7, FIBER, 5)]
+    book.check_keys({ME: left}, SEAL)
+    book.close()
+    on_disk = _bytes_on_disk(folder)
+    assert not any(key.material in on_disk for key in KEYS)
+    assert b"key-1" in on_disk
+    assert b"key-0" not in on_disk
+    assert b"key-2" not in on_disk
+
+
+def test_the_state_of_a_key_store_is_told_in_the_words_of_etsi_014_while_it_is_written(
+    folder: Path,
+) -> None:
+    book = Journal(folder, ME, [ME])
+    _keep(book, 1, *HELD)
+    _keep(book, 2, KeysConfirmed(7, FIBER, 5), KeysHeld(7, FIBER, 6, (Key("new", bytes(32)),)))
+    assert stores_of(folder) == [
+        {
+            "source_KME_ID": "kme-A",
+            "target_KME_ID": "kme-B",
+            "request": 7,
+            "medium": "fiber",
+            "end": "source",
+            "key_size": 256,
+            "stored_key_count": 3,
+            "max_key_count": 4,
+            "unconfirmed_key_count": 1,
+        }
+    ]
+    _keep(book, 3, KeysGone(7, FIBER, 5, ("key-0", "key-1", "key-2")))
+    _keep(book, 4, KeysGone(7, FIBER, 6, ("new",)))
+    assert [store["stored_key_count"] for store in stores_of(folder)] == [0]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM stored_key WHERE key_id = 'key-1'",
+        "UPDATE stored_key SET state = 'available' WHERE key_id = 'key-1'",
+        "UPDATE stored_key SET serial = 6 WHERE key_id = 'key-1'",
+        "UPDATE stored_key SET key_id = 'key-9' WHERE key_id = 'key-1'",
+    ],
+)
+def test_stores_that_differ_from_their_journal_are_found(folder: Path, statement: str) -> None:
+    book = Journal(folder, ME, [ME])
+    _keep(book, 1, *HELD)
+    book.check_keys({ME: HELD}, SEAL)
+    with sqlite3.connect(folder / FOLDER / f"{ME}.sqlite") as other:
+        assert other.execute(statement).rowcount == 1
+    other.close()
+    with pytest.raises((KeysDifferError, SealBrokenError), match=r"differ in 1 keys|seal of key-9"):
+        book.check_keys({ME: HELD}, SEAL)
+
+
+def test_material_that_was_moved_to_another_key_does_not_open(folder: Path) -> None:
+    book = Journal(folder, ME, [ME])
+    _keep(book, 1, *HELD)
+    moved = "(SELECT material FROM stored_key WHERE key_id = 'key-0')"
+    with sqlite3.connect(folder / FOLDER / f"{ME}.sqlite") as other:
+        other.execute(f"UPDATE stored_key SET material = {moved} WHERE key_id = 'key-1'")
+    other.close()
+    with pytest.raises(SealBrokenError, match="key-1"):
+        book.check_keys({ME: HELD}, SEAL)
+
+
+def test_a_key_that_is_not_in_store_cannot_go(folder: Path) -> None:
+    book = Journal(folder, ME, [ME])
+    _keep(book, 1, *HELD)
+    with pytest.raises(sqlite3.IntegrityError, match="is not here"):
+        _keep(book, 2, KeysGone(7, FIBER, 5, ("key-0", "never")))
+    book.check_keys({ME: HELD}, SEAL)
+
+
+def test_a_volatile_journal_lists_keys_at_the_end_without_their_material(folder: Path) -> None:
+    book = Journal(folder, ME, [ME], volatile=True)
+    assert book.key_rows({ME: HELD}, SEAL) is None
+    book.finish({ME: (1, [])}, {ME: HELD})
+    book.close()
+    assert [store["unconfirmed_key_count"] for store in stores_of(folder)] == [3]
+    assert not any(key.material in _bytes_on_disk(folder) for key in KEYS)

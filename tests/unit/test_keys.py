@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from controllers.channel import Channel, Pad, fiber_channel
-from controllers.key_store import Key, KeyStore, name_keys, tag
+from controllers.key_store import KeyStore, name_keys
 from controllers.ports import LinkSample
 from protos.core import Fact, FactKind
+from protos.holdings import (
+    Key,
+    KeyChange,
+    KeysConfirmed,
+    KeysGone,
+    KeysHeld,
+    StoreOpened,
+    tag,
+)
 from protos.mib import ChannelRow, MediumCode
 
 
@@ -144,27 +153,117 @@ def test_a_key_does_not_show_itself() -> None:
     assert b"secret" not in key.fingerprint
 
 
-@given(st.lists(st.sampled_from(["expect", "confirm", "consume", "take"]), max_size=40))
-def test_keys_are_conserved(steps: list[str]) -> None:
-    store, made, gone = KeyStore("B", "source", capacity_units=5), 0, 0
-    for serial, step in enumerate(steps):
-        if step == "expect" and store.room_units:
-            keys = [Key(f"{serial}.{i}", b"") for i in range(store.room_units)]
-            store.expect(serial, keys)
-            made += len(keys)
-        elif step == "confirm":
-            for held in store.expected_before(serial):
-                store.deposit(store.expected(held))
-        elif step == "consume":
-            gone += len(store.consume(2))
-        elif step == "take" and store.remaining():
-            name = store.remaining()[-1].id
-            assert store.take(name) is not None
-            assert store.take(name) is None
-            gone += 1
-        assert made == gone + len(store.remaining())
-        assert len(store.remaining()) <= 5
-        assert 0 <= store.available_units <= 5
+class _Replay:
+    """What the reported changes make of nothing: (serial, key, whether it is available)."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, tuple[int, Key]] = {}
+        self.available: set[int] = set()
+
+    def take(self, change: KeyChange) -> None:
+        match change:
+            case KeysHeld(serial=serial, keys=keys):
+                assert not self.keys.keys() & {key.id for key in keys}
+                self.keys |= {key.id: (serial, key) for key in keys}
+            case KeysConfirmed(serial=serial):
+                self.available.add(serial)
+            case KeysGone(serial=serial, key_ids=key_ids):
+                for key_id in key_ids:
+                    assert self.keys.pop(key_id)[0] == serial
+            case StoreOpened():
+                pass
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """A store at the source of keys against a plain list of what was made and where it went."""
+
+    CAPACITY = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reported = _Replay()
+        opened = StoreOpened(0, MediumCode.FIBER, "B", "source", 8, self.CAPACITY)
+        self.store = KeyStore(opened, self.reported.take)
+        self.serial = 0
+        self.expected: dict[int, list[Key]] = {}
+        self.available: list[Key] = []
+        self.gone: set[str] = set()
+
+    def leave(self, keys: list[Key]) -> None:
+        names = {key.id for key in keys}
+        assert len(names) == len(keys)
+        assert not names & self.gone
+        self.gone |= names
+
+    @rule(units=st.integers(1, CAPACITY))
+    def make(self, units: int) -> None:
+        self.serial += 1
+        size = min(units, self.store.room_units)
+        if size:
+            material = bytes(self.serial % 251 + place for place in range(size))
+            keys = name_keys(0, MediumCode.FIBER, self.serial, material, 1)
+            self.store.expect(self.serial, keys)
+            self.expected[self.serial] = keys
+
+    @precondition(lambda self: self.expected)
+    @rule(data=st.data(), is_honest=st.booleans())
+    def hear(self, data: st.DataObject, is_honest: bool) -> None:
+        serial = min(self.expected)
+        said = tag(b"".join(key.material for key in self.expected[serial]))
+        assert self.store.confirm(serial, said if is_honest else b"other") == is_honest
+        if is_honest:
+            self.available += self.expected.pop(serial)
+        assert self.store.expects(serial) != is_honest
+
+    @rule(units=st.integers(0, CAPACITY + 1))
+    def consume(self, units: int) -> None:
+        keys = self.store.consume(units)
+        assert keys == self.available[:units]
+        del self.available[:units]
+        self.leave(keys)
+
+    @rule(data=st.data())
+    def take(self, data: st.DataObject) -> None:
+        held = [*self.available, *(key for keys in self.expected.values() for key in keys)]
+        if not held:
+            return
+        key = data.draw(st.sampled_from(held))
+        assert self.store.take(key.id) == key
+        assert self.store.take(key.id) is None
+        self.leave([key])
+        for keys in (self.available, *self.expected.values()):
+            if key in keys:
+                keys.remove(key)
+        self.expected = {serial: keys for serial, keys in self.expected.items() if keys}
+
+    @rule(data=st.data())
+    def void(self, data: st.DataObject) -> None:
+        serial = data.draw(st.integers(0, self.serial))
+        of_block = {key.id for key in name_keys(0, MediumCode.FIBER, serial, bytes(9), 1)}
+        lost = [key for key in self.available if key.id in of_block]
+        lost += self.expected.pop(serial, [])
+        self.available = [key for key in self.available if key.id not in of_block]
+        assert self.store.void(serial) == len(lost)
+        self.leave(lost)
+
+    @invariant()
+    def nothing_is_lost_or_too_much(self) -> None:
+        units = sum(len(keys) for keys in self.expected.values())
+        assert self.store.available_units == len(self.available)
+        assert self.store.held_units == len(self.available) + units <= self.CAPACITY
+        assert self.store.room_units == self.CAPACITY - self.store.held_units
+
+    @invariant()
+    def what_was_reported_makes_what_is_held(self) -> None:
+        again = _Replay()
+        for change in self.store.holdings():
+            again.take(change)
+        assert again.keys == self.reported.keys
+        held = {serial for serial, _ in again.keys.values()}
+        assert again.available & held == self.reported.available & held
+
+
+TestStore = StoreMachine.TestCase
 
 
 def test_a_fact_of_a_channel_tells_no_key() -> None:

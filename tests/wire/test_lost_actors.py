@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import sqlite3
 from pathlib import Path
 
 import pytest
 from live_network import LiveNetwork, within
 
 from emulator.audit import audit
-from emulator.journal import SupersededError
+from emulator.journal import FOLDER, SupersededError
+from emulator.key_table import KeysDifferError
 from emulator.registry import Registry
 
 
@@ -65,6 +67,33 @@ def test_losing_hosts_and_the_clock_changes_nothing(
     assert result.ok, result.fields()
     assert result.digest == quiet_digest
     assert Registry(tmp_path / "run").restarts > 0
+
+
+def test_a_key_manager_whose_keys_are_not_those_of_its_journal_does_not_come_back(
+    tmp_path: Path,
+) -> None:
+    async def lose_a_host_and_a_key() -> None:
+        network = LiveNetwork(tmp_path / "run", 1)
+        await network.start()
+        running = asyncio.create_task(network.run())
+        while network.clock.window < 40:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await network.lose("host-0")
+        with sqlite3.connect(tmp_path / "run" / FOLDER / "host-0.sqlite") as journal:
+            found = journal.execute(
+                "SELECT entity, key_id FROM stored_key JOIN resident r ON r.place = resident LIMIT 1"
+            )
+            entity, key_id = found.fetchone()
+            journal.execute("DELETE FROM stored_key WHERE key_id = ?", (key_id,))
+        journal.close()
+        with pytest.raises(KeysDifferError, match=f"{entity}: .* differ in 1 keys"):
+            await network.bring_up("host-0")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await network.clock.close()
+        await network.exporter.stop()
+
+    within(60, lose_a_host_and_a_key())
 
 
 def test_a_host_that_was_thought_lost_cannot_write_any_more(tmp_path: Path) -> None:

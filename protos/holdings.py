@@ -1,0 +1,83 @@
+"""Keys in hand, and what a core says of them, so that its shell can keep them in a database.
+
+A store is named by (request, medium) at one entity; a block of keys in it by its serial.  A key's life is
+a line: held, perhaps confirmed, gone; a key that is gone never comes back.  A key's bytes never
+appear in a `repr`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from protos.mib import MediumCode
+
+TAG_BYTES = 16
+
+
+def tag(material: bytes) -> bytes:
+    """Return the verification tag of a block of key."""
+    return blake2b(material, digest_size=TAG_BYTES, person=b"qsagin-tag").digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key, its name (a UUID), and its place in the block that it was cut from."""
+
+    id: str
+    material: bytes = field(repr=False)
+    place: int = 0
+
+    @property
+    def bits(self) -> int:
+        """Length."""
+        return 8 * len(self.material)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """A tag by which an audit compares both ends; it does not give the key."""
+        return tag(self.material)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOpened:
+    """There is a store of keys shared with `peer`, for at most so many; `end` is "source" or "target"."""
+
+    request: int
+    medium: MediumCode
+    peer: str
+    end: str
+    key_bits: int
+    capacity_units: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeysHeld:
+    """Keys of one block came into a store; they are expected, not yet confirmed."""
+
+    request: int
+    medium: MediumCode
+    serial: int
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeysConfirmed:
+    """All keys of a block have become available."""
+
+    request: int
+    medium: MediumCode
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeysGone:
+    """Keys of a block have left their store: delivered or destroyed, they must not be found any more."""
+
+    request: int
+    medium: MediumCode
+    serial: int
+    key_ids: tuple[str, ...]
+
+
+KeyChange = StoreOpened | KeysHeld | KeysConfirmed | KeysGone
