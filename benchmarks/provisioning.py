@@ -156,7 +156,7 @@ def under_pressure(
 ) -> Problem:
     """Return a network whose fullest fiber would want `_PRESSURE` times what it carries."""
     ample = network(links, requests, scenarios, wavelengths=10**9)
-    instance = Instance(ample)
+    instance = Instance(ample, odd_nodes=False)
     load = np.zeros(len(instance.capacity))
     pool = generate_columns(instance)
     for column, members in zip(pool.columns, pool.weights, strict=True):
