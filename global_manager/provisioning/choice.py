@@ -62,7 +62,7 @@ def choose(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Sele
     for columns_a_row in (2, _COLUMNS_A_ROW):
         promising = _promising(instance, pool, ranked, start, columns_a_row)
         rounding = Rounding(instance, promising)
-        start = _better(instance, start, rounding.dive())
+        start = _better(instance, start, _fill(instance, rounding.dive(), near))
         if -saving(start) <= good_enough:
             return start
     start = _search_around(instance, pool, rounding, start, limits)

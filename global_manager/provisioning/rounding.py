@@ -34,17 +34,19 @@ class Rounding:
         self._highs.setOptionValue("threads", 1)
         self._highs.passModel(_model(instance, columns, self._most))
 
-    def dive(self) -> Counter[Column] | None:
-        """Return a whole selection, or None if diving ends between whole ones."""
+    def dive(self) -> Counter[Column]:
+        """Return a selection; what is not whole when diving ends is rounded down."""
         low, high = np.zeros(len(self._columns)), self._most.copy()
+        values = low
         for _ in range(_MOST_DIVES):
-            values = self._relaxed(low, high)
-            if values is None:
-                return None
+            relaxed = self._relaxed(low, high)
+            if relaxed is None:
+                break
+            values = relaxed
             rest = values - np.floor(values + _WHOLE)
             fractional = np.flatnonzero(rest > _WHOLE)
             if len(fractional) == 0:
-                return self._selection(values)
+                break
             order = fractional[np.argsort(-rest[fractional], kind="stable")]
             first = order[: 1 + len(order) // _DIVES]
             before = low.copy()
@@ -52,7 +54,7 @@ class Rounding:
             if self._relaxed(low, high) is None:
                 low = before
                 high[first[0]] = np.floor(values[first[0]] + _WHOLE)
-        return None
+        return self._selection(np.floor(values + _WHOLE))
 
     def search(
         self, start: Counter[Column], free_groups: Collection[int], limits: Limits
