@@ -51,6 +51,7 @@ class KeyManagerConfig:
     """What one local key manager is told when it starts."""
 
     node: str
+    neighbours: frozenset[str]
     applications: tuple[Application, ...]
     timeline: Timeline
     unit_bits: int
@@ -142,8 +143,20 @@ class LocalKeyManager(ManagedCore[None]):
         return None
 
     def _fits(self, row: ChannelRow) -> bool:
-        """Whether a channel that is to come is new, and one that is to go is there."""
-        return (row.row_status == RowStatus.DESTROY) == (row.request in self._relaying.channels)
+        """Whether a channel that is to go is there, and one that is to come is new and possible."""
+        is_here = row.request in self._relaying.channels
+        if row.row_status == RowStatus.DESTROY:
+            return is_here
+        around = {name for name in (row.upstream, row.downstream) if name}
+        return (
+            not is_here
+            and bool(around)
+            and around <= self._config.neighbours
+            and (bool(row.peer) or len(around) == 2)
+            and row.units > 0
+            and 0 <= row.start_ms < row.due_ms
+            and row.period_ms > 0
+        )
 
     def _take(self, row: Row) -> None:
         match row:

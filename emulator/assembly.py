@@ -340,12 +340,17 @@ def _key_managers(
     retry_after_s: float,
 ) -> tuple[KeyManagerConfig, ...]:
     applications: dict[str, list[Application]] = {node.name: [] for node in topology.nodes}
+    neighbours: dict[str, set[str]] = {node.name: set() for node in topology.nodes}
+    for link in topology.links:
+        neighbours[link.a].add(link.b)
+        neighbours[link.b].add(link.a)
     for place, request in enumerate(problem.requests):
         item = Application(place, request.id, request.application, request.target)
         applications[request.source].append(item)
     return tuple(
         KeyManagerConfig(
             node=node,
+            neighbours=frozenset(neighbours[node]),
             applications=tuple(items),
             timeline=timeline,
             unit_bits=experiment.keys.unit_bits,

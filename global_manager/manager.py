@@ -281,6 +281,10 @@ class GlobalManager:
         except VarBindError as error:
             self._effects.note(Fact(FactKind.REJECTED, peer=source, note=str(error)))
             return
+        if not self._may_say(source, row):
+            note = f"{kind.name} is not for {source} to say"
+            self._effects.note(Fact(FactKind.REJECTED, peer=source, note=note))
+            return
         if kind is KEY_SHORTAGE and isinstance(row, ShortageRow):
             self._buy(row, now_s)
         elif kind is RESERVATION_UP and isinstance(row, ReservationRow):
@@ -304,6 +308,23 @@ class GlobalManager:
                     units=row.units,
                 )
             )
+
+    def _may_say(self, source: str, row: Row) -> bool:
+        """Whether a notification is possible, and comes from whom it concerns."""
+        match row:
+            case ShortageRow():
+                known = 0 <= row.request < len(self._problem.requests)
+                periods = self._config.schedule.timeline.periods
+                return (
+                    known
+                    and source == key_manager_of(self._problem.requests[row.request].source)
+                    and row.units > 0
+                    and 0 <= row.period < periods
+                )
+            case ReservationRow() | FiberStateRow():
+                return source == FIBER_CONTROLLER
+            case _:
+                return source in CONTROLLER_OF.values()
 
     def _on_link_state(self, row: FiberStateRow, now_s: float) -> None:
         """Move who was on a fiber that is lost; let them come back when it is up again."""
