@@ -35,7 +35,7 @@ from global_manager.provisioning.rounding import Rounding
 from global_manager.provisioning.solver import Limits, run
 
 _COLUMNS_A_ROW = 3  # more columns cost time and hardly gain: they are taken by reduced cost
-_FREE_GROUPS = 45
+_FREE_GROUPS = (10, 40)  # a small search first: it often suffices
 _WHOLE = 1e-6
 
 Selection = Counter[Column]
@@ -65,9 +65,12 @@ def choose(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Sele
         start = _better(instance, start, _fill(instance, rounding.dive(), near))
         if -saving(start) <= good_enough:
             return start
-    start = _search_around(instance, pool, rounding, start, limits)
-    if -saving(start) <= good_enough:
-        return start
+    for free_groups in _FREE_GROUPS:
+        start = _search_around(
+            instance, pool, rounding, start, free_groups=free_groups, limits=limits
+        )
+        if -saving(start) <= good_enough:
+            return start
     promising = _promising(instance, pool, ranked, start, _COLUMNS_A_ROW)
     return _solve(instance, promising, start, limits)
 
@@ -126,10 +129,16 @@ def saving(selection: Selection) -> float:
 
 
 def _search_around(
-    instance: Instance, pool: ColumnPool, rounding: Rounding, start: Selection, limits: Limits
+    instance: Instance,
+    pool: ColumnPool,
+    rounding: Rounding,
+    start: Selection,
+    *,
+    free_groups: int,
+    limits: Limits,
 ) -> Selection:
     """Return a selection no worse than the start, in which most groups keep what they have."""
-    loses = set(_losing_groups(instance, pool, start)[:_FREE_GROUPS])
+    loses = set(_losing_groups(instance, pool, start)[:free_groups])
     loses |= {c.group for c, w in zip(pool.columns, pool.weights, strict=True) if w % 1 > _WHOLE}
     return _better(instance, start, rounding.search(start, loses, limits))
 
