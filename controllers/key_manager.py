@@ -17,7 +17,9 @@ from controllers.key_store import KeyStores
 from controllers.managed import ManagedCore
 from controllers.ports import World
 from controllers.relaying import Relaying
+from controllers.repeating import Repeats
 from controllers.serving import Application, Serving, Shortage
+from controllers.settling import Settling
 from protos.core import (
     GLOBAL_MANAGER,
     Fact,
@@ -28,7 +30,7 @@ from protos.core import (
     key_manager_of,
 )
 from protos.holdings import KeyChange
-from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay
+from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay, Settled
 from protos.mib import (
     KEY_SHORTAGE,
     ChannelRow,
@@ -57,6 +59,7 @@ class KeyManagerConfig:
     unit_bits: int
     qber_limit: float
     retry_after_s: float
+    lifetime_s: float | None = None
 
 
 class LocalKeyManager(ManagedCore[None]):
@@ -67,8 +70,18 @@ class LocalKeyManager(ManagedCore[None]):
         self._config = config
         key_bytes = config.unit_bits // 8
         self._stores = KeyStores(config.unit_bits, self._effects.keep)
+        self._repeats = Repeats(self._effects, config.retry_after_s)
+        self._settling = Settling(self._effects, self._repeats)
         self._relaying = Relaying(
-            config.node, key_bytes, config.qber_limit, world, self._effects, self._stores
+            config.node,
+            key_bytes,
+            config.qber_limit,
+            world,
+            self._effects,
+            self._stores,
+            self._repeats,
+            self._settling,
+            config.lifetime_s,
         )
         self._serving = Serving(
             config.node,
@@ -79,6 +92,8 @@ class LocalKeyManager(ManagedCore[None]):
             world,
             self._effects,
             self._stores,
+            self._repeats,
+            self._settling,
         )
 
     def close(self) -> list[Fact]:
@@ -98,12 +113,15 @@ class LocalKeyManager(ManagedCore[None]):
         return [*self._application_measures(), *self._store_measures(), *self._link_measures()]
 
     def _act(self, now_s: float) -> None:
+        self._relaying.expire(now_s)
         self._relaying.begin_epochs(now_s)
         for request, shortage in self._serving.begin_periods(now_s):
             self._inform(request, shortage, now_s)
+        self._settling.answer()
+        self._repeats.resend(now_s)
 
     def _due_s(self) -> float | None:
-        wakes = (self._relaying.wake_s, self._serving.wake_s)
+        wakes = (self._relaying.wake_s, self._serving.wake_s, self._repeats.wake_s)
         return min((at_s for at_s in wakes if at_s is not None), default=None)
 
     def _on_answer(self, source: str, context: None, answer: Pdu, now_s: float) -> None:
@@ -114,20 +132,28 @@ class LocalKeyManager(ManagedCore[None]):
             case Relay():
                 self._relaying.on_relay(source, body)
             case Confirm(medium=MediumCode.FIBER):
-                self._relaying.on_confirm(body)
+                self._relaying.on_confirm(source, body)
                 channel = self._relaying.channels.get(body.request)
                 if channel is not None:
                     self._serving.fill(body.request, channel.made_s)
             case Confirm():
-                self._serving.on_confirm(body)
-            case Delivered():
-                self._serving.on_delivered(source, body)
-            case Discard(medium=MediumCode.FIBER):
-                self._relaying.on_discard(body)
-            case Discard():
-                self._serving.on_discard(body)
+                self._serving.on_confirm(source, body)
+            case Delivered() | Discard():
+                for instruction in self._settling.accept(source, body):
+                    self._carry_out(source, instruction)
+            case Settled():
+                self._settling.on_settled(source, body)
 
-    def _accept(self, rows: Sequence[Row], _source: str, _now_s: float) -> Refusal | None:
+    def _carry_out(self, source: str, instruction: Delivered | Discard) -> None:
+        match instruction:
+            case Delivered():
+                self._serving.on_delivered(source, instruction)
+            case Discard(medium=MediumCode.FIBER):
+                self._relaying.on_discard(instruction)
+            case Discard():
+                self._serving.on_discard(instruction)
+
+    def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
         for place, row in enumerate(rows):
             if not isinstance(row, ChannelRow | TransceiverRow | DeliveryRow):
                 return Refusal(ErrorStatus.NO_CREATION, place)
@@ -139,7 +165,7 @@ class LocalKeyManager(ManagedCore[None]):
             ):
                 return Refusal(ErrorStatus.WRONG_VALUE, place)
         for row in rows:
-            self._take(row)
+            self._take(row, now_s)
         return None
 
     def _fits(self, row: ChannelRow) -> bool:
@@ -158,7 +184,7 @@ class LocalKeyManager(ManagedCore[None]):
             and row.period_ms > 0
         )
 
-    def _take(self, row: Row) -> None:
+    def _take(self, row: Row, now_s: float) -> None:
         match row:
             case ChannelRow(row_status=RowStatus.DESTROY):
                 self._relaying.release(row.request)
@@ -167,7 +193,7 @@ class LocalKeyManager(ManagedCore[None]):
             case TransceiverRow():
                 self._relaying.transceivers[row.request, row.position] = row
             case DeliveryRow():
-                self._serving.bring(row)
+                self._serving.bring(row, now_s)
 
     def _inform(self, request: int, shortage: Shortage, now_s: float) -> None:
         row = ShortageRow(request, shortage.period, shortage.units)

@@ -23,6 +23,7 @@ class _Block:
     """What is left of keys that were made together, by name, in their order."""
 
     keys: dict[str, Key]
+    made_s: float
     is_available: bool = False
 
 
@@ -59,9 +60,9 @@ class KeyStore:
             self.capacity_units = capacity_units
             self._report(self._opened())
 
-    def expect(self, serial: int, keys: list[Key]) -> None:
-        """Hold the keys of a new block until the other end confirms them."""
-        self._blocks[serial] = _Block({key.id: key for key in keys})
+    def expect(self, serial: int, keys: list[Key], made_s: float) -> None:
+        """Hold the keys of a new block, made at `made_s`, until the other end confirms them."""
+        self._blocks[serial] = _Block({key.id: key for key in keys}, made_s)
         self._report(KeysHeld(self._request, self._medium, serial, tuple(keys)))
 
     def confirm(self, serial: int, their_tag: bytes) -> bool:
@@ -105,9 +106,19 @@ class KeyStore:
         block = self._blocks.get(serial)
         return block is not None and not block.is_available
 
-    def expected_serials(self) -> list[int]:
-        """Return the blocks that wait for their confirmation, oldest first."""
-        return [serial for serial, block in self._blocks.items() if not block.is_available]
+    def available_since(self, made_s: float) -> list[int]:
+        """Return the available blocks that were made then or before, oldest first."""
+        return [
+            serial
+            for serial, block in self._blocks.items()
+            if block.is_available and block.made_s <= made_s
+        ]
+
+    @property
+    def oldest_s(self) -> float | None:
+        """When the oldest available block was made."""
+        made = (block.made_s for block in self._blocks.values() if block.is_available)
+        return next(made, None)
 
     def units_of(self, serial: int) -> int:
         """Return how many keys of a block are in hand."""

@@ -2,17 +2,23 @@
 
 When an epoch begins, the source makes as many keys as its store has room for and sends them down the
 path, encrypted with one hop's block after the other.  The target tells the source a tag of what arrived;
-only then is a key available.  The target keeps its copy until the source says that it was delivered
-or is void.  Relays keep nothing.  Nothing here knows what keys are for.
+only then is a key available.  The source repeats what it sent until then; a node that is asked again
+does again what it did.  Keys that are not confirmed when the epoch ends, and keys that are older than
+`lifetime_s`, are void; the target keeps its copy until the source has it delivered or discarded.
+Relays keep nothing beyond an epoch.  Nothing here knows what keys are for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from controllers.channel import Block, Channel
+from controllers.crossing import Crossing, Stage
 from controllers.key_store import KeyStore, KeyStores, name_keys
 from controllers.ports import World
+from controllers.repeating import Repeats
+from controllers.settling import Settling
 from protos.core import Effects, Fact, FactKind, key_manager_of
 from protos.holdings import Key, tag
 from protos.keys import Confirm, Discard, Relay
@@ -29,6 +35,10 @@ class Relaying:
     world: World
     effects: Effects
     stores: KeyStores
+    repeats: Repeats
+    settling: Settling
+    lifetime_s: float | None = None
+    crossings: dict[int, Crossing] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
     transceivers: dict[tuple[int, int], TransceiverRow] = field(default_factory=dict)
     latest: dict[str, Block] = field(default_factory=dict)
@@ -46,8 +56,7 @@ class Relaying:
         channel = self.channels.pop(request)
         for fact in channel.expire():
             self.effects.note(fact)
-        if channel.is_source:
-            self._void_expected(channel)
+        self._end_epoch(channel)
         self.transceivers = {
             place: row for place, row in self.transceivers.items() if row.request != request
         }
@@ -56,11 +65,20 @@ class Relaying:
         """Renew the blocks of every channel whose epoch is over, and send new keys on their way."""
         for channel in self.channels.values():
             while channel.due_s <= now_s:
+                self._end_epoch(channel)
                 for fact in channel.begin_epoch(self.world, self.world):
                     self.effects.note(fact)
+                self.crossings[channel.row.request] = Crossing(channel.epoch)
                 self.latest |= channel.blocks
                 if channel.is_source:
                     self._send_keys(channel)
+
+    def expire(self, now_s: float) -> None:
+        """Void, at the source, available keys that have become too old."""
+        if self.lifetime_s is not None:
+            for request, store in self._sources():
+                for serial in store.available_since(now_s - self.lifetime_s):
+                    self._void(request, store, serial)
 
     def on_relay(self, source: str, relay: Relay) -> None:
         """Pass keys on to the next hop, or keep them at the end of the path."""
@@ -68,77 +86,116 @@ class Relaying:
         if channel is None or source != key_manager_of(channel.row.upstream):
             self._reject(relay.request, source, "not upstream of this node")
             return
-        try:
-            material, used = channel.decrypt(relay.epoch, relay.ciphertext, relay.errors)
-            self.effects.note(used)
-            if channel.is_target:
-                self._keep(channel, relay.epoch, material)
-            else:
-                self._forward(channel, relay, material)
-        except ValueError as error:
-            self._reject(relay.request, source, str(error))
+        crossing = self.crossings.get(relay.request)
+        if crossing is None or crossing.epoch != relay.epoch:
+            reason = f"relayed in epoch {relay.epoch}, but this node is in {channel.epoch}"
+            self._reject(relay.request, source, reason)
+        elif crossing.onward is not None:
+            self.effects.send(*crossing.onward)
+        elif crossing.stage is Stage.RELEASED:
+            self._reject(relay.request, source, "these keys are void")
+        else:
+            self._pass_on(source, channel, crossing, relay)
 
-    def on_confirm(self, confirm: Confirm) -> None:
+    def on_confirm(self, source: str, confirm: Confirm) -> None:
         """Make keys available whose tag agrees; void the others at both ends."""
         store = self._store(confirm.request)
-        if store is None or not store.expects(confirm.serial):
+        crossing = self.crossings.get(confirm.request)
+        if store is None or crossing is None or source != key_manager_of(store.peer):
             return
-        if not store.confirm(confirm.serial, confirm.tag):
-            self._void(confirm.request, store, confirm.serial)
+        if crossing.stage is Stage.FORWARDED and crossing.epoch == confirm.serial:
+            self.repeats.stop(confirm.request)
+            if store.confirm(confirm.serial, confirm.tag):
+                crossing.confirm()
+            else:
+                self._end_epoch(self.channels[confirm.request])
 
     def on_discard(self, discard: Discard) -> None:
         """Destroy the target's copy of keys that the source has voided."""
         store = self._store(discard.request)
+        crossing = self.crossings.get(discard.request)
+        if crossing is not None and crossing.epoch == discard.serial:
+            crossing.release()
         units = store.void(discard.serial) if store else 0
         if units:
             self._note(discard.request, FactKind.DESTROYED, "target", discard.serial, units)
 
     @property
     def wake_s(self) -> float | None:
-        """When the next epoch is over."""
-        return min((channel.due_s for channel in self.channels.values()), default=None)
+        """When the next epoch is over, or keys become too old."""
+        times = [channel.due_s for channel in self.channels.values()]
+        if self.lifetime_s is not None:
+            made = (store.oldest_s for _, store in self._sources())
+            times += [at_s + self.lifetime_s for at_s in made if at_s is not None]
+        return min(times, default=None)
 
     def _send_keys(self, channel: Channel) -> None:
         request, store = channel.row.request, self._own_store(channel)
-        self._void_expected(channel)
         units = min(channel.ready_units(), store.room_units)
         if units == 0:
             return
         size = units * self.key_bytes
         material = self.world.fresh(self.node, request, channel.epoch, size)
-        store.expect(channel.epoch, self._named(request, channel.epoch, material))
+        store.expect(channel.epoch, self._named(request, channel.epoch, material), channel.made_s)
         self._note(request, FactKind.CREATED, "source", channel.epoch, units)
-        self._forward(channel, Relay(request, channel.epoch, units, b""), material)
+        destination, onward = self._encrypt(channel, channel.epoch, material)
+        self.crossings[request].forward(destination, onward)
+        self.repeats.say(request, destination, onward)
 
-    def _forward(self, channel: Channel, relay: Relay, material: bytes) -> None:
+    def _pass_on(self, source: str, channel: Channel, crossing: Crossing, relay: Relay) -> None:
+        try:
+            material, used = channel.decrypt(relay.epoch, relay.ciphertext, relay.errors)
+            self.effects.note(used)
+            if channel.is_target:
+                crossing.forward(
+                    key_manager_of(channel.row.peer), self._keep(channel, relay.epoch, material)
+                )
+            else:
+                crossing.forward(*self._encrypt(channel, relay.epoch, material))
+        except ValueError as error:
+            crossing.release()
+            self._reject(relay.request, source, str(error))
+        if crossing.onward is not None:
+            self.effects.send(*crossing.onward)
+
+    def _encrypt(self, channel: Channel, epoch: int, material: bytes) -> tuple[str, Relay]:
         ciphertext, used = channel.encrypt(material)
         self.effects.note(used)
+        units = len(material) // self.key_bytes
         errors = channel.blocks[channel.row.downstream].errors
-        onward = Relay(relay.request, relay.epoch, relay.units, ciphertext, errors)
-        self.effects.send(key_manager_of(channel.row.downstream), onward)
+        onward = Relay(channel.row.request, epoch, units, ciphertext, errors)
+        return key_manager_of(channel.row.downstream), onward
 
-    def _keep(self, channel: Channel, epoch: int, material: bytes) -> None:
+    def _keep(self, channel: Channel, epoch: int, material: bytes) -> Confirm:
         request = channel.row.request
         keys = self._named(request, epoch, material)
-        self._own_store(channel).expect(epoch, keys)
+        self._own_store(channel).expect(epoch, keys, channel.made_s)
         self._note(request, FactKind.CREATED, "target", epoch, len(keys))
-        confirm = Confirm(request, MediumCode.FIBER, epoch, tag(material))
-        self.effects.send(key_manager_of(channel.row.peer), confirm)
+        return Confirm(request, MediumCode.FIBER, epoch, tag(material))
 
     def _named(self, request: int, epoch: int, material: bytes) -> list[Key]:
         return name_keys(request, MediumCode.FIBER, epoch, material, self.key_bytes)
 
-    def _void_expected(self, channel: Channel) -> None:
-        """Give up, at the source, what the target has not confirmed."""
-        store = self._own_store(channel)
-        for serial in store.expected_serials():
-            self._void(channel.row.request, store, serial)
+    def _end_epoch(self, channel: Channel) -> None:
+        """Release what an epoch has reserved; at the source, give up what was not confirmed."""
+        crossing = self.crossings.pop(channel.row.request, None)
+        if crossing is None:
+            return
+        if channel.is_source and crossing.stage is Stage.FORWARDED:
+            self.repeats.stop(channel.row.request)
+            self._void(channel.row.request, self._own_store(channel), crossing.epoch)
+        crossing.release()
 
     def _void(self, request: int, store: KeyStore, serial: int) -> None:
         """Destroy keys here, at the source, and have the target destroy them."""
         self._note(request, FactKind.DESTROYED, "source", serial, store.void(serial))
         void = Discard(request, MediumCode.FIBER, serial)
-        self.effects.send(key_manager_of(store.peer), void)
+        self.settling.tell(key_manager_of(store.peer), void)
+
+    def _sources(self) -> Iterator[tuple[int, KeyStore]]:
+        """Yield the stores that this node fills."""
+        stores = self.stores.of(MediumCode.FIBER)
+        return ((request, store) for request, store in stores if store.end == "source")
 
     def _store(self, request: int) -> KeyStore | None:
         return self.stores.find(request, MediumCode.FIBER)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 from controllers.key_store import KeyStore, KeyStores, name_keys
 from controllers.ports import Applications, QuantumChannel
+from controllers.repeating import Repeats
+from controllers.settling import Settling
 from protos.core import Effects, Fact, FactKind, Timeline, Totals, key_manager_of
 from protos.holdings import Key, tag
 from protos.keys import Confirm, Delivered, Discard
@@ -53,9 +55,10 @@ class Serving:
     quantum: QuantumChannel
     effects: Effects
     stores: KeyStores
+    repeats: Repeats
+    settling: Settling
     shortages: dict[int, Shortage] = field(default_factory=dict)
     orders: dict[tuple[MediumCode, int], DeliveryRow] = field(default_factory=dict)
-    early: dict[tuple[MediumCode, int], Confirm] = field(default_factory=dict)
     next_period: int = 0
     demanded_units: Counter[int] = field(default_factory=Counter)
     late_units: Counter[int] = field(default_factory=Counter)
@@ -95,28 +98,32 @@ class Serving:
         if shortage and store and made_s <= self.timeline.begins_s(shortage.period):
             self._serve(request, shortage, MediumCode.FIBER, store.consume(shortage.units))
 
-    def bring(self, row: DeliveryRow) -> None:
-        """Take the block that a free-space service has made with the other end."""
+    def bring(self, row: DeliveryRow, now_s: float) -> None:
+        """Take the block that a free-space service has made with the other end.
+
+        The target says that it has it until the source has settled what becomes of it.
+        """
         medium = MediumCode(row.medium)
         source, target = (self.node, row.peer) if row.is_source else (row.peer, self.node)
         channel = f"{medium.name.lower()}/{source}/{target}/{row.order}"
         material = self.quantum.block(channel, row.order, row.units * self.key_bytes)
         keys = name_keys(row.request, medium, row.order, material, self.key_bytes)
         self.orders[medium, row.order] = row
-        self._store_of(row).expect(row.order, keys)
+        self._store_of(row).expect(row.order, keys, now_s)
         self._note(FactKind.GENERATED, row, len(keys))
         if not row.is_source:
             confirm = Confirm(row.request, medium, row.order, tag(material))
-            self.effects.send(key_manager_of(row.peer), confirm)
-        elif (early := self.early.pop((medium, row.order), None)) is not None:
-            self.on_confirm(early)
+            self.repeats.say((medium, row.order), key_manager_of(row.peer), confirm)
 
-    def on_confirm(self, confirm: Confirm) -> None:
-        """Deliver confirmed keys to the application that waits for them; void what it needs not."""
-        row = self.orders.pop((confirm.medium, confirm.serial), None)
-        if row is None:
-            self.early[confirm.medium, confirm.serial] = confirm
+    def on_confirm(self, source: str, confirm: Confirm) -> None:
+        """Deliver confirmed keys to the application that waits for them; void what it needs not.
+
+        What has not been brought here yet, or has been settled, is left alone: the target says it again.
+        """
+        row = self.orders.get((confirm.medium, confirm.serial))
+        if row is None or source != key_manager_of(row.peer):
             return
+        del self.orders[confirm.medium, confirm.serial]
         store = self._store_of(row)
         shortage = self.shortages.get(row.request)
         agreed = store.confirm(confirm.serial, confirm.tag)
@@ -127,18 +134,19 @@ class Serving:
         if surplus:
             self._note(FactKind.DESTROYED, row, surplus)
             void = Discard(row.request, confirm.medium, row.order)
-            self.effects.send(key_manager_of(row.peer), void)
+            self.settling.tell(key_manager_of(row.peer), void)
 
     def on_discard(self, discard: Discard) -> None:
         """Destroy the target's copy of what is left of keys that the source has voided."""
         row = self.orders.pop((discard.medium, discard.serial), None)
         if row is not None:
+            self.repeats.stop((discard.medium, discard.serial))
             self._note(FactKind.DESTROYED, row, self._store_of(row).void(discard.serial))
 
     def on_delivered(self, source: str, delivered: Delivered) -> None:
         """Hand the target's application the keys that the source's application got."""
         for key_id in delivered.key_ids:
-            key = self._take(delivered, key_id)
+            key = self._take(source, delivered, key_id)
             if key is None:
                 self.effects.note(
                     Fact(
@@ -189,20 +197,22 @@ class Serving:
             delivered = Delivered(request, medium, shortage.period, names)
             for key in keys:
                 self._deliver(delivered, key, "source", target)
-            self.effects.send(target, delivered)
+            self.settling.tell(target, delivered)
         shortage.units -= len(keys)
         if shortage.units == 0:
             del self.shortages[request]
 
-    def _take(self, delivered: Delivered, key_id: str) -> Key | None:
+    def _take(self, source: str, delivered: Delivered, key_id: str) -> Key | None:
         store = self.stores.find(delivered.request, delivered.medium)
-        return store.take(key_id) if store else None
+        is_theirs = store is not None and source == key_manager_of(store.peer)
+        return store.take(key_id) if store and is_theirs else None
 
     def _settle(self, medium: MediumCode) -> None:
         """Forget the orders of which no key is left."""
         for (item, order), row in list(self.orders.items()):
             if item is medium and not self._store_of(row).units_of(order):
                 del self.orders[item, order]
+                self.repeats.stop((item, order))
 
     def _store_of(self, row: DeliveryRow) -> KeyStore:
         """Return the store of an order, with room for what has been brought for its request."""

@@ -356,6 +356,7 @@ def _key_managers(
             unit_bits=experiment.keys.unit_bits,
             qber_limit=experiment.keys.qber_limit,
             retry_after_s=retry_after_s,
+            lifetime_s=experiment.keys.lifetime_s,
         )
         for node, items in applications.items()
     )

@@ -99,6 +99,9 @@ class Keys(Section):
 
     unit_bits: int = Field(256, ge=8, multiple_of=8, description="one unit is one key of this size")
     qber_limit: float = Field(0.11, gt=0, lt=0.5, description="a noisier block is discarded")
+    lifetime_s: Positive | None = Field(
+        None, description="reserved keys that nobody has used by then are destroyed; None: kept"
+    )
 
 
 class FiberCutEvent(Section):

@@ -384,12 +384,20 @@ def _orbit_faults(experiment: Experiment) -> list[Fault]:
 
 
 def _time_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
-    windows = experiment.demand.period_s / experiment.clock.window_s
-    needed = lead_windows(topology) + 2
-    if windows >= needed:
-        return []
-    message = (
-        f"a period must hold at least {needed} windows here, so at most "
-        f"{experiment.demand.period_s / needed:g} s"
-    )
-    return [Fault(field="clock.window_s", message=message)]
+    window_s, period_s = experiment.clock.window_s, experiment.demand.period_s
+    lead = lead_windows(topology)
+    faults = []
+    if period_s / window_s < lead + 2:
+        message = (
+            f"a period must hold at least {lead + 2} windows here, so at most "
+            f"{period_s / (lead + 2):g} s"
+        )
+        faults.append(Fault(field="clock.window_s", message=message))
+    lifetime_s = experiment.keys.lifetime_s
+    if lifetime_s is not None and lifetime_s <= lead * window_s:
+        message = (
+            f"must be more than {lead * window_s:g} s here, or keys are gone before the period "
+            "that they are made for"
+        )
+        faults.append(Fault(field="keys.lifetime_s", message=message))
+    return faults

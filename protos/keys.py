@@ -37,12 +37,16 @@ class Confirm:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The source gave these keys to its application for `period`; the target does the same."""
+    """The source gave these keys to its application for `period`; the target does the same.
+
+    What a source tells a target to do with keys is numbered from 1 on, by pair of source and target.
+    """
 
     request: int
     medium: MediumCode
     period: int
     key_ids: tuple[str, ...]
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,14 @@ class Discard:
     request: int
     medium: MediumCode
     serial: int
+    number: int = 0
 
 
-KeyTraffic = Relay | Confirm | Delivered | Discard
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Of what the source told, the target has carried out everything up to `number`."""
+
+    number: int
+
+
+KeyTraffic = Relay | Confirm | Delivered | Discard | Settled

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from protos.core import Message
 from protos.gen.qsagin.v1 import keys_pb2, management_pb2, runtime_pb2
-from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay
+from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay, Settled
 from protos.mib import MediumCode
 from protos.pdu import ErrorStatus, Missing, Pdu, Value, VarBind, Verb
 
@@ -130,13 +130,15 @@ def _encode_traffic(body: KeyTraffic, out: keys_pb2.KeyMessage) -> None:
         case Confirm(request, medium, serial, tag):
             out.confirm.request, out.confirm.medium = request, medium
             out.confirm.serial, out.confirm.tag = serial, tag
-        case Delivered(request, medium, period, key_ids):
+        case Delivered(request, medium, period, key_ids, number):
             out.delivered.request, out.delivered.medium = request, medium
-            out.delivered.period = period
+            out.delivered.period, out.delivered.number = period, number
             out.delivered.key_ids.extend(key_ids)
-        case Discard(request, medium, serial):
+        case Discard(request, medium, serial, number):
             out.discard.request, out.discard.medium = request, medium
-            out.discard.serial = serial
+            out.discard.serial, out.discard.number = serial, number
+        case Settled(number):
+            out.settled.number = number
 
 
 def _decode_traffic(item: keys_pb2.KeyMessage) -> KeyTraffic:
@@ -150,9 +152,11 @@ def _decode_traffic(item: keys_pb2.KeyMessage) -> KeyTraffic:
         case "delivered":
             done = item.delivered
             medium = MediumCode(done.medium)
-            return Delivered(done.request, medium, done.period, tuple(done.key_ids))
+            return Delivered(done.request, medium, done.period, tuple(done.key_ids), done.number)
         case "discard":
             void = item.discard
-            return Discard(void.request, MediumCode(void.medium), void.serial)
+            return Discard(void.request, MediumCode(void.medium), void.serial, void.number)
+        case "settled":
+            return Settled(item.settled.number)
         case _:
             raise ValueError(f"message {item.sequence} of {item.source} is empty")

@@ -1,15 +1,19 @@
 """A whole network in one process: the cores of an experiment, windows, and no transport.
 
 Messages are delivered in the next window, sorted as a host sorts them.  By `late` (a seeded fraction)
-a message is delivered a window later than that; by `twice` it is delivered again.  It prints its seed.
+a message is delivered a window later than that; by `twice` it is delivered again, and no mailbox
+recognises it; by `lost` it is not delivered.  From window `calm_from` on nothing of that happens any more.
+A core can crash: it is then made anew from its last checkpoint and the mail since.  It prints its seed.
 """
 
 from __future__ import annotations
 
 import math
+import pickle
 import random
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from emulator import journal
@@ -19,6 +23,8 @@ from emulator.config import Experiment
 from emulator.mailbox import Mailbox
 from emulator.topology import Topology
 from protos.core import Core, Fact, Message
+
+_COPY = 10**9
 
 
 @dataclass
@@ -30,14 +36,20 @@ class SimulatedNetwork:
     late: float = 0.0
     twice: float = 0.0
     seed: int = 0
+    lost: float = 0.0
+    calm_from: float = math.inf
     window: int = 0
     facts: dict[str, list[tuple[int, Fact]]] = field(default_factory=lambda: defaultdict(list))
     sent: list[Message] = field(default_factory=list)
     _mail: dict[str, Mailbox] = field(default_factory=lambda: defaultdict(Mailbox))
     _wake: dict[str, int | None] = field(default_factory=dict)
+    _checkpoint: dict[str, bytes] = field(default_factory=dict)
+    _read: dict[str, list[tuple[int, list[Message]]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
 
     def __post_init__(self) -> None:
-        print(f"simulated network: seed {self.seed}, late {self.late}, twice {self.twice}")
+        print(f"simulated network: seed {self.seed}, {self.late=}, {self.twice=}, {self.lost=}")
         self._luck = random.Random(self.seed)
         self._wake = dict.fromkeys(self.cores, 0)
 
@@ -47,6 +59,28 @@ class SimulatedNetwork:
             self._step(window)
         while (window := self._next_mail()) is not None:
             self._step(window)
+
+    def fate(self, _message: Message) -> Sequence[int]:
+        """Return after how many windows a message arrives; once for each copy."""
+        if self._luck.random() < self.lost:
+            return ()
+        delay = 2 if self._luck.random() < self.late else 1
+        return (delay, delay + 1) if self._luck.random() < self.twice else (delay,)
+
+    def checkpoint(self, name: str) -> None:
+        """Remember what a core is now."""
+        self._checkpoint[name] = pickle.dumps(self.cores[name])
+        self._read[name] = []
+
+    def crash(self, name: str) -> None:
+        """Have a core vanish and come back; what it sent in its last window it sends again."""
+        held, outbox = self.cores[name].holdings(), []
+        core = self.cores[name] = pickle.loads(self._checkpoint[name])
+        for window, inbox in self._read[name]:
+            outbox = core.step(window * self.window_s, inbox).outbox
+        assert core.holdings() == held
+        for message in outbox:
+            self._mail[message.destination].put(self.window + 1, message)
 
     def close(self) -> None:
         """Have every core write down what it has left."""
@@ -93,22 +127,31 @@ class SimulatedNetwork:
             if step.wake_s is None
             else max(window + 1, math.ceil(step.wake_s / self.window_s - 1e-9))
         )
+        if name in self._checkpoint:
+            self._read[name].append((window, inbox))
         for message in step.outbox:
             self.sent.append(message)
-            delay = 2 if self._luck.random() < self.late else 1
-            self._mail[message.destination].put(window + delay, message)
-            if self._luck.random() < self.twice:
-                self._mail[message.destination].put(window + delay + 1, message)
+            for copy, delay in enumerate([1] if window >= self.calm_from else self.fate(message)):
+                again = replace(message, sequence=message.sequence + copy * _COPY)
+                self._mail[message.destination].put(window + delay, again)
 
 
-def simulate(
-    experiment: Experiment, topology: Topology, late: float = 0.0, twice: float = 0.0, seed: int = 0
+def simulate(  # noqa: PLR0917
+    experiment: Experiment,
+    topology: Topology,
+    late: float = 0.0,
+    twice: float = 0.0,
+    seed: int = 0,
+    lost: float = 0.0,
+    calm_periods: int = 0,
 ) -> tuple[SimulatedNetwork, Assembly]:
-    """Run an experiment to its end without processes."""
+    """Run an experiment to its end without processes; in the last periods messages come as they should."""
     assembly = assemble(experiment, topology)
     roles = cast_of(experiment, assembly).everybody
     cores = {role.entity: role.build() for role in sorted(roles, key=lambda role: role.entity)}
-    network = SimulatedNetwork(cores, experiment.clock.window_s, late, twice, seed)
+    window_s, timeline = experiment.clock.window_s, assembly.timeline
+    calm_from = timeline.begins_s(timeline.periods - calm_periods) / window_s
+    network = SimulatedNetwork(cores, window_s, late, twice, seed, lost, calm_from)
     network.run(math.ceil(assembly.timeline.end_s / experiment.clock.window_s))
     network.close()
     return network, assembly

@@ -129,11 +129,12 @@ def test_the_same_seed_gives_the_same_facts_and_another_seed_others(
     assert one.facts != other.facts
 
 
+@pytest.mark.parametrize("lost", [0.0, 0.05, 0.3])
 @pytest.mark.parametrize("seed", range(5))
-def test_late_and_doubled_messages_lose_no_key_and_buy_nothing_twice(
-    tiny: tuple[Experiment, Topology], tmp_path: Path, seed: int
+def test_late_doubled_and_lost_messages_lose_no_key_and_buy_nothing_twice(
+    tiny: tuple[Experiment, Topology], tmp_path: Path, seed: int, lost: float
 ) -> None:
-    network, assembly = simulate(*tiny, late=0.3, twice=0.3, seed=seed)
+    network, assembly = simulate(*tiny, late=0.3, twice=0.3, lost=lost, calm_periods=3, seed=seed)
     network.write_journals(tmp_path)
     result = audit(tmp_path)
     assert result.ok, result.fields()

@@ -124,6 +124,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"satellite__orbits": {"epoch": "2026-01-01T00:00:00"}}, "satellite.orbits.epoch", "time zone"),
     ({"uav__fleet": {"uavs": 3, "endurance_s": 5}}, "uav.fleet.endurance_s", "way out and back"),
     ({"clock__window_s": 10, "demand__period_s": 40}, "clock.window_s", "at most"),
+    ({"keys__lifetime_s": 7}, "keys.lifetime_s", "more than 7 s"),
 ]  # fmt: skip
 
 

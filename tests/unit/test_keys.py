@@ -202,7 +202,7 @@ class StoreMachine(RuleBasedStateMachine):
         if size:
             material = bytes(self.serial % 251 + place for place in range(size))
             keys = name_keys(0, MediumCode.FIBER, self.serial, material, 1)
-            self.store.expect(self.serial, keys)
+            self.store.expect(self.serial, keys, float(self.serial))
             self.expected[self.serial] = keys
 
     @precondition(lambda self: self.expected)

@@ -14,7 +14,7 @@ from controllers.agent import MAX_VARBINDS, Agent, Refusal
 from protos import wire
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Message
 from protos.exchange import Exchange
-from protos.keys import Confirm, Delivered, Discard, Relay
+from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay, Settled
 from protos.mib import (
     BY_ROW,
     KEY_SHORTAGE,
@@ -84,11 +84,12 @@ def test_a_pdu_survives_the_wire(rows: list[Row]) -> None:
     [
         Relay(1, 2, 3, b"\x00\xff", 17),
         Confirm(1, MediumCode.UAV, 2, b"tag"),
-        Delivered(1, MediumCode.FIBER, 0, ("x", "y")),
-        Discard(0, MediumCode.SATELLITE, 0),
+        Delivered(1, MediumCode.FIBER, 0, ("x", "y"), 7),
+        Discard(0, MediumCode.SATELLITE, 0, 8),
+        Settled(8),
     ],
 )
-def test_key_traffic_survives_the_wire(body: Relay | Confirm | Delivered | Discard) -> None:
+def test_key_traffic_survives_the_wire(body: KeyTraffic) -> None:
     message = Message("kme-A", "kme-B", 1, body)
     batch = wire.key_batch(0, [message])
     assert wire.key_messages(type(batch).FromString(batch.SerializeToString())) == [message]

@@ -34,29 +34,39 @@ class Confirm(_message.Message):
     def __init__(self, request: _Optional[int] = ..., medium: _Optional[int] = ..., serial: _Optional[int] = ..., tag: _Optional[bytes] = ...) -> None: ...
 
 class Delivered(_message.Message):
-    __slots__ = ("request", "medium", "period", "key_ids")
+    __slots__ = ("request", "medium", "period", "key_ids", "number")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     MEDIUM_FIELD_NUMBER: _ClassVar[int]
     PERIOD_FIELD_NUMBER: _ClassVar[int]
     KEY_IDS_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
     request: int
     medium: int
     period: int
     key_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, request: _Optional[int] = ..., medium: _Optional[int] = ..., period: _Optional[int] = ..., key_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    number: int
+    def __init__(self, request: _Optional[int] = ..., medium: _Optional[int] = ..., period: _Optional[int] = ..., key_ids: _Optional[_Iterable[str]] = ..., number: _Optional[int] = ...) -> None: ...
 
 class Discard(_message.Message):
-    __slots__ = ("request", "medium", "serial")
+    __slots__ = ("request", "medium", "serial", "number")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     MEDIUM_FIELD_NUMBER: _ClassVar[int]
     SERIAL_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
     request: int
     medium: int
     serial: int
-    def __init__(self, request: _Optional[int] = ..., medium: _Optional[int] = ..., serial: _Optional[int] = ...) -> None: ...
+    number: int
+    def __init__(self, request: _Optional[int] = ..., medium: _Optional[int] = ..., serial: _Optional[int] = ..., number: _Optional[int] = ...) -> None: ...
+
+class Settled(_message.Message):
+    __slots__ = ("number",)
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    def __init__(self, number: _Optional[int] = ...) -> None: ...
 
 class KeyMessage(_message.Message):
-    __slots__ = ("source", "destination", "sequence", "relay", "confirm", "delivered", "discard")
+    __slots__ = ("source", "destination", "sequence", "relay", "confirm", "delivered", "discard", "settled")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +74,7 @@ class KeyMessage(_message.Message):
     CONFIRM_FIELD_NUMBER: _ClassVar[int]
     DELIVERED_FIELD_NUMBER: _ClassVar[int]
     DISCARD_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
     source: str
     destination: str
     sequence: int
@@ -71,7 +82,8 @@ class KeyMessage(_message.Message):
     confirm: Confirm
     delivered: Delivered
     discard: Discard
-    def __init__(self, source: _Optional[str] = ..., destination: _Optional[str] = ..., sequence: _Optional[int] = ..., relay: _Optional[_Union[Relay, _Mapping]] = ..., confirm: _Optional[_Union[Confirm, _Mapping]] = ..., delivered: _Optional[_Union[Delivered, _Mapping]] = ..., discard: _Optional[_Union[Discard, _Mapping]] = ...) -> None: ...
+    settled: Settled
+    def __init__(self, source: _Optional[str] = ..., destination: _Optional[str] = ..., sequence: _Optional[int] = ..., relay: _Optional[_Union[Relay, _Mapping]] = ..., confirm: _Optional[_Union[Confirm, _Mapping]] = ..., delivered: _Optional[_Union[Delivered, _Mapping]] = ..., discard: _Optional[_Union[Discard, _Mapping]] = ..., settled: _Optional[_Union[Settled, _Mapping]] = ...) -> None: ...
 
 class KeyBatch(_message.Message):
     __slots__ = ("window", "messages")
