@@ -24,6 +24,7 @@ _ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",  # explicit: versions differ; a private instance is on loopback
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch for "bind to loopback only"
     "RAY_DEDUP_LOGS": "0",
+    "RAY_max_direct_call_object_size": str(64 * 2**20),  # so that restarts need no object store
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 os.environ.update(_ENVIRONMENT)
