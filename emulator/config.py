@@ -17,6 +17,7 @@ from pydantic import (
 
 from emulator.demand_config import Demand
 from emulator.fiber_config import FiberOptions
+from emulator.key_use import KeyUse
 from emulator.satellite_config import Orbits, SatelliteOptions
 from emulator.section import Positive, Section
 from emulator.uav_config import UavOptions
@@ -161,6 +162,9 @@ class Experiment(Section):
     plan: PlanOptions = PlanOptions()
     limits: Limits | None = Field(None, description="what requests share on demand")
     keys: Keys = Keys()
+    applications: dict[str, KeyUse] = Field(
+        default_factory=dict, description="how each class uses its keys; the default is AES-256-GCM"
+    )
     fiber: FiberOptions = FiberOptions()
     satellite: SatelliteOptions = SatelliteOptions()
     uav: UavOptions = UavOptions()

@@ -89,7 +89,7 @@ def _story(summary: dict[str, Any]) -> str:
         f"{summary['late_units']:,} were missing when asked for: {bought:,} were bought on demand "
         f"({served['satellite']:,} by satellite,\n"
         f"{served['uav']:,} by UAV), {summary['shortfall_units']:,} never came.  Links were down for "
-        f"want of key for {summary['shortfall_s']:,.0f} s, all requests together.\n"
+        f"want of key for {summary['down_s']:,.0f} s, all requests together.\n"
         f"Audit of the journals: {words}.\n"
     )
 

@@ -7,14 +7,16 @@ the run went on: what the journals do not say did not happen.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emulator import journal
+from emulator.key_use import down_s
 from global_manager.provisioning.model import Request
 from protos.core import GLOBAL_MANAGER, KEY_MANAGER_PREFIX, FactKind
 
@@ -27,7 +29,9 @@ class LedgerRow:
 
     Units are keys; `late_units` were missing when asked for, `shortfall_units` never came in time;
     `failed_units` were bought from a service that brought no key;
-    `shortfall_s` is how long the encrypted link was down for want of key; costs are monetary units;
+    `shortfall_s` is how long keys that were asked for were missing; `down_s` how long the encrypted link
+    was down for want of key, of the `needed_s` in which it was needed, keys being used one after the
+    other; costs are monetary units;
     `plan_gap` is that of the plan in force, by which fraction of its cost it may exceed the least.
     """
 
@@ -44,6 +48,8 @@ class LedgerRow:
     failed_units: int = 0
     shortfall_units: int = 0
     shortfall_s: float = 0.0
+    needed_s: float = 0.0
+    down_s: float = 0.0
     reservation_cost: int = 0
     satellite_cost: int = 0
     uav_cost: int = 0
@@ -70,7 +76,9 @@ class Ledger:
         return costs
 
 
-def read(run_folder: Path, requests: tuple[Request, ...], window_s: float) -> Ledger:
+def read(
+    run_folder: Path, requests: tuple[Request, ...], window_s: float, period_s: float
+) -> Ledger:
     """Read the journals of a run, finished or not.  Raises `JournalError`."""
     periods = _periods(run_folder)
     rows = {
@@ -83,7 +91,7 @@ def read(run_folder: Path, requests: tuple[Request, ...], window_s: float) -> Le
     _add_gaps(rows, run_folder)
     for entity in journal.entities(run_folder):
         if entity.startswith(KEY_MANAGER_PREFIX):
-            _add_use(rows, run_folder, entity, window_s)
+            _add_use(rows, run_folder, entity, window_s, period_s)
     for row in rows.values():
         served = row.fiber_units + row.satellite_units + row.uav_units
         row.shortfall_units = row.demanded_units - served
@@ -97,7 +105,8 @@ def write(ledger: Ledger, run_folder: Path) -> None:
     pq.write_table(pa.table(columns), run_folder / FILE, compression="zstd")
 
 
-_Rows = dict[tuple[int, int], LedgerRow]
+_Place = tuple[int, int]
+_Rows = dict[_Place, LedgerRow]
 
 
 def _periods(run_folder: Path) -> int:
@@ -144,27 +153,48 @@ def _add_gaps(rows: _Rows, run_folder: Path) -> None:
                 row.plan_gap = float(str(gap))
 
 
-def _add_use(rows: _Rows, run_folder: Path, entity: str, window_s: float) -> None:
+def _add_use(rows: _Rows, run_folder: Path, entity: str, window_s: float, period_s: float) -> None:
     kinds = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
     names = ", ".join(f"'{kind}'" for kind in kinds)
     query = (
-        "SELECT request, period, kind, medium, sum(units), max(window) FROM fact "  # noqa: S608
+        "SELECT request, period, kind, medium, sum(units), window FROM fact "  # noqa: S608
         f"WHERE kind IN ({names}) AND \"end\" != 'target' "
-        "GROUP BY request, period, kind, medium"
+        "GROUP BY request, period, kind, medium, window"
     )
-    began: dict[tuple[int, int], int] = {}
-    ended: dict[tuple[int, int], int] = {}
-    for request, period, kind, medium, units, window in journal.rows(run_folder, entity, query):
-        place = (int(str(request)), int(str(period)))
-        if place not in rows:
-            continue
-        _add(rows[place], FactKind(str(kind)), str(medium), int(str(units)))
-        if kind == FactKind.SHORT:
-            began[place] = int(str(window))
-        elif kind != FactKind.DEMANDED:
-            ended[place] = max(ended.get(place, 0), int(str(window)))
-    for place, window in began.items():
-        rows[place].shortfall_s = max(0, ended.get(place, window) - window) * window_s
+    uses: dict[_Place, _Use] = defaultdict(_Use)
+    for request, period, name, medium, count, at in journal.rows(run_folder, entity, query):
+        place, kind = (_int(request), _int(period)), FactKind(str(name))
+        if place in rows:
+            _add(rows[place], kind, str(medium), _int(count))
+            uses[place].take(kind, _int(count), _int(at))
+    for place, use in uses.items():
+        row = rows[place]
+        row.needed_s = period_s if row.demanded_units else 0.0
+        row.down_s = down_s(use.arrivals_s(window_s), row.demanded_units, period_s)
+        if row.late_units:
+            row.shortfall_s = (use.ended - use.began) * window_s
+
+
+@dataclass
+class _Use:
+    """When a request's keys were asked for, came, and were missing no more; all in windows."""
+
+    began: int = 0
+    ended: int = 0
+    came: list[tuple[int, int]] = field(default_factory=list)
+
+    def take(self, kind: FactKind, units: int, window: int) -> None:
+        """Take note of a fact."""
+        if kind is FactKind.DEMANDED:
+            self.began = window
+        elif kind is FactKind.DELIVERED:
+            self.came.append((window, units))
+        if kind is not FactKind.SHORT:
+            self.ended = max(self.ended, window)
+
+    def arrivals_s(self, window_s: float) -> list[tuple[float, int]]:
+        """Return when keys came, in seconds since they were asked for."""
+        return [((window - self.began) * window_s, units) for window, units in self.came]
 
 
 def _add(row: LedgerRow, kind: FactKind, medium: str, units: int) -> None:
@@ -175,6 +205,10 @@ def _add(row: LedgerRow, kind: FactKind, medium: str, units: int) -> None:
     elif kind is FactKind.DELIVERED:
         name = f"{medium}_units"
         setattr(row, name, getattr(row, name) + units)
+
+
+def _int(value: object) -> int:
+    return int(str(value))
 
 
 def _integers(found: Iterable[tuple[object, ...]]) -> Iterable[tuple[int, ...]]:

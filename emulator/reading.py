@@ -86,6 +86,7 @@ def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
         *_time_faults(experiment, topology),
     ]
     faults += _kind_faults(topology) or _link_faults(experiment, topology)
+    faults += _use_faults(experiment)
     faults += _event_faults(experiment, topology)
     faults += _shift_faults(experiment)
     faults += _site_faults(experiment, topology)
@@ -316,6 +317,21 @@ def _link_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
             equip(experiment.fiber, links[ends], item)
         except ParameterError as error:
             faults.append(Fault(field=f"{field}.parameters", message=str(error)))
+    return faults
+
+
+def _use_faults(experiment: Experiment) -> list[Fault]:
+    requests = experiment.demand.requests
+    classes = (
+        set(requests) if isinstance(requests, dict) else {item.application for item in requests}
+    )
+    faults = []
+    for name, use in experiment.applications.items():
+        problem = use.problem(experiment.keys.unit_bits, experiment.demand.period_s)
+        if name not in classes:
+            problem = f"no request is of this class; there are {', '.join(sorted(classes))}"
+        if problem:
+            faults.append(Fault(field=f"applications.{name}", message=problem))
     return faults
 
 

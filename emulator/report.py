@@ -22,6 +22,7 @@ from emulator.audit import audit
 from emulator.basis import basis_of, sentences
 from emulator.config import Experiment
 from emulator.fiber_links import QuantumLink, by_kind
+from emulator.key_use import KeyUse
 from emulator.ledger import Ledger
 from emulator.link_history import alarms, with_blocks
 from emulator.plotting import Axes, Figure
@@ -68,6 +69,7 @@ def write(
     summary = _summary(experiment, assembly, book, plans, ending)
     summary["links"] = with_blocks(folder, assembly.links)
     summary["alarms"] = alarms(folder, experiment.clock.window_s)
+    summary["applications"] = _use_of_keys(experiment, book)
     summary |= {"windows_run": journal.windows_run(folder), "restarts": Registry(folder).restarts}
     summary |= {"digest": "", "audit": {}}
     if journal.exists(folder):
@@ -81,7 +83,8 @@ def write(
 
 def _book(folder: Path, experiment: Experiment, assembly: Assembly) -> Ledger:
     try:
-        return ledger.read(folder, assembly.problem.requests, experiment.clock.window_s)
+        period_s = experiment.demand.period_s
+        return ledger.read(folder, assembly.problem.requests, experiment.clock.window_s, period_s)
     except journal.JournalError:
         return Ledger((), 0)
 
@@ -163,6 +166,7 @@ def _summary(
         "failed_units": sum(row.failed_units for row in rows),
         "shortfall_units": sum(row.shortfall_units for row in rows),
         "shortfall_s": sum(row.shortfall_s for row in rows),
+        "down_s": sum(row.down_s for row in rows),
         "cost": cost | {"total": sum(cost.values())},
         "planned_cost": sum(expected),
         "cost_per_period": _mean_cost(book) | {"planned": fmean(expected) if expected else None},
@@ -214,6 +218,22 @@ def _html(
     )
 
 
+def _use_of_keys(experiment: Experiment, book: Ledger) -> dict[str, dict[str, Any]]:
+    """Say by class what its keys were for, how long links were up, and what they carried."""
+    found = {}
+    for line in _by_application(book):
+        use = experiment.applications.get(line["application"], KeyUse())
+        served = line["demanded_units"] - line["shortfall_units"]
+        up_s = line["needed_s"] - line["down_s"]
+        found[line["application"]] = {
+            "cipher": use.cipher.value,
+            "needed_s": line["needed_s"],
+            "up_s": up_s,
+            "data_bits": use.data_bits(served, up_s, experiment.keys.unit_bits),
+        }
+    return found
+
+
 def _by_application(book: Ledger) -> list[dict[str, Any]]:
     kinds: dict[str, dict[str, Any]] = {}
     for row in book.rows:
@@ -231,6 +251,8 @@ _SUMS = (
     "late_units",
     "shortfall_units",
     "shortfall_s",
+    "down_s",
+    "needed_s",
     "cost",
 )
 

@@ -50,7 +50,9 @@ def _run(
     folder = tmp_path / f"run-{fraction}-{len(changes)}"
     simulated.write_journals(folder)
     assert audit(folder).ok
-    book = ledger.read(folder, assembly.problem.requests, experiment.clock.window_s)
+    book = ledger.read(
+        folder, assembly.problem.requests, experiment.clock.window_s, experiment.demand.period_s
+    )
     return book, simulated, assembly
 
 

@@ -87,7 +87,9 @@ def played(
     network.run(ceil(end_s / experiment.clock.window_s))
     network.close()
     network.write_journals(folder)
-    book = ledger.read(folder, assembly.problem.requests, experiment.clock.window_s)
+    book = ledger.read(
+        folder, assembly.problem.requests, experiment.clock.window_s, experiment.demand.period_s
+    )
     assert audit(folder).ok
     for row in book.rows:
         served = row.fiber_units + row.satellite_units + row.uav_units

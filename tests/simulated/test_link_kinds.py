@@ -28,7 +28,12 @@ def test_a_link_is_one_hop_of_key_whatever_stands_on_it(
     experiment, topology = read(str(path))
     network, assembly = simulate(experiment, topology)
     network.write_journals(tmp_path / "run")
-    book = ledger.read(tmp_path / "run", assembly.problem.requests, experiment.clock.window_s)
+    book = ledger.read(
+        tmp_path / "run",
+        assembly.problem.requests,
+        experiment.clock.window_s,
+        experiment.demand.period_s,
+    )
     assert sum(row.fiber_units for row in book.rows) > 0
     assert [name for name in network.cores if name.startswith(KEY_MANAGER_PREFIX)] == [
         "kme-A",

@@ -40,7 +40,9 @@ def booked(
     """Simulate, and read the ledger from the journals as a run does."""
     network, assembly = simulate(experiment, topology)
     network.write_journals(folder)
-    book = ledger.read(folder, assembly.problem.requests, experiment.clock.window_s)
+    book = ledger.read(
+        folder, assembly.problem.requests, experiment.clock.window_s, experiment.demand.period_s
+    )
     return book, assembly, network
 
 
@@ -78,6 +80,8 @@ def test_all_three_media_serve_and_the_shortage_ends_when_key_arrives(
         assert (row.shortfall_s > 0) == (row.late_units > 0)
         assert row.shortfall_units == 0
         assert row.shortfall_s < experiment.demand.period_s
+        assert 0 <= row.down_s <= row.shortfall_s
+    assert any(0 < row.down_s < row.shortfall_s for row in book.rows)
 
 
 def test_both_ends_deliver_the_same_keys(tiny: tuple[Experiment, Topology]) -> None:

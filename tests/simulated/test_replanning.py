@@ -44,7 +44,9 @@ def _book(path: str, folder: Path) -> tuple[Ledger, SimulatedNetwork]:
     experiment, topology = read(path)
     network, assembly = simulate(experiment, topology)
     network.write_journals(folder)
-    return ledger.read(folder, assembly.problem.requests, experiment.clock.window_s), network
+    return ledger.read(
+        folder, assembly.problem.requests, experiment.clock.window_s, experiment.demand.period_s
+    ), network
 
 
 def _noted(network: SimulatedNetwork, kind: FactKind) -> list[tuple[int, str]]:
