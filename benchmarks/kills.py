@@ -86,6 +86,8 @@ class Campaign:
         check = summary["audit"]
         self.faults["duplicates"] += check["duplicate_deliveries"]
         self.faults["mismatches"] += check["mismatched_keys"]
+        self.faults["unknown keys"] += check["unknown_keys"]
+        self.faults["void deliveries"] += check["void_deliveries"]
         self.faults["unaccounted bits"] += check["unaccounted_bits"]
         self.faults["other digests"] += summary["digest"] != self.digest
 

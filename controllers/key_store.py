@@ -190,12 +190,13 @@ def name_keys(
 ) -> list[Key]:
     """Cut a block into keys, each named by a UUID that both ends derive alike."""
     return [
-        Key(_key_id(request, medium, serial, place), material[start : start + key_bytes], place)
+        Key(key_name(request, medium, serial, place), material[start : start + key_bytes], place)
         for place, start in enumerate(range(0, len(material), key_bytes))
     ]
 
 
-def _key_id(request: int, medium: MediumCode, serial: int, place: int) -> str:
+def key_name(request: int, medium: MediumCode, serial: int, place: int) -> str:
+    """Return the name (a UUID) of the key that is cut from a block at a place."""
     seed = f"{request}/{medium.value}/{serial}/{place}".encode()
     return str(
         UUID(bytes=blake2b(seed, digest_size=16, person=b"qsagin-key-id").digest(), version=4)

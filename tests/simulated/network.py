@@ -21,6 +21,7 @@ from emulator.assembly import Assembly, assemble
 from emulator.cast import cast_of
 from emulator.config import Experiment
 from emulator.mailbox import Mailbox
+from emulator.sealing import KEY_BYTES, Seal
 from emulator.topology import Topology
 from protos.core import Core, Fact, Message
 
@@ -97,6 +98,8 @@ class SimulatedNetwork:
                 by_window[window].append(fact)
             for window, facts in by_window.items():
                 book.commit(window, {name: facts})
+            keys = book.key_rows({name: self.cores[name].holdings()}, Seal(bytes(KEY_BYTES)))
+            book.commit(self.window, {}, keys=keys)
             book.close()
 
     def all_facts(self) -> list[Fact]:

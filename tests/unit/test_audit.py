@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from controllers.key_store import key_name
 from emulator.audit import audit
 from emulator.journal import FOLDER, Journal, JournalError
 from protos.core import Fact, FactKind
+from protos.mib import MediumCode
+
+KEY = key_name(0, MediumCode.FIBER, 1, 0)
 
 
 def _delivered(end: str, content: bytes = b"tag") -> Fact:
@@ -21,7 +25,7 @@ def _delivered(end: str, content: bytes = b"tag") -> Fact:
         end=end,
         units=1,
         bits=8,
-        key_id="k",
+        key_id=KEY,
         fingerprint=content,
     )
 
@@ -31,7 +35,7 @@ def _link(kind: FactKind, peer: str, bits: int) -> Fact:
 
 
 def _created(end: str) -> Fact:
-    return Fact(FactKind.CREATED, 0, serial=1, medium="end-to-end", end=end, bits=8)
+    return Fact(FactKind.CREATED, 0, serial=1, medium="end-to-end", end=end, units=1, bits=8)
 
 
 @pytest.fixture
@@ -93,6 +97,52 @@ def test_a_block_that_only_one_end_knows_is_found(run_folder: Path) -> None:
     for kind in ("generated", "relayed", "expired"):
         _alter(run_folder, "B", f"DELETE FROM fact WHERE kind = '{kind}'")
     assert audit(run_folder).unaccounted_bits == 16
+
+
+def test_a_key_that_was_delivered_but_never_made_is_found(run_folder: Path) -> None:
+    for node in "AB":
+        _alter(run_folder, node, "UPDATE fact SET key_id = 'other' WHERE kind = 'delivered'")
+    result = audit(run_folder)
+    assert (result.ok, result.unknown_keys, result.unaccounted_bits) == (False, 2, 0)
+
+
+def test_a_key_that_was_delivered_after_its_block_was_voided_is_found(run_folder: Path) -> None:
+    for node in "AB":
+        columns = 'resident, kind, request, serial, medium, peer, "end", bits'
+        values = "resident, 'destroyed', request, 1, 'end-to-end', '', \"end\", 0"
+        delivery = "SELECT * FROM fact WHERE kind = 'delivered'"
+        for statement in (
+            f"INSERT INTO fact ({columns}) SELECT {values} FROM fact WHERE kind = 'delivered'",
+            f"INSERT INTO fact {delivery}",
+            "DELETE FROM fact WHERE rowid = (SELECT min(rowid) FROM fact WHERE kind = 'delivered')",
+        ):
+            _alter(run_folder, node, statement)
+    result = audit(run_folder)
+    assert (result.ok, result.void_deliveries, result.unaccounted_bits) == (False, 2, 0)
+
+
+def test_a_key_in_the_table_that_facts_do_not_account_for_is_found(run_folder: Path) -> None:
+    for statement in (
+        "INSERT INTO key_store VALUES (0, 0, 'fiber', 'B', 'source', 8, 1)",
+        "INSERT INTO stored_key VALUES (0, 0, 'fiber', 2, 0, 'left', 'available', 8, x'')",
+    ):
+        _alter(run_folder, "A", statement)
+    assert audit(run_folder).unaccounted_bits == 8
+
+
+def test_stored_key_that_is_not_in_the_table_is_found(run_folder: Path) -> None:
+    _alter(
+        run_folder,
+        "A",
+        "UPDATE fact SET kind = 'stored', medium = 'end-to-end' WHERE kind = 'delivered'",
+    )
+    assert audit(run_folder).unaccounted_bits == 8
+
+
+def test_a_missing_journal_is_named(run_folder: Path) -> None:
+    (run_folder / FOLDER / "kme-B.sqlite").unlink()
+    with pytest.raises(JournalError, match="no journal of kme-B"):
+        audit(run_folder)
 
 
 def test_a_changed_fact_changes_the_digest(run_folder: Path) -> None:
