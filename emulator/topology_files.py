@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from emulator.input_files import InputFileError
+
 _BUILT_IN_DIR = Path(__file__).parent / "topologies"
 _BUILT_IN = {  # name: (links, nodes)
     "usnet": ("usnet.csv", "usnet.nodes.csv"),
@@ -26,15 +28,8 @@ _BUILT_IN = {  # name: (links, nodes)
 BUILT_IN_NAMES = tuple(_BUILT_IN)
 
 
-class TopologyError(ValueError):
-    """A network cannot be used as written: which file, which part, and what would be right."""
-
-    def __init__(self, file: str, field: str, problem: str) -> None:
-        super().__init__(file, field, problem)  # pickle rebuilds from these
-        self.file, self.field, self.problem = file, field, problem
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.field}: {self.problem}"
+class TopologyError(InputFileError):
+    """A network cannot be used as written."""
 
 
 @dataclass(frozen=True)

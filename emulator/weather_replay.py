@@ -12,19 +12,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from emulator.input_files import InputFileError
+
 _NEEDED = ("site", "start_s", "opaque")
 _OPTIONAL = ("visibility_km",)
 
 
-class WeatherError(ValueError):
-    """Weather cannot be used as written: which file, which row and field, and what would be right."""
-
-    def __init__(self, file: str, field: str, problem: str) -> None:
-        super().__init__(file, field, problem)  # pickle rebuilds from these
-        self.file, self.field, self.problem = file, field, problem
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.field}: {self.problem}"
+class WeatherError(InputFileError):
+    """Weather cannot be used as written."""
 
 
 @dataclass(frozen=True)
