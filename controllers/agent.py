@@ -2,7 +2,7 @@
 
 It answers Get, GetNext and GetBulk from those rows of its core that the sender may read, and hands the
 rows of a Set to its core after checking their form and the sender's rights.  A Set is atomic: all of
-its rows are taken or none is.  A request that comes again gets the answer it got before, and changes
+its rows are taken or none is.  A Set that comes again gets the answer it got before, and changes
 nothing.  It does not know what a row means.
 """
 
@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from protos.core import role_of
 from protos.mib import BY_ENTRY, BY_ROW, OBJECTS, SYS_UP_TIME, Row
@@ -44,25 +45,15 @@ class Agent:
     ) -> None:
         self._view = view
         self._accept = accept
-        self._answered: OrderedDict[tuple[str, int], Pdu] = OrderedDict()
+        self._done: OrderedDict[tuple[str, int, bytes], tuple[ErrorStatus, int]] = OrderedDict()
 
     def answer(self, source: str, pdu: Pdu, now_s: float) -> Pdu:
         """Return the Response to a request."""
-        known = self._answered.get((source, pdu.request_id))
-        if known is not None:
-            return known
-        response = self._answer(source, pdu, now_s)
-        self._answered[source, pdu.request_id] = response
-        if len(self._answered) > _REMEMBERED_REQUESTS:
-            self._answered.popitem(last=False)
-        return response
-
-    def _answer(self, source: str, pdu: Pdu, now_s: float) -> Pdu:
         if len(pdu.varbinds) > MAX_VARBINDS:
             return pdu.response((), ErrorStatus.TOO_BIG)
         match pdu.verb:
             case Verb.SET:
-                return self._set(source, pdu, now_s)
+                return self._set_once(source, pdu, now_s)
             case Verb.GET:
                 known = {cell.name: cell for cell in self._cells(source, now_s)}
                 return pdu.response(tuple(_get(known, bind.name) for bind in pdu.varbinds))
@@ -80,20 +71,37 @@ class Agent:
         seen = (row for row in self._view() if role in BY_ROW[type(row)].readable_by)
         return [VarBind(SYS_UP_TIME, round(now_s * 100)), *cells(seen)]
 
-    def _set(self, source: str, pdu: Pdu, now_s: float) -> Pdu:
+    def _set_once(self, source: str, pdu: Pdu, now_s: float) -> Pdu:
+        """Do a Set, or tell how it ended if it comes again."""
+        what = (source, pdu.request_id, _fingerprint(pdu.varbinds))
+        if what not in self._done:
+            self._done[what] = self._set(source, pdu.varbinds, now_s)
+            if len(self._done) > _REMEMBERED_REQUESTS:
+                self._done.popitem(last=False)
+        return pdu.response(None, *self._done[what])
+
+    def _set(
+        self, source: str, varbinds: Sequence[VarBind], now_s: float
+    ) -> tuple[ErrorStatus, int]:
+        """Do a Set; return its error-status and error-index."""
         try:
-            rows = decode(pdu.varbinds)
+            rows = decode(varbinds)
         except VarBindError as error:
-            return pdu.response(None, error.error_status, error.error_index)
+            return error.error_status, error.error_index
         for place, row in enumerate(rows):
             allowed = BY_ROW[type(row)].writable_by
             if role_of(source) not in allowed:
                 status = ErrorStatus.NO_ACCESS if allowed else ErrorStatus.NOT_WRITABLE
-                return pdu.response(None, status, _first_varbind(rows, place))
+                return status, _first_varbind(rows, place)
         refusal = self._accept(rows, source, now_s)
         if refusal is None:
-            return pdu.response()
-        return pdu.response(None, refusal.error_status, _first_varbind(rows, refusal.row))
+            return ErrorStatus.NO_ERROR, 0
+        return refusal.error_status, _first_varbind(rows, refusal.row)
+
+
+def _fingerprint(varbinds: Sequence[VarBind]) -> bytes:
+    """Tell one Set from another under the same request-id."""
+    return blake2b(repr(varbinds).encode(), digest_size=8).digest()
 
 
 def _first_varbind(rows: Sequence[Row], place: int) -> int:

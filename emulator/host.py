@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import defaultdict
 from contextlib import suppress
@@ -101,7 +102,11 @@ class Host:
         )
         seal = Seal(config.sealing_key)
         self._residents = Residents(
-            config.roles, config.window_s, self._journal, seal, config.checkpoint_after_s
+            config.roles,
+            config.window_s,
+            self._journal,
+            seal,
+            math.inf if config.volatile else config.checkpoint_after_s,
         )
         self._routes: dict[str, runtime_pb2.Route] = {}
         self._channels = Channels(config.identity)

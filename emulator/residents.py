@@ -5,7 +5,8 @@ receiver that is lost in between needs it again.  Residents that are made anew w
 others take up the last checkpoint and read their mail again; since cores are pure, they then are what the
 others were, down to what they sent last; and if the keys that they then hold are not those that the
 journal has, they do not come back.  A checkpoint is made as soon as making up for the windows since the
-last would take longer than `checkpoint_after_s`.  Nothing here knows transport, or what a message means.
+last would take longer than `checkpoint_after_s`, or ten times what a checkpoint takes.  Nothing here knows
+transport, or what a message means.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from protos.holdings import KeyChange
 
 _CHECKPOINT = "checkpoint"
 _KEPT_WINDOWS = 2
+_CHECKPOINT_SHARE = 10
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Residents:
         }
         self._raw: dict[int, list[wire.Batch]] = defaultdict(list)
         self._sent: dict[int, list[Message]] = {}
-        self._stepped_s = 0.0
+        self._stepped_s = self._checkpoint_s = 0.0
         self.last_window: int | None = None
         self._recover()
 
@@ -111,7 +113,8 @@ class Residents:
             return
         mail = wire.mail(self._raw.pop(window, []))
         steps = self._step(window)
-        checkpoint = self._checkpoint() if self._stepped_s > self._checkpoint_after_s else None
+        enough_s = max(self._checkpoint_after_s, _CHECKPOINT_SHARE * self._checkpoint_s)
+        checkpoint = self._checkpoint() if self._stepped_s > enough_s else None
         facts = {entity: step.facts for entity, step in steps.items()}
         changes = {entity: step.keys for entity, step in steps.items()}
         keys = self._journal.key_rows(changes, self._seal)
@@ -176,11 +179,13 @@ class Residents:
         self._journal.check_keys(self._holdings(), self._seal)
 
     def _checkpoint(self) -> bytes:
+        began_s = time.perf_counter()
         buffer = io.BytesIO()
         pickler = _Pickler(buffer, self._told)
         pickler.dump((self._here, self._sent, self.last_window))
-        self._stepped_s = 0.0
-        return self._seal.close(buffer.getvalue(), _CHECKPOINT)
+        sealed = self._seal.close(buffer.getvalue(), _CHECKPOINT)
+        self._stepped_s, self._checkpoint_s = 0.0, time.perf_counter() - began_s
+        return sealed
 
     def _restore(self, checkpoint: bytes) -> None:
         state = self._seal.open(checkpoint, _CHECKPOINT)
