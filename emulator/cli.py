@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import sys
 import time
@@ -73,10 +74,15 @@ _BAD_INPUT = (ExperimentError, ParameterError, JournalError, UsageError)
 def main() -> None:
     """Run the command line; translate errors into exit statuses."""
     try:
-        app()
+        status = app(standalone_mode=False)
     except _BAD_INPUT as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(2)
+    except typer.TyperException as error:  # unknown commands and options, or values that do not fit
+        if problem := error.format_message().replace("Value error, ", "").rstrip("."):
+            print(f"{problem}; see `qsagin --help`", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    sys.exit(status)
 
 
 @app.command()
@@ -185,6 +191,7 @@ def figures(
     """Draw the paper's figures 4a and 4b."""
     from emulator.figures import draw
 
+    _fillable(out)
     setup, topology = _read(experiment, None, None, None)
     if not isinstance(setup.demand.requests, dict):
         raise UsageError("--experiment", f"{experiment} lists its requests one by one")
@@ -290,6 +297,7 @@ def rates(
     """Draw the secret key rates of all protocols against distance, under the PLOB bound."""
     from emulator.rate_figure import draw
 
+    _fillable(out)
     files = [str(path) for path in draw(out)]
     _answer(json_, {"files": files}, lambda: _out.print("\n".join(files)))
 
@@ -310,6 +318,15 @@ def _read(
     return experiment.model_copy(update={"plan": options}), topology
 
 
+def _fillable(out: Path) -> None:
+    """Refuse a folder that cannot be made or written to."""
+    place = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not place.is_dir():
+        raise UsageError("--out", f"{place} is a file; name a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UsageError("--out", f"{place} cannot be written to; name another folder")
+
+
 def _runnable(setup: Experiment, out: Path, pace: str, address: str | None) -> Pace:
     """Refuse what cannot be run before anything is started; return the pace."""
     from emulator.clock import Pace
@@ -320,6 +337,7 @@ def _runnable(setup: Experiment, out: Path, pace: str, address: str | None) -> P
         raise UsageError("--policy", problem)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError("--out", f"{out} exists and is not empty; name a new folder")
+    _fillable(out)
     try:
         if address is not None:
             check_address(address)

@@ -40,6 +40,25 @@ def qsagin(
 Call = Callable[..., tuple[int, str, str]]
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (
+            ("plan", "tiny", "--policy", "best"),
+            "Invalid value for '--policy': 'best' is not one of",
+        ),
+        (("run", "tiny"), "Missing option '--out'; see"),
+        (("emulate",), "No such command 'emulate'; see"),
+        (("rates", "--out", __file__), f"--out: {__file__} is a file; name a folder"),
+        (("run", "tiny", "--out", f"{__file__}/x"), f"--out: {__file__} is a file; name a folder"),
+    ],
+)
+def test_bad_usage_is_told_in_one_line(qsagin: Call, words: tuple[str, ...], problem: str) -> None:
+    status, out, err = qsagin(*words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(problem)
+
+
 def test_check_says_ok_or_names_every_mistake(qsagin: Call, write_experiment: Write) -> None:
     assert qsagin("check", "tiny")[0] == 0
     bad = str(write_experiment(network__wavelengths=0, demand__periods=-1))
