@@ -72,7 +72,8 @@ class FiberOptions(Section):
             try:
                 secret_key_rate(protocol, 1.0, devices.device, devices.parameters)
             except ParameterError as error:
-                raise ValueError(str(error)) from error
+                where = "" if kind is LinkKind.TRUSTED else f"{kind.name.lower()}: "
+                raise ValueError(f"{where}{error}") from error
         return self
 
     def devices_of(self, kind: LinkKind) -> tuple[str, Devices]:

@@ -71,5 +71,7 @@ def flight_faults(experiment: Experiment, topology: Topology) -> Iterator[tuple[
     if uav.rate == "computed" and uav.fleet is not None and uav.fleet.uavs_per_order > 1:
         yield "uav.fleet.uavs_per_order", "follows from the length of the chain; leave it out"
     if uav.rate == "computed" and lost:
-        message = f"needs coordinates (lat, lon) of every node; {', '.join(lost[:5])} has none"
+        message = (
+            f"needs coordinates (lat, lon) of every node; there are none of {', '.join(lost[:5])}"
+        )
         yield "uav.rate", message

@@ -36,6 +36,7 @@ from emulator.orbits import OrbitError
 from emulator.physics.parameters import ParameterError
 from emulator.skies import weather_faults
 from emulator.topology import BUILT_IN_NAMES, Topology, TopologyError, load
+from emulator.wording import mistakes
 from global_manager import demand as laws
 
 BUILT_IN_FOLDER = Path(__file__).parent / "experiments"
@@ -76,7 +77,8 @@ def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
     try:
         experiment = Experiment.model_validate(fields)
     except ValidationError as error:
-        raise ExperimentError(str(path), _faults(error)) from error
+        faults = [Fault(field=field, message=message) for field, message in mistakes(error)]
+        raise ExperimentError(str(path), tuple(faults)) from error
     experiment = _with_tle_read(_with_history_read(experiment, path), path)
     experiment = _with_replay_found(experiment, path)
     topology = _topology(experiment, path)
@@ -138,23 +140,6 @@ def _yaml(path: Path) -> dict[str, Any]:
         fault = Fault(field="file", message="must be a mapping of fields; see `qsagin schema`")
         raise ExperimentError(str(path), (fault,))
     return fields
-
-
-def _faults(error: ValidationError) -> tuple[Fault, ...]:
-    return tuple(_fault(item["loc"], item["msg"], item["type"]) for item in error.errors())
-
-
-def _fault(location: tuple[int | str, ...], message: str, kind: str) -> Fault:
-    field = ".".join(str(part) for part in location) or "file"
-    words = message.removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        words = "unknown field; remove it or correct its name"
-    if kind == "missing":
-        words = "is required"
-    head, colon, tail = words.partition(": ")
-    if field == "file" and colon and " " not in head:
-        field, words = head, tail
-    return Fault(field=field, message=words)
 
 
 def _topology(experiment: Experiment, path: Path) -> Topology:
@@ -381,7 +366,9 @@ def _site_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
     faults = []
     lost = [node.name for node in topology.nodes if node.lat_deg is None]
     if experiment.satellite.orbits is not None and lost:
-        message = f"needs coordinates (lat, lon) of every node; {', '.join(lost[:5])} has none"
+        message = (
+            f"needs coordinates (lat, lon) of every node; there are none of {', '.join(lost[:5])}"
+        )
         faults.append(Fault(field="satellite.orbits", message=message))
     return faults
 

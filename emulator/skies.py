@@ -51,7 +51,7 @@ def weather_faults(experiment: Experiment, topology: Topology) -> Iterator[tuple
     """Yield what is wrong with the weather of an experiment, as (field, what would be right)."""
     names = {node.name for node in topology.nodes}
     lost = sorted(names - {site.name for site in sites_of(topology)})
-    needs = f"needs coordinates (lat, lon) of every node; {', '.join(lost[:5])} has none"
+    needs = f"needs coordinates (lat, lon) of every node; there are none of {', '.join(lost[:5])}"
     if experiment.weather.replay is not None and lost:
         yield "weather.replay", needs
     for place, event in enumerate(experiment.faults):

@@ -257,9 +257,9 @@ def test_what_fog_grounds_stays_a_shortfall(placed: Write) -> None:
             {"rate": "computed", "fleet": {"uavs": 9, "uavs_per_order": 2}},
             "uav.fleet.uavs_per_order: ",
         ),
-        ({"rate": "guessed"}, "uav.rate: Input should be 'assumed' or 'computed'"),
+        ({"rate": "guessed"}, "uav.rate: must be 'assumed' or 'computed'"),
         ({"weather": {"rain": True}}, "uav.weather.rain: unknown field"),
-        ({"weather": {"max_wind_m_s": 0}}, "uav.weather.max_wind_m_s: Input should be greater"),
+        ({"weather": {"max_wind_m_s": 0}}, "uav.weather.max_wind_m_s: must be greater"),
         (
             {"setup_s": 700, "fleet": {"uavs": 1, "endurance_s": 900}},
             "uav.fleet.endurance_s: must exceed",
@@ -274,7 +274,9 @@ def test_uavs_that_cannot_be_are_refused_in_one_line(
 
 def test_a_computed_chain_needs_coordinates(write_experiment: Write) -> None:
     fault = the_fault(write_experiment(uav={"rate": "computed"}))
-    assert fault == "uav.rate: needs coordinates (lat, lon) of every node; A, B, C has none"
+    assert (
+        fault == "uav.rate: needs coordinates (lat, lon) of every node; there are none of A, B, C"
+    )
 
 
 def the_fault(path: Path) -> str:
