@@ -185,7 +185,7 @@ def compare(
 @app.command()
 def figures(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
-    experiment: Annotated[str, typer.Option(help="With generated requests.")] = "paper",
+    experiment: Annotated[str, typer.Option(help="One that generates its requests.")] = "paper",
     json_: Json = False,
 ) -> None:
     """Draw the paper's figures 4a and 4b."""
@@ -204,11 +204,13 @@ def run(
     experiment: ExperimentArgument,
     out: Annotated[Path, typer.Option(help="A new folder for the results.")],
     seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
-    pace: Annotated[str, typer.Option(help="realtime, max, or emulated s a second.")] = "max",
+    pace: Annotated[str, typer.Option(help="realtime, max, or emulated seconds a second.")] = "max",
     hosts: Annotated[
         int | None, typer.Option(min=1, help="Processes for the key managers; default one each.")
     ] = None,
-    address: Annotated[str | None, typer.Option(help="Join this Ray cluster.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Join this Ray cluster: host:port or auto.")
+    ] = None,
     policy: PolicyOption = None,
     metrics_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port for Prometheus; 0: any.")
@@ -267,11 +269,16 @@ def status(
 
 @app.command()
 def skr(
-    protocol: Annotated[str, typer.Option(help="bb84, mdi, gg02, bbm92, plob, ...")],
+    protocol: Annotated[
+        str, typer.Option(help="bb84, mdi, gg02, bbm92, router, plob, ...; a wrong name lists all.")
+    ],
     length_km: Annotated[float, typer.Option(help="Length of the fiber.")],
-    device: Annotated[str | None, typer.Option(help="A device preset.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="A device preset; a wrong name lists all.")
+    ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="K=V", help="Replace a parameter.")
+        list[str] | None,
+        typer.Option("--set", metavar="K=V", help="Replace a parameter; a wrong name lists all."),
     ] = None,
     intercepted: Annotated[
         float, typer.Option(help="Share of the pulses that an eavesdropper measures and sends on.")
@@ -417,7 +424,9 @@ def _table(columns: list[str], rows: list[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         is_number = bool(rows) and isinstance(rows[0][name], int | float)
-        table.add_column(name, justify="right" if is_number else "left")
+        table.add_column(
+            name.replace("_", " "), justify="right" if is_number else "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*(_shown(row[name]) for name in columns))
     _out.print(table)
@@ -451,7 +460,7 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
     _out.print()
     _table(list(kinds[0]), kinds)
     _out.print(
-        "Trusted repeaters hold every key of their link; untrusted ones never have one.\n"
+        "Trusted repeaters hold every key of their link; untrusted ones never have one. "
         "Costs are monetary units a provisioning period. --json lists every path and wavelength."
     )
     _show_bases([document["basis"]])
@@ -480,9 +489,9 @@ def _show_comparison(
     _out.print()
     _table(list(values[0]), values)
     _out.print(
-        "RP recourse problem, EEV expected cost of the mean-value plan, EV its own belief, WS perfect\n"
-        "information; VSS = EEV - RP, EVPI = RP - WS of the plans found, EVPI_least and EVPI_most what is\n"
-        "proven.  Random: mean of five seeds."
+        "RP: recourse problem; EEV: expected cost of the mean-value plan; EV: what that plan believes; "
+        "WS: perfect information. VSS = EEV - RP; EVPI = RP - WS of the plans found; EVPI_least and "
+        "EVPI_most: what is proven. Random: mean of five seeds."
     )
     _show_bases(bases)
 
