@@ -1,0 +1,44 @@
+"""The page about experiment files names all that there is, and only what is right."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emulator.config import Experiment
+from emulator.reading import schema
+from emulator.topology import BUILT_IN_NAMES
+
+PAGE = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")
+
+
+def written() -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL):
+        fields |= yaml.safe_load(block)
+    return fields
+
+
+def test_the_page_on_experiments_names_every_field_and_network() -> None:
+    document = schema()
+    sections = [document, *document["$defs"].values()]
+    fields = {name for section in sections for name in section.get("properties", {})}
+    words = set(re.findall(r"[A-Za-z0-9_-]+", PAGE))
+    assert (fields | set(BUILT_IN_NAMES)) - words == set()
+
+
+def test_what_the_page_on_experiments_writes_is_an_experiment() -> None:
+    assert Experiment.model_validate(written()).name == "my-network"
+
+
+def test_what_the_page_does_not_call_an_example_is_the_default() -> None:
+    found = Experiment.model_validate(written()).model_dump(exclude_defaults=True, by_alias=True)
+    for shown in ("name", "network", "limits", "applications", "fiber", "faults"):
+        del found[shown]
+    del found["demand"]["requests"], found["demand"]["distribution"]  # a mean of four decimals
+    assert found == {
+        "demand": {},
+        "satellite": {"orbits": {"walker": {}, "forecast": {}}},
+        "uav": {"fleet": {"uavs": 60}, "weather": {}},
+    }
