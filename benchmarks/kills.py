@@ -57,8 +57,8 @@ class Campaign:
             while run.poll() is None:
                 time.sleep(self.luck.uniform(0.05, 1.0))
                 self._kill_one(folder, run)
-            text, _ = run.communicate()
-        self._judge(run.returncode, text)
+            text, told = run.communicate()
+        self._judge(run.returncode, text, told)
 
     def _kill_one(self, folder: Path, run: subprocess.Popen[str]) -> None:
         registry = Registry(folder)
@@ -78,9 +78,10 @@ class Campaign:
                 return
             time.sleep(0.01)
 
-    def _judge(self, status: int, text: str) -> None:
+    def _judge(self, status: int, text: str, told: str) -> None:
         if status != 0:
-            self.faults[f"exit status {status}"] += 1
+            last = (told.splitlines() or [""])[-1]
+            self.faults[f"exit status {status}: {last}"] += 1
             return
         summary: dict[str, Any] = json.loads(text)
         check = summary["audit"]
@@ -97,7 +98,7 @@ def _started(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*QSAGIN, "run", "tiny", "--out", str(folder), *options],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
     )
 

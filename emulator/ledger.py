@@ -8,7 +8,7 @@ the run went on: what the journals do not say did not happen.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,9 +77,16 @@ class Ledger:
 
 
 def read(
-    run_folder: Path, requests: tuple[Request, ...], window_s: float, period_s: float
+    run_folder: Path,
+    requests: tuple[Request, ...],
+    window_s: float,
+    period_s: float,
+    units_per_key: Mapping[str, int] | None = None,
 ) -> Ledger:
-    """Read the journals of a run, finished or not.  Raises `JournalError`."""
+    """Read the journals of a run, finished or not.  Raises `JournalError`.
+
+    `units_per_key` says by application how many units its keys have; the default is one.
+    """
     periods = _periods(run_folder)
     rows = {
         (place, period): LedgerRow(item.id, item.application, item.source, item.target, period)
@@ -91,7 +98,8 @@ def read(
     _add_gaps(rows, run_folder)
     for entity in journal.entities(run_folder):
         if entity.startswith(KEY_MANAGER_PREFIX):
-            _add_use(rows, run_folder, entity, window_s, period_s)
+            uses = _uses(rows, run_folder, entity)
+            _add_times(rows, uses, window_s, period_s, units_per_key or {})
     for row in rows.values():
         served = row.fiber_units + row.satellite_units + row.uav_units
         row.shortfall_units = row.demanded_units - served
@@ -153,7 +161,8 @@ def _add_gaps(rows: _Rows, run_folder: Path) -> None:
                 row.plan_gap = float(str(gap))
 
 
-def _add_use(rows: _Rows, run_folder: Path, entity: str, window_s: float, period_s: float) -> None:
+def _uses(rows: _Rows, run_folder: Path, entity: str) -> dict[_Place, _Use]:
+    """Add the units of one key manager's requests; return when they were asked for and came."""
     kinds = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
     names = ", ".join(f"'{kind}'" for kind in kinds)
     query = (
@@ -167,10 +176,21 @@ def _add_use(rows: _Rows, run_folder: Path, entity: str, window_s: float, period
         if place in rows:
             _add(rows[place], kind, str(medium), _int(count))
             uses[place].take(kind, _int(count), _int(at))
+    return uses
+
+
+def _add_times(
+    rows: _Rows,
+    uses: dict[_Place, _Use],
+    window_s: float,
+    period_s: float,
+    units_per_key: Mapping[str, int],
+) -> None:
     for place, use in uses.items():
-        row = rows[place]
+        row, arrivals = rows[place], use.arrivals_s(window_s)
         row.needed_s = period_s if row.demanded_units else 0.0
-        row.down_s = down_s(use.arrivals_s(window_s), row.demanded_units, period_s)
+        units = units_per_key.get(row.application, 1)
+        row.down_s = down_s(arrivals, row.demanded_units, period_s, units)
         if row.late_units:
             row.shortfall_s = (use.ended - use.began) * window_s
 

@@ -83,8 +83,12 @@ def write(
 
 def _book(folder: Path, experiment: Experiment, assembly: Assembly) -> Ledger:
     try:
-        period_s = experiment.demand.period_s
-        return ledger.read(folder, assembly.problem.requests, experiment.clock.window_s, period_s)
+        unit_bits = experiment.keys.unit_bits
+        sizes = {
+            name: use.units_per_key(unit_bits) for name, use in experiment.applications.items()
+        }
+        requests, period_s = assembly.problem.requests, experiment.demand.period_s
+        return ledger.read(folder, requests, experiment.clock.window_s, period_s, sizes)
     except journal.JournalError:
         return Ledger((), 0)
 
@@ -227,6 +231,7 @@ def _use_of_keys(experiment: Experiment, book: Ledger) -> dict[str, dict[str, An
         up_s = line["needed_s"] - line["down_s"]
         found[line["application"]] = {
             "cipher": use.cipher.value,
+            "key_bits": use.key_bits or experiment.keys.unit_bits,
             "needed_s": line["needed_s"],
             "up_s": up_s,
             "data_bits": use.data_bits(served, up_s, experiment.keys.unit_bits),

@@ -33,16 +33,33 @@ def test_a_link_is_down_from_the_end_of_one_key_to_the_coming_of_the_next(
     assert down_s(arrivals, demanded, 60.0) == pytest.approx(expected_s)
 
 
+@pytest.mark.parametrize(
+    ("arrivals", "expected_s"),
+    [
+        ([(0.0, 4)], 0.0),
+        ([(0.0, 3)], 30.0),  # half a key opens nothing
+        ([(0.0, 3), (40.0, 1)], 10.0),
+        ([(10.0, 1), (20.0, 1)], 30.0),  # the second key never comes
+    ],
+)
+def test_a_key_of_two_units_is_there_when_its_last_unit_is(
+    arrivals: list[tuple[float, int]], expected_s: float
+) -> None:
+    assert down_s(arrivals, 4, 60.0, units_per_key=2) == pytest.approx(expected_s)
+    assert down_s([(0.0, 3)], 3, 60.0, units_per_key=2) == 0.0  # all that was demanded is there
+
+
 @given(
     st.lists(st.tuples(st.floats(0, 60), st.integers(1, 3)), max_size=5),
     st.integers(1, 10),
     st.floats(0, 60),
+    st.integers(1, 3),
 )
 def test_more_key_never_means_more_time_down(
-    arrivals: list[tuple[float, int]], demanded: int, at_s: float
+    arrivals: list[tuple[float, int]], demanded: int, at_s: float, size: int
 ) -> None:
-    before = down_s(arrivals, demanded, 60.0)
-    assert 0 <= down_s([*arrivals, (at_s, 1)], demanded, 60.0) <= before + 1e-9
+    before = down_s(arrivals, demanded, 60.0, size)
+    assert 0 <= down_s([*arrivals, (at_s, 1)], demanded, 60.0, size) <= before + 1e-9
     assert before <= 60.0 + 1e-9
 
 
@@ -63,6 +80,12 @@ def test_a_key_encrypts_at_most_64_gib() -> None:
     [
         ({"hologram": {}}, {}, "applications.hologram: no request is of this class"),
         ({"avatar": {}}, {"unit_bits": 128}, "aes-256-gcm takes keys of 256 bits"),
+        ({"avatar": {"key_bits": 512}}, {}, "aes-256-gcm takes keys of 256 bits, not 512"),
+        (
+            {"avatar": {"cipher": "one-time-pad", "key_bits": 300}},
+            {},
+            "a multiple of keys.unit_bits",
+        ),
         ({"avatar": {"data_bps": 1e12}}, {}, "at most 64 GiB"),
         ({"avatar": {"cipher": "one-time-pad", "data_bps": 9}}, {}, "data_bps: leave it out"),
         ({"avatar": {"cipher": "rot13"}}, {}, "aes-256-gcm"),
