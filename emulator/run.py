@@ -161,7 +161,11 @@ def _prepare(folder: Path, experiment: Experiment, topology: Topology) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(str(folder))
     (folder / journal.FOLDER).mkdir(parents=True)
-    fields = experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
+    fields = experiment.model_dump(
+        mode="json", by_alias=True
+    )  # with null where that says "no limit"
+    law = experiment.demand.distribution
+    fields["demand"]["distribution"] = law.model_dump(mode="json", by_alias=True, exclude_none=True)
     if fields["network"]["topology"] not in BUILT_IN_NAMES:
         fields["network"]["topology"] = save_csv(topology, folder / "network.csv").name
         fields["network"].pop("link_km", None)

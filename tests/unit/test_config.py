@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from emulator import run
 from emulator.assembly import assemble, problem_of
 from emulator.demand_config import Distribution, History
 from emulator.reading import ExperimentError, built_in_names, read, schema
@@ -310,3 +311,14 @@ def test_a_fiber_of_many_spans_yields_what_one_span_yields() -> None:
     sample = near.sample(MediumCode.FIBER, a, b, 0.0)
     assert 50 < sample.skr_bps < 200
     assert far.sample(MediumCode.FIBER, b, a, 0.0).skr_bps == pytest.approx(sample.skr_bps, rel=0.6)
+
+
+def test_a_run_folder_keeps_what_is_without_a_limit(
+    tmp_path: Path, write_experiment: Write
+) -> None:
+    weather = {"max_wind_m_s": None}
+    experiment, topology = read(str(write_experiment(uav__weather=weather)))
+    run._prepare(tmp_path / "run", experiment, topology)
+    again, _ = read(str(tmp_path / "run" / "experiment.yaml"))
+    assert again.uav == experiment.uav
+    assert again.demand == experiment.demand
