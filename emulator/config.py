@@ -110,7 +110,7 @@ class FiberCutEvent(Section):
 
     kind: Literal["fiber-cut"]
     link: tuple[str, str]
-    at_s: float = Field(ge=0, allow_inf_nan=False, description="emulated time")
+    at_s: float = Field(ge=0, description="emulated time")
     until_s: Positive | None = None
 
 
@@ -120,7 +120,7 @@ class EavesdropperEvent(Section):
     kind: Literal["eavesdropper"]
     link: tuple[str, str]
     fraction: float = Field(gt=0, le=1, description="of the pulses; adds about a quarter to QBER")
-    at_s: float = Field(ge=0, allow_inf_nan=False, description="emulated time")
+    at_s: float = Field(ge=0, description="emulated time")
     until_s: Positive | None = None
 
 

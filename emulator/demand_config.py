@@ -198,7 +198,7 @@ class Demand(Section):
 
     periods: int = Field(60, ge=1, description="provisioning periods to emulate")
     period_s: Positive = 60.0
-    scenarios: int = Field(10, ge=1, description="demand is 0 .. scenarios-1 units")
+    scenarios: int = Field(10, ge=1, le=MOST_UNITS, description="demand is 0 .. scenarios-1 units")
     reduce_to: int | None = Field(
         None, ge=1, description="the number of scenarios kept, chosen to be nearest to all"
     )

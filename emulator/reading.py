@@ -235,6 +235,8 @@ def _with_tle_read(experiment: Experiment, path: Path) -> Experiment:
         satellite = experiment.satellite.model_copy(update={"orbits": orbits.with_elements(text)})
     except (OSError, ValueError) as error:
         words = " ".join(str(error).split())
+        if isinstance(error, OSError | UnicodeDecodeError):
+            words = f"cannot be read ({words}); give a file of two-line elements"
         fault = Fault(field="satellite.orbits.tle", message=f"{orbits.tle}: {words}")
         raise ExperimentError(str(path), (fault,)) from error
     return experiment.model_copy(update={"satellite": satellite})

@@ -1,4 +1,4 @@
-"""What every section of an experiment file has in common: frozen, and no unknown fields."""
+"""What every section of an experiment file has in common: frozen, no unknown fields, no infinity."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Section(BaseModel):
     """A mapping of fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

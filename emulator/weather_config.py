@@ -30,7 +30,7 @@ class Weather(Section):
 class WeatherEvent(Section):
     """Weather that comes at a time and goes."""
 
-    at_s: float = Field(ge=0, allow_inf_nan=False, description="emulated time")
+    at_s: float = Field(ge=0, description="emulated time")
     until_s: Positive | None = Field(None, description="None: for good")
 
     @field_validator("until_s")
