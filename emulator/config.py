@@ -141,13 +141,17 @@ FaultEvent = Annotated[
 class Management(Section):
     """How management messages are protected."""
 
-    rotation_s: Positive = Field(600.0, description="emulated time after which keys are replaced")
+    rotation_s: float = Field(
+        600.0, ge=1, allow_inf_nan=False, description="emulated time after which keys are replaced"
+    )
 
 
 class Clock(Section):
     """Emulated time."""
 
-    window_s: Positive = Field(1.0, description="the least latency of a message")
+    window_s: float = Field(
+        1.0, ge=0.001, allow_inf_nan=False, description="the least latency of a message"
+    )
 
 
 class Experiment(Section):

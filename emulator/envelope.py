@@ -10,7 +10,6 @@ authenticated with it.  Nothing here knows what a PDU says.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -46,13 +45,16 @@ class ManagementKeys:
     window_s: float
     rotation_s: float
 
-    def serial(self, a: str, b: str, window: int) -> tuple[int, bool]:
-        """Return which key is in force between two entities in a window, and whether it is overdue."""
-        due = int(window * self.window_s // self.rotation_s)
+    def due(self, window: int) -> int:
+        """Return which key should be in force in a window."""
+        return int(window * self.window_s // self.rotation_s)
+
+    def serial(self, a: str, b: str, due: int) -> int:
+        """Return which key is in force between two entities when `due` should be; perhaps an older."""
         found = due
         while found > 0 and not (self._yields(a, found) and self._yields(b, found)):
             found -= 1
-        return found, found < due
+        return found
 
     def key(self, a: str, b: str, serial: int) -> bytes:
         """Return a key, the same for both ends."""
@@ -88,6 +90,7 @@ class Envelopes:
     def __init__(self, keys: ManagementKeys) -> None:
         self._keys = keys
         self._ciphers: dict[_Place, AESGCM] = {}
+        self._serials: dict[tuple[str, str], tuple[int, int]] = {}
         self.used: set[_Place] = set()
         self.overdue: set[tuple[str, str]] = set()
 
@@ -125,12 +128,14 @@ class Envelopes:
         return opened
 
     def _in_force(self, a: str, b: str, window: int) -> int:
-        serial, overdue = self._keys.serial(a, b, window)
         first, second = sorted((a, b))
-        change: Callable[[tuple[str, str]], None] = (
-            self.overdue.add if overdue else self.overdue.discard
-        )
-        change((first, second))
+        due = self._keys.due(window)
+        known, serial = self._serials.get((first, second), (-1, 0))
+        if known != due:
+            serial = self._keys.serial(a, b, due)
+            self._serials[first, second] = due, serial
+            change = self.overdue.add if serial < due else self.overdue.discard
+            change((first, second))
         return serial
 
     def _cipher(self, a: str, b: str, serial: int) -> AESGCM:
