@@ -138,20 +138,23 @@ class LocalKeyManager(ManagedCore[None]):
                     self._serving.fill(body.request, channel.made_s)
             case Confirm():
                 self._serving.on_confirm(source, body)
-            case Delivered() | Discard():
+            case Delivered() | Discard() if self._stores.are_filled_by(source):
                 for instruction in self._settling.accept(source, body):
                     self._carry_out(source, instruction)
             case Settled():
                 self._settling.on_settled(source, body)
+            case _:
+                note = "not the source of any key here"
+                self._effects.note(Fact(FactKind.REJECTED, peer=source, note=note))
 
     def _carry_out(self, source: str, instruction: Delivered | Discard) -> None:
         match instruction:
             case Delivered():
                 self._serving.on_delivered(source, instruction)
             case Discard(medium=MediumCode.FIBER):
-                self._relaying.on_discard(instruction)
+                self._relaying.on_discard(source, instruction)
             case Discard():
-                self._serving.on_discard(instruction)
+                self._serving.on_discard(source, instruction)
 
     def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
         for place, row in enumerate(rows):
@@ -164,6 +167,8 @@ class LocalKeyManager(ManagedCore[None]):
                 MediumCode.UAV,
             ):
                 return Refusal(ErrorStatus.WRONG_VALUE, place)
+            if isinstance(row, DeliveryRow) and not self._serving.can_bring(row):
+                return Refusal(ErrorStatus.INCONSISTENT_VALUE, place)
         for row in rows:
             self._take(row, now_s)
         return None

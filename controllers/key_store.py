@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from uuid import UUID
 
+from protos.core import key_manager_of
 from protos.holdings import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened, tag
 from protos.mib import MediumCode
 
@@ -54,6 +55,10 @@ class KeyStore:
         """Keys that can still be made without exceeding the capacity."""
         return max(0, self.capacity_units - self.held_units)
 
+    def is_filled_by(self, entity: str) -> bool:
+        """Return whether this is the target's end, and an entity the key manager at the source."""
+        return self.end == "target" and entity == key_manager_of(self.peer)
+
     def resize(self, capacity_units: int) -> None:
         """Have another capacity; what is held already stays."""
         if capacity_units != self.capacity_units:
@@ -67,7 +72,9 @@ class KeyStore:
 
     def confirm(self, serial: int, their_tag: bytes) -> bool:
         """Make an expected block available if the other end has the same; return whether it has."""
-        block = self._blocks[serial]
+        block = self._blocks.get(serial)
+        if block is None:
+            return False
         if tag(b"".join(key.material for key in block.keys.values())) != their_tag:
             return False
         block.is_available = True
@@ -174,6 +181,10 @@ class KeyStores:
     def find(self, request: int, medium: MediumCode) -> KeyStore | None:
         """Return a store, if there is one."""
         return self._stores.get((request, medium))
+
+    def are_filled_by(self, entity: str) -> bool:
+        """Return whether an entity is the source of the keys of any store here."""
+        return any(store.is_filled_by(entity) for store in self._stores.values())
 
     def of(self, medium: MediumCode) -> Iterator[tuple[int, KeyStore]]:
         """Yield the stores that one medium fills, with their requests."""

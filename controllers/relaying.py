@@ -101,7 +101,9 @@ class Relaying:
         """Make keys available whose tag agrees; void the others at both ends."""
         store = self._store(confirm.request)
         crossing = self.crossings.get(confirm.request)
-        if store is None or crossing is None or source != key_manager_of(store.peer):
+        if store is None or crossing is None or store.end != "source":
+            return
+        if source != key_manager_of(store.peer):
             return
         if crossing.stage is Stage.FORWARDED and crossing.epoch == confirm.serial:
             self.repeats.stop(confirm.request)
@@ -110,13 +112,15 @@ class Relaying:
             else:
                 self._end_epoch(self.channels[confirm.request])
 
-    def on_discard(self, discard: Discard) -> None:
-        """Destroy the target's copy of keys that the source has voided."""
+    def on_discard(self, source: str, discard: Discard) -> None:
+        """Destroy the target's copy of keys that their source, and nobody else, has voided."""
         store = self._store(discard.request)
+        if store is None or not store.is_filled_by(source):
+            return
         crossing = self.crossings.get(discard.request)
         if crossing is not None and crossing.epoch == discard.serial:
             crossing.release()
-        units = store.void(discard.serial) if store else 0
+        units = store.void(discard.serial)
         if units:
             self._note(discard.request, FactKind.DESTROYED, "target", discard.serial, units)
 

@@ -98,6 +98,10 @@ class Serving:
         if shortage and store and made_s <= self.timeline.begins_s(shortage.period):
             self._serve(request, shortage, MediumCode.FIBER, store.consume(shortage.units))
 
+    def can_bring(self, row: DeliveryRow) -> bool:
+        """Return whether an order is new and brings anything."""
+        return row.units > 0 and (MediumCode(row.medium), row.order) not in self.orders
+
     def bring(self, row: DeliveryRow, now_s: float) -> None:
         """Take the block that a free-space service has made with the other end.
 
@@ -121,7 +125,7 @@ class Serving:
         What has not been brought here yet, or has been settled, is left alone: the target says it again.
         """
         row = self.orders.get((confirm.medium, confirm.serial))
-        if row is None or source != key_manager_of(row.peer):
+        if row is None or not row.is_source or source != key_manager_of(row.peer):
             return
         del self.orders[confirm.medium, confirm.serial]
         store = self._store_of(row)
@@ -136,10 +140,11 @@ class Serving:
             void = Discard(row.request, confirm.medium, row.order)
             self.settling.tell(key_manager_of(row.peer), void)
 
-    def on_discard(self, discard: Discard) -> None:
-        """Destroy the target's copy of what is left of keys that the source has voided."""
-        row = self.orders.pop((discard.medium, discard.serial), None)
-        if row is not None:
+    def on_discard(self, source: str, discard: Discard) -> None:
+        """Destroy the target's copy of what is left of keys that their source has voided."""
+        row = self.orders.get((discard.medium, discard.serial))
+        if row is not None and not row.is_source and source == key_manager_of(row.peer):
+            del self.orders[discard.medium, discard.serial]
             self.repeats.stop((discard.medium, discard.serial))
             self._note(FactKind.DESTROYED, row, self._store_of(row).void(discard.serial))
 
@@ -204,8 +209,7 @@ class Serving:
 
     def _take(self, source: str, delivered: Delivered, key_id: str) -> Key | None:
         store = self.stores.find(delivered.request, delivered.medium)
-        is_theirs = store is not None and source == key_manager_of(store.peer)
-        return store.take(key_id) if store and is_theirs else None
+        return store.take(key_id) if store and store.is_filled_by(source) else None
 
     def _settle(self, medium: MediumCode) -> None:
         """Forget the orders of which no key is left."""

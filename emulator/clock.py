@@ -28,7 +28,7 @@ from emulator.transport import GONE, Channels
 from protos.core import Totals
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
-_DRAIN_LIMIT = 1_000
+DRAIN_LIMIT = 1_000
 _REVIVALS = 5
 _KNOCK_EVERY_S = 0.05
 
@@ -136,7 +136,7 @@ class BarrierClock:
                 break
             await self._run_window(window, self._hosts_of(window))
         if not self._stopping.is_set():
-            self.window = last_window
+            self.window = max(self.window, last_window)
         await self._drain()
 
     async def close(self) -> None:
@@ -182,10 +182,10 @@ class BarrierClock:
 
     async def _drain(self) -> None:
         """Deliver what has been sent, so that both ends of everything agree."""
-        for _ in range(_DRAIN_LIMIT):
+        for _ in range(DRAIN_LIMIT):
             if not self._mail:
                 return
-            await self._run_window(self.window + 1, sorted(self._mail))
+            await self._run_window(self.window + 1, self._hosts_of(self.window + 1))
 
     def _next_window(self) -> int | None:
         if self._mail:
@@ -210,7 +210,9 @@ class BarrierClock:
         self.window = window
         self._mail = set()
         for done in await asyncio.gather(*(self._tick(host, window) for host in hosts)):
-            self._mail.update(self._home[entity] for entity in done.written_to)
+            self._mail.update(
+                self._home[entity] for entity in done.written_to if entity in self._home
+            )
 
     async def _tick(self, host: str, window: int) -> runtime_pb2.Done:
         """Have a host run a window, however often it has to be brought back meanwhile."""
@@ -305,13 +307,13 @@ class Clock:
     async def start(self) -> None:
         """Nobody calls the clock: it serves nothing."""
 
-    async def run(self, last_window: int, pace: Pace) -> str:
-        """Run to the end; return what went wrong, or nothing."""
+    async def run(self, last_window: int, pace: Pace) -> tuple[int, str]:
+        """Run to the end; return the last window, and what went wrong, or nothing."""
         try:
             await self._clock.run(last_window, pace)
-        except HostFailedError as error:
-            return str(error)
-        return ""
+        except (HostFailedError, grpc.aio.AioRpcError) as error:
+            return self._clock.window, str(error)
+        return self._clock.window, ""
 
     async def progress(self) -> Progress:
         """Return how far the run has come."""

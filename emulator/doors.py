@@ -61,8 +61,9 @@ class Household(Protocol):
 class Doors:
     """All services of a host.  `refused` counts what was not taken, by reason."""
 
-    def __init__(self, household: Household, envelopes: Envelopes) -> None:
+    def __init__(self, household: Household, envelopes: Envelopes, most_windows: int) -> None:
         self._household, self._envelopes = household, envelopes
+        self._most_windows = most_windows
         self._window = 0
         self._taken: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -89,7 +90,7 @@ class Doors:
 
     async def take_management(self, verb: Verb, batch: Batch, context: Context) -> Receipt:
         """Take a batch whose messages are all of one verb."""
-        await self._check_names([message.source for message in batch.messages], context)
+        await self._check(batch, context)
         try:
             opened = self._envelopes.open(batch)
             messages = wire.management_messages(opened)
@@ -107,7 +108,7 @@ class Doors:
 
     async def take_keys(self, batch: keys_pb2.KeyBatch, context: Context) -> Receipt:
         """Take a batch of key traffic."""
-        await self._check_names([message.source for message in batch.messages], context)
+        await self._check(batch, context)
         try:
             messages = wire.key_messages(batch)
         except ValueError:
@@ -128,8 +129,13 @@ class Doors:
         self.refused["repeated"] += repeated
         return Receipt(accepted=len(messages) - repeated)
 
-    async def _check_names(self, sources: Sequence[str], context: Context) -> None:
-        known = callers(context)
+    async def _check(self, batch: wire.Batch, context: Context) -> None:
+        """Refuse what is from another time, empty, or in another's name."""
+        sources, known = [message.source for message in batch.messages], callers(context)
+        if batch.window > self._most_windows or not sources:
+            await self.deny(
+                context, grpc.StatusCode.INVALID_ARGUMENT, "malformed", context.peer() or ""
+            )
         for source in sources:
             if uri(source) not in known:
                 await self.deny(
@@ -216,9 +222,8 @@ class _Clock(runtime_pb2_grpc.HostServicer):
                 yield await self._household.run_window(tick.window)
             except Exception as error:  # noqa: BLE001 - whatever it is, the clock must hear of it
                 _log.exception("window %d failed", tick.window)
-                yield runtime_pb2.Done(
-                    window=tick.window, failure=f"{type(error).__name__}: {error}"
-                )
+                words = " ".join(f"{type(error).__name__}: {error}".split())
+                yield runtime_pb2.Done(window=tick.window, failure=words)
 
     async def _check(self, context: Context) -> None:
         if uri(CLOCK) not in callers(context):

@@ -66,12 +66,24 @@ Receipt = management_pb2.Receipt
 _log = logging.getLogger(__name__)
 
 
+class UndeliverableError(Exception):
+    """A receiver is gone for good, or refuses what is sent to it."""
+
+    def __init__(self, receiver: str, status: str) -> None:
+        super().__init__(receiver, status)
+        self.receiver, self.status = receiver, status
+
+    def __str__(self) -> str:
+        return f"{self.receiver} takes no messages any more ({self.status})"
+
+
 @dataclass(frozen=True)
 class HostConfig:
     """What a host is told when it starts, and again when it starts anew.
 
-    A checkpoint is made when the cores have computed for `checkpoint_after_s` since the last.  A
-    volatile host keeps its journal in memory until it is stopped.
+    Nothing is sent in windows after `most_windows`.  A checkpoint is made when the cores have computed for
+    `checkpoint_after_s` since the last.  A volatile host keeps its journal in memory until it is stopped,
+    and waits for nobody who is gone, since nobody comes back.
     """
 
     name: str
@@ -82,6 +94,7 @@ class HostConfig:
     identity: Identity
     management_keys: ManagementKeys
     bind_host: str = "127.0.0.1"
+    most_windows: int = 2**31
     checkpoint_after_s: float = 0.2
     volatile: bool = False
 
@@ -109,11 +122,13 @@ class Host:
             math.inf if config.volatile else config.checkpoint_after_s,
         )
         self._routes: dict[str, runtime_pb2.Route] = {}
+        self._exporter: runtime_pb2.Route | None = None
         self._channels = Channels(config.identity)
         self._envelopes = Envelopes(config.management_keys)
-        self._doors = Doors(self, self._envelopes)
+        self._doors = Doors(self, self._envelopes, config.most_windows)
         self._server: grpc.aio.Server | None = None
         self._reporter: asyncio.Task[None] | None = None
+        self._return_limit_s = 0.0 if config.volatile else _RETURN_LIMIT_S
 
     async def start(self) -> str:
         """Serve, where the incarnation before did if that is free; return the address."""
@@ -133,10 +148,10 @@ class Host:
                 await self._reporter
             self._reporter = None
             await self._report()
-        self._residents.finish()
-        await self._channels.close()
         if self._server is not None:
             await self._server.stop(grace=0)
+        self._residents.finish()
+        await self._channels.close()
         self._journal.close()
 
     def take(self, batch: wire.Batch, messages: list[Message]) -> int:
@@ -150,6 +165,7 @@ class Host:
     def greet(self, routes: runtime_pb2.Routes) -> runtime_pb2.State:
         """Learn where everybody is; return how far this host has come."""
         self._routes = {route.entity: route for route in routes.routes}
+        self._exporter = self._routes.pop(EXPORTER, None)
         if self._reporter is None:
             self._reporter = asyncio.create_task(self._report_regularly())
         here = self._residents
@@ -206,18 +222,23 @@ class Host:
         await asyncio.gather(*calls)
 
     async def _persist(self, method: str, window: int, batch: list[Message]) -> None:
-        """Send a batch; a receiver that is gone is given time to come back, perhaps elsewhere."""
-        ends_s = time.monotonic() + _RETURN_LIMIT_S
+        """Send a batch; a receiver that is gone is given time to come back, perhaps elsewhere.
+
+        One that is there and busy, with a plan for instance, is waited for.
+        """
+        ends_s = time.monotonic() + self._return_limit_s
         while True:
+            route = self._routes[batch[0].destination]
             try:
-                route = self._routes[batch[0].destination]
                 await self._call(
                     self._channels.to(route.actor, route.address), method, window, batch
                 )
                 return
             except grpc.aio.AioRpcError as error:
-                if error.code() not in GONE or time.monotonic() > ends_s:
-                    raise
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    ends_s = time.monotonic() + self._return_limit_s
+                elif error.code() not in GONE or time.monotonic() > ends_s:
+                    raise UndeliverableError(route.actor, error.code().name) from error
                 await asyncio.sleep(_RETRY_AFTER_S)
 
     async def _call(
@@ -241,7 +262,7 @@ class Host:
             await asyncio.sleep(_REPORT_EVERY_S)
 
     async def _report(self) -> None:
-        route = self._routes.get(EXPORTER)
+        route = self._exporter
         if route is None:
             return
         stub = runtime_pb2_grpc.ExporterStub(self._channels.to(route.actor, route.address))

@@ -179,7 +179,9 @@ class Journal:
     def close(self) -> None:
         """Fold the write-ahead log into the database, so that one file is left, and close it."""
         if self._volatile:
-            self._connection.execute("VACUUM INTO ?", (str(self._path),))
+            half = self._path.with_suffix(".half")  # no journal until it is whole
+            self._connection.execute("VACUUM INTO ?", (str(half),))
+            half.replace(self._path)
         with suppress(sqlite3.OperationalError):  # somebody is reading
             self._connection.execute("PRAGMA journal_mode=DELETE")
         self._connection.close()

@@ -71,7 +71,8 @@ class _Server:
 
     async def stop(self) -> None:
         """Write down what is left, and stop serving."""
-        await self._inner.stop()
+        if self._problem is None:
+            await self._inner.stop()
 
     async def call(self, method: str, *values: Any) -> Any:
         """Call a method of what is inside."""
@@ -94,12 +95,13 @@ class Cluster:
         done, _ = ray.wait([running], timeout=within_s)
         return bool(done)
 
-    def failure(self, running: Any) -> str:
-        """Return what went wrong in a run that has ended, or nothing."""
+    def outcome(self, running: Any) -> tuple[int, str]:
+        """Return the last window of a run that has ended, and what went wrong, or nothing."""
         try:
-            return str(ray.get(running))
+            window, failure = ray.get(running)
+            return int(window), str(failure)
         except ray.exceptions.RayError as error:
-            return f"the clock is gone: {_cause(error)}"
+            return 0, f"the clock is gone: {_cause(error)}"
 
     def progress(self) -> Progress | None:
         """Return how far the run has come; None if the clock does not answer at once."""
@@ -114,9 +116,8 @@ class Cluster:
 
     def stop(self) -> None:
         """Have every actor write down what is left; those that do not answer are left to Ray."""
-        with suppress(ray.exceptions.RayError):
-            everybody = (self.clock, *self.servers)
-            ray.get([actor.stop.remote() for actor in everybody], timeout=_STOP_LIMIT_S)
+        ends = [actor.stop.remote() for actor in (self.clock, *self.servers)]
+        ray.wait(ends, num_returns=len(ends), timeout=_STOP_LIMIT_S)
 
 
 def check_address(address: str) -> None:

@@ -112,6 +112,7 @@ class Residents:
         if self.last_window is not None and window <= self.last_window:
             return
         mail = wire.mail(self._raw.pop(window, []))
+        self._raw = defaultdict(list, {at: raw for at, raw in self._raw.items() if at > window})
         steps = self._step(window)
         enough_s = max(self._checkpoint_after_s, _CHECKPOINT_SHARE * self._checkpoint_s)
         checkpoint = self._checkpoint() if self._stepped_s > enough_s else None

@@ -26,7 +26,7 @@ import yaml
 from emulator import journal, launch, report, sealing
 from emulator.assembly import Assembly, assemble
 from emulator.cast import cast_of
-from emulator.clock import ClockConfig, Pace, Progress
+from emulator.clock import DRAIN_LIMIT, ClockConfig, Pace, Progress
 from emulator.config import Experiment
 from emulator.doors import CLOCK
 from emulator.envelope import ManagementKeys
@@ -111,7 +111,7 @@ def _play(
     """Start the actors, run all windows, and end the actors; signals are ignored from then on."""
     began_s = time.monotonic()
     window_s = experiment.clock.window_s
-    last_window = math.ceil(assembly.timeline.end_s / window_s - 1e-9)
+    last_window = _last_window(experiment, assembly)
     ending = report.Ending(windows=0, emulated_s=0.0, wall_s=0.0)
     try:
         with _actors(experiment, assembly, folder, options) as cluster:
@@ -161,9 +161,8 @@ def _prepare(folder: Path, experiment: Experiment, topology: Topology) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(str(folder))
     (folder / journal.FOLDER).mkdir(parents=True)
-    fields = experiment.model_dump(
-        mode="json", by_alias=True
-    )  # with null where that says "no limit"
+    Registry(folder)  # so that actors need not race to make it
+    fields = experiment.model_dump(mode="json", by_alias=True)  # null may say "no limit"
     law = experiment.demand.distribution
     fields["demand"]["distribution"] = law.model_dump(mode="json", by_alias=True, exclude_none=True)
     if fields["network"]["topology"] not in BUILT_IN_NAMES:
@@ -195,11 +194,16 @@ def _hosts(
             key,
             authority.issue(name, (role.entity for role in group)),
             management_keys,
+            most_windows=_last_window(experiment, assembly) + DRAIN_LIMIT,
             volatile=options.volatile,
         )
         for place, group in enumerate(groups)
         for name in [_name(group, place)]
     ]
+
+
+def _last_window(experiment: Experiment, assembly: Assembly) -> int:
+    return math.ceil(assembly.timeline.end_s / experiment.clock.window_s - 1e-9)
 
 
 def _name(group: tuple[Role, ...], place: int) -> str:
@@ -221,13 +225,14 @@ def _drive(
             ended = cluster.ended(running, _LOOK_EVERY_S)
             progress = cluster.progress()
             if progress is not None:
-                window = progress.window
+                window = max(window, progress.window)
                 on_progress(progress)
             if ended:
                 break
             if received:
                 cluster.halt()
-        failure = cluster.failure(running)
+        last, failure = cluster.outcome(running)
+        window = max(window, last)
     finally:
         _ignore_signals()
     return window, failure, received[0] if received else None

@@ -13,6 +13,8 @@ from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay, Settled
 from protos.mib import MediumCode
 from protos.pdu import ErrorStatus, Missing, Pdu, Value, VarBind, Verb
 
+_MOST = 2**63 - 1  # what a journal can hold
+
 Batch = management_pb2.ManagementBatch | keys_pb2.KeyBatch
 
 
@@ -142,6 +144,9 @@ def _encode_traffic(body: KeyTraffic, out: keys_pb2.KeyMessage) -> None:
 
 
 def _decode_traffic(item: keys_pb2.KeyMessage) -> KeyTraffic:
+    body = getattr(item, item.WhichOneof("body") or "relay")
+    if any(isinstance(n, int) and n > _MOST for _, n in body.ListFields()):
+        raise ValueError(f"message {item.sequence} of {item.source} has a number that is too large")
     match item.WhichOneof("body"):
         case "relay":
             body = item.relay

@@ -29,6 +29,37 @@ def _until(what: Callable[[], Any], limit_s: float = 60.0) -> None:
         time.sleep(0.02)
 
 
+def test_without_journals_on_disk_a_lost_actor_ends_the_run_with_partial_results(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "run"
+    with subprocess.Popen(
+        [*COMMAND, str(folder), "--pace", "20", "--volatile"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        _until((folder / "actors.sqlite").exists)
+        registry = Registry(folder)
+        _until(
+            lambda: (
+                METRICS in registry.everybody()
+                and all(
+                    item.published or name == "clock" for name, item in registry.everybody().items()
+                )
+            )
+        )
+        time.sleep(2)
+        os.kill(registry.everybody()["uav-controller"].pid, signal.SIGKILL)
+        _, err = run.communicate(timeout=120)
+    assert run.returncode == 1, err
+    assert "uav-controller" in err
+    summary = json.loads((folder / "summary.json").read_text())
+    assert not summary["complete"]
+    assert (folder / "ledger.parquet").exists()
+    assert (folder / "report.html").exists()
+
+
 def test_every_kind_of_actor_can_be_killed_and_nobody_can_tell(tmp_path: Path) -> None:
     quiet = subprocess.run(
         [*COMMAND, str(tmp_path / "quiet")], capture_output=True, text=True, check=True, timeout=120

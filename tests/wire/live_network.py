@@ -24,8 +24,17 @@ from emulator.registry import Registry
 class LiveNetwork:
     """`tiny` on so many hosts, in a folder of its own."""
 
-    def __init__(self, folder: Path, hosts: int, checkpoint_after_s: float = 0.2) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        hosts: int,
+        checkpoint_after_s: float = 0.2,
+        period_s: float | None = None,
+    ) -> None:
         experiment, topology = read("tiny")
+        if period_s is not None:
+            demand = experiment.demand.model_copy(update={"period_s": period_s})
+            experiment = experiment.model_copy(update={"demand": demand})
         assembly = assemble(experiment, topology)
         (folder / FOLDER).mkdir(parents=True)
         cast = cast_of(experiment, assembly)

@@ -11,21 +11,25 @@ import grpc
 import pytest
 from live_network import LiveNetwork, within
 
+from emulator import journal
 from emulator.audit import audit
 from emulator.doors import MOST_MESSAGES
 from emulator.envelope import Envelopes
+from emulator.host import EXPORTER
 from emulator.identity import Authority, Identity
 from emulator.registry import Registry
 from emulator.transport import Channels
 from protos import wire
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Message
 from protos.gen.qsagin.v1 import (
+    keys_pb2_grpc,
     management_pb2,
     management_pb2_grpc,
     runtime_pb2,
     runtime_pb2_grpc,
 )
-from protos.mib import ReservationRow, RowStatus
+from protos.keys import Discard, Settled
+from protos.mib import MediumCode, ReservationRow, RowStatus
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import encode
 
@@ -199,6 +203,42 @@ def test_only_the_clock_gives_orders_to_hosts(tmp_path: Path, method: str) -> No
         lambda channel, _: getattr(runtime_pb2_grpc.HostStub(channel), method)(request),
     )
     assert (status, refused) == (grpc.StatusCode.PERMISSION_DENIED, {"not the clock": 1})
+
+
+def test_key_messages_from_who_has_no_keys_end_nothing(tmp_path: Path) -> None:
+    """Whoever has a certificate may send; the exporter cannot even be answered."""
+
+    async def work() -> None:
+        network = LiveNetwork(tmp_path, 1)
+        await network.start()
+        where = Registry(tmp_path).find("host-0")
+        assert where is not None
+        for name in (EXPORTER, "kme-Z"):
+            channels = Channels(network.authority.issue(name, [name]))
+            batch = wire.key_batch(
+                0, [Message(name, "kme-A", 1, Discard(0, MediumCode.FIBER, 1, number=1))]
+            )
+            stub = keys_pb2_grpc.KeyManagerStub(channels.to("host-0", where.address))
+            await stub.Exchange(batch)
+            await channels.close()
+        await network.run()
+        await network.stop()
+
+    within(60, work())
+    assert audit(tmp_path).ok
+    found = list(journal.rows(tmp_path, "kme-A", "SELECT peer FROM fact WHERE kind = 'rejected'"))
+    assert found == [(EXPORTER,), ("kme-Z",)]
+
+
+@pytest.mark.parametrize("window", [2**40, 2**64 - 1])
+def test_a_message_from_a_time_that_never_comes_is_refused(tmp_path: Path, window: int) -> None:
+    async def late(channel: grpc.aio.Channel, _: Envelopes) -> None:
+        batch = wire.key_batch(0, [Message("kme-A", "kme-B", 1, Settled(1))])
+        batch.window = window
+        await keys_pb2_grpc.KeyManagerStub(channel).Exchange(batch)
+
+    status, refused, _ = _outcome(tmp_path, lambda ca: ca.issue("m", ["kme-A"]), late)
+    assert (status, refused) == (grpc.StatusCode.INVALID_ARGUMENT, {"malformed": 1})
 
 
 def test_a_strangers_set_is_answered_with_no_access_and_the_run_goes_on(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ from emulator.doors import CLOCK
 from emulator.identity import Authority
 
 
-async def _run(folder: Path, hosts: int, stop_at: int | None = None) -> str:
+async def _run(
+    folder: Path, hosts: int, stop_at: int | None = None, period_s: float | None = None
+) -> str:
     """Run `tiny` on so many hosts; return the metrics at the end."""
-    network = LiveNetwork(folder, hosts)
+    network = LiveNetwork(folder, hosts, period_s=period_s)
     await network.start()
     running = asyncio.create_task(network.run())
     while stop_at is not None and network.clock.window < stop_at:  # noqa: ASYNC110
@@ -54,6 +56,21 @@ def test_a_run_that_is_stopped_leaves_both_ends_in_agreement(tmp_path: Path) -> 
         within(60, _run(folder, 2, stop_at))
         result = audit(folder)
         assert result.ok, result.fields()
+
+
+def test_what_is_due_while_the_last_mail_is_delivered_does_not_depend_on_the_hosts(
+    tmp_path: Path,
+) -> None:
+    """With so short a period an epoch begins while a stopped run comes to its end."""
+    for stop_at in (35, 39, 45):
+        digests = set()
+        for hosts in (1, 3, 7):
+            folder = tmp_path / f"{stop_at}-{hosts}"
+            within(60, _run(folder, hosts, stop_at, period_s=9.0))
+            result = audit(folder)
+            assert result.ok, result.fields()
+            digests.add(result.digest)
+        assert len(digests) == 1
 
 
 def test_the_exporter_shows_every_series_of_the_contract(tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""Key managers that lie: nobody is ended by it, and whose keys they are not lose none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from network import SimulatedNetwork
+
+from emulator.assembly import assemble
+from emulator.audit import audit
+from emulator.cast import cast_of
+from emulator.reading import read
+from protos.core import FactKind, Message
+from protos.keys import Confirm, Delivered, Discard
+from protos.mib import MediumCode
+
+small = st.integers(0, 4)
+media = st.sampled_from([MediumCode.FIBER, MediumCode.UAV])
+lies = st.one_of(
+    st.builds(Confirm, small, media, small, st.binary(min_size=16, max_size=16)),
+    st.builds(Discard, small, media, small, small),
+    st.builds(Delivered, small, media, small, st.just(()), small),
+)
+
+
+def _network() -> SimulatedNetwork:
+    experiment, topology = read("tiny")
+    roles = cast_of(experiment, assemble(experiment, topology)).everybody
+    return SimulatedNetwork({role.entity: role.build() for role in roles}, 1.0)
+
+
+def _keys_of(network: SimulatedNetwork) -> tuple[str, ...]:
+    return tuple(f.key_id for f in network.all_facts() if f.kind is FactKind.DELIVERED)
+
+
+@pytest.mark.parametrize("liar", ["stranger", "uav-controller", "kme-A", "kme-B", "kme-C"])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(told=st.lists(st.tuples(st.sampled_from(["kme-A", "kme-B", "kme-C"]), lies), max_size=8))
+def test_nobody_is_ended_by_lies_and_third_parties_cost_nobody_a_key(
+    tmp_path_factory: pytest.TempPathFactory,
+    liar: str,
+    told: list[tuple[str, Confirm | Discard | Delivered]],
+) -> None:
+    network = _network()
+    network.run(70)
+    known = _keys_of(network)
+    for place, (victim, lie) in enumerate(told):
+        body = replace(lie, key_ids=known) if isinstance(lie, Delivered) else lie
+        message = Message(liar, victim, 10**6 + place, body)
+        network._mail[victim].put(network.window + 1, message)
+    network.run(330)
+    network.close()
+    if not liar.startswith("kme-"):
+        folder: Path = tmp_path_factory.mktemp("lies") / "run"
+        network.write_journals(folder)
+        assert audit(folder).ok
