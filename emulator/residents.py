@@ -67,11 +67,6 @@ class Residents:
         self._recover()
 
     @property
-    def entities(self) -> tuple[str, ...]:
-        """Who lives here."""
-        return tuple(self._here)
-
-    @property
     def wake_window(self) -> int | None:
         """The window in which somebody here wants to run next."""
         wakes = [item.wake_window for item in self._here.values()]
