@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -12,16 +11,17 @@ from rich.table import Table
 
 from emulator import clock
 from emulator.config import Experiment
+from emulator.live import Live
 from emulator.run import Watcher
 
 
-class RunDisplay(Watcher):
+class RunDisplay(Live, Watcher):
     """A progress bar with emulated time, shortfall and cost so far; then a table."""
 
     def __init__(self, console: Console, experiment: Experiment) -> None:
         self._experiment = experiment
         self._console = console
-        self._progress = Progress(
+        progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
@@ -30,21 +30,8 @@ class RunDisplay(Watcher):
             console=console,
             disable=not console.is_terminal,
         )
+        super().__init__(progress)
         self._task = self._progress.add_task("starting actors", total=None, words="")
-
-    def __enter__(self) -> Self:
-        """Show the bar."""
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Hide the bar."""
-        self._progress.stop()
 
     def started(self, metrics_url: str, last_window: int) -> None:
         """Say where metrics are, and that windows run now."""

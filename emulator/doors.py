@@ -81,10 +81,10 @@ class Doors:
         _log.warning("refused from or for %s: %s", who, reason)
 
     async def deny(
-        self, context: Context, status: grpc.StatusCode, reason: str, who: str
+        self, context: Context, status: grpc.StatusCode, reason: str, who: str = ""
     ) -> NoReturn:
-        """End a call that is refused."""
-        self.refuse(reason, who)
+        """End a call that is refused; who has no name yet is known by the address."""
+        self.refuse(reason, who or context.peer() or "")
         await context.abort(status, reason)
         raise AssertionError  # abort raises
 
@@ -97,9 +97,7 @@ class Doors:
         except EnvelopeError as error:
             await self.deny(context, grpc.StatusCode.UNAUTHENTICATED, error.reason, error.source)
         except (ValueError, DecodeError):
-            await self.deny(
-                context, grpc.StatusCode.INVALID_ARGUMENT, "malformed", context.peer() or ""
-            )
+            await self.deny(context, grpc.StatusCode.INVALID_ARGUMENT, "malformed")
         if any(isinstance(item.body, Pdu) and item.body.verb is not verb for item in messages):
             await self.deny(
                 context, grpc.StatusCode.INVALID_ARGUMENT, "wrong verb", messages[0].source
@@ -112,9 +110,7 @@ class Doors:
         try:
             messages = wire.key_messages(batch)
         except ValueError:
-            await self.deny(
-                context, grpc.StatusCode.INVALID_ARGUMENT, "malformed", context.peer() or ""
-            )
+            await self.deny(context, grpc.StatusCode.INVALID_ARGUMENT, "malformed")
         return await self._take(batch, messages, context)
 
     async def _take(self, batch: wire.Batch, messages: list[Message], context: Context) -> Receipt:
@@ -133,9 +129,7 @@ class Doors:
         """Refuse what is from another time, empty, or in another's name."""
         sources, known = [message.source for message in batch.messages], callers(context)
         if batch.window > self._most_windows or not sources:
-            await self.deny(
-                context, grpc.StatusCode.INVALID_ARGUMENT, "malformed", context.peer() or ""
-            )
+            await self.deny(context, grpc.StatusCode.INVALID_ARGUMENT, "malformed")
         for source in sources:
             if uri(source) not in known:
                 await self.deny(
@@ -227,6 +221,4 @@ class _Clock(runtime_pb2_grpc.HostServicer):
 
     async def _check(self, context: Context) -> None:
         if uri(CLOCK) not in callers(context):
-            await self._doors.deny(
-                context, grpc.StatusCode.PERMISSION_DENIED, "not the clock", context.peer() or ""
-            )
+            await self._doors.deny(context, grpc.StatusCode.PERMISSION_DENIED, "not the clock")

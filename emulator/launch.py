@@ -87,7 +87,7 @@ class Cluster:
     clock: Any
 
     def begin(self, last_window: int, pace: Pace) -> Any:
-        """Have the clock run; return what `ended` and `failure` want."""
+        """Have the clock run; return what `ended` and `outcome` want."""
         return self.clock.call.remote("run", last_window, pace)
 
     def ended(self, running: Any, within_s: float) -> bool:

@@ -122,11 +122,9 @@ def path_wavelength(problem: Problem, solver) -> float:
     return optimum(model, solver)
 
 
-def extensive_form(problem: Problem, solver) -> float:
-    """Paths with a number of units each, every scenario spelled out; colours relaxed."""
-    model = pulp.LpProblem("extensive_form", pulp.LpMinimize)
+def first_stage(model, problem: Problem, most: int):
+    """Add one path a request with a number of units; return what they cost and how many they are."""
     price = {frozenset((f.a, f.b)): f.unit_cost for f in problem.fibers}
-    most = max(s.units for r in problem.requests for s in r.scenarios or problem.scenarios)
     first, reserved, over = [], [], {}
     for r, request in enumerate(problem.requests):
         taken, units = [], []
@@ -145,6 +143,14 @@ def extensive_form(problem: Problem, solver) -> float:
         reserved.append(pulp.lpSum(units))
     for (fiber, _), units in over.items():
         model += pulp.lpSum(units) <= fiber.wavelengths
+    return first, reserved
+
+
+def extensive_form(problem: Problem, solver) -> float:
+    """Paths with a number of units each, every scenario spelled out; colours relaxed."""
+    model = pulp.LpProblem("extensive_form", pulp.LpMinimize)
+    most = max(s.units for r in problem.requests for s in r.scenarios or problem.scenarios)
+    first, reserved = first_stage(model, problem, most)
     model.setObjective(pulp.lpSum(first) + shortage(model, problem, reserved))
     return optimum(model, solver)
 

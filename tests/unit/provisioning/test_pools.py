@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise, permutations, product
+from itertools import permutations, product
 
 import pulp
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from provisioning_cases import paper_problem
-from provisioning_oracles import highs, optimum, simple_paths, uses
+from provisioning_oracles import first_stage, highs, optimum
 
 from global_manager.provisioning import (
     Allocation,
@@ -235,26 +235,8 @@ def pooled_second_stage(model, problem: Problem, reserved):
 def pooled_extensive_form(problem: Problem) -> float:
     """Paths, units, every demand and sky spelled out with pool rows; colours relaxed."""
     model = pulp.LpProblem("pooled", pulp.LpMinimize)
-    price = {frozenset((f.a, f.b)): f.unit_cost for f in problem.fibers}
     most = max(s.units for s in problem.scenarios)
-    cost, reserved, over = [], [], {}
-    for r, request in enumerate(problem.requests):
-        taken, units = [], []
-        for p, path in enumerate(simple_paths(problem, request)):
-            z = model.add_variable(f"z_{r}_{p}", 0, 1, pulp.LpBinary)
-            x = model.add_variable(f"x_{r}_{p}", 0, most, pulp.LpInteger)
-            model += x <= most * z
-            taken.append(z)
-            units.append(x)
-            cost.append(x * sum(price[frozenset(arc)] for arc in pairwise(path)))
-            for fiber in problem.fibers:
-                for way, used in enumerate(uses(path, fiber, problem)):
-                    if used:
-                        over.setdefault((fiber, way), []).append(x)
-        model += pulp.lpSum(taken) <= 1
-        reserved.append(pulp.lpSum(units))
-    for (fiber, _), units in over.items():
-        model += pulp.lpSum(units) <= fiber.wavelengths
+    cost, reserved = first_stage(model, problem, most)
     cost += pooled_second_stage(model, problem, reserved)
     model.setObjective(pulp.lpSum(cost))
     return optimum(model, highs())
