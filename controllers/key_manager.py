@@ -8,6 +8,7 @@ place is noted as rejected and changes nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -246,19 +247,33 @@ class LocalKeyManager(ManagedCore[None]):
 
     def _application_measures(self) -> Iterator[Measure]:
         node = ("node", self._config.node)
-        for item in self._config.applications:
-            late_bits = self._serving.late_units[item.request] * self._config.unit_bits
-            labels = (node, ("application", item.kind))
-            yield Measure("key_shortfall_bits_total", labels, late_bits)
+        serving = self._serving
+        for name, units in (
+            ("key_demanded_bits_total", serving.demanded_units),
+            ("key_shortfall_bits_total", serving.late_units),
+            ("key_lapsed_bits_total", serving.lapsed_units),
+        ):
+            by_kind: Counter[str] = Counter()
+            for item in self._config.applications:
+                by_kind[item.kind] += units[item.request] * self._config.unit_bits
+            for kind, bits in by_kind.items():
+                yield Measure(name, (node, ("application", kind)), bits)
         for medium, bits in self._serving.delivered_bits.items():
             yield Measure("keys_delivered_bits_total", (node, ("medium", medium)), bits)
 
     def _store_measures(self) -> Iterator[Measure]:
         node = ("node", self._config.node)
+        available, capacity = Counter[str](), Counter[str]()
+        oldest_s: list[float] = []
         for _, store in self._stores.of(MediumCode.FIBER):
-            peer = ("peer", store.peer)
-            bits = store.available_units * self._config.unit_bits
-            yield Measure("key_store_available_bits", (node, peer), bits)
+            available[store.peer] += store.available_units * self._config.unit_bits
+            capacity[store.peer] += store.capacity_units * self._config.unit_bits
+            oldest_s += [] if store.oldest_s is None else [store.oldest_s]
+        for peer, bits in available.items():
+            yield Measure("key_store_available_bits", (node, ("peer", peer)), bits)
+            yield Measure("key_store_capacity_bits", (node, ("peer", peer)), capacity[peer])
+        if oldest_s:
+            yield Measure("key_store_oldest_key_timestamp_seconds", (node,), min(oldest_s))
 
     def _link_measures(self) -> Iterator[Measure]:
         for peer, block in self._relaying.latest.items():

@@ -62,7 +62,7 @@ class Serving:
     next_period: int = 0
     demanded_units: Counter[int] = field(default_factory=Counter)
     late_units: Counter[int] = field(default_factory=Counter)
-    lapsed_units: int = 0
+    lapsed_units: Counter[int] = field(default_factory=Counter)
     delivered_bits: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -76,7 +76,7 @@ class Serving:
     def totals(self) -> Totals:
         """Running totals at the sources of requests."""
         late = self.late_units.total()
-        return Totals(self.demanded_units.total(), late, self.lapsed_units)
+        return Totals(self.demanded_units.total(), late, self.lapsed_units.total())
 
     def begin_periods(self, now_s: float) -> list[tuple[int, Shortage]]:
         """Serve every period that has begun; return new shortages as (request, shortage)."""
@@ -190,7 +190,7 @@ class Serving:
 
     def _lapse(self) -> None:
         for request, shortage in self.shortages.items():
-            self.lapsed_units += shortage.units
+            self.lapsed_units[request] += shortage.units
             target = self.applications[request].target
             self._note_shortage(FactKind.LAPSED, request, shortage, target)
         self.shortages = {}

@@ -38,6 +38,7 @@ from emulator.reading import lead_windows
 from emulator.satellite_config import Mode
 from emulator.skies import sites_of, sky_of
 from emulator.topology import Topology
+from emulator.weather import Sky
 from emulator.world import DemandShift, Eavesdropper, FiberCut, FreeSpace, World
 from global_manager.manager import ManagerConfig, unit_cost
 from global_manager.prices import Prices
@@ -75,6 +76,12 @@ class Assembly:
     fleet: FleetConfig | None
     flights: FlightConfig
     key_managers: tuple[KeyManagerConfig, ...]
+
+    @property
+    def sky(self) -> Sky | None:
+        """The weather of the run, if it has any."""
+        found = self.overhead.sky if self.overhead else self.world.sky
+        return found if isinstance(found, Sky) else None
 
 
 def assemble(experiment: Experiment, topology: Topology) -> Assembly:

@@ -21,9 +21,10 @@ from pathlib import Path
 import grpc
 
 from emulator.doors import CLOCK
-from emulator.host import EXPORTER
 from emulator.identity import Identity
+from emulator.metering import WindowMeter
 from emulator.registry import Registry
+from emulator.reporting import EXPORTER, Reporter, telemetry
 from emulator.transport import GONE, Channels
 from protos.core import Totals
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
@@ -107,12 +108,24 @@ class BarrierClock:
         self._channels = Channels(config.identity)
         self._calls: dict[str, grpc.aio.StreamStreamCall[runtime_pb2.Tick, runtime_pb2.Done]] = {}
         self._stopping = asyncio.Event()
+        self._windows = WindowMeter(CLOCK)
+        self._reporter = Reporter(self._channels, self._exporter_address, self._telemetry)
+        self._began_s, self._pace, self._awaited = 0.0, Pace(None), 0
         self.window = 0
 
     @property
     def progress(self) -> Progress:
         """How far the run has come."""
         return Progress(self.window, sum(self._totals.values(), Totals()))
+
+    @property
+    def emulated_s(self) -> float:
+        """The emulated time, which at a given pace goes on between windows."""
+        begun_s = self.window * self._config.window_s
+        if self._pace.factor is None:
+            return begun_s
+        now_s = (time.monotonic() - self._began_s) * self._pace.factor
+        return max(begun_s, min(now_s, self._awaited * self._config.window_s))
 
     def stop(self) -> None:
         """End the run after the window that is under way."""
@@ -123,15 +136,16 @@ class BarrierClock:
 
         Raises `HostFailedError`.
         """
+        self._reporter.begin()
         await self._take_up()
-        began_s = time.monotonic()
+        self._pace, self._began_s = pace, time.monotonic()
         if pace.factor is not None:
-            began_s -= self.window * self._config.window_s / pace.factor
+            self._began_s -= self.window * self._config.window_s / pace.factor
         while not self._stopping.is_set():
             window = self._next_window()
             if window is None or window > last_window:
                 break
-            await self._wait_until(window, began_s, pace)
+            await self._wait_until(window, pace)
             if self._stopping.is_set():
                 break
             await self._run_window(window, self._hosts_of(window))
@@ -140,7 +154,8 @@ class BarrierClock:
         await self._drain()
 
     async def close(self) -> None:
-        """End the streams."""
+        """End reports and streams."""
+        await self._reporter.end()
         for call in self._calls.values():
             if not call.done():
                 await call.done_writing()
@@ -196,10 +211,11 @@ class BarrierClock:
         due = {host for host, at in self._due.items() if at is not None and at <= window}
         return sorted(due | self._mail)
 
-    async def _wait_until(self, window: int, began_s: float, pace: Pace) -> None:
+    async def _wait_until(self, window: int, pace: Pace) -> None:
+        self._awaited = window
         if pace.factor is None:
             return
-        ahead_s = began_s + window * self._config.window_s / pace.factor - time.monotonic()
+        ahead_s = self._began_s + window * self._config.window_s / pace.factor - time.monotonic()
         if ahead_s > 0:
             try:
                 await asyncio.wait_for(self._stopping.wait(), timeout=ahead_s)
@@ -207,9 +223,12 @@ class BarrierClock:
                 return
 
     async def _run_window(self, window: int, hosts: list[str]) -> None:
+        began_s = time.perf_counter()
         self.window = window
         self._mail = set()
-        for done in await asyncio.gather(*(self._tick(host, window) for host in hosts)):
+        answers = await asyncio.gather(*(self._tick(host, window) for host in hosts))
+        self._windows.observe(time.perf_counter() - began_s)
+        for done in answers:
             self._mail.update(
                 self._home[entity] for entity in done.written_to if entity in self._home
             )
@@ -286,6 +305,13 @@ class BarrierClock:
             if host in where:
                 routes.routes.add(entity=entity, actor=host, address=where[host].address)
         return routes
+
+    def _exporter_address(self) -> str:
+        found = self._registry.find(EXPORTER)
+        return found.address if found else ""
+
+    def _telemetry(self) -> runtime_pb2.Telemetry:
+        return telemetry(CLOCK, self.emulated_s, self._windows.measures())
 
     def _channel(self, host: str) -> grpc.aio.Channel:
         """Return a channel to where a host is now."""

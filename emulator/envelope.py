@@ -127,6 +127,12 @@ class Envelopes:
             )
         return opened
 
+    def oldest_s(self, window: int) -> float | None:
+        """Return since when the oldest of the keys that this rotation has used has been in force."""
+        now = self._keys.due(window)
+        serials = [serial for due, serial in self._serials.values() if due == now]
+        return min(serials) * self._keys.rotation_s if serials else None
+
     def _in_force(self, a: str, b: str, window: int) -> int:
         first, second = sorted((a, b))
         due = self._keys.due(window)

@@ -14,11 +14,10 @@ has the others send them again.  Nothing here knows what a message means.
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import time
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,23 +27,24 @@ from emulator.doors import Doors
 from emulator.envelope import Envelopes, ManagementKeys
 from emulator.identity import Identity
 from emulator.journal import Journal
+from emulator.metering import RpcMeter, WindowMeter, server_of, weather_measures
 from emulator.registry import Registry
+from emulator.reporting import EXPORTER, Reporter, telemetry
 from emulator.residents import Residents
 from emulator.roles import Role
 from emulator.sealing import Seal
 from emulator.transport import GONE, Channels, bind, new_server
+from emulator.weather import Sky
 from protos import wire
-from protos.core import Message
+from protos.core import Measure, Message
 from protos.gen.qsagin.v1 import (
     keys_pb2_grpc,
     management_pb2,
     management_pb2_grpc,
     runtime_pb2,
-    runtime_pb2_grpc,
 )
 from protos.pdu import Pdu, Verb
 
-EXPORTER = "exporter"
 _METHOD = {
     Verb.GET: "Get",
     Verb.GET_NEXT: "GetNext",
@@ -59,11 +59,8 @@ _KEY_TRAFFIC = "Exchange"
 _DEADLINE_S = 30.0
 _RETURN_LIMIT_S = 60.0
 _RETRY_AFTER_S = 0.05
-_REPORT_EVERY_S = 1.0
 
 Receipt = management_pb2.Receipt
-
-_log = logging.getLogger(__name__)
 
 
 class UndeliverableError(Exception):
@@ -83,7 +80,7 @@ class HostConfig:
 
     Nothing is sent in windows after `most_windows`.  A checkpoint is made when the cores have computed for
     `checkpoint_after_s` since the last.  A volatile host keeps its journal in memory until it is stopped,
-    and waits for nobody who is gone, since nobody comes back.
+    and waits for nobody who is gone, since nobody comes back.  Who is told the `sky` reports the weather.
     """
 
     name: str
@@ -97,6 +94,7 @@ class HostConfig:
     most_windows: int = 2**31
     checkpoint_after_s: float = 0.2
     volatile: bool = False
+    sky: Sky | None = None
 
 
 class Host:
@@ -127,12 +125,14 @@ class Host:
         self._envelopes = Envelopes(config.management_keys)
         self._doors = Doors(self, self._envelopes, config.most_windows)
         self._server: grpc.aio.Server | None = None
-        self._reporter: asyncio.Task[None] | None = None
+        self._calls = RpcMeter(server_of(config.name))
+        self._windows = WindowMeter(server_of(config.name))
+        self._reporter = Reporter(self._channels, self._exporter_address, self._telemetry)
         self._return_limit_s = 0.0 if config.volatile else _RETURN_LIMIT_S
 
     async def start(self) -> str:
         """Serve, where the incarnation before did if that is free; return the address."""
-        self._server = new_server()
+        self._server = new_server(self._calls)
         self._doors.open(self._server)
         config = self._config
         address = bind(self._server, config.identity, config.bind_host, self._former_address)
@@ -142,12 +142,7 @@ class Host:
 
     async def stop(self) -> None:
         """Write down what is left, report once more, and stop serving."""
-        if self._reporter is not None:
-            self._reporter.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reporter
-            self._reporter = None
-            await self._report()
+        await self._reporter.end()
         if self._server is not None:
             await self._server.stop(grace=0)
         self._residents.finish()
@@ -166,8 +161,7 @@ class Host:
         """Learn where everybody is; return how far this host has come."""
         self._routes = {route.entity: route for route in routes.routes}
         self._exporter = self._routes.pop(EXPORTER, None)
-        if self._reporter is None:
-            self._reporter = asyncio.create_task(self._report_regularly())
+        self._reporter.begin()
         here = self._residents
         return runtime_pb2.State(
             last_window=here.last_window,
@@ -179,9 +173,11 @@ class Host:
 
     async def run_window(self, window: int) -> runtime_pb2.Done:
         """Run one window to its end; one that has been run is only sent again."""
+        began_s = time.perf_counter()
         self._residents.run(window)
         outbox = self._residents.sent_in(window)
         await self._send(window, outbox)
+        self._windows.observe(time.perf_counter() - began_s)
         return runtime_pb2.Done(
             window=window,
             wake_window=self._residents.wake_window,
@@ -256,42 +252,27 @@ class Host:
         self._envelopes.close(sealed)
         await getattr(service(channel), method)(sealed, timeout=_DEADLINE_S)
 
-    async def _report_regularly(self) -> None:
-        while True:
-            await self._report()
-            await asyncio.sleep(_REPORT_EVERY_S)
-
-    async def _report(self) -> None:
-        route = self._exporter
-        if route is None:
-            return
-        stub = runtime_pb2_grpc.ExporterStub(self._channels.to(route.actor, route.address))
-        try:
-            await stub.Report(self._telemetry(), timeout=_REPORT_EVERY_S)
-        except grpc.aio.AioRpcError as error:
-            _log.warning("the exporter does not answer: %s", error.code().name)
+    def _exporter_address(self) -> str:
+        return self._exporter.address if self._exporter is not None else ""
 
     def _telemetry(self) -> runtime_pb2.Telemetry:
         window = self._residents.last_window or 0
-        report = runtime_pb2.Telemetry(
-            host=self._config.name, emulated_s=window * self._config.window_s
-        )
-        actor = _label("actor", self._config.name)
+        emulated_s = window * self._config.window_s
+        return telemetry(self._config.name, emulated_s, self._measures(emulated_s))
+
+    def _measures(self, emulated_s: float) -> Iterator[Measure]:
+        """Yield what observers may see of the host, of who lives here, and of the sky."""
+        actor = ("actor", self._config.name)
         for reason, count in self._doors.refused.items():
-            labels = [actor, _label("reason", reason)]
-            report.samples.add(metric="refused_messages_total", labels=labels, value=count)
-        for metric, number in (
-            ("management_keys_used_total", len(self._envelopes.used)),
-            ("management_keys_overdue", len(self._envelopes.overdue)),
-        ):
-            report.samples.add(metric=metric, labels=[actor], value=number)
-        for entity, measures in self._residents.measures():
-            report.samples.add(metric="up", labels=[_label("entity", entity)], value=1)
-            for measure in measures:
-                labels = [_label(name, value) for name, value in measure.labels]
-                report.samples.add(metric=measure.metric, labels=labels, value=measure.value)
-        return report
-
-
-def _label(name: str, value: str) -> runtime_pb2.Label:
-    return runtime_pb2.Label(name=name, value=value)
+            yield Measure("refused_messages_total", (actor, ("reason", reason)), count)
+        yield Measure("management_keys_used_total", (actor,), len(self._envelopes.used))
+        yield Measure("management_keys_overdue", (actor,), len(self._envelopes.overdue))
+        oldest_s = self._envelopes.oldest_s(self._residents.last_window or 0)
+        if oldest_s is not None:
+            yield Measure("management_key_oldest_timestamp_seconds", (actor,), oldest_s)
+        yield from self._calls.measures()
+        yield from self._windows.measures()
+        for measures in self._residents.measures():
+            yield from measures
+        if self._config.sky is not None:
+            yield from weather_measures(self._config.sky, emulated_s)

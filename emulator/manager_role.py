@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from emulator.config import Experiment
@@ -55,6 +58,40 @@ class StandardPlanner:
         return document(plan)
 
 
+class TimedPlanner:
+    """A planner that remembers how long it took, which decides nothing."""
+
+    def __init__(self, planner: StandardPlanner) -> None:
+        self._planner = planner
+        self.last_solve_s = 0.0
+
+    def solve(self, problem: Problem) -> Plan:
+        """Return a plan by the policy."""
+        with self._timed():
+            return self._planner.solve(problem)
+
+    def replan(
+        self, problem: Problem, previous: Plan, down: Fibers, movable: frozenset[str]
+    ) -> Plan:
+        """Return a plan that keeps what may stay, or nearly all of it."""
+        with self._timed():
+            return self._planner.replan(problem, previous, down, movable)
+
+    def expect(self, problem: Problem, mean_units: float) -> Problem:
+        """Return the problem with scenarios of this mean."""
+        return self._planner.expect(problem, mean_units)
+
+    def describe(self, plan: Plan) -> str:
+        """Return the plan as JSON."""
+        return self._planner.describe(plan)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began_s = time.perf_counter()
+        yield
+        self.last_solve_s = time.perf_counter() - began_s
+
+
 @dataclass(frozen=True)
 class ManagerRole:
     """The global manager and how it is to plan."""
@@ -65,7 +102,7 @@ class ManagerRole:
 
     def build(self) -> Core:
         """Return the core."""
-        return GlobalManager(self.config, self.planner)
+        return GlobalManager(self.config, TimedPlanner(self.planner))
 
 
 def planner_of(experiment: Experiment) -> StandardPlanner:

@@ -82,10 +82,10 @@ class Residents:
         """Running totals of all cores here."""
         return sum((item.core.totals() for item in self._here.values()), Totals())
 
-    def measures(self) -> Iterable[tuple[str, list[Measure]]]:
-        """Yield what observers may see, by entity."""
-        for entity, resident in self._here.items():
-            yield entity, resident.core.measures()
+    def measures(self) -> Iterable[list[Measure]]:
+        """Yield what observers may see of each core."""
+        for resident in self._here.values():
+            yield resident.core.measures()
 
     def take(self, batch: wire.Batch, messages: Sequence[Message]) -> int:
         """Keep what was sent in the batch's window for the next; return how much was here before.

@@ -16,6 +16,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -30,14 +31,15 @@ from emulator.clock import DRAIN_LIMIT, ClockConfig, Pace, Progress
 from emulator.config import Experiment
 from emulator.doors import CLOCK
 from emulator.envelope import ManagementKeys
-from emulator.exporter import METRICS, ExporterConfig
-from emulator.host import EXPORTER, HostConfig
+from emulator.exporter import METRICS, ExporterConfig, RunInfo
+from emulator.host import HostConfig
 from emulator.identity import Authority
 from emulator.registry import Registry
+from emulator.reporting import EXPORTER
 from emulator.roles import Role
 from emulator.topology import BUILT_IN_NAMES, Topology, save_csv
 from global_manager.provisioning import check_problem
-from protos.core import GLOBAL_MANAGER, FactKind
+from protos.core import GLOBAL_MANAGER, SATELLITE_CONTROLLER, FactKind
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_EVERY_S = 0.2
@@ -148,7 +150,13 @@ def _actors(
         authority.issue(CLOCK, ()),
         _VOLATILE_PATIENCE_S if options.volatile else _PATIENCE_S,
     )
-    exporter = ExporterConfig(place, options.metrics_port, authority.issue(EXPORTER, ()))
+    exporter = ExporterConfig(
+        place,
+        options.metrics_port,
+        authority.issue(EXPORTER, ()),
+        residents,
+        RunInfo(experiment.name, experiment.seed, version("qsagin")),
+    )
     with launch.ray_instance(len(hosts) + 2, options.ray_address):
         cluster = launch.start(hosts, clock, exporter, supervised=not options.volatile)
         try:
@@ -196,6 +204,7 @@ def _hosts(
             management_keys,
             most_windows=_last_window(experiment, assembly) + DRAIN_LIMIT,
             volatile=options.volatile,
+            sky=assembly.sky if group[0].entity == SATELLITE_CONTROLLER else None,
         )
         for place, group in enumerate(groups)
         for name in [_name(group, place)]

@@ -27,9 +27,9 @@ _OPTIONS = (
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-def new_server() -> grpc.aio.Server:
+def new_server(*interceptors: grpc.aio.ServerInterceptor) -> grpc.aio.Server:
     """Return a server that is not bound yet."""
-    return grpc.aio.server(options=_OPTIONS)
+    return grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
 
 
 def bind(server: grpc.aio.Server, identity: Identity, host: str, former_address: str) -> str:

@@ -68,6 +68,11 @@ from protos.pdu import Arcs, ErrorStatus, Pdu, VarBind, Verb
 from protos.rows import VarBindError, encode, notified
 
 CONTROLLER_OF = {Medium.SATELLITE: SATELLITE_CONTROLLER, Medium.UAV: UAV_CONTROLLER}
+_SPENDING = (
+    ("reservation", Medium.FIBER),
+    ("recourse", Medium.SATELLITE),
+    ("recourse", Medium.UAV),
+)
 _WALK_ROWS = 500
 Fibers = frozenset[tuple[str, str]]
 
@@ -143,6 +148,10 @@ class Planner(Protocol):
     def describe(self, plan: Plan) -> str:
         """Return a plan as text."""
 
+    @property
+    def last_solve_s(self) -> float:
+        """How long the last plan took; for observers only."""
+
 
 class GlobalManager:
     """See the module."""
@@ -161,6 +170,7 @@ class GlobalManager:
         self._effects = Effects(self.name)
         self._requests: Exchange[_Walk | _Reserve | _Usage | _Buy] = Exchange(config.retry_after_s)
         self._plan: Plan | None = None
+        self._plans = 0
         self._reserved: dict[int, Allocation] = {}
         self._up: set[int] = set()
         self._seen_units: Counter[int] = Counter()
@@ -201,17 +211,33 @@ class GlobalManager:
     def measures(self) -> list[Measure]:
         """Return cost by stage and medium, what of it was given back, and the plan's expectation."""
         spent = [
-            Measure("provisioning_cost_total", (("stage", stage), ("medium", medium)), cost)
-            for (stage, medium), cost in self._spent.items()
+            Measure(
+                "provisioning_cost_total",
+                (("stage", stage), ("medium", medium)),
+                self._spent[stage, medium],
+            )
+            for stage, medium in _SPENDING
         ]
         spent += [
-            Measure("provisioning_refunds_total", (("medium", medium),), cost)
-            for medium, cost in self._refunded.items()
+            Measure("provisioning_refunds_total", (("medium", medium),), self._refunded[medium])
+            for medium in CONTROLLER_OF
         ]
         if self._plan is not None:
-            spent.append(Measure("planned_cost_per_period", (), self._plan.objective))
-            spent.append(Measure("plan_gap_ratio", (), self._plan.gap))
+            spent += self._plan_measures(self._plan)
         return spent
+
+    def _plan_measures(self, plan: Plan) -> list[Measure]:
+        cost = "planned_cost_per_period"
+        return [
+            Measure(cost, (("stage", "reservation"),), plan.first_stage_cost),
+            Measure(cost, (("stage", "recourse"),), plan.expected_recourse_cost),
+            Measure("periods_total", (), self._next_period),
+            Measure("plan_gap_ratio", (), plan.gap),
+            Measure("plans_total", (), self._plans),
+            Measure("plan_solve_duration_seconds", (), self._planner.last_solve_s),
+            Measure("reservations", (("state", "planned"),), len(self._reserved)),
+            Measure("reservations", (("state", "up"),), len(self._up)),
+        ]
 
     def _adopt(self, plan: Plan, reason: str, now_s: float) -> None:
         """Put a plan in force: take down what changes, then set up what is new."""
@@ -226,6 +252,7 @@ class GlobalManager:
                 Fact(FactKind.REPLANNED, period=self._next_period, units=len(new), note=reason)
             )
         self._plan, self._reserved = plan, wanted
+        self._plans += 1
         for place in gone:
             self._take_down(place, before[place], now_s)
         for place in new:

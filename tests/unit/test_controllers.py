@@ -204,6 +204,8 @@ PLAN = Plan(
 class _Planner:
     """Knows one plan, and one for when a fiber is down."""
 
+    last_solve_s = 0.0
+
     def solve(self, _problem: Problem) -> Plan:
         return PLAN
 

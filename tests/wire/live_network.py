@@ -14,11 +14,12 @@ from emulator.clock import BarrierClock, ClockConfig, Pace
 from emulator.doors import CLOCK
 from emulator.envelope import ManagementKeys
 from emulator.exporter import METRICS, Exporter, ExporterConfig
-from emulator.host import EXPORTER, Host, HostConfig
+from emulator.host import Host, HostConfig
 from emulator.identity import Authority
 from emulator.journal import FOLDER
 from emulator.reading import read
 from emulator.registry import Registry
+from emulator.reporting import EXPORTER
 
 
 class LiveNetwork:
@@ -66,7 +67,8 @@ class LiveNetwork:
         )
         self.clock = BarrierClock(self.clock_config)
         self.hosts: dict[str, Host] = {}
-        self.exporter = Exporter(ExporterConfig(str(folder), 0, self.authority.issue(EXPORTER, ())))
+        identity = self.authority.issue(EXPORTER, ())
+        self.exporter = Exporter(ExporterConfig(str(folder), 0, identity, residents))
 
     async def start(self) -> None:
         """Have everybody serve."""
@@ -82,8 +84,7 @@ class LiveNetwork:
     async def lose(self, name: str) -> Host:
         """Have a host vanish: nothing is written down, nobody is told."""
         host = self.hosts.pop(name)
-        if host._reporter is not None:
-            host._reporter.cancel()
+        host._reporter.abandon()
         assert host._server is not None
         await host._server.stop(grace=None)
         return host
@@ -96,6 +97,7 @@ class LiveNetwork:
         """Have the clock vanish, and another take its place; return the new run."""
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        self.clock._reporter.abandon()
         await self.clock._channels.close()
         self.clock = BarrierClock(self.clock_config)
         return asyncio.create_task(self.run())

@@ -15,9 +15,9 @@ from emulator import journal
 from emulator.audit import audit
 from emulator.doors import MOST_MESSAGES
 from emulator.envelope import Envelopes
-from emulator.host import EXPORTER
 from emulator.identity import Authority, Identity
 from emulator.registry import Registry
+from emulator.reporting import EXPORTER
 from emulator.transport import Channels
 from protos import wire
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Message

@@ -6,6 +6,7 @@ import asyncio
 import urllib.request
 from pathlib import Path
 
+import grpc
 import pytest
 from live_network import LiveNetwork, within
 
@@ -13,6 +14,9 @@ from emulator.audit import audit
 from emulator.clock import BarrierClock, ClockConfig, HostFailedError, Pace
 from emulator.doors import CLOCK
 from emulator.identity import Authority
+from emulator.registry import Registry
+from emulator.transport import Channels
+from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
 
 async def _run(
@@ -28,7 +32,7 @@ async def _run(
         network.clock.stop()
     await running
     for host in network.hosts.values():
-        await host._report()
+        await host._reporter.report()
     body = await asyncio.to_thread(_get, network.metrics_url)
     await network.stop()
     return body
@@ -85,6 +89,12 @@ def test_the_exporter_shows_every_series_of_the_contract(tmp_path: Path) -> None
         'qsagin_node_up{node="A"} 1.0',
         'qsagin_controller_up{controller="global-manager"} 1.0',
         "qsagin_emulated_time_seconds",
+        'qsagin_rpc_handled_total{code="OK",method="Set",server="key-managers"}',
+        'qsagin_rpc_duration_seconds_bucket{le="+Inf",method="Exchange",server="key-managers"}',
+        'qsagin_window_duration_seconds_count{server="clock"}',
+        'qsagin_actor_restarts_total{actor="host-0"} 0.0',
+        'qsagin_management_key_oldest_timestamp_seconds{actor="host-1"}',
+        'qsagin_planned_cost_per_period{stage="recourse"}',
     ):
         assert any(line.startswith(start) for line in text.splitlines()), start
 
@@ -114,3 +124,46 @@ def test_a_pace_is_read(text: str, factor: float | None) -> None:
 def test_a_pace_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="realtime, max or a positive factor"):
         Pace.parse(text)
+
+
+def test_a_call_that_is_refused_is_counted_by_its_status(tmp_path: Path) -> None:
+    async def work() -> str:
+        network = LiveNetwork(tmp_path, 1)
+        await network.start()
+        where = Registry(tmp_path).find("host-0")
+        assert where is not None
+        channels = Channels(network.authority.issue("kme-Z", ["kme-Z"]))
+        stub = runtime_pb2_grpc.HostStub(channels.to("host-0", where.address))
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stub.Greet(runtime_pb2.Routes())
+        await channels.close()
+        await network.run()
+        await network.hosts["host-0"]._reporter.report()
+        body = await asyncio.to_thread(_get, network.metrics_url)
+        await network.stop()
+        return str(body)
+
+    lines = within(60, work()).splitlines()
+    series = (
+        'qsagin_rpc_handled_total{code="PERMISSION_DENIED",method="Greet",server="key-managers"}'
+    )
+    assert f"{series} 1.0" in lines
+
+
+def test_emulated_time_goes_on_between_windows_at_the_pace_of_the_run(tmp_path: Path) -> None:
+    async def work() -> list[float]:
+        network = LiveNetwork(tmp_path, 1)
+        await network.start()
+        running = asyncio.create_task(network.clock.run(network.last_window, Pace(100.0)))
+        seen_s = []
+        while network.clock.emulated_s < 20:
+            seen_s.append(network.clock.emulated_s)
+            await asyncio.sleep(0)
+        network.clock.stop()
+        await running
+        await network.stop()
+        return seen_s
+
+    seen_s = within(60, work())
+    assert seen_s == sorted(seen_s)
+    assert any(at_s % 1.0 for at_s in seen_s)
