@@ -1,11 +1,11 @@
-# make demo | test | check | protos | bench | lock      (make setup makes the environment)
+# make demo | test | check | protos | vendor | bench | lock      (make setup makes the environment)
 PY := .venv/bin/python
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE =
 export RAY_USAGE_STATS_ENABLED = 0
 export RAY_AUTH_MODE = disabled
 
-.PHONY: setup demo test test-unit test-system check format protos bench lock clean
+.PHONY: setup demo test test-unit test-system check format protos vendor bench lock clean
 
 setup: .venv/.ready
 
@@ -41,6 +41,9 @@ format: .venv/.ready
 
 protos: .venv/.ready
 	$(PY) tools/protos.py
+
+vendor: .venv/.ready
+	$(PY) tools/vendor.py
 
 bench: .venv/.ready
 	$(PY) benchmarks/run.py

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
-from math import ceil
+from math import ceil, fsum
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+import numpy as np
 
 from emulator.assembly import problem_of
 from emulator.basis import basis_of
@@ -21,7 +23,13 @@ from emulator.plotting import Figure
 from emulator.topology import Topology
 from global_manager.provisioning import Progress, Row, Watch, compare, solve
 from global_manager.provisioning.model import Policy, Problem
-from global_manager.provisioning.recourse import expected_unit_cost, missing_table, recourse_table
+from global_manager.provisioning.recourse import (
+    Floats,
+    expected_unit_cost,
+    missing_table,
+    recourse_table,
+    rounded_mean,
+)
 from global_manager.routing import cheapest_paths_from, fiber_graph
 
 FIG_4B_REQUESTS = (50, 100, 150, 200, 250, 300, 350, 400)
@@ -108,17 +116,50 @@ def draw(experiment: Experiment, topology: Topology, folder: Path) -> list[Path]
 
 def fig4a(problem: Problem) -> list[tuple[int, float, float, float]]:
     """Return (reserved, first stage, second stage, total) for 0 .. 10 reserved units a request."""
-    links = ((fiber.a, fiber.b, float(fiber.unit_cost)) for fiber in problem.fibers)
-    graph = fiber_graph(problem.nodes, links)
-    routes = {node: cheapest_paths_from(graph, node) for node in problem.nodes}
-    unit = sum(routes[item.source][item.target][0] for item in problem.requests)
-    costs = [expected_unit_cost(item.on_demand) for item in problem.requests]
-    table = recourse_table(costs, missing_table([problem.demand_of(r) for r in problem.requests]))
+    unit, table = fsum(_path_costs(problem)), _recourse(problem)
     short = [*map(float, table.sum(axis=0)), *[0.0] * 11]
     return [
         (reserved, reserved * unit, short[reserved], reserved * unit + short[reserved])
         for reserved in range(max(11, table.shape[1]))
     ]
+
+
+def growth(problem: Problem, rounding: str, seed: int) -> dict[str, list[float]]:
+    """Return by policy what the first 1, 2, ... requests in a random order are expected to cost.
+
+    As in `fig4a` every request has its cheapest path and wavelengths are not counted, so the cost of each
+    stands by itself: `stochastic` reserves what is best for it, `expected-value` the rounded mean of
+    its demand if that is cheaper than buying, `random` anything from nothing to the largest demand, `none`
+    nothing.
+    """
+    costs, table = np.array(_path_costs(problem)), _recourse(problem)
+    totals = costs[:, None] * np.arange(table.shape[1]) + table
+    means = np.array([rounded_mean(problem.demand_of(item), rounding) for item in problem.requests])
+    bought = np.array([expected_unit_cost(item.on_demand) for item in problem.requests])
+    mean_units = np.where(costs < bought, np.minimum(means, table.shape[1] - 1), 0)
+    alone = {
+        Policy.STOCHASTIC: totals.min(axis=1),
+        Policy.EXPECTED_VALUE: totals[np.arange(len(totals)), mean_units],
+        Policy.RANDOM: totals.mean(axis=1),
+        Policy.NONE: totals[:, 0],
+    }
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(costs))
+    return {policy.value: np.cumsum(cost[order]).tolist() for policy, cost in alone.items()}
+
+
+def _path_costs(problem: Problem) -> list[float]:
+    """Return what a reserved unit costs each request on its cheapest path."""
+    links = ((fiber.a, fiber.b, float(fiber.unit_cost)) for fiber in problem.fibers)
+    graph = fiber_graph(problem.nodes, links)
+    sources = {item.source for item in problem.requests}
+    found = {node: cheapest_paths_from(graph, node) for node in sources}
+    return [found[item.source][item.target][0] for item in problem.requests]
+
+
+def _recourse(problem: Problem) -> Floats:
+    """Return what each request is expected to buy on demand, by reserved units."""
+    costs = [expected_unit_cost(item.on_demand) for item in problem.requests]
+    return recourse_table(costs, missing_table([problem.demand_of(r) for r in problem.requests]))
 
 
 def fig4b(experiment: Experiment, topology: Topology, count: int) -> list[tuple[int, str, float]]:

@@ -13,23 +13,30 @@ from emulator import journal
 from emulator.fiber_links import QuantumLink
 from protos.core import FIBER_CONTROLLER, FactKind, key_manager_of
 
+_MEASURED = f"kind = '{FactKind.GENERATED}' AND note LIKE 'qber %'"
 _BLOCKS = (
-    "SELECT peer, count(*), sum(note LIKE '%discarded'), avg(CAST(substr(note, 6, 6) AS REAL)) "  # noqa: S608
-    f"FROM fact WHERE kind = '{FactKind.GENERATED}' AND note LIKE 'qber %' GROUP BY peer"
+    f"SELECT peer, sum({_MEASURED}), sum({_MEASURED} AND note LIKE '%discarded'), "  # noqa: S608
+    f"avg(CAST(substr(note, 6, 6) AS REAL)) FILTER (WHERE {_MEASURED}), "
+    f"sum(bits) FILTER (WHERE kind = '{FactKind.RELAYED}') FROM fact WHERE medium = 'fiber' "
+    f"AND kind IN ('{FactKind.GENERATED}', '{FactKind.RELAYED}') GROUP BY peer"
 )
 _ALARMS = f"SELECT window, peer, note FROM fact WHERE kind = '{FactKind.LINK}' ORDER BY rowid"  # noqa: S608
 
 
 def with_blocks(run_folder: Path, links: tuple[QuantumLink, ...]) -> list[dict[str, Any]]:
-    """Return the fields of every link with its blocks, those discarded, and the mean measured QBER."""
+    """Return the fields of every link with its blocks, those discarded, and the mean measured QBER.
+
+    `carried_bits` are those that relaying has used up.
+    """
     found: dict[tuple[str, str], tuple[Any, ...]] = {}
     for node in sorted({item.link.a for item in links}):
         for peer, *numbers in _rows(run_folder, key_manager_of(node), _BLOCKS):
             found[node, str(peer)] = tuple(numbers)
     rows = []
     for item in links:
-        blocks, discarded, qber = found.get((item.link.a, item.link.b), (0, 0, None))
+        blocks, discarded, qber, bits = found.get((item.link.a, item.link.b), (0, 0, None, None))
         measured = {"blocks": blocks, "discarded_blocks": discarded, "measured_qber": qber}
+        measured["carried_bits"] = bits or 0
         rows.append(item.fields() | measured)
     return rows
 

@@ -1,6 +1,7 @@
-"""Matplotlib, set up so that it writes nothing into the user's home.
+"""Matplotlib, set up so that it writes nothing into the user's home, and the look of all pictures.
 
 Its font cache lies in the Python environment, or in a temporary folder if that cannot be written.
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart.
 """
 
 from __future__ import annotations
@@ -22,7 +23,21 @@ def _cache_folder() -> str:
 
 os.environ.setdefault("MPLCONFIGDIR", _cache_folder())
 
-from matplotlib.axes import Axes  # noqa: E402 - reads its environment when it is imported
+from matplotlib import rc  # noqa: E402 - reads its environment when it is imported
+from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
-__all__ = ["Axes", "Figure"]
+__all__ = ["COLOURS", "INK", "MUTED", "Axes", "Figure"]
+
+COLOURS = {
+    "fiber": "#0072B2",
+    "satellite": "#E69F00",
+    "uav": "#009E73",
+    "shortfall": "#D55E00",
+    "plan": "#CC79A7",
+}
+INK, MUTED = "#1b2733", "#5b6875"
+
+rc("font", size=9)
+rc("axes", labelcolor=INK, edgecolor="#8a959f", titlesize=10)
+rc("svg", hashsalt="qsagin")  # equal pictures are equal files

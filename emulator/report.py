@@ -5,8 +5,6 @@ All numbers come from the journals by way of the ledger; the audit adds the dige
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from dataclasses import dataclass, replace
 from math import sqrt
@@ -14,23 +12,19 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, select_autoescape
-
-from emulator import journal, ledger
+from emulator import journal, ledger, report_page
 from emulator.assembly import Assembly
 from emulator.audit import audit
-from emulator.basis import basis_of, sentences
+from emulator.basis import basis_of
 from emulator.config import Experiment
-from emulator.fiber_links import QuantumLink, by_kind
 from emulator.key_use import KeyUse
 from emulator.ledger import Ledger
 from emulator.link_history import alarms, with_blocks
-from emulator.plotting import Axes, Figure
 from emulator.registry import Registry
+from emulator.report_page import Results
+from emulator.topology import Topology
 from protos.core import GLOBAL_MANAGER, FactKind
 
-COLOURS = {"fiber": "#0072B2", "satellite": "#E69F00", "uav": "#009E73", "shortfall": "#D55E00"}
-_FEW_BARS = 40
 _T95 = 1.96
 
 
@@ -57,7 +51,7 @@ class Ending:
 
 
 def write(
-    folder: Path, experiment: Experiment, assembly: Assembly, ending: Ending
+    folder: Path, experiment: Experiment, topology: Topology, assembly: Assembly, ending: Ending
 ) -> dict[str, Any]:
     """Write all result files; return the summary.
 
@@ -65,7 +59,7 @@ def write(
     """
     book = _book(folder, experiment, assembly)
     pools = assembly.problem.pools
-    plans = _plans(folder, pools.shortfall_cost if pools else 0)
+    plans = _plans(folder, pools.shortfall_cost if pools else 0, experiment.clock.window_s)
     summary = _summary(experiment, assembly, book, plans, ending)
     summary["links"] = with_blocks(folder, assembly.links)
     summary["alarms"] = alarms(folder, experiment.clock.window_s)
@@ -76,8 +70,10 @@ def write(
         result = audit(folder)
         summary |= {"digest": result.digest, "audit": result.fields()}
     ledger.write(book, folder)
-    _write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-    _write_text(folder / "report.html", _html(summary, book, plans, assembly.links))
+    (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    expected, classes = _expected_by_period(plans, book.periods), _by_application(book)
+    results = Results(experiment, topology, assembly, summary, book, expected, classes)
+    report_page.write(folder, results)
     return summary
 
 
@@ -103,21 +99,26 @@ class _InForce:
     from_period: int
     plan: dict[str, Any]
     paid: float
+    at_s: float
     reason: str = "start"
     set_up: int = 0
 
 
-def _plans(folder: Path, shortfall_cost: int) -> list[_InForce]:
+def _plans(folder: Path, shortfall_cost: int, window_s: float) -> list[_InForce]:
     """Return all plans of a run in order; each later one with the reason for it."""
     kinds = f"'{FactKind.PLANNED}', '{FactKind.REPLANNED}'"
-    query = f"SELECT kind, period, units, note FROM fact WHERE kind IN ({kinds}) ORDER BY rowid"  # noqa: S608
+    query = (
+        "SELECT kind, period, units, note, window FROM fact "  # noqa: S608
+        f"WHERE kind IN ({kinds}) ORDER BY rowid"
+    )
     plans: list[_InForce] = []
     try:
-        for kind, period, units, note in journal.rows(folder, GLOBAL_MANAGER, query):
+        for kind, period, units, note, window in journal.rows(folder, GLOBAL_MANAGER, query):
             if kind == FactKind.PLANNED:
                 plan = json.loads(str(note))
                 paid = plan["objective"] - shortfall_cost * plan["expected_shortfall_units"]
-                plans.append(_InForce(int(str(period)), plan, paid))
+                at_s = int(str(window)) * window_s
+                plans.append(_InForce(int(str(period)), plan, paid, at_s))
             else:
                 plans[-1] = replace(plans[-1], reason=str(note), set_up=int(str(units)))
     except journal.JournalError:
@@ -180,7 +181,8 @@ def _summary(
         "plan": _shown(plans[0].plan) if plans else {},
         "basis": basis_of(experiment, assembly.problem),
         "replans": [
-            {"from_period": item.from_period, "reason": item.reason, "set_up": item.set_up}
+            {"at_s": item.at_s, "from_period": item.from_period}
+            | {"reason": item.reason, "set_up": item.set_up}
             | {name: item.plan[name] for name in ("objective", "lower_bound", "gap")}
             for item in plans[1:]
         ],
@@ -198,28 +200,6 @@ def _mean_cost(book: Ledger) -> dict[str, float | None]:
         return {"mean": costs[0] if costs else None, "ci95_low": None, "ci95_high": None}
     mean, half = fmean(costs), _T95 * stdev(costs) / sqrt(len(costs))
     return {"mean": mean, "ci95_low": mean - half, "ci95_high": mean + half}
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-
-
-def _html(
-    summary: dict[str, Any], book: Ledger, plans: list[_InForce], links: tuple[QuantumLink, ...]
-) -> str:
-    environment = Environment(
-        loader=PackageLoader("emulator", "templates"), autoescape=select_autoescape()
-    )
-    expected = _expected_by_period(plans, book.periods)
-    pictures = [_picture(figure) for figure in (_cost_figure(book, expected), _served_figure(book))]
-    template = environment.get_template("report.html")
-    return template.render(
-        summary=summary,
-        basis=list(sentences(summary["basis"])),
-        pictures=pictures,
-        kinds=_by_application(book),
-        link_kinds=by_kind(links),
-    )
 
 
 def _use_of_keys(experiment: Experiment, book: Ledger) -> dict[str, dict[str, Any]]:
@@ -260,62 +240,3 @@ _SUMS = (
     "needed_s",
     "cost",
 )
-
-
-def _cost_figure(book: Ledger, expected: list[float]) -> Figure:
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
-    axes = figure.subplots()
-    names = ("reservation_cost", "satellite_cost", "uav_cost")
-    millions = [[cost / 1e6 for cost in _per_period(book, name)] for name in names]
-    _stack(axes, millions, ("fiber", "satellite", "uav"))
-    millions_expected = [cost / 1e6 for cost in expected]
-    axes.step(range(book.periods), millions_expected, "k--", where="mid", lw=1, label="expected")
-    axes.set(
-        xlabel="provisioning period", ylabel="millions of monetary units", title="Cost by period"
-    )
-    _name_parts(figure)
-    return figure
-
-
-def _served_figure(book: Ledger) -> Figure:
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
-    axes = figure.subplots()
-    names = ("fiber", "satellite", "uav", "shortfall")
-    series = [_per_period(book, f"{name}_units") for name in names]
-    _stack(axes, series, names)
-    axes.set(xlabel="provisioning period", ylabel="units", title="Demand, by who served it")
-    _name_parts(figure)
-    return figure
-
-
-def _name_parts(figure: Figure) -> None:
-    """Say what is what below the axes, where it hides nothing."""
-    if figure.axes[0].get_legend_handles_labels()[0]:
-        figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-
-
-def _stack(axes: Axes, series: list[list[float]], names: tuple[str, ...]) -> None:
-    """Draw one bar a period, a part for each name that has anything to show.
-
-    Many bars have no gaps, which would be drawn as stripes of uneven width.
-    """
-    bottom = [0.0] * len(series[0])
-    width = 0.9 if len(bottom) <= _FEW_BARS else 1.0
-    for heights, name in zip(series, names, strict=True):
-        if any(heights):
-            axes.bar(range(len(heights)), heights, width, bottom, color=COLOURS[name], label=name)
-        bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
-
-
-def _per_period(book: Ledger, name: str) -> list[float]:
-    sums = [0.0] * book.periods
-    for row in book.rows:
-        sums[row.period] += getattr(row, name)
-    return sums
-
-
-def _picture(figure: Figure) -> str:
-    """Return a figure as base64 of an SVG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg")
-    return base64.b64encode(buffer.getvalue()).decode()

@@ -103,7 +103,7 @@ def run(
         ending = _play(experiment, assembly, folder, options, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
         _record_plan(folder)
-        summary = report.write(folder, experiment, assembly, ending)
+        summary = report.write(folder, experiment, topology, assembly, ending)
     return Outcome(summary, ending.stopped_by, ending.failure)
 
 
