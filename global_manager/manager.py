@@ -247,7 +247,7 @@ class GlobalManager:
         before = self._reserved
         gone = [place for place, item in before.items() if wanted.get(place) != item]
         new = [place for place, item in wanted.items() if before.get(place) != item]
-        if before:
+        if self._plan is not None:
             self._effects.note(
                 Fact(FactKind.REPLANNED, period=self._next_period, units=len(new), note=reason)
             )

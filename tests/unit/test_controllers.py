@@ -417,6 +417,14 @@ def _link_state(request_id: int, status: int) -> Message:
     return Message(FIBER_CONTROLLER, GLOBAL_MANAGER, request_id, pdu)
 
 
+def test_every_plan_after_the_first_is_told_of_even_if_nothing_was_reserved_before() -> None:
+    manager = _manager()
+    steps = [manager.step(0.0, [])]
+    steps += [manager.step(100.0 + n, [_link_state(n, status=3 - n)]) for n in (1, 2)]
+    told = [[fact.note for fact in step.facts if fact.kind is FactKind.REPLANNED] for step in steps]
+    assert told == [[], ["fiber A-B is down"], ["fiber A-B is up"]]
+
+
 def test_the_manager_plans_again_when_a_fiber_is_lost_and_sends_the_difference_only() -> None:
     manager = _manager()
     manager.step(0.0, [])
