@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil
 
 from global_manager.provisioning.model import Allocation, Fiber
 from protos.core import Timeline
@@ -30,10 +29,13 @@ class Schedule:
     lead_s: float
 
     def next_epoch_s(self, start_s: float) -> float:
-        """Return when the first epoch ends of a channel that starts at this moment."""
-        first_s = self.timeline.first_period_s - self.lead_s
-        whole = max(0, ceil((start_s - first_s) / self.timeline.period_s))
-        return first_s + whole * self.timeline.period_s
+        """Return when the first epoch ends of a channel that starts at this moment: after it, not at it.
+
+        Counted in milliseconds, as channels are.
+        """
+        first_s, period_s = self.timeline.first_period_s - self.lead_s, self.timeline.period_s
+        whole = max(0, 1 + round((start_s - first_s) * 1000) // round(period_s * 1000))
+        return first_s + whole * period_s
 
 
 def head(

@@ -410,6 +410,14 @@ def test_a_released_reservation_frees_its_wavelengths_and_its_nodes() -> None:
     assert _pdus(step, GLOBAL_MANAGER)[0].error_status is ErrorStatus.NO_ERROR
 
 
+@pytest.mark.parametrize(("start_s", "epoch_s"), [(4.0, 90.0), (89.0, 90.0), (90.0, 140.0)])
+def test_a_reservation_that_starts_when_an_epoch_ends_makes_its_first_keys_in_the_next(
+    start_s: float, epoch_s: float
+) -> None:
+    schedule = Schedule(Timeline(100.0, 50.0, 2), setup_s=4.0, lead_s=10.0)
+    assert schedule.next_epoch_s(start_s) == epoch_s
+
+
 def _link_state(request_id: int, status: int) -> Message:
     pdu = notify(
         LINK_STATE, FiberStateRow(0, "A", "B", status, status), request_id, 0.0, Verb.INFORM
