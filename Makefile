@@ -1,6 +1,7 @@
 # make demo | test | check | protos | vendor | bench | lock      (make setup makes the environment)
 PY := .venv/bin/python
 BIN := .venv/bin
+LOCK := --universal --generate-hashes --no-header --no-annotate --quiet
 export PYTHONDONTWRITEBYTECODE =
 export RAY_USAGE_STATS_ENABLED = 0
 export RAY_AUTH_MODE = disabled
@@ -50,7 +51,8 @@ bench: .venv/.ready
 	$(PY) benchmarks/provisioning.py
 
 lock:
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-header --no-annotate --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev $(LOCK) --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra deploy --constraint requirements.lock $(LOCK) --output-file deploy/requirements.lock
 
 clean:
 	rm -rf .venv build *.egg-info runs figures

@@ -24,6 +24,7 @@ from emulator import reading
 from emulator.config import Experiment
 from emulator.journal import JournalError
 from emulator.physics.parameters import ParameterError
+from emulator.placement import Placement
 from emulator.reading import ExperimentError, Fault
 from emulator.topology import Topology
 from global_manager.provisioning.check import InvalidProblemError, check_problem
@@ -212,6 +213,12 @@ def run(
         str | None, typer.Option(help="Join this Ray cluster: host:port or auto.")
     ] = None,
     policy: PolicyOption = None,
+    placement: Annotated[
+        Placement, typer.Option(help="Where the actors of a cluster are started.")
+    ] = Placement.SPREAD,
+    ports: Annotated[
+        str | None, typer.Option(help="Ports that actors may listen on: 20000-20999; default any.")
+    ] = None,
     metrics_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port for Prometheus; 0: any.")
     ] = 0,
@@ -222,19 +229,25 @@ def run(
 ) -> None:
     """Run the whole emulation: reserve, transmit, buy recourse, account."""
     from emulator.display import RunDisplay
+    from emulator.joining import JoinError
     from emulator.launch import LaunchError
     from emulator.run import Options
     from emulator.run import run as run_experiment
 
     setup, topology = _read(experiment, seed, policy, None)
     chosen_pace = _runnable(setup, out, pace, address)
+    _placeable(experiment, topology, placement, address)
     display = RunDisplay(_err, setup)
-    options = Options(chosen_pace, hosts, address, metrics_port, volatile)
+    options = Options(
+        chosen_pace, hosts, address, metrics_port, volatile, placement, _port_range(ports)
+    )
     try:
         with display:
             outcome = run_experiment(setup, topology, out, options, display)
     except InvalidProblemError as error:
         raise UsageError(experiment, str(error)) from error
+    except JoinError as error:
+        raise UsageError("--address", str(error)) from error
     except LaunchError as error:
         _fail(f"the actors could not be started: {error}")
     _answer(json_, outcome.summary, lambda: display.conclude(_out, outcome.summary, out))
@@ -354,6 +367,25 @@ def _runnable(setup: Experiment, out: Path, pace: str, address: str | None) -> P
         return Pace.parse(pace)
     except ValueError as error:
         raise UsageError("--pace", str(error)) from error
+
+
+def _placeable(source: str, topology: Topology, placement: Placement, address: str | None) -> None:
+    """Refuse a placement for which there are no machines, or no domains."""
+    if placement is not Placement.SPREAD and address is None:
+        raise UsageError("--placement", "needs a cluster; name one with --address")
+    unnamed = [node.name for node in topology.nodes if not node.domain]
+    if placement is Placement.DOMAINS and unnamed:
+        problem = f"{source}: node {unnamed[0]} has no domain; give each one in NAME.nodes.csv"
+        raise UsageError("--placement", problem)
+
+
+def _port_range(text: str | None) -> range | None:
+    if text is None:
+        return None
+    first, dash, last = text.partition("-")
+    if not (dash and first.isdigit() and last.isdigit() and 0 < int(first) <= int(last) < 65536):
+        raise UsageError("--ports", f"must be two ports like 20000-20999, not {text}")
+    return range(int(first), int(last) + 1)
 
 
 def _end(outcome: Outcome, out: Path) -> None:

@@ -22,7 +22,7 @@ from emulator.exposition import Reports
 from emulator.identity import Identity, uri
 from emulator.registry import Registry
 from emulator.reporting import EXPORTER
-from emulator.transport import Context, bind, callers, new_server
+from emulator.transport import ANYWHERE_HERE, Context, Endpoint, bind, callers, new_server
 from protos.core import Measure
 from protos.gen.qsagin.v1 import management_pb2, runtime_pb2, runtime_pb2_grpc
 
@@ -44,7 +44,7 @@ class RunInfo:
 class ExporterConfig:
     """Where the run is, who lives on each host, and where to listen.
 
-    Port 0 is any port, the same in every life.
+    Metrics port 0 is any port, the same in every life.
     """
 
     run_folder: str
@@ -52,7 +52,7 @@ class ExporterConfig:
     identity: Identity
     residents: Mapping[str, tuple[str, ...]]
     run: RunInfo = field(default_factory=RunInfo)
-    bind_host: str = "127.0.0.1"
+    endpoint: Endpoint = ANYWHERE_HERE
 
 
 class Exporter:
@@ -68,14 +68,11 @@ class Exporter:
 
     async def start(self) -> None:
         """Serve reports and scrapes.  Raises `OSError` if the port is taken."""
-        self._http = _http_server(self._config.bind_host, self._port(), self._text)
-        port = self._http.server_port
-        self._registry.publish(METRICS, f"http://{self._config.bind_host}:{port}{PATH}")
+        self._registry.publish(METRICS, f"http://{self._show()}{PATH}")
         self._server = new_server()
         runtime_pb2_grpc.add_ExporterServicer_to_server(_ReportDoor(self._reports), self._server)
-        address = bind(
-            self._server, self._config.identity, self._config.bind_host, self._former_address
-        )
+        config = self._config
+        address = bind(self._server, config.identity, config.endpoint, self._former_address)
         await self._server.start()
         self._registry.publish(EXPORTER, address)
 
@@ -100,11 +97,18 @@ class Exporter:
                 restarts = float(where.incarnation - 1)
                 yield Measure("actor_restarts_total", (("actor", name),), restarts)
 
-    def _port(self) -> int:
+    def _show(self) -> str:
+        """Serve scrapes; return the address."""
+
+        def listen(host: str, port: int) -> int:
+            self._http = _http_server(host, port, self._text)
+            return self._http.server_port
+
+        endpoint, port = self._config.endpoint, self._config.metrics_port
+        if port:
+            return f"{endpoint.host}:{listen(endpoint.host, port)}"
         former = self._registry.find(METRICS)
-        if self._config.metrics_port or former is None:
-            return self._config.metrics_port
-        return urlsplit(former.address).port or 0
+        return endpoint.bind(METRICS, urlsplit(former.address).netloc if former else "", listen)
 
 
 class _ReportDoor(runtime_pb2_grpc.ExporterServicer):

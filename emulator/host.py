@@ -33,7 +33,7 @@ from emulator.reporting import EXPORTER, Reporter, telemetry
 from emulator.residents import Residents
 from emulator.roles import Role
 from emulator.sealing import Seal
-from emulator.transport import GONE, Channels, bind, new_server
+from emulator.transport import ANYWHERE_HERE, GONE, Channels, Endpoint, bind, new_server
 from emulator.weather import Sky
 from protos import wire
 from protos.core import Measure, Message
@@ -80,7 +80,8 @@ class HostConfig:
 
     Nothing is sent in windows after `most_windows`.  A checkpoint is made when the cores have computed for
     `checkpoint_after_s` since the last.  A volatile host keeps its journal in memory until it is stopped,
-    and waits for nobody who is gone, since nobody comes back.  Who is told the `sky` reports the weather.
+    and waits for nobody who is gone, since nobody comes back.  A run folder that is shared lies on storage
+    that several machines mount.  Who is told the `sky` reports the weather.
     """
 
     name: str
@@ -90,11 +91,12 @@ class HostConfig:
     sealing_key: bytes = field(repr=False)
     identity: Identity
     management_keys: ManagementKeys
-    bind_host: str = "127.0.0.1"
+    endpoint: Endpoint = ANYWHERE_HERE
     most_windows: int = 2**31
     checkpoint_after_s: float = 0.2
     volatile: bool = False
     sky: Sky | None = None
+    shared: bool = False
 
 
 class Host:
@@ -109,7 +111,12 @@ class Host:
         self.incarnation = life.incarnation
         entities = sorted(role.entity for role in config.roles)
         self._journal = Journal(
-            folder, config.name, entities, life.incarnation, volatile=config.volatile
+            folder,
+            config.name,
+            entities,
+            life.incarnation,
+            volatile=config.volatile,
+            shared=config.shared,
         )
         seal = Seal(config.sealing_key)
         self._residents = Residents(
@@ -135,7 +142,7 @@ class Host:
         self._server = new_server(self._calls)
         self._doors.open(self._server)
         config = self._config
-        address = bind(self._server, config.identity, config.bind_host, self._former_address)
+        address = bind(self._server, config.identity, config.endpoint, self._former_address)
         await self._server.start()
         self._registry.publish(self._config.name, address)
         return address

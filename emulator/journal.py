@@ -76,6 +76,8 @@ class Past:
 class Journal:
     """The writing side; opening it shuts out every incarnation before.
 
+    One on storage that several machines share does without a write-ahead log, whose index would have to
+    be in the memory of them all; it is slower, and written through to the storage with every window.
     A volatile journal is kept in memory and becomes a file when it is closed.  It holds no key: what is in
     store when it is finished is listed without material.
     """
@@ -88,14 +90,16 @@ class Journal:
         incarnation: int = 1,
         *,
         volatile: bool = False,
+        shared: bool = False,
     ) -> None:
         self._actor, self._incarnation = actor, incarnation
         self._path = run_folder / FOLDER / f"{actor}.sqlite"
         self._volatile = volatile
         place = ":memory:" if volatile else self._path
         self._connection = sqlite3.connect(place, isolation_level=None, timeout=_BUSY_S)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=NORMAL")
+        if not shared:
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.execute("PRAGMA secure_delete=ON")
         self._keys = KeyTable(self._connection)
         self._place = {entity: place for place, entity in enumerate(entities)}

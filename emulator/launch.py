@@ -2,7 +2,9 @@
 
 Ray starts, places and supervises processes; it carries no message of the emulated network.  By
 default a private Ray instance is started that listens on the loopback interface only, sends no usage
-statistics, needs no token and writes nothing outside its own temporary folder, which is removed.
+statistics, needs no token and writes nothing outside its own temporary folder, which is removed.  A run
+may join a cluster instead, of machines that all have the same software and see the same run folder;
+its actors then listen at the addresses by which these machines know each other.
 """
 
 from __future__ import annotations
@@ -13,34 +15,40 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AUTH_MODE": "disabled",  # explicit: versions differ; a private instance is on loopback
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's switch for "bind to loopback only"
     "RAY_DEDUP_LOGS": "0",
     "RAY_max_direct_call_object_size": str(64 * 2**20),  # so that restarts need no object store
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 os.environ.update(_ENVIRONMENT)
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # explicit: versions of Ray differ
 
 import psutil  # noqa: E402
 import ray  # noqa: E402 - Ray reads its environment when it is imported
+from ray._private import ray_constants  # noqa: E402
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 from emulator.clock import Clock, ClockConfig, Pace, Progress  # noqa: E402
 from emulator.exporter import Exporter, ExporterConfig  # noqa: E402
 from emulator.host import Host, HostConfig  # noqa: E402
+from emulator.joining import JoinError, check, probe, survey  # noqa: E402
+from emulator.placement import LABEL, Machine  # noqa: E402
 
 _OBJECT_STORE_BYTES = 80 * 2**20
 _STOP_LIMIT_S = 20.0
 _LINGER_S = 3.0
 _CONNECT_LIMIT_S = 3.0
 _PROGRESS_LIMIT_S = 0.5
+_SURVEY_LIMIT_S = 30.0
+_LEAST_CPU = 0.001
 
 
 class LaunchError(Exception):
@@ -59,7 +67,7 @@ class _Server:
     async def __init__(self, kind: type[Host | Exporter | Clock], config: Any) -> None:  # type: ignore[misc]
         self._problem: Exception | None = None
         try:
-            self._inner = kind(config)
+            self._inner = kind(_settled(config))
             await self._inner.start()
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear of it
             self._problem = error
@@ -137,10 +145,11 @@ def check_address(address: str) -> None:
 
 
 @contextmanager
-def ray_instance(actors: int, address: str | None = None) -> Iterator[None]:
-    """Start a private Ray instance for so many actors, or join the one at `address`.
+def ray_instance(actors: int, address: str | None, run_folder: Path) -> Iterator[list[Machine]]:
+    """Start a private Ray instance for so many actors, or join the one at `address`; yield its machines.
 
-    While it lasts nothing reaches standard output: under load Ray prints advice there.
+    The first is where we are.  While it lasts nothing reaches standard output: under load Ray prints
+    advice there.  Raises `JoinError` if a machine cannot take part in a run in this folder.
     """
     folder = tempfile.mkdtemp(prefix="qsagin-")
     with redirect_stdout(io.StringIO()):
@@ -148,11 +157,9 @@ def ray_instance(actors: int, address: str | None = None) -> Iterator[None]:
             if address is None:
                 with _signals_wait():
                     _begin(actors, folder)
+                yield []
             else:
-                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-            yield
-        except ConnectionError as error:
-            raise LaunchError(f"no Ray cluster at {address}: {error}") from error
+                yield _join(address, run_folder)
         finally:
             family = psutil.Process().children(recursive=True) if address is None else []
             ray.shutdown()
@@ -169,7 +176,64 @@ def _bury(family: list[psutil.Process]) -> None:
     psutil.wait_procs(left, timeout=_LINGER_S)
 
 
+def _join(address: str, run_folder: Path) -> list[Machine]:
+    """Become part of a cluster, and have every machine of it survey itself and the run folder."""
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        words = " ".join(str(error).split())
+        raise JoinError(address, f"cannot be joined from here: {words}") from error
+    machines, here = _machines(), ray.get_runtime_context().get_node_id()
+    if not machines:
+        raise JoinError(address, "has no machine with a CPU; start one with --num-cpus")
+    with probe(run_folder) as place:
+        looks = [_on(machine, survey, soft=False).remote(place) for machine in machines]
+        for machine, look in zip(machines, looks, strict=True):
+            try:
+                found = ray.get(look, timeout=_SURVEY_LIMIT_S)
+            except ray.exceptions.RayError as error:
+                problem = f"has no qsagin that answers, or another one: {_cause(error)}"
+                raise JoinError(machine.address, problem) from error
+            check(machine.address, place, found)
+    return sorted(machines, key=lambda machine: machine.key != here)
+
+
+def _machines() -> list[Machine]:
+    """Return the machines of the cluster that are alive and have a CPU to offer."""
+    found = [
+        Machine(
+            node["NodeID"],
+            node["NodeManagerAddress"],
+            int(node["Resources"]["CPU"]),
+            node.get("Labels", {}).get(LABEL, ""),
+        )
+        for node in ray.nodes()
+        if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
+    ]
+    return sorted(found, key=lambda machine: (machine.address, machine.key))
+
+
+def _on(machine: Machine | None, what: Any, *, soft: bool, **options: Any) -> Any:
+    """Have Ray start something on a machine; if that is gone and the wish is soft, on another.
+
+    What needs no CPU at all Ray would start anywhere, whatever is wished.
+    """
+    if machine is None:
+        return ray.remote(num_cpus=0, **options)(what)
+    strategy = NodeAffinitySchedulingStrategy(machine.key, soft=soft)
+    return ray.remote(num_cpus=_LEAST_CPU, scheduling_strategy=strategy, **options)(what)
+
+
+def _settled(config: Any) -> Any:
+    """Tell an actor that may listen at the address of its machine which one that is."""
+    if not hasattr(config, "endpoint"):
+        return config
+    return replace(config, endpoint=config.endpoint.at(ray.util.get_node_ip_address()))
+
+
 def _begin(actors: int, folder: str) -> None:
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False  # Ray's switch for "bind to loopback only"
     ray.init(
         address="local",
         num_cpus=actors,
@@ -208,18 +272,27 @@ def _signals_wait() -> Iterator[None]:
 
 
 def start(
-    hosts: list[HostConfig], clock: ClockConfig, exporter: ExporterConfig, *, supervised: bool
+    hosts: Sequence[HostConfig],
+    clock: ClockConfig,
+    exporter: ExporterConfig,
+    homes: Mapping[str, Machine],
+    *,
+    supervised: bool,
 ) -> Cluster:
     """Start one actor a host, the clock and the exporter; return when all of them serve.
 
-    If they are supervised, Ray starts whichever is lost again, to take up where it was.
-    Raises `LaunchError`.
+    Each is started at home, if it has one.  If they are supervised, Ray starts whichever is lost again,
+    elsewhere if need be, to take up where it was.  Raises `LaunchError`.
     """
     lives = -1 if supervised else 0
-    remote = ray.remote(num_cpus=0, max_restarts=lives, max_task_retries=lives)(_Server)
-    servers = [remote.remote(Exporter, exporter)]
-    servers += [remote.remote(Host, config) for config in hosts]
-    clock_actor = remote.remote(Clock, clock)
+
+    def begin(kind: type[Host | Exporter | Clock], config: Any) -> Any:
+        home = homes.get(config.identity.name)
+        options = {"max_restarts": lives, "max_task_retries": lives}
+        return _on(home, _Server, soft=True, **options).remote(kind, config)
+
+    servers = [begin(Exporter, exporter), *(begin(Host, config) for config in hosts)]
+    clock_actor = begin(Clock, clock)
     try:
         ray.get([actor.ready.remote() for actor in (clock_actor, *servers)])
     except ray.exceptions.RayError as error:

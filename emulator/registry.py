@@ -2,7 +2,8 @@
 
 An actor that starts claims its name and gets the number of its incarnation, one more than the one
 before.  Then it publishes the address at which it answers.  The last to claim a name owns it; who
-finds that out late is fenced where it writes (see `emulator.journal`).
+finds that out late is fenced where it writes (see `emulator.journal`).  The table keeps no write-ahead
+log, so that machines that share the run folder can share it too.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ class Registry:
     def __init__(self, run_folder: Path) -> None:
         self._path = run_folder / FILE
         with self._open() as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS actor "
                 "(name TEXT PRIMARY KEY, incarnation INTEGER, pid INTEGER, address TEXT, published INTEGER)"

@@ -14,7 +14,7 @@ import math
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import islice
@@ -34,12 +34,15 @@ from emulator.envelope import ManagementKeys
 from emulator.exporter import METRICS, ExporterConfig, RunInfo
 from emulator.host import HostConfig
 from emulator.identity import Authority
+from emulator.joining import JoinError
+from emulator.placement import Placement, place
 from emulator.registry import Registry
 from emulator.reporting import EXPORTER
 from emulator.roles import Role
 from emulator.topology import BUILT_IN_NAMES, Topology, save_csv
+from emulator.transport import LOOPBACK, Endpoint
 from global_manager.provisioning import check_problem
-from protos.core import GLOBAL_MANAGER, SATELLITE_CONTROLLER, FactKind
+from protos.core import GLOBAL_MANAGER, SATELLITE_CONTROLLER, FactKind, key_manager_of
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_EVERY_S = 0.2
@@ -51,7 +54,8 @@ _VOLATILE_PATIENCE_S = 2.0
 class Options:
     """How to run an experiment; none of this changes its outcome.
 
-    `hosts` is the number of processes that share the local key managers; None: one for each.
+    `hosts` is the number of processes that share the local key managers; None: one for each.  They are
+    placed on the machines of the cluster at `ray_address`; None: they are all here, on loopback.
     `volatile` keeps journals in memory until the end: an actor that is lost is lost for good.
     """
 
@@ -60,6 +64,18 @@ class Options:
     ray_address: str | None = None
     metrics_port: int = 0
     volatile: bool = False
+    placement: Placement = Placement.SPREAD
+    ports: range | None = None
+
+    @property
+    def joins(self) -> bool:
+        """Whether the actors run on the machines of a cluster."""
+        return self.ray_address is not None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where actors may listen."""
+        return Endpoint("" if self.joins else LOOPBACK, self.ports)
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,29 @@ class Watcher:
         """Take note that a window is over."""
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What is run, where, and how."""
+
+    experiment: Experiment
+    topology: Topology
+    assembly: Assembly
+    folder: Path
+    options: Options
+
+    @property
+    def last_window(self) -> int:
+        """The window in which the last period ends."""
+        return math.ceil(self.assembly.timeline.end_s / self.experiment.clock.window_s - 1e-9)
+
+    @property
+    def domains(self) -> dict[str, str]:
+        """The failure domain of every key manager, if actors are placed by domain."""
+        if self.options.placement is not Placement.DOMAINS:
+            return {}
+        return {key_manager_of(node.name): node.domain for node in self.topology.nodes}
+
+
 class _Interrupted(Exception):  # noqa: N818 - a request to end, not an error
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -92,41 +131,42 @@ def run(
 ) -> Outcome:
     """Run an experiment into a folder, which must not hold anything yet.
 
-    Raises `FileExistsError`, `InvalidProblemError` before anything is written, and `LaunchError` if the
-    actors cannot be started.
+    Raises `FileExistsError`, `InvalidProblemError` before anything is written, `LaunchError` if the
+    actors cannot be started, and `JoinError` (the folder is empty again) if the cluster is not fit for it.
     """
     began_s = time.monotonic()
     assembly = assemble(experiment, topology)
     check_problem(assembly.problem)
     _prepare(folder, experiment, topology)
     with _signals_raise():
-        ending = _play(experiment, assembly, folder, options, watcher)
+        try:
+            ending = _play(_Job(experiment, topology, assembly, folder, options), watcher)
+        except JoinError:
+            shutil.rmtree(folder)
+            raise
         ending = replace(ending, wall_s=time.monotonic() - began_s)
         _record_plan(folder)
         summary = report.write(folder, experiment, topology, assembly, ending)
     return Outcome(summary, ending.stopped_by, ending.failure)
 
 
-def _play(
-    experiment: Experiment, assembly: Assembly, folder: Path, options: Options, watcher: Watcher
-) -> report.Ending:
+def _play(job: _Job, watcher: Watcher) -> report.Ending:
     """Start the actors, run all windows, and end the actors; signals are ignored from then on."""
     began_s = time.monotonic()
-    window_s = experiment.clock.window_s
-    last_window = _last_window(experiment, assembly)
+    folder, last_window = job.folder, job.last_window
     ending = report.Ending(windows=0, emulated_s=0.0, wall_s=0.0)
     try:
-        with _actors(experiment, assembly, folder, options) as cluster:
+        with _actors(job) as cluster:
             startup_s = time.monotonic() - began_s
             ending = replace(ending, startup_s=startup_s)
             metrics = Registry(folder).find(METRICS)
             watcher.started(metrics.address if metrics else "", last_window)
             recording = _recording(folder, watcher)
-            window, failure, stopped_by = _drive(cluster, last_window, options.pace, recording)
+            window, failure, stopped_by = _drive(cluster, last_window, job.options.pace, recording)
             ending = replace(
                 ending,
                 windows=window,
-                emulated_s=window * window_s,
+                emulated_s=window * job.experiment.clock.window_s,
                 running_s=time.monotonic() - began_s - startup_s,
                 failure=failure,
                 stopped_by=stopped_by,
@@ -137,28 +177,30 @@ def _play(
 
 
 @contextlib.contextmanager
-def _actors(
-    experiment: Experiment, assembly: Assembly, folder: Path, options: Options
-) -> Iterator[launch.Cluster]:
-    authority, place = Authority(), str(folder.resolve())
-    hosts = _hosts(experiment, assembly, place, options, authority)
+def _actors(job: _Job) -> Iterator[launch.Cluster]:
+    authority, options, run_folder = Authority(), job.options, str(job.folder.resolve())
+    hosts = _hosts(job, authority)
     residents = {host.name: tuple(role.entity for role in host.roles) for host in hosts}
     clock = ClockConfig(
         residents,
-        place,
-        experiment.clock.window_s,
+        run_folder,
+        job.experiment.clock.window_s,
         authority.issue(CLOCK, ()),
         _VOLATILE_PATIENCE_S if options.volatile else _PATIENCE_S,
     )
     exporter = ExporterConfig(
-        place,
+        run_folder,
         options.metrics_port,
         authority.issue(EXPORTER, ()),
         residents,
-        RunInfo(experiment.name, experiment.seed, version("qsagin")),
+        RunInfo(job.experiment.name, job.experiment.seed, version("qsagin")),
+        options.endpoint,
     )
-    with launch.ray_instance(len(hosts) + 2, options.ray_address):
-        cluster = launch.start(hosts, clock, exporter, supervised=not options.volatile)
+    seats = dict.fromkeys((CLOCK, EXPORTER), "")
+    seats |= {host.name: job.domains.get(host.roles[0].entity, "") for host in hosts}
+    with launch.ray_instance(len(seats), options.ray_address, job.folder) as machines:
+        homes = place(options.placement, seats, machines) if machines else {}
+        cluster = launch.start(hosts, clock, exporter, homes, supervised=not options.volatile)
         try:
             yield cluster
         finally:
@@ -183,36 +225,45 @@ def _prepare(folder: Path, experiment: Experiment, topology: Topology) -> None:
     (folder / "experiment.yaml").write_text(text, encoding="utf-8")
 
 
-def _hosts(
-    experiment: Experiment, assembly: Assembly, folder: str, options: Options, authority: Authority
-) -> list[HostConfig]:
+def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
     """One host for the manager and each controller; key managers dealt out to the others."""
-    cast = cast_of(experiment, assembly)
+    experiment, options = job.experiment, job.options
+    cast = cast_of(experiment, job.assembly)
     nodes = cast.key_managers
     count = min(options.hosts or len(nodes), len(nodes))
-    groups = [(role,) for role in cast.leads] + [nodes[place::count] for place in range(count)]
+    groups = [(role,) for role in cast.leads] + _dealt(nodes, count, job.domains)
     key, window_s = sealing.new_key(), experiment.clock.window_s
     management_keys = ManagementKeys(cast.ground, window_s, experiment.management.rotation_s)
     return [
         HostConfig(
             name,
             group,
-            folder,
+            str(job.folder.resolve()),
             window_s,
             key,
             authority.issue(name, (role.entity for role in group)),
             management_keys,
-            most_windows=_last_window(experiment, assembly) + DRAIN_LIMIT,
+            most_windows=job.last_window + DRAIN_LIMIT,
             volatile=options.volatile,
-            sky=assembly.sky if group[0].entity == SATELLITE_CONTROLLER else None,
+            sky=job.assembly.sky if group[0].entity == SATELLITE_CONTROLLER else None,
+            endpoint=options.endpoint,
+            shared=options.joins,
         )
         for place, group in enumerate(groups)
         for name in [_name(group, place)]
     ]
 
 
-def _last_window(experiment: Experiment, assembly: Assembly) -> int:
-    return math.ceil(assembly.timeline.end_s / experiment.clock.window_s - 1e-9)
+def _dealt(nodes: Sequence[Role], count: int, domains: Mapping[str, str]) -> list[tuple[Role, ...]]:
+    """Deal key managers to about so many processes; those of different domains share none."""
+    members: dict[str, list[Role]] = {}
+    for role in nodes:
+        members.setdefault(domains.get(role.entity, ""), []).append(role)
+    groups = []
+    for _, roles in sorted(members.items()):
+        share = max(1, round(count * len(roles) / len(nodes)))
+        groups += [tuple(roles[first::share]) for first in range(share)]
+    return groups
 
 
 def _name(group: tuple[Role, ...], place: int) -> str:

@@ -4,7 +4,7 @@ A topology comes from a file (GraphML, GML, networkx node-link JSON, CSV edge li
 (`usnet`, `nsfnet`, ...).  One that has been loaded is connected, has no loops or parallel links,
 and only positive lengths; anything else is a `TopologyError`.  Node names are text.
 
-A CSV edge list may have a companion `<stem>.nodes.csv` (`node,lat,lon`) that declares its nodes.
+A CSV edge list may have a companion `<stem>.nodes.csv` (`node,lat,lon,domain`) that declares its nodes.
 Nothing here knows what a link carries.
 """
 
@@ -29,15 +29,20 @@ __all__ = ["BUILT_IN_NAMES", "Link", "Node", "Topology", "TopologyError", "load"
 _LENGTH_KEYS = ("length_km", "distance_km", "dist", "distance", "length")  # all in km
 _LAT_KEYS = ("lat", "latitude")
 _LON_KEYS = ("lon", "long", "lng", "longitude")
+_DOMAIN_KEYS = ("domain",)
 
 
 @dataclass(frozen=True)
 class Node:
-    """One QKD node; both coordinates are known, or neither."""
+    """One QKD node; both coordinates are known, or neither.
+
+    `domain` is what fails together with it (a site, a region), if the file says so.
+    """
 
     name: str
     lat_deg: float | None = None
     lon_deg: float | None = None
+    domain: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,14 +91,22 @@ def load(source: str | Path, link_km: float | None = None) -> Topology:
 def save_csv(topology: Topology, path: Path) -> Path:
     """Write a network so that `load` gives the same nodes and links; return the path.
 
-    Coordinates go into the companion `<stem>.nodes.csv`, if every node has them.
+    Coordinates and domains go into the companion `<stem>.nodes.csv`, if any node has them.
     """
     links = [(link.a, link.b, repr(link.length_km), link.kind) for link in topology.links]
     _write_csv(path, ("source", "target", "length_km", "kind"), links)
-    if all(node.lat_deg is not None for node in topology.nodes):
-        sites = [(node.name, repr(node.lat_deg), repr(node.lon_deg)) for node in topology.nodes]
-        _write_csv(path.with_name(f"{path.stem}.nodes.csv"), ("node", "lat", "lon"), sites)
+    if any(node.lat_deg is not None or node.domain for node in topology.nodes):
+        sites = [
+            (node.name, _written(node.lat_deg), _written(node.lon_deg), node.domain)
+            for node in topology.nodes
+        ]
+        header = ("node", "lat", "lon", "domain")
+        _write_csv(path.with_name(f"{path.stem}.nodes.csv"), header, sites)
     return path
+
+
+def _written(degrees: float | None) -> str:
+    return "" if degrees is None else repr(degrees)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -173,13 +186,14 @@ def _lengths(raw: RawNetwork, *, needed: bool) -> list[float]:
 
 def _site(raw: RawNetwork, name: str, data: Mapping[str, Any]) -> Node:
     lat, lon = _first(data, _LAT_KEYS), _first(data, _LON_KEYS)
+    domain = str(_first(data, _DOMAIN_KEYS) or "")
     if lat is None and lon is None:
-        return Node(name)
+        return Node(name, domain=domain)
     lat_deg, lon_deg = _number(lat), _number(lon)
     if not (abs(lat_deg) <= 90 and abs(lon_deg) <= 180):
         problem = f"lat {lat}, lon {lon}: give degrees, lat in -90..90 and lon in -180..180"
         raise TopologyError(raw.file, f"node {name}", problem)
-    return Node(name, lat_deg, lon_deg)
+    return Node(name, lat_deg, lon_deg, domain)
 
 
 def _reject(raw: RawNetwork, part: str, culprits: list[str], problem: str) -> None:

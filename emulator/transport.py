@@ -7,7 +7,10 @@ actor that it means.  Who calls is read from the certificate, never from the mes
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 import grpc
@@ -22,9 +25,61 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.keepalive_time_ms", 2_000),  # a machine that is gone sends nothing, not even a farewell
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1_000),
 )
+LOOPBACK = "127.0.0.1"
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class NoFreePortError(Exception):
+    """Every port that an actor may listen on is taken."""
+
+    def __init__(self, host: str, ports: range) -> None:
+        super().__init__(host, ports)
+        self.host, self.ports = host, ports
+
+    def __str__(self) -> str:
+        return f"no port from {self.ports.start} to {self.ports.stop - 1} is free at {self.host}"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where an actor may listen: at which address of its machine, and on which ports; None: on any.
+
+    An empty address stands for that by which other machines reach the one on which the actor is started.
+    """
+
+    host: str = LOOPBACK
+    ports: range | None = None
+
+    def at(self, machine: str) -> Endpoint:
+        """Return the endpoint of an actor that is started on the machine with this address."""
+        return self if self.host else replace(self, host=machine)
+
+    def bind(self, actor: str, former_address: str, listen: Callable[[str, int], int]) -> str:
+        """Have `listen` take a port: that of the life before, if it is free; return the address.
+
+        `listen` returns the port, and raises `OSError` or `RuntimeError` if it is taken.  Each actor begins
+        to look at a place of its own in the range.  Raises `NoFreePortError`.
+        """
+        host, _, port = former_address.rpartition(":")
+        if host == self.host:
+            with suppress(OSError, RuntimeError):
+                return f"{host}:{listen(host, int(port))}"
+        if self.ports is None:
+            return f"{self.host}:{listen(self.host, 0)}"
+        start = int.from_bytes(blake2b(actor.encode(), digest_size=4).digest()) % len(self.ports)
+        for candidate in (*self.ports[start:], *self.ports[:start]):
+            with suppress(OSError, RuntimeError):
+                return f"{self.host}:{listen(self.host, candidate)}"
+        raise NoFreePortError(self.host, self.ports)
+
+
+ANYWHERE_HERE = Endpoint()
 
 
 def new_server(*interceptors: grpc.aio.ServerInterceptor) -> grpc.aio.Server:
@@ -32,18 +87,20 @@ def new_server(*interceptors: grpc.aio.ServerInterceptor) -> grpc.aio.Server:
     return grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
 
 
-def bind(server: grpc.aio.Server, identity: Identity, host: str, former_address: str) -> str:
-    """Bind a server to a former address if that is free, or else to any port; return the address."""
+def bind(
+    server: grpc.aio.Server, identity: Identity, endpoint: Endpoint, former_address: str
+) -> str:
+    """Bind a server to its former address if that is free, or else as the endpoint says."""
     credentials = grpc.ssl_server_credentials(
         [(identity.private_key, identity.certificate)],
         identity.authority,
         require_client_auth=True,
     )
-    if former_address:
-        with suppress(RuntimeError):
-            server.add_secure_port(former_address, credentials)
-            return former_address
-    return f"{host}:{server.add_secure_port(f'{host}:0', credentials)}"
+
+    def listen(host: str, port: int) -> int:
+        return server.add_secure_port(f"{host}:{port}", credentials)
+
+    return endpoint.bind(identity.name, former_address, listen)
 
 
 def callers(context: Context) -> frozenset[str]:

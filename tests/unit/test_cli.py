@@ -206,6 +206,8 @@ BAD: list[tuple[list[str], str]] = [
     (["run", "tiny", "--out", "{tmp}/x", "--hosts", "0"], "--hosts"),
     (["run", "tiny", "--out", "{tmp}/x", "--address", "127.0.0.1:9"], "--address"),
     (["run", "tiny", "--out", "{tmp}/x", "--address", "somewhere"], "host:port"),
+    (["run", "tiny", "--out", "{tmp}/x", "--ports", "99-9"], "two ports like 20000-20999"),
+    (["run", "tiny", "--out", "{tmp}/x", "--placement", "pack"], "needs a cluster"),
     (["run", "nowhere", "--out", "{tmp}/x"], "nowhere"),
     (["plan", "tiny", "--gap", "2"], "--gap"),
     (["plan", "tiny", "--time-limit", "-1"], "--time-limit"),

@@ -122,7 +122,7 @@ def test_usnet_needs_551_spans_of_80_km():
 def test_usnet_sites_have_omaha_where_it_is_and_say_so():
     usnet = load("usnet")
 
-    assert usnet.nodes[8] == Node("9", 41.2565, -95.93)
+    assert usnet.nodes[8] == Node("9", 41.2565, -95.93, "central")
     assert all(node.lat_deg is not None for node in usnet.nodes)
     assert "Omaha" in usnet.provenance
 

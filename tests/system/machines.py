@@ -1,0 +1,174 @@
+"""Machines of a Ray cluster on one computer: network namespaces on a switch of their own, a raylet each.
+
+Needs root and `ip`.  Nothing outside of the namespaces is touched, and they are removed with all that
+runs in them.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+import pytest
+
+RAY = Path(sys.executable).with_name("ray")
+HEALTH = {
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "500",
+    "RAY_health_check_failure_threshold": "3",
+}
+PORT = 6379
+
+
+def until(what: Callable[[], Any], limit_s: float = 60.0) -> Any:
+    """Wait for something to become true, but not for ever."""
+    ends_s = time.monotonic() + limit_s
+    while time.monotonic() < ends_s:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise TimeoutError(f"did not happen within {limit_s} s")
+
+
+def need_namespaces() -> None:
+    """Skip where there are none; fail if that may not be."""
+    able = os.geteuid() == 0 and shutil.which("ip") is not None
+    if not able and os.environ.get("CI") == "true":
+        pytest.fail("needs root and the Debian package iproute2")
+    if not able:
+        pytest.skip("needs root and ip")
+
+
+class Machines:
+    """So many machines; the first bears the head of the cluster.  Labels are `NAME=VALUE`.
+
+    In place of the folder `hidden` all but the first see an empty one.
+    """
+
+    def __init__(self, labels: Sequence[str] = ("", ""), hidden: Path | None = None) -> None:
+        self._name = "q" + secrets.token_hex(3)
+        self._labels, self._hidden = labels, hidden
+        self._folder = Path(tempfile.mkdtemp(prefix="qr", dir="/tmp"))
+        self._raylets: dict[int, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Self:
+        _ip("netns", "add", self._name)
+        self._within(None, "link", "add", "switch", "type", "bridge")
+        self._within(None, "link", "set", "switch", "up")
+        for place in range(len(self._labels)):
+            self._plug(place)
+        for place in range(len(self._labels)):
+            self.start(place)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for place in range(len(self._labels)):
+            self.end(place)
+        for place in range(len(self._labels)):
+            _ip("netns", "del", self._space(place))
+        _ip("netns", "del", self._name)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def address(self) -> str:
+        """Where the head answers."""
+        return f"{self.ip(0)}:{PORT}"
+
+    def ip(self, place: int) -> str:
+        """Return a machine's address."""
+        return f"10.77.0.{place + 1}"
+
+    def start(self, place: int) -> None:
+        """Start a machine's part of Ray, and wait until it has joined."""
+        role = ["--head", f"--port={PORT}"] if place == 0 else [f"--address={self.address}"]
+        command = [str(RAY), "start", *role, f"--node-ip-address={self.ip(place)}", "--num-cpus=2"]
+        command += [f"--temp-dir={self._folder / str(place)}", "--object-store-memory=80000000"]
+        command += ["--disable-usage-stats", "--block"]
+        if place == 0:
+            command.append("--include-dashboard=false")
+        if self._labels[place]:
+            command.append(f"--labels={self._labels[place]}")
+        if place and self._hidden:
+            cover = f'mount -t tmpfs none {self._hidden} && exec "$@"'
+            command = ["sh", "-c", cover, "sh", *command]
+        log = self._folder / f"{place}.log"
+        with log.open("wb") as out:
+            self._raylets[place] = subprocess.Popen(
+                self.command(place, command), stdout=out, stderr=out, env=self.environment
+            )
+        until(lambda: "Ray runtime started" in log.read_text() or self._broken(place, log))
+
+    def command(self, place: int, words: Sequence[str]) -> list[str]:
+        """Return what runs a command on a machine."""
+        return ["ip", "netns", "exec", self._space(place), *words]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process of the cluster is told."""
+        return os.environ | HEALTH | {"RAY_AUTH_MODE": "disabled"}
+
+    def end(self, place: int) -> None:
+        """End everything that runs on a machine, at once, as if its power had failed."""
+        pids = _ip("netns", "pids", self._space(place)).split()
+        for pid in map(int, pids):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        if place in self._raylets:
+            self._raylets.pop(place).wait()
+
+    def raylet(self, place: int) -> psutil.Process:
+        """Return the process that is a machine's part of Ray."""
+        family = psutil.Process(self._raylets[place].pid).children(recursive=True)
+        return next(process for process in family if process.name() == "raylet")
+
+    def unplug(self, place: int) -> None:
+        """Cut a machine off: its processes go on, and reach nobody."""
+        self._within(None, "link", "set", f"to{place}", "down")
+
+    def _broken(self, place: int, log: Path) -> bool:
+        if self._raylets[place].poll() is not None:
+            raise RuntimeError(log.read_text())
+        return False
+
+    def _plug(self, place: int) -> None:
+        space = self._space(place)
+        _ip("netns", "add", space)
+        self._within(
+            None, "link", "add", f"to{place}", "type", "veth", "peer", "eth0", "netns", space
+        )
+        self._within(None, "link", "set", f"to{place}", "master", "switch", "up")
+        self._within(place, "address", "add", f"{self.ip(place)}/24", "dev", "eth0")
+        for device in ("lo", "eth0"):
+            self._within(place, "link", "set", device, "up")
+
+    def _space(self, place: int) -> str:
+        return f"{self._name}-{place}"
+
+    def _within(self, place: int | None, *words: str) -> None:
+        _ip("-n", self._name if place is None else self._space(place), *words)
+
+
+def _ip(*words: str) -> str:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"ip {' '.join(words)}: {done.stderr}")
+    return done.stdout
