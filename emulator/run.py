@@ -196,7 +196,7 @@ def _actors(job: _Job) -> Iterator[launch.Cluster]:
         RunInfo(job.experiment.name, job.experiment.seed, version("qsagin")),
         options.endpoint,
     )
-    seats = dict.fromkeys((CLOCK, EXPORTER), "")
+    seats = dict.fromkeys((EXPORTER, CLOCK), "")
     seats |= {host.name: job.domains.get(host.roles[0].entity, "") for host in hosts}
     with launch.ray_instance(len(seats), options.ray_address, job.folder) as machines:
         homes = place(options.placement, seats, machines) if machines else {}
