@@ -32,6 +32,7 @@ from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 DRAIN_LIMIT = 1_000
 _REVIVALS = 5
 _KNOCK_EVERY_S = 0.05
+_KNOCK_LIMIT_S = 2.0
 
 
 class HostFailedError(Exception):
@@ -92,10 +93,10 @@ class ClockConfig:
 
 
 class BarrierClock:
-    """See the module."""
+    """See the module.  Hosts that have heard a later incarnation do not obey."""
 
-    def __init__(self, config: ClockConfig) -> None:
-        self._config = config
+    def __init__(self, config: ClockConfig, own_incarnation: int = 1) -> None:
+        self._config, self._own_incarnation = config, own_incarnation
         self._registry = Registry(Path(config.run_folder))
         self._hosts = sorted(config.residents)
         self._home = {
@@ -254,7 +255,8 @@ class BarrierClock:
                 self._calls[host] = runtime_pb2_grpc.HostStub(self._channel(host)).Run()
             call = self._calls[host]
             incarnation = self._incarnation[host]
-            await call.write(runtime_pb2.Tick(window=window, incarnation=incarnation))
+            own = self._own_incarnation
+            await call.write(runtime_pb2.Tick(window=window, incarnation=incarnation, clock=own))
             done = await call.read()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
             raise _LostError from error
@@ -285,13 +287,18 @@ class BarrierClock:
                 await self._greet(host)
 
     async def _greet(self, host: str) -> runtime_pb2.State:
-        """Tell a host where everybody is, as soon as it answers; return how far it has come."""
+        """Tell a host where everybody is, as soon as it answers; return how far it has come.
+
+        It may be elsewhere from one moment to the next: no knock is waited for long.
+        """
         ends_s = time.monotonic() + self._config.patience_s
         while True:
             try:
                 stub = runtime_pb2_grpc.HostStub(self._channel(host))
-                return await stub.Greet(self._routes(), timeout=self._config.patience_s)
+                return await stub.Greet(self._routes(), timeout=_KNOCK_LIMIT_S)
             except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+                    raise HostFailedError(host, self.window, "obeys a later clock") from error
                 if time.monotonic() > ends_s:
                     raise HostFailedError(
                         host, self.window, f"is gone ({error.code().name})"
@@ -300,7 +307,7 @@ class BarrierClock:
 
     def _routes(self) -> runtime_pb2.Routes:
         where = self._registry.everybody()
-        routes = runtime_pb2.Routes()
+        routes = runtime_pb2.Routes(clock=self._own_incarnation)
         for entity, host in (*self._home.items(), (EXPORTER, EXPORTER)):
             if host in where:
                 routes.routes.add(entity=entity, actor=host, address=where[host].address)
@@ -327,8 +334,8 @@ class Clock:
     """The actor: a barrier clock that can be asked how far it is, and told to stop."""
 
     def __init__(self, config: ClockConfig) -> None:
-        Registry(Path(config.run_folder)).claim(CLOCK)
-        self._clock = BarrierClock(config)
+        life = Registry(Path(config.run_folder)).claim(CLOCK)
+        self._clock = BarrierClock(config, life.incarnation)
 
     async def start(self) -> None:
         """Nobody calls the clock: it serves nothing."""

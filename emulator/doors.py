@@ -45,6 +45,9 @@ class Household(Protocol):
 
     incarnation: int
 
+    def obeys(self, clock: int) -> bool:
+        """Return whether no later incarnation of the clock has been heard."""
+
     def take(self, batch: wire.Batch, messages: list[Message]) -> int:
         """Keep messages for the next window; return how many of them had been read before."""
 
@@ -197,19 +200,19 @@ class _Clock(runtime_pb2_grpc.HostServicer):
         self._household, self._doors = household, doors
 
     async def Greet(self, request: runtime_pb2.Routes, context: Context) -> runtime_pb2.State:  # noqa: N802
-        await self._check(context)
+        await self._check(context, request.clock)
         return self._household.greet(request)
 
     async def Resend(self, request: runtime_pb2.Lost, context: Context) -> Receipt:  # noqa: N802
-        await self._check(context)
+        await self._check(context, request.routes.clock)
         return await self._household.resend(request)
 
     async def Run(  # noqa: N802
         self, request_iterator: AsyncIterator[runtime_pb2.Tick], context: Context
     ) -> AsyncIterator[runtime_pb2.Done]:
         """Run window after window; a failure is told to the clock, not swallowed."""
-        await self._check(context)
         async for tick in request_iterator:
+            await self._check(context, tick.clock)
             if tick.incarnation != self._household.incarnation:
                 await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "another incarnation")
             try:
@@ -219,6 +222,8 @@ class _Clock(runtime_pb2_grpc.HostServicer):
                 words = " ".join(f"{type(error).__name__}: {error}".split())
                 yield runtime_pb2.Done(window=tick.window, failure=words)
 
-    async def _check(self, context: Context) -> None:
+    async def _check(self, context: Context, incarnation: int) -> None:
         if uri(CLOCK) not in callers(context):
             await self._doors.deny(context, grpc.StatusCode.PERMISSION_DENIED, "not the clock")
+        if not self._household.obeys(incarnation):
+            await self._doors.deny(context, grpc.StatusCode.FAILED_PRECONDITION, "a former clock")

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import grpc
 
-from emulator.doors import Doors
+from emulator.doors import CLOCK, Doors
 from emulator.envelope import Envelopes, ManagementKeys
 from emulator.identity import Identity
 from emulator.journal import Journal
@@ -109,6 +109,8 @@ class Host:
         life = self._registry.claim(config.name)
         self._former_address = life.address
         self.incarnation = life.incarnation
+        clock = self._registry.find(CLOCK)
+        self._clock = clock.incarnation if clock else 0
         entities = sorted(role.entity for role in config.roles)
         self._journal = Journal(
             folder,
@@ -155,6 +157,11 @@ class Host:
         self._residents.finish()
         await self._channels.close()
         self._journal.close()
+
+    def obeys(self, clock: int) -> bool:
+        """Return whether no later incarnation of the clock has been heard."""
+        self._clock = max(self._clock, clock)
+        return clock == self._clock
 
     def take(self, batch: wire.Batch, messages: list[Message]) -> int:
         """Keep messages for the window after the one in which they were sent.

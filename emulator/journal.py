@@ -98,9 +98,8 @@ class Journal:
         self._volatile = volatile
         place = ":memory:" if volatile else self._path
         self._connection = sqlite3.connect(place, isolation_level=None, timeout=_BUSY_S)
-        if not shared:
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._connection.execute(f"PRAGMA journal_mode={'DELETE' if shared else 'WAL'}")
+        self._connection.execute(f"PRAGMA synchronous={'FULL' if shared else 'NORMAL'}")
         self._connection.execute("PRAGMA secure_delete=ON")
         self._keys = KeyTable(self._connection)
         self._place = {entity: place for place, entity in enumerate(entities)}

@@ -12,6 +12,7 @@ import pytest
 from live_network import LiveNetwork, within
 
 from emulator.audit import audit
+from emulator.clock import BarrierClock, HostFailedError, Pace
 from emulator.journal import FOLDER, SupersededError
 from emulator.key_table import KeysDifferError
 from emulator.registry import Registry
@@ -111,3 +112,25 @@ def test_a_host_that_was_thought_lost_cannot_write_any_more(tmp_path: Path) -> N
 
     within(60, two_lives())
     assert audit(tmp_path / "run").ok
+
+
+def test_a_clock_that_was_thought_lost_is_obeyed_by_nobody_any_more(
+    tmp_path: Path, quiet_digest: str
+) -> None:
+    async def two_clocks() -> None:
+        network = LiveNetwork(tmp_path / "run", 3)
+        await network.start()
+        running = asyncio.create_task(network.run())
+        while network.clock.window < 40:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        later = BarrierClock(network.clock_config, 2)
+        await later.run(network.last_window, Pace(None))
+        with pytest.raises(HostFailedError, match="obeys a later clock"):
+            await running
+        assert network.clock.window < network.last_window
+        assert sum(host._doors.refused["a former clock"] for host in network.hosts.values()) > 0
+        await later.close()
+        await network.stop()
+
+    within(60, two_clocks())
+    assert audit(tmp_path / "run").digest == quiet_digest

@@ -19,10 +19,12 @@ class Route(_message.Message):
     def __init__(self, entity: _Optional[str] = ..., actor: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class Routes(_message.Message):
-    __slots__ = ("routes",)
+    __slots__ = ("routes", "clock")
     ROUTES_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
     routes: _containers.RepeatedCompositeFieldContainer[Route]
-    def __init__(self, routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ...) -> None: ...
+    clock: int
+    def __init__(self, routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., clock: _Optional[int] = ...) -> None: ...
 
 class Totals(_message.Message):
     __slots__ = ("demanded_units", "late_units", "shortfall_units", "cost")
@@ -37,12 +39,14 @@ class Totals(_message.Message):
     def __init__(self, demanded_units: _Optional[int] = ..., late_units: _Optional[int] = ..., shortfall_units: _Optional[int] = ..., cost: _Optional[int] = ...) -> None: ...
 
 class Tick(_message.Message):
-    __slots__ = ("window", "incarnation")
+    __slots__ = ("window", "incarnation", "clock")
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
     window: int
     incarnation: int
-    def __init__(self, window: _Optional[int] = ..., incarnation: _Optional[int] = ...) -> None: ...
+    clock: int
+    def __init__(self, window: _Optional[int] = ..., incarnation: _Optional[int] = ..., clock: _Optional[int] = ...) -> None: ...
 
 class Done(_message.Message):
     __slots__ = ("window", "wake_window", "written_to", "totals", "failure")
