@@ -3,7 +3,8 @@
 It takes a reservation from the manager only if the path exists and every wavelength is free on every
 fiber of it; then it configures the local key managers, and tells the manager when all have agreed.
 It looks at every fiber at regular times and informs the manager of each that went down or came up; a
-fiber is down if nothing comes through (loss), or with too many errors to make key of it (noise).
+fiber is down if nothing comes through (loss), or with too many errors to make key of it (noise).  One that
+was down is up when it has been good at every look for a while, so that one that flaps stays down.
 It does not know demand, prices or why a path was chosen.
 """
 
@@ -26,7 +27,8 @@ from protos.core import (
     key_manager_of,
 )
 from protos.mib import (
-    LINK_STATE,
+    LINK_DOWN,
+    LINK_UP,
     RESERVATION_UP,
     ChannelRow,
     DownCause,
@@ -48,7 +50,8 @@ from protos.rows import encode, notify
 class FiberControllerConfig:
     """The fibers, as (node, node, wavelengths), and how their capacity is counted.
 
-    Every `monitor_s` the controller looks at all fibers; one with more errors than `qber_limit` is down.
+    Every `monitor_s` the controller looks at all fibers; one with more errors than `qber_limit` is down,
+    and up again when it has been good for `wait_to_restore_s` (ITU-T G.808.1).
     """
 
     fibers: tuple[tuple[str, str, int], ...]
@@ -56,6 +59,7 @@ class FiberControllerConfig:
     monitor_s: float
     qber_limit: float
     retry_after_s: float
+    wait_to_restore_s: float = 0.0
 
 
 @dataclass
@@ -74,6 +78,7 @@ class FiberController(ManagedCore[int | None]):
         self._config = config
         self._probe = probe
         self._down: dict[int, DownCause] = {}
+        self._good_since_s: dict[int, float] = {}
         self._next_look_s = config.monitor_s
         self._fibers = {frozenset((a, b)): count for a, b, count in config.fibers}
         self._lit: dict[tuple[str, str], set[int]] = defaultdict(set)
@@ -102,7 +107,8 @@ class FiberController(ManagedCore[int | None]):
 
     def _act(self, now_s: float) -> None:
         if now_s >= self._next_look_s:
-            self._next_look_s += self._config.monitor_s
+            while self._next_look_s <= now_s:
+                self._next_look_s += self._config.monitor_s
             self._look(now_s)
 
     def _due_s(self) -> float:
@@ -143,13 +149,19 @@ class FiberController(ManagedCore[int | None]):
         for number, (a, b, _) in enumerate(self._config.fibers):
             sample = self._probe.sample(MediumCode.FIBER, a, b, now_s)
             cause = self._cause(sample)
+            if cause is DownCause.NONE and number in self._down:
+                good_since_s = self._good_since_s.setdefault(number, now_s)
+                if now_s - good_since_s < self._config.wait_to_restore_s:
+                    continue
+            self._good_since_s.pop(number, None)
             if cause is self._down.get(number, DownCause.NONE):
                 continue
             self._down.pop(number, None)
             if cause is not DownCause.NONE:
                 self._down[number] = cause
             self._effects.note(Fact(FactKind.LINK, peer=f"{a}-{b}", note=_words(cause, sample)))
-            inform = notify(LINK_STATE, self._state(number), 0, now_s, Verb.INFORM)
+            kind = LINK_UP if cause is DownCause.NONE else LINK_DOWN
+            inform = notify(kind, self._state(number), 0, now_s, Verb.INFORM)
             self._request(GLOBAL_MANAGER, inform, None, now_s)
 
     def _state(self, number: int) -> FiberStateRow:
@@ -205,8 +217,8 @@ class FiberController(ManagedCore[int | None]):
             active = replace(reservation.row, row_status=RowStatus.ACTIVE)
             reservation.row = active
             self._effects.note(Fact(FactKind.ACTIVE, request=request, units=active.units))
-            trap = notify(RESERVATION_UP, active, 0, now_s, Verb.TRAP)
-            self._effects.send(GLOBAL_MANAGER, trap)
+            inform = notify(RESERVATION_UP, active, 0, now_s, Verb.INFORM)
+            self._request(GLOBAL_MANAGER, inform, None, now_s)
 
     def _rows(self) -> Iterator[Row]:
         for number in range(len(self._config.fibers)):

@@ -71,11 +71,16 @@ class Fleet:
         self._ready = list(range(config.uavs))
         self._flights: dict[int, _Flight] = {}
         self._charging: list[_Flight] = []
+        self._lost = 0.0
+
+    def lose(self, uavs: float) -> None:
+        """Take note of how many UAVs, those with the lowest numbers, cannot take off."""
+        self._lost = uavs
 
     @property
     def ready(self) -> int:
         """UAVs that can take off."""
-        return len(self._ready)
+        return len(self._able())
 
     @property
     def flying(self) -> int:
@@ -109,10 +114,11 @@ class Fleet:
         self.advance(now_s)
         if order in self._flights:
             return self._flights[order].ready_s
-        wanted = self.uavs_for(n_uavs, service_s)
-        if wanted > len(self._ready):
+        wanted, able = self.uavs_for(n_uavs, service_s), self._able()
+        if wanted > len(able):
             return None
-        uavs, self._ready = tuple(self._ready[:wanted]), self._ready[wanted:]
+        uavs = tuple(able[:wanted])
+        self._ready = [uav for uav in self._ready if uav not in uavs]
         ready_s = now_s + self._config.deploy_s + service_s
         flight = self._flight(uavs, self._crews(service_s), now_s, ready_s)
         self._flights[order] = flight
@@ -150,6 +156,9 @@ class Fleet:
             for flight in (*self._flights.values(), *self._charging)
             for uav, left_s in self._left_s(flight)
         }
+
+    def _able(self) -> list[int]:
+        return [uav for uav in self._ready if uav >= self._lost]
 
     def _flight(self, uavs: tuple[int, ...], crews: int, start_s: float, ready_s: float) -> _Flight:
         """Return a flight whose last crew leaves its post at `ready_s`."""

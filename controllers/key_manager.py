@@ -97,6 +97,10 @@ class LocalKeyManager(ManagedCore[None]):
             self._settling,
         )
 
+    def waits(self) -> bool:
+        """Return whether an answer is missing, or an effect of what was said."""
+        return super().waits() or self._repeats.wake_s is not None
+
     def close(self) -> list[Fact]:
         """Return the key that is left, as facts."""
         return [*self._left_in_pads(), *self._left_in_stores(), *self._serving.remaining()]

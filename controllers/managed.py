@@ -1,8 +1,8 @@
 """What all cores have in common that are managed by SNMP: an agent, and requests of their own under way.
 
 In a step such a core answers what it was asked, takes the answers to what it asked, does what is due,
-and sends again what nobody has answered for long.  What it is asked for, and what is due, is its own
-affair.
+and sends again what nobody has answered for long.  It tells the manager that it is there (coldStart): by a
+trap at first, by an inform when it has been out.  What it is asked for, and what is due, is its own affair.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar
 
 from controllers.agent import Agent, Refusal
-from protos.core import Effects, Fact, Measure, Message, Step, Totals
+from protos.core import GLOBAL_MANAGER, Effects, Fact, Measure, Message, Step, Totals
 from protos.exchange import Exchange
 from protos.holdings import KeyChange
 from protos.keys import KeyTraffic
-from protos.mib import Row
+from protos.mib import COLD_START, AgentRow, Row
 from protos.pdu import Pdu, Verb
+from protos.rows import notify
 
 Context = TypeVar("Context")
 
@@ -28,8 +29,9 @@ class ManagedCore(ABC, Generic[Context]):
     def __init__(self, name: str, retry_after_s: float) -> None:
         self.name = name
         self._effects = Effects(name)
-        self._requests: Exchange[Context] = Exchange(retry_after_s)
-        self._agent = Agent(self._rows, self._accept)
+        self._requests: Exchange[Context | None] = Exchange(retry_after_s)
+        self._agent = Agent(self._all_rows, self._accept)
+        self._starts = 0
 
     def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
         """Consume messages, then do what is due."""
@@ -42,6 +44,20 @@ class ManagedCore(ABC, Generic[Context]):
         self._requests.resend(self._effects, now_s)
         wakes = (self._due_s(), self._requests.wake_s)
         return self._effects.flush(min((s for s in wakes if s is not None), default=None))
+
+    def started(self, now_s: float) -> None:
+        """Tell the manager that this agent is there, or back."""
+        verb = Verb.INFORM if self._starts else Verb.TRAP
+        self._starts += 1
+        pdu = notify(COLD_START, self._row, 0, now_s, verb)
+        if verb is Verb.TRAP:
+            self._effects.send(GLOBAL_MANAGER, pdu)
+        else:
+            self._request(GLOBAL_MANAGER, pdu, None, now_s)
+
+    def waits(self) -> bool:
+        """Return whether an answer is missing."""
+        return self._requests.is_open
 
     def close(self) -> list[Fact]:
         """Return the key that is left, as facts; here there is none."""
@@ -82,7 +98,15 @@ class ManagedCore(ABC, Generic[Context]):
     def _on_traffic(self, source: str, body: KeyTraffic) -> None:
         """Take key traffic; a core that has no part in it ignores it."""
 
-    def _request(self, destination: str, pdu: Pdu, context: Context, now_s: float) -> None:
+    def _all_rows(self) -> Iterator[Row]:
+        yield from self._rows()
+        yield self._row
+
+    @property
+    def _row(self) -> AgentRow:
+        return AgentRow(1, max(0, self._starts - 1))
+
+    def _request(self, destination: str, pdu: Pdu, context: Context | None, now_s: float) -> None:
         self._requests.send(self._effects, destination, pdu, context, now_s)
 
     def _on_pdu(self, source: str, pdu: Pdu, now_s: float) -> None:

@@ -79,6 +79,16 @@ class Passage:
         return min(item.bits / (item.end_s - item.start_s) for item in self.contacts)
 
 
+class UavProbe(LinkProbe, Protocol):
+    """The state of links, and of the fleet that makes them."""
+
+    def lost_uavs(self, since_s: float, now_s: float) -> float:
+        """Return how many UAVs of the fleet could not fly at some time from then until now.
+
+        They are those with the lowest numbers; infinite: nobody could.
+        """
+
+
 class SatelliteView(Protocol):
     """Satellites whose orbits are known."""
 

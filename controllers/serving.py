@@ -84,7 +84,8 @@ class Serving:
         while (wake_s := self.wake_s) is not None and wake_s <= now_s:
             self._lapse()
             if self.next_period < self.timeline.periods:
-                news = [*self._begin_period(self.next_period)]
+                is_over = self.timeline.begins_s(self.next_period + 1) <= now_s
+                news = self._begin_period(self.next_period, is_over)
             self.next_period += 1
         return news
 
@@ -173,13 +174,14 @@ class Serving:
             for row in self.orders.values()
         ]
 
-    def _begin_period(self, period: int) -> list[tuple[int, Shortage]]:
+    def _begin_period(self, period: int, is_over: bool) -> list[tuple[int, Shortage]]:
+        """Serve a period; one that was slept through gets nothing any more."""
         for request, application in self.applications.items():
             units = self.demand.demanded_units(request, period)
             self.demanded_units[request] += units
             self.effects.note(Fact(FactKind.DEMANDED, request=request, period=period, units=units))
             store = self.stores.find(request, MediumCode.FIBER)
-            keys = store.consume(units) if store else []
+            keys = store.consume(units) if store and not is_over else []
             shortage = Shortage(period, units)
             self.shortages[request] = shortage
             self._serve(request, shortage, MediumCode.FIBER, keys)

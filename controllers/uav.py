@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from controllers.fleet import Fleet, FleetConfig
 from controllers.on_demand import OnDemandConfig, OnDemandController
-from controllers.ports import LinkProbe, LinkSample
+from controllers.ports import LinkSample, UavProbe
 from protos.core import UAV_CONTROLLER, Measure
 from protos.mib import MediumCode, OrderRow
 
@@ -34,7 +35,7 @@ class UavController(OnDemandController):
     """Serves two nodes by a chain of UAVs, deployed for each order.
 
     With a fleet, an order is refused when too few UAVs are ready; without one, there are always enough.
-    A flight whose link is lost is called home, and its order has failed.
+    A flight whose link is lost is called home, and its order has failed; so has one that loses a UAV.
     """
 
     name = UAV_CONTROLLER
@@ -43,21 +44,38 @@ class UavController(OnDemandController):
     def __init__(
         self,
         config: OnDemandConfig,
-        probe: LinkProbe,
+        probe: UavProbe,
         fleet: FleetConfig | None = None,
         flights: FlightConfig = FlightConfig(),
     ) -> None:
         super().__init__(config, probe)
+        self._air = probe
+        self._took_off: dict[int, tuple[float, int]] = {}
         self._fleet = Fleet(fleet) if fleet else None
         self._flights = flights
         self._looked_s = 0.0
 
     def schedule(self, row: OrderRow, sample: LinkSample, now_s: float) -> float | None:
         """Send out a chain, if there is one."""
+        self._took_off[row.order] = now_s, 0
         if self._fleet is None:
             return super().schedule(row, sample, now_s)
-        service_s = self.service_s(row, sample)
-        return self._fleet.try_assign(row.order, self._flights.uavs(row), service_s, now_s)
+        self._fleet.lose(self._air.lost_uavs(now_s, now_s))
+        service_s, chain = self.service_s(row, sample), self._flights.uavs(row)
+        ready_s = self._fleet.try_assign(row.order, chain, service_s, now_s)
+        if ready_s is not None:
+            self._took_off[row.order] = now_s, min(self._fleet.out_for(row.order))
+        return ready_s
+
+    def settle(self, row: OrderRow, now_s: float) -> str:
+        """Return that a UAV of the chain was lost, if one was."""
+        start_s, first_uav = self._took_off.pop(row.order, (now_s, 0))
+        lost = self._air.lost_uavs(start_s, now_s)
+        return "a UAV of the chain was lost" if lost > first_uav and self._counts(lost) else ""
+
+    def _counts(self, lost: float) -> bool:
+        """Whether a loss concerns anybody: without a fleet only that of all."""
+        return self._fleet is not None or lost == inf
 
     def measures(self) -> list[Measure]:
         """Return those of every on-demand controller, and where the fleet is."""
@@ -75,6 +93,7 @@ class UavController(OnDemandController):
         """Call home whom weather has caught; then do what every on-demand controller does."""
         if self._fleet is not None:
             self._fleet.advance(now_s)
+            self._fleet.lose(self._air.lost_uavs(now_s, now_s))
         if self._flights.look_s is not None:
             self._looked_s = now_s
             self._call_home(now_s)

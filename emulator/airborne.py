@@ -14,6 +14,7 @@ from functools import cached_property
 
 from controllers.ports import LinkSample
 from emulator.cloud_climate import great_circle_km
+from emulator.happenings import Happening
 from emulator.physics.bbm92 import PairRate
 from emulator.physics.drone import UavSetup, chain_rate, relayed_rate
 from emulator.physics.relay import span_count
@@ -77,6 +78,13 @@ class Airborne:
     assumed: LinkSample
     chains: Chains | None
     grounding: Grounding | None
+
+    def told(self, happening: Happening) -> Airborne:
+        """Return the air in which that happens too."""
+        grounding = self.grounding
+        if grounding is None:
+            return self
+        return replace(self, grounding=replace(grounding, sky=grounding.sky.told(happening)))
 
     def sample(self, a: str, b: str, now_s: float) -> LinkSample:
         """Return what a chain offers two nodes now."""

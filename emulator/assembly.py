@@ -5,10 +5,9 @@ Everything is derived here, once, from the experiment, its network and its seed;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from math import inf
 
 import numpy as np
 
@@ -19,27 +18,23 @@ from controllers.on_demand import OnDemandConfig
 from controllers.serving import Application
 from controllers.uav import FlightConfig
 from emulator.beams import Beams, Entangled, Source, Trusted, contacts
-from emulator.config import (
-    Capacity,
-    DemandShiftEvent,
-    EavesdropperEvent,
-    Experiment,
-    FiberCutEvent,
-)
+from emulator.config import Capacity, Experiment
 from emulator.daytime import as_law, rhythm_of, with_marginals
 from emulator.demand_config import RequestItem
-from emulator.fiber_links import QuantumLink, link_between, quantum_links
+from emulator.fiber_links import QuantumLink, quantum_links
 from emulator.flights import airborne_of, chains_of, fleet_of, flights_of
 from emulator.forecast import Forecast
 from emulator.futures import with_futures
+from emulator.happenings import PowerCut, SatelliteLoss
 from emulator.limits import pools_of
 from emulator.overhead import Overhead
 from emulator.reading import lead_windows
 from emulator.satellite_config import Mode
+from emulator.schedule import schedule_of
 from emulator.skies import sites_of, sky_of
 from emulator.topology import Topology
 from emulator.weather import Sky
-from emulator.world import DemandShift, Eavesdropper, FiberCut, FreeSpace, World
+from emulator.world import FreeSpace, World
 from global_manager.manager import ManagerConfig, unit_cost
 from global_manager.prices import Prices
 from global_manager.provisioning.model import (
@@ -57,7 +52,6 @@ from protos.core import Timeline
 
 SETUP_WINDOWS = 4
 RETRY_WINDOWS = 10
-TAP_STEPS = 64
 
 
 @dataclass(frozen=True)
@@ -118,6 +112,7 @@ def assemble(experiment: Experiment, topology: Topology) -> Assembly:
             monitor_s=max(experiment.fiber.monitor_s, experiment.clock.window_s),
             qber_limit=experiment.keys.qber_limit,
             retry_after_s=retry_after_s,
+            wait_to_restore_s=experiment.fiber.wait_to_restore_s,
         ),
         satellite=_on_demand(
             experiment,
@@ -148,7 +143,8 @@ def problem_of(
     timeline = timeline_of(experiment, topology)
     overhead = overhead or overhead_of(experiment, topology, timeline)
     if overhead is not None:
-        overhead = replace(overhead, sky=sky_of(experiment, topology, scheduled=False))
+        sky = sky_of(experiment, topology, scheduled=False)
+        overhead = replace(overhead, sky=sky, losses=())
     share = _usable_share(experiment, timeline, overhead)
     prices = Prices(**experiment.price_table.model_dump())
     network = experiment.network
@@ -247,10 +243,8 @@ def _world(
         correlated=experiment.demand.correlated,
         sky=sky_of(experiment, topology) if experiment.satellite.orbits is None else None,
         airborne=airborne_of(experiment, topology),
-        cuts=tuple(_cuts(experiment)),
-        shifts=tuple(_shifts(experiment)),
         rhythm=rhythm_of(experiment, topology, problem.requests),
-        eavesdroppers=tuple(_eavesdroppers(experiment, links)),
+        schedule=schedule_of(experiment, topology),
     )
 
 
@@ -268,6 +262,8 @@ def overhead_of(experiment: Experiment, topology: Topology, timeline: Timeline) 
         max_sun_altitude_deg=orbits.max_sun_altitude_deg,
     )
     forecast = orbits.forecast
+    varies = orbits.clouds or experiment.weather.replay is not None
+    schedule = schedule_of(experiment, topology)
     source: Source = Trusted(beams, orbits.decoy_station)
     if orbits.mode is Mode.ENTANGLED:
         ends = {frozenset((r.source, r.target)) for r in _request_items(experiment, topology)}
@@ -278,7 +274,10 @@ def overhead_of(experiment: Experiment, topology: Topology, timeline: Timeline) 
         contacts=contacts(source, orbits.contact_rules),
         max_wait_s=orbits.max_wait_s,
         sky=sky_of(experiment, topology),
-        forecast=Forecast(experiment.seed, **forecast.model_dump()) if forecast else None,
+        forecast=Forecast(experiment.seed, **forecast.model_dump())
+        if forecast and varies
+        else None,
+        losses=schedule.of(SatelliteLoss) + schedule.of(PowerCut),
     )
 
 
@@ -289,38 +288,6 @@ def _usable_share(
         return lambda _a, _b: experiment.satellite.probability
     times_s = [timeline.begins_s(period) for period in range(timeline.periods)]
     return cache(lambda a, b: overhead.share_of(a, b, times_s))
-
-
-def _cuts(experiment: Experiment) -> Iterator[FiberCut]:
-    for event in experiment.faults:
-        if isinstance(event, FiberCutEvent):
-            until_s = inf if event.until_s is None else event.until_s
-            yield FiberCut(*event.link, event.at_s, until_s)
-
-
-def _eavesdroppers(
-    experiment: Experiment, links: tuple[QuantumLink, ...]
-) -> Iterator[Eavesdropper]:
-    for event in experiment.faults:
-        if isinstance(event, EavesdropperEvent):
-            link = link_between(links, *event.link)
-            rates = [link.tapped(step / TAP_STEPS) for step in range(TAP_STEPS + 1)]
-            yield Eavesdropper(
-                *event.link,
-                share=event.fraction,
-                start_s=event.at_s,
-                end_s=inf if event.until_s is None else event.until_s,
-                skr_bps=tuple(rate.skr_bps for rate in rates),
-                worst_qber=rates[-1].qber or 0.0,
-            )
-
-
-def _shifts(experiment: Experiment) -> Iterator[DemandShift]:
-    demand = experiment.demand
-    events = [event for event in experiment.faults if isinstance(event, DemandShiftEvent)]
-    for event in sorted(events, key=lambda event: event.from_period):
-        law = demand.distribution.scenarios_of_mean(event.mean_units, demand.scenarios)
-        yield DemandShift(event.from_period, as_law(demand.kept(law)))
 
 
 def _media(problem: Problem) -> tuple[tuple[Medium, ...], ...]:

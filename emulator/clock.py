@@ -8,31 +8,42 @@ due and has no mail does nothing.  The next window begins when all hosts of this
 A host that is lost in the middle is waited for.  When it is back, the others send it again what it had
 taken and not read, and the window is run again; who has run it already only sends again.  A clock that
 is lost itself keeps nothing: the next one asks every host how far it has come, and goes on from there.
+
+Between two windows the clock takes what was asked for by `emulator.injection`, gives it its time, and has
+every host hear of it before anybody runs the next window; and it does to processes what the schedule says.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
+from emulator.announcement import read_back, write_down
+from emulator.deeds import do
 from emulator.doors import CLOCK
+from emulator.fault_config import ProcessDeed
+from emulator.happenings import begun_at
 from emulator.identity import Identity
+from emulator.injection import Injected, Injections, dated
 from emulator.metering import WindowMeter
 from emulator.registry import Registry
 from emulator.reporting import EXPORTER, Reporter, telemetry
 from emulator.transport import GONE, Channels
-from protos.core import Totals
+from protos.core import Timeline, Totals
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
 DRAIN_LIMIT = 1_000
 _REVIVALS = 5
 _KNOCK_EVERY_S = 0.05
 _KNOCK_LIMIT_S = 2.0
+_LOOK_EVERY_S = 0.2
 
 
 class HostFailedError(Exception):
@@ -76,20 +87,33 @@ class Progress:
 
     window: int
     totals: Totals
+    is_waiting: bool = False
+
+
+@dataclass(frozen=True)
+class Deed:
+    """Something to be done to the process of an actor or entity before a window is run."""
+
+    window: int
+    actor: str
+    deed: ProcessDeed
+    wall_s: float
 
 
 @dataclass(frozen=True)
 class ClockConfig:
     """Which entities live on each host, by the host's name; where their run is; and what a window is.
 
-    A lost host is waited for `patience_s` of wall time.
+    A lost host is waited for `patience_s` of wall time.  `deeds` are what the schedule does to processes.
     """
 
     residents: Mapping[str, tuple[str, ...]]
     run_folder: str
     window_s: float
     identity: Identity
+    timeline: Timeline
     patience_s: float = 60.0
+    deeds: tuple[Deed, ...] = ()
 
 
 class BarrierClock:
@@ -112,12 +136,16 @@ class BarrierClock:
         self._windows = WindowMeter(CLOCK)
         self._reporter = Reporter(self._channels, self._exporter_address, self._telemetry)
         self._began_s, self._pace, self._awaited = 0.0, Pace(None), 0
+        self._is_waiting = False
+        self._injections = Injections(Path(config.run_folder))
+        self._deeds = list(config.deeds)
+        self._unsettled: set[str] = set()
         self.window = 0
 
     @property
     def progress(self) -> Progress:
         """How far the run has come."""
-        return Progress(self.window, sum(self._totals.values(), Totals()))
+        return Progress(self.window, sum(self._totals.values(), Totals()), self._is_waiting)
 
     @property
     def emulated_s(self) -> float:
@@ -149,6 +177,8 @@ class BarrierClock:
             await self._wait_until(window, pace)
             if self._stopping.is_set():
                 break
+            if await self._take_orders(window):
+                continue  # somebody may want to run sooner now
             await self._run_window(window, self._hosts_of(window))
         if not self._stopping.is_set():
             self.window = max(self.window, last_window)
@@ -161,12 +191,58 @@ class BarrierClock:
             if not call.done():
                 await call.done_writing()
         await self._channels.close()
+        self._injections.close()
+
+    async def _take_orders(self, window: int) -> bool:
+        """Do what is due, and have everybody hear what was asked for; return whether there was anything."""
+        for place, deed in enumerate(self._deeds):
+            if deed.window <= window and self._injections.is_new(f"{place} {deed}"):
+                actor = self._home.get(deed.actor, deed.actor)
+                do(Path(self._config.run_folder), actor, deed.deed, deed.wall_s)
+        fresh = [self._accept(item, window) for item in self._injections.waiting()]
+        if any(fresh):
+            await asyncio.gather(*(self._tell(host) for host in self._hosts))
+        return bool(fresh)
+
+    def _accept(self, item: Injected, window: int) -> bool:
+        """Give a fault its time; return whether hosts must hear of it."""
+        at_s = window * self._config.window_s
+        if not item.happening:
+            fault = {**item.fault, "at_s": max(at_s, item.fault["at_s"])}
+            if self._injections.accept(item.number, fault, "", window):
+                deed = ProcessDeed(fault["deed"])
+                when = math.ceil(fault["at_s"] / self._config.window_s - 1e-9)
+                self._deeds.append(Deed(when, fault["actor"], deed, fault["wall_s"]))
+            return False
+        happening = begun_at(read_back(item.happening), at_s, self._config.timeline)
+        fault = dated(item.fault, happening)
+        return self._injections.accept(item.number, fault, write_down(happening), window)
+
+    async def _tell(self, host: str) -> None:
+        """Have a host hear all that the schedule has got; if it is lost, as soon as it is back."""
+        texts = [item.happening for item in self._injections.accepted() if item.happening]
+        if not texts:
+            return
+        while True:
+            try:
+                stub = runtime_pb2_grpc.HostStub(self._channel(host))
+                state = await stub.Hear(
+                    runtime_pb2.News(happenings=texts, clock=self._own_incarnation)
+                )
+                self._due[host] = state.wake_window if state.HasField("wake_window") else None
+                return
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in GONE:
+                    raise
+                self._incarnation[host] = (await self._greet(host)).incarnation
 
     async def _take_up(self) -> None:
         """Greet every host; if they have run before, finish the last window that any has begun.
 
         Hosts may have been lost while there was no clock to notice: everything is sent again.
         """
+        await self._greet_all()
+        await asyncio.gather(*(self._tell(host) for host in self._hosts))
         while True:
             states = await self._greet_all()
             reached = [item.last_window for item in states.values() if item.HasField("last_window")]
@@ -197,9 +273,12 @@ class BarrierClock:
         return dict(zip(self._hosts, states, strict=True))
 
     async def _drain(self) -> None:
-        """Deliver what has been sent, so that both ends of everything agree."""
+        """Deliver what has been sent, so that both ends of everything agree.
+
+        What the schedule has kept from being answered is said again, until it is.
+        """
         for _ in range(DRAIN_LIMIT):
-            if not self._mail:
+            if not self._mail and not self._unsettled:
                 return
             await self._run_window(self.window + 1, self._hosts_of(self.window + 1))
 
@@ -216,12 +295,15 @@ class BarrierClock:
         self._awaited = window
         if pace.factor is None:
             return
-        ahead_s = self._began_s + window * self._config.window_s / pace.factor - time.monotonic()
-        if ahead_s > 0:
-            try:
-                await asyncio.wait_for(self._stopping.wait(), timeout=ahead_s)
-            except TimeoutError:
-                return
+        self._is_waiting = True
+        window_s = self._config.window_s / pace.factor
+        while (ahead_s := self._began_s + window * window_s - time.monotonic()) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), min(ahead_s, _LOOK_EVERY_S))
+            now = max(math.ceil((time.monotonic() - self._began_s) / window_s), self.window + 1)
+            if self._stopping.is_set() or await self._take_orders(min(window, now)):
+                break
+        self._is_waiting = False
 
     async def _run_window(self, window: int, hosts: list[str]) -> None:
         began_s = time.perf_counter()
@@ -246,6 +328,7 @@ class BarrierClock:
                 raise HostFailedError(host, window, done.failure)
             self._due[host] = done.wake_window if done.HasField("wake_window") else None
             self._totals[host] = _totals(done.totals)
+            (self._unsettled.add if done.unsettled else self._unsettled.discard)(host)
             return done
         raise HostFailedError(host, window, f"was lost {_REVIVALS} times")
 
@@ -268,6 +351,7 @@ class BarrierClock:
         """Wait for a lost host, and have everybody send it what it may have lost."""
         self._calls.pop(host, None)
         self._incarnation[host] = (await self._greet(host)).incarnation
+        await self._tell(host)
         await self._restore_mail(self._config.residents[host], window)
 
     async def _restore_mail(self, entities: tuple[str, ...], window: int) -> None:

@@ -16,12 +16,13 @@ from pydantic import (
 )
 
 from emulator.demand_config import Demand
+from emulator.fault_config import FaultEvent
 from emulator.fiber_config import FiberOptions
 from emulator.key_use import KeyUse
 from emulator.satellite_config import Orbits, SatelliteOptions
 from emulator.section import Positive, Section
 from emulator.uav_config import UavOptions
-from emulator.weather_config import CloudEvent, FogEvent, StormEvent, Weather
+from emulator.weather_config import Weather
 from global_manager.provisioning.model import Policy
 
 Price = Annotated[int, Field(ge=0)]
@@ -103,39 +104,6 @@ class Keys(Section):
     lifetime_s: Positive | None = Field(
         None, description="reserved keys that nobody has used by then are destroyed; None: kept"
     )
-
-
-class FiberCutEvent(Section):
-    """A fiber that carries nothing for a while, or for good."""
-
-    kind: Literal["fiber-cut"]
-    link: tuple[str, str]
-    at_s: float = Field(ge=0, description="emulated time")
-    until_s: Positive | None = None
-
-
-class EavesdropperEvent(Section):
-    """Somebody who intercepts part of the pulses on a fiber and sends others on."""
-
-    kind: Literal["eavesdropper"]
-    link: tuple[str, str]
-    fraction: float = Field(gt=0, le=1, description="of the pulses; adds about a quarter to QBER")
-    at_s: float = Field(ge=0, description="emulated time")
-    until_s: Positive | None = None
-
-
-class DemandShiftEvent(Section):
-    """From a period on, applications draw from the same law with another mean; the plan is not told."""
-
-    kind: Literal["demand-shift"]
-    from_period: int = Field(ge=0)
-    mean_units: Positive
-
-
-FaultEvent = Annotated[
-    FiberCutEvent | EavesdropperEvent | DemandShiftEvent | StormEvent | FogEvent | CloudEvent,
-    Field(discriminator="kind"),
-]
 
 
 class Management(Section):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from emulator.config import DemandShiftEvent, Experiment
+from emulator.config import Experiment
+from emulator.fault_config import DemandShiftEvent
 from emulator.rhythm import Law, Rhythm
 from emulator.topology import Topology
 from global_manager.provisioning.model import Request, Scenario

@@ -57,6 +57,9 @@ class Household(Protocol):
     async def run_window(self, window: int) -> runtime_pb2.Done:
         """Run one window to its end."""
 
+    def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
+        """Learn what will happen; return how far this host has come."""
+
     async def resend(self, lost: runtime_pb2.Lost) -> Receipt:
         """Send again what somebody has lost."""
 
@@ -206,6 +209,10 @@ class _Clock(runtime_pb2_grpc.HostServicer):
     async def Resend(self, request: runtime_pb2.Lost, context: Context) -> Receipt:  # noqa: N802
         await self._check(context, request.routes.clock)
         return await self._household.resend(request)
+
+    async def Hear(self, request: runtime_pb2.News, context: Context) -> runtime_pb2.State:  # noqa: N802
+        await self._check(context, request.clock)
+        return self._household.hear(request)
 
     async def Run(  # noqa: N802
         self, request_iterator: AsyncIterator[runtime_pb2.Tick], context: Context

@@ -10,12 +10,13 @@ authenticated with it.  Nothing here knows what a PDU says.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from emulator.happenings import Happening
 from emulator.world import World
 from protos.core import KEY_MANAGER_PREFIX
 from protos.gen.qsagin.v1 import management_pb2
@@ -44,6 +45,10 @@ class ManagementKeys:
     world: World
     window_s: float
     rotation_s: float
+
+    def told(self, happening: Happening) -> ManagementKeys:
+        """Return the keys of the world in which that happens too."""
+        return replace(self, world=self.world.told(happening))
 
     def due(self, window: int) -> int:
         """Return which key should be in force in a window."""
@@ -93,6 +98,10 @@ class Envelopes:
         self._serials: dict[tuple[str, str], tuple[int, int]] = {}
         self.used: set[_Place] = set()
         self.overdue: set[tuple[str, str]] = set()
+
+    def hear(self, happening: Happening) -> None:
+        """Learn of something that happens after the window that is under way."""
+        self._keys = self._keys.told(happening)
 
     def close(self, batch: Batch) -> None:
         """Seal every message of a batch."""

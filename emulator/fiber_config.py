@@ -58,6 +58,9 @@ class FiberOptions(Section):
     device: str | None = None
     span_km: Positive = Field(80.0, description="repeaters and routers stand at most so far apart")
     monitor_s: Positive = Field(10.0, description="how often the controller looks at all fibers")
+    wait_to_restore_s: float = Field(
+        60.0, ge=0, description="a fiber that was down must be good for so long before it is up"
+    )
     repeaters: LinkKind = Field(LinkKind.TRUSTED, description="the kind of links not named below")
     untrusted: UntrustedDevices = Field(
         UntrustedDevices(), description="of links with an untrusted relay"

@@ -66,9 +66,7 @@ class QuantumLink:
     @property
     def sample(self) -> LinkSample:
         """What one wavelength yields while nothing disturbs it."""
-        rate = self.rate
-        usable, sifted_bps = rate.skr_bps > 0, rate.sifted_bps or 0.0
-        return LinkSample(rate.skr_bps, rate.qber or 0.0, usable, sifted_bps=sifted_bps)
+        return _sample(self.rate)
 
     def tapped(self, share: float) -> KeyRate:
         """Return the rate while that share of the pulses of one section is intercepted.
@@ -77,6 +75,18 @@ class QuantumLink:
         """
         rate = self.rate
         return secret_key_rate(rate.protocol, rate.length_km, rate.device, self.parameters, share)
+
+    def dimmed(self, loss_db: float) -> LinkSample:
+        """Return what one wavelength yields while every section loses so much more.
+
+        Raises `ParameterError` where devices are described without it.
+        """
+        rate = self.rate
+        return _sample(
+            secret_key_rate(
+                rate.protocol, rate.length_km, rate.device, self.parameters, extra_loss_db=loss_db
+            )
+        )
 
     def unit_cost(self, prices: Prices) -> int:
         """Return what one wavelength costs for one period."""
@@ -129,6 +139,11 @@ def equip(options: FiberOptions, link: Link, special: FiberLink | None = None) -
             sections = int(parameters["routers"]) + 1
     rate = secret_key_rate(protocol, length_km, devices.device, parameters)
     return QuantumLink(link, kind, sections, rate, parameters)
+
+
+def _sample(rate: KeyRate) -> LinkSample:
+    usable, sifted_bps = rate.skr_bps > 0, rate.sifted_bps or 0.0
+    return LinkSample(rate.skr_bps, rate.qber or 0.0, usable, sifted_bps=sifted_bps)
 
 
 def link_between(links: tuple[QuantumLink, ...], a: str, b: str) -> QuantumLink:

@@ -26,6 +26,7 @@ import grpc
 from emulator.doors import CLOCK, Doors
 from emulator.envelope import Envelopes, ManagementKeys
 from emulator.identity import Identity
+from emulator.interference import UNDISTURBED, Interference
 from emulator.journal import Journal
 from emulator.metering import RpcMeter, WindowMeter, server_of, weather_measures
 from emulator.registry import Registry
@@ -74,6 +75,17 @@ class UndeliverableError(Exception):
         return f"{self.receiver} takes no messages any more ({self.status})"
 
 
+class TakenDamagedError(Exception):
+    """A receiver has taken a message that was damaged on its way."""
+
+    def __init__(self, receiver: str) -> None:
+        super().__init__(receiver)
+        self.receiver = receiver
+
+    def __str__(self) -> str:
+        return f"{self.receiver} has taken a message that was damaged"
+
+
 @dataclass(frozen=True)
 class HostConfig:
     """What a host is told when it starts, and again when it starts anew.
@@ -97,6 +109,7 @@ class HostConfig:
     volatile: bool = False
     sky: Sky | None = None
     shared: bool = False
+    interference: Interference = UNDISTURBED
 
 
 class Host:
@@ -127,11 +140,13 @@ class Host:
             self._journal,
             seal,
             math.inf if config.volatile else config.checkpoint_after_s,
+            interference=config.interference,
         )
         self._routes: dict[str, runtime_pb2.Route] = {}
         self._exporter: runtime_pb2.Route | None = None
         self._channels = Channels(config.identity)
-        self._envelopes = Envelopes(config.management_keys)
+        self._envelopes = Envelopes(self._residents.told(config.management_keys))
+        self._sky = config.sky and self._residents.told(config.sky)
         self._doors = Doors(self, self._envelopes, config.most_windows)
         self._server: grpc.aio.Server | None = None
         self._calls = RpcMeter(server_of(config.name))
@@ -176,6 +191,16 @@ class Host:
         self._routes = {route.entity: route for route in routes.routes}
         self._exporter = self._routes.pop(EXPORTER, None)
         self._reporter.begin()
+        return self._state()
+
+    def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
+        """Learn what will happen, as far as that is new; return how far this host has come."""
+        for happening in self._residents.hear(news.happenings):
+            self._envelopes.hear(happening)
+            self._sky = self._sky and self._sky.told(happening)
+        return self._state()
+
+    def _state(self) -> runtime_pb2.State:
         here = self._residents
         return runtime_pb2.State(
             last_window=here.last_window,
@@ -191,12 +216,14 @@ class Host:
         self._residents.run(window)
         outbox = self._residents.sent_in(window)
         await self._send(window, outbox)
+        await self._send_damaged(window, self._residents.damaged_in(window))
         self._windows.observe(time.perf_counter() - began_s)
         return runtime_pb2.Done(
             window=window,
             wake_window=self._residents.wake_window,
             written_to=sorted({message.destination for message in outbox} & self._routes.keys()),
             totals=self._totals(),
+            unsettled=self._residents.unsettled,
         )
 
     async def resend(self, lost: runtime_pb2.Lost) -> Receipt:
@@ -231,6 +258,28 @@ class Host:
         ]
         await asyncio.gather(*calls)
 
+    async def _send_damaged(self, window: int, messages: list[Message]) -> None:
+        """Send what was damaged on its way, each by itself; it must be refused.
+
+        Raises `TakenDamagedError` if it is not.
+        """
+        for message in messages:
+            route, body = self._routes.get(message.destination), message.body
+            if route is None or not isinstance(body, Pdu):
+                continue
+            sealed = wire.management_batch(window, [message])
+            self._envelopes.close(sealed)
+            text = sealed.messages[0].sealed
+            sealed.messages[0].sealed = bytes([text[0] ^ 1]) + text[1:]
+            channel = self._channels.to(route.actor, route.address)
+            try:
+                await self._deliver(channel, _METHOD[body.verb], sealed)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.UNAUTHENTICATED or error.code() in GONE:
+                    continue
+                raise
+            raise TakenDamagedError(route.actor)
+
     async def _persist(self, method: str, window: int, batch: list[Message]) -> None:
         """Send a batch; a receiver that is gone is given time to come back, perhaps elsewhere.
 
@@ -258,12 +307,17 @@ class Host:
             keys = keys_pb2_grpc.KeyManagerStub(channel)
             await keys.Exchange(wire.key_batch(window, batch), timeout=_DEADLINE_S)
             return
+        sealed = wire.management_batch(window, batch)
+        self._envelopes.close(sealed)
+        await self._deliver(channel, method, sealed)
+
+    async def _deliver(
+        self, channel: grpc.aio.Channel, method: str, sealed: management_pb2.ManagementBatch
+    ) -> None:
         verbs = [_METHOD[verb] for verb in _AGENT_VERBS]
         service = (
             management_pb2_grpc.AgentStub if method in verbs else management_pb2_grpc.StationStub
         )
-        sealed = wire.management_batch(window, batch)
-        self._envelopes.close(sealed)
         await getattr(service(channel), method)(sealed, timeout=_DEADLINE_S)
 
     def _exporter_address(self) -> str:
@@ -279,6 +333,8 @@ class Host:
         actor = ("actor", self._config.name)
         for reason, count in self._doors.refused.items():
             yield Measure("refused_messages_total", (actor, ("reason", reason)), count)
+        for fault, count in self._residents.befallen.items():
+            yield Measure("message_faults_total", (actor, ("fault", fault)), count)
         yield Measure("management_keys_used_total", (actor,), len(self._envelopes.used))
         yield Measure("management_keys_overdue", (actor,), len(self._envelopes.overdue))
         oldest_s = self._envelopes.oldest_s(self._residents.last_window or 0)
@@ -288,5 +344,5 @@ class Host:
         yield from self._windows.measures()
         for measures in self._residents.measures():
             yield from measures
-        if self._config.sky is not None:
-            yield from weather_measures(self._config.sky, emulated_s)
+        if self._sky is not None:
+            yield from weather_measures(self._sky, emulated_s)

@@ -79,6 +79,11 @@ FAMILIES = (
         "rpc_handled_total", "server method code", "Calls that a host has answered, by status."
     ),
     _counter(
+        "message_faults_total",
+        "actor fault",
+        "Messages that the schedule has lost, doubled, damaged or held back.",
+    ),
+    _counter(
         "refused_messages_total", "actor reason", "Messages that a host did not take, by reason."
     ),
     _counter("management_keys_used_total", "actor", "Keys that have sealed management messages."),

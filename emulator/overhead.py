@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from controllers.ports import Contact, Passage
 from emulator.forecast import Forecast
+from emulator.happenings import Happening, PowerCut, SatelliteLoss
 from emulator.weather import Sky
 
 
@@ -26,7 +28,8 @@ from emulator.weather import Sky
 class Overhead:
     """All contacts of some stations.
 
-    `sky` None means that it is always clear, `forecast` None that what is expected comes true.
+    `sky` None means that it is always clear.  `forecast` None means that what is expected comes true,
+    unless something begins that nobody knows of yet.
     """
 
     stations: tuple[str, ...]
@@ -34,6 +37,14 @@ class Overhead:
     max_wait_s: float
     sky: Sky | None
     forecast: Forecast | None = None
+    losses: tuple[SatelliteLoss | PowerCut, ...] = ()
+
+    def told(self, happening: Happening) -> Overhead:
+        """Return the same with that happening too."""
+        losses = self.losses
+        if isinstance(happening, SatelliteLoss | PowerCut):
+            losses = (*losses, happening)
+        return replace(self, sky=self.sky and self.sky.told(happening), losses=losses)
 
     def passages(self, a: str, b: str, now_s: float) -> list[Passage]:
         """Return what two stations may wait for from now on, soonest first.
@@ -55,18 +66,19 @@ class Overhead:
 
     def is_promised(self, contact: Contact, now_s: float) -> bool:
         """Return whether a contact is expected to make its key."""
-        if self.forecast is None or self.sky is None:
-            return self.has_made(contact)
         at_s = _middle_s(contact)
-        return all(
-            self.forecast.expects_clear(self.sky, station, at_s, now_s)
-            for station in contact.stations
-        )
+        if self._is_lost(contact, [item for item in self.losses if item.start_s <= now_s]):
+            return False
+        if self.sky is None:
+            return True
+        return all(self._expects_clear(self.sky, name, at_s, now_s) for name in contact.stations)
 
     def has_made(self, contact: Contact) -> bool:
-        """Return whether the sky over a contact is clear."""
+        """Return whether the sky over a contact is clear, and everybody there."""
         at_s = _middle_s(contact)
-        return self.sky is None or all(self.sky.is_clear(name, at_s) for name in contact.stations)
+        return not self._is_lost(contact, self.losses) and (
+            self.sky is None or all(self.sky.is_clear(name, at_s) for name in contact.stations)
+        )
 
     def share_of(self, a: str, b: str, times_s: list[float]) -> float:
         """Return at which share of these times an order would be served.
@@ -80,6 +92,24 @@ class Overhead:
             if all(self.is_promised(contact, now_s) for contact in passage.contacts):
                 return all(self.has_made(contact) for contact in passage.contacts)
         return False
+
+    def _expects_clear(self, sky: Sky, station: str, at_s: float, now_s: float) -> bool:
+        if self.forecast is None:
+            return sky.will_be_clear(station, at_s, now_s)
+        return self.forecast.expects_clear(sky, station, at_s, now_s)
+
+    def _is_lost(self, contact: Contact, losses: Iterable[SatelliteLoss | PowerCut]) -> bool:
+        """Whether the satellite of a contact is gone in its middle, or a station is without power."""
+        at_s = _middle_s(contact)
+        return any(
+            item.start_s <= at_s < item.end_s
+            and (
+                item.takes(contact.satellite)
+                if isinstance(item, SatelliteLoss)
+                else item.node in contact.stations
+            )
+            for item in losses
+        )
 
     def _in_time(self, ahead: list[Contact], now_s: float) -> list[Contact]:
         """Return those of one satellite's contacts that end from now on, and soon enough."""

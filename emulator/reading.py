@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from emulator.config import DemandShiftEvent, EavesdropperEvent, Experiment, FiberCutEvent
+from emulator.config import Experiment
 from emulator.daytime import hour_faults
 from emulator.demand_config import (
     MOST_UNITS,
@@ -30,10 +30,12 @@ from emulator.demand_config import (
     History,
 )
 from emulator.fiber_config import LinkKind
-from emulator.fiber_links import equip, link_between, quantum_links
+from emulator.fiber_links import equip
 from emulator.flights import flight_faults
 from emulator.orbits import OrbitError
 from emulator.physics.parameters import ParameterError
+from emulator.schedule_check import schedule_faults
+from emulator.schedule_draw import drawn
 from emulator.skies import weather_faults
 from emulator.topology import BUILT_IN_NAMES, Topology, TopologyError, load
 from emulator.wording import mistakes
@@ -89,20 +91,18 @@ def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
     ]
     faults += _kind_faults(topology) or _link_faults(experiment, topology)
     faults += _use_faults(experiment)
-    faults += _event_faults(experiment, topology)
-    faults += _shift_faults(experiment)
     faults += _site_faults(experiment, topology)
     faults += _orbit_faults(experiment)
     found = [
         *weather_faults(experiment, topology),
+        *schedule_faults(experiment, topology),
         *flight_faults(experiment, topology),
         *hour_faults(experiment),
     ]
     faults += [Fault(field=field, message=message) for field, message in found]
-    faults = faults or _tapping_faults(experiment, topology)
     if faults:
         raise ExperimentError(str(path), tuple(faults))
-    return experiment, topology
+    return drawn(experiment, topology), topology
 
 
 def schema() -> dict[str, Any]:
@@ -319,48 +319,6 @@ def _use_faults(experiment: Experiment) -> list[Fault]:
             problem = f"no request is of this class; there are {', '.join(sorted(classes))}"
         if problem:
             faults.append(Fault(field=f"applications.{name}", message=problem))
-    return faults
-
-
-def _event_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
-    links = {frozenset((link.a, link.b)) for link in topology.links}
-    faults = []
-    for place, event in enumerate(experiment.faults):
-        if not isinstance(event, FiberCutEvent | EavesdropperEvent):
-            continue
-        field = f"faults.{place}"
-        if frozenset(event.link) not in links:
-            message = f"no link {'-'.join(event.link)} in the network"
-            faults.append(Fault(field=f"{field}.link", message=message))
-        if event.until_s is not None and event.until_s <= event.at_s:
-            faults.append(Fault(field=f"{field}.until_s", message="must be after at_s"))
-    return faults
-
-
-def _shift_faults(experiment: Experiment) -> list[Fault]:
-    """Refuse a mean that demand as it was seen cannot be stretched to."""
-    demand, faults = experiment.demand, []
-    for place, event in enumerate(experiment.faults):
-        if isinstance(event, DemandShiftEvent):
-            try:
-                demand.distribution.scenarios_of_mean(event.mean_units, demand.scenarios)
-            except laws.DemandError as error:
-                message = f"the experiment's law cannot have this mean: {error}"
-                faults.append(Fault(field=f"faults.{place}.mean_units", message=message))
-    return faults
-
-
-def _tapping_faults(experiment: Experiment, topology: Topology) -> list[Fault]:
-    """Refuse eavesdroppers whom nobody could notice."""
-    links, faults = quantum_links(experiment.fiber, topology), []
-    for place, event in enumerate(experiment.faults):
-        if isinstance(event, EavesdropperEvent):
-            link = link_between(links, *event.link)
-            try:
-                link.tapped(event.fraction)
-            except ParameterError as error:
-                message = f"cannot be listened to with protocol {link.rate.protocol}: {error}"
-                faults.append(Fault(field=f"faults.{place}.link", message=message))
     return faults
 
 

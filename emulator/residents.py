@@ -5,8 +5,10 @@ receiver that is lost in between needs it again.  Residents that are made anew w
 others take up the last checkpoint and read their mail again; since cores are pure, they then are what the
 others were, down to what they sent last; and if the keys that they then hold are not those that the
 journal has, they do not come back.  A checkpoint is made as soon as making up for the windows since the
-last would take longer than `checkpoint_after_s`, or ten times what a checkpoint takes.  Nothing here knows
-transport, or what a message means.
+last would take longer than `checkpoint_after_s`, or ten times what a checkpoint takes.
+
+They can be told, between two windows, of something that will happen; from then on they are what residents
+are that have known it from the start.  Nothing here knows transport, or what a message means.
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ import math
 import pickle
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, is_dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass, replace
+from typing import TypeVar
 
+from emulator.happenings import Happening, Told
+from emulator.interference import UNDISTURBED, Interference, Post
 from emulator.journal import Journal
 from emulator.mailbox import Mailbox
 from emulator.roles import Role
@@ -28,6 +33,7 @@ from protos.core import Core, Measure, Message, Step, Totals
 from protos.holdings import KeyChange
 
 _CHECKPOINT = "checkpoint"
+T = TypeVar("T", bound=Told)
 _KEPT_WINDOWS = 2
 _CHECKPOINT_SHARE = 10
 
@@ -40,6 +46,7 @@ class _Resident:
     mailbox: Mailbox = field(default_factory=Mailbox)
     wake_window: int | None = 0
     last_window: int = 0
+    is_started: bool = False
 
 
 class Residents:
@@ -52,14 +59,16 @@ class Residents:
         journal: Journal,
         seal: Seal,
         checkpoint_after_s: float,
+        *,
+        interference: Interference = UNDISTURBED,
     ) -> None:
         self._window_s, self._journal, self._seal = window_s, journal, seal
         self._checkpoint_after_s = checkpoint_after_s
-        self._told = _told(roles)
-        self._here = {
-            role.entity: _Resident(role.build())
-            for role in sorted(roles, key=lambda role: role.entity)
-        }
+        self._roles = tuple(sorted(roles, key=lambda role: role.entity))
+        self._told = _told(self._roles)
+        self._interference, self._post = interference, Post()
+        self._news: list[Happening] = []
+        self._here = {role.entity: _Resident(role.build()) for role in self._roles}
         self._raw: dict[int, list[wire.Batch]] = defaultdict(list)
         self._sent: dict[int, list[Message]] = {}
         self._stepped_s = self._checkpoint_s = 0.0
@@ -70,12 +79,20 @@ class Residents:
     def wake_window(self) -> int | None:
         """The window in which somebody here wants to run next."""
         wakes = [item.wake_window for item in self._here.values()]
+        last = -1 if self.last_window is None else self.last_window
+        wakes += [self._post.wake_window, self._interference.back_after(self._here, last)]
         return min((wake for wake in wakes if wake is not None), default=None)
 
     @property
     def mail_window(self) -> int | None:
         """The first window for which there is unread mail."""
         return min(self._raw, default=None)
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether somebody here, after a disturbance, still waits for an answer."""
+        waits = any(item.core.waits() for item in self._here.values())
+        return not self._interference.is_idle and (waits or bool(self._post.held))
 
     @property
     def totals(self) -> Totals:
@@ -86,6 +103,28 @@ class Residents:
         """Yield what observers may see of each core."""
         for resident in self._here.values():
             yield resident.core.measures()
+
+    @property
+    def befallen(self) -> Mapping[str, int]:
+        """How many messages from here the schedule has lost, doubled, damaged or held back."""
+        return self._post.befallen
+
+    def hear(self, news: Sequence[str]) -> list[Happening]:
+        """Learn what happens after the last window that was run; return what of it was not known.
+
+        `news` is all that the schedule has got since the run began.
+        """
+        fresh = [(text, _read_back(text)) for text in news[len(self._news) :]]
+        for text, happening in fresh:
+            self._journal.hear(text)
+            self._learn(happening)
+        return [happening for _, happening in fresh]
+
+    def told(self, world: T) -> T:
+        """Return something that was told what the experiment says, told all that was heard since."""
+        for happening in self._news:
+            world = world.told(happening)
+        return world
 
     def take(self, batch: wire.Batch, messages: Sequence[Message]) -> int:
         """Keep what was sent in the batch's window for the next; return how much was here before.
@@ -120,6 +159,10 @@ class Residents:
         """Return what was sent in a window."""
         return self._sent.get(window, [])
 
+    def damaged_in(self, window: int) -> list[Message]:
+        """Return the management messages that leave damaged in the last window."""
+        return self._post.damaged if window == self.last_window else []
+
     def sent_since(self, window: int, entities: Iterable[str]) -> list[tuple[int, list[Message]]]:
         """Return what was sent to some entities in a window or later, by window."""
         wanted = set(entities)
@@ -137,6 +180,14 @@ class Residents:
             }
             self._journal.finish(left, self._holdings())
 
+    def _learn(self, happening: Happening) -> None:
+        state = self._state()
+        self._news.append(happening)
+        self._roles = tuple(_role_told(role, happening) for role in self._roles)
+        self._told = _told(self._roles)
+        self._interference = self._interference.told(happening)
+        self._take_up(state)
+
     def _holdings(self) -> dict[str, list[KeyChange]]:
         return {name: item.core.holdings() for name, item in self._here.items()}
 
@@ -146,12 +197,19 @@ class Residents:
         outbox: list[Message] = []
         for entity, resident in self._here.items():
             inbox = resident.mailbox.read(window)
+            if self._interference.is_out(entity, window):
+                resident.wake_window = None
+                continue
+            if not resident.is_started or self._interference.is_back(entity, window):
+                resident.core.started(window * self._window_s)
+                resident.is_started, resident.wake_window = True, window
             if inbox or (resident.wake_window is not None and resident.wake_window <= window):
                 step = resident.core.step(window * self._window_s, inbox)
                 resident.last_window = window
                 resident.wake_window = self._window_of(step.wake_s, window)
                 steps[entity] = step
                 outbox += step.outbox
+        outbox = self._post.dispatch(window, outbox, self._interference)
         oldest = window - _KEPT_WINDOWS + 1
         self._sent = {at: sent for at, sent in self._sent.items() if at >= oldest}
         self._sent[window] = outbox
@@ -165,9 +223,11 @@ class Residents:
         return max(now + 1, math.ceil(wake_s / self._window_s - 1e-9))
 
     def _recover(self) -> None:
+        for text in self._journal.news():
+            self._learn(_read_back(text))
         past = self._journal.past()
         if past.checkpoint is not None:
-            self._restore(past.checkpoint)
+            self._take_up(self._seal.open(past.checkpoint, _CHECKPOINT))
         for window, mail in past.mail:
             for message in wire.mail_messages(mail):
                 self._here[message.destination].mailbox.put(window, message)
@@ -176,17 +236,25 @@ class Residents:
 
     def _checkpoint(self) -> bytes:
         began_s = time.perf_counter()
-        buffer = io.BytesIO()
-        pickler = _Pickler(buffer, self._told)
-        pickler.dump((self._here, self._sent, self.last_window))
-        sealed = self._seal.close(buffer.getvalue(), _CHECKPOINT)
+        sealed = self._seal.close(self._state(), _CHECKPOINT)
         self._stepped_s, self._checkpoint_s = 0.0, time.perf_counter() - began_s
         return sealed
 
-    def _restore(self, checkpoint: bytes) -> None:
-        state = self._seal.open(checkpoint, _CHECKPOINT)
+    def _state(self) -> bytes:
+        buffer = io.BytesIO()
+        pickler = _Pickler(buffer, self._told)
+        pickler.dump((self._here, self._sent, self._post, self.last_window))
+        return buffer.getvalue()
+
+    def _take_up(self, state: bytes) -> None:
         unpickler = _Unpickler(io.BytesIO(state), self._told)
-        self._here, self._sent, self.last_window = unpickler.load()
+        self._here, self._sent, self._post, self.last_window = unpickler.load()
+
+
+def _role_told(role: Role, happening: Happening) -> Role:
+    """Return a role whose world has that happening too."""
+    worlds = {name: value for name, value in vars(role).items() if isinstance(value, Told)}
+    return replace(role, **{name: value.told(happening) for name, value in worlds.items()})  # type: ignore[type-var]
 
 
 def _told(roles: Iterable[Role]) -> dict[str, object]:
@@ -197,6 +265,13 @@ def _told(roles: Iterable[Role]) -> dict[str, object]:
         for name, value in vars(role).items()
         if is_dataclass(value)
     }
+
+
+def _read_back(text: str) -> Happening:
+    """Return a happening that was written down; what that takes is loaded only then."""
+    from emulator import announcement
+
+    return announcement.read_back(text)
 
 
 class _Pickler(pickle.Pickler):

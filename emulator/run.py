@@ -3,21 +3,19 @@
 `run` starts the actors, lets the barrier clock run them to the end of the last period, ends them, and
 writes what the journals say.  An interruption (SIGINT, SIGTERM) ends the run after the window that is
 under way; so does a host that fails.  Either way the folder then holds everything up to that window,
-and no process is left.  `resume` goes on with a run that was cut short, by whatever: every actor reads
-again all the mail that its journal has, and is what the one before was.
+and no process is left.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import math
 import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -26,18 +24,22 @@ from typing import Any
 
 import yaml
 
-from emulator import journal, launch, report, sealing
+from emulator import injection, journal, launch, report, sealing
 from emulator.assembly import Assembly, assemble
-from emulator.cast import Cast, cast_of
-from emulator.clock import DRAIN_LIMIT, ClockConfig, Pace, Progress
+from emulator.cast import cast_of
+from emulator.clock import DRAIN_LIMIT, ClockConfig, Deed, Pace, Progress
 from emulator.config import Experiment
+from emulator.deeds import Watchdog
 from emulator.doors import CLOCK
 from emulator.envelope import ManagementKeys
 from emulator.exporter import METRICS, ExporterConfig, RunInfo
+from emulator.fault_config import ProcessEvent
 from emulator.host import HostConfig
 from emulator.identity import Authority
+from emulator.interference import Interference
 from emulator.joining import JoinError
 from emulator.placement import Placement, place
+from emulator.reading import read
 from emulator.registry import Registry
 from emulator.reporting import EXPORTER
 from emulator.roles import Role
@@ -49,6 +51,7 @@ from protos.core import GLOBAL_MANAGER, SATELLITE_CONTROLLER, FactKind, key_mana
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_EVERY_S = 0.2
 _PATIENCE_S = 60.0
+_STALLED_S = 600.0
 _VOLATILE_PATIENCE_S = 2.0
 
 
@@ -108,9 +111,6 @@ class _Job:
     assembly: Assembly
     folder: Path
     options: Options
-    homes: Mapping[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # of a run that is gone on with
 
     @property
     def last_window(self) -> int:
@@ -123,17 +123,6 @@ class _Job:
         if self.options.placement is not Placement.DOMAINS:
             return {}
         return {key_manager_of(node.name): node.domain for node in self.topology.nodes}
-
-
-class ResumeError(Exception):
-    """A run cannot be gone on with."""
-
-    def __init__(self, folder: str, problem: str) -> None:
-        super().__init__(folder, problem)
-        self.folder, self.problem = folder, problem
-
-    def __str__(self) -> str:
-        return f"{self.folder} {self.problem}"
 
 
 class _Interrupted(Exception):  # noqa: N818 - a request to end, not an error
@@ -154,54 +143,18 @@ def run(
     assembly = assemble(experiment, topology)
     check_problem(assembly.problem)
     _prepare(folder, experiment, topology)
-    try:
-        job = _Job(experiment, topology, assembly, folder, options)
-        return _account(job, watcher, began_s)
-    except JoinError:
-        shutil.rmtree(folder)
-        raise
-
-
-def resume(
-    experiment: Experiment, topology: Topology, folder: Path, options: Options, watcher: Watcher
-) -> Outcome:
-    """Go on with a run that was cut short, to its end; `experiment` is that of its folder.
-
-    Raises `ResumeError`, `JoinError` and `JournalError` before anything is started.
-    """
-    began_s = time.monotonic()
-    assembly = assemble(experiment, topology)
-    summary = folder / "summary.json"
-    if summary.exists() and json.loads(summary.read_text(encoding="utf-8"))["complete"]:
-        raise ResumeError(str(folder), "has come to its end; there is nothing to go on with")
-    everybody = {role.entity for role in cast_of(experiment, assembly).everybody}
-    with _sole(folder):
-        if not everybody <= set(journal.entities(folder)):
-            problem = "was cut short before everybody had begun; start it anew in another folder"
-            raise ResumeError(str(folder), problem)
-        homes = journal.reopen(folder)
-    return _account(_Job(experiment, topology, assembly, folder, options, homes), watcher, began_s)
-
-
-def _account(job: _Job, watcher: Watcher, began_s: float) -> Outcome:
-    """Run, and write down what the journals say."""
-    with _sole(job.folder), _signals_raise():
-        ending = _play(job, watcher)
-        ending = replace(ending, wall_s=time.monotonic() - began_s)
-        _record_plan(job.folder)
-        summary = report.write(job.folder, job.experiment, job.topology, job.assembly, ending)
-    return Outcome(summary, ending.stopped_by, ending.failure)
-
-
-@contextlib.contextmanager
-def _sole(folder: Path) -> Iterator[None]:
-    """Keep everybody else from going on with the same run.  Raises `ResumeError` if somebody does."""
-    with (folder / "lock").open("a", encoding="utf-8") as file:
+    with _signals_raise():
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ResumeError(str(folder), "is a run that goes on") from error
-        yield
+            ending = _play(_Job(experiment, topology, assembly, folder, options), watcher)
+        except JoinError:
+            shutil.rmtree(folder)
+            raise
+        ending = replace(ending, wall_s=time.monotonic() - began_s)
+        _record_plan(folder)
+        if injection.record(folder):
+            experiment, _ = read(str(folder / "experiment.yaml"))
+        summary = report.write(folder, experiment, topology, assembly, ending)
+    return Outcome(summary, ending.stopped_by, ending.failure)
 
 
 def _play(job: _Job, watcher: Watcher) -> report.Ending:
@@ -216,7 +169,9 @@ def _play(job: _Job, watcher: Watcher) -> report.Ending:
             metrics = Registry(folder).find(METRICS)
             watcher.started(metrics.address if metrics else "", last_window)
             recording = _recording(folder, watcher)
-            window, failure, stopped_by = _drive(cluster, last_window, job.options.pace, recording)
+            window, failure, stopped_by = _drive(
+                cluster, last_window, job.options.pace, Watchdog(folder), recording
+            )
             ending = replace(
                 ending,
                 windows=window,
@@ -240,7 +195,9 @@ def _actors(job: _Job) -> Iterator[launch.Cluster]:
         run_folder,
         job.experiment.clock.window_s,
         authority.issue(CLOCK, ()),
+        job.assembly.timeline,
         _VOLATILE_PATIENCE_S if options.volatile else _PATIENCE_S,
+        tuple(_deeds(job.experiment)),
     )
     exporter = ExporterConfig(
         run_folder,
@@ -250,7 +207,7 @@ def _actors(job: _Job) -> Iterator[launch.Cluster]:
         RunInfo(job.experiment.name, job.experiment.seed, version("qsagin")),
         options.endpoint,
     )
-    seats = dict.fromkeys((EXPORTER, CLOCK), "")
+    seats = dict.fromkeys((CLOCK, EXPORTER), "")
     seats |= {host.name: job.domains.get(host.roles[0].entity, "") for host in hosts}
     with launch.ray_instance(len(seats), options.ray_address, job.folder) as machines:
         homes = place(options.placement, seats, machines) if machines else {}
@@ -283,7 +240,12 @@ def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
     """One host for the manager and each controller; key managers dealt out to the others."""
     experiment, options = job.experiment, job.options
     cast = cast_of(experiment, job.assembly)
+    nodes = cast.key_managers
+    count = min(options.hosts or len(nodes), len(nodes))
+    groups = [(role,) for role in cast.leads] + _dealt(nodes, count, job.domains)
     key, window_s = sealing.new_key(), experiment.clock.window_s
+    schedule = job.assembly.world.schedule
+    interference = Interference(experiment.seed, window_s, job.last_window, schedule)
     management_keys = ManagementKeys(cast.ground, window_s, experiment.management.rotation_s)
     return [
         HostConfig(
@@ -299,23 +261,11 @@ def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
             sky=job.assembly.sky if group[0].entity == SATELLITE_CONTROLLER else None,
             endpoint=options.endpoint,
             shared=options.joins,
+            interference=interference,
         )
-        for name, group in _groups(job, cast)
+        for place, group in enumerate(groups)
+        for name in [_name(group, place)]
     ]
-
-
-def _groups(job: _Job, cast: Cast) -> list[tuple[str, tuple[Role, ...]]]:
-    """Return the roles on each host, by its name; those of a run that is gone on with stay together."""
-    if job.homes:
-        roles = {role.entity: role for role in cast.everybody}
-        return [
-            (name, tuple(roles[entity] for entity in entities))
-            for name, entities in job.homes.items()
-        ]
-    nodes = cast.key_managers
-    count = min(job.options.hosts or len(nodes), len(nodes))
-    groups = [(role,) for role in cast.leads] + _dealt(nodes, count, job.domains)
-    return [(_name(group, place), group) for place, group in enumerate(groups)]
 
 
 def _dealt(nodes: Sequence[Role], count: int, domains: Mapping[str, str]) -> list[tuple[Role, ...]]:
@@ -330,29 +280,49 @@ def _dealt(nodes: Sequence[Role], count: int, domains: Mapping[str, str]) -> lis
     return groups
 
 
+def _deeds(experiment: Experiment) -> Iterator[Deed]:
+    for event in experiment.faults:
+        if isinstance(event, ProcessEvent):
+            window = math.ceil(event.at_s / experiment.clock.window_s - 1e-9)
+            yield Deed(window, event.actor, event.deed, event.wall_s)
+
+
 def _name(group: tuple[Role, ...], place: int) -> str:
     """Name a host after the one who lives there, or number it."""
     return group[0].entity if len(group) == 1 else f"host-{place}"
 
 
 def _drive(
-    cluster: launch.Cluster, last_window: int, pace: Pace, on_progress: Callable[[Progress], None]
+    cluster: launch.Cluster,
+    last_window: int,
+    pace: Pace,
+    watchdog: Watchdog,
+    on_progress: Callable[[Progress], None],
 ) -> tuple[int, str, int | None]:
-    """Have the clock run to the end; return the last window, and the failure or signal that ended it."""
+    """Have the clock run to the end; return the last window, and the failure or signal that ended it.
+
+    A run that does not move any more is ended, so that what there is can be read.
+    """
     received: list[int] = []
     for number in _SIGNALS:
         signal.signal(number, lambda number, _frame: received.append(number))
-    window = 0
+    window, moved_s = 0, time.monotonic()
     try:
         running = cluster.begin(last_window, pace)
         while True:
             ended = cluster.ended(running, _LOOK_EVERY_S)
             progress = cluster.progress()
+            watchdog.look()
             if progress is not None:
+                if progress.window > window or progress.is_waiting:
+                    moved_s = time.monotonic()
                 window = max(window, progress.window)
                 on_progress(progress)
             if ended:
                 break
+            if time.monotonic() - moved_s > _STALLED_S:
+                failure = f"nothing has moved for {_STALLED_S:g} s in window {window}"
+                return window, failure, received[0] if received else None
             if received:
                 cluster.halt()
         last, failure = cluster.outcome(running)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -14,3 +14,18 @@ class Section(BaseModel):
     """A mapping of fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Timed(Section):
+    """Something that happens at a time, and is over at another."""
+
+    at_s: float = Field(ge=0, description="emulated time")
+    until_s: Positive | None = Field(None, description="None: for good")
+
+    @field_validator("until_s")
+    @classmethod
+    def _after(cls, until_s: float | None, info: ValidationInfo) -> float | None:
+        at_s = info.data.get("at_s", 0.0)
+        if until_s is not None and until_s <= at_s:
+            raise ValueError(f"must be after at_s, {at_s:g}")
+        return until_s

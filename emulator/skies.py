@@ -1,6 +1,7 @@
 """From an experiment to its weather: the sky over all nodes, and the events that its schedule has.
 
-What an experiment asks of weather needs coordinates of every node; `weather_faults` says what is wrong.
+What an experiment asks of weather needs coordinates of every node; where they are known there is a sky,
+clear if nobody says otherwise.  `weather_faults` says what is wrong with the weather section.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from emulator.weather import Sky
 from emulator.weather_config import CloudEvent, FogEvent, StormEvent
 from emulator.weather_replay import Recording, WeatherError, read_recording
 
-_WEATHER = (StormEvent, FogEvent, CloudEvent)
+WeatherEvent = StormEvent | FogEvent | CloudEvent
 
 
 def sites_of(topology: Topology) -> tuple[Site, ...]:
@@ -37,9 +38,14 @@ def sky_of(experiment: Experiment, topology: Topology, *, scheduled: bool = True
     """
     orbits, recording = experiment.satellite.orbits, _recording(experiment, topology)
     by_chance = orbits is not None and orbits.clouds
-    events = tuple(_events(experiment, topology)) if scheduled else ()
-    if not (by_chance or recording or events):
+    may_change = scheduled and len(sites_of(topology)) == len(topology.nodes)
+    if not (by_chance or recording or may_change):
         return None
+    events = tuple(
+        happening(event, topology)
+        for event in experiment.faults
+        if scheduled and isinstance(event, WeatherEvent)
+    )
     if not by_chance:
         recorded = recording.spells.keys() if recording else set()
         left = frozenset(node.name for node in topology.nodes) - recorded
@@ -47,21 +53,31 @@ def sky_of(experiment: Experiment, topology: Topology, *, scheduled: bool = True
     return Sky(experiment.seed, sites_of(topology), experiment.epoch, events, recording)
 
 
-def weather_faults(experiment: Experiment, topology: Topology) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the weather of an experiment, as (field, what would be right)."""
-    names = {node.name for node in topology.nodes}
-    lost = sorted(names - {site.name for site in sites_of(topology)})
+def happening(event: WeatherEvent, topology: Topology) -> Event:
+    """Return what an entry of the schedule does to the sky."""
+    until_s = inf if event.until_s is None else event.until_s
+    area = _area(event, topology)
+    match event:
+        case StormEvent(wind_m_s=wind_m_s):
+            return Event(EventKind.STORM, area, event.at_s, until_s, wind_m_s=wind_m_s)
+        case FogEvent(visibility_km=km):
+            return Event(EventKind.FOG, area, event.at_s, until_s, visibility_km=km)
+        case CloudEvent(sky=sky):
+            return Event(EventKind.CLOUD, area, event.at_s, until_s, float(sky == "overcast"))
+
+
+def without_place(topology: Topology) -> str:
+    """Return why weather is impossible in a network; nothing if it is possible."""
+    lost = [node.name for node in topology.nodes if node.lat_deg is None or node.lon_deg is None]
     needs = f"needs coordinates (lat, lon) of every node; there are none of {', '.join(lost[:5])}"
-    if experiment.weather.replay is not None and lost:
+    return needs if lost else ""
+
+
+def weather_faults(experiment: Experiment, topology: Topology) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the weather section, as (field, what would be right)."""
+    needs = without_place(topology)
+    if experiment.weather.replay is not None and needs:
         yield "weather.replay", needs
-    for place, event in enumerate(experiment.faults):
-        if not isinstance(event, _WEATHER):
-            continue
-        if lost:
-            yield f"faults.{place}", needs
-        strangers = [] if isinstance(event, StormEvent) else set(event.sites or ()) - names
-        for name in sorted(strangers):
-            yield f"faults.{place}.sites", f"no node {name} in the network"
     try:
         _recording(experiment, topology)
     except WeatherError as error:
@@ -75,23 +91,7 @@ def _recording(experiment: Experiment, topology: Topology) -> Recording | None:
     return read_recording(Path(replay), [node.name for node in topology.nodes])
 
 
-def _events(experiment: Experiment, topology: Topology) -> Iterator[Event]:
-    for event in experiment.faults:
-        if not isinstance(event, _WEATHER):
-            continue
-        until_s = inf if event.until_s is None else event.until_s
-        area = _area(event, topology)
-        match event:
-            case StormEvent(wind_m_s=wind_m_s):
-                yield Event(EventKind.STORM, area, event.at_s, until_s, wind_m_s=wind_m_s)
-            case FogEvent(visibility_km=km):
-                yield Event(EventKind.FOG, area, event.at_s, until_s, visibility_km=km)
-            case CloudEvent(sky=sky):
-                opaque = float(sky == "overcast")
-                yield Event(EventKind.CLOUD, area, event.at_s, until_s, opaque)
-
-
-def _area(event: StormEvent | FogEvent | CloudEvent, topology: Topology) -> Circle | Named:
+def _area(event: WeatherEvent, topology: Topology) -> Circle | Named:
     match event:
         case StormEvent():
             way = (event.course_deg, event.speed_km_h)

@@ -12,13 +12,14 @@ Nothing here knows orbits, links or keys.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
 from emulator.cloud_climate import CLEAR_OPAQUE, CLEAR_TENTHS, Place
 from emulator.cloud_process import CloudProcess
+from emulator.happenings import Happening
 from emulator.storms import Event, EventKind
 from emulator.weather_replay import Recording
 
@@ -59,9 +60,22 @@ class Sky:
         cover = self._cover(site, at_s) if forced is None else forced.opaque
         return max([cover, *_covers(events)])
 
+    def told(self, happening: Happening) -> "Sky":
+        """Return the sky in which that happens too, if it is weather."""
+        if not isinstance(happening, Event):
+            return self
+        return replace(self, events=(*self.events, happening))
+
     def is_clear(self, site: str, at_s: float) -> bool:
         """Return whether at most 2/10 of the sky are covered."""
         return self.opaque(site, at_s) <= CLEAR_OPAQUE
+
+    def will_be_clear(self, site: str, at_s: float, known_at_s: float) -> bool:
+        """Return whether the sky will be clear unless something begins that nobody knows of yet."""
+        events = self._foreseen(site, at_s, known_at_s)
+        forced = _forced(events)
+        cover = self._cover(site, at_s) if forced is None else forced.opaque
+        return max([cover, *_covers(events)]) <= CLEAR_OPAQUE
 
     def visibility_km(self, site: str, at_s: float) -> float:
         """Return the visibility along the ground; 23 km where nothing else is known."""

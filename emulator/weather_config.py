@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from emulator.section import Positive, Section
+from emulator.section import Positive, Section, Timed
 
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
@@ -27,22 +27,7 @@ class Weather(Section):
     )
 
 
-class WeatherEvent(Section):
-    """Weather that comes at a time and goes."""
-
-    at_s: float = Field(ge=0, description="emulated time")
-    until_s: Positive | None = Field(None, description="None: for good")
-
-    @field_validator("until_s")
-    @classmethod
-    def _after(cls, until_s: float | None, info: ValidationInfo) -> float | None:
-        at_s = info.data.get("at_s", 0.0)
-        if until_s is not None and until_s <= at_s:
-            raise ValueError(f"must be after at_s, {at_s:g}")
-        return until_s
-
-
-class StormEvent(WeatherEvent):
+class StormEvent(Timed):
     """Cloud, rain and wind inside a circle, which may travel along a great circle."""
 
     kind: Literal["storm"]
@@ -54,7 +39,7 @@ class StormEvent(WeatherEvent):
     wind_m_s: float = Field(25.0, ge=0, description="default: where Beaufort 10, a storm, begins")
 
 
-class FogEvent(WeatherEvent):
+class FogEvent(Timed):
     """Fog over some sites, or inside a circle."""
 
     kind: Literal["fog"]
@@ -73,7 +58,7 @@ class FogEvent(WeatherEvent):
         return self
 
 
-class CloudEvent(WeatherEvent):
+class CloudEvent(Timed):
     """A sky that is as said, in place of chance or recording; storms close it all the same."""
 
     kind: Literal["cloud"]

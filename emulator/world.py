@@ -16,14 +16,29 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b, shake_256
 from itertools import accumulate
-from math import ceil
-from typing import Protocol
+from math import ceil, inf
+from typing import Any, Protocol, Self, TypeVar
 
 from controllers.ports import LinkSample
 from emulator.binomial import binomial_quantile
+from emulator.happenings import (
+    NOTHING,
+    DemandShift,
+    Dimming,
+    Eavesdropper,
+    FiberCut,
+    Happening,
+    PowerCut,
+    SatelliteLoss,
+    Schedule,
+    UavLoss,
+)
 from emulator.rhythm import Law, Rhythm
 from protos.core import Timeline
 from protos.mib import MediumCode
+
+Found = TypeVar("Found")
+OnFiber = TypeVar("OnFiber", bound=FiberCut | Dimming)
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,9 @@ class SkyView(Protocol):
     def is_clear(self, site: str, at_s: float) -> bool:
         """Return whether satellites can be seen from a node."""
 
+    def told(self, happening: Happening) -> Self:
+        """Return the sky in which that happens too."""
+
 
 class UavView(Protocol):
     """UAVs whose rate is computed, or that weather grounds; see `emulator.airborne`."""
@@ -53,47 +71,8 @@ class UavView(Protocol):
     def sample(self, a: str, b: str, now_s: float) -> LinkSample:
         """Return what UAVs offer two nodes."""
 
-
-@dataclass(frozen=True)
-class FiberCut:
-    """A fiber that carries nothing from `start_s` until `end_s`."""
-
-    a: str
-    b: str
-    start_s: float
-    end_s: float
-
-
-@dataclass(frozen=True)
-class Eavesdropper:
-    """Somebody who intercepts a share of a fiber's pulses from `start_s` until `end_s`.
-
-    `skr_bps` is what the fiber yields by intercepted share, in equal steps from 0 to 1; `worst_qber`
-    its error rate if all is intercepted, and in between errors grow in proportion.
-    """
-
-    a: str
-    b: str
-    share: float
-    start_s: float
-    end_s: float
-    skr_bps: tuple[float, ...]
-    worst_qber: float
-
-    def share_of(self, since_s: float, now_s: float) -> float:
-        """Return the intercepted share of all pulses in a time, or at an instant."""
-        if since_s >= now_s:
-            return self.share if self.start_s <= now_s < self.end_s else 0.0
-        overlap_s = min(now_s, self.end_s) - max(since_s, self.start_s)
-        return self.share * max(0.0, overlap_s) / (now_s - since_s)
-
-
-@dataclass(frozen=True)
-class DemandShift:
-    """Another distribution of demand, as (units, probability), from a period on."""
-
-    from_period: int
-    demand: tuple[tuple[int, float], ...]
+    def told(self, happening: Happening) -> Self:
+        """Return the air in which that happens too."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +96,17 @@ class World:
     correlated: bool
     sky: SkyView | None = None
     airborne: UavView | None = None
-    cuts: tuple[FiberCut, ...] = ()
-    shifts: tuple[DemandShift, ...] = ()
     rhythm: Rhythm | None = None
-    eavesdroppers: tuple[Eavesdropper, ...] = ()
+    schedule: Schedule = NOTHING
+
+    def told(self, happening: Happening) -> World:
+        """Return the world in which that happens too."""
+        return replace(
+            self,
+            schedule=self.schedule.told(happening),
+            sky=self.sky and self.sky.told(happening),
+            airborne=self.airborne and self.airborne.told(happening),
+        )
 
     def sample(
         self, medium: MediumCode, a: str, b: str, now_s: float, since_s: float | None = None
@@ -131,15 +117,30 @@ class World:
         """
         if medium is MediumCode.FIBER:
             return self._on_fiber(a, b, now_s if since_s is None else since_s, now_s)
-        if medium is MediumCode.UAV and self.airborne is not None:
-            return self.airborne.sample(a, b, now_s)
-        service = self.satellite if medium is MediumCode.SATELLITE else self.uav
-        who = () if service.one_for_all else sorted((a, b))
-        period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)
-        usable = self.uniform(medium.name, *who, period) < service.probability
-        if medium is MediumCode.SATELLITE and self.sky is not None:
-            usable = usable and all(self.sky.is_clear(node, now_s) for node in (a, b))
-        return LinkSample(service.skr_bps, service.qber, usable)
+        offer = (
+            self._in_the_air(a, b, now_s) if medium is MediumCode.UAV else self._above(a, b, now_s)
+        )
+        dark = any(self.is_dark(node, now_s) for node in (a, b))
+        return replace(offer, usable=False) if dark else offer
+
+    def is_dark(self, node: str, at_s: float) -> bool:
+        """Return whether a node has no power."""
+        return any(
+            item.node == node and item.start_s <= at_s < item.end_s for item in self._of(PowerCut)
+        )
+
+    def lost_uavs(self, since_s: float, now_s: float) -> float:
+        """Return how many UAVs could not fly at some time from then until now; infinite: none could."""
+        losses = self._of(UavLoss)
+        times = [since_s, *(item.start_s for item in losses if since_s < item.start_s <= now_s)]
+        return max(
+            sum(
+                inf if item.uavs is None else item.uavs
+                for item in losses
+                if item.start_s <= at_s < item.end_s
+            )
+            for at_s in times
+        )
 
     def block(self, channel: str, serial: int, n_bytes: int) -> bytes:
         """Return a block of key, the same at both ends of the channel."""
@@ -168,12 +169,45 @@ class World:
         digest = blake2b(words, digest_size=8, key=self._key).digest()
         return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
 
+    def _above(self, a: str, b: str, now_s: float) -> LinkSample:
+        """Return what assumed satellites offer, of which a loss takes all."""
+        usable = self._is_lucky(self.satellite, MediumCode.SATELLITE, a, b, now_s)
+        if self.sky is not None:
+            usable = usable and all(self.sky.is_clear(node, now_s) for node in (a, b))
+        lost = any(item.start_s <= now_s < item.end_s for item in self._of(SatelliteLoss))
+        return LinkSample(self.satellite.skr_bps, self.satellite.qber, usable and not lost)
+
+    def _in_the_air(self, a: str, b: str, now_s: float) -> LinkSample:
+        if self.airborne is not None:
+            offer = self.airborne.sample(a, b, now_s)
+        else:
+            usable = self._is_lucky(self.uav, MediumCode.UAV, a, b, now_s)
+            offer = LinkSample(self.uav.skr_bps, self.uav.qber, usable)
+        return replace(offer, usable=False) if self.lost_uavs(now_s, now_s) == inf else offer
+
+    def _is_lucky(
+        self, service: FreeSpace, medium: MediumCode, a: str, b: str, now_s: float
+    ) -> bool:
+        who = () if service.one_for_all else sorted((a, b))
+        period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)
+        return self.uniform(medium.name, *who, period) < service.probability
+
     def _law(self, request: int, period: int) -> Law:
-        began = [shift for shift in self.shifts if shift.from_period <= period]
+        began = [shift for shift in self._of(DemandShift) if shift.from_period <= period]
         if began:
-            return began[-1].demand
+            return max(began, key=lambda shift: shift.from_period).demand
         by_hour = self.rhythm and self.rhythm.law(request, self.timeline.begins_s(period))
         return by_hour or self.demand
+
+    def _of(self, kind: type[Found]) -> tuple[Found, ...]:
+        """Return what the schedule has of a kind."""
+        if kind not in self._by_kind:
+            self._by_kind[kind] = self.schedule.of(kind)
+        return self._by_kind[kind]
+
+    @cached_property
+    def _by_kind(self) -> dict[type, tuple[Any, ...]]:
+        return {}
 
     @cached_property
     def _key(self) -> bytes:
@@ -186,31 +220,39 @@ class World:
     @cached_property
     def _troubled(self) -> set[frozenset[str]]:
         """Fibers to which anything ever happens."""
-        cut = {frozenset((item.a, item.b)) for item in self.cuts}
-        return cut | {frozenset((item.a, item.b)) for item in self.eavesdroppers}
+        dark = {item.node for item in self._of(PowerCut)}
+        found = {ends for ends in self._fiber if ends & dark}
+        found |= {frozenset((item.a, item.b)) for item in self._of(FiberCut)}
+        found |= {frozenset((item.a, item.b)) for item in self._of(Dimming)}
+        return found | {frozenset((item.a, item.b)) for item in self._of(Eavesdropper)}
 
     def _on_fiber(self, a: str, b: str, since_s: float, now_s: float) -> LinkSample:
         ends = frozenset((a, b))
         offer = self._fiber[ends]
         if ends not in self._troubled:
             return offer
-        if self._is_cut(a, b, now_s):
+        if _on(self._of(FiberCut), ends, now_s) or any(self.is_dark(n, now_s) for n in ends):
             return replace(offer, skr_bps=0.0, usable=False, sifted_bps=0.0)
-        here = [item for item in self.eavesdroppers if {item.a, item.b} == {a, b}]
+        for dimming in _on(self._of(Dimming), ends, now_s):
+            offer = min(offer, dimming.offer, key=lambda sample: sample.skr_bps)
+        here = [item for item in self._of(Eavesdropper) if {item.a, item.b} == ends]
         share = min(1.0, sum(item.share_of(since_s, now_s) for item in here))
         return _tapped(offer, here[0], share) if share else offer
-
-    def _is_cut(self, a: str, b: str, now_s: float) -> bool:
-        ends = {a, b}
-        return any({c.a, c.b} == ends and c.start_s <= now_s < c.end_s for c in self.cuts)
 
     def _stream(self, domain: str, name: str, serial: int, n_bytes: int) -> bytes:
         return shake_256(self._key + f"{domain}\x1f{name}\x1f{serial}".encode()).digest(n_bytes)
 
 
+def _on(all_: tuple[OnFiber, ...], ends: frozenset[str], now_s: float) -> list[OnFiber]:
+    """Return what befalls one fiber now."""
+    return [
+        item for item in all_ if {item.a, item.b} == ends and item.start_s <= now_s < item.end_s
+    ]
+
+
 def _tapped(offer: LinkSample, by: Eavesdropper, share: float) -> LinkSample:
     """Return what a fiber offers when that share is intercepted; the key rate is rounded down."""
     steps = len(by.skr_bps) - 1
-    skr_bps = by.skr_bps[min(steps, ceil(share * steps - 1e-9))]
-    qber = offer.qber + share * (by.worst_qber - offer.qber)
+    skr_bps = min(offer.skr_bps, by.skr_bps[min(steps, ceil(share * steps - 1e-9))])
+    qber = offer.qber + share * max(0.0, by.worst_qber - offer.qber)
     return replace(offer, skr_bps=skr_bps, qber=qber, usable=skr_bps > 0)

@@ -43,22 +43,27 @@ from protos.core import (
     Step,
     Totals,
     key_manager_of,
+    role_of,
 )
 from protos.exchange import Exchange
 from protos.holdings import KeyChange
 from protos.mib import (
     BY_ROW,
+    COLD_START,
     KEY_SHORTAGE,
-    LINK_STATE,
+    LINK_DOWN,
+    LINK_UP,
     ORDER_COMPLETE,
     ORDER_FAILED,
     RESERVATION_UP,
+    AgentRow,
     DownCause,
     FiberStateRow,
     OperStatus,
     OrderFailureRow,
     OrderRow,
     ReservationRow,
+    Role,
     Row,
     RowStatus,
     ShortageRow,
@@ -73,6 +78,7 @@ _SPENDING = (
     ("recourse", Medium.SATELLITE),
     ("recourse", Medium.UAV),
 )
+SILENT_AFTER_RETRIES = 3
 _WALK_ROWS = 500
 Fibers = frozenset[tuple[str, str]]
 
@@ -180,6 +186,7 @@ class GlobalManager:
         pools = self._problem.pools
         self._buyer = PoolBuyer(self._problem.requests, pools) if pools else None
         self._informed: set[tuple[str, int]] = set()
+        self._silent: set[str] = set()
         self._next_period = 0
         self._spent: Counter[tuple[str, str]] = Counter()
         self._refunded: Counter[str] = Counter()
@@ -190,11 +197,23 @@ class GlobalManager:
             self._adopt(self._planner.solve(self._problem), "start", now_s)
         for message in inbox:
             if isinstance(message.body, Pdu):
+                self._hear(message.source)
                 self._on_pdu(message.source, message.body, now_s)
+        self._watch_agents(now_s)
         self._buy_from_pools(now_s)
         self._begin_periods(now_s)
         self._requests.resend(self._effects, now_s)
         return self._effects.flush(self._wake_s())
+
+    def started(self, now_s: float) -> None:
+        """Compare what is reserved with the plan, if there was one before."""
+        if self._plan is not None:
+            self._note_agent(self.name, "is back")
+            self._verify(now_s)
+
+    def waits(self) -> bool:
+        """Return whether an answer is missing."""
+        return self._requests.is_open
 
     def close(self) -> list[Fact]:
         """Return nothing: the manager holds no key."""
@@ -317,10 +336,11 @@ class GlobalManager:
         elif kind is RESERVATION_UP and isinstance(row, ReservationRow):
             self._up.add(row.request)
             if self._up == self._reserved.keys():
-                self._seen_units.clear()
-                self._walk(BY_ROW[ReservationRow].entry, now_s)
-        elif kind is LINK_STATE and isinstance(row, FiberStateRow):
+                self._verify(now_s)
+        elif kind in (LINK_DOWN, LINK_UP) and isinstance(row, FiberStateRow):
             self._on_link_state(row, now_s)
+        elif kind is COLD_START and pdu.verb is Verb.INFORM:
+            self._on_cold_start(source, now_s)
         elif kind is ORDER_FAILED and isinstance(row, OrderFailureRow):
             self._on_order_failed(source, row, now_s)
         elif kind is ORDER_COMPLETE and isinstance(row, OrderRow):
@@ -350,8 +370,32 @@ class GlobalManager:
                 )
             case ReservationRow() | FiberStateRow():
                 return source == FIBER_CONTROLLER
+            case AgentRow():
+                return role_of(source) in (Role.CONTROLLER, Role.NODE)
             case _:
                 return source in CONTROLLER_OF.values()
+
+    def _on_cold_start(self, source: str, now_s: float) -> None:
+        """Take note that an agent is back; compare its table with the plan if it has reservations."""
+        self._note_agent(source, "is back")
+        if source == FIBER_CONTROLLER:
+            self._verify(now_s)
+
+    def _note_agent(self, entity: str, words: str) -> None:
+        self._effects.note(Fact(FactKind.AGENT, peer=entity, note=words))
+
+    def _watch_agents(self, now_s: float) -> None:
+        """Raise an alarm about agents that have not answered for long."""
+        for entity, since_s in self._requests.unanswered_since().items():
+            is_late = now_s - since_s >= SILENT_AFTER_RETRIES * self._config.retry_after_s
+            if is_late and entity not in self._silent:
+                self._silent.add(entity)
+                self._note_agent(entity, "does not answer")
+
+    def _hear(self, entity: str) -> None:
+        if entity in self._silent:
+            self._silent.discard(entity)
+            self._note_agent(entity, "answers again")
 
     def _on_link_state(self, row: FiberStateRow, now_s: float) -> None:
         """Move who was on a fiber that is lost; let them come back when it is up again."""
@@ -370,12 +414,18 @@ class GlobalManager:
             self._buyer.lacks(row.request, row.period, row.units)
             return
         media = self._config.media[row.request]
-        self._order(self._new_order(row.request, row.period, row.units), media, now_s)
+        heard = [medium for medium in media if CONTROLLER_OF[medium] not in self._silent]
+        silent = [medium for medium in media if medium not in heard]
+        reason = f"{row.units} units short; cheapest first"
+        if silent and heard:
+            reason = f"{row.units} units short; {CONTROLLER_OF[silent[0]]} does not answer"
+        order = self._new_order(row.request, row.period, row.units)
+        self._order(order, (*heard, *silent), now_s, reason)
 
     def _buy_from_pools(self, now_s: float) -> None:
         for item in self._buyer.orders() if self._buyer else ():
             order = self._new_order(item.request, item.period, item.units)
-            self._order(order, (item.medium,), now_s)
+            self._order(order, (item.medium,), now_s, "best use of what all share")
 
     def _new_order(self, place: int, period: int, units: int) -> OrderRow:
         request = self._problem.requests[place]
@@ -390,12 +440,12 @@ class GlobalManager:
             row_status=RowStatus.CREATE_AND_GO,
         )
 
-    def _order(self, order: OrderRow, media: tuple[Medium, ...], now_s: float) -> None:
+    def _order(self, order: OrderRow, media: tuple[Medium, ...], now_s: float, reason: str) -> None:
         medium, *others = media
         buy = _Buy(order, medium, tuple(others))
         self._open[order.order] = buy
         self._unanswered.add(order.order)
-        self._note_order(FactKind.ORDERED, buy, self._price(buy))
+        self._note_order(FactKind.ORDERED, buy, self._price(buy), reason)
         pdu = Pdu(Verb.SET, 0, tuple(encode(order)))
         self._request(CONTROLLER_OF[medium], pdu, buy, now_s)
 
@@ -426,7 +476,8 @@ class GlobalManager:
         self._note_order(FactKind.REFUSED, buy, 0, pdu.error_status.name)
         if self._buyer is not None:
             self._buyer.answered(buy.purchase, taken=False)
-        self._order_elsewhere(buy, now_s)
+        refused = f"{buy.medium.value} refused: {pdu.error_status.name}"
+        self._order_elsewhere(buy, now_s, refused)
 
     def _on_order_taken(self, buy: _Buy) -> None:
         self._unanswered.discard(buy.order.order)
@@ -450,12 +501,12 @@ class GlobalManager:
         if now_s < self._config.schedule.timeline.begins_s(buy.order.period + 1):
             if self._buyer is not None:
                 self._buyer.failed(buy.purchase)
-            self._order_elsewhere(buy, now_s)
+            self._order_elsewhere(buy, now_s, f"{buy.medium.value} failed: {row.reason}")
 
-    def _order_elsewhere(self, buy: _Buy, now_s: float) -> None:
+    def _order_elsewhere(self, buy: _Buy, now_s: float, reason: str) -> None:
         if buy.others:
             self._orders += 1
-            self._order(replace(buy.order, order=self._orders), buy.others, now_s)
+            self._order(replace(buy.order, order=self._orders), buy.others, now_s, reason)
 
     def _note_order(self, kind: FactKind, buy: _Buy, cost: int, note: str = "") -> None:
         self._effects.note(
@@ -470,6 +521,11 @@ class GlobalManager:
                 note=note,
             )
         )
+
+    def _verify(self, now_s: float) -> None:
+        """Compare the fiber controller's table with the plan."""
+        self._seen_units.clear()
+        self._walk(BY_ROW[ReservationRow].entry, now_s)
 
     def _walk(self, after: Arcs, now_s: float) -> None:
         bulk = Pdu(Verb.GET_BULK, 0, (VarBind(after),), max_repetitions=_WALK_ROWS)

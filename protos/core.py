@@ -68,6 +68,7 @@ class FactKind(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     REJECTED = "rejected"
+    AGENT = "agent"
     GENERATED = "generated"
     CREATED = "created"
     RELAYED = "relayed"
@@ -197,6 +198,15 @@ class Core(Protocol):
 
     def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
         """Consume the inbox at `now_s`; called in time order, at `wake_s` at the latest."""
+
+    def started(self, now_s: float) -> None:
+        """Learn that it works from now on: at first, or after it has been out.
+
+        What was sent to it while it was out is lost.
+        """
+
+    def waits(self) -> bool:
+        """Return whether it has asked for something and has no answer yet."""
 
     def close(self) -> list[Fact]:
         """Return what is left in hand; nothing is called after it."""

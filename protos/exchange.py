@@ -21,6 +21,7 @@ class _Pending(Generic[Context]):
     pdu: Pdu
     context: Context
     retry_s: float
+    since_s: float
 
 
 class Exchange(Generic[Context]):
@@ -36,7 +37,7 @@ class Exchange(Generic[Context]):
         self._last_id += 1
         numbered = replace(pdu, request_id=self._last_id)
         retry_s = now_s + self._retry_after_s
-        self._pending[self._last_id] = _Pending(destination, numbered, context, retry_s)
+        self._pending[self._last_id] = _Pending(destination, numbered, context, retry_s, now_s)
         return numbered
 
     def send(
@@ -64,6 +65,18 @@ class Exchange(Generic[Context]):
         for item in late:
             item.retry_s = now_s + self._retry_after_s
         return [(item.destination, item.pdu) for item in late]
+
+    def unanswered_since(self) -> dict[str, float]:
+        """Return who owes an answer, and since when."""
+        found: dict[str, float] = {}
+        for item in self._pending.values():
+            found[item.destination] = min(item.since_s, found.get(item.destination, item.since_s))
+        return found
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an answer is missing."""
+        return bool(self._pending)
 
     @property
     def wake_s(self) -> float | None:

@@ -22,6 +22,7 @@ OBJECTS: Arcs = (*QSAGIN, 1)
 NOTIFICATIONS: Arcs = (*QSAGIN, 0)
 SYS_UP_TIME: Arcs = (1, 3, 6, 1, 2, 1, 1, 3, 0)
 SNMP_TRAP_OID: Arcs = (1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0)
+SNMP_TRAPS: Arcs = (1, 3, 6, 1, 6, 3, 1, 1, 5)
 
 
 class Role(StrEnum):
@@ -232,6 +233,14 @@ class KeyBlockRow:
     key_bits: int
 
 
+@dataclass(frozen=True, slots=True)
+class AgentRow:
+    """Any agent, read-only: how often it has been out and come back."""
+
+    agent: int
+    restarts: int
+
+
 Row = (
     ReservationRow
     | ReservationHopRow
@@ -247,6 +256,7 @@ Row = (
     | FiberStateRow
     | OrderFailureRow
     | KeyBlockRow
+    | AgentRow
 )
 
 
@@ -308,6 +318,7 @@ TABLES: tuple[Table, ...] = (
     Table("qsFiberState", 12, FiberStateRow, ("fiber",), _NOBODY, _ANYBODY_BUT_NODES),
     Table("qsKeyBlock", 13, KeyBlockRow, ("request", "position"), _NOBODY, _STATIONS),
     Table("qsOrderFailure", 14, OrderFailureRow, ("order",), _NOBODY, _STATIONS),
+    Table("qsAgent", 15, AgentRow, ("agent",), _NOBODY, _ANYBODY_BUT_NODES),
 )
 BY_ROW: dict[type[Row], Table] = {table.row: table for table in TABLES}
 BY_ENTRY: dict[Arcs, Table] = {table.entry: table for table in TABLES}
@@ -315,28 +326,36 @@ BY_ENTRY: dict[Arcs, Table] = {table.entry: table for table in TABLES}
 
 @dataclass(frozen=True)
 class Notification:
-    """A trap or inform: its place in the tree, and the row that it carries."""
+    """A trap or inform: its place in the tree, and the row that it carries.
+
+    What SNMPv2-MIB (RFC 3418) defines keeps its place there, under `snmpTraps`.
+    """
 
     name: str
     arc: int
     row: type[Row]
+    root: Arcs = NOTIFICATIONS
 
     @cached_property
     def oid(self) -> Arcs:
         """The value of snmpTrapOID.0."""
-        return (*NOTIFICATIONS, self.arc)
+        return (*self.root, self.arc)
 
 
 KEY_SHORTAGE = Notification("qsKeyShortage", 1, ShortageRow)
 RESERVATION_UP = Notification("qsReservationUp", 2, ReservationRow)
 ORDER_COMPLETE = Notification("qsOrderComplete", 3, OrderRow)
-LINK_STATE = Notification("qsLinkState", 4, FiberStateRow)
+LINK_DOWN = Notification("qsLinkDown", 4, FiberStateRow)
 ORDER_FAILED = Notification("qsOrderFailed", 5, OrderFailureRow)
+LINK_UP = Notification("qsLinkUp", 6, FiberStateRow)
+COLD_START = Notification("coldStart", 1, AgentRow, SNMP_TRAPS)
 NOTIFICATION_TYPES: tuple[Notification, ...] = (
     KEY_SHORTAGE,
     RESERVATION_UP,
     ORDER_COMPLETE,
-    LINK_STATE,
+    LINK_DOWN,
     ORDER_FAILED,
+    LINK_UP,
+    COLD_START,
 )
 BY_NOTIFICATION: dict[Arcs, Notification] = {item.oid: item for item in NOTIFICATION_TYPES}

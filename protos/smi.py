@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from protos.mib import NOTIFICATION_TYPES, TABLES, Notification, Role, Table
+from protos.mib import NOTIFICATION_TYPES, NOTIFICATIONS, TABLES, Notification, Role, Table
 
 _HEAD = """\
 QSAGIN-MIB DEFINITIONS ::= BEGIN
@@ -39,9 +39,13 @@ qsConformance OBJECT IDENTIFIER ::= { qsaginMIB 2 }
 """
 
 
+OWN = [item for item in NOTIFICATION_TYPES if item.root == NOTIFICATIONS]
+"""Notifications that other modules do not define."""
+
+
 def module_text() -> str:
     """Return the whole module."""
-    parts = [_HEAD, *map(_table, TABLES), *map(_notification, NOTIFICATION_TYPES), _conformance()]
+    parts = [_HEAD, *map(_table, TABLES), *map(_notification, OWN), _conformance()]
     return "\n".join(parts) + "\nEND\n"
 
 
@@ -121,7 +125,7 @@ def _notification(item: Notification) -> str:
 
 def _conformance() -> str:
     columns = ", ".join(_column(table, name) for table in TABLES for name in table.columns)
-    kinds = ", ".join(item.name for item in NOTIFICATION_TYPES)
+    kinds = ", ".join(item.name for item in OWN)
     return (
         f"qsObjectGroup OBJECT-GROUP\n    OBJECTS {{ {columns} }}\n    STATUS current\n"
         '    DESCRIPTION "All columns."\n    ::= { qsConformance 1 }\n\n'

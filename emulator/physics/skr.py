@@ -39,22 +39,27 @@ def secret_key_rate(
     device: str | None = None,
     overrides: Mapping[str, float] = _NONE,
     intercepted: float = 0.0,
+    *,
+    extra_loss_db: float = 0.0,
 ) -> KeyRate:
     """Return the secret-key rate of one fiber link.
 
     `overrides` replace fields of the device's setup (see `field_names`); `intercepted` is the share of
-    pulses that somebody measures and sends on (see `emulator.physics.eavesdropping`).
+    pulses that somebody measures and sends on (see `emulator.physics.eavesdropping`); `extra_loss_db` comes
+    on top of what fiber and connectors lose.
     Raises ParameterError for an unknown protocol, device or field, or a value out of range.
     """
     chosen = _one_of("protocol", protocol, PROTOCOLS)
     preset = _one_of("device", device or next(iter(chosen.devices)), chosen.devices)
     if not 0 <= length_km < math.inf:
         raise ParameterError("length_km", f"must be zero or more, not {length_km}")
-    setup = _overridden(preset.setup, overrides)
+    setup = _dimmed(_overridden(preset.setup, overrides), extra_loss_db)
     outcome = chosen.evaluate(under_interception(setup, intercepted), length_km)
     changed = tuple(f"{field} set to {value:g}" for field, value in overrides.items())
     if intercepted:
         changed += (f"{intercepted:.4g} of the pulses intercepted and sent on",)
+    if extra_loss_db:
+        changed += (f"{extra_loss_db:g} dB lost on top",)
     return KeyRate(
         protocol=protocol,
         device=preset.name,
@@ -83,6 +88,14 @@ def field_names(protocol: str) -> tuple[str, ...]:
     """Return the fields that `overrides` may set for a protocol."""
     chosen = _one_of("protocol", protocol, PROTOCOLS)
     return tuple(field.name for field in fields(next(iter(chosen.devices.values())).setup))
+
+
+def _dimmed(setup: Any, loss_db: float) -> Any:
+    if not loss_db:
+        return setup
+    if not hasattr(setup, "insertion_loss_db"):
+        raise ParameterError("loss_db", "its devices are described without insertion loss")
+    return replace(setup, insertion_loss_db=setup.insertion_loss_db + loss_db)
 
 
 def _times(bits_per_use: float | None, uses_hz: float) -> float | None:

@@ -106,6 +106,8 @@ def carry(
 
     Ends after so many rounds at the latest; the bound holds whenever it ends.
     """
+    if not claims:
+        return Carried(0.0, 0.0, 0)
     master = _Master(claims, limits, colours)
     bound = _worth(claims, limits, np.zeros(len(claims)))
     rng = np.random.default_rng(_SEED)

@@ -20,6 +20,7 @@ from emulator import journal
 from emulator.assembly import Assembly, assemble
 from emulator.cast import cast_of
 from emulator.config import Experiment
+from emulator.interference import UNDISTURBED, Interference, Post
 from emulator.mailbox import Mailbox
 from emulator.sealing import KEY_BYTES, Seal
 from emulator.topology import Topology
@@ -39,6 +40,7 @@ class SimulatedNetwork:
     seed: int = 0
     lost: float = 0.0
     calm_from: float = math.inf
+    interference: Interference = UNDISTURBED
     window: int = 0
     facts: dict[str, list[tuple[int, Fact]]] = field(default_factory=lambda: defaultdict(list))
     sent: list[Message] = field(default_factory=list)
@@ -53,13 +55,14 @@ class SimulatedNetwork:
         print(f"simulated network: seed {self.seed}, {self.late=}, {self.twice=}, {self.lost=}")
         self._luck = random.Random(self.seed)
         self._wake = dict.fromkeys(self.cores, 0)
+        self._posts = {name: Post() for name in self.cores}
 
     def run(self, last_window: int) -> None:
         """Run to the end, then deliver what is under way."""
         while (window := self._next()) is not None and window <= last_window:
             self._step(window)
-        while (window := self._next_mail()) is not None:
-            self._step(window)
+        while (window := self._next_mail()) is not None or self._is_unsettled():
+            self._step(self.window + 1 if window is None else window)
 
     def fate(self, _message: Message) -> Sequence[int]:
         """Return after how many windows a message arrives; once for each copy."""
@@ -106,8 +109,14 @@ class SimulatedNetwork:
         """Return every fact of every entity."""
         return [fact for noted in self.facts.values() for _, fact in noted]
 
+    def _is_unsettled(self) -> bool:
+        return not self.interference.is_idle and any(core.waits() for core in self.cores.values())
+
     def _next(self) -> int | None:
         due = [at for at in self._wake.values() if at is not None]
+        due += [at for post in self._posts.values() if (at := post.wake_window) is not None]
+        back = self.interference.back_after(self.cores, self.window)
+        due += [] if back is None else [back]
         mail = self._next_mail()
         return min(due if mail is None else [*due, mail], default=None)
 
@@ -118,9 +127,18 @@ class SimulatedNetwork:
     def _step(self, window: int) -> None:
         self.window = window
         for name, core in self.cores.items():
-            inbox, wake = self._mail[name].read(window), self._wake[name]
+            inbox = self._mail[name].read(window)
+            if self.interference.is_out(name, window):
+                self._wake[name] = None
+                continue
+            if window == 0 or self.interference.is_back(name, window):
+                core.started(window * self.window_s)
+                self._wake[name] = window
+            wake, leaves = self._wake[name], self._posts[name].wake_window
             if inbox or (wake is not None and wake <= window):
                 self._run_core(name, core, window, inbox)
+            elif leaves is not None and leaves <= window:
+                self._send(name, window, [])
 
     def _run_core(self, name: str, core: Core, window: int, inbox: list[Message]) -> None:
         step = core.step(window * self.window_s, inbox)
@@ -132,7 +150,10 @@ class SimulatedNetwork:
         )
         if name in self._checkpoint:
             self._read[name].append((window, inbox))
-        for message in step.outbox:
+        self._send(name, window, step.outbox)
+
+    def _send(self, name: str, window: int, outbox: Sequence[Message]) -> None:
+        for message in self._posts[name].dispatch(window, outbox, self.interference):
             self.sent.append(message)
             for copy, delay in enumerate([1] if window >= self.calm_from else self.fate(message)):
                 again = replace(message, sequence=message.sequence + copy * _COPY)
@@ -154,7 +175,9 @@ def simulate(  # noqa: PLR0917
     cores = {role.entity: role.build() for role in sorted(roles, key=lambda role: role.entity)}
     window_s, timeline = experiment.clock.window_s, assembly.timeline
     calm_from = timeline.begins_s(timeline.periods - calm_periods) / window_s
-    network = SimulatedNetwork(cores, window_s, late, twice, seed, lost, calm_from)
-    network.run(math.ceil(assembly.timeline.end_s / experiment.clock.window_s))
+    last_window = math.ceil(assembly.timeline.end_s / window_s)
+    disturbed = Interference(experiment.seed, window_s, last_window, assembly.world.schedule)
+    network = SimulatedNetwork(cores, window_s, late, twice, seed, lost, calm_from, disturbed)
+    network.run(last_window)
     network.close()
     return network, assembly

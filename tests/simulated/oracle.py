@@ -11,7 +11,8 @@ and one period T; epoch k ends at F - L + k T.
 
 *Fibers.*  Every `monitor_s` the controller looks (window w) at each fiber: LOSS while it is cut, over
 [at_s, until_s); NOISE while errors exceed the limit or leave no key.  What changed since the last look is
-noted and informed of.  The manager reads it in w + 1 and, unless the fiber's state is no news (down is down
+noted and informed of; but one that was down is up only when it has been good at every look for
+`wait_to_restore_s`.  The manager reads it in w + 1 and, unless the fiber's state is no news (down is down
 for whatever cause), plans again at once, once for each news, in the order of the links.
 
 *Drift.*  When period p begins (window w) and p + 1 is a multiple of `look_every_periods`, the manager asks
@@ -360,12 +361,18 @@ class _Oracle:
         """Note every change that a look finds; return when the manager reads of it."""
         calendar = self.calendar
         monitor_s = max(self.given.fields["fiber"]["monitor_s"], calendar.window_s)
-        state = dict.fromkeys(self.links, "up")
+        wait_s = self.given.fields["fiber"]["wait_to_restore_s"]
+        state, good_since_s = dict.fromkeys(self.links, "up"), dict[Link, float]()
         notices = []
         look = 1
         while (window := calendar.window(look * monitor_s)) <= calendar.last_window:
             for link in self.links:
-                seen = self.fibers.state(link, window * calendar.window_s)
+                now_s = window * calendar.window_s
+                seen = self.fibers.state(link, now_s)
+                if seen != "up":
+                    good_since_s.pop(link, None)
+                elif now_s - good_since_s.setdefault(link, now_s) < wait_s:
+                    seen = state[link]
                 if seen != state[link]:
                     state[link] = seen
                     note = f"{link[0]}-{link[1]} {seen}"

@@ -57,7 +57,10 @@ def cases(draw: st.DrawFn) -> Case:
             "on_demand_transmitter": draw(st.sampled_from([6_000, 60_000])),
         },
         "plan": _plan(draw),
-        "fiber": {"monitor_s": draw(st.sampled_from([1, 2.5, 5, 10, 30]))},
+        "fiber": {
+            "monitor_s": draw(st.sampled_from([1, 2.5, 5, 10, 30])),
+            "wait_to_restore_s": draw(st.sampled_from([0, 0, 3, 20])),
+        },
         "satellite": _satellite(draw),
         "uav": _uav(draw),
         "clock": {"window_s": draw(st.sampled_from([1, 0.5, 2]))},

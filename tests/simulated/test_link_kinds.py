@@ -79,7 +79,7 @@ def test_the_city_uses_all_kinds_of_links_and_goes_round_its_eavesdropper(tmp_pa
     quiet = next(row for row in links if row["link"] == "Aspern-Erdberg")
     assert 1.5 * quiet["qber"] < quiet["measured_qber"] < experiment.keys.qber_limit
     (alarm,) = alarms(tmp_path / "run", experiment.clock.window_s)
-    assert (alarm["link"], alarm["cleared_s"]) == ("Hauptbahnhof-Landstrasse", 1920)
+    assert (alarm["link"], alarm["cleared_s"]) == ("Hauptbahnhof-Landstrasse", 2040)
     assert 1210 < alarm["raised_s"] <= 1210 + experiment.fiber.monitor_s
     made = [
         window

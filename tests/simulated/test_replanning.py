@@ -62,7 +62,7 @@ def test_traffic_goes_round_a_cut_fiber_and_what_works_is_left_alone(
     seen = _noted(network, FactKind.LINK)
     assert [note for _, note in seen] == ["down", "up"]
     assert 200 <= seen[0][0] <= 210
-    assert 400 <= seen[1][0] <= 410
+    assert 460 <= seen[1][0] <= 470
     reasons = [note for _, note in _noted(network, FactKind.REPLANNED)]
     assert reasons == ["fiber A-B is down", "fiber A-B is up"]
     reserved = [f for f in network.all_facts() if f.kind is FactKind.RESERVED]

@@ -40,7 +40,8 @@ from protos.core import (
 )
 from protos.mib import (
     KEY_SHORTAGE,
-    LINK_STATE,
+    LINK_DOWN,
+    LINK_UP,
     ORDER_FAILED,
     DownCause,
     FiberStateRow,
@@ -98,8 +99,8 @@ def test_a_reservation_configures_every_node_of_its_path_and_then_reports() -> N
         Message(node, FIBER_CONTROLLER, 1, _pdus(step, node)[0].response()) for node in nodes
     ]
     assert not _pdus(fiber.step(1.0, answers[:2]), GLOBAL_MANAGER)
-    trap = _pdus(fiber.step(2.0, answers[2:]), GLOBAL_MANAGER)
-    assert [pdu.verb for pdu in trap] == [Verb.TRAP]
+    inform = _pdus(fiber.step(2.0, answers[2:]), GLOBAL_MANAGER)
+    assert [pdu.verb for pdu in inform] == [Verb.INFORM]
 
 
 @pytest.mark.parametrize(
@@ -420,7 +421,11 @@ def test_a_reservation_that_starts_when_an_epoch_ends_makes_its_first_keys_in_th
 
 def _link_state(request_id: int, status: int) -> Message:
     pdu = notify(
-        LINK_STATE, FiberStateRow(0, "A", "B", status, status), request_id, 0.0, Verb.INFORM
+        LINK_DOWN if status == 2 else LINK_UP,
+        FiberStateRow(0, "A", "B", status, status),
+        request_id,
+        0.0,
+        Verb.INFORM,
     )
     return Message(FIBER_CONTROLLER, GLOBAL_MANAGER, request_id, pdu)
 
@@ -470,7 +475,7 @@ def test_demand_is_compared_from_one_look_to_the_next() -> None:
 def test_a_plan_that_cannot_be_made_leaves_the_last_good_one_in_force() -> None:
     manager = _manager()
     manager.step(0.0, [])
-    pdu = notify(LINK_STATE, FiberStateRow(1, "B", "C", 2, 2), 1, 0.0, Verb.INFORM)
+    pdu = notify(LINK_DOWN, FiberStateRow(1, "B", "C", 2, 2), 1, 0.0, Verb.INFORM)
     step = manager.step(101.0, [Message(FIBER_CONTROLLER, GLOBAL_MANAGER, 1, pdu)])
     assert [pdu.verb for pdu in _pdus(step, FIBER_CONTROLLER)] == [Verb.RESPONSE]
     assert [f.note for f in step.facts if f.kind is FactKind.REJECTED] == [

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from emulator.assembly import assemble
+from emulator.happenings import DemandShift
 from emulator.manager_role import planner_of, scenarios_of_mean
 from emulator.reading import ExperimentError, read
 from global_manager.demand import mean_units, poisson_scenarios
@@ -26,7 +27,7 @@ def shifted(write: Write, law: str, mean: float = 3.0, **changes: Any) -> tuple[
     """Return the law from which applications draw after a shift."""
     event = {"kind": "demand-shift", "from_period": 4, "mean_units": mean}
     path = write(demand__distribution=LAWS[law], demand__scenarios=60, faults=[event], **changes)
-    (shift,) = assemble(*read(str(path))).world.shifts
+    (shift,) = assemble(*read(str(path))).world.schedule.of(DemandShift)
     return tuple(Scenario(*chance) for chance in shift.demand)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from emulator.assembly import Assembly
 from emulator.envelope import EnvelopeError, Envelopes, ManagementKeys
-from emulator.world import FiberCut
+from emulator.happenings import FiberCut, Schedule
 from protos import wire
 from protos.core import GLOBAL_MANAGER, Message
 from protos.gen.qsagin.v1 import management_pb2
@@ -45,7 +45,7 @@ def test_a_key_is_replaced_when_its_time_is_over(keys: ManagementKeys) -> None:
 
 
 def test_a_node_without_a_fiber_keeps_its_old_key_and_that_is_seen(keys: ManagementKeys) -> None:
-    cut = replace(keys.world, cuts=(FiberCut("A", "B", 150.0, 350.0),))
+    cut = replace(keys.world, schedule=Schedule((FiberCut("A", "B", 150.0, 350.0),)))
     isolated = replace(keys, world=cut)
     found = [isolated.serial(GLOBAL_MANAGER, "kme-A", due) for due in (1, 2, 3, 4)]
     assert found == [1, 1, 1, 4]

@@ -187,6 +187,9 @@ class _Air:
     def sample(self, _medium: MediumCode, _a: str, _b: str, _now_s: float) -> LinkSample:
         return LinkSample(1000.0, 0.02)
 
+    def lost_uavs(self, _since_s: float, _now_s: float) -> float:
+        return 0
+
 
 def _order(number: int) -> Message:
     row = OrderRow(number, 0, 0, "A", "B", 1, RowStatus.CREATE_AND_GO)

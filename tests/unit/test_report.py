@@ -9,8 +9,9 @@ import pytest
 
 from emulator import report
 from emulator.assembly import Assembly, assemble
-from emulator.config import Experiment, FiberCutEvent
+from emulator.config import Experiment
 from emulator.dealings import Dealing, dealings
+from emulator.fault_config import FiberCutEvent
 from emulator.figures import fig4a, growth
 from emulator.journal import FOLDER, Journal
 from emulator.layout import layout_of

@@ -153,6 +153,9 @@ class Air:
     def sample(self, _medium: MediumCode, _a: str, _b: str, now_s: float) -> LinkSample:
         return LinkSample(1_000.0, 0.03, usable=now_s < self.lost_s)
 
+    def lost_uavs(self, _since_s: float, _now_s: float) -> float:
+        return 0
+
 
 def order(
     number: int, now_s: float, uav: UavController, target: str = "B"

@@ -130,8 +130,10 @@ def test_the_world_with_weather_is_the_same_everywhere_and_only_satellites_carry
             assert role.world.sky == assembly.world.sky
 
 
-def test_without_weather_nobody_asks_the_sky(placed: Write) -> None:
-    assert world_of(placed()).sky is None
+def test_where_nobody_speaks_of_weather_the_sky_is_clear(placed: Write) -> None:
+    sky = world_of(placed()).sky
+    assert sky is not None
+    assert all(sky.is_clear(site, 3600.0 * hour) for site in "ABC" for hour in range(48))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from emulator.assembly import Assembly
 from emulator.fiber_links import link_between
-from emulator.world import Eavesdropper, FiberCut
+from emulator.happenings import Eavesdropper, FiberCut, Schedule
 from protos.mib import MediumCode
 
 
@@ -71,7 +71,7 @@ def test_a_block_has_the_errors_of_all_the_time_in_which_it_was_made(
     rates = tuple(link.tapped(step / 4).skr_bps for step in range(5))
     worst = link.tapped(1.0).qber or 0.0
     thief = Eavesdropper("B", "A", 0.5, 100.0, 200.0, rates, worst)
-    world = replace(tiny_assembly.world, eavesdroppers=(thief,))
+    world = replace(tiny_assembly.world, schedule=Schedule((thief,)))
 
     def qber(since_s: float, now_s: float) -> float:
         return world.sample(MediumCode.FIBER, "A", "B", now_s, since_s).qber
@@ -88,6 +88,6 @@ def test_a_block_has_the_errors_of_all_the_time_in_which_it_was_made(
 
 
 def test_a_cut_fiber_carries_nothing_to_count_errors_in(tiny_assembly: Assembly) -> None:
-    world = replace(tiny_assembly.world, cuts=(FiberCut("A", "B", 10.0, 20.0),))
+    world = replace(tiny_assembly.world, schedule=Schedule((FiberCut("A", "B", 10.0, 20.0),)))
     cut = world.sample(MediumCode.FIBER, "A", "B", 15.0)
     assert (cut.skr_bps, cut.sifted_bps, cut.usable) == (0.0, 0.0, False)

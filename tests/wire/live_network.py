@@ -16,6 +16,7 @@ from emulator.envelope import ManagementKeys
 from emulator.exporter import METRICS, Exporter, ExporterConfig
 from emulator.host import Host, HostConfig
 from emulator.identity import Authority
+from emulator.interference import Interference
 from emulator.journal import FOLDER
 from emulator.reading import read
 from emulator.registry import Registry
@@ -31,18 +32,21 @@ class LiveNetwork:
         hosts: int,
         checkpoint_after_s: float = 0.2,
         period_s: float | None = None,
+        experiment: str = "tiny",
     ) -> None:
-        experiment, topology = read("tiny")
+        setup, topology = read(experiment)
         if period_s is not None:
-            demand = experiment.demand.model_copy(update={"period_s": period_s})
-            experiment = experiment.model_copy(update={"demand": demand})
-        assembly = assemble(experiment, topology)
+            demand = setup.demand.model_copy(update={"period_s": period_s})
+            setup = setup.model_copy(update={"demand": demand})
+        assembly = assemble(setup, topology)
         (folder / FOLDER).mkdir(parents=True)
-        cast = cast_of(experiment, assembly)
+        cast = cast_of(setup, assembly)
         roles = cast.everybody
         self.folder = folder
         self.authority = Authority()
-        self.management_keys = ManagementKeys(cast.ground, 1.0, experiment.management.rotation_s)
+        self.management_keys = ManagementKeys(cast.ground, 1.0, setup.management.rotation_s)
+        self.last_window = math.ceil(assembly.timeline.end_s)
+        disturbed = Interference(setup.seed, 1.0, self.last_window, assembly.world.schedule)
         self.configs = {
             name: HostConfig(
                 name,
@@ -53,17 +57,22 @@ class LiveNetwork:
                 self.authority.issue(name, [role.entity for role in roles[place::hosts]]),
                 self.management_keys,
                 checkpoint_after_s=checkpoint_after_s,
+                interference=disturbed,
             )
             for place in range(hosts)
             for name in [f"host-{place}"]
         }
-        self.last_window = math.ceil(assembly.timeline.end_s)
         residents = {
             name: tuple(role.entity for role in config.roles)
             for name, config in self.configs.items()
         }
         self.clock_config = ClockConfig(
-            residents, str(folder), 1.0, self.authority.issue(CLOCK, ()), patience_s=20.0
+            residents,
+            str(folder),
+            1.0,
+            self.authority.issue(CLOCK, ()),
+            assembly.timeline,
+            patience_s=20.0,
         )
         self.clock = BarrierClock(self.clock_config)
         self.hosts: dict[str, Host] = {}

@@ -16,6 +16,7 @@ from emulator.doors import CLOCK
 from emulator.identity import Authority
 from emulator.registry import Registry
 from emulator.transport import Channels
+from protos.core import Timeline
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
 
@@ -104,7 +105,14 @@ def test_a_host_that_stays_away_ends_the_run_with_its_name(tmp_path: Path) -> No
 
     async def run_without_hosts() -> None:
         clock = BarrierClock(
-            ClockConfig({"host-7": ("kme-A",)}, str(tmp_path), 1.0, identity, patience_s=0.2)
+            ClockConfig(
+                {"host-7": ("kme-A",)},
+                str(tmp_path),
+                1.0,
+                identity,
+                Timeline(60.0, 60.0, 1),
+                patience_s=0.2,
+            )
         )
         try:
             await clock.run(1, Pace(None))

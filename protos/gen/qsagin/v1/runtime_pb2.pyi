@@ -49,18 +49,20 @@ class Tick(_message.Message):
     def __init__(self, window: _Optional[int] = ..., incarnation: _Optional[int] = ..., clock: _Optional[int] = ...) -> None: ...
 
 class Done(_message.Message):
-    __slots__ = ("window", "wake_window", "written_to", "totals", "failure")
+    __slots__ = ("window", "wake_window", "written_to", "totals", "failure", "unsettled")
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     WAKE_WINDOW_FIELD_NUMBER: _ClassVar[int]
     WRITTEN_TO_FIELD_NUMBER: _ClassVar[int]
     TOTALS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    UNSETTLED_FIELD_NUMBER: _ClassVar[int]
     window: int
     wake_window: int
     written_to: _containers.RepeatedScalarFieldContainer[str]
     totals: Totals
     failure: str
-    def __init__(self, window: _Optional[int] = ..., wake_window: _Optional[int] = ..., written_to: _Optional[_Iterable[str]] = ..., totals: _Optional[_Union[Totals, _Mapping]] = ..., failure: _Optional[str] = ...) -> None: ...
+    unsettled: bool
+    def __init__(self, window: _Optional[int] = ..., wake_window: _Optional[int] = ..., written_to: _Optional[_Iterable[str]] = ..., totals: _Optional[_Union[Totals, _Mapping]] = ..., failure: _Optional[str] = ..., unsettled: _Optional[bool] = ...) -> None: ...
 
 class State(_message.Message):
     __slots__ = ("last_window", "wake_window", "mail_window", "totals", "incarnation")
@@ -85,6 +87,14 @@ class Lost(_message.Message):
     window: int
     routes: Routes
     def __init__(self, entities: _Optional[_Iterable[str]] = ..., window: _Optional[int] = ..., routes: _Optional[_Union[Routes, _Mapping]] = ...) -> None: ...
+
+class News(_message.Message):
+    __slots__ = ("happenings", "clock")
+    HAPPENINGS_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
+    happenings: _containers.RepeatedScalarFieldContainer[str]
+    clock: int
+    def __init__(self, happenings: _Optional[_Iterable[str]] = ..., clock: _Optional[int] = ...) -> None: ...
 
 class Mail(_message.Message):
     __slots__ = ("management", "keys")

@@ -50,6 +50,11 @@ class HostStub:
                 request_serializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Lost.SerializeToString,
                 response_deserializer=protos_dot_gen_dot_qsagin_dot_v1_dot_management__pb2.Receipt.FromString,
                 _registered_method=True)
+        self.Hear = channel.unary_unary(
+                '/qsagin.v1.Host/Hear',
+                request_serializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.News.SerializeToString,
+                response_deserializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.State.FromString,
+                _registered_method=True)
 
 
 class HostServicer:
@@ -74,6 +79,13 @@ class HostServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Hear(self, request, context):
+        """Tells between two windows what will happen; what is known already is passed over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HostServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -91,6 +103,11 @@ def add_HostServicer_to_server(servicer, server):
                     servicer.Resend,
                     request_deserializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Lost.FromString,
                     response_serializer=protos_dot_gen_dot_qsagin_dot_v1_dot_management__pb2.Receipt.SerializeToString,
+            ),
+            'Hear': grpc.unary_unary_rpc_method_handler(
+                    servicer.Hear,
+                    request_deserializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.News.FromString,
+                    response_serializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.State.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -174,6 +191,33 @@ class Host:
             '/qsagin.v1.Host/Resend',
             protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Lost.SerializeToString,
             protos_dot_gen_dot_qsagin_dot_v1_dot_management__pb2.Receipt.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Hear(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/qsagin.v1.Host/Hear',
+            protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.News.SerializeToString,
+            protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.State.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,6 +38,8 @@ class HostStub:
     """Tells everybody's address, and asks how far the host has come."""
     Run: _grpc.StreamStreamMultiCallable[_runtime_pb2.Tick, _runtime_pb2.Done]
     Resend: _grpc.UnaryUnaryMultiCallable[_runtime_pb2.Lost, _management_pb2.Receipt]
+    Hear: _grpc.UnaryUnaryMultiCallable[_runtime_pb2.News, _runtime_pb2.State]
+    """Tells between two windows what will happen; what is known already is passed over."""
 
 @_typing.type_check_only
 class HostAsyncStub(HostStub):
@@ -46,6 +48,8 @@ class HostAsyncStub(HostStub):
     """Tells everybody's address, and asks how far the host has come."""
     Run: _aio.StreamStreamMultiCallable[_runtime_pb2.Tick, _runtime_pb2.Done]  # type: ignore[assignment]
     Resend: _aio.UnaryUnaryMultiCallable[_runtime_pb2.Lost, _management_pb2.Receipt]  # type: ignore[assignment]
+    Hear: _aio.UnaryUnaryMultiCallable[_runtime_pb2.News, _runtime_pb2.State]  # type: ignore[assignment]
+    """Tells between two windows what will happen; what is known already is passed over."""
 
 class HostServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -69,6 +73,14 @@ class HostServicer(metaclass=_abc_1.ABCMeta):
         request: _runtime_pb2.Lost,
         context: _ServicerContext,
     ) -> _typing.Union[_management_pb2.Receipt, _abc.Awaitable[_management_pb2.Receipt]]: ...
+
+    @_abc_1.abstractmethod
+    def Hear(
+        self,
+        request: _runtime_pb2.News,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runtime_pb2.State, _abc.Awaitable[_runtime_pb2.State]]:
+        """Tells between two windows what will happen; what is known already is passed over."""
 
 def add_HostServicer_to_server(servicer: HostServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

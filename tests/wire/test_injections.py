@@ -1,0 +1,122 @@
+"""What is injected into a live run belongs to it: the recorded experiment, run again, is the same run."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import yaml
+from live_network import LiveNetwork, within
+
+from emulator import injection
+from emulator.audit import audit
+from emulator.clock import Pace
+from emulator.reading import read
+from emulator.topology import save_csv
+
+BEGUN = 30
+FAULTS = [
+    {"kind": "fiber-cut", "link": ["A", "B"], "for_s": 60},
+    {"kind": "link-degraded", "link": ["A", "B"], "loss_db": 6, "for_s": 60},
+    {"kind": "eavesdropper", "link": ["B", "C"], "fraction": 0.9, "for_s": 45},
+    {"kind": "power-cut", "node": "C", "for_s": 30},
+    {"kind": "satellite-loss", "for_s": 60},
+    {"kind": "uav-loss", "for_s": 60},
+    {"kind": "demand-shift", "mean_units": 4},
+    {"kind": "outage", "entity": "uav-controller", "for_s": 30},
+    {"kind": "outage", "entity": "global-manager", "for_s": 30},
+    {"kind": "outage", "entity": "fiber-controller", "for_s": 30},
+    {"kind": "outage", "entity": "A", "for_s": 40},
+    {"kind": "message-fault", "drop": 0.2, "duplicate": 0.2, "corrupt": 0.1, "delay_s": 3,
+     "reorder": True, "for_s": 60},
+    {"kind": "partition", "groups": [["A", "B"], ["C", "global-manager"]], "for_s": 25},
+]  # fmt: skip
+
+
+def _folder(folder: Path) -> Path:
+    """Write down `tiny` as a run does."""
+    experiment, topology = read("tiny")
+    fields = experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
+    fields["network"]["topology"] = save_csv(topology, folder / "network.csv").name
+    fields["network"].pop("link_km", None)
+    path = folder / "experiment.yaml"
+    path.write_text(yaml.safe_dump(fields), encoding="utf-8")
+    return path
+
+
+async def _run_with(folder: Path, faults: list[dict[str, object]]) -> list[injection.Injected]:
+    network = LiveNetwork(folder, 3)
+    _folder(folder)
+    await network.start()
+    running = asyncio.create_task(network.clock.run(network.last_window, Pace(100.0)))
+    while network.clock.window < BEGUN and not running.done():  # noqa: ASYNC110 - it has no event
+        await asyncio.sleep(0.01)
+    taken = [await asyncio.to_thread(injection.submit, folder, fault) for fault in faults]
+    await running
+    await network.stop()
+    return taken
+
+
+async def _run_again(folder: Path, experiment: Path) -> None:
+    network = LiveNetwork(folder, 2, experiment=str(experiment))
+    await network.start()
+    await network.run()
+    await network.stop()
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault['kind']}")
+def test_a_run_with_an_injected_fault_can_be_repeated_from_its_folder(
+    tmp_path: Path, fault: dict[str, object]
+) -> None:
+    live, again = tmp_path / "live", tmp_path / "again"
+    (taken,) = within(60, _run_with(live, [fault]))
+    assert taken.window is not None
+    assert taken.window >= BEGUN
+    assert injection.record(live)
+    within(60, _run_again(again, live / "experiment.yaml"))
+    assert audit(live).ok
+    assert audit(again).digest == audit(live).digest
+
+
+def test_faults_on_top_of_each_other_can_be_repeated_too(tmp_path: Path) -> None:
+    live, again = tmp_path / "live", tmp_path / "again"
+    within(60, _run_with(live, FAULTS))
+    assert injection.record(live)
+    within(60, _run_again(again, live / "experiment.yaml"))
+    assert audit(live).ok
+    assert audit(again).digest == audit(live).digest
+
+
+def test_recording_twice_records_once(tmp_path: Path) -> None:
+    within(60, _run_with(tmp_path / "run", FAULTS[:1]))
+    assert injection.record(tmp_path / "run")
+    assert not injection.record(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        ({"kind": "fiber-cut", "link": ["A", "X"]}, "fault.link: no link A-X in the network"),
+        ({"kind": "outage", "entity": "nobody"}, "fault.entity: no entity nobody"),
+        ({"kind": "flood"}, "fault"),
+        ({"kind": "power-cut", "node": "A", "for_s": -1}, "fault.for_s: must be positive seconds"),
+        ({"kind": "random", "count": 3}, "fault.kind: random faults are drawn when"),
+        ({"kind": "message-fault"}, "give one of drop"),
+    ],
+)
+def test_what_cannot_happen_is_refused_in_one_line(
+    tmp_path: Path, fault: dict[str, object], problem: str
+) -> None:
+    _folder(tmp_path)
+    with pytest.raises(injection.InjectionError, match=problem) as caught:
+        injection.submit(tmp_path, fault)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / injection.FILE).exists()
+
+
+def test_a_run_that_has_ended_takes_no_fault(tmp_path: Path) -> None:
+    _folder(tmp_path)
+    (tmp_path / "summary.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(injection.InjectionError, match="the run has ended"):
+        injection.submit(tmp_path, FAULTS[0])
