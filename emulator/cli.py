@@ -203,8 +203,14 @@ def figures(
 
 @app.command()
 def run(
-    experiment: ExperimentArgument,
-    out: Annotated[Path, typer.Option(help="A new folder for the results.")],
+    experiment: Annotated[
+        str | None,
+        typer.Argument(metavar="EXPERIMENT", help="A YAML file or the name of a built-in one."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A new folder for the results.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="In place of both: go on with a run that was cut short.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
     pace: Annotated[str, typer.Option(help="realtime, max, or emulated seconds a second.")] = "max",
     hosts: Annotated[
@@ -232,27 +238,34 @@ def run(
     from emulator.display import RunDisplay
     from emulator.joining import JoinError
     from emulator.launch import LaunchError
-    from emulator.run import Options
+    from emulator.run import Options, ResumeError
+    from emulator.run import resume as resume_run
     from emulator.run import run as run_experiment
 
-    setup, topology = _read(experiment, seed, policy, None)
-    chosen_pace = _runnable(setup, out, pace, address)
-    _placeable(experiment, topology, placement, address)
+    if resume is not None:
+        _resumable(resume, experiment, out, seed, hosts, policy, volatile or None)
+    source, folder = _subject(experiment, out, resume)
+    setup, topology = _read(source, seed, policy, None)
+    chosen_pace = _runnable(setup, None if resume else folder, pace, address)
+    _placeable(source, topology, placement, address)
     display = RunDisplay(_err, setup)
     options = Options(
         chosen_pace, hosts, address, metrics_port, volatile, placement, _port_range(ports)
     )
     try:
         with display:
-            outcome = run_experiment(setup, topology, out, options, display)
+            go = resume_run if resume else run_experiment
+            outcome = go(setup, topology, folder, options, display)
     except InvalidProblemError as error:
-        raise UsageError(experiment, str(error)) from error
+        raise UsageError(source, str(error)) from error
+    except ResumeError as error:
+        raise UsageError("--resume", str(error)) from error
     except JoinError as error:
         raise UsageError("--address", str(error)) from error
     except LaunchError as error:
         _fail(f"the actors could not be started: {error}")
-    _answer(json_, outcome.summary, lambda: display.conclude(_out, outcome.summary, out))
-    _end(outcome, out)
+    _answer(json_, outcome.summary, lambda: display.conclude(_out, outcome.summary, folder))
+    _end(outcome, folder)
 
 
 @app.command()
@@ -370,7 +383,26 @@ def _fillable(out: Path) -> None:
         raise UsageError("--out", f"{place} cannot be written to; name another folder")
 
 
-def _runnable(setup: Experiment, out: Path, pace: str, address: str | None) -> Pace:
+def _subject(source: str | None, out: Path | None, resume: Path | None) -> tuple[str, Path]:
+    """Return the experiment of a run, and its folder."""
+    if resume is not None:
+        return str(resume / "experiment.yaml"), resume
+    if source is None or out is None:
+        missing = "EXPERIMENT" if source is None else "--out"
+        raise UsageError(missing, "is missing; name it, or a run to go on with by --resume")
+    return source, out
+
+
+def _resumable(folder: Path, *given: object) -> None:
+    """Refuse to change a run that is gone on with, or to go on with what is none."""
+    if any(item is not None for item in given):
+        own = "EXPERIMENT, --out, --seed, --hosts, --policy and --volatile"
+        raise UsageError("--resume", f"takes a run as it is; leave out {own}")
+    if not (folder / "experiment.yaml").is_file():
+        raise UsageError("--resume", f"{folder} is not the folder of a run")
+
+
+def _runnable(setup: Experiment, out: Path | None, pace: str, address: str | None) -> Pace:
     """Refuse what cannot be run before anything is started; return the pace."""
     from emulator.clock import Pace
     from emulator.launch import LaunchError, check_address
@@ -378,9 +410,10 @@ def _runnable(setup: Experiment, out: Path, pace: str, address: str | None) -> P
     if setup.plan.policy is Policy.DETERMINISTIC:
         problem = "deterministic knows demand beforehand; it is a bound for `plan` and `compare`"
         raise UsageError("--policy", problem)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError("--out", f"{out} exists and is not empty; name a new folder")
-    _fillable(out)
+    if out is not None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise UsageError("--out", f"{out} exists and is not empty; name a new folder")
+        _fillable(out)
     try:
         if address is not None:
             check_address(address)

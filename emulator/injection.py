@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from emulator.config import Experiment
 from emulator.happenings import DemandShift, Happening
 
 FILE = "injected.sqlite"
@@ -139,6 +140,22 @@ def dated(fault: Mapping[str, Any], happening: Happening) -> dict[str, Any]:
         return {**fault, "from_period": happening.from_period}
     start_s, end_s = getattr(happening, "start_s"), getattr(happening, "end_s")  # noqa: B009
     return {**fault, "at_s": start_s, "until_s": None if isinf(end_s) else end_s}
+
+
+def as_begun(run_folder: Path, experiment: Experiment) -> Experiment:
+    """Return the experiment of a run folder without what was injected: actors have heard of that."""
+    if not (run_folder / FILE).exists():
+        return experiment
+    with _table(run_folder) as injections:
+        injected = [item.fault for item in injections.accepted()]
+    faults = []
+    for event in experiment.faults:
+        fields = event.model_dump(mode="json", by_alias=True)
+        if fields in injected:
+            injected.remove(fields)
+        else:
+            faults.append(event)
+    return experiment.model_copy(update={"faults": faults})
 
 
 def record(run_folder: Path) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,9 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS mail (window INTEGER PRIMARY KEY, batches BLOB)",
     "CREATE TABLE IF NOT EXISTS checkpoint (one INTEGER PRIMARY KEY, window INTEGER, state BLOB)",
     "CREATE TABLE IF NOT EXISTS news (place INTEGER PRIMARY KEY, happening TEXT)",
-    "CREATE TABLE IF NOT EXISTS life (one INTEGER PRIMARY KEY, incarnation INTEGER, closed INTEGER)",
-    "INSERT OR IGNORE INTO life VALUES (1, 0, 0)",
+    # end_row: the first fact of what was left at the end, 0 before it; lost: 1 if the sealing key is
+    "CREATE TABLE IF NOT EXISTS life (one INTEGER PRIMARY KEY, incarnation, end_row, lost)",
+    "INSERT OR IGNORE INTO life VALUES (1, 0, 0, 0)",
     *SCHEMA,
 )
 _VIEW = f"CREATE TEMP VIEW fact AS SELECT rowid AS rowid, {NAMES} FROM main.fact"  # noqa: S608
@@ -136,7 +137,7 @@ class Journal:
     @property
     def finished(self) -> bool:
         """Whether what was left has been written down."""
-        return self._first("SELECT closed FROM life") == (1,)
+        return self._first("SELECT end_row FROM life") != (0,)
 
     def commit(
         self,
@@ -167,8 +168,16 @@ class Journal:
         return None if self._volatile else self._rows(changes, seal)
 
     def check_keys(self, holdings: Mapping[str, Iterable[KeyChange]], seal: Seal) -> None:
-        """Compare what entities hold with what was written down.  Raises `KeysDifferError`."""
-        if not self._volatile:
+        """Compare what entities hold with what was written down.  Raises `KeysDifferError`.
+
+        What was sealed under a key that is lost is written anew.
+        """
+        if self._first("SELECT lost FROM life") == (1,):
+            with self._transaction():
+                self._keys.clear()
+                self._keys.apply(self._rows(holdings, seal))
+                self._connection.execute("UPDATE life SET lost = 0")
+        elif not self._volatile:
             numbered = {entity: (self._place[entity], held) for entity, held in holdings.items()}
             self._keys.compare(numbered, seal)
 
@@ -184,11 +193,13 @@ class Journal:
             for fact in left
         ]
         with self._transaction():
+            self._connection.execute(
+                "UPDATE life SET end_row = (SELECT coalesce(max(rowid), 0) + 1 FROM fact)"
+            )
             self._connection.executemany(_INSERT, rows)
             if self._volatile:
                 self._keys.apply(self._rows(holdings, None))
             self._connection.execute("CREATE INDEX fact_of_resident ON fact (resident)")
-            self._connection.execute("UPDATE life SET closed = 1")
 
     def close(self) -> None:
         """Fold the write-ahead log into the database, so that one file is left, and close it."""
@@ -243,6 +254,28 @@ def values_of(fact: Fact) -> tuple[str | int | bytes, ...]:
         fact.fingerprint,
         fact.note,
     )
+
+
+def reopen(run_folder: Path) -> dict[str, tuple[str, ...]]:
+    """Have journals that were cut short go on; return who lives on each actor.
+
+    What was written down because the run ended is taken back.  The sealing key has gone with the run:
+    checkpoints are dropped, so that actors read all their mail, and key tables will be written anew.
+    """
+    homes = {}
+    for path in _paths(run_folder):
+        with _opened(path) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            found = connection.execute("SELECT entity FROM resident ORDER BY place")
+            homes[path.stem] = tuple(entity for (entity,) in found)
+            (end_row,) = connection.execute("SELECT end_row FROM life").fetchone()
+            if end_row:
+                connection.execute("DELETE FROM fact WHERE rowid >= ?", (end_row,))
+                connection.execute("DROP INDEX fact_of_resident")
+            connection.execute("DELETE FROM checkpoint")
+            connection.execute("UPDATE life SET end_row = 0, lost = 1")
+            connection.execute("COMMIT")
+    return homes
 
 
 def exists(run_folder: Path) -> bool:
@@ -316,10 +349,17 @@ def _home(run_folder: Path, entity: str) -> tuple[Path, int]:
     raise JournalError(str(run_folder), f"holds no journal of {entity}")
 
 
+def _reading(path: Path) -> AbstractContextManager[sqlite3.Connection]:
+    return _opened(path, "ro")
+
+
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def _opened(path: Path, mode: str = "rw") -> Iterator[sqlite3.Connection]:
+    where, limit_s = f"file:{path}?mode={mode}", _BUSY_S
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        with closing(
+            sqlite3.connect(where, uri=True, isolation_level=None, timeout=limit_s)
+        ) as connection:
             yield connection
     except sqlite3.DatabaseError as error:
         raise JournalError(str(path), f"cannot be read: {error}") from error

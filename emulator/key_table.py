@@ -101,6 +101,11 @@ class KeyTable:
             if burned != len(rows.burned):
                 raise sqlite3.IntegrityError("a key goes that is not here")
 
+    def clear(self) -> None:
+        """Forget everything."""
+        for table in ("key_store", "stored_key"):
+            self._connection.execute(f"DELETE FROM {table}")  # noqa: S608
+
     def compare(self, holdings: Mapping[str, tuple[int, Iterable[KeyChange]]], seal: Seal) -> None:
         """Compare the tables with what entities hold, given as (number, changes) by name.
 

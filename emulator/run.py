@@ -3,19 +3,21 @@
 `run` starts the actors, lets the barrier clock run them to the end of the last period, ends them, and
 writes what the journals say.  An interruption (SIGINT, SIGTERM) ends the run after the window that is
 under way; so does a host that fails.  Either way the folder then holds everything up to that window,
-and no process is left.
+and no process is left.  `resume` goes on with a run that was cut short, by whatever: every actor reads
+again all the mail that its journal has, and is what the one before was.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import math
 import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -26,7 +28,7 @@ import yaml
 
 from emulator import injection, journal, launch, report, sealing
 from emulator.assembly import Assembly, assemble
-from emulator.cast import cast_of
+from emulator.cast import Cast, cast_of
 from emulator.clock import DRAIN_LIMIT, ClockConfig, Deed, Pace, Progress
 from emulator.config import Experiment
 from emulator.deeds import Watchdog
@@ -111,6 +113,9 @@ class _Job:
     assembly: Assembly
     folder: Path
     options: Options
+    homes: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # of a run that is gone on with
 
     @property
     def last_window(self) -> int:
@@ -123,6 +128,17 @@ class _Job:
         if self.options.placement is not Placement.DOMAINS:
             return {}
         return {key_manager_of(node.name): node.domain for node in self.topology.nodes}
+
+
+class ResumeError(Exception):
+    """A run cannot be gone on with."""
+
+    def __init__(self, folder: str, problem: str) -> None:
+        super().__init__(folder, problem)
+        self.folder, self.problem = folder, problem
+
+    def __str__(self) -> str:
+        return f"{self.folder} {self.problem}"
 
 
 class _Interrupted(Exception):  # noqa: N818 - a request to end, not an error
@@ -143,18 +159,57 @@ def run(
     assembly = assemble(experiment, topology)
     check_problem(assembly.problem)
     _prepare(folder, experiment, topology)
-    with _signals_raise():
-        try:
-            ending = _play(_Job(experiment, topology, assembly, folder, options), watcher)
-        except JoinError:
-            shutil.rmtree(folder)
-            raise
+    try:
+        job = _Job(experiment, topology, assembly, folder, options)
+        return _account(job, watcher, began_s)
+    except JoinError:
+        shutil.rmtree(folder)
+        raise
+
+
+def resume(
+    experiment: Experiment, topology: Topology, folder: Path, options: Options, watcher: Watcher
+) -> Outcome:
+    """Go on with a run that was cut short, to its end; `experiment` is that of its folder.
+
+    Raises `ResumeError`, `JoinError` and `JournalError` before anything is started.
+    """
+    began_s = time.monotonic()
+    experiment = injection.as_begun(folder, experiment)
+    assembly = assemble(experiment, topology)
+    summary = folder / "summary.json"
+    if summary.exists() and json.loads(summary.read_text(encoding="utf-8"))["complete"]:
+        raise ResumeError(str(folder), "has come to its end; there is nothing to go on with")
+    everybody = {role.entity for role in cast_of(experiment, assembly).everybody}
+    with _sole(folder):
+        if not everybody <= set(journal.entities(folder)):
+            problem = "was cut short before everybody had begun; start it anew in another folder"
+            raise ResumeError(str(folder), problem)
+        homes = journal.reopen(folder)
+    return _account(_Job(experiment, topology, assembly, folder, options, homes), watcher, began_s)
+
+
+def _account(job: _Job, watcher: Watcher, began_s: float) -> Outcome:
+    """Run, and write down what the journals say."""
+    with _sole(job.folder), _signals_raise():
+        ending = _play(job, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
-        _record_plan(folder)
-        if injection.record(folder):
-            experiment, _ = read(str(folder / "experiment.yaml"))
-        summary = report.write(folder, experiment, topology, assembly, ending)
+        _record_plan(job.folder)
+        injection.record(job.folder)
+        experiment, _ = read(str(job.folder / "experiment.yaml"))
+        summary = report.write(job.folder, experiment, job.topology, job.assembly, ending)
     return Outcome(summary, ending.stopped_by, ending.failure)
+
+
+@contextlib.contextmanager
+def _sole(folder: Path) -> Iterator[None]:
+    """Keep everybody else from going on with the same run.  Raises `ResumeError` if somebody does."""
+    with (folder / "lock").open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ResumeError(str(folder), "is a run that goes on") from error
+        yield
 
 
 def _play(job: _Job, watcher: Watcher) -> report.Ending:
@@ -207,7 +262,7 @@ def _actors(job: _Job) -> Iterator[launch.Cluster]:
         RunInfo(job.experiment.name, job.experiment.seed, version("qsagin")),
         options.endpoint,
     )
-    seats = dict.fromkeys((CLOCK, EXPORTER), "")
+    seats = dict.fromkeys((EXPORTER, CLOCK), "")
     seats |= {host.name: job.domains.get(host.roles[0].entity, "") for host in hosts}
     with launch.ray_instance(len(seats), options.ray_address, job.folder) as machines:
         homes = place(options.placement, seats, machines) if machines else {}
@@ -240,9 +295,6 @@ def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
     """One host for the manager and each controller; key managers dealt out to the others."""
     experiment, options = job.experiment, job.options
     cast = cast_of(experiment, job.assembly)
-    nodes = cast.key_managers
-    count = min(options.hosts or len(nodes), len(nodes))
-    groups = [(role,) for role in cast.leads] + _dealt(nodes, count, job.domains)
     key, window_s = sealing.new_key(), experiment.clock.window_s
     schedule = job.assembly.world.schedule
     interference = Interference(experiment.seed, window_s, job.last_window, schedule)
@@ -263,9 +315,22 @@ def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
             shared=options.joins,
             interference=interference,
         )
-        for place, group in enumerate(groups)
-        for name in [_name(group, place)]
+        for name, group in _groups(job, cast)
     ]
+
+
+def _groups(job: _Job, cast: Cast) -> list[tuple[str, tuple[Role, ...]]]:
+    """Return the roles on each host, by its name; those of a run that is gone on with stay together."""
+    if job.homes:
+        roles = {role.entity: role for role in cast.everybody}
+        return [
+            (name, tuple(roles[entity] for entity in entities))
+            for name, entities in job.homes.items()
+        ]
+    nodes = cast.key_managers
+    count = min(job.options.hosts or len(nodes), len(nodes))
+    groups = [(role,) for role in cast.leads] + _dealt(nodes, count, job.domains)
+    return [(_name(group, place), group) for place, group in enumerate(groups)]
 
 
 def _dealt(nodes: Sequence[Role], count: int, domains: Mapping[str, str]) -> list[tuple[Role, ...]]:

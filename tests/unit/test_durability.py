@@ -214,3 +214,23 @@ def test_a_volatile_journal_lists_keys_at_the_end_without_their_material(folder:
     book.close()
     assert [store["unconfirmed_key_count"] for store in stores_of(folder)] == [3]
     assert not any(key.material in _bytes_on_disk(folder) for key in KEYS)
+
+
+def test_a_journal_that_goes_on_forgets_its_end_and_takes_another_seal(folder: Path) -> None:
+    book = Journal(folder, ME, [ME])
+    book.commit(1, {ME: [NOTED]}, b"one", b"sealed", book.key_rows({ME: HELD}, SEAL))
+    book.finish({ME: (1, [NOTED, NOTED])}, {})
+    book.close()
+
+    assert journal.reopen(folder) == {ME: (ME,)}
+
+    assert len(list(journal.rows(folder, ME, "SELECT * FROM fact"))) == 1
+    again, other = Journal(folder, ME, [ME], incarnation=2), Seal(new_key())
+    assert not again.finished
+    assert again.past() == journal.Past(None, ((1, b"one"),))
+    again.check_keys({ME: HELD}, other)
+    again.check_keys({ME: HELD}, other)
+    with pytest.raises(KeysDifferError):
+        again.check_keys({ME: HELD[:1]}, other)
+    again.finish({ME: (1, [NOTED])}, {})
+    assert len(list(journal.rows(folder, ME, "SELECT * FROM fact"))) == 2

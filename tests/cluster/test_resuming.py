@@ -1,0 +1,94 @@
+"""Runs that were cut short, by a signal or with everything they had started, are gone on with."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from emulator.status import status_of
+
+pytestmark = pytest.mark.cluster
+COMMAND = [sys.executable, "-m", "emulator", "run"]
+TINY = ["tiny", "--hosts", "2", "--json"]
+
+
+def _until(what: Callable[[], Any], limit_s: float = 60.0) -> None:
+    ends_s = time.monotonic() + limit_s
+    while not what():
+        if time.monotonic() > ends_s:
+            raise TimeoutError(f"did not happen within {limit_s} s")
+        time.sleep(0.05)
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *words], capture_output=True, text=True, check=False, timeout=180
+    )
+
+
+def _cut_short(folder: Path, how: signal.Signals) -> None:
+    """Run `tiny` until it has had a third of its periods, then end it: all of it, if by SIGKILL."""
+    words = [*COMMAND, *TINY, "--out", str(folder), "--pace", "40"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        _until((folder / "plan.json").exists)
+        _until(lambda: status_of(folder)["window"] > 100)
+        family = psutil.Process(run.pid).children(recursive=True)
+        run.send_signal(how)
+        if how is signal.SIGKILL:
+            for process in family:
+                process.kill()
+        psutil.wait_procs(family, timeout=30)
+        run.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    done = _run(*TINY, "--out", str(tmp_path_factory.mktemp("quiet") / "run"))
+    assert done.returncode == 0, done.stderr
+    summary: dict[str, Any] = json.loads(done.stdout)
+    return summary
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_that_was_cut_short_ends_as_if_nothing_had_been(
+    quiet: dict[str, Any], tmp_path: Path, how: signal.Signals
+) -> None:
+    folder = tmp_path / "run"
+    _cut_short(folder, how)
+    assert status_of(folder)["window"] < quiet["windows"] - 50
+    done = _run("--resume", str(folder), "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["digest"] == quiet["digest"]
+    assert summary["complete"]
+    assert summary["audit"]["ok"]
+    assert {key: summary[key] for key in ("windows", "served_units", "cost", "shortfall_s")} == {
+        key: quiet[key] for key in ("windows", "served_units", "cost", "shortfall_s")
+    }
+    again = _run("--resume", str(folder))
+    assert again.returncode == 2
+    assert (
+        again.stderr == f"--resume: {folder} has come to its end; there is nothing to go on with\n"
+    )
+
+
+def test_a_run_that_goes_on_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = [*COMMAND, *TINY, "--out", str(folder), "--pace", "20"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        _until((folder / "plan.json").exists)
+        other = _run("--resume", str(folder))
+        run.send_signal(signal.SIGTERM)
+        run.communicate(timeout=60)
+    assert other.returncode == 2
+    assert other.stderr == f"--resume: {folder} is a run that goes on\n"
+    assert run.returncode == 143

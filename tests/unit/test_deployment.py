@@ -1,0 +1,73 @@
+"""The files in deploy/ against the schemas of those who read them; no container is started."""
+
+from __future__ import annotations
+
+import copy
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+ROOT = Path(__file__).parent.parent.parent
+DEPLOY = ROOT / "deploy"
+
+
+def _tool(name: str, *words: str) -> str:
+    command = [str(Path(sys.executable).with_name(name)), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def _pins(lock: Path) -> dict[str, set[str]]:
+    pins: dict[str, set[str]] = {}
+    for name, number in re.findall(r"^([a-z0-9-]+)==(\S+)", lock.read_text(), re.MULTILINE):
+        pins.setdefault(name, set()).add(number)
+    return pins
+
+
+def test_the_dockerfile_has_no_known_mistake() -> None:
+    assert _tool("hadolint", "deploy/Dockerfile") == ""
+
+
+def test_compose_can_be_read() -> None:
+    _tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "deploy/compose.yaml")
+
+
+def test_every_machine_of_compose_has_the_least_rights_and_its_orphans_reaped() -> None:
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    for name in ("head", "worker", "job"):
+        service = services[name]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["init"] is True
+        assert service["user"] == "10001:10001"
+    opened = [port for service in services.values() for port in service.get("ports", ())]
+    assert all(port.startswith("127.0.0.1:") for port in opened)
+
+
+def test_rays_launcher_takes_the_cluster() -> None:
+    config = yaml.safe_load((DEPLOY / "ray" / "cluster.yaml").read_text())
+    prepared = prepare_config(copy.deepcopy(config))
+    validate_config(prepared)
+    workers = prepared["available_node_types"]["local.cluster.node"]
+    assert workers["max_workers"] == len(config["provider"]["worker_ips"])
+
+
+def test_the_image_has_the_versions_of_the_tests_and_all_that_is_needed() -> None:
+    image, here = _pins(DEPLOY / "requirements.lock"), _pins(ROOT / "requirements.lock")
+    assert {name: image[name] for name in image.keys() & here.keys()} == {
+        name: here[name] for name in image.keys() & here.keys()
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.split(r"[>=\[]", item)[0] for item in project["dependencies"]}
+    assert needed <= image.keys()
+    assert not {"pytest", "mypy"} & image.keys()
+
+
+def test_no_lock_names_a_registry() -> None:
+    for lock in (DEPLOY / "requirements.lock", ROOT / "requirements.lock"):
+        assert "://" not in lock.read_text()
