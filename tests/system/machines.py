@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 RAY = Path(sys.executable).with_name("ray")
-HEALTH = {
+HEALTH = {  # as in deploy/
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_timeout_ms": "500",
@@ -61,6 +61,7 @@ class Machines:
         self._name = "q" + secrets.token_hex(3)
         self._labels, self._hidden = labels, hidden
         self._folder = Path(tempfile.mkdtemp(prefix="qr", dir="/tmp"))
+        (self._folder / "token").write_text(secrets.token_hex(32))
         self._raylets: dict[int, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
@@ -122,7 +123,8 @@ class Machines:
     @property
     def environment(self) -> dict[str, str]:
         """What every process of the cluster is told."""
-        return os.environ | HEALTH | {"RAY_AUTH_MODE": "disabled"}
+        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self._folder / "token")}
+        return os.environ | HEALTH | token
 
     def end(self, place: int) -> None:
         """End everything that runs on a machine, at once, as if its power had failed."""
@@ -135,14 +137,15 @@ class Machines:
         if place in self._raylets:
             self._raylets.pop(place).wait()
 
-    def raylet(self, place: int) -> psutil.Process:
-        """Return the process that is a machine's part of Ray."""
-        family = psutil.Process(self._raylets[place].pid).children(recursive=True)
-        return next(process for process in family if process.name() == "raylet")
-
-    def unplug(self, place: int) -> None:
-        """Cut a machine off: its processes go on, and reach nobody."""
-        self._within(None, "link", "set", f"to{place}", "down")
+    def lose(self, place: int, loss: str) -> None:
+        """Have a machine lose its raylet, all its processes (power), or its network (cable)."""
+        if loss == "raylet":
+            family = psutil.Process(self._raylets[place].pid).children(recursive=True)
+            next(process for process in family if process.name() == "raylet").kill()
+        elif loss == "power":
+            self.end(place)
+        else:
+            self._within(None, "link", "set", f"to{place}", "down")
 
     def _broken(self, place: int, log: Path) -> bool:
         if self._raylets[place].poll() is not None:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-from machines import Machines, need_namespaces
+from machines import Machines, need_namespaces, until
 
-from emulator.registry import Registry
+from emulator.doors import CLOCK
+from emulator.journal import FOLDER
+from emulator.registry import Registry, Whereabouts
+from protos.core import FactKind
 
 pytestmark = [pytest.mark.system, pytest.mark.cluster]
+KEY_MANAGERS = "kme-B"  # on the second of three machines
 COMMAND = [sys.executable, "-m", "emulator", "run", "--json"]
 
 
@@ -36,10 +44,13 @@ def two() -> Iterator[Machines]:
         yield machines
 
 
+def _command(machines: Machines, folder: Path, *words: str) -> list[str]:
+    return [*COMMAND, "--out", str(folder), "--address", machines.address, *words]
+
+
 def _run(machines: Machines, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, "--out", str(folder), "--address", machines.address, *words]
     return subprocess.run(
-        machines.command(0, command),
+        machines.command(0, _command(machines, folder, *words)),
         capture_output=True,
         text=True,
         check=False,
@@ -88,3 +99,62 @@ def test_a_folder_that_only_one_machine_sees_is_refused_and_nothing_is_left(tmp_
             "name a folder on storage that all machines mount\n"
         )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("loss", ["raylet", "power", "cable"])
+def test_a_lost_machine_is_replaced_in_time_and_changes_nothing(
+    alone: str, tmp_path: Path, loss: str
+) -> None:
+    """Loss of Ray's part alone, of all processes, or of the network, with the clock and key managers."""
+    need_namespaces()
+    folder = tmp_path / "run"
+    with Machines(["", "", ""]) as machines:
+        words = ("tiny", "--hosts", "2", "--pace", "10", "--ports", "20000-20099")
+        with subprocess.Popen(
+            machines.command(0, _command(machines, folder, *words)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=machines.environment,
+        ) as run:
+            until((folder / "plan.json").exists)
+            until(lambda: _delivered(folder) > 60)
+            lives = _lives_at(folder, machines.ip(1))
+            old = [psutil.Process(item.pid) for item in lives.values()]
+            began_s = time.monotonic()
+            machines.lose(1, loss)
+            until(lambda: not _lives_at(folder, machines.ip(1)))
+            moved_s, before = time.monotonic() - began_s, _delivered(folder)
+            split = sum(process.is_running() for process in old)
+            until(lambda: _delivered(folder) > before)
+            served_s = time.monotonic() - began_s
+            out, err = run.communicate(timeout=120)
+    print(
+        f"{loss}: moved {moved_s:.1f} s, keys again {served_s:.1f} s, {split} live twice: {[*lives]}"
+    )
+    assert run.returncode == 0, err
+    summary = json.loads(out)
+    assert set(lives) == {"satellite-controller", KEY_MANAGERS}
+    assert summary["restarts"] >= len(lives) + 1  # the clock, which has no address
+    assert summary["digest"] == alone
+    assert summary["audit"]["ok"]
+    assert loss != "cable" or split == len(lives)  # cut off, and fenced
+    assert served_s < 10
+
+
+def _lives_at(folder: Path, address: str) -> dict[str, Whereabouts]:
+    """Return the actors whose latest life answers at a machine, or has not yet begun to answer."""
+    return {
+        name: item
+        for name, item in Registry(folder).everybody().items()
+        if item.address.startswith(address) or not (item.published or name == CLOCK)
+    }
+
+
+def _delivered(folder: Path) -> int:
+    """Return the last window in which the key managers that will be lost have delivered a key."""
+    path = folder / FOLDER / f"{KEY_MANAGERS}.sqlite"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as journal:
+        query = "SELECT coalesce(max(window), 0) FROM fact WHERE kind = ?"
+        window: int = journal.execute(query, (FactKind.DELIVERED.value,)).fetchone()[0]
+    return window
