@@ -13,7 +13,7 @@ from typing import Any
 
 EARTH_KM = 6371.0
 NEAR_KM = 1.0
-NEAR_SIGMAS = 6.0
+NEAR_SIGMAS = 5.0
 TAP_STEPS = 64
 CLEAR_OPAQUE = 0.2
 

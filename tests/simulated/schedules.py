@@ -7,14 +7,19 @@ epochs, beginnings of periods, looks of the controller), a little before or afte
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import yaml
 from hypothesis import strategies as st
 
 LENGTHS_KM = (0.001, 1.0, 20.0, 60.0, 79.9, 80.0, 100.0, 200.0)
+KINDS = ("fiber-cut",) * 5 + ("eavesdropper",) * 3 + ("demand-shift", "storm", "fog", "cloud")
+MEANS = (0.5, 1.5, 4.0)
 Fields = dict[str, Any]
+Link = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def cases(draw: st.DrawFn) -> Case:
         },
         "plan": _plan(draw),
         "fiber": {
-            "monitor_s": draw(st.sampled_from([1, 2.5, 5, 10, 30])),
+            "monitor_s": draw(st.sampled_from([1, 2.5, 5, 10, 30, 1000])),
             "wait_to_restore_s": draw(st.sampled_from([0, 0, 3, 20])),
         },
         "satellite": _satellite(draw),
@@ -69,12 +74,36 @@ def cases(draw: st.DrawFn) -> Case:
     fields["demand"]["period_s"] = windows * fields["clock"]["window_s"]
     fields["keys"] = {
         "unit_bits": draw(st.sampled_from([256, 1024])),
+        "qber_limit": draw(st.sampled_from([0.11, 0.046])),
         "lifetime_s": draw(st.none() | st.floats(1.05, 3)),
     }
     if fields["keys"]["lifetime_s"]:
         fields["keys"]["lifetime_s"] *= (count + 4) * fields["clock"]["window_s"]
-    fields["faults"] = draw(st.lists(_fault(fields, count, links), max_size=7))
+    frame = _Frame(
+        sorted(names),
+        links,
+        _used(links, fields["demand"]["requests"]),
+        fields["clock"]["window_s"],
+        fields["demand"]["period_s"],
+        fields["demand"]["periods"],
+        fields["fiber"]["monitor_s"],
+    )
+    faults = draw(st.sampled_from([1, 2, 3, 4, 5, 7, 0]))
+    fields["faults"] = [_fault(draw, frame) for _ in range(faults)]
     return Case(fields, nodes, links)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What faults can happen to, and the times that matter."""
+
+    names: list[str]
+    links: list[tuple[str, str, float]]
+    used: list[Link]
+    window_s: float
+    period_s: float
+    periods: int
+    monitor_s: float
 
 
 def _links(draw: st.DrawFn, names: list[str]) -> list[tuple[str, str, float]]:
@@ -90,9 +119,16 @@ def _links(draw: st.DrawFn, names: list[str]) -> list[tuple[str, str, float]]:
     return [(a, b, draw(st.sampled_from(LENGTHS_KM))) for a, b in (*tree, *more)]
 
 
+def _used(links: list[tuple[str, str, float]], requests: list[Fields]) -> list[Link]:
+    """Return the links on shortest paths of requests, where faults are most likely to be felt."""
+    graph = nx.Graph((a, b) for a, b, _ in links)
+    paths = [nx.shortest_path(graph, item["source"], item["target"]) for item in requests]
+    return sorted({tuple(sorted(hop)) for path in paths for hop in pairwise(path)})
+
+
 def _demand(draw: st.DrawFn, names: list[str]) -> Fields:
     ends = st.lists(st.sampled_from(names), min_size=2, max_size=2, unique=True)
-    pairs = draw(st.lists(ends, min_size=1, max_size=6))
+    pairs = [draw(ends) for _ in range(draw(st.sampled_from([1, 2, 3, 4, 5, 6])))]
     return {
         "periods": draw(st.integers(2, 6)),
         "scenarios": draw(st.integers(3, 6)),
@@ -142,65 +178,58 @@ def _uav(draw: st.DrawFn) -> Fields:
     }
 
 
-def _fault(fields: Fields, count: int, links: list[tuple[str, str, float]]) -> Any:
-    """Return the strategy of one fault."""
-    names = sorted({end for a, b, _ in links for end in (a, b)})
-    times = _times(fields, count)
-    ends = st.sampled_from([[a, b] for a, b, _ in links])
-    cut = _event("fiber-cut", times, link=ends)
-    tap = _event(
-        "eavesdropper", times, link=ends, fraction=st.sampled_from([0.02, 0.05, 0.1, 0.3, 0.5, 1.0])
-    )
-    shift = st.fixed_dictionaries(
-        {
-            "kind": st.just("demand-shift"),
-            "from_period": st.integers(0, fields["demand"]["periods"]),
-            "mean_units": st.sampled_from([0.5, 1.5, 4.0]),
-        }
-    )
+def _fault(draw: st.DrawFn, case: _Frame) -> Fields:
+    kind = draw(st.sampled_from(KINDS))
+    if kind == "demand-shift":
+        period = draw(st.integers(0, case.periods))
+        return {"kind": kind, "from_period": period, "mean_units": draw(st.sampled_from(MEANS))}
+    start_s, end_s = sorted((_moment(draw, case), _moment(draw, case)))
+    for_good = end_s <= start_s or draw(st.sampled_from([False, False, False, True]))
+    event = {"kind": kind, "at_s": start_s, "until_s": None if for_good else end_s}
+    return event | _details(draw, kind, case)
+
+
+def _details(draw: st.DrawFn, kind: str, case: _Frame) -> Fields:
+    """Draw where something happens, and how much of it."""
     circle = {
         "lat_deg": st.integers(28, 46),
         "lon_deg": st.integers(-120, -75),
         "radius_km": st.sampled_from([300, 1500]),
     }
-    storm = _event(
-        "storm", times, **circle, course_deg=st.integers(0, 360), speed_km_h=st.integers(0, 500)
+    way = {"course_deg": st.integers(0, 360), "speed_km_h": st.sampled_from([0, 60, 500])}
+    sites = st.lists(st.sampled_from(case.names), min_size=1, max_size=3, unique=True)
+    link = (st.sampled_from(case.used) | st.sampled_from([(a, b) for a, b, _ in case.links])).map(
+        list
     )
-    sites = st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True)
-    fog = _event("fog", times, sites=sites) | _event("fog", times, **circle)
-    sky = st.sampled_from(["clear", "overcast"])
-    cloud = _event("cloud", times, sky=sky) | _event("cloud", times, sky=sky, sites=sites)
-    return st.one_of(cut, cut, cut, tap, shift, storm, fog, cloud)
+    match kind:
+        case "fiber-cut":
+            fields = {"link": link}
+        case "eavesdropper":
+            fields = {"link": link, "fraction": st.sampled_from([0.02, 0.08, 0.08, 0.5, 1.0])}
+        case "storm":
+            fields = circle | way
+        case "fog":
+            fields = circle if draw(st.booleans()) else {"sites": sites}
+        case _:
+            fields = {"sky": st.sampled_from(["clear", "overcast"]), "sites": st.none() | sites}
+    return draw(st.fixed_dictionaries(fields))
 
 
-def _event(kind: str, times: Any, **fields: Any) -> Any:
-    both = st.tuples(times, times).filter(lambda pair: pair[0] != pair[1])
-
-    def made(pair: tuple[float, float], rest: Fields, is_for_good: bool) -> Fields:
-        until_s = None if is_for_good else max(pair)
-        return {"kind": kind, "at_s": min(pair), "until_s": until_s, **rest}
-
-    for_good = st.sampled_from([False, False, False, True])
-    return st.builds(made, both, st.fixed_dictionaries(fields), for_good)
-
-
-def _times(fields: Fields, count: int) -> Any:
-    """Return the strategy of a moment within the run."""
-    window_s, period_s = fields["clock"]["window_s"], fields["demand"]["period_s"]
-    first_s = (count + 8) * window_s
-    end_s = first_s + (fields["demand"]["periods"] + 1) * period_s
-
-    def near(place: tuple[int, float]) -> float:
-        number, offset_s = place
-        return max(0.0, number + offset_s)
-
-    epochs = st.integers(0, fields["demand"]["periods"]).map(
-        lambda k: 4 * window_s + (k + 1) * period_s
-    )
-    periods = st.integers(0, fields["demand"]["periods"]).map(
-        lambda p: first_s + (p + 1) * period_s
-    )
-    looks = st.integers(1, 30).map(lambda j: min(end_s, j * fields["fiber"]["monitor_s"]))
-    offsets = st.sampled_from([0, 0, -1, 1, -5, -6, -7, 2, 0.25, -0.25]).map(lambda n: n * window_s)
-    anywhere = st.floats(0, end_s, allow_nan=False).map(lambda at_s: round(at_s, 3))
-    return st.tuples(st.one_of(epochs, epochs, periods, looks), offsets).map(near) | anywhere
+def _moment(draw: st.DrawFn, case: _Frame) -> float:
+    """Draw a moment within the run: one that matters, one near to it, or any."""
+    window_s, period_s = case.window_s, case.period_s
+    lead_s = (len(case.names) + 4) * window_s
+    number = draw(st.integers(0, case.periods))
+    epoch_s = 4 * window_s + (number + 1) * period_s
+    end_s = 4 * window_s + lead_s + (case.periods + 1) * period_s
+    match draw(st.sampled_from(["epoch", "epoch", "period", "look", "any"])):
+        case "epoch":
+            at_s = epoch_s
+        case "period":
+            at_s = epoch_s + lead_s
+        case "look":
+            at_s = draw(st.integers(1, 1 + int(end_s / case.monitor_s))) * case.monitor_s
+        case _:
+            return round(draw(st.floats(0, end_s)), 3)
+    off = draw(st.sampled_from([0, 0, 0, -1, 1, -5, -6, -7, 2, 0.25, -0.25]))
+    return max(0.0, at_s + off * window_s)
