@@ -18,7 +18,7 @@ setup: .venv/.ready
 	touch $@
 
 demo: .venv/.ready
-	$(BIN)/qsagin run paper --out runs/demo-$$(date +%Y%m%d-%H%M%S) --pace max
+	$(BIN)/qsagin run paper --out runs/demo-$$(date +%Y%m%d-%H%M%S) --pace max --page
 
 test: test-unit
 	$(BIN)/pytest tests/cluster -m "not system"

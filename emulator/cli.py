@@ -11,6 +11,7 @@ import json
 import math
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -232,6 +233,13 @@ def run(
     volatile: Annotated[
         bool, typer.Option(help="Keep journals in memory: faster, but no lost actor comes back.")
     ] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Show the run to a browser on this machine.")
+    ] = False,
+    page_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the page, which this asks for; 0: any."),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Run the whole emulation: reserve, transmit, buy recourse, account."""
@@ -249,8 +257,18 @@ def run(
     chosen_pace = _runnable(setup, None if resume else folder, pace, address)
     _placeable(source, topology, placement, address)
     display = RunDisplay(_err, setup)
+    if page_port is None and page:
+        page_port = 0
+    _free(page_port or 0, "--page-port")
     options = Options(
-        chosen_pace, hosts, address, metrics_port, volatile, placement, _port_range(ports)
+        chosen_pace,
+        hosts,
+        address,
+        metrics_port,
+        volatile,
+        placement,
+        _port_range(ports),
+        page_port,
     )
     try:
         with display:
@@ -314,6 +332,31 @@ def inject(
         raise UsageError("inject", str(error)) from error
     document = {"ok": True, "window": done.window, "fault": done.fault}
     _answer(json_, document, lambda: _show_fields({"window": done.window, **done.fault}))
+
+
+@app.command()
+def page(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0: any.")] = 0,
+    beside: Annotated[
+        bool, typer.Option("--beside", hidden=True, help="End when standard input is closed.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Show a run, live or ended, to a browser on this machine, until interrupted."""
+    from emulator.page.server import serve
+
+    if not (folder / "experiment.yaml").exists():
+        raise UsageError(str(folder), "holds no experiment.yaml; is it the folder of a run?")
+    _free(port, "--port")
+
+    def announce(url: str) -> None:
+        print(json.dumps({"url": url}) if json_ or beside else url, flush=True)  # noqa: T201
+
+    try:
+        serve(folder, port, announce, beside=beside)
+    except KeyboardInterrupt:
+        raise typer.Exit(128 + signal.SIGINT) from None
 
 
 @app.command()
@@ -400,6 +443,16 @@ def _resumable(folder: Path, *given: object) -> None:
         raise UsageError("--resume", f"takes a run as it is; leave out {own}")
     if not (folder / "experiment.yaml").is_file():
         raise UsageError("--resume", f"{folder} is not the folder of a run")
+
+
+def _free(port: int, option: str) -> None:
+    """Refuse a port that somebody listens on."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise UsageError(
+            option, f"port {port} cannot be used ({error.strerror}); name another"
+        ) from error
 
 
 def _runnable(setup: Experiment, out: Path | None, pace: str, address: str | None) -> Pace:

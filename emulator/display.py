@@ -33,9 +33,11 @@ class RunDisplay(Live, Watcher):
         super().__init__(progress)
         self._task = self._progress.add_task("starting actors", total=None, words="")
 
-    def started(self, metrics_url: str, last_window: int) -> None:
-        """Say where metrics are, and that windows run now."""
+    def started(self, metrics_url: str, page_url: str, last_window: int) -> None:
+        """Say where metrics and the page are, and that windows run now."""
         self._console.print(f"metrics: {metrics_url}")
+        if page_url:
+            self._console.print(f"page: {page_url}", soft_wrap=True)
         self._progress.update(self._task, description="planning", total=last_window)
 
     def advanced(self, progress: clock.Progress) -> None:

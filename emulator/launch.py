@@ -152,6 +152,7 @@ def ray_instance(actors: int, address: str | None, run_folder: Path) -> Iterator
     advice there.  Raises `JoinError` if a machine cannot take part in a run in this folder.
     """
     folder = tempfile.mkdtemp(prefix="qsagin-")
+    before = set(psutil.Process().children(recursive=True))
     with redirect_stdout(io.StringIO()):
         try:
             if address is None:
@@ -161,9 +162,9 @@ def ray_instance(actors: int, address: str | None, run_folder: Path) -> Iterator
             else:
                 yield _join(address, run_folder)
         finally:
-            family = psutil.Process().children(recursive=True) if address is None else []
+            family = set(psutil.Process().children(recursive=True)) - before
             ray.shutdown()
-            _bury(family)
+            _bury(list(family) if address is None else [])
             shutil.rmtree(folder, ignore_errors=True)
 
 

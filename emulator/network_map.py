@@ -21,7 +21,7 @@ from emulator.plotting import COLOURS, INK, Axes, Figure
 from emulator.topology import Topology
 
 CUT, TAPPED = COLOURS["shortfall"], COLOURS["plan"]
-TROUBLES = {CUT: "was cut or down", TAPPED: "was listened to"}
+TROUBLES = {CUT: "was cut, dimmed or down", TAPPED: "was listened to"}
 _WIDTH = 9.2
 _LABELLED_NODES, _DRAWN_NODES = 60, 300
 _SEA, _LAND, _BORDER = "#eef3f7", "#fbfaf6", "#c3c9ce"

@@ -40,6 +40,7 @@ from emulator.host import HostConfig
 from emulator.identity import Authority
 from emulator.interference import Interference
 from emulator.joining import JoinError
+from emulator.page.beside import Beside, page_beside
 from emulator.placement import Placement, place
 from emulator.reading import read
 from emulator.registry import Registry
@@ -64,6 +65,7 @@ class Options:
     `hosts` is the number of processes that share the local key managers; None: one for each.  They are
     placed on the machines of the cluster at `ray_address`; None: they are all here, on loopback.
     `volatile` keeps journals in memory until the end: an actor that is lost is lost for good.
+    `page_port` is that of a page beside the run, 0 any; None: no page.
     """
 
     pace: Pace
@@ -73,6 +75,7 @@ class Options:
     volatile: bool = False
     placement: Placement = Placement.SPREAD
     ports: range | None = None
+    page_port: int | None = None
 
     @property
     def joins(self) -> bool:
@@ -97,8 +100,8 @@ class Outcome:
 class Watcher:
     """Told what happens while a run goes on; this one does nothing."""
 
-    def started(self, metrics_url: str, last_window: int) -> None:
-        """Take note that the actors serve."""
+    def started(self, metrics_url: str, page_url: str, last_window: int) -> None:
+        """Take note that the actors serve; there is no page if `page_url` is empty."""
 
     def advanced(self, progress: Progress) -> None:
         """Take note that a window is over."""
@@ -191,8 +194,9 @@ def resume(
 
 def _account(job: _Job, watcher: Watcher, began_s: float) -> Outcome:
     """Run, and write down what the journals say."""
-    with _sole(job.folder), _signals_raise():
-        ending = _play(job, watcher)
+    beside = page_beside(job.folder, job.options.page_port)
+    with _sole(job.folder), _signals_raise(), beside as page:
+        ending = _play(job, page, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
         _record_plan(job.folder)
         injection.record(job.folder)
@@ -212,7 +216,7 @@ def _sole(folder: Path) -> Iterator[None]:
         yield
 
 
-def _play(job: _Job, watcher: Watcher) -> report.Ending:
+def _play(job: _Job, page: Beside, watcher: Watcher) -> report.Ending:
     """Start the actors, run all windows, and end the actors; signals are ignored from then on."""
     began_s = time.monotonic()
     folder, last_window = job.folder, job.last_window
@@ -222,7 +226,7 @@ def _play(job: _Job, watcher: Watcher) -> report.Ending:
             startup_s = time.monotonic() - began_s
             ending = replace(ending, startup_s=startup_s)
             metrics = Registry(folder).find(METRICS)
-            watcher.started(metrics.address if metrics else "", last_window)
+            watcher.started(metrics.address if metrics else "", page.url, last_window)
             recording = _recording(folder, watcher)
             window, failure, stopped_by = _drive(
                 cluster, last_window, job.options.pace, Watchdog(folder), recording
