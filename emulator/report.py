@@ -17,11 +17,14 @@ from emulator.assembly import Assembly
 from emulator.audit import audit
 from emulator.basis import basis_of
 from emulator.config import Experiment
+from emulator.decisions import Decision, decisions
+from emulator.decisions import write as write_decisions
 from emulator.key_use import KeyUse
 from emulator.ledger import Ledger
 from emulator.link_history import alarms, with_blocks
 from emulator.registry import Registry
 from emulator.report_page import Results
+from emulator.resilience import Story, resilience
 from emulator.topology import Topology
 from protos.core import GLOBAL_MANAGER, FactKind
 
@@ -64,12 +67,15 @@ def write(
     summary["links"] = with_blocks(folder, assembly.links)
     summary["alarms"] = alarms(folder, experiment.clock.window_s)
     summary["applications"] = _use_of_keys(experiment, book)
+    decided = decisions(folder, assembly.problem.requests, experiment.clock.window_s)
+    summary["faults"] = _faults(experiment, assembly, plans, book, decided, summary["alarms"])
     summary |= {"windows_run": journal.windows_run(folder), "restarts": Registry(folder).restarts}
     summary |= {"digest": "", "audit": {}}
     if journal.exists(folder):
         result = audit(folder)
         summary |= {"digest": result.digest, "audit": result.fields()}
     ledger.write(book, folder)
+    write_decisions(decided, folder)
     (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     expected, classes = _expected_by_period(plans, book.periods), _by_application(book)
     results = Results(experiment, topology, assembly, summary, book, expected, classes)
@@ -177,7 +183,6 @@ def _summary(
         "cost_per_period": _mean_cost(book) | {"planned": fmean(expected) if expected else None},
         "complete": ending.complete,
         "failure": ending.failure,
-        "faults": [event.model_dump(mode="json") for event in experiment.faults],
         "plan": _shown(plans[0].plan) if plans else {},
         "basis": basis_of(experiment, assembly.problem),
         "replans": [
@@ -191,6 +196,22 @@ def _summary(
             "unit_bits": experiment.keys.unit_bits,
         },
     }
+
+
+def _faults(  # noqa: PLR0917
+    experiment: Experiment,
+    assembly: Assembly,
+    plans: list[_InForce],
+    book: Ledger,
+    decided: list[Decision],
+    raised: list[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Return the schedule, with how the run took each fault."""
+    made = [(item.at_s, item.plan["allocations"]) for item in plans]
+    requests = assembly.problem.requests
+    story = Story(assembly.timeline, requests, made, raised, decided, book.rows)
+    events = [event.model_dump(mode="json", by_alias=True) for event in experiment.faults]
+    return [event | {"resilience": resilience(event, story)} for event in events]
 
 
 def _mean_cost(book: Ledger) -> dict[str, float | None]:

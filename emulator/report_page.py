@@ -259,13 +259,15 @@ def _spans(summary: dict[str, Any], timeline: Timeline) -> list[Span]:
 
 def _fault(event: dict[str, Any]) -> dict[str, Any]:
     """Return a fault as a row: what, from, until, and all else that the summary says of it."""
-    rest = {name: value for name, value in event.items() if name not in _EVENT_FIELDS}
+    apart = {*_EVENT_FIELDS, "resilience"}
+    rest = {name: value for name, value in event.items() if name not in apart}
     words = {
         name: "-".join(map(str, value)) if name == "link" else value
         for name, value in rest.items()
         if value is not None
     }
-    return {name: event.get(name) for name in _EVENT_FIELDS} | {"rest": words}
+    took = event.get("resilience", {})
+    return {name: event.get(name) for name in _EVENT_FIELDS} | {"rest": words, "took": took}
 
 
 def _orders(deals: list[Dealing]) -> list[dict[str, Any]]:
