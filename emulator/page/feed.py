@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from emulator.config import Experiment
-from emulator.page.following import Follower
+from emulator.fault_config import FaultEvent
+from emulator.page.following import Follower, injected
+from emulator.page.forms import fault_forms
 from emulator.page.scenery import Scenery
 from emulator.page.state import view_of
 from emulator.topology import Topology
 
 LOOK_EVERY_S = 0.1
+_FAULTS: TypeAdapter[list[FaultEvent]] = TypeAdapter(list[FaultEvent])
 _SHARE = 5  # a look that takes long makes looks rare
 
 
@@ -30,13 +35,14 @@ class Feed:
     def __init__(
         self, run_folder: Path, experiment: Experiment, topology: Topology, *, beside: bool = False
     ) -> None:
-        self._folder, self._beside = run_folder, beside
-        self._experiment = experiment
+        self.folder, self._beside = run_folder, beside
+        self._experiment, self._topology = experiment, topology
+        self._injected = 0
         self.scenery = Scenery(experiment, topology)
         problem, links = self.scenery.assembly.problem, topology.links
         loss = problem.pools.shortfall_cost if problem.pools else 0
         ends = [(link.a, link.b) for link in links]
-        self._view = view_of(problem.requests, ends, list(self._schedule()), loss)
+        self._view = view_of(problem.requests, ends, self._windows(experiment.faults), loss)
         self._follower = Follower(run_folder)
         self._around: dict[str, Any] = {}
         self._viewers = 0
@@ -58,6 +64,7 @@ class Feed:
             "period_s": timeline.period_s,
             "periods": timeline.periods,
             "end_s": timeline.end_s,
+            "forms": fault_forms(),
             "on_earth": layout.on_earth,
             "nodes": [{"name": name, "at": at} for name, at in layout.places.items()],
             "links": [
@@ -98,9 +105,10 @@ class Feed:
         self._closing = True
 
     async def _look(self) -> None:
-        has_summary = not self._beside and (self._folder / "summary.json").exists()
+        has_summary = not self._beside and (self.folder / "summary.json").exists()
         is_last = self._closing or has_summary
         news = await asyncio.to_thread(self._follower.news)
+        await asyncio.to_thread(self._take_injected)
         if self._view.take(news) or not self._around:
             at_s = self._view.window * self._experiment.clock.window_s
             self._around = {"at_s": at_s} | await asyncio.to_thread(self.scenery.at, at_s)
@@ -114,21 +122,22 @@ class Feed:
     def _is_new(self, version: int) -> bool:
         return self._view.version > version or self._ended
 
-    def _schedule(self) -> Iterator[tuple[int, str]]:
-        """Yield when what the experiment has in its schedule begins and ends, in words."""
-        timeline, window_s = self.scenery.assembly.timeline, self._experiment.clock.window_s
-        for event in self._experiment.faults:
-            fields = event.model_dump(mode="json", exclude_none=True)
-            begins_s = fields.get("at_s")
-            if begins_s is None:
-                begins_s = timeline.begins_s(fields.get("from_period", 0))
-            where = (
-                "-".join(fields["link"]) if "link" in fields else ", ".join(fields.get("sites", []))
-            )
-            words = f"{event.kind} {where}".strip()
-            yield int(begins_s / window_s), f"{words} begins"
-            if "until_s" in fields:
-                yield int(fields["until_s"] / window_s), f"{words} ends"
+    def _windows(self, faults: Iterable[FaultEvent]) -> list[tuple[int, str]]:
+        """Return in which windows faults begin and end, in words."""
+        window_s = self._experiment.clock.window_s
+        return [(int(at_s / window_s), words) for at_s, words in self.scenery.happening(faults)]
+
+    def _take_injected(self) -> None:
+        """Take in what has been injected into the run since the last look."""
+        fresh = injected(self.folder)[self._injected :]
+        if not fresh:
+            return
+        self._injected += len(fresh)
+        faults = _FAULTS.validate_python(fresh)
+        known = [*self._experiment.faults, *faults]
+        self._experiment = self._experiment.model_copy(update={"faults": known})
+        self.scenery = Scenery(self._experiment, self._topology)
+        self._view.schedule += self._windows(faults)
 
     @asynccontextmanager
     async def _watching(self) -> AsyncIterator[None]:

@@ -6,12 +6,14 @@ write-ahead logs.  A volatile journal is no file before the run is over.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from emulator import journal
+from emulator import injection, journal
 from protos.core import FactKind
 
 _TOLD = (
@@ -121,6 +123,19 @@ class Follower:
         self._read[path] = last
         self._window = max(self._window, window, *(item.window for item in new))
         return True
+
+
+def injected(run_folder: Path) -> list[dict[str, Any]]:
+    """Return the faults that a run has taken while it went on, in the order in which it did."""
+    path = run_folder / injection.FILE
+    if not path.exists():
+        return []
+    query = "SELECT fault FROM injection WHERE window IS NOT NULL ORDER BY window, number"
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            return [json.loads(fault) for (fault,) in connection.execute(query)]
+    except sqlite3.DatabaseError:  # it is being made
+        return []
 
 
 def _stamp(path: Path) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ not computed: a footprint is where a satellite stands high enough, whether by ni
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import cos, radians
@@ -16,6 +16,7 @@ import numpy as np
 
 from emulator.assembly import Assembly, assemble
 from emulator.config import Experiment
+from emulator.fault_config import FaultEvent
 from emulator.layout import Layout, layout_of
 from emulator.orbits import Constellation, Floats, OrbitError
 from emulator.satellite_config import SatelliteOptions
@@ -35,6 +36,18 @@ class Scenery:
 
     experiment: Experiment
     topology: Topology
+
+    def happening(self, faults: Iterable[FaultEvent]) -> Iterator[tuple[float, str]]:
+        """Yield when faults begin and end, in seconds and in words."""
+        for event in faults:
+            fields = event.model_dump(mode="json", exclude_none=True)
+            begins_s = fields.get("at_s")
+            if begins_s is None:
+                begins_s = self.assembly.timeline.begins_s(fields.get("from_period", 0))
+            words = " ".join((event.kind, *_subjects(fields)))
+            yield begins_s, f"{words} begins"
+            if "until_s" in fields:
+                yield fields["until_s"], f"{words} ends"
 
     def at(self, now_s: float) -> dict[str, Any]:
         """Return what is where, coordinates as (longitude, latitude) in degrees."""
@@ -116,6 +129,15 @@ class Scenery:
             world.sample(MediumCode.FIBER, link.a, link.b, now_s) for link in self.topology.links
         )
         return [round(sample.skr_bps * sample.usable, 3) for sample in samples]
+
+
+def _subjects(fields: dict[str, Any]) -> Iterator[str]:
+    """Yield whom a fault is about."""
+    for name in ("link", "node", "entity", "actor", "satellites", "sites", "deed"):
+        if name in fields:
+            value = fields[name]
+            joint = "-" if name == "link" else ", "
+            yield value if isinstance(value, str) else joint.join(value)
 
 
 def footprint_deg(radius_km: Floats, min_elevation_deg: float) -> Floats:

@@ -19,8 +19,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
@@ -30,6 +32,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from emulator.injection import submit
 from emulator.page.feed import Feed
 from emulator.reading import read
 
@@ -44,8 +47,10 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
+_FAULT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 _MOST_VIEWERS = 20
 _LAST_WORDS_S = 2
+_MOST_BYTES = 20_000
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,31 @@ class Guard:
             await self._app(scope, receive, with_headers)
 
 
+class Injecting:
+    """Takes faults for a live run, one at a time, from who shows the token."""
+
+    def __init__(self, run_folder: Path, token: str) -> None:
+        self._folder, self._token = run_folder, token.encode()
+        self._busy = asyncio.Lock()
+
+    async def inject(self, request: Request) -> JSONResponse:
+        """Answer since which window the fault is in force, or what is wrong with it in one line."""
+        shown = request.headers.get("x-qsagin-token", "").encode()
+        if not secrets.compare_digest(shown, self._token):
+            return _refusal("needs the token that came with the URL", 403)
+        if self._busy.locked():
+            return _refusal("another fault is on its way; try again", 429)
+        async with self._busy:
+            try:
+                fault = _FAULT.validate_json(await _body(request))
+                done = await asyncio.to_thread(submit, self._folder, fault)
+            except ValidationError:
+                return _refusal("must be a JSON object of fields", 400)
+            except ValueError as error:
+                return _refusal(str(error), 400)
+        return JSONResponse({"window": done.window, "fault": done.fault})
+
+
 def application(feed: Feed, door: Door) -> Starlette:
     """Return the page of a run as an ASGI application."""
     package, watching = files("emulator"), asyncio.Semaphore(_MOST_VIEWERS)
@@ -117,6 +147,7 @@ def application(feed: Feed, door: Door) -> Starlette:
             Route("/", page),
             Route("/api/run", about),
             Route("/api/events", events),
+            Route("/api/faults", Injecting(feed.folder, door.token).inject, methods=["POST"]),
             Mount("/static", StaticFiles(directory=folders["page/static"])),
             Mount("/vendor", StaticFiles(directory=folders["vendor"])),
         ],
@@ -169,3 +200,17 @@ def _wait(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     """Call when nobody holds the other end of standard input any more."""
     sys.stdin.buffer.read()
     loop.call_soon_threadsafe(call)
+
+
+async def _body(request: Request) -> bytes:
+    """Return what was sent, if it is no more than a fault takes.  Raises `ValueError`."""
+    found = b""
+    async for part in request.stream():
+        found += part
+        if len(found) > _MOST_BYTES:
+            raise ValueError(f"must be at most {_MOST_BYTES} bytes")
+    return found
+
+
+def _refusal(words: str, status: int) -> JSONResponse:
+    return JSONResponse({"error": words}, status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,6 +105,27 @@ def _look_around_by_keyboard(page: Page) -> None:
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#detail")).to_contain_text(re.compile(r"Links to .*bit/s"))
+
+
+def test_a_fault_from_the_page_strikes_the_live_run(browser_page: Page, tmp_path: Path) -> None:
+    page, folder = browser_page, str(tmp_path / "run")
+    words = ("run", "tiny", "--out", folder, "--hosts", "1", "--pace", "10", "--page", "--json")
+    with _running(*words) as (run, url):
+        page.goto(url)
+        expect(page.locator("#progress-words")).to_contain_text("period 1 of 12", timeout=LIMIT_MS)
+        form = page.locator("#fault form")
+        form.get_by_label("fault", exact=True).select_option("fiber-cut")
+        form.get_by_label("link", exact=True).select_option("B-C")
+        form.get_by_label("for s", exact=True).fill("60")
+        form.get_by_role("button", name="Inject").click()
+        expect(form.locator("output")).to_contain_text("in force from window", timeout=LIMIT_MS)
+        events = page.locator("#events")
+        expect(events).to_contain_text("fiber-cut B-C begins", timeout=LIMIT_MS)
+        expect(events).to_contain_text("fiber B-C is down", timeout=LIMIT_MS)
+        expect(page.locator("#network line.down")).to_have_count(1)
+        run.send_signal(signal.SIGINT)
+        summary = json.loads(run.communicate(timeout=60)[0])
+    assert [fault["kind"] for fault in summary["faults"]] == ["fiber-cut"]
 
 
 def test_the_page_changes_nothing_of_a_run(browser_page: Page, tmp_path: Path) -> None:

@@ -7,17 +7,19 @@ import json
 import re
 from math import acos, degrees
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from starlette.types import Message
 
 from emulator.config import Experiment
-from emulator.fault_config import FiberCutEvent
+from emulator.fault_config import FaultEvent, FiberCutEvent
+from emulator.injection import Injected, InjectionError, Injections
 from emulator.journal import FOLDER, Journal
 from emulator.page.feed import Feed
 from emulator.page.following import Follower
+from emulator.page.forms import fault_forms
 from emulator.page.scenery import EARTH_KM, Scenery, footprint_deg
 from emulator.page.server import Door, application
 from emulator.page.state import View, view_of
@@ -26,6 +28,7 @@ from emulator.sky import Site, views
 from emulator.topology import Topology
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Fact, FactKind
 
+_EVENTS = get_args(get_args(FaultEvent)[0])
 DOOR = Door(4242, "secret-token")
 PLAN = {"objective": 900.0, "gap": 0.01, "reserved_units": 4, "expected_shortfall_units": 0.0}
 ORDER = {"request": 0, "period": 0, "serial": 1, "units": 1}
@@ -205,14 +208,14 @@ def test_viewers_are_told_the_end_of_a_run_and_nobody_looks_when_nobody_watches(
 
 
 def _ask(
-    app: Any, path: str, host: str, method: str = "GET", **headers: str
+    app: Any, path: str, host: str, method: str = "GET", body: str = "", **headers: str
 ) -> tuple[int, dict[str, str], str]:
     """Send one request to an ASGI application; return status, headers and body."""
     sent: list[Message] = []
     pairs = [(b"host", host.encode())]
     pairs += [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
 
-    bodies = [b"{}"]
+    bodies = [body.encode()]
 
     async def receive() -> Message:
         if not bodies:
@@ -229,8 +232,8 @@ def _ask(
     }  # fmt: skip
     asyncio.run(app(scope, receive, send))
     found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    body = b"".join(message.get("body", b"") for message in sent[1:])
-    return sent[0]["status"], found, body.decode()
+    answer = b"".join(message.get("body", b"") for message in sent[1:])
+    return sent[0]["status"], found, answer.decode()
 
 
 def test_only_requests_that_name_this_machine_are_answered(
@@ -270,3 +273,70 @@ def test_the_page_makes_no_html_of_what_a_run_says() -> None:
 
 def test_the_token_stands_where_browsers_do_not_send_it() -> None:
     assert DOOR.url == "http://127.0.0.1:4242/#secret-token"
+
+
+def _post(
+    folder: Path, setup: tuple[Experiment, Topology], token: str, fault: object
+) -> tuple[int, Any]:
+    app = application(Feed(folder, *setup), DOOR)
+    status, _, body = _ask(
+        app, "/api/faults", "localhost:4242", "POST", json.dumps(fault), x_qsagin_token=token
+    )
+    return status, json.loads(body)
+
+
+def test_a_fault_is_taken_only_from_who_has_the_token(
+    tmp_path: Path, tiny: tuple[Experiment, Topology], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def submit(_folder: Path, fault: dict[str, Any]) -> Injected:
+        asked.append(fault)
+        if fault["link"] == ["A", "X"]:
+            raise InjectionError("fault.link: no link A-X in the network")
+        return Injected(1, fault, "", 17)
+
+    monkeypatch.setattr("emulator.page.server.submit", submit)
+    cut = {"kind": "fiber-cut", "link": ["A", "B"]}
+    for stranger in ("", "secret-toke", "geheim-ü"):
+        assert _post(tmp_path, tiny, stranger, cut)[0] == 403
+    assert asked == []
+    assert _post(tmp_path, tiny, DOOR.token, cut) == (200, {"window": 17, "fault": cut})
+    wrong = _post(tmp_path, tiny, DOOR.token, {"kind": "fiber-cut", "link": ["A", "X"]})
+    assert wrong == (400, {"error": "fault.link: no link A-X in the network"})
+    assert _post(tmp_path, tiny, DOOR.token, "x" * 30_000)[0] == 400
+    assert _post(tmp_path, tiny, DOOR.token, ["no", "mapping"])[0] == 400
+    assert len(asked) == 2
+
+
+def test_there_is_a_form_for_every_kind_of_fault_but_drawn_ones() -> None:
+    forms = {form["kind"]: form for form in fault_forms()}
+    kinds = {get_args(event.model_fields["kind"].annotation)[0] for event in _EVENTS}
+    assert set(forms) == kinds - {"random"}
+    shown = {field["name"]: field["type"] for field in forms["link-degraded"]["fields"]}
+    assert shown == {"link": "link", "loss_db": "number", "for_s": "number"}
+    deeds = next(field for field in forms["process"]["fields"] if field["name"] == "deed")
+    assert (deeds["type"], deeds["choices"]) == ("choice", ["kill", "stop", "slow"])
+    assert [field["type"] for field in forms["partition"]["fields"]] == ["groups", "number"]
+
+
+def test_a_fault_that_was_injected_is_told_and_seen_in_the_world(
+    tmp_path: Path, tiny: tuple[Experiment, Topology]
+) -> None:
+    Written(tmp_path).go_on(8)
+    (tmp_path / "summary.json").write_text("{}")
+    injections = Injections(tmp_path)
+    cut = {"kind": "fiber-cut", "link": ["B", "C"], "at_s": 6.0, "until_s": 60.0}
+    injections.accept(injections.ask(cut, ""), cut, "", 6)
+    injections.close()
+
+    async def watch() -> list[dict[str, Any]]:
+        feed = Feed(tmp_path, *tiny)
+        following = asyncio.create_task(feed.follow())
+        seen = [json.loads(text) async for text in feed.documents()]
+        await following
+        return seen
+
+    last = asyncio.run(watch())[-1]
+    assert [rate > 0 for rate in last["around"]["rates_bps"]] == [True, False]
+    assert (6, "fiber-cut B-C begins") in [(e["window"], e["words"]) for e in last["events"]]

@@ -2,6 +2,7 @@
 // Nothing that a run says becomes HTML; it is only ever set as text.
 
 import { Charts } from "./charts.js";
+import { FaultForm } from "./fault.js";
 import { NetworkMap } from "./map.js";
 import { Requests } from "./requests.js";
 import { clock, compact, number, say } from "./words.js";
@@ -23,6 +24,7 @@ const byId = (id) => document.getElementById(id);
 
 const about = await (await fetch("/api/run")).json();
 const parts = { map: new NetworkMap(about), charts: new Charts(about), requests: new Requests() };
+const fault = new FaultForm(about);
 const cells = new Map(TOTALS.map(([name, words, of]) => [name, totalCell(words, of)]));
 
 byId("name").textContent = about.experiment;
@@ -50,6 +52,7 @@ function follow() {
     show(news);
     if (news.ended) {
       stream.close();
+      fault.close();
       state("ended", "the run has ended");
     }
   };
