@@ -25,7 +25,7 @@ _AWAKE_SHARE = 0.1
 def do(run_folder: Path, actor: str, deed: ProcessDeed, wall_s: float) -> bool:
     """Do something to an actor's process; return whether there is one here."""
     found = Registry(run_folder).find(actor)
-    if found is None or not _state(found.pid):
+    if found is None or not found.is_here or not _state(found.pid):
         return False
     match deed:
         case ProcessDeed.KILL:
@@ -55,7 +55,7 @@ class Watchdog:
         now_s, killed = time.monotonic(), []
         stopped: dict[int, float] = {}
         for name, actor in self._registry.everybody().items():
-            if not actor.pid or _state(actor.pid) != "T":
+            if not actor.is_here or not actor.pid or _state(actor.pid) != "T":
                 continue
             stopped[actor.pid] = self._stopped_s.get(actor.pid, now_s)
             if now_s - stopped[actor.pid] > self._limit_s:

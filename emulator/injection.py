@@ -54,7 +54,6 @@ class Injections:
 
     def __init__(self, run_folder: Path) -> None:
         self._connection = sqlite3.connect(run_folder / FILE, timeout=_BUSY_S, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.executescript(_SCHEMA)
 
     def ask(self, fault: Mapping[str, Any], happening: str) -> int:

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 FILE = "actors.sqlite"
@@ -23,13 +24,20 @@ _BUSY_S = 30.0
 class Whereabouts:
     """One actor: its incarnation from 1 on, its process, and where it answers; empty: not yet.
 
-    Until this life has published an address, that of the life before stands.
+    Until this life has published an address, that of the life before stands.  A process number means
+    something on one `machine` only.
     """
 
     incarnation: int
     pid: int
     address: str
     published: bool
+    machine: str = ""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its process number is one of this machine, as seen from here."""
+        return self.machine == _this_machine()
 
 
 class Registry:
@@ -40,17 +48,18 @@ class Registry:
         with self._open() as connection:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS actor "
-                "(name TEXT PRIMARY KEY, incarnation INTEGER, pid INTEGER, address TEXT, published INTEGER)"
+                "(name TEXT PRIMARY KEY, incarnation INTEGER, pid INTEGER, address TEXT, "
+                "published INTEGER, machine TEXT)"
             )
 
     def claim(self, name: str) -> Whereabouts:
         """Begin the next life of an actor; return it, with the address of the life before."""
         with self._open() as connection:
             row = connection.execute(
-                "INSERT INTO actor VALUES (?, 1, ?, '', 0) ON CONFLICT (name) DO UPDATE "
-                "SET incarnation = incarnation + 1, pid = excluded.pid, published = 0 "
-                "RETURNING incarnation, pid, address, published",
-                (name, os.getpid()),
+                "INSERT INTO actor VALUES (?, 1, ?, '', 0, ?) ON CONFLICT (name) DO UPDATE "
+                "SET incarnation = incarnation + 1, pid = excluded.pid, published = 0, "
+                "machine = excluded.machine RETURNING incarnation, pid, address, published, machine",
+                (name, os.getpid(), _this_machine()),
             ).fetchone()
         return _whereabouts(*row)
 
@@ -58,7 +67,7 @@ class Registry:
         """Say where an actor answers from now on."""
         with self._open() as connection:
             connection.execute(
-                "INSERT INTO actor VALUES (?, 1, 0, ?, 1) "
+                "INSERT INTO actor VALUES (?, 1, 0, ?, 1, '') "
                 "ON CONFLICT (name) DO UPDATE SET address = excluded.address, published = 1",
                 (name, address),
             )
@@ -85,5 +94,14 @@ class Registry:
             yield connection
 
 
-def _whereabouts(incarnation: int, pid: int, address: str, published: int) -> Whereabouts:
-    return Whereabouts(incarnation, pid, address, bool(published))
+def _whereabouts(
+    incarnation: int, pid: int, address: str, published: int, machine: str
+) -> Whereabouts:
+    return Whereabouts(incarnation, pid, address, bool(published), machine)
+
+
+@cache
+def _this_machine() -> str:
+    """Return a name for this start of this machine, and this space of process numbers."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"

@@ -189,6 +189,7 @@ def resume(
             problem = "was cut short before everybody had begun; start it anew in another folder"
             raise ResumeError(str(folder), problem)
         homes = journal.reopen(folder)
+        summary.unlink(missing_ok=True)  # which tells that the run has ended
     return _account(_Job(experiment, topology, assembly, folder, options, homes), watcher, began_s)
 
 

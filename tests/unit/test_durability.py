@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from emulator import journal
+from emulator.deeds import do
+from emulator.fault_config import ProcessDeed
 from emulator.journal import FOLDER, Journal, SupersededError
 from emulator.key_table import KeysDifferError
-from emulator.registry import Registry
+from emulator.registry import FILE, Registry
 from emulator.sealing import Seal, SealBrokenError, new_key
 from emulator.status import stores_of
 from protos.core import Fact, FactKind
@@ -96,6 +100,27 @@ def test_lives_are_counted_and_the_address_of_the_life_before_stands_until_anoth
     assert found is not None
     assert (found.address, found.published, registry.restarts) == ("127.0.0.1:8", True, 1)
     assert registry.find("nobody") is None
+
+
+def test_a_process_of_another_machine_is_not_taken_for_one_of_the_same_number_here(
+    tmp_path: Path,
+) -> None:
+    registry = Registry(tmp_path)
+    asleep = subprocess.Popen(["sleep", "60"])
+    try:
+        registry.claim(ME)
+        with sqlite3.connect(tmp_path / FILE) as table:
+            table.execute("UPDATE actor SET pid = ?, machine = 'another'", (asleep.pid,))
+        table.close()
+        assert not do(tmp_path, ME, ProcessDeed.KILL, 0.0)
+        with sqlite3.connect(tmp_path / FILE) as table:
+            table.execute("UPDATE actor SET machine = ?", (registry.claim("me too").machine,))
+        table.close()
+        assert do(tmp_path, ME, ProcessDeed.KILL, 0.0)
+        assert asleep.wait() == -signal.SIGKILL
+    finally:
+        asleep.kill()
+        asleep.wait()
 
 
 def test_a_sealed_text_opens_only_as_it_was_sealed() -> None:
