@@ -1,4 +1,4 @@
-# make demo | test | check | protos | vendor | bench | lock      (make setup makes the environment)
+# make demo | test | check | protos | dashboards | vendor | bench | lock      (make setup makes the environment)
 PY := .venv/bin/python
 BIN := .venv/bin
 LOCK := --universal --generate-hashes --no-header --no-annotate --quiet
@@ -6,7 +6,7 @@ export PYTHONDONTWRITEBYTECODE =
 export RAY_USAGE_STATS_ENABLED = 0
 export RAY_AUTH_MODE = disabled
 
-.PHONY: setup demo test test-unit test-system check format protos vendor bench lock clean
+.PHONY: setup demo test test-unit test-system check format protos dashboards vendor bench lock clean
 
 setup: .venv/.ready
 
@@ -35,6 +35,7 @@ check: .venv/.ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PY) tools/protos.py --check
+	$(PY) tools/dashboards.py --check
 
 format: .venv/.ready
 	$(BIN)/ruff format .
@@ -42,6 +43,9 @@ format: .venv/.ready
 
 protos: .venv/.ready
 	$(PY) tools/protos.py
+
+dashboards: .venv/.ready
+	$(PY) tools/dashboards.py
 
 vendor: .venv/.ready
 	$(PY) tools/vendor.py

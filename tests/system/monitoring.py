@@ -160,14 +160,15 @@ def _server(name: str, config: str, folder: Path, address: str, *options: str) -
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     try:
-        until(lambda: _is_ready(address), f"{name} is ready", 30)
+        until(lambda: is_there(f"http://{address}/-/ready"), f"{name} is ready", 30)
         yield
     finally:
         process.terminate()
         process.wait(10)
 
 
-def _is_ready(address: str) -> bool:
-    with suppress(OSError), urllib.request.urlopen(f"http://{address}/-/ready"):
+def is_there(url: str) -> bool:
+    """Return whether something answers well at an URL."""
+    with suppress(OSError), urllib.request.urlopen(url):
         return True
     return False

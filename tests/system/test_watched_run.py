@@ -7,13 +7,15 @@ killed, an intruder calls (on a network of its own, whose authority the test has
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from monitoring import (
     Webhook,
     alertmanager,
     free_port,
+    is_there,
     prometheus,
     until,
     webhook,
@@ -54,12 +57,58 @@ AT_ONCE = {
 WHILE_STOPPED = {"QsaginNoProgress", "QsaginNodeDown", "QsaginControllerDown"}
 
 
+DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
+Series = tuple[dict[str, str], float]
+
+
 @dataclass
 class Story:
-    """What was seen."""
+    """What was seen: alerts, the health of rules, and by stage what all dashboards showed."""
 
     hook: Webhook
+    run: str = ""
     rules: list[dict[str, str]] = field(default_factory=list)
+    answers: dict[str, dict[str, list[Series]]] = field(default_factory=dict)
+
+    def value(self, stage: str, title: str, **labels: str) -> float:
+        """Return the highest value of a panel at a stage."""
+        found = self.answers[stage][title]
+        return max(value for its, value in found if labels.items() <= its.items())
+
+
+def _questions() -> dict[str, list[str]]:
+    """Return the expressions of every panel, and of every annotation, by title."""
+    found: dict[str, list[str]] = {}
+    for path in DASHBOARDS:
+        page = json.loads(path.read_text())
+        for panel in page["panels"]:
+            if panel["type"] != "row":
+                asked = [target["expr"] for target in panel["targets"]]
+                assert found.setdefault(panel["title"], asked) == asked, panel["title"]
+        for mark in page["annotations"]["list"]:
+            found[f"marks: {mark['name']}"] = [mark["expr"]]
+    return found
+
+
+def _answers(server: Prometheus) -> dict[str, list[Series]]:
+    """Ask all questions; a panel with an expression without an answer is empty."""
+    found = {}
+    for title, expressions in _questions().items():
+        answers = [server.ask(text.replace("$run", ".*")) for text in expressions]
+        series = [(item["metric"], float(item["value"][1])) for each in answers for item in each]
+        found[title] = series if all(answers) else []
+    return found
+
+
+def _ask_all(server: Prometheus, limit_s: float = 40.0) -> dict[str, list[Series]]:
+    """Ask all questions, again and again until every panel has data or it takes too long."""
+    ends_s = time.monotonic() + limit_s
+    while True:
+        found = _answers(server)
+        marks = {title for title in found if title.startswith("marks: ")}
+        if all(found[title] for title in found.keys() - marks) or time.monotonic() > ends_s:
+            return found
+        time.sleep(1)
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +127,16 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 def _play(story: Story, server: Prometheus, folder: Path) -> None:
     hook, run_folder = story.hook, folder / "run"
     with _run(run_folder) as (run, address), _intruder(folder / "closed") as closed:
+        story.run = address
         server.watch([address, closed])
         _wait(hook, AT_ONCE)
+        story.answers["faults"] = _ask_all(server)
         with _stopped(run_folder, UAV_CONTROLLER, KEY_MANAGERS):
             _wait(hook, WHILE_STOPPED)
+            story.answers["stopped"] = _answers(server)
         _kill(run_folder, UAV_CONTROLLER)
         _wait(hook, {"QsaginActorRestarted", "QsaginMessagesRefused", "QsaginRpcErrors"})
+        story.answers["killed"] = _answers(server)
         until(lambda: hook.has("resolved", "QsaginLinkDown", link="A-B"), "the cut is over", 90)
         until(lambda: hook.has("resolved", "QsaginLinkNoisy", link="B-C"), "the tap is gone")
         _wait(hook, {"QsaginForecastPoor"})
@@ -110,6 +163,7 @@ def _run(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
             stderr=log,
         )
     try:
+        until(lambda: is_there(f"http://127.0.0.1:{port}/metrics"), "the run has begun", 90)
         yield run, f"127.0.0.1:{port}"
     finally:
         run.terminate()
@@ -122,15 +176,26 @@ def _pid(folder: Path, name: str) -> int:
 
 @contextmanager
 def _stopped(folder: Path, *names: str) -> Iterator[None]:
-    """Stop processes, and have them go on."""
-    pids = [_pid(folder, name) for name in names]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    """Have actors hang: whenever the watchdog has killed one and it is back, it is stopped again."""
+    over = threading.Event()
+
+    def send(number: signal.Signals) -> None:
+        for name in names:
+            with suppress(ProcessLookupError):
+                os.kill(_pid(folder, name), number)
+
+    def hold() -> None:
+        while not over.wait(0.05):
+            send(signal.SIGSTOP)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
     try:
         yield
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        over.set()
+        thread.join()
+        send(signal.SIGCONT)
 
 
 def _kill(folder: Path, name: str) -> None:
@@ -198,3 +263,49 @@ def test_alerts_name_what_they_are_about(story: Story) -> None:
 
 def test_every_rule_can_be_evaluated(story: Story) -> None:
     assert {rule["health"] for rule in story.rules} == {"ok"}
+
+
+def test_every_panel_has_data(story: Story) -> None:
+    panels = {title for title in _questions() if not title.startswith("marks: ")}
+    assert len(panels) > 40
+    assert {title for title in panels if not story.answers["faults"][title]} == set()
+
+
+def test_every_annotation_marks_something(story: Story) -> None:
+    marks = {title for title in _questions() if title.startswith("marks: ")}
+    assert len(marks) == 4
+    seen = {title for stage in story.answers.values() for title in marks if stage[title]}
+    assert marks - seen == set()
+
+
+def test_panels_show_that_fibers_have_failed(story: Story) -> None:
+    assert story.value("faults", "Link alarms", link="A-B", cause="loss") == 1
+    assert story.value("faults", "Link alarms", link="B-C", cause="noise") == 1
+    assert story.value("faults", "Link alarms", link="A-B", cause="noise") == 0
+    assert story.value("faults", "Links", instance=story.run) == 0
+    assert story.value("faults", "Quantum bit error ratio", link="B-C") > 0.11
+    assert story.value("faults", "Secret key rate of fibers", instance=story.run) == 0
+    assert story.value("faults", "Filled", instance=story.run) == 0
+    assert (
+        story.value("faults", "Key that did not come at once, or never", instance=story.run) > 0.5
+    )
+    assert story.value("faults", "On-demand cost over plan") > 1.5
+    assert story.value("faults", "Management keys overdue") > 0
+    assert story.value("faults", "Gap to the proven bound") > 0.05
+    assert story.value("faults", "Forecasts against what came", outcome="cloudy") > 0
+    assert story.value("faults", "Messages struck", instance=story.run) > 0
+    assert story.value("faults", "Alerts that fire", alertname="QsaginLinkDown") == 1
+
+
+def test_panels_show_who_was_stopped_and_killed(story: Story) -> None:
+    assert story.value("faults", "Nodes") == 1
+    assert story.value("stopped", "Nodes", node="A", instance=story.run) == 0
+    controllers = "Controllers and manager"
+    assert story.value("stopped", controllers, controller=UAV_CONTROLLER, instance=story.run) == 0
+    assert story.value("stopped", controllers, controller="global-manager") == 1
+    assert story.value("stopped", "Emulated seconds a second", instance=story.run) == 0
+    assert story.value("stopped", "Since the last report", host=UAV_CONTROLLER) > 5
+    assert story.value("faults", "Actors started again") == 0
+    assert story.value("killed", "Actors started again", actor=UAV_CONTROLLER) >= 1
+    assert story.value("killed", "Messages refused", reason="not the clock") > 0
+    assert story.value("killed", "Errors", server="key-managers") > 0
