@@ -3,7 +3,7 @@
 Counters never fall while the exporter lives: what an actor had counted before it was started again is
 carried over.  A sum over hosts is shown only when every host has reported, so that it does not seem to
 begin anew when the exporter does.  Measures that `emulator.metrics` does not know are left out.
-Nothing here knows sockets.
+Most of the text is made when a report comes, so that a scrape is short.  Nothing here knows sockets.
 """
 
 from __future__ import annotations
@@ -24,12 +24,18 @@ _Name = tuple[str, str]
 
 @dataclass
 class _Actor:
-    """One actor's last report: values by metric and labels, and counts of its former lives."""
+    """One actor's last report, ready to be shown.
+
+    `values` are as reported, `carried` what its former lives had counted; of both together `texts` has the
+    lines by family, except for what is a sum over hosts: that is in `addends`.
+    """
 
     heard_s: float = 0.0
     emulated_s: float = 0.0
     values: dict[_Name, float] = field(default_factory=dict)
     carried: dict[_Name, float] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    addends: dict[_Name, float] = field(default_factory=dict)
 
     def hear(self, report: runtime_pb2.Telemetry, now_s: float) -> None:
         """Replace what was said before."""
@@ -41,22 +47,24 @@ class _Actor:
             for sample in report.samples
             if sample.metric in FAMILY_OF
         }
-        lost = {
-            name: before
-            for name, before in self.values.items()
-            if values.get(name, 0.0) < before and FAMILY_OF[name[0]].kind is not Kind.GAUGE
-        }
-        if lost:
-            sums = {name: self.carried.get(name, 0.0) + count for name, count in lost.items()}
-            self.carried = self.carried | sums
+        for name, before in self.values.items():
+            if values.get(name, 0.0) < before and FAMILY_OF[name[0]].kind is not Kind.GAUGE:
+                self.carried[name] = self.carried.get(name, 0.0) + before
         self.heard_s, self.emulated_s, self.values = now_s, report.emulated_s, values
+        self._render()
 
-    def shown(self) -> Iterator[tuple[_Name, float]]:
-        """Yield what is shown of it."""
-        for name, value in self.values.items():
-            yield name, value + self.carried.get(name, 0.0)
-        for name in self.carried.keys() - self.values.keys():
-            yield name, self.carried[name]
+    def _render(self) -> None:
+        lines: dict[str, list[str]] = defaultdict(list)
+        addends: dict[_Name, float] = {}
+        for name in {**self.values, **self.carried}:
+            value = self.values.get(name, 0.0) + self.carried.get(name, 0.0)
+            family = FAMILY_OF[name[0]]
+            if family.is_sum:
+                addends[name] = value
+            else:
+                lines[family.name].append(_line(*name, value))
+        self.texts = {name: "".join(some) for name, some in lines.items()}
+        self.addends = addends
 
 
 class Reports:
@@ -77,17 +85,19 @@ class Reports:
         self._actors.setdefault(report.host, _Actor()).hear(report, self._now_s())
 
     def text(self, own: Iterable[Measure] = ()) -> str:
-        """Return all metrics, with the exporter's own."""
+        """Return all metrics, with the exporter's own; another thread may keep reports meanwhile."""
         actors = dict(self._actors)
-        found: dict[str, dict[str, float]] = defaultdict(dict)
+        lines: dict[str, list[str]] = defaultdict(list)
         for actor in actors.values():
-            for (metric, labels), value in actor.shown():
-                series = found[metric]
-                series[labels] = series.get(labels, 0.0) + value
+            for family, text in actor.texts.items():
+                lines[family].append(text)
+        if self._residents.keys() <= actors.keys():
+            for (metric, labels), value in _sums(actors.values()).items():
+                lines[FAMILY_OF[metric].name].append(_line(metric, labels, value))
         for measure in (*own, *self._about(actors)):
-            found[measure.metric][_labels(measure.labels)] = measure.value
-        everybody = self._residents.keys() <= actors.keys()
-        return "".join(_lines(found, sums=everybody))
+            line = _line(measure.metric, _labels(measure.labels), measure.value)
+            lines[measure.metric].append(line)
+        return "".join(_sections(lines))
 
     def _about(self, actors: Mapping[str, _Actor]) -> Iterator[Measure]:
         """Yield how far the run is, who is up, and since when."""
@@ -106,16 +116,24 @@ class Reports:
                     yield Measure("node_up", (("node", node),), up)
 
 
-def _lines(found: Mapping[str, Mapping[str, float]], *, sums: bool) -> Iterator[str]:
+def _sums(actors: Iterable[_Actor]) -> dict[_Name, float]:
+    sums: dict[_Name, float] = {}
+    for actor in actors:
+        for name, value in actor.addends.items():
+            sums[name] = sums.get(name, 0.0) + value
+    return sums
+
+
+def _sections(lines: Mapping[str, list[str]]) -> Iterator[str]:
     for family in FAMILIES:
-        if family.is_sum and not sums:
-            continue
-        if any(series in found for series in family.series):
+        if family.name in lines:
             yield f"# HELP {PREFIX}{family.name} {family.words}\n"
             yield f"# TYPE {PREFIX}{family.name} {family.kind}\n"
-        for series in family.series:
-            for labels, value in found.get(series, {}).items():
-                yield f"{PREFIX}{series}{labels} {value!r}\n"
+            yield from lines[family.name]
+
+
+def _line(metric: str, labels: str, value: float) -> str:
+    return f"{PREFIX}{metric}{labels} {value!r}\n"
 
 
 def _labels(labels: Iterable[tuple[str, str]]) -> str:
