@@ -128,13 +128,14 @@ class Feed:
         return [(int(at_s / window_s), words) for at_s, words in self.scenery.happening(faults)]
 
     def _take_injected(self) -> None:
-        """Take in what has been injected into the run since the last look."""
+        """Take in what has been injected into the run, and is not in its experiment yet."""
         fresh = injected(self.folder)[self._injected :]
-        if not fresh:
-            return
         self._injected += len(fresh)
-        faults = _FAULTS.validate_python(fresh)
-        known = [*self._experiment.faults, *faults]
+        known = self._experiment.faults
+        faults = [item for item in _FAULTS.validate_python(fresh) if item not in known]
+        if not faults:
+            return
+        known = [*known, *faults]
         self._experiment = self._experiment.model_copy(update={"faults": known})
         self.scenery = Scenery(self._experiment, self._topology)
         self._view.schedule += self._windows(faults)

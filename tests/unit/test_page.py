@@ -330,13 +330,16 @@ def test_a_fault_that_was_injected_is_told_and_seen_in_the_world(
     injections.accept(injections.ask(cut, ""), cut, "", 6)
     injections.close()
 
-    async def watch() -> list[dict[str, Any]]:
-        feed = Feed(tmp_path, *tiny)
+    async def watch(experiment: Experiment) -> dict[str, Any]:
+        feed = Feed(tmp_path, experiment, tiny[1])
         following = asyncio.create_task(feed.follow())
         seen = [json.loads(text) async for text in feed.documents()]
         await following
-        return seen
+        return seen[-1]
 
-    last = asyncio.run(watch())[-1]
-    assert [rate > 0 for rate in last["around"]["rates_bps"]] == [True, False]
-    assert (6, "fiber-cut B-C begins") in [(e["window"], e["words"]) for e in last["events"]]
+    recorded = tiny[0].model_copy(update={"faults": [FiberCutEvent.model_validate(cut)]})
+    for experiment in (tiny[0], recorded):  # while the run goes on, and afterwards
+        last = asyncio.run(watch(experiment))
+        assert [rate > 0 for rate in last["around"]["rates_bps"]] == [True, False]
+        told = [(event["window"], event["words"]) for event in last["events"]]
+        assert told.count((6, "fiber-cut B-C begins")) == 1

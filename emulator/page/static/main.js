@@ -20,6 +20,7 @@ const TOTALS = [
   ["links_down", "links down", "short"],
 ];
 const MOST_EVENTS = 200;
+const QUIET_S = 30;
 const byId = (id) => document.getElementById(id);
 
 const about = await (await fetch("/api/run")).json();
@@ -45,10 +46,18 @@ function totalCell(words, of) {
 
 function follow() {
   const stream = new EventSource("/api/events");
+  let quietS = 0;
+  setInterval(() => {
+    quietS += 1;
+    const isOpen = stream.readyState === EventSource.OPEN;
+    if (isOpen && quietS % QUIET_S === 0) state("live", `live, nothing new for ${quietS} s`);
+  }, 1000);
   stream.onopen = () => state("live", "live");
   stream.onerror = () => state("lost", "no connection; trying again");
   stream.onmessage = (message) => {
     const news = JSON.parse(message.data);
+    quietS = 0;
+    state("live", "live");
     show(news);
     if (news.ended) {
       stream.close();
