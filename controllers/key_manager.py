@@ -271,11 +271,13 @@ class LocalKeyManager(ManagedCore[None]):
         oldest_s: list[float] = []
         for _, store in self._stores.of(MediumCode.FIBER):
             available[store.peer] += store.available_units * self._config.unit_bits
-            capacity[store.peer] += store.capacity_units * self._config.unit_bits
+            if store.end == "source":  # at the target keys are expected until they are delivered
+                capacity[store.peer] += store.capacity_units * self._config.unit_bits
             oldest_s += [] if store.oldest_s is None else [store.oldest_s]
         for peer, bits in available.items():
             yield Measure("key_store_available_bits", (node, ("peer", peer)), bits)
-            yield Measure("key_store_capacity_bits", (node, ("peer", peer)), capacity[peer])
+        for peer, bits in capacity.items():
+            yield Measure("key_store_capacity_bits", (node, ("peer", peer)), bits)
         if oldest_s:
             yield Measure("key_store_oldest_key_timestamp_seconds", (node,), min(oldest_s))
 

@@ -109,7 +109,7 @@ FAMILIES = (
     ),
     _counter("keys_delivered_bits_total", "node medium", "Key delivered, counted at each end."),
     _gauge("key_store_available_bits", "node peer", "Key that can be delivered now."),
-    _gauge("key_store_capacity_bits", "node peer", "Key that the stores for a peer have room for."),
+    _gauge("key_store_capacity_bits", "node peer", "Key that a source reserves for a peer."),
     _gauge(
         "key_store_oldest_key_timestamp_seconds",
         "node",

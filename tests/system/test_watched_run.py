@@ -136,6 +136,8 @@ def _play(story: Story, server: Prometheus, folder: Path) -> None:
             story.answers["stopped"] = _answers(server)
         _kill(run_folder, UAV_CONTROLLER)
         _wait(hook, {"QsaginActorRestarted", "QsaginMessagesRefused", "QsaginRpcErrors"})
+        back = "marks: Actors started again"
+        until(lambda: _answers(server)[back], "the actor that was killed is marked")
         story.answers["killed"] = _answers(server)
         until(lambda: hook.has("resolved", "QsaginLinkDown", link="A-B"), "the cut is over", 90)
         until(lambda: hook.has("resolved", "QsaginLinkNoisy", link="B-C"), "the tap is gone")

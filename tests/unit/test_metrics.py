@@ -165,6 +165,16 @@ def tiny_network() -> dict[str, float]:
     return sums
 
 
+def test_only_the_source_of_a_request_says_how_much_key_it_reserves() -> None:
+    network, _ = simulate(*read("tiny"))
+    stores = {
+        tuple(value for _, value in measure.labels)
+        for measure in _measures(network.cores)
+        if measure.metric == "key_store_capacity_bits"
+    }
+    assert stores == {("A", "C"), ("B", "A"), ("C", "B")}
+
+
 def test_servers_of_key_managers_are_one_in_metrics() -> None:
     assert {server_of(name) for name in ("kme-A", "host-3")} == {KEY_MANAGERS}
     assert server_of(UAV_CONTROLLER) == UAV_CONTROLLER
