@@ -71,3 +71,11 @@ def test_the_image_has_the_versions_of_the_tests_and_all_that_is_needed() -> Non
 def test_no_lock_names_a_registry() -> None:
     for lock in (DEPLOY / "requirements.lock", ROOT / "requirements.lock"):
         assert "://" not in lock.read_text()
+
+
+def test_what_compose_mounts_is_there() -> None:
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    mounts = [volume for service in services.values() for volume in service.get("volumes", ())]
+    folders = [volume.split(":")[0] for volume in mounts if volume.startswith("./")]
+    assert len(folders) == 6
+    assert [folder for folder in folders if not (DEPLOY / folder).is_dir()] == []
