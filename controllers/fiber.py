@@ -43,7 +43,7 @@ from protos.mib import (
     TransceiverRow,
 )
 from protos.pdu import ErrorStatus, Pdu, Verb
-from protos.rows import encode, notify
+from protos.rows import command, notify
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class FiberController(ManagedCore[int | None]):
             self._lit[fiber].difference_update(reservation.wavelengths)
         for node, row in zip(reservation.path, _channel_rows(reservation), strict=True):
             gone = replace(row, row_status=RowStatus.DESTROY)
-            self._request(key_manager_of(node), Pdu(Verb.SET, 0, tuple(encode(gone))), None, now_s)
+            self._request(key_manager_of(node), command(gone), None, now_s)
         return None
 
     def _look(self, now_s: float) -> None:
@@ -200,8 +200,7 @@ class FiberController(ManagedCore[int | None]):
             for place, wavelength in enumerate(reservation.wavelengths, 1)
         ]
         for node, row in zip(reservation.path, _channel_rows(reservation), strict=True):
-            varbinds = tuple(bind for part in [row, *tuned] for bind in encode(part))
-            self._request(key_manager_of(node), Pdu(Verb.SET, 0, varbinds), request, now_s)
+            self._request(key_manager_of(node), command(row, *tuned), request, now_s)
 
     def _on_answer(self, source: str, request: int | None, answer: Pdu, now_s: float) -> None:
         if request is None or request not in self._reservations:

@@ -35,7 +35,7 @@ from protos.mib import (
     ServiceRow,
 )
 from protos.pdu import ErrorStatus, Pdu, Verb
-from protos.rows import encode, notify
+from protos.rows import command, notify
 
 
 @dataclass(frozen=True)
@@ -155,8 +155,7 @@ class OnDemandController(ManagedCore[int]):
                 units=row.units,
                 row_status=RowStatus.CREATE_AND_GO,
             )
-            pdu = Pdu(Verb.SET, 0, tuple(encode(delivery)))
-            self._request(key_manager_of(node), pdu, row.order, now_s)
+            self._request(key_manager_of(node), command(delivery), row.order, now_s)
 
     def _fail(self, order: _Order, reason: str, now_s: float) -> None:
         row = order.row

@@ -195,6 +195,11 @@ def _requests(
     )
 
 
+def request_ids(experiment: Experiment, topology: Topology) -> list[str]:
+    """Return the names of all requests; a request's number is its place here."""
+    return [item.id for item in _request_items(experiment, topology)]
+
+
 def _request_items(experiment: Experiment, topology: Topology) -> list[RequestItem]:
     requests = experiment.demand.requests
     if not isinstance(requests, dict):

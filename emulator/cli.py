@@ -360,6 +360,26 @@ def page(
 
 
 @app.command()
+def trace(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
+    request: Annotated[str, typer.Option(help="Whose need is followed.")],
+    period: Annotated[
+        int | None, typer.Option(min=0, help="In which period; none: its reservation.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Follow one need for keys from node to manager, to satellite or UAV, and back."""
+    from emulator.tracing import TraceError, story
+
+    try:
+        steps = story(folder, request, period)
+    except TraceError as error:
+        raise UsageError(str(folder), str(error)) from error
+    rows = [step.fields() for step in steps]
+    _answer(json_, rows, lambda: _table(["at_s", "who", "what"], rows))
+
+
+@app.command()
 def skr(
     protocol: Annotated[
         str, typer.Option(help="bb84, mdi, gg02, bbm92, router, plob, ...; a wrong name lists all.")

@@ -312,6 +312,13 @@ def key_stores(run_folder: Path) -> Iterator[tuple[Any, ...]]:
             yield from connection.execute(STORES)
 
 
+def mail_read(run_folder: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield what was read in each window on each host, as `protos.wire.mail` wrote it."""
+    for path in _paths(run_folder):
+        with _reading(path) as connection:
+            yield from connection.execute("SELECT window, batches FROM mail ORDER BY window")
+
+
 def windows_run(run_folder: Path) -> int:
     """Return in how many windows anybody had something to do."""
     seen: set[int] = set()

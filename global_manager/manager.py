@@ -70,7 +70,7 @@ from protos.mib import (
     UsageRow,
 )
 from protos.pdu import Arcs, ErrorStatus, Pdu, VarBind, Verb
-from protos.rows import VarBindError, encode, notified
+from protos.rows import VarBindError, command, notified
 
 CONTROLLER_OF = {Medium.SATELLITE: SATELLITE_CONTROLLER, Medium.UAV: UAV_CONTROLLER}
 _SPENDING = (
@@ -281,15 +281,13 @@ class GlobalManager:
         self._up.discard(place)
         self._note_reserved(place, 0, 0)
         row = reserving.head(place, allocation, RowStatus.DESTROY, self._config.schedule, now_s)
-        pdu = Pdu(Verb.SET, 0, tuple(encode(row)))
-        self._request(FIBER_CONTROLLER, pdu, _Reserve(place), now_s)
+        self._request(FIBER_CONTROLLER, command(row), _Reserve(place), now_s)
 
     def _set_up(self, place: int, allocation: Allocation, now_s: float) -> None:
         price = reserving.cost(allocation, self._problem.fibers)
         self._note_reserved(place, allocation.units, price)
         rows = reserving.rows(place, allocation, self._config.schedule, now_s)
-        pdu = Pdu(Verb.SET, 0, tuple(bind for row in rows for bind in encode(row)))
-        self._request(FIBER_CONTROLLER, pdu, _Reserve(place), now_s)
+        self._request(FIBER_CONTROLLER, command(*rows), _Reserve(place), now_s)
 
     def _note_reserved(self, place: int, units: int, cost: int) -> None:
         self._effects.note(
@@ -446,8 +444,7 @@ class GlobalManager:
         self._open[order.order] = buy
         self._unanswered.add(order.order)
         self._note_order(FactKind.ORDERED, buy, self._price(buy), reason)
-        pdu = Pdu(Verb.SET, 0, tuple(encode(order)))
-        self._request(CONTROLLER_OF[medium], pdu, buy, now_s)
+        self._request(CONTROLLER_OF[medium], command(order), buy, now_s)
 
     def _price(self, buy: _Buy) -> int:
         request = self._problem.requests[buy.order.request]

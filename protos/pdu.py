@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 
 Arcs = tuple[int, ...]
+TRACE_BYTES = 16
 
 
 class Verb(IntEnum):
@@ -64,7 +65,10 @@ class VarBind:
 
 @dataclass(frozen=True, slots=True)
 class Pdu:
-    """One protocol data unit.  `error_index` is 1-based; 0 means the PDU as a whole."""
+    """One protocol data unit.  `error_index` is 1-based; 0 means the PDU as a whole.
+
+    `trace_id` (16 bytes, or none) tells what it is part of, the same for all that follows from one thing.
+    """
 
     verb: Verb
     request_id: int
@@ -73,6 +77,7 @@ class Pdu:
     error_index: int = 0
     non_repeaters: int = 0
     max_repetitions: int = 0
+    trace_id: bytes = b""
 
     def response(
         self,
@@ -82,4 +87,11 @@ class Pdu:
     ) -> Pdu:
         """Return the Response to this request; by default it repeats the request's varbinds."""
         answered = self.varbinds if varbinds is None else varbinds
-        return Pdu(Verb.RESPONSE, self.request_id, answered, error_status, error_index)
+        return Pdu(
+            Verb.RESPONSE,
+            self.request_id,
+            answered,
+            error_status,
+            error_index,
+            trace_id=self.trace_id,
+        )

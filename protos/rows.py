@@ -7,6 +7,7 @@ type, raises `VarBindError` with the RFC's error-status and the 1-based index of
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from typing import cast
 
 from protos.mib import (
@@ -20,7 +21,7 @@ from protos.mib import (
     Row,
     Table,
 )
-from protos.pdu import Arcs, ErrorStatus, Pdu, Value, VarBind, Verb
+from protos.pdu import TRACE_BYTES, Arcs, ErrorStatus, Pdu, Value, VarBind, Verb
 
 _ENTRY_LENGTH = len(OBJECTS) + 2
 MOST_OCTETS = 255  # of a DisplayString, RFC 2579
@@ -67,10 +68,35 @@ def decode(varbinds: Sequence[VarBind]) -> list[Row]:
     return [_row(*key, values, first[key]) for key, values in found.items()]
 
 
+def command(*rows: Row) -> Pdu:
+    """Return a Set of rows."""
+    return Pdu(
+        Verb.SET, 0, tuple(bind for row in rows for bind in encode(row)), trace_id=trace_of(*rows)
+    )
+
+
+def trace_of(*rows: Row) -> bytes:
+    """Return the trace that rows are part of: that of a request's need in a period, or of a request.
+
+    Whoever speaks of the same need finds the same, and nobody has to pass it on.
+    """
+    for row in rows:
+        request = getattr(row, "request", None)
+        if request is not None:
+            return trace_id(request, getattr(row, "period", -1))
+    return b""
+
+
+def trace_id(request: int, period: int = -1) -> bytes:
+    """Return the trace of a request's need in a period; of its reservation without one."""
+    about = f"{request}/{period}".encode()
+    return blake2b(about, digest_size=TRACE_BYTES, person=b"qsagin-trace").digest()
+
+
 def notify(kind: Notification, row: Row, request_id: int, now_s: float, verb: Verb) -> Pdu:
     """Return a Trap or Inform PDU: sysUpTime.0, snmpTrapOID.0, then the row (RFC 3416, 4.2.6)."""
     head = (VarBind(SYS_UP_TIME, round(now_s * 100)), VarBind(SNMP_TRAP_OID, kind.oid))
-    return Pdu(verb, request_id, (*head, *encode(row)))
+    return Pdu(verb, request_id, (*head, *encode(row)), trace_id=trace_of(row))
 
 
 def notified(pdu: Pdu) -> tuple[Notification, Row]:

@@ -11,7 +11,7 @@ from protos.core import Message
 from protos.gen.qsagin.v1 import keys_pb2, management_pb2, runtime_pb2
 from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay, Settled
 from protos.mib import MediumCode
-from protos.pdu import ErrorStatus, Missing, Pdu, Value, VarBind, Verb
+from protos.pdu import TRACE_BYTES, ErrorStatus, Missing, Pdu, Value, VarBind, Verb
 
 _MOST = 2**63 - 1  # what a journal can hold
 
@@ -83,6 +83,7 @@ def _encode_pdu(pdu: Pdu, out: management_pb2.Pdu) -> None:
     out.error_index = pdu.error_index
     out.non_repeaters = pdu.non_repeaters
     out.max_repetitions = pdu.max_repetitions
+    out.trace_id = pdu.trace_id
     for varbind in pdu.varbinds:
         _encode_value(varbind.value, out.varbinds.add(arc=varbind.name))
 
@@ -99,6 +100,8 @@ def _encode_value(value: Value, out: management_pb2.VarBind) -> None:
 
 
 def _decode_pdu(pdu: management_pb2.Pdu) -> Pdu:
+    if len(pdu.trace_id) not in (0, TRACE_BYTES):
+        raise ValueError(f"a trace id has {TRACE_BYTES} bytes, not {len(pdu.trace_id)}")
     varbinds = tuple(VarBind(tuple(item.arc), _decode_value(item)) for item in pdu.varbinds)
     return Pdu(
         Verb(pdu.verb),
@@ -108,6 +111,7 @@ def _decode_pdu(pdu: management_pb2.Pdu) -> Pdu:
         pdu.error_index,
         pdu.non_repeaters,
         pdu.max_repetitions,
+        pdu.trace_id,
     )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from emulator.assembly import assemble
 from emulator.cast import cast_of
 from emulator.clock import BarrierClock, ClockConfig, Pace
@@ -21,6 +23,7 @@ from emulator.journal import FOLDER
 from emulator.reading import read
 from emulator.registry import Registry
 from emulator.reporting import EXPORTER
+from emulator.topology import save_csv
 
 
 class LiveNetwork:
@@ -124,6 +127,17 @@ class LiveNetwork:
         page = Registry(self.folder).find(METRICS)
         assert page is not None
         return page.address
+
+
+def write_experiment_of(name: str, folder: Path) -> Path:
+    """Write an experiment down as a run does."""
+    experiment, topology = read(name)
+    fields = experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
+    fields["network"]["topology"] = save_csv(topology, folder / "network.csv").name
+    fields["network"].pop("link_km", None)
+    path = folder / "experiment.yaml"
+    path.write_text(yaml.safe_dump(fields), encoding="utf-8")
+    return path
 
 
 def within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:

@@ -6,14 +6,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
-import yaml
-from live_network import LiveNetwork, within
+from live_network import LiveNetwork, within, write_experiment_of
 
 from emulator import injection
 from emulator.audit import audit
 from emulator.clock import Pace
-from emulator.reading import read
-from emulator.topology import save_csv
 
 BEGUN = 30
 FAULTS = [
@@ -34,20 +31,9 @@ FAULTS = [
 ]  # fmt: skip
 
 
-def _folder(folder: Path) -> Path:
-    """Write down `tiny` as a run does."""
-    experiment, topology = read("tiny")
-    fields = experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
-    fields["network"]["topology"] = save_csv(topology, folder / "network.csv").name
-    fields["network"].pop("link_km", None)
-    path = folder / "experiment.yaml"
-    path.write_text(yaml.safe_dump(fields), encoding="utf-8")
-    return path
-
-
 async def _run_with(folder: Path, faults: list[dict[str, object]]) -> list[injection.Injected]:
     network = LiveNetwork(folder, 3)
-    _folder(folder)
+    write_experiment_of("tiny", folder)
     await network.start()
     running = asyncio.create_task(network.clock.run(network.last_window, Pace(100.0)))
     while network.clock.window < BEGUN and not running.done():  # noqa: ASYNC110 - it has no event
@@ -108,7 +94,7 @@ def test_recording_twice_records_once(tmp_path: Path) -> None:
 def test_what_cannot_happen_is_refused_in_one_line(
     tmp_path: Path, fault: dict[str, object], problem: str
 ) -> None:
-    _folder(tmp_path)
+    write_experiment_of("tiny", tmp_path)
     with pytest.raises(injection.InjectionError, match=problem) as caught:
         injection.submit(tmp_path, fault)
     assert "\n" not in str(caught.value)
@@ -116,7 +102,7 @@ def test_what_cannot_happen_is_refused_in_one_line(
 
 
 def test_a_run_that_has_ended_takes_no_fault(tmp_path: Path) -> None:
-    _folder(tmp_path)
+    write_experiment_of("tiny", tmp_path)
     (tmp_path / "summary.json").write_text("{}", encoding="utf-8")
     with pytest.raises(injection.InjectionError, match="the run has ended"):
         injection.submit(tmp_path, FAULTS[0])
