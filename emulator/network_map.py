@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.lines import Line2D
 
 from emulator.layout import Layout, layout_of
@@ -22,6 +22,7 @@ from emulator.topology import Topology
 
 CUT, TAPPED = COLOURS["shortfall"], COLOURS["plan"]
 TROUBLES = {CUT: "was cut, dimmed or down", TAPPED: "was listened to"}
+_VISIBLE = ListedColormap(colormaps["viridis_r"](np.linspace(0.15, 1.0, 128)))  # on white
 _WIDTH = 9.2
 _LABELLED_NODES, _DRAWN_NODES = 60, 300
 _SEA, _LAND, _BORDER = "#eef3f7", "#fbfaf6", "#c3c9ce"
@@ -79,7 +80,7 @@ def _draw_links(
 ) -> None:
     many = len(lines) > _DRAWN_NODES
     kilobits = np.array(carried_bits) / 1e3
-    scale, colours = Normalize(0, max(*kilobits, 1e-9)), colormaps["viridis_r"]
+    scale, colours = Normalize(0, max(*kilobits, 1.0)), _VISIBLE
     widths = (0.5, 1.5) if many else (1.2, 3.2)
     drawn = LineCollection(
         lines,

@@ -34,6 +34,7 @@ from protos.core import Timeline
 
 FILE = "report.html"
 _TOP_REQUESTS, _TOP_LINKS = 15, 15
+_AUDITED = {True: "passed", False: "failed", None: "none"}
 _EVENT_FIELDS = {"kind", "at_s", "until_s", "from_period"}
 
 
@@ -138,7 +139,7 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
         ("faults", str(len(summary["faults"])), f"alarms {alarms}, new plans {replans}"),
         (
             "audit",
-            "passed" if summary["audit"].get("ok") else "failed",
+            _AUDITED[summary["audit"].get("ok")],
             "every bit of key re-added",
         ),
     ]

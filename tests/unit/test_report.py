@@ -115,6 +115,7 @@ def test_a_run_that_ended_before_it_began_has_a_report_too(
 ) -> None:
     page = _written(tmp_path, *tiny, failure="the actors could not be started")
     assert "Nobody asked for key" in page.text
+    assert "before there was anything to audit" in page.text
     assert [tag for tag, _ in page.tags].count("img") == 1
 
 

@@ -82,5 +82,5 @@ export class Charts {
 }
 
 function fromZero(_, low, high) {
-  return [0, high > 0 ? high * 1.08 : 1];
+  return [0, high > 0 ? high * 1.08 : 4];
 }
