@@ -158,7 +158,8 @@ class Fleet:
         }
 
     def _able(self) -> list[int]:
-        return [uav for uav in self._ready if uav >= self._lost]
+        """Return who can take off, the lowest numbers first, whoever landed first."""
+        return sorted(uav for uav in self._ready if uav >= self._lost)
 
     def _flight(self, uavs: tuple[int, ...], crews: int, start_s: float, ready_s: float) -> _Flight:
         """Return a flight whose last crew leaves its post at `ready_s`."""

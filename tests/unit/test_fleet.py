@@ -55,6 +55,17 @@ def test_a_repeated_order_changes_nothing():
     assert counts(fleet) == (2, 3, 0)
 
 
+@pytest.mark.parametrize("looks_s", [(), (20.0,), (20.0, 40.0)])
+def test_the_lowest_numbers_fly_first_whoever_landed_first_and_whenever_somebody_looked(looks_s):
+    fleet = Fleet(FleetConfig(uavs=2, endurance_s=100, deploy_s=5, turn_s=10))
+    fleet.try_assign(1, 1, 20, 0.0)
+    fleet.try_assign(2, 1, 1, 0.0)
+    for now_s in looks_s:
+        fleet.advance(now_s)
+    fleet.try_assign(3, 1, 1, 60.0)
+    assert fleet.out_for(3) == (0,)
+
+
 def test_a_service_longer_than_a_battery_takes_crews_that_relieve_one_another():
     """At its post for 1080 s and away for 420 s: two crews go on for ever."""
     fleet = Fleet(CONFIG)
