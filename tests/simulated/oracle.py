@@ -25,6 +25,9 @@ a fiber came up those whom it had displaced, after a drift all.  What was reserv
 in w + 2; what comes makes its first keys in the first epoch that ends later than w + 4.  A period costs
 what is reserved when it begins, plans of that window included.
 
+*Loss.*  A degraded fiber is one with more loss in every span, the most if there are several; what an
+eavesdropper does comes on top.  It is seen as noise when no key is left.
+
 *Fiber keys.*  A block of epoch k on a hop is complete at the epoch's end and lasts since the one before, or
 since w + 4.  It is void if the fiber is cut at the instant it completes, whatever was before, or too noisy
 (share of interception averaged over the block); else it carries units * min(unit, rate * time) in whole
@@ -38,14 +41,18 @@ from the cheaper medium (UAV if prices are equal), decided in w + 2, bought or r
 ordered from the other medium in w + 3, decided in w + 4 and so on; who is refused everywhere goes without.
 Orders are decided in the order of source node and request.  A satellite serves if its draw for pair and
 period allows it, the sky is clear over both ends at the moment of decision, and its errors are below the
-limit.  A UAV serves if its errors are, and if enough of the fleet are ready.  Key is ready after setup_s +
+limit, and satellites are not lost.  A UAV serves if its errors are, and if enough of the fleet are ready
+and not lost.  Key is ready after setup_s +
 units * unit_bits / skr_bps, is sent for in the window of that moment, and delivered two windows later, if
 the period still lasts or ends in that very window; it is paid for in any case.  What is missing when the
 period ends has lapsed.
 
 *A fleet.*  A service of s seconds needs ceil(s / (endurance_s - 2 setup_s)) crews in turn, or as many as
 keep a post manned for ever, if that is less; each of `uavs_per_order`.  They are ready setup_s + turn_s
-after it.
+after it.  Those with the lowest numbers fly first, and are lost first.  A UAV that is lost at any time
+between the decision and the window in which key is sent for fails the order: it is paid back a window
+later, and ordered from the other medium, if that was not tried and the period lasts.  Without a fleet only
+the loss of all UAVs counts.
 """
 
 from __future__ import annotations
@@ -60,6 +67,7 @@ from typing import Any
 import networkx as nx
 from oracle_nature import (
     Offer,
+    Undetermined,
     demanded,
     is_clear,
     is_noisy,
@@ -71,6 +79,7 @@ from oracle_nature import (
 )
 
 SETUP_WINDOWS = 4
+MAIL_WINDOWS = 20  # in which all mail has come after the end, at the latest
 SATELLITE, UAV, FIBER = "satellite", "uav", "fiber"
 Link = tuple[str, str]
 
@@ -131,6 +140,7 @@ class Row:
     satellite_units: int = 0
     uav_units: int = 0
     late_units: int = 0
+    failed_units: int = 0
     shortfall_units: int = 0
     shortfall_s: float = 0.0
     needed_s: float = 0.0
@@ -204,13 +214,15 @@ class _Fibers:
         return math.ceil(km / 80) * bundle + math.ceil(prices["reserved_fiber_km"] * km)
 
     def is_cut(self, link: Link, at_s: float) -> bool:
-        return any(e["at_s"] <= at_s < _until(e) for e in self._on("fiber-cut", link))
+        return any(_is_on(e, at_s) for e in self._on("fiber-cut", link))
 
     def offer(self, link: Link, since_s: float, at_s: float) -> Offer:
         km = self.graph.edges[link]["length_km"]
         span_km = km / max(1, math.ceil(km / self.span_km - 1e-9))
         taps = self._on("eavesdropper", link)
-        return tapped(span_km, min(1.0, sum(_share(tap, since_s, at_s) for tap in taps)))
+        bends = [e for e in self._on("link-degraded", link) if _is_on(e, at_s)]
+        share = min(1.0, sum(_share(tap, since_s, at_s) for tap in taps))
+        return tapped(span_km, share, max((e["loss_db"] for e in bends), default=0.0))
 
     def state(self, link: Link, at_s: float) -> str:
         """Return `up`, `loss` or `noise` at a moment."""
@@ -291,13 +303,21 @@ class _Order:
     others: list[str]
 
 
+@dataclass(frozen=True)
+class _Service:
+    """When an order's key is ready, and the UAVs that bring it; None if a satellite does."""
+
+    ready_s: float
+    uavs: list[int] | None = None
+
+
 @dataclass
 class _Oracle:
     given: Given
     events: list[Event] = field(default_factory=list)
     rows: dict[tuple[int, int], Row] = field(default_factory=lambda: defaultdict(Row))
     objections: list[str] = field(default_factory=list)
-    away: list[tuple[float, int]] = field(default_factory=list)
+    away: list[tuple[float, list[int]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         fields = self.given.fields
@@ -587,53 +607,69 @@ class _Oracle:
         orders = [_Order(e.request, e.period, e.units, e.window + 1, list(media)) for e in short]
         while orders:
             order = orders.pop(0)
-            refused = self._order(order)
-            if refused is not None:
-                orders.append(refused)
+            again = self._order(order)
+            if again is not None:
+                orders.append(again)
                 orders.sort(key=lambda item: item.window)
 
     def _order(self, order: _Order) -> _Order | None:
-        """Place an order; return the one that follows if it is refused."""
+        """Place an order; return the one that follows if it is refused or fails."""
         medium, *others = order.others
         cost = order.units * self._unit_cost(order.request, medium)
         place = (order.request, order.period, medium, order.units)
         self.events.append(Event(order.window, "ordered", *place, cost))
-        ready_s = self._ready_s(order, medium, (order.window + 1) * self.calendar.window_s)
-        if ready_s is not None:
-            self._buy(order, medium, cost, ready_s)
+        now_s = (order.window + 1) * self.calendar.window_s
+        service = self._service(order, medium, now_s)
+        if service is None:
+            self.events.append(Event(order.window + 2, "refused", *place))
+            again = order.window + 2
+        else:
+            self._charge_order(order.window + 2, "bought", order, medium, cost)
+            sent = self.calendar.window(service.ready_s)
+            if not self._is_lost(service, now_s, sent * self.calendar.window_s):
+                self._bring(order, medium, sent)
+                return None
+            self._charge_order(sent + 1, "failed", order, medium, -cost)
+            again = sent + 1
+        if not others or again >= self.calendar.begins(order.period + 1):
             return None
-        self.events.append(Event(order.window + 2, "refused", *place))
-        if not others:
-            return None
-        return _Order(order.request, order.period, order.units, order.window + 2, others)
+        return _Order(order.request, order.period, order.units, again, others)
 
-    def _buy(self, order: _Order, medium: str, cost: int, ready_s: float) -> None:
-        place = (order.request, order.period, medium, order.units)
+    def _charge_order(self, window: int, what: str, order: _Order, medium: str, cost: int) -> None:
         row, name = self.rows[order.request, order.period], f"{medium}_cost"
         setattr(row, name, getattr(row, name) + cost)
-        self.events.append(Event(order.window + 2, "bought", *place, cost))
-        sent = self.calendar.window(ready_s)
+        row.failed_units += order.units if what == "failed" else 0
+        place = (order.request, order.period, medium, order.units)
+        self.events.append(Event(window, what, *place, cost))
+
+    def _bring(self, order: _Order, medium: str, sent: int) -> None:
+        """Deliver an order whose key was sent for in a window, if that is in time."""
         done = Event(sent + 3, "completed", order.request, order.period, units=order.units)
         self.events.append(done)
         if sent + 2 <= self.calendar.begins(order.period + 1):
-            setattr(row, f"{medium}_units", order.units)
+            place = (order.request, order.period, medium, order.units)
+            setattr(self.rows[order.request, order.period], f"{medium}_units", order.units)
             self.events.append(Event(sent + 2, "delivered", *place))
 
-    def _ready_s(self, order: _Order, medium: str, now_s: float) -> float | None:
-        """Return when an order's key is ready; None if it cannot be served."""
-        options = self.given.fields[medium]
-        if options["qber"] > self.given.fields["keys"]["qber_limit"]:
+    def _service(self, order: _Order, medium: str, now_s: float) -> _Service | None:
+        """Return the service that an order gets; None if it cannot be served."""
+        options, keys = self.given.fields[medium], self.given.fields["keys"]
+        if options["qber"] > keys["qber_limit"]:
             return None
-        if medium == SATELLITE and not self._sees_satellite(order, now_s):
+        lasts_s = order.units * keys["unit_bits"] / options["skr_bps"]
+        ready_s: float = now_s + options["setup_s"] + lasts_s
+        if medium == SATELLITE:
+            return _Service(ready_s) if self._sees_satellite(order, now_s) else None
+        if self._lost_uavs(now_s, now_s) == math.inf:
             return None
-        service_s = order.units * self.given.fields["keys"]["unit_bits"] / options["skr_bps"]
-        ready_s: float = now_s + options["setup_s"] + service_s
-        if medium == UAV and options["fleet"] is not None:
-            return ready_s if self._fly(service_s, ready_s, now_s) else None
-        return ready_s
+        if options["fleet"] is None:
+            return _Service(ready_s, [])
+        return self._fly(lasts_s, ready_s, now_s)
 
     def _sees_satellite(self, order: _Order, now_s: float) -> bool:
         item, graph = self.requests[order.request], self.given.graph
+        if any(e["kind"] == "satellite-loss" and _is_on(e, now_s) for e in self.faults):
+            return False
         luck = self.given.luck_of_sky[item["source"], item["target"], order.period]
         return luck < self.given.fields[SATELLITE]["probability"] and all(
             is_clear(
@@ -642,19 +678,42 @@ class _Oracle:
             for node in (item["source"], item["target"])
         )
 
-    def _fly(self, service_s: float, ready_s: float, now_s: float) -> bool:
-        """Take UAVs of the fleet, if enough are ready."""
+    def _fly(self, lasts_s: float, ready_s: float, now_s: float) -> _Service | None:
+        """Take the first UAVs of the fleet that are ready, if they are enough."""
         options = self.given.fields[UAV]
         fleet, setup_s = options["fleet"], options["setup_s"]
         post_s = fleet["endurance_s"] - 2 * setup_s
         for_ever = 1 + math.ceil((2 * setup_s + fleet["turn_s"]) / post_s - 1e-9)
-        crews = min(for_ever, max(1, math.ceil(service_s / post_s - 1e-9)))
+        crews = min(for_ever, max(1, math.ceil(lasts_s / post_s - 1e-9)))
         wanted = crews * fleet["uavs_per_order"]
         self.away = [(back_s, uavs) for back_s, uavs in self.away if back_s > now_s]
-        if wanted > fleet["uavs"] - sum(uavs for _, uavs in self.away):
+        out = {uav for _, uavs in self.away for uav in uavs}
+        lost = self._lost_uavs(now_s, now_s)
+        ready = [uav for uav in range(fleet["uavs"]) if uav not in out and uav >= lost]
+        if wanted > len(ready):
+            return None
+        self.away.append((ready_s + setup_s + fleet["turn_s"], ready[:wanted]))
+        return _Service(ready_s, ready[:wanted])
+
+    def _is_lost(self, service: _Service, start_s: float, end_s: float) -> bool:
+        """Return whether a UAV of a chain could not fly at some time of its service.
+
+        Nobody finds out after the end, unless mail is still under way then.
+        """
+        after_end = self.calendar.window(end_s) - self.calendar.last_window
+        if service.uavs is None or after_end > MAIL_WINDOWS:
             return False
-        self.away.append((ready_s + setup_s + fleet["turn_s"], wanted))
-        return True
+        lost = self._lost_uavs(start_s, end_s)
+        is_lost = lost > min(service.uavs) if service.uavs else lost == math.inf
+        if is_lost and after_end > 0:
+            raise Undetermined("a UAV is lost in an order that ends just after the run")
+        return is_lost
+
+    def _lost_uavs(self, since_s: float, until_s: float) -> float:
+        """Return the most UAVs that are lost at a time."""
+        losses = [event for event in self.faults if event["kind"] == "uav-loss"]
+        times = [since_s, *(e["at_s"] for e in losses if since_s < e["at_s"] <= until_s)]
+        return max(sum(e["uavs"] or math.inf for e in losses if _is_on(e, at_s)) for at_s in times)
 
     def _unit_cost(self, request: int, medium: str) -> int:
         prices, item = self.given.fields["prices"], self.requests[request]
@@ -720,9 +779,13 @@ def _until(event: Mapping[str, Any]) -> float:
     return math.inf if until_s is None else until_s
 
 
+def _is_on(event: Mapping[str, Any], at_s: float) -> bool:
+    return bool(event["at_s"] <= at_s < _until(event))
+
+
 def _share(tap: Mapping[str, Any], since_s: float, at_s: float) -> float:
     """Return which share of all pulses a tap intercepts in a time, or at an instant."""
     if since_s == at_s:
-        return tap["fraction"] if tap["at_s"] <= at_s < _until(tap) else 0.0
+        return tap["fraction"] if _is_on(tap, at_s) else 0.0
     heard_s = min(at_s, _until(tap)) - max(since_s, tap["at_s"])
     return float(tap["fraction"] * max(0.0, heard_s) / (at_s - since_s))

@@ -31,7 +31,7 @@ class Offer:
     qber: float
 
 
-def bb84(span_km: float, share: float) -> Offer:
+def bb84(span_km: float, share: float, loss_db: float = 0.0) -> Offer:
     """Return what decoy-state BB84 yields over a span, by Ma et al., PRA 72, 012326 (2005).
 
     Devices are those of Gobby, Yuan and Shields; mu = 0.48, nu = 0.05 and vacuum.  Whoever intercepts a
@@ -40,7 +40,7 @@ def bb84(span_km: float, share: float) -> Offer:
     clock_hz, efficiency, background, leak = 2e6, 0.045, 1.7e-6, 1.22
     mu, nu = 0.48, 0.05
     wrong = 0.033 + share * (1 - 2 * 0.033) / 4
-    eta = efficiency * 10 ** (-0.21 * span_km / 10)
+    eta = efficiency * 10 ** (-(0.21 * span_km + loss_db) / 10)
 
     def gain(photons: float) -> tuple[float, float]:
         light = 1 - math.exp(-eta * photons)
@@ -49,16 +49,21 @@ def bb84(span_km: float, share: float) -> Offer:
     (q_mu, e_mu), (q_nu, e_nu) = gain(mu), gain(nu)
     many = (nu / mu) ** 2 * (q_mu * math.exp(mu) - background)
     y1 = mu / (mu * nu - nu**2) * (q_nu * math.exp(nu) - background - many)
-    e1 = min(0.5, (e_nu * math.exp(nu) - background / 2) / (y1 * nu))
+    e1 = min(0.5, (e_nu * math.exp(nu) - background / 2) / (y1 * nu)) if y1 > 0 else 0.5
     secret = y1 * mu * math.exp(-mu) * (1 - _entropy(e1)) - q_mu * leak * _entropy(e_mu / q_mu)
     return Offer(max(0.0, clock_hz * secret / 2), clock_hz * q_mu / 2, e_mu / q_mu)
 
 
-def tapped(span_km: float, share: float) -> Offer:
-    """Return what is left under interception; the key rate is that of the next 64th of a share."""
-    exact = bb84(span_km, share)
+def tapped(span_km: float, share: float, loss_db: float) -> Offer:
+    """Return what is left under interception and additional loss.
+
+    The rate is the lesser of that with the loss and that with the next 64th of the share; errors come
+    on top of those with the loss, in proportion, up to those of a fiber that is wholly intercepted.
+    """
+    dim = bb84(span_km, 0.0, loss_db)
     worse = bb84(span_km, min(1.0, math.ceil(share * TAP_STEPS - 1e-9) / TAP_STEPS))
-    return Offer(worse.skr_bps, exact.sifted_bps, exact.qber)
+    qber = dim.qber + share * max(0.0, bb84(span_km, 1.0).qber - dim.qber)
+    return Offer(min(dim.skr_bps, worse.skr_bps), dim.sifted_bps, qber)
 
 
 def is_noisy(offer: Offer, sifted_bits: int, limit: float) -> bool:

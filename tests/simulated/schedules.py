@@ -16,7 +16,8 @@ import yaml
 from hypothesis import strategies as st
 
 LENGTHS_KM = (0.001, 1.0, 20.0, 60.0, 79.9, 80.0, 100.0, 200.0)
-KINDS = ("fiber-cut",) * 5 + ("eavesdropper",) * 3 + ("demand-shift", "storm", "fog", "cloud")
+SELDOM = ("demand-shift", "satellite-loss", "storm", "fog", "cloud")
+KINDS = ("fiber-cut",) * 5 + ("eavesdropper", "link-degraded", "uav-loss") * 2 + SELDOM
 MEANS = (0.5, 1.5, 4.0)
 Fields = dict[str, Any]
 Link = tuple[str, ...]
@@ -87,6 +88,7 @@ def cases(draw: st.DrawFn) -> Case:
         fields["demand"]["period_s"],
         fields["demand"]["periods"],
         fields["fiber"]["monitor_s"],
+        (fields["uav"]["fleet"] or {"uavs": 0})["uavs"],
     )
     faults = draw(st.sampled_from([1, 2, 3, 4, 5, 7, 0]))
     fields["faults"] = [_fault(draw, frame) for _ in range(faults)]
@@ -104,6 +106,7 @@ class _Frame:
     period_s: float
     periods: int
     monitor_s: float
+    uavs: int
 
 
 def _links(draw: st.DrawFn, names: list[str]) -> list[tuple[str, str, float]]:
@@ -206,6 +209,12 @@ def _details(draw: st.DrawFn, kind: str, case: _Frame) -> Fields:
             fields = {"link": link}
         case "eavesdropper":
             fields = {"link": link, "fraction": st.sampled_from([0.02, 0.08, 0.08, 0.5, 1.0])}
+        case "link-degraded":
+            fields = {"link": link, "loss_db": st.sampled_from([1, 8, 15, 40])}
+        case "satellite-loss":
+            fields = {"satellites": st.none()}
+        case "uav-loss":
+            fields = {"uavs": st.sampled_from([None, *range(1, 1 + min(3, case.uavs))])}
         case "storm":
             fields = circle | way
         case "fog":

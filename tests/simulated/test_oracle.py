@@ -181,7 +181,7 @@ def _totals(events: list[Event]) -> Counter[str]:
     for event in events:
         if event.what == "delivered":
             totals[f"{event.medium} units"] += event.units
-        elif event.what in ("period", "bought"):
+        elif event.what in ("period", "bought", "failed"):
             totals[f"{event.medium} cost"] += event.cost
     return totals
 
