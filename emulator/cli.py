@@ -380,6 +380,55 @@ def trace(
 
 
 @app.command()
+def chaos(
+    experiment: Annotated[
+        str | None,
+        typer.Argument(metavar="EXPERIMENT", help="A Chaos Toolkit file or a built-in name."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder for runs and journals; default runs/chaos-…")
+    ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(help="Where the toolkit's journal goes; default: into the folder."),
+    ] = None,
+    times: Annotated[int, typer.Option(min=1, help="How often in a row.")] = 1,
+    list_: Annotated[bool, typer.Option("--list", help="List what is built in.")] = False,
+    json_: Json = False,
+) -> None:
+    """Disturb a live run on purpose, and see whether a hypothesis about it holds."""
+    from emulator.chaos_trial import ChaosInputError, built_in, load, play
+
+    if list_:
+        rows = [{"name": name, "title": title} for name, title in built_in().items()]
+        _answer(json_, rows, lambda: _table(["name", "title"], rows))
+        return
+    if experiment is None:
+        raise UsageError("chaos", "name an experiment; see `qsagin chaos --list`")
+    folder = out or Path("runs", f"chaos-{Path(experiment).stem}-{time.strftime('%Y%m%d-%H%M%S')}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError("--out", f"{folder} exists and is not empty; name a new folder")
+    _fillable(folder)
+    trials = []
+    for number in range(1, times + 1):
+        place = folder / str(number) if times > 1 else folder
+        try:
+            loaded = load(experiment)
+        except ChaosInputError as error:
+            raise UsageError("chaos", str(error)) from error
+        trial = play(loaded, place, journal or place / "journal.json")
+        trials.append(trial.fields() | {"folder": str(place)})
+        for line in trial.broken:
+            print(f"{experiment}: {line}", file=sys.stderr)  # noqa: T201
+    columns = ["title", "ok", "duration", "folder"]
+    shown = [{name: trial[name] for name in columns} for trial in trials]
+    document = {"ok": all(trial["ok"] for trial in trials), "trials": trials}
+    _answer(json_, document, lambda: _table(columns, shown))
+    if not document["ok"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def skr(
     protocol: Annotated[
         str, typer.Option(help="bb84, mdi, gg02, bbm92, router, plob, ...; a wrong name lists all.")

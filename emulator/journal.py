@@ -328,6 +328,16 @@ def windows_run(run_folder: Path) -> int:
     return len(seen)
 
 
+def last_window(run_folder: Path) -> int:
+    """Return the last window in which anybody had something to do; 0 if there was none."""
+    last = 0
+    for path in _paths(run_folder):
+        with _reading(path) as connection:
+            ((found,),) = connection.execute("SELECT coalesce(max(window), 0) FROM mail")
+        last = max(last, found)
+    return last
+
+
 def check(run_folder: Path) -> None:
     """Have SQLite check the structure of every journal.  Raises `JournalError` if one is damaged."""
     for path in _paths(run_folder):
