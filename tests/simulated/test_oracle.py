@@ -213,6 +213,7 @@ def test_runs_under_drawn_faults_do_what_was_predicted(case: Case) -> None:
 
 
 @pytest.mark.system
+@pytest.mark.timeout(1200)
 @settings(UNHURRIED, max_examples=500)
 @given(cases())
 def test_five_hundred_schedules_of_faults_agree_with_the_oracle(case: Case) -> None:
