@@ -28,7 +28,7 @@ from global_manager.provisioning.model import (
     Problem,
     Request,
 )
-from global_manager.reserving import Schedule
+from global_manager.reserving import Schedule, UnitCosts
 from global_manager.watching import DemandWatch, FiberWatch
 from protos.core import (
     FIBER_CONTROLLER,
@@ -274,8 +274,9 @@ class GlobalManager:
         self._plans += 1
         for place in gone:
             self._take_down(place, before[place], now_s)
+        unit_costs = reserving.unit_costs_of(self._problem.fibers)
         for place in new:
-            self._set_up(place, wanted[place], now_s)
+            self._set_up(place, wanted[place], unit_costs, now_s)
 
     def _take_down(self, place: int, allocation: Allocation, now_s: float) -> None:
         self._up.discard(place)
@@ -283,8 +284,10 @@ class GlobalManager:
         row = reserving.head(place, allocation, RowStatus.DESTROY, self._config.schedule, now_s)
         self._request(FIBER_CONTROLLER, command(row), _Reserve(place), now_s)
 
-    def _set_up(self, place: int, allocation: Allocation, now_s: float) -> None:
-        price = reserving.cost(allocation, self._problem.fibers)
+    def _set_up(
+        self, place: int, allocation: Allocation, unit_costs: UnitCosts, now_s: float
+    ) -> None:
+        price = reserving.cost(allocation, unit_costs)
         self._note_reserved(place, allocation.units, price)
         rows = reserving.rows(place, allocation, self._config.schedule, now_s)
         self._request(FIBER_CONTROLLER, command(*rows), _Reserve(place), now_s)

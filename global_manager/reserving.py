@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +15,9 @@ from protos.mib import (
     Row,
     RowStatus,
 )
+
+UnitCosts = Mapping[frozenset[str], int]
+"""What a unit costs in a period on each fiber, by its two ends."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,11 @@ def rows(place: int, allocation: Allocation, schedule: Schedule, now_s: float) -
     return [head(place, allocation, RowStatus.CREATE_AND_GO, schedule, now_s), *hops, *colours]
 
 
-def cost(allocation: Allocation, fibers: Sequence[Fiber]) -> int:
+def cost(allocation: Allocation, unit_costs: UnitCosts) -> int:
     """Return what an allocation costs in a period."""
-    unit = {frozenset((fiber.a, fiber.b)): fiber.unit_cost for fiber in fibers}
-    return allocation.units * sum(unit[frozenset(hop)] for hop in pairwise(allocation.path))
+    return allocation.units * sum(unit_costs[frozenset(hop)] for hop in pairwise(allocation.path))
+
+
+def unit_costs_of(fibers: Sequence[Fiber]) -> UnitCosts:
+    """Return what a unit costs on each fiber."""
+    return {frozenset((fiber.a, fiber.b)): fiber.unit_cost for fiber in fibers}

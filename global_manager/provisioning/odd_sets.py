@@ -96,8 +96,17 @@ def _under_rows(instance: Instance, pool: ColumnPool, columns: Sequence[Column])
 def _excess(
     instance: Instance, units: Mapping[tuple[int, ...], float], share: float
 ) -> Iterator[tuple[float, Triple]]:
-    """Yield sets of three fibers that are too full, each with the units that are too many."""
+    """Yield sets of three fibers that are too full, each with the units that are too many.
+
+    A path that uses two of three uses one of the two with fewer colours: where no fiber is more than half
+    full, no set is too full.
+    """
     colours = np.asarray(instance.colours, dtype=float)
+    load = np.zeros(len(colours))
+    for over, amount_over in units.items():
+        load[list(over)] += amount_over
+    if np.all(load <= share * colours / 2):
+        return
     uses = np.zeros((len(units), len(colours)))
     for i, over in enumerate(units):
         uses[i, list(over)] = 1.0

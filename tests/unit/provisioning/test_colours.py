@@ -52,6 +52,18 @@ def test_three_of_four_fibers_at_a_node_still_pass_one_lightpath_a_colour():
     assert sum(kept.values()) == 2
 
 
+def test_three_fibers_that_are_half_full_at_most_are_never_crowded():
+    ample, narrow = (problem_on(ARMS, AROUND, wavelengths=w, scenarios=ONE) for w in (4, 2))
+
+    found = []
+    for problem in (ample, narrow):
+        instance = Instance(problem, odd_nodes=False)
+        promised = choose(instance, generate_columns(instance), 0.0, nodes=100)
+        found.append(crowded_triples(instance, list(promised), list(promised.values())))
+
+    assert found == [[], [(0, 1, 2)]]
+
+
 def test_each_direction_pairs_every_way_in_with_a_way_out():
     star = problem_on(ARMS, AROUND, wavelengths=1, scenarios=ONE, directed=True)
 
