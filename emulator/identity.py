@@ -3,6 +3,9 @@
 A certificate names the actor, and for each entity that lives there its role and name, as a URI
 `urn:qsagin:ROLE:ENTITY`.  The authority's key is kept in memory while actors are being started and is
 written nowhere; certificates are worth nothing in another run.
+
+gRPC ends handshakes in which a certificate is too large, so it cannot name any number of entities:
+`certificates_needed` says among how many they have to be shared out.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from math import ceil
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -22,6 +26,9 @@ from protos.core import role_of
 _VALID = timedelta(days=30)
 _CLOCK_SKEW = timedelta(minutes=5)
 _NAME_LIMIT = 64
+_MOST_NAMED_BYTES = (
+    5_000  # 7,000 were seen to work, 8,000 to fail: a handshake says more than names
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,11 @@ def uri(entity: str) -> str:
     """Return the URI that stands for an entity in its role."""
     escaped = entity.encode("unicode_escape").decode().replace(" ", "%20")
     return f"urn:qsagin:{role_of(entity).value}:{escaped}"
+
+
+def certificates_needed(entities: Iterable[str]) -> int:
+    """Return how many certificates it takes at least to name so many entities, dealt out evenly."""
+    return ceil(sum(len(uri(entity)) for entity in entities) / _MOST_NAMED_BYTES)
 
 
 def server_name(actor: str) -> str:

@@ -37,7 +37,7 @@ from emulator.envelope import ManagementKeys
 from emulator.exporter import METRICS, ExporterConfig, RunInfo
 from emulator.fault_config import ProcessEvent
 from emulator.host import HostConfig
-from emulator.identity import Authority
+from emulator.identity import Authority, certificates_needed
 from emulator.interference import Interference
 from emulator.joining import JoinError
 from emulator.page.beside import Beside, page_beside
@@ -339,13 +339,17 @@ def _groups(job: _Job, cast: Cast) -> list[tuple[str, tuple[Role, ...]]]:
 
 
 def _dealt(nodes: Sequence[Role], count: int, domains: Mapping[str, str]) -> list[tuple[Role, ...]]:
-    """Deal key managers to about so many processes; those of different domains share none."""
+    """Deal key managers to about so many processes; those of different domains share none.
+
+    They are more where one certificate could not name all who would live together.
+    """
     members: dict[str, list[Role]] = {}
     for role in nodes:
         members.setdefault(domains.get(role.entity, ""), []).append(role)
     groups = []
     for _, roles in sorted(members.items()):
-        share = max(1, round(count * len(roles) / len(nodes)))
+        least = certificates_needed(role.entity for role in roles)
+        share = max(least, round(count * len(roles) / len(nodes)))
         groups += [tuple(roles[first::share]) for first in range(share)]
     return groups
 

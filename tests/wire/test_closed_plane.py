@@ -15,7 +15,7 @@ from emulator import journal
 from emulator.audit import audit
 from emulator.doors import MOST_MESSAGES
 from emulator.envelope import Envelopes
-from emulator.identity import Authority, Identity
+from emulator.identity import Authority, Identity, certificates_needed
 from emulator.registry import Registry
 from emulator.reporting import EXPORTER
 from emulator.transport import Channels
@@ -86,6 +86,21 @@ def test_the_manager_is_heard(tmp_path: Path) -> None:
     )
     assert (status, refused) == (grpc.StatusCode.OK, {})
     assert [message.body for message in kept] == [RESERVE]
+
+
+@pytest.mark.parametrize("length", [3, 50])
+def test_who_is_named_among_as_many_as_a_certificate_can_name_is_heard(
+    tmp_path: Path, length: int
+) -> None:
+    names = [f"kme-{place:0{length}}" for place in range(1_000)]
+    most = max(count for count in range(1_000) if certificates_needed(names[:count]) == 1)
+
+    status, refused, _ = _outcome(
+        tmp_path, lambda ca: ca.issue("m", [GLOBAL_MANAGER, *names[:most]]), _set(GLOBAL_MANAGER)
+    )
+
+    assert (status, refused) == (grpc.StatusCode.OK, {})
+    assert certificates_needed(names[: most + 1]) == 2
 
 
 def test_a_certificate_of_another_authority_opens_nothing(tmp_path: Path) -> None:
