@@ -171,7 +171,8 @@ def _process(folder: Path) -> psutil.Process | None:
         if process.ppid() == os.getpid() and process.status() == psutil.STATUS_ZOMBIE:
             process.wait()
             return None
-        return process if str(folder) in process.cmdline() else None
+        words = process.cmdline()  # none while it is only just beginning
+        return process if not words or str(folder) in words else None
     except (OSError, ValueError, psutil.Error):
         return None
 
