@@ -1,0 +1,160 @@
+"""How cost grows with the network: runs of 100, 300, 1000 and 3000 nodes, five requests a node.
+
+`python benchmarks/scale.py [--nodes 100,300] [--limit SECONDS]` runs drawn networks (`networks.py`) at
+`--pace max` on two hosts (more where certificates could not name all who would share one), and prints and
+writes, for each size, the times to plan, start and run, windows a second, and the memory of all processes
+of the run: proportional set size, at its highest of one look a second.  A run that takes longer than the
+limit is ended and told by the windows that it got through; a size whose run gave nothing has empty fields.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import psutil
+from matplotlib.figure import Figure
+from networks import write_experiment
+
+RESULTS = Path(__file__).parent / "results"
+_REQUESTS_A_NODE = 5
+_PERIODS = 2
+_HOSTS = 2
+
+
+@dataclass(frozen=True)
+class Line:
+    """One size; times are wall seconds, `load` is the machine's when the run began."""
+
+    nodes: int
+    requests: int
+    complete: bool
+    plan_s: float | None
+    startup_s: float | None
+    running_s: float | None
+    windows: int
+    windows_per_s: float | None
+    wall_s: float
+    memory_mib: float
+    memory_a_node_kib: float
+    load: float
+
+
+def measure(nodes: int, limit_s: float) -> Line:
+    """Run one size."""
+    requests, load = _REQUESTS_A_NODE * nodes, os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as place:
+        experiment = write_experiment(Path(place) / "drawn", nodes, requests, _PERIODS)
+        out = Path(place) / "run"
+        plan_s = _plan_s(experiment, limit_s)
+        command = [sys.executable, "-m", "emulator", "run", str(experiment), "--out", str(out)]
+        began_s = time.monotonic()
+        with subprocess.Popen(
+            [*command, "--hosts", str(_HOSTS), "--pace", "max"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as run:
+            most_bytes = _watch(run, began_s + limit_s)
+        wall_s = time.monotonic() - began_s
+        path = out / "summary.json"
+        told: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    running_s, windows = told.get("running_s"), told.get("windows", 0)
+    return Line(
+        nodes,
+        requests,
+        told.get("complete", False),
+        plan_s,
+        told.get("startup_s"),
+        running_s,
+        windows,
+        round(windows / running_s, 2) if running_s else None,
+        round(wall_s, 1),
+        round(most_bytes / 2**20, 1),
+        round(most_bytes / 2**10 / nodes, 1),
+        round(load, 1),
+    )
+
+
+def _plan_s(experiment: Path, limit_s: float) -> float | None:
+    """Return how long `qsagin plan` solves, or None if it takes longer than the limit."""
+    command = [sys.executable, "-m", "emulator", "plan", str(experiment), "--json"]
+    try:
+        done = subprocess.run(command, capture_output=True, check=True, timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        return None
+    return round(json.loads(done.stdout)["solve_s"], 2)
+
+
+def _watch(run: subprocess.Popen[bytes], ends_s: float) -> int:
+    """Wait for a run, ended by SIGINT when time is up; return the most memory that it took."""
+    most_bytes, is_ending = 0, False
+    while run.poll() is None:
+        most_bytes = max(most_bytes, _memory_bytes(run.pid))
+        if not is_ending and time.monotonic() > ends_s:
+            run.send_signal(signal.SIGINT)
+            is_ending = True
+        time.sleep(1)
+    return most_bytes
+
+
+def _memory_bytes(pid: int) -> int:
+    """Return the proportional set size of a process and all that it started."""
+    total = 0
+    try:
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    for process in family:
+        try:
+            total += process.memory_full_info().pss
+        except psutil.Error:
+            continue
+    return total
+
+
+def write(lines: list[Line]) -> None:
+    """Write the table and the figure."""
+    RESULTS.mkdir(exist_ok=True)
+    with (RESULTS / "scale.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [item.name for item in fields(Line)])
+        writer.writeheader()
+        writer.writerows(asdict(line) for line in lines)
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    shown = (
+        ("windows_per_s", "windows a second"),
+        ("memory_mib", "memory, MiB"),
+        ("startup_s", "start-up, s"),
+    )
+    for axes, (name, title) in zip(figure.subplots(1, len(shown)), shown, strict=True):
+        found = [(line.nodes, value) for line in lines if (value := getattr(line, name))]
+        axes.loglog(*zip(*found, strict=True), "o-") if found else None
+        axes.set(xlabel="nodes", title=title)
+        axes.grid(visible=True, which="both", alpha=0.3)
+    figure.savefig(RESULTS / "scale.png", dpi=120)
+
+
+def main() -> None:
+    """Measure the sizes asked for, and write what there is after each."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--nodes", default="100,300,1000,3000")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds a size")
+    options = parser.parse_args()
+    lines: list[Line] = []
+    for nodes in map(int, options.nodes.split(",")):
+        lines.append(measure(nodes, options.limit))
+        print(json.dumps(asdict(lines[-1])), flush=True)
+        write(lines)
+
+
+if __name__ == "__main__":
+    main()
