@@ -58,10 +58,10 @@ class Block:
         return self.errors / self.sifted_bits if self.sifted_bits else self.sample.qber
 
 
-def fiber_channel(a: str, b: str, request: int) -> str:
-    """Return the name of the quantum channel between neighbours that serves one request."""
+def fiber_channel(a: str, b: str, request: int, generation: int = 0) -> str:
+    """Return the name of the quantum channel between neighbours that serves one reservation."""
     first, second = sorted((a, b))
-    return f"fiber/{first}/{second}/{request}"
+    return f"fiber/{first}/{second}/{request}/{generation}"
 
 
 class Channel:
@@ -116,7 +116,7 @@ class Channel:
         self._began_ms, self._due_ms = self._due_ms, self._due_ms + self.row.period_ms
         for peer in self.neighbours:
             sample = probe.sample(MediumCode.FIBER, self._node, peer, at_s, since_s)
-            channel = fiber_channel(self._node, peer, self.row.request)
+            channel = fiber_channel(self._node, peer, self.row.request, self.row.generation)
             block = self._measured(channel, sample, at_s - since_s, quantum)
             self.blocks[peer] = block
             material = quantum.block(channel, self._epoch, block.n_bytes)

@@ -83,6 +83,7 @@ class FiberController(ManagedCore[int | None]):
         self._fibers = {frozenset((a, b)): count for a, b, count in config.fibers}
         self._lit: dict[tuple[str, str], set[int]] = defaultdict(set)
         self._reservations: dict[int, _Reservation] = {}
+        self._over: dict[int, int] = {}
 
     def measures(self) -> list[Measure]:
         """Return how many wavelengths are lit on each fiber, which are up, and alarms by cause."""
@@ -117,11 +118,17 @@ class FiberController(ManagedCore[int | None]):
     def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
         head, hops, colours = _parts(rows)
         if head is not None and head.row_status == RowStatus.DESTROY:
-            return self._release(head, now_s)
+            self._release(head, now_s)
+            return None
         if head is None or len(hops) < 2:
             return Refusal(ErrorStatus.NO_CREATION)
+        if head.generation <= self._over.get(head.request, -1):
+            return None  # it has been taken down, which arrived first
         path = tuple(hop.node for hop in sorted(hops, key=lambda hop: hop.position))
         wavelengths = tuple(item.wavelength for item in colours)
+        current = self._reservations.get(head.request)
+        if current is not None and current.row.generation < head.generation:
+            self._release(replace(head, generation=current.row.generation), now_s)
         if head.request in self._reservations or not self._fits(head, path, wavelengths):
             return Refusal(ErrorStatus.INCONSISTENT_VALUE)
         for fiber in self._directions(path):
@@ -133,16 +140,18 @@ class FiberController(ManagedCore[int | None]):
         self._configure(reservation, now_s)
         return None
 
-    def _release(self, head: ReservationRow, now_s: float) -> Refusal | None:
-        reservation = self._reservations.pop(head.request, None)
-        if reservation is None:
-            return Refusal(ErrorStatus.INCONSISTENT_VALUE)
+    def _release(self, head: ReservationRow, now_s: float) -> None:
+        """Take a reservation down, up to this generation; one that has not arrived must not come."""
+        self._over[head.request] = max(self._over.get(head.request, -1), head.generation)
+        reservation = self._reservations.get(head.request)
+        if reservation is None or reservation.row.generation > head.generation:
+            return
+        del self._reservations[head.request]
         for fiber in self._directions(reservation.path):
             self._lit[fiber].difference_update(reservation.wavelengths)
         for node, row in zip(reservation.path, _channel_rows(reservation), strict=True):
             gone = replace(row, row_status=RowStatus.DESTROY)
             self._request(key_manager_of(node), command(gone), None, now_s)
-        return None
 
     def _look(self, now_s: float) -> None:
         """Compare every fiber with what it was, and inform the manager of changes."""
@@ -267,4 +276,5 @@ def _channel_rows(reservation: _Reservation) -> Iterator[ChannelRow]:
             due_ms=head.due_ms,
             period_ms=head.period_ms,
             row_status=RowStatus.CREATE_AND_GO,
+            generation=head.generation,
         )

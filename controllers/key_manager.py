@@ -180,9 +180,10 @@ class LocalKeyManager(ManagedCore[None]):
 
     def _fits(self, row: ChannelRow) -> bool:
         """Whether a channel that is to go is there, and one that is to come is new and possible."""
-        is_here = row.request in self._relaying.channels
         if row.row_status == RowStatus.DESTROY:
-            return is_here
+            return True
+        channel = self._relaying.channels.get(row.request)
+        is_here = channel is not None and channel.row.generation >= row.generation
         around = {name for name in (row.upstream, row.downstream) if name}
         return (
             not is_here
@@ -197,10 +198,10 @@ class LocalKeyManager(ManagedCore[None]):
     def _take(self, row: Row, now_s: float) -> None:
         match row:
             case ChannelRow(row_status=RowStatus.DESTROY):
-                self._relaying.release(row.request)
+                self._relaying.release(row.request, row.generation)
             case ChannelRow():
                 self._relaying.configure(row)
-            case TransceiverRow():
+            case TransceiverRow() if row.request in self._relaying.channels:
                 self._relaying.transceivers[row.request, row.position] = row
             case DeliveryRow():
                 self._serving.bring(row, now_s)

@@ -42,18 +42,29 @@ class Relaying:
     channels: dict[int, Channel] = field(default_factory=dict)
     transceivers: dict[tuple[int, int], TransceiverRow] = field(default_factory=dict)
     latest: dict[str, Block] = field(default_factory=dict)
+    released: dict[int, int] = field(default_factory=dict)
 
     def configure(self, row: ChannelRow) -> None:
-        """Take part in a reservation from now on, with a store if the node is an end of it."""
+        """Take part in a reservation from now on, with a store if the node is an end of it.
+
+        It takes the place of an earlier generation; one that has been released already is over.
+        """
+        if row.generation <= self.released.get(row.request, -1):
+            return
+        self.release(row.request, row.generation - 1)
         channel = Channel(self.node, row, self.key_bytes, self.qber_limit)
         self.channels[row.request] = channel
         if channel.is_source or channel.is_target:
             end = "source" if channel.is_source else "target"
             self.stores.open(row.request, MediumCode.FIBER, row.peer, end, row.units)
 
-    def release(self, request: int) -> None:
-        """Take no part in a reservation any more; keys that are available stay so."""
-        channel = self.channels.pop(request)
+    def release(self, request: int, generation: int) -> None:
+        """Take no part in a reservation any more, up to this generation; available keys stay so."""
+        self.released[request] = max(generation, self.released.get(request, -1))
+        channel = self.channels.get(request)
+        if channel is None or channel.row.generation > generation:
+            return
+        del self.channels[request]
         for fact in channel.expire():
             self.effects.note(fact)
         self._end_epoch(channel)

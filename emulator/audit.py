@@ -4,6 +4,8 @@ It trusts no counter of the run.  Every bit that came into being is followed to 
 
 * link key (fiber blocks, and blocks brought by satellite or UAV) is counted where two neighbours
   share it; both ends must tell the same story;
+* a block that one end has made alone, and let expire, was never key: that end had not heard yet that the
+  reservation was over, or had begun anew.  It is shown as half made;
 * end-to-end key over fiber is counted from its creation at the source;
 * generated = delivered + relayed + expired + destroyed + stored, or the rest is unaccounted for.
 
@@ -52,6 +54,7 @@ class Audit:
     unknown_keys: int = 0
     void_deliveries: int = 0
     unaccounted_bits: int = 0
+    half_made_bits: int = 0
     totals: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -75,6 +78,7 @@ class Audit:
             "unknown_keys": self.unknown_keys,
             "void_deliveries": self.void_deliveries,
             "unaccounted_bits": self.unaccounted_bits,
+            "half_made_bits": self.half_made_bits,
             "totals": self.totals,
         }
 
@@ -147,7 +151,7 @@ def audit(run_folder: Path) -> Audit:
     missing = sorted(books.peers.difference(entities))
     if missing:
         raise journal.JournalError(str(run_folder), f"holds no journal of {', '.join(missing)}")
-    totals, unaccounted = _settle(books.accounts)
+    totals, unaccounted, half_made = _settle(books.accounts)
     return Audit(
         digest=digest(run_folder),
         duplicate_deliveries=_duplicates(books.deliveries),
@@ -155,6 +159,7 @@ def audit(run_folder: Path) -> Audit:
         unknown_keys=books.unknown_keys,
         void_deliveries=books.void_deliveries,
         unaccounted_bits=unaccounted + _misplaced(run_folder, books.stored_bits),
+        half_made_bits=half_made,
         totals=totals,
     )
 
@@ -195,10 +200,10 @@ def _misplaced(run_folder: Path, stored_bits: Counter[tuple[str, int, str]]) -> 
     return sum(abs(found[store] - stored_bits[store]) for store in found | stored_bits)
 
 
-def _settle(accounts: dict[tuple[str, ...], Counter[str]]) -> tuple[dict[str, int], int]:
-    """Add up one end of every account, and count what does not balance or differs at the other."""
+def _settle(accounts: dict[tuple[str, ...], Counter[str]]) -> tuple[dict[str, int], int, int]:
+    """Add up one end of every account; count what does not balance or differs, and half-made blocks."""
     totals: Counter[str] = Counter()
-    unaccounted = 0
+    unaccounted = half_made = 0
     ends: dict[tuple[str, ...], dict[str, Counter[str]]] = defaultdict(dict)
     for account, bits in accounts.items():
         ends[account[:-1]][account[-1]] = bits
@@ -210,8 +215,12 @@ def _settle(accounts: dict[tuple[str, ...], Counter[str]]) -> tuple[dict[str, in
                 totals.update(bits)
         if shared[0] == "link":
             one, other = sides.get("a", Counter()), sides.get("b", Counter())
-            unaccounted += abs(one["made"] - other["made"])
-    return _named(totals), unaccounted
+            differing = abs(one["made"] - other["made"])
+            if differing <= max(one, other, key=lambda bits: bits["made"])["expired"]:
+                half_made += differing
+            else:
+                unaccounted += differing
+    return _named(totals), unaccounted, half_made
 
 
 def _named(totals: Counter[str]) -> dict[str, int]:

@@ -179,6 +179,7 @@ class GlobalManager:
         self._plans = 0
         self._reserved: dict[int, Allocation] = {}
         self._up: set[int] = set()
+        self._generation: Counter[int] = Counter()
         self._seen_units: Counter[int] = Counter()
         self._orders = 0
         self._open: dict[int, _Buy] = {}
@@ -281,7 +282,14 @@ class GlobalManager:
     def _take_down(self, place: int, allocation: Allocation, now_s: float) -> None:
         self._up.discard(place)
         self._note_reserved(place, 0, 0)
-        row = reserving.head(place, allocation, RowStatus.DESTROY, self._config.schedule, now_s)
+        row = reserving.head(
+            place,
+            allocation,
+            RowStatus.DESTROY,
+            self._config.schedule,
+            now_s,
+            self._generation[place],
+        )
         self._request(FIBER_CONTROLLER, command(row), _Reserve(place), now_s)
 
     def _set_up(
@@ -289,7 +297,10 @@ class GlobalManager:
     ) -> None:
         price = reserving.cost(allocation, unit_costs)
         self._note_reserved(place, allocation.units, price)
-        rows = reserving.rows(place, allocation, self._config.schedule, now_s)
+        self._generation[place] += 1
+        rows = reserving.rows(
+            place, allocation, self._config.schedule, now_s, self._generation[place]
+        )
         self._request(FIBER_CONTROLLER, command(*rows), _Reserve(place), now_s)
 
     def _note_reserved(self, place: int, units: int, cost: int) -> None:

@@ -41,8 +41,13 @@ class Schedule:
         return first_s + whole * period_s
 
 
-def head(
-    place: int, allocation: Allocation, status: RowStatus, schedule: Schedule, now_s: float
+def head(  # noqa: PLR0917
+    place: int,
+    allocation: Allocation,
+    status: RowStatus,
+    schedule: Schedule,
+    now_s: float,
+    generation: int = 0,
 ) -> ReservationRow:
     """Return the row that names a reservation; alone, with status destroy, it takes it down."""
     start_s = now_s + schedule.setup_s
@@ -56,17 +61,21 @@ def head(
         due_ms=round(schedule.next_epoch_s(start_s) * 1000),
         period_ms=round(schedule.timeline.period_s * 1000),
         row_status=status,
+        generation=generation,
     )
 
 
-def rows(place: int, allocation: Allocation, schedule: Schedule, now_s: float) -> list[Row]:
+def rows(
+    place: int, allocation: Allocation, schedule: Schedule, now_s: float, generation: int = 0
+) -> list[Row]:
     """Return all rows of a new reservation: head, hops, wavelengths."""
     hops = [ReservationHopRow(place, at, node) for at, node in enumerate(allocation.path, 1)]
     colours = [
         ReservationWavelengthRow(place, at, colour)
         for at, colour in enumerate(allocation.wavelengths, 1)
     ]
-    return [head(place, allocation, RowStatus.CREATE_AND_GO, schedule, now_s), *hops, *colours]
+    first = head(place, allocation, RowStatus.CREATE_AND_GO, schedule, now_s, generation)
+    return [first, *hops, *colours]
 
 
 def cost(allocation: Allocation, unit_costs: UnitCosts) -> int:

@@ -70,7 +70,8 @@ class MediumCode(IntEnum):
 class ReservationRow:
     """Fiber controller: what one request has reserved.
 
-    Key is made from `start_ms` on; the first epoch ends at `due_ms`, the others every `period_ms`.
+    Key is made from `start_ms` on; the first epoch ends at `due_ms`, the others every `period_ms`.  A later
+    `generation` takes the place of an earlier one, in whatever order they arrive.
     """
 
     request: int
@@ -82,6 +83,7 @@ class ReservationRow:
     due_ms: int
     period_ms: int
     row_status: int
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class ChannelRow:
     due_ms: int
     period_ms: int
     row_status: int
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,13 +128,16 @@ class SimulatedNetwork:
         self.window = window
         for name, core in self.cores.items():
             inbox = self._mail[name].read(window)
+            leaves = self._posts[name].wake_window
             if self.interference.is_out(name, window):
                 self._wake[name] = None
+                if leaves is not None and leaves <= window:
+                    self._send(name, window, [])
                 continue
             if window == 0 or self.interference.is_back(name, window):
                 core.started(window * self.window_s)
                 self._wake[name] = window
-            wake, leaves = self._wake[name], self._posts[name].wake_window
+            wake = self._wake[name]
             if inbox or (wake is not None and wake <= window):
                 self._run_core(name, core, window, inbox)
             elif leaves is not None and leaves <= window:

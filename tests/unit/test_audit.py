@@ -99,6 +99,18 @@ def test_a_block_that_only_one_end_knows_is_found(run_folder: Path) -> None:
     assert audit(run_folder).unaccounted_bits == 16
 
 
+def test_a_block_that_one_end_made_alone_and_never_used_is_half_made(run_folder: Path) -> None:
+    for node in "AB":
+        _alter(run_folder, node, "DELETE FROM fact WHERE kind = 'relayed'")
+        _alter(run_folder, node, "UPDATE fact SET bits = 16 WHERE kind = 'expired'")
+    whole = audit(run_folder)
+    for kind in ("generated", "expired"):
+        _alter(run_folder, "B", f"DELETE FROM fact WHERE kind = '{kind}'")
+    half = audit(run_folder)
+    assert (whole.half_made_bits, half.half_made_bits) == (0, 16)
+    assert half.unaccounted_bits == whole.unaccounted_bits
+
+
 def test_a_key_that_was_delivered_but_never_made_is_found(run_folder: Path) -> None:
     for node in "AB":
         _alter(run_folder, node, "UPDATE fact SET key_id = 'other' WHERE kind = 'delivered'")

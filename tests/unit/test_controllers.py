@@ -242,7 +242,7 @@ def test_the_manager_reserves_what_it_planned() -> None:
     (pdu,) = _pdus(step, FIBER_CONTROLLER)
     rows = decode(pdu.varbinds)
     assert rows[0] == ReservationRow(
-        0, "r0", "A", "B", 1, 4_000, 90_000, 50_000, RowStatus.CREATE_AND_GO
+        0, "r0", "A", "B", 1, 4_000, 90_000, 50_000, RowStatus.CREATE_AND_GO, generation=1
     )
     assert rows[1:] == [
         ReservationHopRow(0, 1, "A"),
