@@ -108,6 +108,11 @@ class Channel:
         """The neighbours on the path, upstream first."""
         return [name for name in (self.row.upstream, self.row.downstream) if name]
 
+    def skip(self, epoch: int) -> None:
+        """Begin with a later epoch than this."""
+        while self._due_ms // self.row.period_ms <= epoch:
+            self._began_ms, self._due_ms = self._due_ms, self._due_ms + self.row.period_ms
+
     def begin_epoch(self, probe: LinkProbe, quantum: QuantumChannel) -> list[Fact]:
         """Exchange the old blocks for new ones; return what happened."""
         since_s, at_s = self.made_s, self.due_s

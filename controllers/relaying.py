@@ -43,16 +43,19 @@ class Relaying:
     transceivers: dict[tuple[int, int], TransceiverRow] = field(default_factory=dict)
     latest: dict[str, Block] = field(default_factory=dict)
     released: dict[int, int] = field(default_factory=dict)
+    last_epoch: dict[int, int] = field(default_factory=dict)
 
     def configure(self, row: ChannelRow) -> None:
         """Take part in a reservation from now on, with a store if the node is an end of it.
 
-        It takes the place of an earlier generation; one that has been released already is over.
+        It takes the place of an earlier generation, and repeats no epoch of it; one that has been
+        released already is over.
         """
         if row.generation <= self.released.get(row.request, -1):
             return
         self.release(row.request, row.generation - 1)
         channel = Channel(self.node, row, self.key_bytes, self.qber_limit)
+        channel.skip(self.last_epoch.get(row.request, 0))
         self.channels[row.request] = channel
         if channel.is_source or channel.is_target:
             end = "source" if channel.is_source else "target"
@@ -80,6 +83,7 @@ class Relaying:
                 for fact in channel.begin_epoch(self.world, self.world):
                     self.effects.note(fact)
                 self.crossings[channel.row.request] = Crossing(channel.epoch)
+                self.last_epoch[channel.row.request] = channel.epoch
                 self.latest |= channel.blocks
                 if channel.is_source:
                     self._send_keys(channel)

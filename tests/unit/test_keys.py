@@ -273,3 +273,12 @@ def test_a_fact_of_a_channel_tells_no_key() -> None:
     assert isinstance(fact, Fact)
     assert fact.fingerprint == b""
     assert ciphertext.hex() not in repr(fact)
+
+
+def test_a_channel_that_takes_the_place_of_another_repeats_no_epoch() -> None:
+    before, after = _channel("A", "", "B"), _channel("A", "", "B")
+    fiber = _Fiber()
+    before.begin_epoch(fiber, fiber)
+    after.skip(before.epoch)
+    after.begin_epoch(fiber, fiber)
+    assert (before.epoch, after.epoch) == (1, 2)
