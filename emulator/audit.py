@@ -4,8 +4,9 @@ It trusts no counter of the run.  Every bit that came into being is followed to 
 
 * link key (fiber blocks, and blocks brought by satellite or UAV) is counted where two neighbours
   share it; both ends must tell the same story;
-* a block that one end has made alone, and let expire, was never key: that end had not heard yet that the
-  reservation was over, or had begun anew.  It is shown as half made;
+* a block that one end has made alone was never key if it has expired, or no key of its epoch was ever
+  delivered: that end had not heard yet that the reservation was over or had begun anew.  It is shown as
+  half made;
 * end-to-end key over fiber is counted from its creation at the source;
 * generated = delivered + relayed + expired + destroyed + stored, or the rest is unaccounted for.
 
@@ -93,6 +94,7 @@ class _Books:
         self.accounts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
         self.deliveries: dict[str, dict[str, list[bytes]]] = defaultdict(lambda: defaultdict(list))
         self.stored_bits: Counter[tuple[str, int, str]] = Counter()
+        self.used: set[tuple[str, str]] = set()
         self.unknown_keys = 0
         self.void_deliveries = 0
         self.peers: set[str] = set()
@@ -120,6 +122,7 @@ class _Books:
             elif kind == FactKind.DELIVERED:
                 self.deliveries[key_id][end].append(fingerprint)
                 self.unknown_keys += key_id not in made
+                self.used.add((str(request), str(made.get(key_id, (0, "", -1))[2])))
                 self.void_deliveries += made.get(key_id) in voided
 
     def _book(self, account: tuple[str, ...], kind: str, bits: int) -> None:
@@ -151,7 +154,7 @@ def audit(run_folder: Path) -> Audit:
     missing = sorted(books.peers.difference(entities))
     if missing:
         raise journal.JournalError(str(run_folder), f"holds no journal of {', '.join(missing)}")
-    totals, unaccounted, half_made = _settle(books.accounts)
+    totals, unaccounted, half_made = _settle(books.accounts, books.used)
     return Audit(
         digest=digest(run_folder),
         duplicate_deliveries=_duplicates(books.deliveries),
@@ -200,8 +203,13 @@ def _misplaced(run_folder: Path, stored_bits: Counter[tuple[str, int, str]]) -> 
     return sum(abs(found[store] - stored_bits[store]) for store in found | stored_bits)
 
 
-def _settle(accounts: dict[tuple[str, ...], Counter[str]]) -> tuple[dict[str, int], int, int]:
-    """Add up one end of every account; count what does not balance or differs, and half-made blocks."""
+def _settle(
+    accounts: dict[tuple[str, ...], Counter[str]], used: set[tuple[str, str]]
+) -> tuple[dict[str, int], int, int]:
+    """Add up one end of every account; count what does not balance or differs, and half-made blocks.
+
+    `used` names the (request, epoch) of which keys were delivered.
+    """
     totals: Counter[str] = Counter()
     unaccounted = half_made = 0
     ends: dict[tuple[str, ...], dict[str, Counter[str]]] = defaultdict(dict)
@@ -216,7 +224,9 @@ def _settle(accounts: dict[tuple[str, ...], Counter[str]]) -> tuple[dict[str, in
         if shared[0] == "link":
             one, other = sides.get("a", Counter()), sides.get("b", Counter())
             differing = abs(one["made"] - other["made"])
-            if differing <= max(one, other, key=lambda bits: bits["made"])["expired"]:
+            expired = max(one, other, key=lambda bits: bits["made"])["expired"]
+            never_key = len(sides) == 1 and (shared[1], shared[2]) not in used
+            if never_key or differing <= expired:
                 half_made += differing
             else:
                 unaccounted += differing
