@@ -27,12 +27,12 @@ from pathlib import Path
 
 import grpc
 
-from emulator.exporter import METRICS, Exporter, ExporterConfig
-from emulator.identity import Authority
-from emulator.metering import RpcMeter
-from emulator.registry import FILE, Registry
-from emulator.reporting import EXPORTER, telemetry
-from emulator.transport import Channels
+from emulator.runtime.identity import Authority
+from emulator.runtime.registry import FILE, Registry
+from emulator.runtime.transport import Channels
+from emulator.telemetry.exporter import METRICS, Exporter, ExporterConfig
+from emulator.telemetry.metering import RpcMeter
+from emulator.telemetry.reporting import EXPORTER, telemetry
 from protos.core import Measure
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 

@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emulator.doors import CLOCK
-from emulator.exporter import METRICS
-from emulator.registry import Registry, Whereabouts
+from emulator.runtime.doors import CLOCK
+from emulator.runtime.registry import Registry, Whereabouts
+from emulator.telemetry.exporter import METRICS
 
 QSAGIN = [sys.executable, "-m", "emulator"]
 _RETURN_LIMIT_S = 60.0

@@ -32,8 +32,8 @@ from itertools import product
 from math import fsum
 from typing import Any
 
-from emulator.assembly import problem_of
-from emulator.reading import read
+from emulator.experiment.reading import read
+from emulator.parts.assembly import problem_of
 from global_manager.provisioning import Problem
 from global_manager.provisioning.check import relative_gap
 from global_manager.provisioning.choice import choose

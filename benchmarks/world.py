@@ -18,9 +18,9 @@ from typing import Any
 from counting import Counter
 
 from emulator import run as running
-from emulator.cast import Cast
-from emulator.clock import Pace
-from emulator.reading import read
+from emulator.experiment.reading import read
+from emulator.parts.cast import Cast
+from emulator.runtime.clock import Pace
 
 
 def counted(cast: Cast, folder: str) -> Cast:

@@ -21,19 +21,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from emulator import reading
-from emulator.config import Experiment
-from emulator.journal import JournalError
+from emulator.experiment import reading
+from emulator.experiment.config import Experiment
+from emulator.experiment.reading import ExperimentError, Fault
+from emulator.experiment.topology import Topology
 from emulator.physics.parameters import ParameterError
-from emulator.placement import Placement
-from emulator.reading import ExperimentError, Fault
-from emulator.topology import Topology
+from emulator.runtime.journal import JournalError
+from emulator.runtime.placement import Placement
 from global_manager.provisioning.check import InvalidProblemError, check_problem
 from global_manager.provisioning.model import Policy, Problem
 
 if TYPE_CHECKING:  # slow to import, and only `run` needs them
-    from emulator.clock import Pace
     from emulator.run import Outcome
+    from emulator.runtime.clock import Pace
 
 app = typer.Typer(
     name="qsagin",
@@ -129,12 +129,12 @@ def plan(
     json_: Json = False,
 ) -> None:
     """Solve the provisioning program; start no actor."""
-    from emulator.assembly import problem_of
-    from emulator.basis import basis_of
-    from emulator.fiber_links import by_kind, quantum_links
-    from emulator.futures import fresh_fields
-    from emulator.plans import fields
-    from emulator.solve_display import SolveDisplay
+    from emulator.parts.assembly import problem_of
+    from emulator.parts.basis import basis_of
+    from emulator.parts.fiber_links import by_kind, quantum_links
+    from emulator.parts.futures import fresh_fields
+    from emulator.parts.plans import fields
+    from emulator.views.solve_display import SolveDisplay
     from global_manager.provisioning import solve
 
     setup, topology = _read(experiment, seed, policy, gap)
@@ -171,8 +171,8 @@ def compare(
     json_: Json = False,
 ) -> None:
     """Compare all policies on the same instance and scenarios."""
-    from emulator.figures import comparison_rows
-    from emulator.solve_display import SolveDisplay
+    from emulator.views.figures import comparison_rows
+    from emulator.views.solve_display import SolveDisplay
 
     setup, topology = _read(experiment, seed, None, None)
     counts = _counts(requests)
@@ -192,7 +192,7 @@ def figures(
     json_: Json = False,
 ) -> None:
     """Draw the paper's figures 4a and 4b."""
-    from emulator.figures import draw
+    from emulator.views.figures import draw
 
     _fillable(out)
     setup, topology = _read(experiment, None, None, None)
@@ -243,12 +243,12 @@ def run(
     json_: Json = False,
 ) -> None:
     """Run the whole emulation: reserve, transmit, buy recourse, account."""
-    from emulator.display import RunDisplay
-    from emulator.joining import JoinError
     from emulator.launch import LaunchError
     from emulator.run import Options, ResumeError
     from emulator.run import resume as resume_run
     from emulator.run import run as run_experiment
+    from emulator.runtime.joining import JoinError
+    from emulator.views.display import RunDisplay
 
     if resume is not None:
         _resumable(resume, experiment, out, seed, hosts, policy, volatile or None)
@@ -292,7 +292,7 @@ def audit(
     json_: Json = False,
 ) -> None:
     """Add up a run's journals again, independently of the run's own counters."""
-    from emulator.audit import audit as audit_run
+    from emulator.views.audit import audit as audit_run
 
     result = audit_run(folder)
     _answer(json_, result.fields(), lambda: _show_audit(result.fields()))
@@ -306,7 +306,7 @@ def status(
     json_: Json = False,
 ) -> None:
     """Look at a run, live or ended; with --json also at every key store."""
-    from emulator.status import status_of, stores_of
+    from emulator.views.status import status_of, stores_of
 
     found = status_of(folder)
     _answer(json_, found | {"stores": stores_of(folder)}, lambda: _show_fields(found))
@@ -324,7 +324,7 @@ def inject(
     json_: Json = False,
 ) -> None:
     """Have a live run suffer a fault or weather, from the next window on; it belongs to the run then."""
-    from emulator.injection import InjectionError, submit
+    from emulator.runtime.injection import InjectionError, submit
 
     try:
         done = submit(folder, _fault_of(fault))
@@ -344,7 +344,7 @@ def page(
     json_: Json = False,
 ) -> None:
     """Show a run, live or ended, to a browser on this machine, until interrupted."""
-    from emulator.page.server import serve
+    from emulator.views.page.server import serve
 
     if not (folder / "experiment.yaml").exists():
         raise UsageError(str(folder), "holds no experiment.yaml; is it the folder of a run?")
@@ -369,7 +369,7 @@ def trace(
     json_: Json = False,
 ) -> None:
     """Follow one need for keys from node to manager, to satellite or UAV, and back."""
-    from emulator.tracing import TraceError, story
+    from emulator.views.tracing import TraceError, story
 
     try:
         steps = story(folder, request, period)
@@ -397,7 +397,7 @@ def chaos(
     json_: Json = False,
 ) -> None:
     """Disturb a live run on purpose, and see whether a hypothesis about it holds."""
-    from emulator.chaos_trial import ChaosInputError, built_in, load, play
+    from emulator.chaos.trial import ChaosInputError, built_in, load, play
 
     if list_:
         rows = [{"name": name, "title": title} for name, title in built_in().items()]
@@ -463,7 +463,7 @@ def rates(
     out: Annotated[Path, typer.Option(help="Folder to write to.")], json_: Json = False
 ) -> None:
     """Draw the secret key rates of all protocols against distance, under the PLOB bound."""
-    from emulator.rate_figure import draw
+    from emulator.views.rate_figure import draw
 
     _fillable(out)
     files = [str(path) for path in draw(out)]
@@ -526,8 +526,8 @@ def _free(port: int, option: str) -> None:
 
 def _runnable(setup: Experiment, out: Path | None, pace: str, address: str | None) -> Pace:
     """Refuse what cannot be run before anything is started; return the pace."""
-    from emulator.clock import Pace
     from emulator.launch import LaunchError, check_address
+    from emulator.runtime.clock import Pace
 
     if setup.plan.policy is Policy.DETERMINISTIC:
         problem = "deterministic knows demand beforehand; it is a bound for `plan` and `compare`"
@@ -700,7 +700,7 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
 
 def _show_bases(bases: list[dict[str, Any]]) -> None:
     """Print what the figures rest on, once where it is the same."""
-    from emulator.basis import sentences
+    from emulator.parts.basis import sentences
 
     _out.print()
     for line in dict.fromkeys(line for basis in bases for line in sentences(basis)):

@@ -36,11 +36,11 @@ import ray  # noqa: E402 - Ray reads its environment when it is imported
 from ray._private import ray_constants  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
-from emulator.clock import Clock, ClockConfig, Pace, Progress  # noqa: E402
-from emulator.exporter import Exporter, ExporterConfig  # noqa: E402
-from emulator.host import Host, HostConfig  # noqa: E402
-from emulator.joining import JoinError, check, probe, survey  # noqa: E402
-from emulator.placement import LABEL, Machine  # noqa: E402
+from emulator.runtime.clock import Clock, ClockConfig, Pace, Progress  # noqa: E402
+from emulator.runtime.host import Host, HostConfig  # noqa: E402
+from emulator.runtime.joining import JoinError, check, probe, survey  # noqa: E402
+from emulator.runtime.placement import LABEL, Machine  # noqa: E402
+from emulator.telemetry.exporter import Exporter, ExporterConfig  # noqa: E402
 
 _OBJECT_STORE_BYTES = 80 * 2**20
 _STOP_LIMIT_S = 20.0

@@ -26,28 +26,30 @@ from typing import Any
 
 import yaml
 
-from emulator import injection, journal, launch, report, sealing
-from emulator.assembly import Assembly, assemble
-from emulator.cast import Cast, cast_of
-from emulator.clock import DRAIN_LIMIT, ClockConfig, Deed, Pace, Progress
-from emulator.config import Experiment
-from emulator.deeds import Watchdog
-from emulator.doors import CLOCK
-from emulator.envelope import ManagementKeys
-from emulator.exporter import METRICS, ExporterConfig, RunInfo
-from emulator.fault_config import ProcessEvent
-from emulator.host import HostConfig
-from emulator.identity import Authority, certificates_needed
-from emulator.interference import Interference
-from emulator.joining import JoinError
-from emulator.page.beside import Beside, page_beside
-from emulator.placement import Placement, place
-from emulator.reading import read
-from emulator.registry import Registry
-from emulator.reporting import EXPORTER
-from emulator.roles import Role
-from emulator.topology import BUILT_IN_NAMES, Topology, save_csv
-from emulator.transport import LOOPBACK, Endpoint
+from emulator import launch
+from emulator.experiment.config import Experiment
+from emulator.experiment.fault_config import ProcessEvent
+from emulator.experiment.reading import read
+from emulator.experiment.topology import BUILT_IN_NAMES, Topology, save_csv
+from emulator.parts.assembly import Assembly, assemble
+from emulator.parts.cast import Cast, cast_of
+from emulator.parts.roles import Role
+from emulator.runtime import injection, journal, sealing
+from emulator.runtime.clock import DRAIN_LIMIT, ClockConfig, Deed, Pace, Progress
+from emulator.runtime.deeds import Watchdog
+from emulator.runtime.doors import CLOCK
+from emulator.runtime.envelope import ManagementKeys
+from emulator.runtime.host import HostConfig
+from emulator.runtime.identity import Authority, certificates_needed
+from emulator.runtime.interference import Interference
+from emulator.runtime.joining import JoinError
+from emulator.runtime.placement import Placement, place
+from emulator.runtime.registry import Registry
+from emulator.runtime.transport import LOOPBACK, Endpoint
+from emulator.telemetry.exporter import METRICS, ExporterConfig, RunInfo
+from emulator.telemetry.reporting import EXPORTER
+from emulator.views import report
+from emulator.views.page.beside import Beside, page_beside
 from global_manager.provisioning import check_problem
 from protos.core import GLOBAL_MANAGER, SATELLITE_CONTROLLER, FactKind, key_manager_of
 

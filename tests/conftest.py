@@ -10,15 +10,15 @@ import pytest
 import yaml
 from hypothesis import settings
 
-from emulator.assembly import Assembly, assemble
-from emulator.config import Experiment
-from emulator.reading import read
-from emulator.topology import Topology
+from emulator.experiment.config import Experiment
+from emulator.experiment.reading import read
+from emulator.experiment.topology import Topology
+from emulator.parts.assembly import Assembly, assemble
 
 settings.register_profile("qsagin", deadline=None)  # how fast a machine is proves nothing
 settings.load_profile("qsagin")
 
-TINY = Path(__file__).parent.parent / "emulator" / "experiments"
+TINY = Path(__file__).parent.parent / "emulator" / "experiment" / "experiments"
 
 Write = Callable[..., Path]
 

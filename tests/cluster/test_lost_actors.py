@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from emulator.exporter import METRICS
-from emulator.registry import Registry
+from emulator.runtime.registry import Registry
+from emulator.telemetry.exporter import METRICS
 
 pytestmark = pytest.mark.cluster
 COMMAND = [sys.executable, "-m", "emulator", "run", "tiny", "--hosts", "1", "--json", "--out"]

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from emulator import journal
-from emulator.assembly import Assembly, assemble
-from emulator.cast import cast_of
-from emulator.config import Experiment
-from emulator.interference import UNDISTURBED, Interference, Post
-from emulator.mailbox import Mailbox
-from emulator.sealing import KEY_BYTES, Seal
-from emulator.topology import Topology
+from emulator.experiment.config import Experiment
+from emulator.experiment.topology import Topology
+from emulator.parts.assembly import Assembly, assemble
+from emulator.parts.cast import cast_of
+from emulator.runtime import journal
+from emulator.runtime.interference import UNDISTURBED, Interference, Post
+from emulator.runtime.mailbox import Mailbox
+from emulator.runtime.sealing import KEY_BYTES, Seal
 from protos.core import Core, Fact, Message
 
 _COPY = 10**9

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from network import simulate
 
-from emulator.audit import audit
-from emulator.chaos_actions import NETWORKS
-from emulator.reading import read
+from emulator.chaos.actions import NETWORKS
+from emulator.experiment.reading import read
+from emulator.views.audit import audit
 
 POWER = {"kind": "power-cut", "node": "12", "at_s": 380, "until_s": 440}
 SLEEP = {"kind": "outage", "entity": "12", "at_s": 380, "until_s": 440}

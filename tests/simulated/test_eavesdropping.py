@@ -10,11 +10,11 @@ import pytest
 from network import SimulatedNetwork, simulate
 
 from controllers.key_store import name_keys
-from emulator import ledger
-from emulator.assembly import Assembly
-from emulator.audit import audit
-from emulator.ledger import Ledger
-from emulator.reading import read
+from emulator.experiment.reading import read
+from emulator.parts.assembly import Assembly
+from emulator.views import ledger
+from emulator.views.audit import audit
+from emulator.views.ledger import Ledger
 from protos.core import Fact, FactKind
 from protos.mib import MediumCode
 

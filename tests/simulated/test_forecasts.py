@@ -18,18 +18,18 @@ from network import SimulatedNetwork
 
 from controllers.fleet import FleetConfig
 from controllers.ports import Contact
-from emulator import ledger
-from emulator.assembly import Assembly, assemble
-from emulator.audit import audit
-from emulator.cast import cast_of
-from emulator.config import Experiment, Limits
-from emulator.forecast import Forecast
-from emulator.ledger import Ledger
-from emulator.overhead import Overhead
-from emulator.sky import Site
-from emulator.storms import Event, EventKind, Named
-from emulator.topology import Topology
-from emulator.weather import Sky
+from emulator.experiment.config import Experiment, Limits
+from emulator.experiment.topology import Topology
+from emulator.nature.forecast import Forecast
+from emulator.nature.overhead import Overhead
+from emulator.nature.sky import Site
+from emulator.nature.storms import Event, EventKind, Named
+from emulator.nature.weather import Sky
+from emulator.parts.assembly import Assembly, assemble
+from emulator.parts.cast import cast_of
+from emulator.views import ledger
+from emulator.views.audit import audit
+from emulator.views.ledger import Ledger
 from protos.core import SATELLITE_CONTROLLER, FactKind
 
 STATIONS = ("A", "B", "C")

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from network import SimulatedNetwork
 
-from emulator.assembly import assemble
-from emulator.audit import audit
-from emulator.cast import cast_of
-from emulator.reading import read
+from emulator.experiment.reading import read
+from emulator.parts.assembly import assemble
+from emulator.parts.cast import cast_of
+from emulator.views.audit import audit
 from protos.core import FactKind, Message
 from protos.keys import Confirm, Delivered, Discard
 from protos.mib import MediumCode

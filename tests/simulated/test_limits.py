@@ -12,11 +12,11 @@ import pytest
 from network import simulate
 from test_loop import booked, changed
 
-from emulator.assembly import problem_of
-from emulator.config import Experiment, Limits
-from emulator.futures import fresh_fields
-from emulator.topology import Topology
-from emulator.uav_config import Fleet
+from emulator.experiment.config import Experiment, Limits
+from emulator.experiment.topology import Topology
+from emulator.experiment.uav_config import Fleet
+from emulator.parts.assembly import problem_of
+from emulator.parts.futures import fresh_fields
 from global_manager.provisioning import solve
 from protos.core import FactKind
 

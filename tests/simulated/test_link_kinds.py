@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from network import simulate
 
-from emulator import ledger
-from emulator.audit import audit
-from emulator.fiber_config import LinkKind
-from emulator.link_history import alarms, with_blocks
-from emulator.reading import read
+from emulator.experiment.fiber_config import LinkKind
+from emulator.experiment.reading import read
+from emulator.views import ledger
+from emulator.views.audit import audit
+from emulator.views.link_history import alarms, with_blocks
 from protos.core import KEY_MANAGER_PREFIX, FactKind
 
 Write = Callable[..., Path]

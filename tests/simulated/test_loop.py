@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from network import SimulatedNetwork, simulate
 
-from emulator import ledger
-from emulator.assembly import Assembly
-from emulator.audit import audit
-from emulator.config import Experiment
-from emulator.ledger import Ledger
-from emulator.reading import read
-from emulator.topology import Topology
+from emulator.experiment.config import Experiment
+from emulator.experiment.reading import read
+from emulator.experiment.topology import Topology
+from emulator.parts.assembly import Assembly
+from emulator.views import ledger
+from emulator.views.audit import audit
+from emulator.views.ledger import Ledger
 from global_manager.provisioning import solve
 from global_manager.provisioning.model import Policy
 from protos.core import FIBER_CONTROLLER, FactKind

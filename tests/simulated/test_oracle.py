@@ -19,11 +19,11 @@ from oracle import Event, Given, Prediction, Row, Way
 from oracle_nature import Undetermined
 from schedules import Case, cases
 
-from emulator import ledger
-from emulator.assembly import Assembly
-from emulator.config import Experiment
-from emulator.reading import read
-from emulator.topology import Topology
+from emulator.experiment.config import Experiment
+from emulator.experiment.reading import read
+from emulator.experiment.topology import Topology
+from emulator.parts.assembly import Assembly
+from emulator.views import ledger
 from protos.core import GLOBAL_MANAGER, Fact, FactKind
 
 PREDICTED = (

@@ -21,7 +21,7 @@ from controllers.crossing import Crossing, Stage
 from controllers.key_manager import KeyManagerConfig, LocalKeyManager
 from controllers.ports import LinkSample
 from controllers.serving import Application
-from emulator.audit import audit
+from emulator.views.audit import audit
 from protos.core import FIBER_CONTROLLER, UAV_CONTROLLER, FactKind, Message, Timeline
 from protos.holdings import KeysHeld
 from protos.keys import Relay

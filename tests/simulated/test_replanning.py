@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from network import SimulatedNetwork, simulate
 
-from emulator import ledger
-from emulator.audit import audit
-from emulator.ledger import Ledger
-from emulator.manager_role import planner_of
-from emulator.reading import ExperimentError, read
+from emulator.experiment.reading import ExperimentError, read
+from emulator.parts.manager_role import planner_of
+from emulator.views import ledger
+from emulator.views.audit import audit
+from emulator.views.ledger import Ledger
 from global_manager.provisioning import Disturbance
 from protos.core import FactKind
 

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from network import simulate
 
-from emulator import report
-from emulator.decisions import FILE
-from emulator.reading import read
-from emulator.report import Ending
+from emulator.experiment.reading import read
+from emulator.views import report
+from emulator.views.decisions import FILE
+from emulator.views.report import Ending
 
 REQUESTS = [
     {"id": "short", "class": "avatar", "source": "A", "target": "B"},

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 from network import simulate
 
-from emulator.reading import read
-from emulator.skies import sky_of
+from emulator.experiment.reading import read
+from emulator.parts.skies import sky_of
 from protos.core import Fact, FactKind
 
 pytestmark = pytest.mark.system

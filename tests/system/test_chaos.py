@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from emulator import chaos_actions, chaos_trial
-from emulator.chaos_actions import NETWORKS
-from emulator.fault_config import RandomEvent
-from emulator.registry import Registry
+from emulator.chaos import actions, trial
+from emulator.chaos.actions import NETWORKS
+from emulator.experiment.fault_config import RandomEvent
+from emulator.runtime.registry import Registry
 
 pytestmark = pytest.mark.system
 KINDS = RandomEvent.model_json_schema()["properties"]["kinds"]["items"]["enum"]
@@ -47,7 +47,7 @@ def _run(folder: Path, name: str, faults: list[dict[str, Any]], **changes: Any) 
     return summary
 
 
-@pytest.mark.parametrize("name", chaos_trial.built_in())
+@pytest.mark.parametrize("name", trial.built_in())
 def test_every_built_in_chaos_experiment_holds(name: str, tmp_path: Path) -> None:
     done = _command("chaos", name, "--out", str(tmp_path / "out"), "--json")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -77,12 +77,12 @@ def test_what_is_done_to_processes_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_process_that_is_stopped_for_good_does_not_hang_the_run(tmp_path: Path) -> None:
     folder = str(tmp_path / "run")
-    chaos_actions.start_run("country", folder, pace="40")
-    chaos_actions.wait_until(folder, 200)
+    actions.start_run("country", folder, pace="40")
+    actions.wait_until(folder, 200)
     before = Registry(Path(folder)).everybody()["satellite-controller"]
     os.kill(before.pid, signal.SIGSTOP)
     began_s = time.monotonic()
-    assert chaos_actions.end_run(folder, within_s=200)
+    assert actions.end_run(folder, within_s=200)
     assert time.monotonic() - began_s < 100
     summary = json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
     assert summary["restarts"] >= 1

@@ -16,9 +16,9 @@ import psutil
 import pytest
 from machines import Machines, need_namespaces, until
 
-from emulator.doors import CLOCK
-from emulator.journal import FOLDER
-from emulator.registry import Registry, Whereabouts
+from emulator.runtime.doors import CLOCK
+from emulator.runtime.journal import FOLDER
+from emulator.runtime.registry import Registry, Whereabouts
 from protos.core import FactKind
 
 pytestmark = [pytest.mark.system, pytest.mark.cluster]

@@ -112,7 +112,9 @@ def test_a_login_shell_finds_what_ray_starts(podman: Podman) -> None:
 
 def test_the_image_is_compiled_and_has_no_more_than_it_needs(podman: Podman) -> None:
     site = "/opt/qsagin/lib/python3.11/site-packages"
-    assert "clock.cpython-311.pyc" in podman.run(f"{site}/emulator/__pycache__", entrypoint="ls")
+    assert "clock.cpython-311.pyc" in podman.run(
+        f"{site}/emulator/runtime/__pycache__", entrypoint="ls"
+    )
     assert "pip" not in podman.run(site, entrypoint="ls").split()
     sizes = [int(podman("inspect", "--format={{.Size}}", name)) for name in ("qsagin", "base")]
     assert sizes[0] - sizes[1] < LARGEST_BYTES

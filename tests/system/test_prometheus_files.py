@@ -9,7 +9,7 @@ import pytest
 from live_network import LiveNetwork, within
 from monitoring import DEPLOY, tool
 
-from emulator.metrics import FAMILIES
+from emulator.telemetry.metrics import FAMILIES
 
 pytestmark = pytest.mark.system
 FILES = DEPLOY / "prometheus"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from emulator.metrics import FAMILIES
+from emulator.telemetry.metrics import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "deploy" / "prometheus"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from controllers.key_store import key_name
-from emulator.audit import audit
-from emulator.journal import FOLDER, Journal, JournalError
+from emulator.runtime.journal import FOLDER, Journal, JournalError
+from emulator.views.audit import audit
 from protos.core import Fact, FactKind
 from protos.mib import MediumCode
 

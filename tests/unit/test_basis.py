@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator.assembly import problem_of
-from emulator.basis import basis_of, sentences
-from emulator.reading import read
+from emulator.experiment.reading import read
+from emulator.parts.assembly import problem_of
+from emulator.parts.basis import basis_of, sentences
 from global_manager.provisioning import evaluate, solve
 
 Write = Callable[..., Path]

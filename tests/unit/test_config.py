@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from emulator import run
-from emulator.assembly import assemble, problem_of
-from emulator.demand_config import Distribution, History
-from emulator.reading import ExperimentError, built_in_names, read, schema
+from emulator.experiment.demand_config import Distribution, History
+from emulator.experiment.reading import ExperimentError, built_in_names, read, schema
+from emulator.parts.assembly import assemble, problem_of
 from global_manager.reduction import reduced_scenarios, wasserstein_units
 from protos.mib import MediumCode
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from emulator.assembly import assemble
-from emulator.happenings import DemandShift
-from emulator.manager_role import planner_of, scenarios_of_mean
-from emulator.reading import ExperimentError, read
+from emulator.experiment.reading import ExperimentError, read
+from emulator.nature.happenings import DemandShift
+from emulator.parts.assembly import assemble
+from emulator.parts.manager_role import planner_of, scenarios_of_mean
 from global_manager.demand import mean_units, poisson_scenarios
 from global_manager.provisioning.model import Scenario
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from emulator.config import Experiment
-from emulator.reading import schema
-from emulator.topology import BUILT_IN_NAMES
+from emulator.experiment.config import Experiment
+from emulator.experiment.reading import schema
+from emulator.experiment.topology import BUILT_IN_NAMES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from emulator import journal
-from emulator.deeds import do
-from emulator.fault_config import ProcessDeed
-from emulator.journal import FOLDER, Journal, SupersededError
-from emulator.key_table import KeysDifferError
-from emulator.registry import FILE, Registry
-from emulator.sealing import Seal, SealBrokenError, new_key
-from emulator.status import stores_of
+from emulator.experiment.fault_config import ProcessDeed
+from emulator.runtime import journal
+from emulator.runtime.deeds import do
+from emulator.runtime.journal import FOLDER, Journal, SupersededError
+from emulator.runtime.key_table import KeysDifferError
+from emulator.runtime.registry import FILE, Registry
+from emulator.runtime.sealing import Seal, SealBrokenError, new_key
+from emulator.views.status import stores_of
 from protos.core import Fact, FactKind
 from protos.holdings import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened
 from protos.mib import MediumCode

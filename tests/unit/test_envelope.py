@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from emulator.assembly import Assembly
-from emulator.envelope import EnvelopeError, Envelopes, ManagementKeys
-from emulator.happenings import FiberCut, Schedule
+from emulator.nature.happenings import FiberCut, Schedule
+from emulator.parts.assembly import Assembly
+from emulator.runtime.envelope import EnvelopeError, Envelopes, ManagementKeys
 from protos import wire
 from protos.core import GLOBAL_MANAGER, Message
 from protos.gen.qsagin.v1 import management_pb2

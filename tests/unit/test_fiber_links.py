@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from emulator.assembly import problem_of
-from emulator.fiber_config import FiberLink, FiberOptions, LinkKind
-from emulator.fiber_links import by_kind, equip, quantum_links
+from emulator.experiment.fiber_config import FiberLink, FiberOptions, LinkKind
+from emulator.experiment.reading import ExperimentError, read
+from emulator.experiment.topology import Link, load, save_csv
+from emulator.parts.assembly import problem_of
+from emulator.parts.fiber_links import by_kind, equip, quantum_links
 from emulator.physics.skr import secret_key_rate
-from emulator.reading import ExperimentError, read
-from emulator.topology import Link, load, save_csv
 from global_manager.prices import Prices
 
 Write = Callable[..., Path]

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.ports import Contact
-from emulator.forecast import Forecast
-from emulator.overhead import Overhead
-from emulator.sky import Site
-from emulator.storms import Event, EventKind, Named
-from emulator.weather import Sky
+from emulator.nature.forecast import Forecast
+from emulator.nature.overhead import Overhead
+from emulator.nature.sky import Site
+from emulator.nature.storms import Event, EventKind, Named
+from emulator.nature.weather import Sky
 
 CITIES = (
     Site("Phoenix", 33.45, -111.98),

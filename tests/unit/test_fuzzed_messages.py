@@ -11,10 +11,10 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.assembly import assemble
-from emulator.cast import cast_of
-from emulator.reading import read
-from emulator.roles import Role
+from emulator.experiment.reading import read
+from emulator.parts.assembly import assemble
+from emulator.parts.cast import cast_of
+from emulator.parts.roles import Role
 from protos import wire
 from protos.core import (
     FIBER_CONTROLLER,

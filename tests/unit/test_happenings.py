@@ -10,10 +10,10 @@ import pytest
 
 from controllers.fleet import Fleet, FleetConfig
 from controllers.ports import Contact
-from emulator.announcement import read_back, write_down
-from emulator.assembly import Assembly, assemble
-from emulator.fault_config import RandomEvent
-from emulator.happenings import (
+from emulator.experiment.fault_config import RandomEvent
+from emulator.experiment.reading import ExperimentError, read
+from emulator.nature.announcement import read_back, write_down
+from emulator.nature.happenings import (
     DemandShift,
     Dimming,
     FiberCut,
@@ -23,9 +23,9 @@ from emulator.happenings import (
     UavLoss,
     begun_at,
 )
-from emulator.overhead import Overhead
-from emulator.reading import ExperimentError, read
-from emulator.schedule import happenings_of
+from emulator.nature.overhead import Overhead
+from emulator.parts.assembly import Assembly, assemble
+from emulator.parts.schedule import happenings_of
 from protos.mib import MediumCode
 
 EVENTS: list[dict[str, Any]] = [

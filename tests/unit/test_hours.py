@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from network import simulate
 
-from emulator.assembly import assemble, problem_of
-from emulator.basis import basis_of
-from emulator.demand_config import Distribution
-from emulator.reading import ExperimentError, read
-from emulator.rhythm import Law, Rhythm
+from emulator.experiment.demand_config import Distribution
+from emulator.experiment.reading import ExperimentError, read
+from emulator.nature.rhythm import Law, Rhythm
+from emulator.parts.assembly import assemble, problem_of
+from emulator.parts.basis import basis_of
 from global_manager.provisioning import Scenario, solve
 from global_manager.provisioning.check import evaluate
 from protos.core import FactKind, Timeline

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from emulator import joining
-from emulator.joining import JoinError, Survey, check, probe, survey, versions
-from emulator.placement import Machine, Placement, place
-from emulator.transport import Endpoint, NoFreePortError
+from emulator.runtime import joining
+from emulator.runtime.joining import JoinError, Survey, check, probe, survey, versions
+from emulator.runtime.placement import Machine, Placement, place
+from emulator.runtime.transport import Endpoint, NoFreePortError
 
 HERE, EAST, THIRD = (
     Machine("1", "10.0.0.1", 2),

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.key_use import AES_MOST_BYTES, Cipher, KeyUse, down_s
-from emulator.reading import ExperimentError, read
+from emulator.experiment.reading import ExperimentError, read
+from emulator.parts.key_use import AES_MOST_BYTES, Cipher, KeyUse, down_s
 
 Write = Callable[..., Path]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from emulator.assembly import Assembly
-from emulator.journal import FOLDER, Journal
-from emulator.link_history import alarms, with_blocks
+from emulator.parts.assembly import Assembly
+from emulator.runtime.journal import FOLDER, Journal
+from emulator.views.link_history import alarms, with_blocks
 from protos.core import FIBER_CONTROLLER, Fact, FactKind
 
 

@@ -9,11 +9,11 @@ import pytest
 from network import simulate
 from prometheus_client.parser import text_string_to_metric_families
 
-from emulator.exposition import Reports
-from emulator.metering import KEY_MANAGERS, RpcMeter, WindowMeter, server_of
-from emulator.metrics import FAMILIES, FAMILY_OF, PREFIX, Histogram, Kind
-from emulator.reading import read
-from emulator.reporting import telemetry
+from emulator.experiment.reading import read
+from emulator.telemetry.exposition import Reports
+from emulator.telemetry.metering import KEY_MANAGERS, RpcMeter, WindowMeter, server_of
+from emulator.telemetry.metrics import FAMILIES, FAMILY_OF, PREFIX, Histogram, Kind
+from emulator.telemetry.reporting import telemetry
 from protos.core import UAV_CONTROLLER, Core, Measure
 
 NODES = {"host-0": ("kme-A", "kme-B"), UAV_CONTROLLER: (UAV_CONTROLLER,)}

@@ -15,15 +15,15 @@ from controllers.on_demand import OnDemandConfig
 from controllers.ports import LinkSample
 from controllers.satellite import SatelliteController
 from controllers.uav import UavController
-from emulator.beams import Beams, Entangled, Trusted, contacts
-from emulator.contacts import ContactRules
-from emulator.forecast import Forecast
-from emulator.orbits import walker
-from emulator.overhead import Overhead
+from emulator.nature.beams import Beams, Entangled, Trusted, contacts
+from emulator.nature.contacts import ContactRules
+from emulator.nature.forecast import Forecast
+from emulator.nature.orbits import walker
+from emulator.nature.overhead import Overhead
+from emulator.nature.sky import Site, sun_altitude_deg
+from emulator.nature.storms import Event, EventKind, Named
+from emulator.nature.weather import Sky
 from emulator.physics.pass_keys import MICIUS_2017, MICIUS_2020
-from emulator.sky import Site, sun_altitude_deg
-from emulator.storms import Event, EventKind, Named
-from emulator.weather import Sky
 from protos.core import GLOBAL_MANAGER, Message, Step
 from protos.mib import MediumCode, OrderRow, RowStatus
 from protos.pdu import ErrorStatus, Pdu, Verb

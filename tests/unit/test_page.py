@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 from starlette.types import Message
 
-from emulator.config import Experiment
-from emulator.fault_config import FaultEvent, FiberCutEvent
-from emulator.injection import Injected, InjectionError, Injections
-from emulator.journal import FOLDER, Journal
-from emulator.page.feed import Feed
-from emulator.page.following import Follower
-from emulator.page.forms import fault_forms
-from emulator.page.scenery import EARTH_KM, Scenery, footprint_deg
-from emulator.page.server import Door, application
-from emulator.page.state import View, view_of
-from emulator.reading import read
-from emulator.sky import Site, views
-from emulator.topology import Topology
+from emulator.experiment.config import Experiment
+from emulator.experiment.fault_config import FaultEvent, FiberCutEvent
+from emulator.experiment.reading import read
+from emulator.experiment.topology import Topology
+from emulator.nature.sky import Site, views
+from emulator.runtime.injection import Injected, InjectionError, Injections
+from emulator.runtime.journal import FOLDER, Journal
+from emulator.views.page.feed import Feed
+from emulator.views.page.following import Follower
+from emulator.views.page.forms import fault_forms
+from emulator.views.page.scenery import EARTH_KM, Scenery, footprint_deg
+from emulator.views.page.server import Door, application
+from emulator.views.page.state import View, view_of
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Fact, FactKind
 
 _EVENTS = get_args(get_args(FaultEvent)[0])
@@ -264,7 +264,7 @@ def test_a_browser_is_told_to_run_and_load_nothing_but_the_page(
 
 
 def test_the_page_makes_no_html_of_what_a_run_says() -> None:
-    folder = Path(__file__).parents[2] / "emulator" / "page" / "static"
+    folder = Path(__file__).parents[2] / "emulator" / "views" / "page" / "static"
     for script in folder.glob("*.js"):
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacent|document\.write", script.read_text()
@@ -296,7 +296,7 @@ def test_a_fault_is_taken_only_from_who_has_the_token(
             raise InjectionError("fault.link: no link A-X in the network")
         return Injected(1, fault, "", 17)
 
-    monkeypatch.setattr("emulator.page.server.submit", submit)
+    monkeypatch.setattr("emulator.views.page.server.submit", submit)
     cut = {"kind": "fiber-cut", "link": ["A", "B"]}
     for stranger in ("", "secret-toke", "geheim-ü"):
         assert _post(tmp_path, tiny, stranger, cut)[0] == 403

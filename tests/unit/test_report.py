@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from emulator import report
-from emulator.assembly import Assembly, assemble
-from emulator.config import Experiment
-from emulator.dealings import Dealing, dealings
-from emulator.fault_config import FiberCutEvent
-from emulator.figures import fig4a, growth
-from emulator.journal import FOLDER, Journal
-from emulator.layout import layout_of
-from emulator.network_map import draw
-from emulator.outlines import borders, land
-from emulator.reading import read
-from emulator.topology import Link, Node, Topology
+from emulator.experiment.config import Experiment
+from emulator.experiment.fault_config import FiberCutEvent
+from emulator.experiment.reading import read
+from emulator.experiment.topology import Link, Node, Topology
+from emulator.parts.assembly import Assembly, assemble
+from emulator.runtime.journal import FOLDER, Journal
+from emulator.views import report
+from emulator.views.dealings import Dealing, dealings
+from emulator.views.figures import fig4a, growth
+from emulator.views.layout import layout_of
+from emulator.views.network_map import draw
+from emulator.views.outlines import borders, land
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Fact, FactKind
 
 

@@ -8,7 +8,7 @@ from math import acos, cos, radians, sin
 import networkx as nx
 import pytest
 
-from emulator.topology import BUILT_IN_NAMES, Link, Node, TopologyError, load, save_csv
+from emulator.experiment.topology import BUILT_IN_NAMES, Link, Node, TopologyError, load, save_csv
 
 
 def triangle():

@@ -14,11 +14,11 @@ from controllers.fleet import FleetConfig
 from controllers.on_demand import OnDemandConfig
 from controllers.ports import LinkSample
 from controllers.uav import FlightConfig, UavController
-from emulator.assembly import assemble
-from emulator.cast import cast_of
+from emulator.experiment.reading import ExperimentError, read
+from emulator.parts.assembly import assemble
+from emulator.parts.cast import cast_of
+from emulator.parts.roles import KeyManagerRole, UavRole
 from emulator.physics.drone import LIU_2020, chain_rate, relayed_rate
-from emulator.reading import ExperimentError, read
-from emulator.roles import KeyManagerRole, UavRole
 from global_manager.manager import unit_cost
 from global_manager.prices import Prices
 from global_manager.provisioning.model import Medium

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.cloud_climate import climate_at, great_circle_km, stations, thresholds
-from emulator.storms import Circle, Event, EventKind, Named
-from emulator.weather import CLEAR_AIR_KM, Sky
-from emulator.weather_replay import WeatherError, read_recording
+from emulator.nature.cloud_climate import climate_at, great_circle_km, stations, thresholds
+from emulator.nature.storms import Circle, Event, EventKind, Named
+from emulator.nature.weather import CLEAR_AIR_KM, Sky
+from emulator.nature.weather_replay import WeatherError, read_recording
 
 HOURS = 8760 * 10
 DAY_S = 86_400.0

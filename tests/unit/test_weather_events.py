@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from emulator.assembly import assemble
-from emulator.cast import cast_of
-from emulator.reading import ExperimentError, read
-from emulator.roles import KeyManagerRole, SatelliteRole
-from emulator.world import World
+from emulator.experiment.reading import ExperimentError, read
+from emulator.nature.world import World
+from emulator.parts.assembly import assemble
+from emulator.parts.cast import cast_of
+from emulator.parts.roles import KeyManagerRole, SatelliteRole
 from protos.mib import MediumCode
 
 Write = Callable[..., Path]

@@ -7,9 +7,9 @@ from math import sqrt
 
 import pytest
 
-from emulator.assembly import Assembly
-from emulator.fiber_links import link_between
-from emulator.happenings import Eavesdropper, FiberCut, Schedule
+from emulator.nature.happenings import Eavesdropper, FiberCut, Schedule
+from emulator.parts.assembly import Assembly
+from emulator.parts.fiber_links import link_between
 from protos.mib import MediumCode
 
 

@@ -10,20 +10,20 @@ from typing import Any
 
 import yaml
 
-from emulator.assembly import assemble
-from emulator.cast import cast_of
-from emulator.clock import BarrierClock, ClockConfig, Pace
-from emulator.doors import CLOCK
-from emulator.envelope import ManagementKeys
-from emulator.exporter import METRICS, Exporter, ExporterConfig
-from emulator.host import Host, HostConfig
-from emulator.identity import Authority
-from emulator.interference import Interference
-from emulator.journal import FOLDER
-from emulator.reading import read
-from emulator.registry import Registry
-from emulator.reporting import EXPORTER
-from emulator.topology import save_csv
+from emulator.experiment.reading import read
+from emulator.experiment.topology import save_csv
+from emulator.parts.assembly import assemble
+from emulator.parts.cast import cast_of
+from emulator.runtime.clock import BarrierClock, ClockConfig, Pace
+from emulator.runtime.doors import CLOCK
+from emulator.runtime.envelope import ManagementKeys
+from emulator.runtime.host import Host, HostConfig
+from emulator.runtime.identity import Authority
+from emulator.runtime.interference import Interference
+from emulator.runtime.journal import FOLDER
+from emulator.runtime.registry import Registry
+from emulator.telemetry.exporter import METRICS, Exporter, ExporterConfig
+from emulator.telemetry.reporting import EXPORTER
 
 
 class LiveNetwork:

@@ -13,11 +13,11 @@ from chaoslib.exceptions import InterruptExecution
 from live_network import LiveNetwork, within
 from typer.testing import CliRunner
 
-from emulator import chaos_actions, chaos_probes, chaos_trial
-from emulator.audit import audit
+from emulator.chaos import actions, probes, trial
 from emulator.cli import UsageError, app
-from emulator.reading import read
-from emulator.topology import save_csv
+from emulator.experiment.reading import read
+from emulator.experiment.topology import save_csv
+from emulator.views.audit import audit
 
 CUT = {"kind": "fiber-cut", "link": ["A", "B"], "at_s": 100.0, "until_s": 160.0}
 
@@ -49,32 +49,31 @@ def cut_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_probe_tells_how_much_was_served_and_by_whom(cut_run: Path) -> None:
     folder = str(cut_run)
     served = sum(
-        chaos_probes.units_served(folder, medium, periods=12)
-        for medium in ("fiber", "satellite", "uav")
+        probes.units_served(folder, medium, periods=12) for medium in ("fiber", "satellite", "uav")
     )
     assert served > 0
-    assert chaos_probes.share_served(folder, periods=12) == 1
-    assert 0 < chaos_probes.longest_without_key_s(folder, periods=12) < 20
-    assert chaos_probes.units_served_during(folder, "fiber-cut", "uav") > 0
+    assert probes.share_served(folder, periods=12) == 1
+    assert 0 < probes.longest_without_key_s(folder, periods=12) < 20
+    assert probes.units_served_during(folder, "fiber-cut", "uav") > 0
 
 
 def test_a_cut_is_seen_by_the_probes(cut_run: Path) -> None:
     folder = str(cut_run)
-    assert chaos_probes.every_link_fault_noticed(folder, "fiber-cut", within_s=15)
-    assert not chaos_probes.every_link_fault_noticed(folder, "fiber-cut", within_s=-1)
-    assert chaos_probes.bits_relayed_over_struck_links(folder, "fiber-cut", grace_s=45) == 0
-    assert chaos_probes.alarms_open(folder) == 0
+    assert probes.every_link_fault_noticed(folder, "fiber-cut", within_s=15)
+    assert not probes.every_link_fault_noticed(folder, "fiber-cut", within_s=-1)
+    assert probes.bits_relayed_over_struck_links(folder, "fiber-cut", grace_s=45) == 0
+    assert probes.alarms_open(folder) == 0
 
 
 def test_what_has_not_happened_leaves_nothing_to_be_found(cut_run: Path) -> None:
     folder = str(cut_run)
-    assert chaos_probes.share_served_during(folder, "storm") == 1
-    assert chaos_probes.units_served_during(folder, "storm", "uav") == 0
-    assert chaos_probes.every_link_fault_noticed(folder, "eavesdropper")
+    assert probes.share_served_during(folder, "storm") == 1
+    assert probes.units_served_during(folder, "storm", "uav") == 0
+    assert probes.every_link_fault_noticed(folder, "eavesdropper")
 
 
 def test_the_audit_of_a_run_that_has_ended_counts_every_fault(cut_run: Path) -> None:
-    assert chaos_probes.audit_faults(str(cut_run)) == 0
+    assert probes.audit_faults(str(cut_run)) == 0
     assert audit(cut_run).ok
 
 
@@ -83,31 +82,31 @@ def test_a_run_tells_the_story_of_its_twin_and_not_that_of_another(
 ) -> None:
     within(60, _run(tmp_path / "twin", str(cut_run / "experiment.yaml")))
     within(60, _run(tmp_path / "other", "tiny"))
-    assert chaos_probes.is_as_undisturbed(str(tmp_path / "twin"), str(cut_run))
-    assert not chaos_probes.is_as_undisturbed(str(tmp_path / "other"), str(cut_run))
+    assert probes.is_as_undisturbed(str(tmp_path / "twin"), str(cut_run))
+    assert not probes.is_as_undisturbed(str(tmp_path / "other"), str(cut_run))
 
 
 def test_the_busiest_link_is_the_one_with_most_units(tmp_path: Path) -> None:
     allocations = [{"path": ["C", "B", "A"], "units": 2}, {"path": ["B", "C"], "units": 1}]
     (tmp_path / "plan.json").write_text(json.dumps({"allocations": allocations}))
-    assert chaos_actions.busiest_link(str(tmp_path)) == ["B", "C"]
+    assert actions.busiest_link(str(tmp_path)) == ["B", "C"]
 
 
 def test_a_run_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
-    with pytest.raises(chaos_actions.ChaosError, match="has ended"):
-        chaos_actions.wait_until(str(tmp_path / "run"), 10)
+    with pytest.raises(actions.ChaosError, match="has ended"):
+        actions.wait_until(str(tmp_path / "run"), 10)
 
 
 def test_an_experiment_whose_run_cannot_start_is_interrupted(tmp_path: Path) -> None:
     configuration = {"run_folder": str(tmp_path / "run"), "experiment": "nowhere", "steady_s": 10}
     with pytest.raises(InterruptExecution):
-        chaos_actions.before_experiment_control({"title": "none"}, configuration)
+        actions.before_experiment_control({"title": "none"}, configuration)
 
 
 def _experiment(folder: Path, run: Path, tolerance: Any) -> str:
     """Write an experiment that only looks at a run which has ended."""
     arguments = {"run_folder": str(run), "medium": "uav", "periods": 12}
-    provider = {"type": "python", "module": "emulator.chaos_probes", "func": "units_served"}
+    provider = {"type": "python", "module": "emulator.chaos.probes", "func": "units_served"}
     probe = {"type": "probe", "name": "UAVs serve", "tolerance": tolerance}
     fields = {
         "title": "looking only",
@@ -151,16 +150,16 @@ def test_a_hypothesis_that_cannot_hold_ends_with_status_one(cut_run: Path, tmp_p
 def test_what_is_no_chaos_experiment_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(chaos_trial.ChaosInputError) as caught:
-        chaos_trial.load(str(path))
+    with pytest.raises(trial.ChaosInputError) as caught:
+        trial.load(str(path))
     assert "\n" not in str(caught.value)
     result = CliRunner().invoke(app, ["chaos", str(path), "--out", str(tmp_path / "out")])
     assert isinstance(result.exception, UsageError)
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", chaos_trial.built_in())
+@pytest.mark.parametrize("name", trial.built_in())
 def test_every_built_in_chaos_experiment_is_one_for_the_toolkit(name: str) -> None:
-    experiment = chaos_trial.load(name)
+    experiment = trial.load(name)
     assert experiment["steady-state-hypothesis"]["probes"]
     assert experiment["rollbacks"]

@@ -11,14 +11,14 @@ import grpc
 import pytest
 from live_network import LiveNetwork, within
 
-from emulator import journal
-from emulator.audit import audit
-from emulator.doors import MOST_MESSAGES
-from emulator.envelope import Envelopes
-from emulator.identity import Authority, Identity, certificates_needed
-from emulator.registry import Registry
-from emulator.reporting import EXPORTER
-from emulator.transport import Channels
+from emulator.runtime import journal
+from emulator.runtime.doors import MOST_MESSAGES
+from emulator.runtime.envelope import Envelopes
+from emulator.runtime.identity import Authority, Identity, certificates_needed
+from emulator.runtime.registry import Registry
+from emulator.runtime.transport import Channels
+from emulator.telemetry.reporting import EXPORTER
+from emulator.views.audit import audit
 from protos import wire
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Message
 from protos.gen.qsagin.v1 import (

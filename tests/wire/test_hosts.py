@@ -10,12 +10,12 @@ import grpc
 import pytest
 from live_network import LiveNetwork, within
 
-from emulator.audit import audit
-from emulator.clock import BarrierClock, ClockConfig, HostFailedError, Pace
-from emulator.doors import CLOCK
-from emulator.identity import Authority
-from emulator.registry import Registry
-from emulator.transport import Channels
+from emulator.runtime.clock import BarrierClock, ClockConfig, HostFailedError, Pace
+from emulator.runtime.doors import CLOCK
+from emulator.runtime.identity import Authority
+from emulator.runtime.registry import Registry
+from emulator.runtime.transport import Channels
+from emulator.views.audit import audit
 from protos.core import Timeline
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from live_network import LiveNetwork, within, write_experiment_of
 
-from emulator import injection
-from emulator.audit import audit
-from emulator.clock import Pace
+from emulator.runtime import injection
+from emulator.runtime.clock import Pace
+from emulator.views.audit import audit
 
 BEGUN = 30
 FAULTS = [

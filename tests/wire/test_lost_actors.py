@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from live_network import LiveNetwork, within
 
-from emulator.audit import audit
-from emulator.clock import BarrierClock, HostFailedError, Pace
-from emulator.journal import FOLDER, SupersededError
-from emulator.key_table import KeysDifferError
-from emulator.registry import Registry
+from emulator.runtime.clock import BarrierClock, HostFailedError, Pace
+from emulator.runtime.journal import FOLDER, SupersededError
+from emulator.runtime.key_table import KeysDifferError
+from emulator.runtime.registry import Registry
+from emulator.views.audit import audit
 
 
 async def _undisturbed(folder: Path, hosts: int) -> None:

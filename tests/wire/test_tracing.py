@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from live_network import LiveNetwork, within, write_experiment_of
 
-from emulator import journal
-from emulator.tracing import Step, TraceError, story
+from emulator.runtime import journal
+from emulator.views.tracing import Step, TraceError, story
 from protos.core import GLOBAL_MANAGER, FactKind
 from protos.rows import trace_id
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.orbits import from_tle
-from emulator.passes import contacts
+from emulator.nature.orbits import from_tle
+from emulator.nature.passes import contacts
+from emulator.nature.sky import Site, views
 from emulator.physics import bb84
 from emulator.physics.channel import db_from_transmittance, plob_bits_per_use, transmittance_from_db
 from emulator.physics.downlink import (
@@ -42,7 +43,6 @@ from emulator.physics.pass_keys import (
     pair_setup,
     relayed_bits,
 )
-from emulator.sky import Site, views
 
 STATION, LINK = MICIUS_2017.setup, MICIUS_2017.setup.link
 PAIRS = MICIUS_2020.setup

@@ -11,9 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.orbits import CircularOrbit, Constellation, OrbitError, TleOrbit, from_tle, walker
-from emulator.passes import contacts, nights, passes, passes_over
-from emulator.sky import Site, sun_altitude_deg, sunlit, sweep, views
+from emulator.nature.orbits import (
+    CircularOrbit,
+    Constellation,
+    OrbitError,
+    TleOrbit,
+    from_tle,
+    walker,
+)
+from emulator.nature.passes import contacts, nights, passes, passes_over
+from emulator.nature.sky import Site, sun_altitude_deg, sunlit, sweep, views
 
 DAY_S = 86_400.0
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,7 +40,7 @@ def design(**changes):
 
 
 def usnet_sites():
-    text = resources.files("emulator.topologies").joinpath("usnet.nodes.csv").read_text()
+    text = resources.files("emulator.experiment.topologies").joinpath("usnet.nodes.csv").read_text()
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     return [Site(row["city"], float(row["lat"]), float(row["lon"])) for row in rows]
 

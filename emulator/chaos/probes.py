@@ -1,0 +1,316 @@
+"""Chaos Toolkit probes: what can be said of a run, live or ended, from its folder alone.
+
+*Of the last periods* means of those that have ended.  *During* a kind of fault means while one of them is
+in force, injected or scheduled; where none has been, there is nothing amiss: shares are 1, counts 0.
+So a hypothesis can hold before a fault, and demand something of the time that it lasts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from emulator.chaos.actions import undisturbed
+from emulator.experiment.config import Experiment
+from emulator.experiment.reading import read
+from emulator.experiment.topology import Topology
+from emulator.experiment.weather_config import CloudEvent, FogEvent, StormEvent
+from emulator.parts.assembly import problem_of, timeline_of
+from emulator.parts.skies import happening, sites_of
+from emulator.runtime import injection, journal
+from emulator.runtime.registry import Registry
+from emulator.views import ledger
+from emulator.views.audit import audit, digest
+from emulator.views.ledger import LedgerRow
+from emulator.views.link_history import alarms
+from global_manager.provisioning.model import Request
+from protos.core import KEY_MANAGER_PREFIX, FactKind, Timeline, key_manager_of
+
+_Weather = StormEvent | FogEvent | CloudEvent
+_WEATHER: TypeAdapter[_Weather] = TypeAdapter(_Weather)
+
+
+def share_served(run_folder: str, periods: int = 3) -> float:
+    """Return the share of the last periods' demand that was served."""
+    return _share(_Seen(Path(run_folder)).last_rows(periods))
+
+
+def share_served_during(run_folder: str, kind: str) -> float:
+    """Return the share of demand that was served in the periods which faults of a kind overlap."""
+    seen = _Seen(Path(run_folder))
+    return _share(row for row in seen.rows if seen.is_during(kind, row.period))
+
+
+def longest_without_key_s(run_folder: str, periods: int = 3) -> float:
+    """Return the longest time for which any application was without key it had asked for, of late."""
+    return max((row.shortfall_s for row in _Seen(Path(run_folder)).last_rows(periods)), default=0.0)
+
+
+def longest_without_key_during_s(run_folder: str, kind: str) -> float:
+    """Return the same for the periods which faults of a kind overlap."""
+    seen = _Seen(Path(run_folder))
+    return max((r.shortfall_s for r in seen.rows if seen.is_during(kind, r.period)), default=0.0)
+
+
+def units_served(run_folder: str, medium: str, periods: int = 3) -> int:
+    """Return how many units a medium brought in the last periods."""
+    rows = _Seen(Path(run_folder)).last_rows(periods)
+    return sum(int(getattr(row, f"{medium}_units")) for row in rows)
+
+
+def units_served_during(run_folder: str, kind: str, medium: str, grace_s: float = 0.0) -> int:
+    """Return how many units a medium brought during faults of a kind.
+
+    What comes in the first `grace_s` had been ordered before.
+    """
+    seen = _Seen(Path(run_folder))
+    return sum(
+        units
+        for at_s, _, units in seen.deliveries(medium)
+        if any(start_s + grace_s <= at_s < end_s for start_s, end_s in seen.times(kind))
+    )
+
+
+def units_under_bad_weather(run_folder: str, medium: str, grace_s: float = 0.0) -> int:
+    """Return how many units a medium brought to requests with an end under a storm, fog or closed sky."""
+    seen = _Seen(Path(run_folder))
+    sites = {site.name: site for site in sites_of(seen.topology)}
+    found = [happening(event, seen.topology) for event in seen.weather]
+    return sum(
+        units
+        for at_s, request, units in seen.deliveries(medium)
+        if any(
+            event.start_s + grace_s <= at_s and event.reaches(sites[end], at_s)
+            for event in found
+            for end in (request.source, request.target)
+        )
+    )
+
+
+def cost_against_plan(run_folder: str, periods: int = 3) -> float:
+    """Return the mean cost of the last periods over what the first plan expected; 1: as planned."""
+    seen = _Seen(Path(run_folder))
+    ended = range(max(0, seen.ended - periods), seen.ended)
+    plan = json.loads((Path(run_folder) / "plan.json").read_text(encoding="utf-8"))
+    cost = sum(row.cost for row in seen.rows if row.period in ended)
+    return cost / len(ended) / float(plan["objective"]) if ended else 1.0
+
+
+def audit_faults(run_folder: str) -> int:
+    """Return how many keys were delivered that should not have been; once it has ended, all faults.
+
+    While a run goes on, bits are under way, and one end may have a key that the other gets next.
+    """
+    found = audit(Path(run_folder))
+    wrong = found.duplicate_deliveries + found.unknown_keys + found.void_deliveries
+    if has_ended(run_folder):
+        wrong += found.mismatched_keys + found.unaccounted_bits
+    return wrong
+
+
+def alarms_open(run_folder: str) -> int:
+    """Return how many alarms of links are raised and not cleared."""
+    return sum(alarm["cleared_s"] is None for alarm in _Seen(Path(run_folder)).alarms)
+
+
+def every_link_fault_noticed(run_folder: str, kind: str, within_s: float = 15.0) -> bool:
+    """Return whether an alarm was raised for each fault of a kind of link that is as old as that."""
+    seen = _Seen(Path(run_folder))
+    return all(
+        any(
+            set(alarm["link"].split("-")) == set(fault["link"])
+            and start_s <= alarm["raised_s"] <= start_s + within_s
+            for alarm in seen.alarms
+        )
+        for fault in seen.faults
+        for start_s, end_s in [_time(fault)]
+        if fault["kind"] == kind and min(end_s, seen.now_s) >= start_s + within_s
+    )
+
+
+def bits_relayed_over_struck_links(run_folder: str, kind: str, grace_s: float = 0.0) -> int:
+    """Return how much of a link's key relaying has used during faults of a kind on this link.
+
+    In the first `grace_s` that is key which had been made before.
+    """
+    seen = _Seen(Path(run_folder))
+    found = 0
+    for fault in seen.faults:
+        if fault["kind"] == kind:
+            a, b = fault["link"]
+            start_s, end_s = _time(fault)
+            query = (
+                f"SELECT coalesce(sum(bits), 0) FROM fact WHERE kind = '{FactKind.RELAYED}' "  # noqa: S608
+                f"AND medium = 'fiber' AND peer IN ('{b}', '{key_manager_of(b)}') "
+                f"AND window >= {(start_s + grace_s) / seen.window_s} "
+                f"AND window < {min(end_s, 1e12) / seen.window_s}"
+            )
+            (row,) = journal.rows(seen.folder, key_manager_of(a), query)
+            found += int(str(row[0]))
+    return found
+
+
+def restarts(run_folder: str) -> int:
+    """Return how often an actor had to be started again."""
+    return Registry(Path(run_folder)).restarts
+
+
+def is_as_undisturbed(run_folder: str, other: str | None = None) -> bool:
+    """Return whether a run has told the same story so far as an undisturbed one that has ended.
+
+    If both have ended that is whether their digests agree.  `other` is by default the run beside
+    it that the control of a chaos experiment has made.
+    """
+    folder, quiet = Path(run_folder), Path(other or undisturbed(run_folder))
+    if has_ended(run_folder):
+        return digest(folder) == digest(quiet)
+    last = journal.last_window(folder) - 1  # everybody has finished the windows before the latest
+    return all(
+        list(journal.rows(folder, entity, _told_until(last)))
+        == list(journal.rows(quiet, entity, _told_until(last)))
+        for entity in journal.entities(folder)
+    )
+
+
+def has_ended(run_folder: str) -> bool:
+    """Return whether a run has ended."""
+    return (Path(run_folder) / "summary.json").exists()
+
+
+def is_reported(run_folder: str) -> bool:
+    """Return whether a run goes on, or has ended with a report, at its end."""
+    folder = Path(run_folder)
+    if not has_ended(run_folder):
+        return True
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return bool(summary["complete"]) and (folder / "report.html").exists()
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A run folder, as it is now."""
+
+    folder: Path
+
+    @property
+    def _read(self) -> tuple[Experiment, Topology]:
+        path = self.folder / "experiment.yaml"
+        return _experiment(str(path), path.stat().st_mtime_ns)
+
+    @property
+    def topology(self) -> Topology:
+        return self._read[1]
+
+    @property
+    def window_s(self) -> float:
+        return self._read[0].clock.window_s
+
+    @cached_property
+    def requests(self) -> tuple[Request, ...]:
+        path = self.folder / "experiment.yaml"
+        return _requests(str(path), path.stat().st_mtime_ns)
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        return timeline_of(*self._read)
+
+    @cached_property
+    def now_s(self) -> float:
+        return journal.last_window(self.folder) * self.window_s
+
+    @cached_property
+    def ended(self) -> int:
+        """How many periods have ended, and had two windows for what came last."""
+        whole = (
+            self.now_s - 2 * self.window_s - self.timeline.first_period_s
+        ) // self.timeline.period_s
+        return max(0, min(int(whole), self.timeline.periods))
+
+    @cached_property
+    def rows(self) -> tuple[LedgerRow, ...]:
+        """All rows of periods that have ended."""
+        period_s = self.timeline.period_s
+        found = ledger.read(self.folder, self.requests, self.window_s, period_s).rows
+        return tuple(row for row in found if row.period < self.ended)
+
+    def last_rows(self, periods: int) -> list[LedgerRow]:
+        return [row for row in self.rows if row.period >= self.ended - periods]
+
+    @cached_property
+    def faults(self) -> list[dict[str, Any]]:
+        """All faults that have a time, with their fields: scheduled first, then injected."""
+        known = [event.model_dump(mode="json", by_alias=True) for event in self._read[0].faults]
+        if (self.folder / injection.FILE).exists():
+            with closing(injection.Injections(self.folder)) as table:
+                taken = [item.fault for item in table.accepted()]
+            known = [fault for fault in known if fault not in taken] + taken
+        return [fault for fault in known if "until_s" in fault]
+
+    @property
+    def weather(self) -> Iterator[_Weather]:
+        """The storms, fogs and closed skies among them."""
+        closed = [fault for fault in self.faults if fault.get("sky") != "clear"]
+        for fault in closed:
+            if fault["kind"] in ("storm", "fog", "cloud"):
+                yield _WEATHER.validate_python(fault)
+
+    @cached_property
+    def alarms(self) -> list[dict[str, Any]]:
+        return alarms(self.folder, self.window_s)
+
+    def times(self, kind: str) -> list[tuple[float, float]]:
+        return [_time(fault) for fault in self.faults if fault["kind"] == kind]
+
+    def is_during(self, kind: str, period: int) -> bool:
+        begins_s = self.timeline.begins_s(period)
+        ends_s = begins_s + self.timeline.period_s
+        return any(start_s < ends_s and begins_s < end_s for start_s, end_s in self.times(kind))
+
+    def deliveries(self, medium: str) -> Iterator[tuple[float, Request, int]]:
+        """Yield when, to which request, and how many units a medium brought."""
+        query = (
+            f"SELECT window, request, units FROM fact WHERE kind = '{FactKind.DELIVERED}' "  # noqa: S608
+            f"AND medium = '{medium}' AND \"end\" != 'target'"
+        )
+        for entity in journal.entities(self.folder):
+            if entity.startswith(KEY_MANAGER_PREFIX):
+                for window, place, units in journal.rows(self.folder, entity, query):
+                    request = self.requests[int(str(place))]
+                    yield int(str(window)) * self.window_s, request, int(str(units))
+
+
+@lru_cache(maxsize=4)
+def _experiment(path: str, _changed_ns: int) -> tuple[Experiment, Topology]:
+    return read(path)
+
+
+@lru_cache(maxsize=4)
+def _requests(path: str, changed_ns: int) -> tuple[Request, ...]:
+    return problem_of(*_experiment(path, changed_ns)).requests
+
+
+def _time(fault: dict[str, Any]) -> tuple[float, float]:
+    return float(fault["at_s"]), inf if fault["until_s"] is None else float(fault["until_s"])
+
+
+def _share(rows: Any) -> float:
+    demanded = missing = 0
+    for row in rows:
+        demanded, missing = demanded + row.demanded_units, missing + row.shortfall_units
+    return 1 - missing / demanded if demanded else 1.0
+
+
+def _told_until(window: int) -> str:
+    """Return a query for what was noted by then, but for what is noted when a run ends."""
+    return (
+        f"SELECT {journal.NAMES} FROM fact WHERE window <= {window} "  # noqa: S608
+        f"AND kind NOT IN ('{FactKind.STORED}', '{FactKind.EXPIRED}') ORDER BY rowid"
+    )

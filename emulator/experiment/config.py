@@ -1,0 +1,178 @@
+"""Experiments as typed, frozen configuration: the sections of an experiment file.
+
+Every field except `name`, `network.topology` and `demand.requests` has a documented default.
+`emulator.experiment.reading` makes an `Experiment` from a file.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from emulator.experiment.demand_config import Demand
+from emulator.experiment.fault_config import FaultEvent
+from emulator.experiment.fiber_config import FiberOptions
+from emulator.experiment.satellite_config import Orbits, SatelliteOptions
+from emulator.experiment.section import Positive, Section
+from emulator.experiment.uav_config import UavOptions
+from emulator.experiment.weather_config import Weather
+from emulator.parts.key_use import KeyUse
+from global_manager.provisioning.model import Policy
+
+Price = Annotated[int, Field(ge=0)]
+
+
+class Capacity(StrEnum):
+    """How the wavelengths of a fiber are counted."""
+
+    BOTH_DIRECTIONS = "both-directions"
+    PER_DIRECTION = "per-direction"
+
+
+class Network(Section):
+    """Nodes and fibers."""
+
+    topology: str = Field(description="a built-in name, or a file relative to the experiment file")
+    link_km: Positive | None = Field(None, description="overrides every length")
+    wavelengths: int = Field(80, ge=1, description="per fiber")
+    capacity: Capacity = Field(
+        Capacity.BOTH_DIRECTIONS, description="whether both directions share the wavelengths"
+    )
+
+
+class PriceTable(Section):
+    """The paper's table: reserved units by 80-km span, on-demand units by hop."""
+
+    reserved_transmitter: Price = 1500
+    reserved_receiver: Price = 2250
+    reserved_local_key_manager: Price = 1200
+    reserved_security_infrastructure: Price = 150
+    reserved_mux_demux: Price = 300
+    reserved_fiber_km: Price = 1
+    on_demand_transmitter: Price = 6000
+    on_demand_receiver: Price = 9000
+    on_demand_secret_key_buffer: Price = 3000
+    on_demand_security_infrastructure: Price = 500
+    on_demand_uav: Price = 20
+    on_demand_satellite: Price = 20000
+
+
+class Limits(Section):
+    """What all requests together can buy in a period, in units; None: no limit.
+
+    The plan counts on no more, and in a run the controllers give no more.
+    """
+
+    satellite_units: int | None = Field(None, ge=0)
+    uav_units: int | None = Field(
+        None, ge=0, description="default: what uav.fleet can fly, at an assumed rate"
+    )
+    shortfall_cost: Price = Field(description="to the plan, of a unit that nobody can bring")
+    futures: int = Field(
+        100, ge=2, description="joint futures drawn, where demands or skies are too many to list"
+    )
+
+
+class PlanOptions(Section):
+    """How the first stage is decided."""
+
+    policy: Policy = Policy.STOCHASTIC
+    gap: float = Field(1e-3, gt=0, lt=1, description="relative gap at which solving may stop")
+    expected_value_rounding: Literal["floor", "nearest", "up"] = "floor"
+    replan: bool = Field(True, description="plan again on lost fibers; the stochastic policy only")
+    look_every_periods: int = Field(0, ge=0, description="compare demand with the plan; 0: never")
+    replan_changes: int = Field(
+        0, ge=0, description="reservations that work and a plan made again may change all the same"
+    )
+    replan_saving: Price = Field(
+        5_000, description="what each of these changes must save in a period"
+    )
+    drift_sigmas: Positive = Field(3.0, description="standard errors that count as a drift")
+
+
+class Keys(Section):
+    """What a unit of key is."""
+
+    unit_bits: int = Field(256, ge=8, multiple_of=8, description="one unit is one key of this size")
+    qber_limit: float = Field(0.11, gt=0, lt=0.5, description="a noisier block is discarded")
+    lifetime_s: Positive | None = Field(
+        None, description="reserved keys that nobody has used by then are destroyed; None: kept"
+    )
+
+
+class Management(Section):
+    """How management messages are protected."""
+
+    rotation_s: float = Field(
+        600.0, ge=1, allow_inf_nan=False, description="emulated time after which keys are replaced"
+    )
+
+
+class Clock(Section):
+    """Emulated time."""
+
+    window_s: float = Field(
+        1.0, ge=0.001, allow_inf_nan=False, description="the least latency of a message"
+    )
+
+
+class Experiment(Section):
+    """A whole experiment."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")
+    description: str = ""
+    seed: int = Field(1, ge=0)
+    network: Network
+    demand: Demand
+    prices: Literal["paper"] | PriceTable = "paper"
+    plan: PlanOptions = PlanOptions()
+    limits: Limits | None = Field(None, description="what requests share on demand")
+    keys: Keys = Keys()
+    applications: dict[str, KeyUse] = Field(
+        default_factory=dict, description="how each class uses its keys; the default is AES-256-GCM"
+    )
+    fiber: FiberOptions = FiberOptions()
+    satellite: SatelliteOptions = SatelliteOptions()
+    uav: UavOptions = UavOptions()
+    weather: Weather = Weather()
+    faults: list[FaultEvent] = Field(default_factory=list)
+    management: Management = Management()
+    clock: Clock = Clock()
+
+    @model_validator(mode="after")
+    def _whole_windows(self) -> Experiment:
+        windows = self.demand.period_s / self.clock.window_s
+        if abs(windows - round(windows)) > 1e-9:
+            raise ValueError(
+                f"demand.period_s: must be a whole number of windows of {self.clock.window_s:g} s, "
+                f"not {self.demand.period_s:g}"
+            )
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pools_are_limits(cls, fields: Any) -> Any:
+        """Take `plan.pools`, the former name of `limits`, for it."""
+        plan = fields.get("plan") if isinstance(fields, dict) else None
+        if not isinstance(plan, dict) or "pools" not in plan:
+            return fields
+        if fields.get("limits") is not None:
+            raise ValueError("plan.pools: is the former name of limits; leave it out")
+        rest = {name: value for name, value in plan.items() if name != "pools"}
+        return fields | {"plan": rest, "limits": plan["pools"]}
+
+    @property
+    def epoch(self) -> datetime:
+        """Emulated second 0, in UTC: that of the orbits, or else their default."""
+        return (self.satellite.orbits or Orbits()).epoch
+
+    @property
+    def price_table(self) -> PriceTable:
+        """The prices, by name or written out."""
+        return PriceTable() if self.prices == "paper" else self.prices

@@ -1,0 +1,103 @@
+"""What UAVs offer two nodes: the rate of the chain between them, as far as weather lets it fly.
+
+A chain follows the great circle, with one UAV for each hop of `hop_km`, begun or whole.  Where weather
+matters, fog or wind at either end grounds UAVs, and haze dims the hops of a computed chain; where it does
+not, the air is clear and calm.  Daylight is left out: it takes 1 % of the default hop's rate.
+A pure function of its configuration; heavy to import, so only who asks about UAVs loads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from controllers.ports import LinkSample
+from emulator.nature.cloud_climate import great_circle_km
+from emulator.nature.happenings import Happening
+from emulator.nature.sky import Site
+from emulator.nature.weather import CLEAR_AIR_KM, Sky
+from emulator.physics.bbm92 import PairRate
+from emulator.physics.drone import UavSetup, chain_rate, relayed_rate
+from emulator.physics.relay import span_count
+
+FOG_KM = 1.0
+"""With less of a view it is fog: World Meteorological Organization."""
+
+
+@dataclass(frozen=True)
+class Chains:
+    """Chains between sites: as many lens relays or trusted relays as the distance takes."""
+
+    sites: tuple[Site, ...]
+    setup: UavSetup
+    trusted: bool
+
+    def distance_km(self, a: str, b: str) -> float:
+        """Return the great-circle distance of two sites.  Raises `KeyError` for a stranger."""
+        return great_circle_km(self._site[a], self._site[b])
+
+    def uavs(self, a: str, b: str) -> int:
+        """Return how many UAVs the chain between two sites takes."""
+        return span_count(self.distance_km(a, b), self.setup.hop_km)
+
+    def rate(self, a: str, b: str, visibility_km: float) -> PairRate:
+        """Return what the chain yields."""
+        setup = replace(self.setup, hop=replace(self.setup.hop, visibility_km=visibility_km))
+        rate = relayed_rate if self.trusted else chain_rate
+        return rate(setup, self.distance_km(a, b), self.uavs(a, b))
+
+    @cached_property
+    def _site(self) -> Mapping[str, Site]:
+        return {site.name: site for site in self.sites}
+
+
+@dataclass(frozen=True)
+class Grounding:
+    """The weather that keeps UAVs on the ground."""
+
+    sky: Sky
+    fog: bool
+    max_wind_m_s: float | None
+
+    def holds(self, site: str, now_s: float) -> bool:
+        """Return whether nothing may take off or stay in the air at a site."""
+        foggy = self.fog and self.sky.visibility_km(site, now_s) < FOG_KM
+        limit_m_s = self.max_wind_m_s
+        windy = limit_m_s is not None and self.sky.wind_m_s(site, now_s) > limit_m_s
+        return foggy or windy
+
+
+@dataclass(frozen=True)
+class Airborne:
+    """UAVs in the air of an experiment.
+
+    Without `chains` they offer what is `assumed`; without `grounding` they fly in any weather.
+    """
+
+    assumed: LinkSample
+    chains: Chains | None
+    grounding: Grounding | None
+
+    def told(self, happening: Happening) -> Airborne:
+        """Return the air in which that happens too."""
+        grounding = self.grounding
+        if grounding is None:
+            return self
+        return replace(self, grounding=replace(grounding, sky=grounding.sky.told(happening)))
+
+    def sample(self, a: str, b: str, now_s: float) -> LinkSample:
+        """Return what a chain offers two nodes now."""
+        offer = self.assumed
+        if self.chains is not None:
+            rate = self.chains.rate(a, b, self._visibility_km(a, b, now_s))
+            offer = LinkSample(rate.secret_bits, rate.qber)
+        grounding = self.grounding
+        if grounding is not None and any(grounding.holds(node, now_s) for node in (a, b)):
+            return replace(offer, usable=False)
+        return offer
+
+    def _visibility_km(self, a: str, b: str, now_s: float) -> float:
+        if self.grounding is None:
+            return CLEAR_AIR_KM
+        return min(self.grounding.sky.visibility_km(node, now_s) for node in (a, b))

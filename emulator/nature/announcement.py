@@ -1,0 +1,53 @@
+"""Happenings as text, to be sent to processes and kept in files.
+
+Reading loads the weather and a validator: only who is told of something needs it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from emulator.nature import happenings
+from emulator.nature.happenings import Happening
+from emulator.nature.storms import Event
+
+_KINDS = {
+    kind.__name__: kind
+    for kind in (
+        happenings.FiberCut,
+        happenings.Dimming,
+        happenings.Eavesdropper,
+        happenings.PowerCut,
+        happenings.SatelliteLoss,
+        happenings.UavLoss,
+        happenings.Outage,
+        happenings.MessageFault,
+        happenings.Partition,
+        happenings.DemandShift,
+        Event,
+    )
+}
+
+
+def write_down(happening: Happening) -> str:
+    """Return a happening as one line of JSON."""
+    return json.dumps([type(happening).__name__, _plain(happening)])
+
+
+def read_back(text: str) -> Happening:
+    """Return the happening that was written down.  Raises `ValueError` or `KeyError` for anything else."""
+    name, values = json.loads(text)
+    found: Happening = TypeAdapter(_KINDS[name]).validate_python(values)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

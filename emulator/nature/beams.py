@@ -1,0 +1,192 @@
+"""What satellites see of ground stations by night, and what a stretch of it makes in key.
+
+To a trusted satellite a pass is open whose highest point is in the night of its station; to a source of
+entangled pairs, what passes by night over two stations have in common.  Transmittance is computed once, on
+a grid of 5 s that all stretches share; a stretch is distilled as one finite block.
+Clouds, and who is served, are not known here.  Heavy to import.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from math import ceil
+from typing import Protocol
+
+import numpy as np
+
+from controllers.ports import Contact
+from emulator.nature.contacts import ContactRules, Opening, Slot, booked, stretches
+from emulator.nature.orbits import CircularOrbit, Constellation, TleOrbit
+from emulator.nature.passes import Pass, passes_over
+from emulator.nature.sky import Site, sun_altitude_deg, views
+from emulator.physics.bb84 import vacuum_weak_rate
+from emulator.physics.bb84_finite import FiniteSetup
+from emulator.physics.downlink import Downlink, transmittance
+from emulator.physics.pass_keys import (
+    DecoyDownlink,
+    PairDownlink,
+    decoy_block,
+    decoy_pass_bits,
+    decoy_setup,
+    pair_counts,
+    pair_pass_bits,
+    pair_setup,
+)
+
+STEP_S = 5.0
+
+
+@dataclass(frozen=True)
+class Beams:
+    """Satellites over ground stations, from 0 to `horizon_s`."""
+
+    constellation: Constellation
+    sites: tuple[Site, ...]
+    horizon_s: float
+    min_elevation_deg: float
+    max_sun_altitude_deg: float
+
+    def transmittances(self, link: Downlink) -> Transmittances:
+        """Return transmittance by satellite and site, by step of STEP_S, in all passes by night."""
+        steps: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for item in self.passes:
+            steps[item.satellite, item.site] += _steps(item.rise_s, item.set_s)
+        return {pair: dict(self._along(*pair, seen, link)) for pair, seen in steps.items()}
+
+    @cached_property
+    def passes(self) -> list[Pass]:
+        """All passes by night."""
+        found = passes_over(
+            self.constellation, self.sites, 0.0, self.horizon_s, self.min_elevation_deg
+        )
+        return [item for item in found if self._is_night(item)]
+
+    def _is_night(self, item: Pass) -> bool:
+        times_s = np.array([item.culmination_s])
+        altitude = sun_altitude_deg([self._site[item.site]], self.constellation.epoch, times_s)
+        return float(altitude[0, 0]) <= self.max_sun_altitude_deg
+
+    def _along(
+        self, satellite: str, site: str, steps: list[int], link: Downlink
+    ) -> Iterator[tuple[int, float]]:
+        """Yield steps and transmittances of one satellite over one site."""
+        one = Constellation((self._orbit[satellite],), self.constellation.epoch)
+        seen = views(one, [self._site[site]], STEP_S * np.array(steps, dtype=float))
+        for step, range_km, elevation_deg in zip(
+            steps, seen.range_km[0, 0], seen.elevation_deg[0, 0], strict=True
+        ):
+            yield step, transmittance(link, float(range_km), float(elevation_deg))
+
+    @cached_property
+    def _site(self) -> dict[str, Site]:
+        return {site.name: site for site in self.sites}
+
+    @cached_property
+    def _orbit(self) -> dict[str, TleOrbit | CircularOrbit]:
+        return {orbit.name: orbit for orbit in self.constellation.orbits}
+
+
+Transmittances = dict[tuple[str, str], dict[int, float]]
+
+
+class Source(Protocol):
+    """What a satellite sends, and when it can."""
+
+    def openings(self) -> list[Opening]:
+        """Return all stretches in which it could be received."""
+
+    def contact(self, slot: Slot) -> Contact:
+        """Return what a stretch of an opening makes."""
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """Decoy states down to one station at a time; the satellite knows every key."""
+
+    beams: Beams
+    station: DecoyDownlink
+
+    def openings(self) -> list[Opening]:
+        """Return the passes by night."""
+        return [
+            Opening(each.rise_s, each.set_s, each.satellite, (each.site,), each.culmination_s)
+            for each in self.beams.passes
+        ]
+
+    def contact(self, slot: Slot) -> Contact:
+        """Return what a stretch of a pass makes, as one block (`decoy_pass_bits`)."""
+        satellite, (site,) = slot.opening.satellite, slot.opening.stations
+        setup, known = decoy_setup(self.station), self._transmittances[satellite, site]
+        shares = [known[step] for step in _steps(slot.start_s, slot.end_s)]
+        bits = decoy_pass_bits(self.station, decoy_block(setup, shares, STEP_S))
+        qber = vacuum_weak_rate(setup, max(shares, default=0.0)).qber
+        return Contact(satellite, (site,), slot.start_s, slot.end_s, int(bits), qber)
+
+    @cached_property
+    def _transmittances(self) -> Transmittances:
+        return self.beams.transmittances(self.station.link)
+
+
+@dataclass(frozen=True)
+class Entangled:
+    """Pairs of photons down to two stations at once, for these pairs of stations; no satellite knows a key.
+
+    The secrecy and correctness of a key are those of `FiniteSetup`.
+    """
+
+    beams: Beams
+    station: PairDownlink
+    pairs: tuple[tuple[str, str], ...]
+
+    def openings(self) -> list[Opening]:
+        """Return what passes by night over two stations have in common."""
+        passes: dict[tuple[str, str], list[Pass]] = defaultdict(list)
+        for item in self.beams.passes:
+            passes[item.satellite, item.site].append(item)
+        return [
+            Opening(start_s, end_s, satellite, (a, b), (start_s + end_s) / 2)
+            for satellite in self.beams.constellation.names
+            for a, b in self.pairs
+            for one in passes.get((satellite, a), [])
+            for other in passes.get((satellite, b), [])
+            if (start_s := max(one.rise_s, other.rise_s)) < (end_s := min(one.set_s, other.set_s))
+        ]
+
+    def contact(self, slot: Slot) -> Contact:
+        """Return what a stretch of a common view makes, as one block (`pair_pass_bits`)."""
+        satellite, (a, b) = slot.opening.satellite, slot.opening.stations
+        setup, (down_a, down_b) = pair_setup(self.station), self._transmittances
+        shares = [
+            (down_a[satellite, a][step], down_b[satellite, b][step])
+            for step in _steps(slot.start_s, slot.end_s)
+        ]
+        counts = pair_counts(setup, shares, STEP_S)
+        eps = FiniteSetup.eps_secrecy, FiniteSetup.eps_correctness
+        bits = pair_pass_bits(counts, setup.ec_efficiency, *eps)
+        qber = counts.wrong / counts.sifted if counts.sifted else 0.5
+        return Contact(satellite, (a, b), slot.start_s, slot.end_s, int(bits), qber)
+
+    @cached_property
+    def _transmittances(self) -> tuple[Transmittances, Transmittances]:
+        link_a, link_b = self.station.link_a, self.station.link_b
+        first = self.beams.transmittances(link_a)
+        return first, first if link_a == link_b else self.beams.transmittances(link_b)
+
+
+def contacts(source: Source, rules: ContactRules) -> tuple[Contact, ...]:
+    """Return all contacts that make key under a clear sky, by start."""
+    value = cache(source.contact)
+    worth = {
+        opening: value(next(stretches(opening, rules.contact_s))).bits
+        for opening in source.openings()
+    }
+    slots = booked({item: bits for item, bits in worth.items() if bits > 0}, rules)
+    return tuple(contact for slot in slots if (contact := value(slot)).bits > 0)
+
+
+def _steps(start_s: float, end_s: float) -> range:
+    """Return the steps of the grid from start to before end."""
+    return range(ceil(start_s / STEP_S), ceil(end_s / STEP_S))

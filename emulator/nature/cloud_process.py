@@ -1,0 +1,205 @@
+"""Chance for clouds: hourly states of many places at once, correlated in space and time.
+
+Under each place's cover lies a standard normal variable (a Gaussian copula): a weighted sum of three AR(1)
+processes, whose memories of 3 h, 15 h and 200 h stand for showers, fronts and spells of weather.  Each
+place weighs them so that the autocorrelation of its *cover* comes nearest the table's at 1, 6 and
+24 h.  Between places cover correlates as exp(-d / 379 km), measured between the stations of the table.
+A threshold weakens correlation; what the normal variable needs follows from its Hermite expansion.
+
+States are drawn forward from hour 0, a day at a time, by PCG64 seeded with (seed, "weather"), and kept:
+the same in any process and in any order of questions, up to the rounding of numpy's linear algebra.
+All places share the draw: another set of places has another sky.  Not for several threads at once.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from hashlib import blake2b
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.nature.cloud_climate import (
+    Climate,
+    Floats,
+    Place,
+    climate_at,
+    great_circle_km,
+    thresholds,
+)
+
+E_FOLD_KM = 379.0
+_MEMORY_H = np.array([3.0, 15.0, 200.0])
+_LAGS_H = np.array([1.0, 6.0, 24.0])
+_DAY_H = 24
+_HERMITE_TERMS = 200
+_GRID = np.linspace(0.0, 1.0, 501)
+_SIMPLEX_STEPS = 50
+_LEAST_EIGENVALUE = 1e-6
+_J2000 = datetime(2000, 1, 1, 12, tzinfo=UTC)
+_KEEP = np.exp(-1 / _MEMORY_H)  # share of a component that lives for another hour
+
+
+class CloudProcess:
+    """The clouds over some places, hour by hour, in tenths of the sky."""
+
+    def __init__(self, seed: int, places: Sequence[Place], epoch: datetime) -> None:
+        self._places = places
+        self._epoch = epoch
+        digest = blake2b(str(seed).encode(), digest_size=16, person=b"qsagin-weather").digest()
+        self._random = np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
+        self._states: list[Floats] = []  # a day each: hour, component, place
+        self._tenths: list[bytes] = []  # a day each: hour, place
+        self._dark: dict[int, NDArray[np.bool_]] = {}  # a day each: hour, place
+
+    def tenths(self, place: int, hour: int) -> int:
+        """Return how many tenths of the sky are covered."""
+        day, hour_of_day = divmod(hour, _DAY_H)
+        while day >= len(self._tenths):
+            self._draw_day()
+        return self._tenths[day][hour_of_day * len(self._places) + place]
+
+    def exceedance(self, place: int, hour: int, issued_hour: int | None) -> list[float]:
+        """Return the chances of more than 0, 1, ... 9 tenths, given the state at an earlier hour.
+
+        Given nothing (None), it is the climate of that hour: of night or of day.
+        """
+        mean, spread = 0.0, 1.0
+        if issued_hour is not None:
+            self.tenths(place, issued_hour)
+            day, hour_of_day = divmod(issued_hour, _DAY_H)
+            left = _KEEP ** (hour - issued_hour)
+            state, weights = self._states[day][hour_of_day, :, place], self._weights[place]
+            mean = float(np.sqrt(weights) @ (left * state))
+            spread = math.sqrt(max(1e-12, 1 - float(weights @ left**2)))
+        day, hour_of_day = divmod(hour, _DAY_H)
+        limits = (self._night if self._darkness(day)[hour_of_day, place] else self._day)[place]
+        cdf = NormalDist(mean, spread).cdf
+        return [1 - cdf(limit) for limit in limits.tolist()]
+
+    def memory(self, place: int, lag_h: float) -> float:
+        """Return the autocorrelation of the normal variable."""
+        return float(self._weights[place] @ np.exp(-lag_h / _MEMORY_H))
+
+    def _draw_day(self) -> None:
+        """Append the next day."""
+        shape = (_DAY_H, len(_MEMORY_H), len(self._places))
+        news = self._random.standard_normal(shape) @ self._factor.T
+        states = np.empty(shape)
+        fresh = np.sqrt(1 - _KEEP**2)[:, None]
+        for hour in range(_DAY_H):
+            if hour == 0 and not self._states:
+                states[0] = news[0]  # stationary from the start
+                continue
+            before = states[hour - 1] if hour else self._states[-1][-1]
+            states[hour] = _KEEP[:, None] * before + fresh * news[hour]
+        normal = (np.sqrt(self._weights).T * states).sum(axis=1)
+        dark = self._darkness(len(self._states))
+        limits = np.where(dark[:, :, None], self._night, self._day)
+        tenths = (normal[:, :, None] > limits).sum(axis=2).astype(np.uint8)
+        self._states.append(states)
+        self._tenths.append(tenths.tobytes())
+
+    def _darkness(self, day: int) -> NDArray[np.bool_]:
+        """Return whether it is night in each hour of a day, at each place."""
+        if day not in self._dark:
+            self._dark[day] = self._is_night(np.arange(_DAY_H) + _DAY_H * day)
+        return self._dark[day]
+
+    def _is_night(self, hours: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return whether the sun is below the horizon at the middle of each hour, at each place.
+
+        Low-precision sun of the Astronomical Almanac: minutes off, which is nothing to clouds.
+        """
+        days = (self._epoch - _J2000).total_seconds() / 86_400 + (hours[:, None] + 0.5) / _DAY_H
+        anomaly = np.radians(357.528 + 0.9856003 * days)
+        longitude = np.radians(
+            280.460 + 0.9856474 * days + 1.915 * np.sin(anomaly) + 0.020 * np.sin(2 * anomaly)
+        )
+        tilt = math.radians(23.439)
+        right_ascension = np.arctan2(math.cos(tilt) * np.sin(longitude), np.cos(longitude))
+        declination = np.arcsin(math.sin(tilt) * np.sin(longitude))
+        sidereal = np.radians(280.46062 + 360.98564737 * days + self._lon_deg)
+        hour_angle = sidereal - right_ascension
+        lat = np.radians(self._lat_deg)
+        sine = np.sin(lat) * np.sin(declination)
+        sine = sine + np.cos(lat) * np.cos(declination) * np.cos(hour_angle)
+        return np.asarray(sine < 0)
+
+    @cached_property
+    def _lat_deg(self) -> Floats:
+        return np.array([place.lat_deg for place in self._places])
+
+    @cached_property
+    def _lon_deg(self) -> Floats:
+        return np.array([place.lon_deg for place in self._places])
+
+    @cached_property
+    def _climates(self) -> list[Climate]:
+        return [climate_at(place) for place in self._places]
+
+    @cached_property
+    def _night(self) -> Floats:
+        return np.array([thresholds(c, c.clear_night) for c in self._climates])
+
+    @cached_property
+    def _day(self) -> Floats:
+        return np.array([thresholds(c, c.clear_day) for c in self._climates])
+
+    @cached_property
+    def _cover_curves(self) -> Floats:
+        """Correlation of cover, by place and by correlation of the normal variable (the grid)."""
+        limits = np.array([thresholds(c, c.clear) for c in self._climates])
+        powers = _GRID[:, None] ** np.arange(1, _HERMITE_TERMS + 1)
+        return _hermite_shares(limits) @ powers.T
+
+    @cached_property
+    def _weights(self) -> Floats:
+        """Share of each component in each place's variance, adding up to one."""
+        wanted = np.array([[c.rho_1h, c.rho_6h, c.rho_24h] for c in self._climates])
+        curves = self._cover_curves
+        normal = np.array(
+            [np.interp(w, curve, _GRID) for w, curve in zip(wanted, curves, strict=True)]
+        )
+        steps = np.arange(_SIMPLEX_STEPS + 1)
+        pairs = np.array([(a, b) for a in steps for b in steps[: len(steps) - a]]) / _SIMPLEX_STEPS
+        mixes = np.column_stack([pairs, 1 - pairs.sum(axis=1)]).clip(0)
+        reached = mixes @ np.exp(-_LAGS_H / _MEMORY_H[:, None])
+        miss = ((reached[None] - normal[:, None]) ** 2).sum(axis=2)
+        return np.asarray(mixes[miss.argmin(axis=1)])
+
+    @cached_property
+    def _factor(self) -> Floats:
+        """Cholesky factor of the spatial correlation of the normal variable."""
+        places = self._places
+        distance_km = np.array([[great_circle_km(a, b) for b in places] for a in places])
+        wanted = np.exp(-distance_km / E_FOLD_KM)
+        normal = np.interp(wanted, self._cover_curves.mean(axis=0), _GRID)
+        np.fill_diagonal(normal, 1.0)
+        values, vectors = np.linalg.eigh(normal)
+        if values[0] < _LEAST_EIGENVALUE:  # the nearest correlation that can be, or places coincide
+            normal = (vectors * np.maximum(values, _LEAST_EIGENVALUE)) @ vectors.T
+            scale = np.sqrt(np.diag(normal))
+            normal = normal / np.outer(scale, scale)
+        return np.asarray(np.linalg.cholesky(normal), dtype=np.float64)
+
+
+def _hermite_shares(limits: Floats) -> Floats:
+    """Return the share of cover's variance in each Hermite polynomial, by place.
+
+    Cover is a sum of steps of 1/10 at the limits t; the k-th coefficient of a step is
+    phi(t) He_{k-1}(t) / sqrt(k!).  The correlation of two covers is the sum of share_k rho^k.
+    """
+    density = np.exp(-(limits**2) / 2) / math.sqrt(2 * math.pi)
+    polynomials = [np.ones_like(limits), limits]  # He_k / sqrt(k!)
+    for k in range(2, _HERMITE_TERMS):
+        last, before = polynomials[-1], polynomials[-2]
+        polynomials.append((limits * last - math.sqrt(k - 1) * before) / math.sqrt(k))
+    orders = range(1, _HERMITE_TERMS + 1)
+    coefficients = np.array(
+        [(density * p).sum(axis=1) / math.sqrt(k) for k, p in zip(orders, polynomials, strict=True)]
+    )
+    squares = coefficients.T**2
+    return np.asarray(squares / squares.sum(axis=1, keepdims=True))

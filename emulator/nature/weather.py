@@ -1,0 +1,192 @@
+"""The sky over every site: cover, visibility, and what a forecast says of them.
+
+Truth is a pure function of (seed, sites, epoch, events, recording) and the question, the same in any
+process and in any order.  Cover comes from the recording where it names the site, else from chance
+with the statistics of real stations, held for the hour as in an hourly report; events are laid over it.
+Wind and a poor view come with events and recordings only: elsewhere the air is calm and clear.
+
+A forecast knows the sky and the events of the moment it is issued, and how weather like this goes on:
+it is right at lead 0, errs more with every hour, and ends as the climate of night or day.  Events that
+have not begun surprise it; the ways and ends of those that have are known to it.
+Nothing here knows orbits, links or keys.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from emulator.nature.cloud_climate import CLEAR_OPAQUE, CLEAR_TENTHS, Place
+from emulator.nature.cloud_process import CloudProcess
+from emulator.nature.happenings import Happening
+from emulator.nature.storms import Event, EventKind
+from emulator.nature.weather_replay import Recording
+
+CLEAR_AIR_KM = 23.0  # visibility of the standard clear atmosphere (MODTRAN, rural)
+_HOUR_S = 3600
+_NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Sky:
+    """The weather of one experiment; `epoch` is emulated second 0, in UTC.
+
+    Two skies with equal fields agree.  Every question raises KeyError for an unknown site, and
+    ValueError for a time before 0.  Not for several threads at once.
+    """
+
+    seed: int
+    sites: tuple[Place, ...]
+    epoch: datetime = _NEW_YEAR
+    events: tuple[Event, ...] = ()
+    recording: Recording | None = None
+
+    def __post_init__(self) -> None:
+        names = [site.name for site in self.sites]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"sites must be some, and of different names, not {names}")
+        if self.epoch.tzinfo is None:
+            raise ValueError(f"epoch must be in UTC, not naive: {self.epoch}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel without the memory: the other side computes the same."""
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+
+    def opaque(self, site: str, at_s: float) -> float:
+        """Return the fraction of the sky that is covered."""
+        events = self.happening(site, at_s)
+        forced = _forced(events)
+        cover = self._cover(site, at_s) if forced is None else forced.opaque
+        return max([cover, *_covers(events)])
+
+    def told(self, happening: Happening) -> "Sky":
+        """Return the sky in which that happens too, if it is weather."""
+        if not isinstance(happening, Event):
+            return self
+        return replace(self, events=(*self.events, happening))
+
+    def is_clear(self, site: str, at_s: float) -> bool:
+        """Return whether at most 2/10 of the sky are covered."""
+        return self.opaque(site, at_s) <= CLEAR_OPAQUE
+
+    def will_be_clear(self, site: str, at_s: float, known_at_s: float) -> bool:
+        """Return whether the sky will be clear unless something begins that nobody knows of yet."""
+        events = self._foreseen(site, at_s, known_at_s)
+        forced = _forced(events)
+        cover = self._cover(site, at_s) if forced is None else forced.opaque
+        return max([cover, *_covers(events)]) <= CLEAR_OPAQUE
+
+    def visibility_km(self, site: str, at_s: float) -> float:
+        """Return the visibility along the ground; 23 km where nothing else is known."""
+        spell = self.recording.at(site, at_s) if self.recording else None
+        view_km = CLEAR_AIR_KM
+        if spell is not None and spell.visibility_km is not None:
+            view_km = spell.visibility_km
+        return min([view_km, *(event.view_km for event in self.happening(site, at_s))])
+
+    def wind_m_s(self, site: str, at_s: float) -> float:
+        """Return the wind; 0 where nothing else is known."""
+        return max((event.gust_m_s for event in self.happening(site, at_s)), default=0.0)
+
+    def happening(self, site: str, at_s: float) -> tuple[Event, ...]:
+        """Return the events over a site, in the order in which they began."""
+        place = self._site[site]
+        return tuple(event for event in self._events if event.reaches(place, at_s))
+
+    def forecast(self, site: str, at_s: float, issued_at_s: float) -> float:
+        """Return the cover that a forecast expects: the mean of all skies that may come.
+
+        The past is known: for `at_s` before `issued_at_s` it is the truth.
+        """
+        if at_s <= issued_at_s:
+            return self.opaque(site, at_s)
+        events = self._foreseen(site, at_s, issued_at_s)
+        forced = _forced(events)
+        expected = forced.opaque if forced else self._expected_cover(site, at_s, issued_at_s)
+        return max([expected, *_covers(events)])
+
+    def clear_probability(self, site: str, at_s: float, issued_at_s: float) -> float:
+        """Return the chance that a forecast gives to a clear sky; 0 or 1 where it knows."""
+        if at_s <= issued_at_s:
+            return float(self.is_clear(site, at_s))
+        events = self._foreseen(site, at_s, issued_at_s)
+        if any(opaque > CLEAR_OPAQUE for opaque in _covers(events)):
+            return 0.0
+        if forced := _forced(events):
+            return float(forced.opaque <= CLEAR_OPAQUE)
+        climate = self.clear_climate(site, at_s)
+        if self._is_recorded(site):
+            now = float(self._cover(site, issued_at_s) <= CLEAR_OPAQUE)
+            return climate + self._memory(site, at_s - issued_at_s) * (now - climate)
+        if self._hour(at_s) == self._hour(issued_at_s):
+            return float(self._cover(site, at_s) <= CLEAR_OPAQUE)
+        return 1 - self._exceedance(site, at_s, issued_at_s)[CLEAR_TENTHS]
+
+    def clear_climate(self, site: str, at_s: float) -> float:
+        """Return how often the sky is clear at such an hour of night or day, by chance alone."""
+        return 1 - self._exceedance(site, at_s, None)[CLEAR_TENTHS]
+
+    def _cover(self, site: str, at_s: float) -> float:
+        """Return the cover without events."""
+        hour = self._hour(at_s)
+        spell = self.recording.at(site, at_s) if self.recording else None
+        return self._clouds.tenths(self._place[site], hour) / 10 if spell is None else spell.opaque
+
+    def _expected_cover(self, site: str, at_s: float, issued_at_s: float) -> float:
+        """Return the mean cover without events, given the state at the time of issue.
+
+        Of a recording no model is known; there the anomaly dies away as it does in the climate.
+        """
+        if self._is_recorded(site):
+            climate = sum(self._exceedance(site, at_s, None)) / 10
+            now = self._cover(site, issued_at_s)
+            return climate + self._memory(site, at_s - issued_at_s) * (now - climate)
+        if self._hour(at_s) == self._hour(issued_at_s):
+            return self._cover(site, at_s)
+        return sum(self._exceedance(site, at_s, issued_at_s)) / 10
+
+    def _exceedance(self, site: str, at_s: float, issued_at_s: float | None) -> Sequence[float]:
+        issued_hour = None if issued_at_s is None else self._hour(issued_at_s)
+        return self._clouds.exceedance(self._place[site], self._hour(at_s), issued_hour)
+
+    def _memory(self, site: str, lead_s: float) -> float:
+        return self._clouds.memory(self._place[site], lead_s / _HOUR_S)
+
+    def _foreseen(self, site: str, at_s: float, issued_at_s: float) -> list[Event]:
+        return [event for event in self.happening(site, at_s) if event.start_s <= issued_at_s]
+
+    def _is_recorded(self, site: str) -> bool:
+        return self.recording is not None and site in self.recording.spells
+
+    def _hour(self, at_s: float) -> int:
+        if at_s < 0:
+            raise ValueError(f"the sky begins at 0 s; nothing is known at {at_s} s")
+        return int(at_s // _HOUR_S)
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(sorted(s.name for s in self.sites))}
+
+    @cached_property
+    def _clouds(self) -> CloudProcess:
+        """Chance, in order of names: the order in which sites are given changes nothing."""
+        return CloudProcess(self.seed, sorted(self.sites, key=lambda s: s.name), self.epoch)
+
+    @cached_property
+    def _site(self) -> dict[str, Place]:
+        return {site.name: site for site in self.sites}
+
+    @cached_property
+    def _events(self) -> list[Event]:
+        return sorted(self.events, key=lambda event: event.start_s)
+
+
+def _forced(events: Sequence[Event]) -> Event | None:
+    """Return the forced sky among events in order, the last one if there are several."""
+    return next((e for e in reversed(events) if e.kind is EventKind.CLOUD), None)
+
+
+def _covers(events: Sequence[Event]) -> list[float]:
+    """Return what storms and fogs cover of the sky."""
+    return [event.opaque for event in events if event.kind is not EventKind.CLOUD]

@@ -1,0 +1,258 @@
+"""The emulated world: what links offer, what quantum channels yield, what applications need.
+
+It is a pure function of (seed, question): any process computes the same answer, in any order, as
+often as it likes.  Randomness is keyed BLAKE2b over the seed and the question, which unlike a
+generator needs no state and no sequence; key material is a SHAKE-256 stream, so that both ends of a
+channel derive the same block and nobody has to carry it.  Whoever knows the seed knows every key: an
+emulation protects nothing.
+
+Thin on imports on purpose: every actor loads it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import blake2b, shake_256
+from itertools import accumulate
+from math import ceil, inf
+from typing import Any, Protocol, Self, TypeVar
+
+from controllers.ports import LinkSample
+from emulator.nature.binomial import binomial_quantile
+from emulator.nature.happenings import (
+    NOTHING,
+    DemandShift,
+    Dimming,
+    Eavesdropper,
+    FiberCut,
+    Happening,
+    PowerCut,
+    SatelliteLoss,
+    Schedule,
+    UavLoss,
+)
+from emulator.nature.rhythm import Law, Rhythm
+from protos.core import Timeline
+from protos.mib import MediumCode
+
+Found = TypeVar("Found")
+OnFiber = TypeVar("OnFiber", bound=FiberCut | Dimming)
+
+
+@dataclass(frozen=True)
+class FreeSpace:
+    """One free-space service: what it offers when usable, and how often it is.
+
+    `probability` is that of being usable for a pair of nodes in a provisioning period; with
+    `one_for_all` it is usable for all pairs or for none.
+    """
+
+    skr_bps: float
+    qber: float
+    probability: float
+    one_for_all: bool = False
+
+
+class SkyView(Protocol):
+    """The sky over nodes; see `emulator.nature.weather`."""
+
+    def is_clear(self, site: str, at_s: float) -> bool:
+        """Return whether satellites can be seen from a node."""
+
+    def told(self, happening: Happening) -> Self:
+        """Return the sky in which that happens too."""
+
+
+class UavView(Protocol):
+    """UAVs whose rate is computed, or that weather grounds; see `emulator.nature.airborne`."""
+
+    def sample(self, a: str, b: str, now_s: float) -> LinkSample:
+        """Return what UAVs offer two nodes."""
+
+    def told(self, happening: Happening) -> Self:
+        """Return the air in which that happens too."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The world of one experiment.
+
+    Satellites are as assumed, as far as the `sky` is clear at both ends; those of known orbits are not
+    asked for here.  UAVs are as assumed, unless they are `airborne`.
+
+    `fibers` holds what each fiber offers on one wavelength, as (a, b, sample); `demand` the scenario
+    distribution as (units, probability), and `rhythm` those of requests that follow the hours of the day;
+    `correlated` says whether one draw serves all requests.
+    """
+
+    seed: int
+    timeline: Timeline
+    fibers: tuple[tuple[str, str, LinkSample], ...]
+    satellite: FreeSpace
+    uav: FreeSpace
+    demand: tuple[tuple[int, float], ...]
+    correlated: bool
+    sky: SkyView | None = None
+    airborne: UavView | None = None
+    rhythm: Rhythm | None = None
+    schedule: Schedule = NOTHING
+
+    def told(self, happening: Happening) -> World:
+        """Return the world in which that happens too."""
+        return replace(
+            self,
+            schedule=self.schedule.told(happening),
+            sky=self.sky and self.sky.told(happening),
+            airborne=self.airborne and self.airborne.told(happening),
+        )
+
+    def sample(
+        self, medium: MediumCode, a: str, b: str, now_s: float, since_s: float | None = None
+    ) -> LinkSample:
+        """Return what a link offers now, or to a block begun at `since_s` and complete now.
+
+        Raises `KeyError` for a fiber that does not exist.
+        """
+        if medium is MediumCode.FIBER:
+            return self._on_fiber(a, b, now_s if since_s is None else since_s, now_s)
+        offer = (
+            self._in_the_air(a, b, now_s) if medium is MediumCode.UAV else self._above(a, b, now_s)
+        )
+        dark = any(self.is_dark(node, now_s) for node in (a, b))
+        return replace(offer, usable=False) if dark else offer
+
+    def is_dark(self, node: str, at_s: float) -> bool:
+        """Return whether a node has no power."""
+        return any(
+            item.node == node and item.start_s <= at_s < item.end_s for item in self._of(PowerCut)
+        )
+
+    def lost_uavs(self, since_s: float, now_s: float) -> float:
+        """Return how many UAVs could not fly at some time from then until now; infinite: none could."""
+        losses = self._of(UavLoss)
+        times = [since_s, *(item.start_s for item in losses if since_s < item.start_s <= now_s)]
+        return max(
+            sum(
+                inf if item.uavs is None else item.uavs
+                for item in losses
+                if item.start_s <= at_s < item.end_s
+            )
+            for at_s in times
+        )
+
+    def block(self, channel: str, serial: int, n_bytes: int) -> bytes:
+        """Return a block of key, the same at both ends of the channel."""
+        return self._stream("channel", channel, serial, n_bytes)
+
+    def errors(self, channel: str, serial: int, sifted_bits: int, qber: float) -> int:
+        """Return how many bits of a block differ at its ends, drawn by inversion."""
+        luck = self.uniform("errors", channel, serial)
+        return binomial_quantile(sifted_bits, qber, luck)
+
+    def fresh(self, node: str, request: int, serial: int, n_bytes: int) -> bytes:
+        """Return a node's own random bytes."""
+        return self._stream("node", f"{node}/{request}", serial, n_bytes)
+
+    def demanded_units(self, request: int, period: int) -> int:
+        """Return the units that a request needs in a period, by inversion of the distribution."""
+        who = () if self.correlated else (request,)
+        demand = self._law(request, period)
+        cumulative = list(accumulate(probability for _, probability in demand))
+        place = bisect_right(cumulative, self.uniform("demand", period, *who))
+        return demand[min(place, len(demand) - 1)][0]
+
+    def uniform(self, *question: str | int) -> float:
+        """Return the number in [0, 1) that belongs to this question."""
+        words = "\x1f".join(map(str, question)).encode()
+        digest = blake2b(words, digest_size=8, key=self._key).digest()
+        return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
+
+    def _above(self, a: str, b: str, now_s: float) -> LinkSample:
+        """Return what assumed satellites offer, of which a loss takes all."""
+        usable = self._is_lucky(self.satellite, MediumCode.SATELLITE, a, b, now_s)
+        if self.sky is not None:
+            usable = usable and all(self.sky.is_clear(node, now_s) for node in (a, b))
+        lost = any(item.start_s <= now_s < item.end_s for item in self._of(SatelliteLoss))
+        return LinkSample(self.satellite.skr_bps, self.satellite.qber, usable and not lost)
+
+    def _in_the_air(self, a: str, b: str, now_s: float) -> LinkSample:
+        if self.airborne is not None:
+            offer = self.airborne.sample(a, b, now_s)
+        else:
+            usable = self._is_lucky(self.uav, MediumCode.UAV, a, b, now_s)
+            offer = LinkSample(self.uav.skr_bps, self.uav.qber, usable)
+        return replace(offer, usable=False) if self.lost_uavs(now_s, now_s) == inf else offer
+
+    def _is_lucky(
+        self, service: FreeSpace, medium: MediumCode, a: str, b: str, now_s: float
+    ) -> bool:
+        who = () if service.one_for_all else sorted((a, b))
+        period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)
+        return self.uniform(medium.name, *who, period) < service.probability
+
+    def _law(self, request: int, period: int) -> Law:
+        began = [shift for shift in self._of(DemandShift) if shift.from_period <= period]
+        if began:
+            return max(began, key=lambda shift: shift.from_period).demand
+        by_hour = self.rhythm and self.rhythm.law(request, self.timeline.begins_s(period))
+        return by_hour or self.demand
+
+    def _of(self, kind: type[Found]) -> tuple[Found, ...]:
+        """Return what the schedule has of a kind."""
+        if kind not in self._by_kind:
+            self._by_kind[kind] = self.schedule.of(kind)
+        return self._by_kind[kind]
+
+    @cached_property
+    def _by_kind(self) -> dict[type, tuple[Any, ...]]:
+        return {}
+
+    @cached_property
+    def _key(self) -> bytes:
+        return blake2b(str(self.seed).encode(), digest_size=32, person=b"qsagin-world").digest()
+
+    @cached_property
+    def _fiber(self) -> dict[frozenset[str], LinkSample]:
+        return {frozenset((a, b)): sample for a, b, sample in self.fibers}
+
+    @cached_property
+    def _troubled(self) -> set[frozenset[str]]:
+        """Fibers to which anything ever happens."""
+        dark = {item.node for item in self._of(PowerCut)}
+        found = {ends for ends in self._fiber if ends & dark}
+        found |= {frozenset((item.a, item.b)) for item in self._of(FiberCut)}
+        found |= {frozenset((item.a, item.b)) for item in self._of(Dimming)}
+        return found | {frozenset((item.a, item.b)) for item in self._of(Eavesdropper)}
+
+    def _on_fiber(self, a: str, b: str, since_s: float, now_s: float) -> LinkSample:
+        ends = frozenset((a, b))
+        offer = self._fiber[ends]
+        if ends not in self._troubled:
+            return offer
+        if _on(self._of(FiberCut), ends, now_s) or any(self.is_dark(n, now_s) for n in ends):
+            return replace(offer, skr_bps=0.0, usable=False, sifted_bps=0.0)
+        for dimming in _on(self._of(Dimming), ends, now_s):
+            offer = min(offer, dimming.offer, key=lambda sample: sample.skr_bps)
+        here = [item for item in self._of(Eavesdropper) if {item.a, item.b} == ends]
+        share = min(1.0, sum(item.share_of(since_s, now_s) for item in here))
+        return _tapped(offer, here[0], share) if share else offer
+
+    def _stream(self, domain: str, name: str, serial: int, n_bytes: int) -> bytes:
+        return shake_256(self._key + f"{domain}\x1f{name}\x1f{serial}".encode()).digest(n_bytes)
+
+
+def _on(all_: tuple[OnFiber, ...], ends: frozenset[str], now_s: float) -> list[OnFiber]:
+    """Return what befalls one fiber now."""
+    return [
+        item for item in all_ if {item.a, item.b} == ends and item.start_s <= now_s < item.end_s
+    ]
+
+
+def _tapped(offer: LinkSample, by: Eavesdropper, share: float) -> LinkSample:
+    """Return what a fiber offers when that share is intercepted; the key rate is rounded down."""
+    steps = len(by.skr_bps) - 1
+    skr_bps = min(offer.skr_bps, by.skr_bps[min(steps, ceil(share * steps - 1e-9))])
+    qber = offer.qber + share * max(0.0, by.worst_qber - offer.qber)
+    return replace(offer, skr_bps=skr_bps, qber=qber, usable=skr_bps > 0)

@@ -1,0 +1,446 @@
+"""The barrier clock: which hosts run in which window, and how fast emulated time passes.
+
+Emulated time advances in windows.  A host runs in a window if somebody wrote to it in the window
+before, or if one of its cores asked to be woken then; the others are left in peace, and windows in
+which nobody would do anything pass without a message.  That changes no outcome: a core that is not
+due and has no mail does nothing.  The next window begins when all hosts of this one are done.
+
+A host that is lost in the middle is waited for.  When it is back, the others send it again what it had
+taken and not read, and the window is run again; who has run it already only sends again.  A clock that
+is lost itself keeps nothing: the next one asks every host how far it has come, and goes on from there.
+
+Between two windows the clock takes what was asked for by `emulator.runtime.injection`, gives it its time,
+and has every host hear of it before anybody runs the next window; and it does to processes what the
+schedule says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+from emulator.experiment.fault_config import ProcessDeed
+from emulator.nature.announcement import read_back, write_down
+from emulator.nature.happenings import begun_at
+from emulator.runtime.deeds import do
+from emulator.runtime.doors import CLOCK
+from emulator.runtime.identity import Identity
+from emulator.runtime.injection import Injected, Injections, dated
+from emulator.runtime.registry import Registry
+from emulator.runtime.transport import GONE, Channels
+from emulator.telemetry.metering import WindowMeter
+from emulator.telemetry.reporting import EXPORTER, Reporter, telemetry
+from protos.core import Timeline, Totals
+from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
+
+DRAIN_LIMIT = 1_000
+_REVIVALS = 5
+_KNOCK_EVERY_S = 0.05
+_KNOCK_LIMIT_S = 2.0
+_LOOK_EVERY_S = 0.2
+
+
+class HostFailedError(Exception):
+    """A host could not finish a window, or is gone for good."""
+
+    def __init__(self, host: str, window: int, problem: str) -> None:
+        super().__init__(host, window, problem)
+        self.host, self.window, self.problem = host, window, problem
+
+    def __str__(self) -> str:
+        return f"host {self.host} failed in window {self.window}: {self.problem}"
+
+
+class _LostError(Exception):
+    """A host does not answer any more."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Emulated seconds a wall second; None: as fast as it goes."""
+
+    factor: float | None
+
+    @classmethod
+    def parse(cls, text: str) -> Pace:
+        """Read `realtime`, `max` or a positive factor.  Raises `ValueError`."""
+        if text in ("realtime", "max"):
+            return cls(1.0 if text == "realtime" else None)
+        try:
+            factor = float(text)
+        except ValueError:
+            factor = 0.0
+        if not 0 < factor < float("inf"):
+            raise ValueError(f"must be realtime, max or a positive factor, not {text}")
+        return cls(factor)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come."""
+
+    window: int
+    totals: Totals
+    is_waiting: bool = False
+
+
+@dataclass(frozen=True)
+class Deed:
+    """Something to be done to the process of an actor or entity before a window is run."""
+
+    window: int
+    actor: str
+    deed: ProcessDeed
+    wall_s: float
+
+
+@dataclass(frozen=True)
+class ClockConfig:
+    """Which entities live on each host, by the host's name; where their run is; and what a window is.
+
+    A lost host is waited for `patience_s` of wall time.  `deeds` are what the schedule does to processes.
+    """
+
+    residents: Mapping[str, tuple[str, ...]]
+    run_folder: str
+    window_s: float
+    identity: Identity
+    timeline: Timeline
+    patience_s: float = 60.0
+    deeds: tuple[Deed, ...] = ()
+
+
+class BarrierClock:
+    """See the module.  Hosts that have heard a later incarnation do not obey."""
+
+    def __init__(self, config: ClockConfig, own_incarnation: int = 1) -> None:
+        self._config, self._own_incarnation = config, own_incarnation
+        self._registry = Registry(Path(config.run_folder))
+        self._hosts = sorted(config.residents)
+        self._home = {
+            entity: host for host, entities in config.residents.items() for entity in entities
+        }
+        self._due: dict[str, int | None] = dict.fromkeys(self._hosts, 0)
+        self._mail: set[str] = set()
+        self._totals: dict[str, Totals] = {}
+        self._incarnation: dict[str, int] = {}
+        self._channels = Channels(config.identity)
+        self._calls: dict[str, grpc.aio.StreamStreamCall[runtime_pb2.Tick, runtime_pb2.Done]] = {}
+        self._stopping = asyncio.Event()
+        self._windows = WindowMeter(CLOCK)
+        self._reporter = Reporter(self._channels, self._exporter_address, self._telemetry)
+        self._began_s, self._pace, self._awaited = 0.0, Pace(None), 0
+        self._is_waiting = False
+        self._injections = Injections(Path(config.run_folder))
+        self._deeds = list(config.deeds)
+        self._unsettled: set[str] = set()
+        self.window = 0
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run has come."""
+        return Progress(self.window, sum(self._totals.values(), Totals()), self._is_waiting)
+
+    @property
+    def emulated_s(self) -> float:
+        """The emulated time, which at a given pace goes on between windows."""
+        begun_s = self.window * self._config.window_s
+        if self._pace.factor is None:
+            return begun_s
+        now_s = (time.monotonic() - self._began_s) * self._pace.factor
+        return max(begun_s, min(now_s, self._awaited * self._config.window_s))
+
+    def stop(self) -> None:
+        """End the run after the window that is under way."""
+        self._stopping.set()
+
+    async def run(self, last_window: int, pace: Pace) -> None:
+        """Run up to and including `last_window`, or until stopped; then let what is under way end.
+
+        Raises `HostFailedError`.
+        """
+        self._reporter.begin()
+        await self._take_up()
+        self._pace, self._began_s = pace, time.monotonic()
+        if pace.factor is not None:
+            self._began_s -= self.window * self._config.window_s / pace.factor
+        while not self._stopping.is_set():
+            window = self._next_window()
+            if window is None or window > last_window:
+                break
+            await self._wait_until(window, pace)
+            if self._stopping.is_set():
+                break
+            if await self._take_orders(window):
+                continue  # somebody may want to run sooner now
+            await self._run_window(window, self._hosts_of(window))
+        if not self._stopping.is_set():
+            self.window = max(self.window, last_window)
+        await self._drain()
+
+    async def close(self) -> None:
+        """End reports and streams."""
+        await self._reporter.end()
+        for call in self._calls.values():
+            if not call.done():
+                await call.done_writing()
+        await self._channels.close()
+        self._injections.close()
+
+    async def _take_orders(self, window: int) -> bool:
+        """Do what is due, and have everybody hear what was asked for; return whether there was anything."""
+        for place, deed in enumerate(self._deeds):
+            if deed.window <= window and self._injections.is_new(f"{place} {deed}"):
+                actor = self._home.get(deed.actor, deed.actor)
+                do(Path(self._config.run_folder), actor, deed.deed, deed.wall_s)
+        fresh = [self._accept(item, window) for item in self._injections.waiting()]
+        if any(fresh):
+            await asyncio.gather(*(self._tell(host) for host in self._hosts))
+        return bool(fresh)
+
+    def _accept(self, item: Injected, window: int) -> bool:
+        """Give a fault its time; return whether hosts must hear of it."""
+        at_s = window * self._config.window_s
+        if not item.happening:
+            fault = {**item.fault, "at_s": max(at_s, item.fault["at_s"])}
+            if self._injections.accept(item.number, fault, "", window):
+                deed = ProcessDeed(fault["deed"])
+                when = math.ceil(fault["at_s"] / self._config.window_s - 1e-9)
+                self._deeds.append(Deed(when, fault["actor"], deed, fault["wall_s"]))
+            return False
+        happening = begun_at(read_back(item.happening), at_s, self._config.timeline)
+        fault = dated(item.fault, happening)
+        return self._injections.accept(item.number, fault, write_down(happening), window)
+
+    async def _tell(self, host: str) -> None:
+        """Have a host hear all that the schedule has got; if it is lost, as soon as it is back."""
+        texts = [item.happening for item in self._injections.accepted() if item.happening]
+        if not texts:
+            return
+        while True:
+            try:
+                stub = runtime_pb2_grpc.HostStub(self._channel(host))
+                state = await stub.Hear(
+                    runtime_pb2.News(happenings=texts, clock=self._own_incarnation)
+                )
+                self._due[host] = state.wake_window if state.HasField("wake_window") else None
+                return
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in GONE:
+                    raise
+                self._incarnation[host] = (await self._greet(host)).incarnation
+
+    async def _take_up(self) -> None:
+        """Greet every host; if they have run before, finish the last window that any has begun.
+
+        Hosts may have been lost while there was no clock to notice: everything is sent again.
+        """
+        await self._greet_all()
+        await asyncio.gather(*(self._tell(host) for host in self._hosts))
+        while True:
+            states = await self._greet_all()
+            reached = [item.last_window for item in states.values() if item.HasField("last_window")]
+            if not reached:
+                return
+            window = max(reached)
+            await self._restore_mail(tuple(self._home), window)
+            before = dict(self._incarnation)
+            states = await self._greet_all()
+            if self._incarnation == before:
+                break
+        again = []
+        for host, state in states.items():
+            self._due[host] = state.wake_window if state.HasField("wake_window") else None
+            self._totals[host] = _totals(state.totals)
+            has_run = state.HasField("last_window") and state.last_window == window
+            has_mail = state.HasField("mail_window") and state.mail_window <= window
+            is_due = state.HasField("wake_window") and state.wake_window <= window
+            if has_run or has_mail or is_due:
+                again.append(host)
+        await self._run_window(window, again)
+
+    async def _greet_all(self) -> dict[str, runtime_pb2.State]:
+        states = await asyncio.gather(*(self._greet(host) for host in self._hosts))
+        self._incarnation = {
+            host: state.incarnation for host, state in zip(self._hosts, states, strict=True)
+        }
+        return dict(zip(self._hosts, states, strict=True))
+
+    async def _drain(self) -> None:
+        """Deliver what has been sent, so that both ends of everything agree.
+
+        What the schedule has kept from being answered is said again, until it is.
+        """
+        for _ in range(DRAIN_LIMIT):
+            if not self._mail and not self._unsettled:
+                return
+            await self._run_window(self.window + 1, self._hosts_of(self.window + 1))
+
+    def _next_window(self) -> int | None:
+        if self._mail:
+            return self.window + 1
+        return min((due for due in self._due.values() if due is not None), default=None)
+
+    def _hosts_of(self, window: int) -> list[str]:
+        due = {host for host, at in self._due.items() if at is not None and at <= window}
+        return sorted(due | self._mail)
+
+    async def _wait_until(self, window: int, pace: Pace) -> None:
+        self._awaited = window
+        if pace.factor is None:
+            return
+        self._is_waiting = True
+        window_s = self._config.window_s / pace.factor
+        while (ahead_s := self._began_s + window * window_s - time.monotonic()) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), min(ahead_s, _LOOK_EVERY_S))
+            now = max(math.ceil((time.monotonic() - self._began_s) / window_s), self.window + 1)
+            if self._stopping.is_set() or await self._take_orders(min(window, now)):
+                break
+        self._is_waiting = False
+
+    async def _run_window(self, window: int, hosts: list[str]) -> None:
+        began_s = time.perf_counter()
+        self.window = window
+        self._mail = set()
+        answers = await asyncio.gather(*(self._tick(host, window) for host in hosts))
+        self._windows.observe(time.perf_counter() - began_s)
+        for done in answers:
+            self._mail.update(
+                self._home[entity] for entity in done.written_to if entity in self._home
+            )
+
+    async def _tick(self, host: str, window: int) -> runtime_pb2.Done:
+        """Have a host run a window, however often it has to be brought back meanwhile."""
+        for _ in range(_REVIVALS):
+            try:
+                done = await self._ask(host, window)
+            except _LostError:
+                await self._bring_back(host, window)
+                continue
+            if done.failure:
+                raise HostFailedError(host, window, done.failure)
+            self._due[host] = done.wake_window if done.HasField("wake_window") else None
+            self._totals[host] = _totals(done.totals)
+            (self._unsettled.add if done.unsettled else self._unsettled.discard)(host)
+            return done
+        raise HostFailedError(host, window, f"was lost {_REVIVALS} times")
+
+    async def _ask(self, host: str, window: int) -> runtime_pb2.Done:
+        try:
+            if host not in self._calls:
+                self._calls[host] = runtime_pb2_grpc.HostStub(self._channel(host)).Run()
+            call = self._calls[host]
+            incarnation = self._incarnation[host]
+            own = self._own_incarnation
+            await call.write(runtime_pb2.Tick(window=window, incarnation=incarnation, clock=own))
+            done = await call.read()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+            raise _LostError from error
+        if not isinstance(done, runtime_pb2.Done):
+            raise _LostError
+        return done
+
+    async def _bring_back(self, host: str, window: int) -> None:
+        """Wait for a lost host, and have everybody send it what it may have lost."""
+        self._calls.pop(host, None)
+        self._incarnation[host] = (await self._greet(host)).incarnation
+        await self._tell(host)
+        await self._restore_mail(self._config.residents[host], window)
+
+    async def _restore_mail(self, entities: tuple[str, ...], window: int) -> None:
+        """Have everybody send again what these entities are to read in a window or the next."""
+        lost = runtime_pb2.Lost(entities=entities, window=max(0, window - 1), routes=self._routes())
+        await asyncio.gather(*(self._resend(other, lost) for other in self._hosts))
+
+    async def _resend(self, host: str, lost: runtime_pb2.Lost) -> None:
+        """Have a host send again; if it is lost too, wait until it is back and has made up its past."""
+        while True:
+            try:
+                await runtime_pb2_grpc.HostStub(self._channel(host)).Resend(lost)
+                return
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in GONE:
+                    raise
+                await self._greet(host)
+
+    async def _greet(self, host: str) -> runtime_pb2.State:
+        """Tell a host where everybody is, as soon as it answers; return how far it has come.
+
+        It may be elsewhere from one moment to the next: no knock is waited for long.
+        """
+        ends_s = time.monotonic() + self._config.patience_s
+        while True:
+            try:
+                stub = runtime_pb2_grpc.HostStub(self._channel(host))
+                return await stub.Greet(self._routes(), timeout=_KNOCK_LIMIT_S)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+                    raise HostFailedError(host, self.window, "obeys a later clock") from error
+                if time.monotonic() > ends_s:
+                    raise HostFailedError(
+                        host, self.window, f"is gone ({error.code().name})"
+                    ) from error
+                await asyncio.sleep(_KNOCK_EVERY_S)
+
+    def _routes(self) -> runtime_pb2.Routes:
+        where = self._registry.everybody()
+        routes = runtime_pb2.Routes(clock=self._own_incarnation)
+        for entity, host in (*self._home.items(), (EXPORTER, EXPORTER)):
+            if host in where:
+                routes.routes.add(entity=entity, actor=host, address=where[host].address)
+        return routes
+
+    def _exporter_address(self) -> str:
+        found = self._registry.find(EXPORTER)
+        return found.address if found else ""
+
+    def _telemetry(self) -> runtime_pb2.Telemetry:
+        return telemetry(CLOCK, self.emulated_s, self._windows.measures())
+
+    def _channel(self, host: str) -> grpc.aio.Channel:
+        """Return a channel to where a host is now."""
+        found = self._registry.find(host)
+        return self._channels.to(host, found.address if found else "")
+
+
+def _totals(totals: runtime_pb2.Totals) -> Totals:
+    return Totals(totals.demanded_units, totals.late_units, totals.shortfall_units, totals.cost)
+
+
+class Clock:
+    """The actor: a barrier clock that can be asked how far it is, and told to stop."""
+
+    def __init__(self, config: ClockConfig) -> None:
+        life = Registry(Path(config.run_folder)).claim(CLOCK)
+        self._clock = BarrierClock(config, life.incarnation)
+
+    async def start(self) -> None:
+        """Nobody calls the clock: it serves nothing."""
+
+    async def run(self, last_window: int, pace: Pace) -> tuple[int, str]:
+        """Run to the end; return the last window, and what went wrong, or nothing."""
+        try:
+            await self._clock.run(last_window, pace)
+        except (HostFailedError, grpc.aio.AioRpcError) as error:
+            return self._clock.window, str(error)
+        return self._clock.window, ""
+
+    async def progress(self) -> Progress:
+        """Return how far the run has come."""
+        return self._clock.progress
+
+    async def halt(self) -> None:
+        """End the run after the window that is under way."""
+        self._clock.stop()
+
+    async def stop(self) -> None:
+        """End the streams."""
+        await self._clock.close()

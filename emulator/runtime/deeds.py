@@ -1,0 +1,91 @@
+"""What is done to processes on purpose, and what is done about processes that stand still.
+
+A killed actor is started again, and makes up its past; a stopped one goes on after a while.  Neither
+changes an outcome.  One that stays stopped for long is taken for lost, and killed, so that it is started
+again.  Only processes of this machine can be reached.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from emulator.experiment.fault_config import ProcessDeed
+from emulator.runtime.registry import Registry
+
+STOPPED_LIMIT_S = 10.0
+_TURN_S = 0.1
+_AWAKE_SHARE = 0.1
+
+
+def do(run_folder: Path, actor: str, deed: ProcessDeed, wall_s: float) -> bool:
+    """Do something to an actor's process; return whether there is one here."""
+    found = Registry(run_folder).find(actor)
+    if found is None or not found.is_here or not _state(found.pid):
+        return False
+    match deed:
+        case ProcessDeed.KILL:
+            with suppress(ProcessLookupError):
+                os.kill(found.pid, signal.SIGKILL)
+        case ProcessDeed.STOP:
+            _later(f"kill -STOP {found.pid}; sleep {wall_s}; kill -CONT {found.pid}")
+        case ProcessDeed.SLOW:
+            asleep_s, awake_s = _TURN_S * (1 - _AWAKE_SHARE), _TURN_S * _AWAKE_SHARE
+            turn = (
+                f"kill -STOP {found.pid}; sleep {asleep_s}; kill -CONT {found.pid}; sleep {awake_s}"
+            )
+            turns = max(1, round(wall_s / _TURN_S))
+            _later(f"for turn in $(seq {turns}); do {turn}; done; kill -CONT {found.pid}")
+    return True
+
+
+class Watchdog:
+    """Kills actors that stay stopped."""
+
+    def __init__(self, run_folder: Path, limit_s: float = STOPPED_LIMIT_S) -> None:
+        self._registry, self._limit_s = Registry(run_folder), limit_s
+        self._stopped_s: dict[int, float] = {}
+
+    def look(self) -> list[str]:
+        """Kill whom the limit has passed for; return their names."""
+        now_s, killed = time.monotonic(), []
+        stopped: dict[int, float] = {}
+        for name, actor in self._registry.everybody().items():
+            if not actor.is_here or not actor.pid or _state(actor.pid) != "T":
+                continue
+            stopped[actor.pid] = self._stopped_s.get(actor.pid, now_s)
+            if now_s - stopped[actor.pid] > self._limit_s:
+                killed.append(name)
+                with suppress(ProcessLookupError):
+                    os.kill(actor.pid, signal.SIGKILL)
+        self._stopped_s = stopped
+        return killed
+
+
+def _state(pid: int) -> str:
+    """Return a process's state, as `T` for stopped; empty if there is no such process."""
+    try:
+        return (
+            Path(f"/proc/{pid}/stat")
+            .read_text(encoding="ascii", errors="replace")
+            .rpartition(")")[2]
+            .split()[0]
+        )
+    except OSError:
+        return ""
+
+
+def _later(script: str) -> None:
+    """Run a script beside us, which goes on if we are the ones that are stopped or killed."""
+    subprocess.Popen(  # noqa: S602 - numbers only
+        script,
+        shell=True,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )

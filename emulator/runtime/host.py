@@ -1,0 +1,348 @@
+"""A host: one process with a gRPC server that runs one or more cores in emulated time.
+
+In window t a host steps each of its cores that has messages or is due, commits their facts, sends
+their messages and, when every receiver has taken them, says that it is done.  A message sent in
+window t is consumed in window t+1, in the order (source, sequence): what a core sees does not depend
+on which host it is on.  Every message crosses gRPC, also between cores of the same host.
+
+If `Run` answers a window, all its messages have been taken and all its facts are committed; if it
+fails, some may not have been.  A host that is killed may be started again with the same configuration:
+it then is what its journal says, has forgotten messages that it took and did not read, and the clock
+has the others send them again.  Nothing here knows what a message means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+
+from emulator.nature.weather import Sky
+from emulator.parts.roles import Role
+from emulator.runtime.doors import CLOCK, Doors
+from emulator.runtime.envelope import Envelopes, ManagementKeys
+from emulator.runtime.identity import Identity
+from emulator.runtime.interference import UNDISTURBED, Interference
+from emulator.runtime.journal import Journal
+from emulator.runtime.registry import Registry
+from emulator.runtime.residents import Residents
+from emulator.runtime.sealing import Seal
+from emulator.runtime.transport import ANYWHERE_HERE, GONE, Channels, Endpoint, bind, new_server
+from emulator.telemetry.metering import RpcMeter, WindowMeter, server_of, weather_measures
+from emulator.telemetry.reporting import EXPORTER, Reporter, telemetry
+from protos import wire
+from protos.core import Measure, Message
+from protos.gen.qsagin.v1 import (
+    keys_pb2_grpc,
+    management_pb2,
+    management_pb2_grpc,
+    runtime_pb2,
+)
+from protos.pdu import Pdu, Verb
+
+_METHOD = {
+    Verb.GET: "Get",
+    Verb.GET_NEXT: "GetNext",
+    Verb.GET_BULK: "GetBulk",
+    Verb.SET: "Set",
+    Verb.RESPONSE: "Response",
+    Verb.TRAP: "Trap",
+    Verb.INFORM: "Inform",
+}
+_AGENT_VERBS = (Verb.GET, Verb.GET_NEXT, Verb.GET_BULK, Verb.SET)
+_KEY_TRAFFIC = "Exchange"
+_DEADLINE_S = 30.0
+_RETURN_LIMIT_S = 60.0
+_RETRY_AFTER_S = 0.05
+
+Receipt = management_pb2.Receipt
+
+
+class UndeliverableError(Exception):
+    """A receiver is gone for good, or refuses what is sent to it."""
+
+    def __init__(self, receiver: str, status: str) -> None:
+        super().__init__(receiver, status)
+        self.receiver, self.status = receiver, status
+
+    def __str__(self) -> str:
+        return f"{self.receiver} takes no messages any more ({self.status})"
+
+
+class TakenDamagedError(Exception):
+    """A receiver has taken a message that was damaged on its way."""
+
+    def __init__(self, receiver: str) -> None:
+        super().__init__(receiver)
+        self.receiver = receiver
+
+    def __str__(self) -> str:
+        return f"{self.receiver} has taken a message that was damaged"
+
+
+@dataclass(frozen=True)
+class HostConfig:
+    """What a host is told when it starts, and again when it starts anew.
+
+    Nothing is sent in windows after `most_windows`.  A checkpoint is made when the cores have computed for
+    `checkpoint_after_s` since the last.  A volatile host keeps its journal in memory until it is stopped,
+    and waits for nobody who is gone, since nobody comes back.  A run folder that is shared lies on storage
+    that several machines mount.  Who is told the `sky` reports the weather.
+    """
+
+    name: str
+    roles: tuple[Role, ...]
+    run_folder: str
+    window_s: float
+    sealing_key: bytes = field(repr=False)
+    identity: Identity
+    management_keys: ManagementKeys
+    endpoint: Endpoint = ANYWHERE_HERE
+    most_windows: int = 2**31
+    checkpoint_after_s: float = 0.2
+    volatile: bool = False
+    sky: Sky | None = None
+    shared: bool = False
+    interference: Interference = UNDISTURBED
+
+
+class Host:
+    """See the module."""
+
+    def __init__(self, config: HostConfig) -> None:
+        self._config = config
+        folder = Path(config.run_folder)
+        self._registry = Registry(folder)
+        life = self._registry.claim(config.name)
+        self._former_address = life.address
+        self.incarnation = life.incarnation
+        clock = self._registry.find(CLOCK)
+        self._clock = clock.incarnation if clock else 0
+        entities = sorted(role.entity for role in config.roles)
+        self._journal = Journal(
+            folder,
+            config.name,
+            entities,
+            life.incarnation,
+            volatile=config.volatile,
+            shared=config.shared,
+        )
+        seal = Seal(config.sealing_key)
+        self._residents = Residents(
+            config.roles,
+            config.window_s,
+            self._journal,
+            seal,
+            math.inf if config.volatile else config.checkpoint_after_s,
+            interference=config.interference,
+        )
+        self._routes: dict[str, runtime_pb2.Route] = {}
+        self._exporter: runtime_pb2.Route | None = None
+        self._channels = Channels(config.identity)
+        self._envelopes = Envelopes(self._residents.told(config.management_keys))
+        self._sky = config.sky and self._residents.told(config.sky)
+        self._doors = Doors(self, self._envelopes, config.most_windows)
+        self._server: grpc.aio.Server | None = None
+        self._calls = RpcMeter(server_of(config.name))
+        self._windows = WindowMeter(server_of(config.name))
+        self._reporter = Reporter(self._channels, self._exporter_address, self._telemetry)
+        self._return_limit_s = 0.0 if config.volatile else _RETURN_LIMIT_S
+
+    async def start(self) -> str:
+        """Serve, where the incarnation before did if that is free; return the address."""
+        self._server = new_server(self._calls)
+        self._doors.open(self._server)
+        config = self._config
+        address = bind(self._server, config.identity, config.endpoint, self._former_address)
+        await self._server.start()
+        self._registry.publish(self._config.name, address)
+        return address
+
+    async def stop(self) -> None:
+        """Write down what is left, report once more, and stop serving."""
+        await self._reporter.end()
+        if self._server is not None:
+            await self._server.stop(grace=0)
+        self._residents.finish()
+        await self._channels.close()
+        self._journal.close()
+
+    def obeys(self, clock: int) -> bool:
+        """Return whether no later incarnation of the clock has been heard."""
+        self._clock = max(self._clock, clock)
+        return clock == self._clock
+
+    def take(self, batch: wire.Batch, messages: list[Message]) -> int:
+        """Keep messages for the window after the one in which they were sent.
+
+        Returns how many of them had been here before.  Raises `KeyError` for a destination that does
+        not live here.
+        """
+        return self._residents.take(batch, messages)
+
+    def greet(self, routes: runtime_pb2.Routes) -> runtime_pb2.State:
+        """Learn where everybody is; return how far this host has come."""
+        self._routes = {route.entity: route for route in routes.routes}
+        self._exporter = self._routes.pop(EXPORTER, None)
+        self._reporter.begin()
+        return self._state()
+
+    def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
+        """Learn what will happen, as far as that is new; return how far this host has come."""
+        for happening in self._residents.hear(news.happenings):
+            self._envelopes.hear(happening)
+            self._sky = self._sky and self._sky.told(happening)
+        return self._state()
+
+    def _state(self) -> runtime_pb2.State:
+        here = self._residents
+        return runtime_pb2.State(
+            last_window=here.last_window,
+            wake_window=here.wake_window,
+            mail_window=here.mail_window,
+            totals=self._totals(),
+            incarnation=self.incarnation,
+        )
+
+    async def run_window(self, window: int) -> runtime_pb2.Done:
+        """Run one window to its end; one that has been run is only sent again."""
+        began_s = time.perf_counter()
+        self._residents.run(window)
+        outbox = self._residents.sent_in(window)
+        await self._send(window, outbox)
+        await self._send_damaged(window, self._residents.damaged_in(window))
+        self._windows.observe(time.perf_counter() - began_s)
+        return runtime_pb2.Done(
+            window=window,
+            wake_window=self._residents.wake_window,
+            written_to=sorted({message.destination for message in outbox} & self._routes.keys()),
+            totals=self._totals(),
+            unsettled=self._residents.unsettled,
+        )
+
+    async def resend(self, lost: runtime_pb2.Lost) -> Receipt:
+        """Send again what somebody has lost."""
+        self.greet(lost.routes)
+        count = 0
+        for window, messages in self._residents.sent_since(lost.window, lost.entities):
+            await self._send(window, messages)
+            count += len(messages)
+        return Receipt(accepted=count)
+
+    def _totals(self) -> runtime_pb2.Totals:
+        totals = self._residents.totals
+        return runtime_pb2.Totals(
+            demanded_units=totals.demanded_units,
+            late_units=totals.late_units,
+            shortfall_units=totals.shortfall_units,
+            cost=totals.cost,
+        )
+
+    async def _send(self, window: int, outbox: list[Message]) -> None:
+        batches: dict[tuple[str, str], list[Message]] = defaultdict(list)
+        for message in outbox:
+            route, body = self._routes.get(message.destination), message.body
+            if route is None:
+                self._doors.refuse("unknown destination", message.destination)
+                continue
+            method = _METHOD[body.verb] if isinstance(body, Pdu) else _KEY_TRAFFIC
+            batches[route.actor, method].append(message)
+        calls = [
+            self._persist(method, window, batch) for (_, method), batch in sorted(batches.items())
+        ]
+        await asyncio.gather(*calls)
+
+    async def _send_damaged(self, window: int, messages: list[Message]) -> None:
+        """Send what was damaged on its way, each by itself; it must be refused.
+
+        Raises `TakenDamagedError` if it is not.
+        """
+        for message in messages:
+            route, body = self._routes.get(message.destination), message.body
+            if route is None or not isinstance(body, Pdu):
+                continue
+            sealed = wire.management_batch(window, [message])
+            self._envelopes.close(sealed)
+            text = sealed.messages[0].sealed
+            sealed.messages[0].sealed = bytes([text[0] ^ 1]) + text[1:]
+            channel = self._channels.to(route.actor, route.address)
+            try:
+                await self._deliver(channel, _METHOD[body.verb], sealed)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.UNAUTHENTICATED or error.code() in GONE:
+                    continue
+                raise
+            raise TakenDamagedError(route.actor)
+
+    async def _persist(self, method: str, window: int, batch: list[Message]) -> None:
+        """Send a batch; a receiver that is gone is given time to come back, perhaps elsewhere.
+
+        One that is there and busy, with a plan for instance, is waited for.
+        """
+        ends_s = time.monotonic() + self._return_limit_s
+        while True:
+            route = self._routes[batch[0].destination]
+            try:
+                await self._call(
+                    self._channels.to(route.actor, route.address), method, window, batch
+                )
+                return
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    ends_s = time.monotonic() + self._return_limit_s
+                elif error.code() not in GONE or time.monotonic() > ends_s:
+                    raise UndeliverableError(route.actor, error.code().name) from error
+                await asyncio.sleep(_RETRY_AFTER_S)
+
+    async def _call(
+        self, channel: grpc.aio.Channel, method: str, window: int, batch: list[Message]
+    ) -> None:
+        if method == _KEY_TRAFFIC:
+            keys = keys_pb2_grpc.KeyManagerStub(channel)
+            await keys.Exchange(wire.key_batch(window, batch), timeout=_DEADLINE_S)
+            return
+        sealed = wire.management_batch(window, batch)
+        self._envelopes.close(sealed)
+        await self._deliver(channel, method, sealed)
+
+    async def _deliver(
+        self, channel: grpc.aio.Channel, method: str, sealed: management_pb2.ManagementBatch
+    ) -> None:
+        verbs = [_METHOD[verb] for verb in _AGENT_VERBS]
+        service = (
+            management_pb2_grpc.AgentStub if method in verbs else management_pb2_grpc.StationStub
+        )
+        await getattr(service(channel), method)(sealed, timeout=_DEADLINE_S)
+
+    def _exporter_address(self) -> str:
+        return self._exporter.address if self._exporter is not None else ""
+
+    def _telemetry(self) -> runtime_pb2.Telemetry:
+        window = self._residents.last_window or 0
+        emulated_s = window * self._config.window_s
+        return telemetry(self._config.name, emulated_s, self._measures(emulated_s))
+
+    def _measures(self, emulated_s: float) -> Iterator[Measure]:
+        """Yield what observers may see of the host, of who lives here, and of the sky."""
+        actor = ("actor", self._config.name)
+        for reason, count in self._doors.refused.items():
+            yield Measure("refused_messages_total", (actor, ("reason", reason)), count)
+        for fault, count in self._residents.befallen.items():
+            yield Measure("message_faults_total", (actor, ("fault", fault)), count)
+        yield Measure("management_keys_used_total", (actor,), len(self._envelopes.used))
+        yield Measure("management_keys_overdue", (actor,), len(self._envelopes.overdue))
+        oldest_s = self._envelopes.oldest_s(self._residents.last_window or 0)
+        if oldest_s is not None:
+            yield Measure("management_key_oldest_timestamp_seconds", (actor,), oldest_s)
+        yield from self._calls.measures()
+        yield from self._windows.measures()
+        for measures in self._residents.measures():
+            yield from measures
+        if self._sky is not None:
+            yield from weather_measures(self._sky, emulated_s)

@@ -1,0 +1,212 @@
+"""What a schedule does to entities and to their messages, between the cores and the wire.
+
+An entity that is out does nothing and reads nothing; what was sent to it is lost.  When it is back it is
+told so.  Messages are lost, doubled, damaged, held back or reordered as they leave.  Luck is keyed by the
+seed and the message, so that a host which makes up its past does the same again.  A message that is held
+back leaves in a later window, as if it had been sent then.
+Nothing here knows what a message means, nor what a core is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import blake2b
+from math import ceil, inf
+
+from emulator.nature.happenings import (
+    NOTHING,
+    Happening,
+    MessageFault,
+    Outage,
+    Partition,
+    PowerCut,
+    Schedule,
+)
+from protos.core import Message, key_manager_of
+from protos.keys import Confirm, Relay
+from protos.pdu import Pdu
+
+COPY = 2**40
+
+
+@dataclass(frozen=True)
+class Interference:
+    """What a schedule says of entities and messages; a pure function of its fields.
+
+    After `last_window` all of it is over, so that the books of a run can be closed.
+    """
+
+    seed: int = 0
+    window_s: float = 1.0
+    last_window: float = inf
+    schedule: Schedule = NOTHING
+
+    def told(self, happening: Happening) -> Interference:
+        """Return the same with that happening too."""
+        return replace(self, schedule=self.schedule.told(happening))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing ever happens to anybody."""
+        return self.spares_messages and not self._outages
+
+    def is_out(self, entity: str, window: int) -> bool:
+        """Return whether an entity does nothing in a window."""
+        return any(begin <= window < end for begin, end in self._outages.get(entity, ()))
+
+    def is_back(self, entity: str, window: int) -> bool:
+        """Return whether an entity is there again in a window for the first time."""
+        ends = [end for _, end in self._outages.get(entity, ())]
+        return window in ends and not self.is_out(entity, window)
+
+    def back_after(self, entities: Iterable[str], window: int) -> int | None:
+        """Return the next window in which one of these is back."""
+        ends = [end for entity in entities for _, end in self._outages.get(entity, ())]
+        return min((int(end) for end in ends if window < end < inf), default=None)
+
+    @property
+    def spares_messages(self) -> bool:
+        """Whether nothing ever befalls a message."""
+        return not self._faults and not self._partitions
+
+    def parts(self, message: Message, window: int) -> bool:
+        """Return whether the two ends of a message cannot hear one another."""
+        return any(
+            item.parts(message.source, message.destination)
+            for item in self._partitions
+            if self._is_on(item, window)
+        )
+
+    def befalling(self, message: Message, window: int) -> list[tuple[int, MessageFault]]:
+        """Return the faults that concern a message, each with its number."""
+        return [
+            (place, fault)
+            for place, fault in enumerate(self._faults)
+            if self._is_on(fault, window) and fault.befalls(message.source, message.destination)
+        ]
+
+    def luck(self, message: Message, *question: str | int) -> float:
+        """Return the number in [0, 1) that belongs to a question about a message."""
+        about = (self.seed, message.source, message.destination, message.sequence, *question)
+        words = "\x1f".join(map(str, about)).encode()
+        digest = blake2b(words, digest_size=8, person=b"qsagin-message").digest()
+        return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
+
+    @cached_property
+    def _outages(self) -> dict[str, list[tuple[int, float]]]:
+        """Windows from which on, and until which, an entity is out."""
+        found: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        for item in self.schedule.of(Outage):
+            found[item.entity].append(self._windows(item.start_s, item.end_s))
+        for cut in self.schedule.of(PowerCut):
+            found[key_manager_of(cut.node)].append(self._windows(cut.start_s, cut.end_s))
+        return found
+
+    def _windows(self, start_s: float, end_s: float) -> tuple[int, float]:
+        last = inf if end_s == inf else ceil(end_s / self.window_s - 1e-9)
+        return ceil(start_s / self.window_s - 1e-9), min(last, self.last_window + 1)
+
+    def _is_on(self, item: MessageFault | Partition, window: int) -> bool:
+        now_s = window * self.window_s
+        return window <= self.last_window and item.start_s <= now_s + 1e-9 < item.end_s
+
+    @cached_property
+    def _faults(self) -> tuple[MessageFault, ...]:
+        return self.schedule.of(MessageFault)
+
+    @cached_property
+    def _partitions(self) -> tuple[Partition, ...]:
+        return self.schedule.of(Partition)
+
+
+UNDISTURBED = Interference()
+
+
+@dataclass
+class Post:
+    """What leaves a host, what is held back for later windows, and what befell how many messages.
+
+    `damaged` holds the management messages that leave damaged in the last window; their envelope shows it,
+    so that they must be refused.  Damaged ciphertext and tags travel like any other.
+    """
+
+    held: dict[int, list[Message]] = field(default_factory=dict)
+    damaged: list[Message] = field(default_factory=list)
+    befallen: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def wake_window(self) -> int | None:
+        """When something leaves that was held back."""
+        return min(self.held, default=None)
+
+    def dispatch(self, window: int, outbox: Sequence[Message], by: Interference) -> list[Message]:
+        """Return what leaves in a window: of what was sent in it, and of what was held back until it."""
+        self.damaged, leaving = [], self.held.pop(window, [])
+        if by.spares_messages:
+            return [*leaving, *outbox]
+        for message in _reordered(window, outbox, by):
+            if by.parts(message, window):
+                self.befallen["partition"] += 1
+                continue
+            for copy, delay in self._fates(message, by, by.befalling(message, window)):
+                place = self.held.setdefault(window + delay, []) if delay else leaving
+                place.append(copy)
+        return leaving
+
+    def _fates(
+        self, message: Message, by: Interference, faults: list[tuple[int, MessageFault]]
+    ) -> list[tuple[Message, int]]:
+        """Return the copies of a message that arrive, each with the windows that it is late."""
+        delay, copies = 0, 1
+        for place, fault in faults:
+            if by.luck(message, "drop", place) < fault.drop:
+                self.befallen["drop"] += 1
+                return []
+            if by.luck(message, "corrupt", place) < fault.corrupt:
+                self.befallen["corrupt"] += 1
+                damaged = self._damage(message)
+                if damaged is None:
+                    return []
+                message = damaged
+            most = int(fault.delay_s / by.window_s + 1e-9)
+            delay += int(by.luck(message, "delay", place) * (most + 1))
+            copies += by.luck(message, "duplicate", place) < fault.duplicate
+        self.befallen["delay"] += delay > 0
+        self.befallen["duplicate"] += copies - 1
+        return [
+            (replace(message, sequence=message.sequence + copy * COPY), delay)
+            for copy in range(copies)
+        ]
+
+    def _damage(self, message: Message) -> Message | None:
+        """Return a message as it arrives damaged; None if nobody takes it then."""
+        match message.body:
+            case Relay() as relay:
+                return replace(message, body=replace(relay, ciphertext=_flipped(relay.ciphertext)))
+            case Confirm() as confirm:
+                return replace(message, body=replace(confirm, tag=_flipped(confirm.tag)))
+            case Pdu():
+                self.damaged.append(message)
+        return None
+
+
+def _flipped(data: bytes) -> bytes:
+    """Return data with its first bit turned over."""
+    return bytes([data[0] ^ 0x80]) + data[1:] if data else data
+
+
+def _reordered(window: int, outbox: Sequence[Message], by: Interference) -> list[Message]:
+    """Let messages between the same two change places: numbers stay where they are, what they say moves."""
+    found = list(outbox)
+    groups: dict[tuple[str, str], list[int]] = {}
+    for place, message in enumerate(found):
+        if any(fault.shuffled for _, fault in by.befalling(message, window)):
+            groups.setdefault((message.source, message.destination), []).append(place)
+    for places in groups.values():
+        drawn = sorted(places, key=lambda place: by.luck(outbox[place], "shuffle"))
+        for place, other in zip(places, drawn, strict=True):
+            found[place] = replace(outbox[place], body=outbox[other].body)
+    return found

@@ -1,0 +1,1 @@
+"""What a live run shows to Prometheus: measures, reports, and the exporter."""

@@ -1,0 +1,249 @@
+"""The audit: adds up a run's journals by a path of its own, key by key and block by block.
+
+It trusts no counter of the run.  Every bit that came into being is followed to where it went:
+
+* link key (fiber blocks, and blocks brought by satellite or UAV) is counted where two neighbours
+  share it; both ends must tell the same story;
+* a block that one end has made alone was never key if it has expired, or no key of its epoch was ever
+  delivered: that end had not heard yet that the reservation was over or had begun anew.  It is shown as
+  half made;
+* end-to-end key over fiber is counted from its creation at the source;
+* generated = delivered + relayed + expired + destroyed + stored, or the rest is unaccounted for.
+
+A key delivered twice at one end, or with different content at the two ends, is a fault; so is one that
+was never made there, or that comes out of a block which had been voided.  What facts say is stored must be
+in the key tables, and nothing else; and whoever shared key must have a journal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from controllers.key_store import key_name
+from emulator.runtime import journal
+from protos.core import KEY_MANAGER_PREFIX, FactKind, key_manager_of
+from protos.mib import MediumCode
+
+_SPENT = {
+    FactKind.DELIVERED: "delivered",
+    FactKind.RELAYED: "relayed",
+    FactKind.EXPIRED: "expired",
+    FactKind.DESTROYED: "destroyed",
+    FactKind.STORED: "stored",
+}
+_MADE = (FactKind.GENERATED, FactKind.CREATED)
+_QUERY = (
+    'SELECT kind, request, serial, medium, peer, "end", bits, key_id, fingerprint, units FROM fact '
+    "ORDER BY rowid"
+)
+_ALL = f"SELECT {journal.NAMES} FROM fact ORDER BY rowid"  # noqa: S608
+_FIBER_KINDS = (FactKind.GENERATED, FactKind.RELAYED, FactKind.EXPIRED, FactKind.STORED)
+
+
+@dataclass
+class Audit:
+    """What the journals add up to."""
+
+    digest: str = ""
+    duplicate_deliveries: int = 0
+    mismatched_keys: int = 0
+    unknown_keys: int = 0
+    void_deliveries: int = 0
+    unaccounted_bits: int = 0
+    half_made_bits: int = 0
+    totals: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (
+            self.duplicate_deliveries
+            or self.mismatched_keys
+            or self.unknown_keys
+            or self.void_deliveries
+            or self.unaccounted_bits
+        )
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields under their public names."""
+        return {
+            "ok": self.ok,
+            "digest": self.digest,
+            "duplicate_deliveries": self.duplicate_deliveries,
+            "mismatched_keys": self.mismatched_keys,
+            "unknown_keys": self.unknown_keys,
+            "void_deliveries": self.void_deliveries,
+            "unaccounted_bits": self.unaccounted_bits,
+            "half_made_bits": self.half_made_bits,
+            "totals": self.totals,
+        }
+
+
+_Block = tuple[int, str, int]
+
+
+class _Books:
+    """Bits by account, deliveries by key, and what is in store, as the journals are read."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+        self.deliveries: dict[str, dict[str, list[bytes]]] = defaultdict(lambda: defaultdict(list))
+        self.stored_bits: Counter[tuple[str, int, str]] = Counter()
+        self.used: set[tuple[str, str]] = set()
+        self.unknown_keys = 0
+        self.void_deliveries = 0
+        self.peers: set[str] = set()
+
+    def read(self, entity: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Book the facts of a key manager, in their order."""
+        made: dict[str, _Block] = {}
+        voided: set[_Block] = set()
+        for row in rows:
+            kind, request, serial, medium, peer, end, bits, key_id, fingerprint, units = row
+            if kind not in _MADE and kind not in _SPENT:
+                continue
+            pool = _pool(kind, medium)
+            self._book(_account(entity, pool, row), kind, bits)
+            if peer:
+                self.peers.add(key_manager_of(peer.removeprefix(KEY_MANAGER_PREFIX)))
+            if pool == "link":
+                continue
+            if kind in _MADE:
+                made |= _names(request, pool, serial, units)
+            elif kind == FactKind.DESTROYED:
+                voided.add((request, pool, serial))
+            elif kind == FactKind.STORED:
+                self.stored_bits[entity, request, pool] += bits
+            elif kind == FactKind.DELIVERED:
+                self.deliveries[key_id][end].append(fingerprint)
+                self.unknown_keys += key_id not in made
+                self.used.add((str(request), str(made.get(key_id, (0, "", -1))[2])))
+                self.void_deliveries += made.get(key_id) in voided
+
+    def _book(self, account: tuple[str, ...], kind: str, bits: int) -> None:
+        column = "made" if kind in _MADE else _SPENT[FactKind(kind)]
+        self.accounts[account][column] += bits
+
+
+def digest(run_folder: Path) -> str:
+    """Return one SHA-256 over all that all entities noted, in their order.
+
+    It does not depend on where entities ran.  Raises `JournalError`.
+    """
+    whole = hashlib.sha256()
+    for entity in journal.entities(run_folder):
+        whole.update(entity.encode())
+        for row in journal.rows(run_folder, entity, _ALL):
+            whole.update(repr(row).encode())
+    return whole.hexdigest()
+
+
+def audit(run_folder: Path) -> Audit:
+    """Add up the journals of a run.  Raises `JournalError` if one cannot be read, or is missing."""
+    books = _Books()
+    journal.check(run_folder)
+    entities = journal.entities(run_folder)
+    for entity in entities:
+        if entity.startswith(KEY_MANAGER_PREFIX):
+            books.read(entity, journal.rows(run_folder, entity, _QUERY))
+    missing = sorted(books.peers.difference(entities))
+    if missing:
+        raise journal.JournalError(str(run_folder), f"holds no journal of {', '.join(missing)}")
+    totals, unaccounted, half_made = _settle(books.accounts, books.used)
+    return Audit(
+        digest=digest(run_folder),
+        duplicate_deliveries=_duplicates(books.deliveries),
+        mismatched_keys=_mismatches(books.deliveries),
+        unknown_keys=books.unknown_keys,
+        void_deliveries=books.void_deliveries,
+        unaccounted_bits=unaccounted + _misplaced(run_folder, books.stored_bits),
+        half_made_bits=half_made,
+        totals=totals,
+    )
+
+
+def _pool(kind: str, medium: str) -> str:
+    """Name what a fact is about: key of a link, end-to-end key over fiber, or of another medium."""
+    if medium == "fiber" and kind in _FIBER_KINDS:
+        return "link"
+    return "end-to-end" if medium in ("fiber", "end-to-end") else medium
+
+
+def _account(entity: str, pool: str, row: tuple[Any, ...]) -> tuple[str, ...]:
+    """Name the account of a fact: what was shared, then at which end it was noted.
+
+    A fiber block is shared by neighbours and known by its epoch; other keys are one account a
+    request, medium and end, since what is delivered is known by key and not by epoch.
+    """
+    _, request, serial, _, peer, end, *_ = row
+    if pool == "link":
+        here = entity.removeprefix(KEY_MANAGER_PREFIX)
+        first, second = sorted((here, peer.removeprefix(KEY_MANAGER_PREFIX)))
+        return (pool, str(request), str(serial), first, second, "a" if here == first else "b")
+    return (pool, str(request), end)
+
+
+def _names(request: int, pool: str, serial: int, units: int) -> dict[str, _Block]:
+    """Return the keys of a block, by name."""
+    medium = MediumCode.FIBER if pool == "end-to-end" else MediumCode[pool.upper()]
+    block = (request, pool, serial)
+    return {key_name(request, medium, serial, place): block for place in range(units)}
+
+
+def _misplaced(run_folder: Path, stored_bits: Counter[tuple[str, int, str]]) -> int:
+    """Return by how many bits key tables and facts differ, over all stores."""
+    found: Counter[tuple[str, int, str]] = Counter()
+    for entity, request, medium, *_, bits in journal.key_stores(run_folder):
+        found[entity, request, _pool("", medium)] += bits
+    return sum(abs(found[store] - stored_bits[store]) for store in found | stored_bits)
+
+
+def _settle(
+    accounts: dict[tuple[str, ...], Counter[str]], used: set[tuple[str, str]]
+) -> tuple[dict[str, int], int, int]:
+    """Add up one end of every account; count what does not balance or differs, and half-made blocks.
+
+    `used` names the (request, epoch) of which keys were delivered.
+    """
+    totals: Counter[str] = Counter()
+    unaccounted = half_made = 0
+    ends: dict[tuple[str, ...], dict[str, Counter[str]]] = defaultdict(dict)
+    for account, bits in accounts.items():
+        ends[account[:-1]][account[-1]] = bits
+    for shared, sides in ends.items():
+        for side, bits in sides.items():
+            spent = sum(number for column, number in bits.items() if column != "made")
+            unaccounted += abs(bits["made"] - spent)
+            if side in ("a", "source"):
+                totals.update(bits)
+        if shared[0] == "link":
+            one, other = sides.get("a", Counter()), sides.get("b", Counter())
+            differing = abs(one["made"] - other["made"])
+            expired = max(one, other, key=lambda bits: bits["made"])["expired"]
+            never_key = len(sides) == 1 and (shared[1], shared[2]) not in used
+            if never_key or differing <= expired:
+                half_made += differing
+            else:
+                unaccounted += differing
+    return _named(totals), unaccounted, half_made
+
+
+def _named(totals: Counter[str]) -> dict[str, int]:
+    names = {"generated_bits": totals["made"]}
+    return names | {f"{column}_bits": totals[column] for column in _SPENT.values()}
+
+
+def _duplicates(deliveries: dict[str, dict[str, list[bytes]]]) -> int:
+    return sum(len(tags) - 1 for ends in deliveries.values() for tags in ends.values())
+
+
+def _mismatches(deliveries: dict[str, dict[str, list[bytes]]]) -> int:
+    """Count keys that were not delivered at both ends with the same content."""
+    return sum(
+        set(ends.get("source", [])) != set(ends.get("target", [])) for ends in deliveries.values()
+    )

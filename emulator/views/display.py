@@ -1,0 +1,120 @@
+"""What a person sees while a run goes on, and when it is over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from emulator.experiment.config import Experiment
+from emulator.run import Watcher
+from emulator.runtime import clock
+from emulator.views.live import Live
+
+
+class RunDisplay(Live, Watcher):
+    """A progress bar with emulated time, shortfall and cost so far; then a table."""
+
+    def __init__(self, console: Console, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self._console = console
+        progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[words]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        super().__init__(progress)
+        self._task = self._progress.add_task("starting actors", total=None, words="")
+
+    def started(self, metrics_url: str, page_url: str, last_window: int) -> None:
+        """Say where metrics and the page are, and that windows run now."""
+        self._console.print(f"metrics: {metrics_url}")
+        if page_url:
+            self._console.print(f"page: {page_url}", soft_wrap=True)
+        self._progress.update(self._task, description="planning", total=last_window)
+
+    def advanced(self, progress: clock.Progress) -> None:
+        """Move the bar."""
+        emulated_s = progress.window * self._experiment.clock.window_s
+        totals = progress.totals
+        words = (
+            f"{emulated_s:,.0f} s emulated, {totals.late_units:,} units short so far, "
+            f"cost {totals.cost:,}"
+        )
+        self._progress.update(
+            self._task, description="running", completed=progress.window, words=words
+        )
+
+    def conclude(self, console: Console, summary: dict[str, Any], folder: Path) -> None:
+        """Tell what happened, what it cost, and what to try next."""
+        if not summary["periods"]:
+            console.print("The run ended before its first period; nothing was served or paid.")
+            return
+        console.print(_story(summary), soft_wrap=True)
+        console.print(_costs(summary))
+        console.print(_closing(summary, folder), soft_wrap=True)
+
+
+def _story(summary: dict[str, Any]) -> str:
+    served, plan = summary["served_units"], summary["plan"]
+    bought = served["satellite"] + served["uav"]
+    check = summary["audit"]
+    words = "all key is accounted for" if check.get("ok") else "THE AUDIT FOUND FAULTS"
+    return (
+        f"\n[bold]{summary['experiment']}[/bold], seed {summary['seed']}, "
+        f"policy {summary['policy']}: {summary['periods']} periods, "
+        f"{summary['emulated_s']:,.0f} s emulated in {summary['wall_s']:,.1f} s.\n"
+        f"The manager reserved {plan['reserved_units']:,} units of fiber key a period "
+        f"({plan['reserved_units'] / summary['requests']:.2f} a request); proven gap {plan['gap']:.2%}.\n"
+        f"{summary['requests']} requests asked for {summary['demanded_units']:,} units of key; "
+        f"{served['fiber']:,} came from reserved fiber.\n"
+        f"{summary['late_units']:,} were missing when asked for: {bought:,} were bought on demand "
+        f"({served['satellite']:,} by satellite,\n"
+        f"{served['uav']:,} by UAV), {summary['shortfall_units']:,} never came.  Links were down for "
+        f"want of key for {summary['down_s']:,.0f} s, all requests together.\n"
+        f"Audit of the journals: {words}.\n"
+    )
+
+
+def _costs(summary: dict[str, Any]) -> Table:
+    cost, periods = summary["cost"], max(1, summary["periods"])
+    values = [*cost.values(), summary["planned_cost"]]
+    scale, words = (1e6, "millions of ") if max(values) >= 1e8 else (1, "")
+    digits = 3 if words else 0
+    title = f"Cost, in {words}monetary units"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("")
+    for name in ("reservation", "satellite", "uav", "total", "planned"):
+        table.add_column(name, justify="right")
+    table.add_row("all periods", *(f"{value / scale:,.{digits}f}" for value in values))
+    table.add_row("a period", *(f"{value / periods / scale:,.{digits}f}" for value in values))
+    return table
+
+
+def _closing(summary: dict[str, Any], folder: Path) -> str:
+    interval = summary["cost_per_period"]
+    lines = []
+    if interval["ci95_low"] is not None and interval["planned"] is not None:
+        inside = interval["ci95_low"] <= interval["planned"] <= interval["ci95_high"]
+        words = "lies within" if inside else "lies outside"
+        free = "  Units that never came cost nothing." if summary["shortfall_units"] else ""
+        lines.append(
+            f"The plan's expected cost {words} the 95 % confidence interval of the realised mean, "
+            f"{interval['ci95_low']:,.0f} to {interval['ci95_high']:,.0f}.{free}"
+        )
+    lines += [
+        f"digest {summary['digest']}",
+        f"\nLook at   {folder}/report.html, summary.json, ledger.parquet",
+        f"Audit     qsagin audit {folder}",
+        "Compare   qsagin compare paper        Figures   qsagin figures --out figures",
+        "Another   qsagin run sagin-day --out runs/day --hosts 2     (qsagin experiments lists all)",
+        "The command lies in .venv/bin.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,140 @@
+"""One need for keys, followed through a run: every message and every fact that is part of it.
+
+Messages of the management plane carry a trace id (W3C Trace Context: 16 bytes), the same for all that
+follows from the need of one request in one period, or from its reservation.  Journals keep every message
+that was read, so the story is complete: what was sent and is not there was lost.  Key traffic and facts
+name request and period themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emulator.experiment.reading import ExperimentError, read
+from emulator.parts.assembly import request_ids
+from emulator.runtime import journal
+from protos import wire
+from protos.core import Message
+from protos.keys import Delivered, KeyTraffic
+from protos.mib import BY_ENTRY
+from protos.pdu import ErrorStatus, Pdu, Verb
+from protos.rows import VarBindError, decode, notified, trace_id
+
+_FACTS = "SELECT window, kind, medium, peer, units, cost, note FROM fact WHERE request = {} AND {}"
+_UNTOLD = (
+    "delivered",
+    "generated",
+    "created",
+    "relayed",
+    "expired",
+    "stored",
+)  # a row a key or hop
+
+
+class TraceError(Exception):
+    """There is nothing to follow."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One message as it was read, or one fact as it was noted; `span` names a message."""
+
+    at_s: float
+    who: str
+    what: str
+    trace: str
+    span: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """Return the step under public names."""
+        return {
+            "at_s": self.at_s,
+            "who": self.who,
+            "what": self.what,
+            "trace_id": self.trace,
+            "span_id": self.span,
+        }
+
+
+def story(run_folder: Path, request: str, period: int | None) -> list[Step]:
+    """Return all steps in order of time.  Raises `TraceError` and `JournalError`."""
+    try:
+        experiment, topology = read(str(run_folder / "experiment.yaml"))
+    except (ExperimentError, yaml.YAMLError) as error:
+        raise TraceError(f"is not the folder of a run: {error}") from error
+    names = request_ids(experiment, topology)
+    if request not in names:
+        raise TraceError(f"no request {request}; the first is {names[0]}")
+    if period is not None and period >= experiment.demand.periods:
+        raise TraceError(f"no period {period}; there are {experiment.demand.periods}, from 0 on")
+    place, window_s = names.index(request), experiment.clock.window_s
+    found = [
+        *_messages(run_folder, place, period, window_s),
+        *_facts(run_folder, place, period, window_s),
+    ]
+    return sorted(found, key=lambda step: (step.at_s, step.span == ""))
+
+
+def _messages(run_folder: Path, place: int, period: int | None, window_s: float) -> Iterator[Step]:
+    wanted = trace_id(place, -1 if period is None else period)
+    for window, batches in journal.mail_read(run_folder):
+        for message in wire.mail_messages(batches):
+            body = message.body
+            if isinstance(body, Pdu):
+                words = _words(body) if body.trace_id == wanted else ""
+            else:
+                words = _traffic(body, place, period)
+            if words:
+                who = f"{message.source} > {message.destination}"
+                yield Step(window * window_s, who, words, wanted.hex(), _span(message))
+
+
+def _facts(run_folder: Path, place: int, period: int | None, window_s: float) -> Iterator[Step]:
+    when = f"period = {period}" if period is not None else "period < 0"
+    wanted = trace_id(place, -1 if period is None else period).hex()
+    for entity in journal.entities(run_folder):
+        for row in journal.rows(run_folder, entity, _FACTS.format(place, when)):
+            window, kind, medium, peer, units, cost, note = row
+            if kind in _UNTOLD:
+                continue
+            parts = [str(kind), str(medium), f"{units} units" if units else "", str(note)]
+            parts += [f"cost {cost}" if cost else "", f"({peer})" if peer else ""]
+            words = " ".join(part for part in parts if part)
+            yield Step(int(str(window)) * window_s, entity, words, wanted)
+
+
+def _words(pdu: Pdu) -> str:
+    """Say what a PDU says: its verb, what it is about, and how it was answered."""
+    about = ""
+    try:
+        if pdu.verb in (Verb.TRAP, Verb.INFORM):
+            about = notified(pdu)[0].name
+        elif pdu.varbinds:
+            about = BY_ENTRY[pdu.varbinds[0].name[:_ENTRY]].name
+        rows = decode(pdu.varbinds[2:] if pdu.verb in (Verb.TRAP, Verb.INFORM) else pdu.varbinds)
+        units = getattr(rows[0], "units", None) if rows else None
+    except (VarBindError, KeyError):
+        units = None
+    status = pdu.error_status.name.lower() if pdu.verb is Verb.RESPONSE else ""
+    said = "" if status == ErrorStatus.NO_ERROR.name.lower() else status
+    parts = [pdu.verb.name.capitalize(), about, f"{units} units" if units is not None else "", said]
+    return " ".join(part for part in parts if part)
+
+
+_ENTRY = len(next(iter(BY_ENTRY)))
+
+
+def _traffic(body: KeyTraffic, place: int, period: int | None) -> str:
+    """Say what key traffic says if it belongs to the need, never with what key."""
+    if isinstance(body, Delivered) and (body.request, body.period) == (place, period):
+        return f"Delivered {body.medium.name.lower()} {len(body.key_ids)} units"
+    return ""
+
+
+def _span(message: Message) -> str:
+    return f"{message.source}/{message.sequence}"
