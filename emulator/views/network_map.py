@@ -9,16 +9,23 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.colors import ListedColormap, Normalize
-from matplotlib.lines import Line2D
 
 from emulator.experiment.topology import Topology
 from emulator.views.layout import Layout, layout_of
 from emulator.views.outlines import Frame, Line, borders, land
-from emulator.views.plotting import COLOURS, INK, Axes, Figure
+from emulator.views.plotting import (
+    COLOURS,
+    INK,
+    Axes,
+    Figure,
+    Line2D,
+    LineCollection,
+    ListedColormap,
+    Normalize,
+    PolyCollection,
+    ScalarMappable,
+    colormaps,
+)
 
 CUT, TAPPED = COLOURS["shortfall"], COLOURS["plan"]
 TROUBLES = {CUT: "was cut, dimmed or down", TAPPED: "was listened to"}

@@ -1,7 +1,7 @@
 """Matplotlib, set up so that it writes nothing into the user's home, and the look of all pictures.
 
-Its font cache lies in the Python environment, or in a temporary folder if that cannot be written.
-Colours are those of Okabe and Ito, which colour-blind readers can tell apart.
+Everybody takes it from here.  Its font cache lies in the Python environment, or in a temporary folder if
+that cannot be written.  Colours are those of Okabe and Ito, which colour-blind readers can tell apart.
 """
 
 from __future__ import annotations
@@ -23,11 +23,28 @@ def _cache_folder() -> str:
 
 os.environ.setdefault("MPLCONFIGDIR", _cache_folder())
 
-from matplotlib import rc  # noqa: E402 - reads its environment when it is imported
+from matplotlib import colormaps, rc  # noqa: E402 - reads its environment when it is imported
 from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.cm import ScalarMappable  # noqa: E402
+from matplotlib.collections import LineCollection, PolyCollection  # noqa: E402
+from matplotlib.colors import ListedColormap, Normalize  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.lines import Line2D  # noqa: E402
 
-__all__ = ["COLOURS", "INK", "MUTED", "Axes", "Figure"]
+__all__ = [
+    "COLOURS",
+    "INK",
+    "MUTED",
+    "Axes",
+    "Figure",
+    "Line2D",
+    "LineCollection",
+    "ListedColormap",
+    "Normalize",
+    "PolyCollection",
+    "ScalarMappable",
+    "colormaps",
+]
 
 COLOURS = {
     "fiber": "#0072B2",

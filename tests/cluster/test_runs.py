@@ -156,7 +156,8 @@ def test_an_eavesdropper_is_seen_by_actors_and_told_in_the_summary(
         "until_s": 200,
     }
     links = [{"link": ["B", "C"], "kind": "untrusted"}]
-    path = write_experiment(faults=[thief], fiber={"links": links, "monitor_s": 60})
+    fiber = {"links": links, "monitor_s": 60, "wait_to_restore_s": 0}
+    path = write_experiment(faults=[thief], fiber=fiber)
     done = _run(str(path), "--out", str(tmp_path / "run"), "--hosts", "1", "--json")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)

@@ -18,7 +18,6 @@ import pytest
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parent.parent.parent
 TOOLS = ("podman", "runc", "debootstrap")
-MIRROR = "http://deb.debian.org/debian"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 LIMITS = ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096"]
 LARGEST_BYTES = 720 * 2**20
@@ -75,7 +74,6 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
         f"--include={packages}",
         "bookworm",
         str(system),
-        MIRROR,
     ]
     made = subprocess.run(words, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout[-3000:]
