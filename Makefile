@@ -6,7 +6,7 @@ export PYTHONDONTWRITEBYTECODE =
 export RAY_USAGE_STATS_ENABLED = 0
 export RAY_AUTH_MODE = disabled
 
-.PHONY: setup demo test test-unit test-system check format protos dashboards vendor bench lock clean
+.PHONY: setup demo test test-unit test-long test-system check format protos dashboards vendor bench lock clean
 
 setup: .venv/.ready
 
@@ -25,6 +25,9 @@ test: test-unit
 
 test-unit: .venv/.ready
 	$(BIN)/pytest -n 2 tests/unit tests/simulated tests/wire -m "not system"
+
+test-long: .venv/.ready
+	$(BIN)/pytest tests/unit tests/simulated tests/wire tests/cluster -m system
 
 test-system: .venv/.ready
 	$(BIN)/pytest tests -m system
