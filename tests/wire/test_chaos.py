@@ -14,7 +14,8 @@ from live_network import LiveNetwork, within
 from typer.testing import CliRunner
 
 from emulator.chaos import actions, probes, trial
-from emulator.cli import UsageError, app
+from emulator.cli import app
+from emulator.commands.options import UsageError
 from emulator.experiment.reading import read
 from emulator.experiment.topology import save_csv
 from emulator.views.audit import audit

@@ -1,0 +1,1 @@
+"""The commands of `qsagin`, by what they are for."""

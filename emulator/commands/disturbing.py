@@ -1,0 +1,96 @@
+"""Commands that disturb a live run on purpose: one fault, or a chaos experiment."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emulator.commands.options import Json, UsageError, require_empty
+from emulator.commands.terminal import answer, print_fields, print_table, tell
+
+_LISTS = ("satellites", "sites", "sources", "destinations")
+
+
+def inject(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a live run.")],
+    fault: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FAULT...", help="A kind and its fields: fiber-cut link=A,B for_s=60."
+        ),
+    ],
+    json_: Json = False,
+) -> None:
+    """Have a live run suffer a fault or weather, from the next window on; it belongs to the run then."""
+    from emulator.runtime.injection import InjectionError, submit
+
+    try:
+        done = submit(folder, _fault_of(fault))
+    except InjectionError as error:
+        raise UsageError("inject", str(error)) from error
+    document = {"ok": True, "window": done.window, "fault": done.fault}
+    answer(json_, document, lambda: print_fields({"window": done.window, **done.fault}))
+
+
+def chaos(
+    experiment: Annotated[
+        str | None,
+        typer.Argument(metavar="EXPERIMENT", help="A Chaos Toolkit file or a built-in name."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder for runs and journals; default runs/chaos-…")
+    ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(help="Where the toolkit's journal goes; default: into the folder."),
+    ] = None,
+    times: Annotated[int, typer.Option(min=1, help="How often in a row.")] = 1,
+    list_: Annotated[bool, typer.Option("--list", help="List what is built in.")] = False,
+    json_: Json = False,
+) -> None:
+    """Disturb a live run on purpose, and see whether a hypothesis about it holds."""
+    from emulator.chaos.trial import ChaosInputError, built_in, load, play
+
+    if list_:
+        rows = [{"name": name, "title": title} for name, title in built_in().items()]
+        answer(json_, rows, lambda: print_table(["name", "title"], rows))
+        return
+    if experiment is None:
+        raise UsageError("chaos", "name an experiment; see `qsagin chaos --list`")
+    folder = out or Path("runs", f"chaos-{Path(experiment).stem}-{time.strftime('%Y%m%d-%H%M%S')}")
+    require_empty(folder)
+    trials = []
+    for number in range(1, times + 1):
+        place = folder / str(number) if times > 1 else folder
+        try:
+            loaded = load(experiment)
+        except ChaosInputError as error:
+            raise UsageError("chaos", str(error)) from error
+        trial = play(loaded, place, journal or place / "journal.json")
+        trials.append(trial.fields() | {"folder": str(place)})
+        for line in trial.broken:
+            tell(f"{experiment}: {line}")
+    columns = ["title", "ok", "duration", "folder"]
+    shown = [{name: trial[name] for name in columns} for trial in trials]
+    document = {"ok": all(trial["ok"] for trial in trials), "trials": trials}
+    answer(json_, document, lambda: print_table(columns, shown))
+    if not document["ok"]:
+        raise typer.Exit(1)
+
+
+def _fault_of(words: list[str]) -> dict[str, Any]:
+    """Return `kind name=value ...` as fields: commas make a list, bars a list of lists, null is None."""
+    fields: dict[str, Any] = {"kind": words[0]}
+    for word in words[1:]:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise UsageError("inject", f"must be KIND NAME=VALUE ..., not {word}")
+        fields[name] = None if value == "null" else value
+        if "," in value or "|" in value or name in _LISTS:
+            fields[name] = value.split(",")
+        if name == "groups":
+            fields[name] = [group.split(",") for group in value.split("|")]
+    return fields

@@ -1,0 +1,81 @@
+"""What several commands ask for, and how it is checked before anything is started or written."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emulator.experiment import reading
+from emulator.experiment.config import Experiment
+from emulator.experiment.topology import Topology
+from global_manager.provisioning.model import Policy
+
+ExperimentArgument = Annotated[
+    str, typer.Argument(metavar="EXPERIMENT", help="A YAML file or the name of a built-in one.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+ShowProgress = Annotated[
+    bool | None,
+    typer.Option(
+        "--progress/--no-progress",
+        help="Show cost, bound and gap on stderr; default: if it is a terminal.",
+    ),
+]
+PolicyOption = Annotated[Policy | None, typer.Option(help="Replaces the policy of the experiment.")]
+
+
+class UsageError(Exception):
+    """The command line asks for something that cannot be."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(where, problem)
+        self.where, self.problem = where, problem
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}"
+
+
+def read(
+    source: str, seed: int | None, policy: Policy | None, gap: float | None
+) -> tuple[Experiment, Topology]:
+    """Read an experiment and put the options of the command line in its place."""
+    experiment, topology = reading.read(source, seed)
+    changes: dict[str, Any] = {}
+    if policy is not None:
+        changes["policy"] = policy
+    if gap is not None:
+        if not 0 < gap < 1:
+            raise UsageError("--gap", f"must be between 0 and 1, not {gap:g}")
+        changes["gap"] = gap
+    options = experiment.plan.model_copy(update=changes)
+    return experiment.model_copy(update={"plan": options}), topology
+
+
+def require_empty(out: Path) -> None:
+    """Refuse a folder that holds something, cannot be made, or cannot be written to."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError("--out", f"{out} exists and is not empty; name a new folder")
+    require_writable(out)
+
+
+def require_writable(out: Path) -> None:
+    """Refuse a folder that cannot be made or written to."""
+    place = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not place.is_dir():
+        raise UsageError("--out", f"{place} is a file; name a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UsageError("--out", f"{place} cannot be written to; name another folder")
+
+
+def require_free_port(port: int, option: str) -> None:
+    """Refuse a port that somebody listens on."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise UsageError(
+            option, f"port {port} cannot be used ({error.strerror}); name another"
+        ) from error

@@ -1,0 +1,70 @@
+"""What commands say: an answer on stdout, a document or something to look at; all else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+
+OUT = Console(highlight=False)
+ERR = Console(stderr=True, highlight=False)
+
+
+def answer(json_: bool, document: Any, show: Callable[[], object]) -> None:
+    """Print a document, alone, if JSON is asked for; else have it shown."""
+    if json_:
+        print_json(document)
+    else:
+        show()
+
+
+def print_json(document: Any) -> None:
+    """Print a document on stdout."""
+    print(json.dumps(document, indent=1))  # noqa: T201
+
+
+def print_fields(fields: dict[str, Any]) -> None:
+    """Print names and values, one below the other."""
+    print_table(["field", "value"], [{"field": k, "value": _shown(v)} for k, v in fields.items()])
+
+
+def print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:
+    """Print rows under the names of their columns, numbers to the right."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        is_number = bool(rows) and isinstance(rows[0][name], int | float)
+        table.add_column(
+            name.replace("_", " "), justify="right" if is_number else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(_shown(row[name]) for name in columns))
+    OUT.print(table)
+
+
+def tell(line: str) -> None:
+    """Print a line on stderr, as it is."""
+    print(line, file=sys.stderr)  # noqa: T201
+
+
+def fail(problem: str) -> NoReturn:
+    """Tell what went wrong, and end with exit status 1."""
+    tell(problem)
+    raise typer.Exit(1)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return "; ".join(_shown(item) for item in value)
+    return str(value)
