@@ -2,7 +2,7 @@
 
     reserved    the blocks of the epoch are there; nothing has been encrypted with them
     forwarded   the keys went on: to the next node, or at the target as a tag to the source
-    confirmed   at the source: the target has them
+    confirmed   at the source: the target has those that every hop could carry
     released    the epoch is over, or the keys are void: what comes later comes too late
 
 What was sent on is kept until the release, so that a repeat is answered by the same again: of a pad no

@@ -70,15 +70,22 @@ class KeyStore:
         self._blocks[serial] = _Block({key.id: key for key in keys}, made_s)
         self._report(KeysHeld(self._request, self._medium, serial, tuple(keys)))
 
-    def confirm(self, serial: int, their_tag: bytes) -> bool:
-        """Make an expected block available if the other end has the same; return whether it has."""
+    def confirm(self, serial: int, units: int, their_tag: bytes) -> bool:
+        """Make the first keys of an expected block available if the other end has the same.
+
+        The others it has not got: they are destroyed.  Return whether it has the same.
+        """
         block = self._blocks.get(serial)
-        if block is None:
+        if block is None or units > len(block.keys):
             return False
-        if tag(b"".join(key.material for key in block.keys.values())) != their_tag:
+        keys = list(block.keys.values())
+        if tag(b"".join(key.material for key in keys[:units])) != their_tag:
             return False
-        block.is_available = True
-        self._report(KeysConfirmed(self._request, self._medium, serial))
+        if units < len(keys):
+            self._remove(serial, block, keys[units:])
+        if units:
+            block.is_available = True
+            self._report(KeysConfirmed(self._request, self._medium, serial))
         return True
 
     def void(self, serial: int) -> int:

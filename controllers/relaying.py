@@ -1,10 +1,12 @@
 """End-to-end keys over fiber: made at the source, relayed by trusted nodes, confirmed by the target.
 
 When an epoch begins, the source makes as many keys as its store has room for and sends them down the
-path, encrypted with one hop's block after the other.  The target tells the source a tag of what arrived;
-only then is a key available.  The source repeats what it sent until then; a node that is asked again
-does again what it did.  Keys that are not confirmed when the epoch ends, and keys that are older than
-`lifetime_s`, are void; the target keeps its copy until the source has it delivered or discarded.
+path, encrypted with one hop's block after the other.  A relay whose next hop has made less key passes on
+the first ones, as many as its block can carry, perhaps none.  The target tells the source how many have
+arrived, with a tag; only then are these available, and the others void.  The source repeats what it sent
+until then; a node that is asked again does again what it did.  Keys that are not confirmed when the epoch
+ends, and keys that are older than `lifetime_s`, are void; the target keeps its copy until the source has
+it delivered or discarded.
 Relays keep nothing beyond an epoch.  Nothing here knows what keys are for.
 """
 
@@ -113,7 +115,7 @@ class Relaying:
             self._pass_on(source, channel, crossing, relay)
 
     def on_confirm(self, source: str, confirm: Confirm) -> None:
-        """Make keys available whose tag agrees; void the others at both ends."""
+        """Make available what has arrived, if the tag agrees; void it at both ends if not."""
         store = self._store(confirm.request)
         crossing = self.crossings.get(confirm.request)
         if store is None or crossing is None or store.end != "source":
@@ -122,8 +124,10 @@ class Relaying:
             return
         if crossing.stage is Stage.FORWARDED and crossing.epoch == confirm.serial:
             self.repeats.stop(confirm.request)
-            if store.confirm(confirm.serial, confirm.tag):
+            sent_units = store.units_of(confirm.serial)
+            if store.confirm(confirm.serial, confirm.units, confirm.tag):
                 crossing.confirm()
+                self._note_stranded(confirm, sent_units - confirm.units)
             else:
                 self._end_epoch(self.channels[confirm.request])
 
@@ -164,13 +168,15 @@ class Relaying:
     def _pass_on(self, source: str, channel: Channel, crossing: Crossing, relay: Relay) -> None:
         try:
             material, used = channel.decrypt(relay.epoch, relay.ciphertext, relay.errors)
-            self.effects.note(used)
+            if material:
+                self.effects.note(used)
             if channel.is_target:
                 crossing.forward(
                     key_manager_of(channel.row.peer), self._keep(channel, relay.epoch, material)
                 )
             else:
-                crossing.forward(*self._encrypt(channel, relay.epoch, material))
+                size = min(len(material), channel.ready_units() * self.key_bytes)
+                crossing.forward(*self._encrypt(channel, relay.epoch, material[:size]))
         except ValueError as error:
             crossing.release()
             self._reject(relay.request, source, str(error))
@@ -179,7 +185,8 @@ class Relaying:
 
     def _encrypt(self, channel: Channel, epoch: int, material: bytes) -> tuple[str, Relay]:
         ciphertext, used = channel.encrypt(material)
-        self.effects.note(used)
+        if material:
+            self.effects.note(used)
         units = len(material) // self.key_bytes
         errors = channel.blocks[channel.row.downstream].errors
         onward = Relay(channel.row.request, epoch, units, ciphertext, errors)
@@ -188,9 +195,15 @@ class Relaying:
     def _keep(self, channel: Channel, epoch: int, material: bytes) -> Confirm:
         request = channel.row.request
         keys = self._named(request, epoch, material)
-        self._own_store(channel).expect(epoch, keys, channel.made_s)
-        self._note(request, FactKind.CREATED, "target", epoch, len(keys))
-        return Confirm(request, MediumCode.FIBER, epoch, tag(material))
+        if keys:
+            self._own_store(channel).expect(epoch, keys, channel.made_s)
+            self._note(request, FactKind.CREATED, "target", epoch, len(keys))
+        return Confirm(request, MediumCode.FIBER, epoch, len(keys), tag(material))
+
+    def _note_stranded(self, confirm: Confirm, units: int) -> None:
+        """Account for keys that a hop of the path could not carry: their target never had them."""
+        if units:
+            self._note(confirm.request, FactKind.DESTROYED, "source", confirm.serial, units)
 
     def _named(self, request: int, epoch: int, material: bytes) -> list[Key]:
         return name_keys(request, MediumCode.FIBER, epoch, material, self.key_bytes)

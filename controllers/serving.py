@@ -117,7 +117,7 @@ class Serving:
         self._store_of(row).expect(row.order, keys, now_s)
         self._note(FactKind.GENERATED, row, len(keys))
         if not row.is_source:
-            confirm = Confirm(row.request, medium, row.order, tag(material))
+            confirm = Confirm(row.request, medium, row.order, row.units, tag(material))
             self.repeats.say((medium, row.order), key_manager_of(row.peer), confirm)
 
     def on_confirm(self, source: str, confirm: Confirm) -> None:
@@ -131,7 +131,8 @@ class Serving:
         del self.orders[confirm.medium, confirm.serial]
         store = self._store_of(row)
         shortage = self.shortages.get(row.request)
-        agreed = store.confirm(confirm.serial, confirm.tag)
+        is_whole = confirm.units == row.units
+        agreed = is_whole and store.confirm(confirm.serial, confirm.units, confirm.tag)
         if agreed and shortage is not None and shortage.period == row.period:
             keys = store.consume(shortage.units)
             self._serve(row.request, shortage, confirm.medium, keys)

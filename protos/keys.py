@@ -27,11 +27,12 @@ class Relay:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """The target holds these keys; `tag` is its verification tag."""
+    """The target holds the first `units` of these keys; `tag` is its verification tag of them."""
 
     request: int
     medium: MediumCode
     serial: int
+    units: int
     tag: bytes
 
 

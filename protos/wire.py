@@ -133,9 +133,9 @@ def _encode_traffic(body: KeyTraffic, out: keys_pb2.KeyMessage) -> None:
             out.relay.errors = errors
             out.relay.request, out.relay.epoch = request, epoch
             out.relay.units, out.relay.ciphertext = units, ciphertext
-        case Confirm(request, medium, serial, tag):
+        case Confirm(request, medium, serial, units, tag):
             out.confirm.request, out.confirm.medium = request, medium
-            out.confirm.serial, out.confirm.tag = serial, tag
+            out.confirm.serial, out.confirm.units, out.confirm.tag = serial, units, tag
         case Delivered(request, medium, period, key_ids, number):
             out.delivered.request, out.delivered.medium = request, medium
             out.delivered.period, out.delivered.number = period, number
@@ -157,7 +157,8 @@ def _decode_traffic(item: keys_pb2.KeyMessage) -> KeyTraffic:
             return Relay(body.request, body.epoch, body.units, body.ciphertext, body.errors)
         case "confirm":
             said = item.confirm
-            return Confirm(said.request, MediumCode(said.medium), said.serial, said.tag)
+            medium = MediumCode(said.medium)
+            return Confirm(said.request, medium, said.serial, said.units, said.tag)
         case "delivered":
             done = item.delivered
             medium = MediumCode(done.medium)

@@ -11,7 +11,8 @@ It trusts no counter of the run.  Every bit that came into being is followed to 
 * generated = delivered + relayed + expired + destroyed + stored, or the rest is unaccounted for.
 
 A key delivered twice at one end, or with different content at the two ends, is a fault; so is one that
-was never made there, or that comes out of a block which had been voided.  What facts say is stored must be
+was never made there, or had been voided: of a block the last keys become void first, since they leave it
+oldest first.  What facts say is stored must be
 in the key tables, and nothing else; and whoever shared key must have a journal.
 """
 
@@ -85,6 +86,7 @@ class Audit:
 
 
 _Block = tuple[int, str, int]
+_Place = tuple[_Block, int]
 
 
 class _Books:
@@ -101,8 +103,8 @@ class _Books:
 
     def read(self, entity: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Book the facts of a key manager, in their order."""
-        made: dict[str, _Block] = {}
-        voided: set[_Block] = set()
+        made: dict[str, _Place] = {}
+        valid_units: Counter[_Block] = Counter()
         for row in rows:
             kind, request, serial, medium, peer, end, bits, key_id, fingerprint, units = row
             if kind not in _MADE and kind not in _SPENT:
@@ -113,17 +115,22 @@ class _Books:
                 self.peers.add(key_manager_of(peer.removeprefix(KEY_MANAGER_PREFIX)))
             if pool == "link":
                 continue
+            block = (request, pool, serial)
             if kind in _MADE:
-                made |= _names(request, pool, serial, units)
+                made |= _names(block, units)
+                valid_units[block] += units
             elif kind == FactKind.DESTROYED:
-                voided.add((request, pool, serial))
+                valid_units[block] -= units
             elif kind == FactKind.STORED:
                 self.stored_bits[entity, request, pool] += bits
             elif kind == FactKind.DELIVERED:
                 self.deliveries[key_id][end].append(fingerprint)
-                self.unknown_keys += key_id not in made
-                self.used.add((str(request), str(made.get(key_id, (0, "", -1))[2])))
-                self.void_deliveries += made.get(key_id) in voided
+                if key_id in made:
+                    of_block, place = made[key_id]
+                    self.used.add((str(request), str(of_block[2])))
+                    self.void_deliveries += place >= valid_units[of_block]
+                else:
+                    self.unknown_keys += 1
 
     def _book(self, account: tuple[str, ...], kind: str, bits: int) -> None:
         column = "made" if kind in _MADE else _SPENT[FactKind(kind)]
@@ -188,11 +195,11 @@ def _account(entity: str, pool: str, row: tuple[Any, ...]) -> tuple[str, ...]:
     return (pool, str(request), end)
 
 
-def _names(request: int, pool: str, serial: int, units: int) -> dict[str, _Block]:
-    """Return the keys of a block, by name."""
+def _names(block: _Block, units: int) -> dict[str, _Place]:
+    """Return the keys of a block, by name, with their places in it."""
+    request, pool, serial = block
     medium = MediumCode.FIBER if pool == "end-to-end" else MediumCode[pool.upper()]
-    block = (request, pool, serial)
-    return {key_name(request, medium, serial, place): block for place in range(units)}
+    return {key_name(request, medium, serial, n): (block, n) for n in range(units)}
 
 
 def _misplaced(run_folder: Path, stored_bits: Counter[tuple[str, int, str]]) -> int:

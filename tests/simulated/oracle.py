@@ -31,9 +31,9 @@ eavesdropper does comes on top.  It is seen as noise when no key is left.
 *Fiber keys.*  A block of epoch k on a hop is complete at the epoch's end and lasts since the one before, or
 since w + 4.  It is void if the fiber is cut at the instant it completes, whatever was before, or too noisy
 (share of interception averaged over the block); else it carries units * min(unit, rate * time) in whole
-units.  The source makes as many keys as its first hop carries and its store has room for; they arrive if
-every hop carries as many, and are available h + 1 windows later (h hops), unless the reservation left its
-nodes by then.  Available keys stay, also without a reservation, until they are used or too old
+units.  The source makes as many keys as its first hop carries and its store has room for; as many arrive as
+every hop carries, and are available h + 1 windows later (h hops), unless the reservation left its nodes by
+then.  Available keys stay, also without a reservation, until they are used or too old
 (`keys.lifetime_s`), and take the room of new ones.
 
 *Service.*  When a period begins (w) what is available is delivered.  The rest is short: ordered in w + 1
@@ -575,10 +575,10 @@ class _Oracle:
         carried = [
             self.fibers.block_units(hop, since_s, end_s, item.way.units, unit_bits) for hop in hops
         ]
-        units = min(carried[0], max(0, item.way.units - stock.at(end_s)))
+        units = min(*carried, max(0, item.way.units - stock.at(end_s)))
         confirmed = calendar.window(end_s) + len(hops) + 1
         in_time = item.gone is None or confirmed < item.gone + 2
-        if units and in_time and min(carried) >= units:
+        if units and in_time:
             stock.available.append((end_s, units))
 
     def _begin(self, request: int, period: int, stock: _Stock) -> None:

@@ -21,7 +21,7 @@ from protos.mib import MediumCode
 small = st.integers(0, 4)
 media = st.sampled_from([MediumCode.FIBER, MediumCode.UAV])
 lies = st.one_of(
-    st.builds(Confirm, small, media, small, st.binary(min_size=16, max_size=16)),
+    st.builds(Confirm, small, media, small, small, st.binary(min_size=16, max_size=16)),
     st.builds(Discard, small, media, small, small),
     st.builds(Delivered, small, media, small, st.just(()), small),
 )

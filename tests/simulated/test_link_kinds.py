@@ -14,6 +14,7 @@ from emulator.views import ledger
 from emulator.views.audit import audit
 from emulator.views.link_history import alarms, with_blocks
 from protos.core import KEY_MANAGER_PREFIX, FactKind
+from protos.mib import MediumCode
 
 Write = Callable[..., Path]
 
@@ -61,6 +62,37 @@ def test_a_link_too_long_for_its_relay_carries_nothing_and_its_key_is_bought(
     assert "fiber" not in {fact.medium for fact in delivered}
     (down,) = [f for f in network.all_facts() if f.kind is FactKind.LINK]
     assert (down.peer, down.note[:16]) == ("B-C", "down: qber 0.497")
+
+
+def test_a_path_whose_second_hop_is_weaker_brings_what_that_can_carry(
+    write_experiment: Write, tmp_path: Path
+) -> None:
+    dimmed = {"kind": "link-degraded", "link": ["B", "C"], "loss_db": 13, "at_s": 0}
+    path = write_experiment(
+        demand__requests=[{"id": "r1", "class": "avatar", "source": "A", "target": "C"}],
+        satellite__probability=0.0,
+        faults=[dimmed],
+    )
+    experiment, topology = read(str(path))
+    network, assembly = simulate(experiment, topology)
+    weak = assembly.world.sample(MediumCode.FIBER, "B", "C", 100.0).skr_bps
+    (reserved,) = [f.units for f in network.all_facts() if f.kind is FactKind.RESERVED]
+    key_bytes = experiment.keys.unit_bits // 8
+    carried = reserved * int(weak * experiment.demand.period_s / 8) // key_bytes
+    assert 0 < carried < reserved
+    made = {
+        end: [f.units for f in network.all_facts() if (f.kind, f.end) == (FactKind.CREATED, end)]
+        for end in ("source", "target")
+    }
+    assert max(made["target"]) == carried < max(made["source"])
+    network.write_journals(tmp_path / "run")
+    result = audit(tmp_path / "run")
+    assert result.ok
+    assert result.totals["destroyed_bits"] > 0
+    window_s, period_s = experiment.clock.window_s, experiment.demand.period_s
+    book = ledger.read(tmp_path / "run", assembly.problem.requests, window_s, period_s)
+    assert max(row.fiber_units for row in book.rows) >= carried
+    assert sum(row.shortfall_units for row in book.rows) == 0
 
 
 def test_the_city_uses_all_kinds_of_links_and_goes_round_its_eavesdropper(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from hashlib import shake_128
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from network import SimulatedNetwork
 
 from controllers.crossing import Crossing, Stage
 from controllers.key_manager import KeyManagerConfig, LocalKeyManager
+from controllers.key_store import key_name
 from controllers.ports import LinkSample
 from controllers.serving import Application
 from emulator.views.audit import audit
@@ -35,12 +37,21 @@ FATES = ((1,), (2,), (4,), (1, 2), (1, 5), ())
 
 
 class _World:
-    """Perfect fibers, and applications whose needs go up and down."""
+    """Fibers that carry few or all keys of an epoch, and applications whose needs go up and down."""
+
+    def __init__(self, carried: Sequence[int] = (UNITS,)) -> None:
+        self._carried = carried
+
+    def carried_units(self, a: str, b: str, epoch: int) -> int:
+        """How many keys of each request a fiber of the chain can carry in an epoch."""
+        return self._carried[(min(int(a), int(b)) + epoch) % len(self._carried)]
 
     def sample(
-        self, _medium: MediumCode, _a: str, _b: str, _now_s: float, _since_s: float | None = None
+        self, _medium: MediumCode, a: str, b: str, now_s: float, _since_s: float | None = None
     ) -> LinkSample:
-        return LinkSample(1e6, 0.0)
+        units = self.carried_units(a, b, int(now_s) // PERIOD_S)
+        wavelength_bytes = -(-units * KEY_BITS // 8 // UNITS)
+        return LinkSample(8.0 * wavelength_bytes / PERIOD_S, 0.0)
 
     def errors(self, _channel: str, _serial: int, _sifted_bits: int, _qber: float) -> int:
         return 0
@@ -63,7 +74,10 @@ def _set(source: str, number: int, *rows: Row) -> Message:
 class Chain(SimulatedNetwork):
     """Nodes 0 .. n-1 in a row; request 0 goes from the first to the last, request 1 back."""
 
-    def __init__(self, nodes: int, lifetime_s: float | None = None) -> None:
+    def __init__(
+        self, nodes: int, lifetime_s: float | None = None, carried: Sequence[int] = (UNITS,)
+    ) -> None:
+        self.world = _World(carried)
         names = [str(place) for place in range(nodes)]
         self.paths = {0: names, 1: names[::-1]}
         self.ends = {request: (path[0], path[-1]) for request, path in self.paths.items()}
@@ -87,7 +101,7 @@ class Chain(SimulatedNetwork):
                 retry_after_s=RETRY_S,
                 lifetime_s=lifetime_s,
             )
-            cores[f"kme-{name}"] = LocalKeyManager(config, _World())
+            cores[f"kme-{name}"] = LocalKeyManager(config, self.world)
         super().__init__(dict(cores), 1.0)
         for request, path in self.paths.items():
             for up, node, down in zip(["", *path], path, [*path[1:], ""], strict=False):
@@ -146,6 +160,25 @@ class Chain(SimulatedNetwork):
         for _ in range(3 * PERIOD_S - self.window % PERIOD_S + PERIOD_S - 2):
             self.advance()
 
+    def arrived_units(self, request: int, epoch: int) -> int:
+        """How many keys of an epoch were made at the target."""
+        return self._noted_units(request, epoch, FactKind.CREATED, "target")
+
+    def check_latest(self) -> None:
+        """As many keys of the epoch under way must have arrived as all hops can carry, no more."""
+        epoch = self.window // PERIOD_S
+        for request, path in self.paths.items():
+            made_units = self._noted_units(request, epoch, FactKind.CREATED, "source")
+            hops = [self.world.carried_units(a, b, epoch) for a, b in pairwise(path)]
+            assert self.arrived_units(request, epoch) == min(made_units, *hops)
+
+    def _noted_units(self, request: int, epoch: int, kind: FactKind, end: str) -> int:
+        return sum(
+            fact.units
+            for fact in self.all_facts()
+            if (fact.request, fact.serial, fact.kind, fact.end) == (request, epoch, kind, end)
+        )
+
     def check(self) -> None:
         """Both ends must agree now, and every bit must be accounted for."""
         for request, (source, target) in self.ends.items():
@@ -165,9 +198,13 @@ class RelayMachine(RuleBasedStateMachine):
 
     chain: Chain
 
-    @initialize(nodes=st.integers(2, 5), lifetime_s=st.sampled_from([None, 24.0]))
-    def begin(self, nodes: int, lifetime_s: float | None) -> None:
-        self.chain = Chain(nodes, lifetime_s)
+    @initialize(
+        nodes=st.integers(2, 5),
+        lifetime_s=st.sampled_from([None, 24.0]),
+        carried=st.lists(st.integers(0, UNITS), min_size=1, max_size=4),
+    )
+    def begin(self, nodes: int, lifetime_s: float | None, carried: list[int]) -> None:
+        self.chain = Chain(nodes, lifetime_s, carried)
 
     @rule(windows=st.integers(1, 12), fates=st.lists(st.sampled_from(FATES), max_size=12))
     def advance(self, windows: int, fates: list[tuple[int, ...]]) -> None:
@@ -205,11 +242,21 @@ class RelayMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.chain.calm_down()
+        self.chain.check_latest()
         self.chain.check()
 
 
 TestRelaying = RelayMachine.TestCase
 TestRelaying.settings = settings(max_examples=25, stateful_step_count=25)
+
+
+def _relayed(chain: Chain) -> list[tuple[str, int]]:
+    """Return the relays that were sent, told apart by who and in which epoch, and their units."""
+    return [
+        (f"{m.source}>{m.destination} {m.body.request} {m.body.epoch}", m.body.units)
+        for m in chain.sent
+        if isinstance(m.body, Relay)
+    ]
 
 
 def _facts(chain: Chain, kind: FactKind, end: str) -> list[tuple[int, int]]:
@@ -232,6 +279,30 @@ def test_a_relay_that_is_lost_is_said_again_and_uses_no_more_of_any_pad() -> Non
     used = [fact.bits for fact in chain.all_facts() if fact.kind is FactKind.RELAYED]
     assert used == [UNITS * KEY_BITS] * 2 * 3 * 2  # both ends of three hops, both directions
     chain.calm_down()
+    chain.check()
+
+
+def test_of_keys_that_a_later_hop_cannot_carry_the_first_arrive_and_the_rest_is_void() -> None:
+    chain = Chain(4, carried=(2, UNITS, 1))
+    while chain.window < 2 * PERIOD_S - 2:
+        chain.advance()
+    assert [chain.world.carried_units(*hop, 1) for hop in ("01", "12", "23")] == [UNITS, 1, 2]
+    chain.check_latest()
+    for node in "03":
+        assert chain.held(0, node, MediumCode.FIBER) == {key_name(0, MediumCode.FIBER, 1, 0)}
+    assert _facts(chain, FactKind.DESTROYED, "source") == [(0, 2), (1, 1)]
+    assert not _facts(chain, FactKind.DESTROYED, "target")
+    chain.check()
+
+
+def test_a_later_hop_without_key_voids_an_epoch_at_once_and_nobody_asks_again() -> None:
+    chain = Chain(3, carried=(UNITS, 0))
+    while 0 not in [units for _, units in _relayed(chain)]:
+        chain.advance()
+    chain.calm_down()
+    said = _relayed(chain)
+    assert len(said) == len(set(said))
+    assert not [fact for fact in chain.all_facts() if fact.kind is FactKind.REJECTED]
     chain.check()
 
 

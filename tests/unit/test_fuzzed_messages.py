@@ -107,7 +107,7 @@ def plausible(draw: st.DrawFn) -> tuple[str, Pdu]:
 media = st.sampled_from(list(MediumCode))
 traffic = st.one_of(
     st.builds(Relay, small, small, small, st.binary(max_size=80)),
-    st.builds(Confirm, small, media, small, st.binary(max_size=16)),
+    st.builds(Confirm, small, media, small, small, st.binary(max_size=16)),
     st.builds(Delivered, small, media, small, st.lists(st.text(max_size=4)).map(tuple)),
     st.builds(Discard, small, media, small),
 )

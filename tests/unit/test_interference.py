@@ -95,7 +95,7 @@ def test_reordered_messages_keep_their_numbers_and_change_places() -> None:
 
 def test_damage_shows_in_ciphertext_tag_and_envelope_and_ends_the_rest() -> None:
     by, post = under(MessageFault(NOBODY, NOBODY, 0.0, 10.0, corrupt=1.0)), Post()
-    relay, confirm = Relay(0, 1, 1, b"\x01\x02"), Confirm(0, MediumCode.FIBER, 1, b"\x80")
+    relay, confirm = Relay(0, 1, 1, b"\x01\x02"), Confirm(0, MediumCode.FIBER, 1, 1, b"\x80")
     outbox = [
         Message("kme-A", "kme-B", 1, relay),
         Message("kme-A", "kme-B", 2, confirm),
@@ -105,7 +105,7 @@ def test_damage_shows_in_ciphertext_tag_and_envelope_and_ends_the_rest() -> None
     left = post.dispatch(1, outbox, by)
     assert [message.body for message in left] == [
         Relay(0, 1, 1, b"\x81\x02"),
-        Confirm(0, MediumCode.FIBER, 1, b"\x00"),
+        Confirm(0, MediumCode.FIBER, 1, 1, b"\x00"),
     ]
     assert [message.sequence for message in post.damaged] == [4]
 

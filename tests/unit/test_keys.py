@@ -209,10 +209,15 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data(), is_honest=st.booleans())
     def hear(self, data: st.DataObject, is_honest: bool) -> None:
         serial = min(self.expected)
-        said = tag(b"".join(key.material for key in self.expected[serial]))
-        assert self.store.confirm(serial, said if is_honest else b"other") == is_honest
+        keys = self.expected[serial]
+        units = data.draw(st.integers(0, len(keys)))
+        said = tag(b"".join(key.material for key in keys[:units]))
+        assert not self.store.confirm(serial, len(keys) + 1, said)
+        assert self.store.confirm(serial, units, said if is_honest else b"other") == is_honest
         if is_honest:
-            self.available += self.expected.pop(serial)
+            self.available += keys[:units]
+            self.leave(keys[units:])
+            del self.expected[serial]
         assert self.store.expects(serial) != is_honest
 
     @rule(units=st.integers(0, CAPACITY + 1))

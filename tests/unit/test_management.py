@@ -83,7 +83,7 @@ def test_a_pdu_survives_the_wire(rows: list[Row]) -> None:
     "body",
     [
         Relay(1, 2, 3, b"\x00\xff", 17),
-        Confirm(1, MediumCode.UAV, 2, b"tag"),
+        Confirm(1, MediumCode.UAV, 2, 3, b"tag"),
         Delivered(1, MediumCode.FIBER, 0, ("x", "y"), 7),
         Discard(0, MediumCode.SATELLITE, 0, 8),
         Settled(8),

@@ -22,16 +22,18 @@ class Relay(_message.Message):
     def __init__(self, request: _Optional[int] = ..., epoch: _Optional[int] = ..., units: _Optional[int] = ..., ciphertext: _Optional[bytes] = ..., errors: _Optional[int] = ...) -> None: ...
 
 class Confirm(_message.Message):
-    __slots__ = ("request", "medium", "serial", "tag")
+    __slots__ = ("request", "medium", "serial", "tag", "units")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     MEDIUM_FIELD_NUMBER: _ClassVar[int]
     SERIAL_FIELD_NUMBER: _ClassVar[int]
     TAG_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
     request: int
     medium: int
     serial: int
     tag: bytes
-    def __init__(self, request: _Optional[int] = ..., medium: _Optional[int] = ..., serial: _Optional[int] = ..., tag: _Optional[bytes] = ...) -> None: ...
+    units: int
+    def __init__(self, request: _Optional[int] = ..., medium: _Optional[int] = ..., serial: _Optional[int] = ..., tag: _Optional[bytes] = ..., units: _Optional[int] = ...) -> None: ...
 
 class Delivered(_message.Message):
     __slots__ = ("request", "medium", "period", "key_ids", "number")
