@@ -8,16 +8,16 @@ nothing.  It does not know what a row means.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from controllers.view import Tables, View
 from protos.core import role_of
-from protos.mib import BY_ENTRY, BY_ROW, OBJECTS, SYS_UP_TIME, Row
-from protos.pdu import Arcs, ErrorStatus, Missing, Pdu, VarBind, Verb
-from protos.rows import VarBindError, cells, decode, encode
+from protos.mib import BY_ROW, SYS_UP_TIME, Row
+from protos.pdu import ErrorStatus, Missing, Pdu, VarBind, Verb
+from protos.rows import VarBindError, decode, encode
 
 MAX_VARBINDS = 2_000
 _REMEMBERED_REQUESTS = 4_096
@@ -34,16 +34,16 @@ class Refusal:
 class Agent:
     """Answers requests on behalf of a core.
 
-    `view` returns the rows that can be read; `accept` takes all rows of a Set, sent by an entity at
-    `now_s`, or says why not.
+    `tables` returns the rows that can be read, by their type; `accept` takes all rows of a Set, sent by an
+    entity at `now_s`, or says why not.
     """
 
     def __init__(
         self,
-        view: Callable[[], Iterable[Row]],
+        tables: Callable[[], Tables],
         accept: Callable[[Sequence[Row], str, float], Refusal | None],
     ) -> None:
-        self._view = view
+        self._tables = tables
         self._accept = accept
         self._done: OrderedDict[tuple[str, int, bytes], tuple[ErrorStatus, int]] = OrderedDict()
 
@@ -55,21 +55,23 @@ class Agent:
             case Verb.SET:
                 return self._set_once(source, pdu, now_s)
             case Verb.GET:
-                known = {cell.name: cell for cell in self._cells(source, now_s)}
-                return pdu.response(tuple(_get(known, bind.name) for bind in pdu.varbinds))
+                view = self._view(source, now_s)
+                return pdu.response(tuple(view.get(bind.name) for bind in pdu.varbinds))
             case Verb.GET_NEXT:
-                cells_here = self._cells(source, now_s)
-                return pdu.response(tuple(_next(cells_here, bind.name) for bind in pdu.varbinds))
+                view = self._view(source, now_s)
+                return pdu.response(tuple(next(view.after(bind.name)) for bind in pdu.varbinds))
             case Verb.GET_BULK:
-                return pdu.response(_bulk(self._cells(source, now_s), pdu))
+                return pdu.response(_bulk(self._view(source, now_s), pdu))
             case _:
                 return pdu.response((), ErrorStatus.GEN_ERR)
 
-    def _cells(self, source: str, now_s: float) -> list[VarBind]:
+    def _view(self, source: str, now_s: float) -> View:
         """Return what the sender may see."""
         role = role_of(source)
-        seen = (row for row in self._view() if role in BY_ROW[type(row)].readable_by)
-        return [VarBind(SYS_UP_TIME, round(now_s * 100)), *cells(seen)]
+        tables = {
+            kind: rows for kind, rows in self._tables().items() if role in BY_ROW[kind].readable_by
+        }
+        return View([VarBind(SYS_UP_TIME, round(now_s * 100))], tables)
 
     def _set_once(self, source: str, pdu: Pdu, now_s: float) -> Pdu:
         """Do a Set, or tell how it ended if it comes again."""
@@ -108,31 +110,16 @@ def _first_varbind(rows: Sequence[Row], place: int) -> int:
     return 1 + sum(len(encode(row)) for row in rows[:place])
 
 
-def _get(known: dict[Arcs, VarBind], name: Arcs) -> VarBind:
-    if name in known:
-        return known[name]
-    is_column = name[: len(OBJECTS) + 2] in BY_ENTRY
-    return VarBind(name, Missing.NO_SUCH_INSTANCE if is_column else Missing.NO_SUCH_OBJECT)
-
-
-def _next(cells_here: Sequence[VarBind], name: Arcs) -> VarBind:
-    place = bisect_right(cells_here, name, key=lambda cell: cell.name)
-    if place == len(cells_here):
-        return VarBind(name, Missing.END_OF_MIB_VIEW)
-    return cells_here[place]
-
-
-def _bulk(cells_here: Sequence[VarBind], pdu: Pdu) -> tuple[VarBind, ...]:
+def _bulk(view: View, pdu: Pdu) -> tuple[VarBind, ...]:
     """RFC 3416, section 4.2.3; repetitions end early at the size limit."""
     once, repeated = pdu.varbinds[: pdu.non_repeaters], pdu.varbinds[pdu.non_repeaters :]
-    answers = [_next(cells_here, bind.name) for bind in once]
-    names = [bind.name for bind in repeated]
-    for _ in range(pdu.max_repetitions if names else 0):
-        if len(answers) + len(names) > MAX_VARBINDS:
+    answers = [next(view.after(bind.name)) for bind in once]
+    walks = [view.after(bind.name) for bind in repeated]
+    for _ in range(pdu.max_repetitions if walks else 0):
+        if len(answers) + len(walks) > MAX_VARBINDS:
             break
-        row = [_next(cells_here, name) for name in names]
+        row = [next(walk) for walk in walks]
         answers += row
-        names = [cell.name for cell in row]
         if all(cell.value is Missing.END_OF_MIB_VIEW for cell in row):
             break
     return tuple(answers)

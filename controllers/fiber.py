@@ -18,6 +18,7 @@ from itertools import pairwise
 from controllers.agent import Refusal
 from controllers.managed import ManagedCore
 from controllers.ports import LinkProbe, LinkSample
+from controllers.view import Tables
 from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,
@@ -228,15 +229,21 @@ class FiberController(ManagedCore[int | None]):
             inform = notify(RESERVATION_UP, active, 0, now_s, Verb.INFORM)
             self._request(GLOBAL_MANAGER, inform, None, now_s)
 
-    def _rows(self) -> Iterator[Row]:
-        for number in range(len(self._config.fibers)):
-            yield self._state(number)
-        for request, item in self._reservations.items():
-            yield item.row
-            for place, node in enumerate(item.path, 1):
-                yield ReservationHopRow(request, place, node)
-            for place, wavelength in enumerate(item.wavelengths, 1):
-                yield ReservationWavelengthRow(request, place, wavelength)
+    def _tables(self) -> Tables:
+        return {
+            FiberStateRow: (self._state(number) for number in range(len(self._config.fibers))),
+            ReservationRow: (item.row for item in self._reservations.values()),
+            ReservationHopRow: (
+                ReservationHopRow(request, place, node)
+                for request, item in self._reservations.items()
+                for place, node in enumerate(item.path, 1)
+            ),
+            ReservationWavelengthRow: (
+                ReservationWavelengthRow(request, place, wavelength)
+                for request, item in self._reservations.items()
+                for place, wavelength in enumerate(item.wavelengths, 1)
+            ),
+        }
 
 
 def _words(cause: DownCause, sample: LinkSample) -> str:

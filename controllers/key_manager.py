@@ -21,6 +21,7 @@ from controllers.relaying import Relaying
 from controllers.repeating import Repeats
 from controllers.serving import Application, Serving, Shortage
 from controllers.settling import Settling
+from controllers.view import Tables
 from protos.core import (
     GLOBAL_MANAGER,
     Fact,
@@ -211,19 +212,30 @@ class LocalKeyManager(ManagedCore[None]):
         pdu = notify(KEY_SHORTAGE, row, 0, now_s, Verb.INFORM)
         self._request(GLOBAL_MANAGER, pdu, None, now_s)
 
-    def _rows(self) -> Iterator[Row]:
-        for request, channel in self._relaying.channels.items():
-            yield channel.row
-            for place, peer in enumerate(channel.neighbours, 1):
-                if peer in channel.blocks:
-                    yield _block_row(request, place, peer, channel.blocks[peer])
-        yield from self._relaying.transceivers.values()
-        for request, store in self._stores.of(MediumCode.FIBER):
-            yield KeyStoreRow(request, store.peer, store.available_units, store.capacity_units)
-        for request, units in self._serving.demanded_units.items():
-            yield UsageRow(request, self._serving.next_period, units)
-        for request, short in self._serving.shortages.items():
-            yield ShortageRow(request, short.period, short.units)
+    def _tables(self) -> Tables:
+        relaying, serving = self._relaying, self._serving
+        return {
+            ChannelRow: (channel.row for channel in relaying.channels.values()),
+            KeyBlockRow: (
+                _block_row(request, place, peer, channel.blocks[peer])
+                for request, channel in relaying.channels.items()
+                for place, peer in enumerate(channel.neighbours, 1)
+                if peer in channel.blocks
+            ),
+            TransceiverRow: relaying.transceivers.values(),
+            KeyStoreRow: (
+                KeyStoreRow(request, store.peer, store.available_units, store.capacity_units)
+                for request, store in self._stores.of(MediumCode.FIBER)
+            ),
+            UsageRow: (
+                UsageRow(request, serving.next_period, units)
+                for request, units in serving.demanded_units.items()
+            ),
+            ShortageRow: (
+                ShortageRow(request, short.period, short.units)
+                for request, short in serving.shortages.items()
+            ),
+        }
 
     def _left_in_pads(self) -> Iterator[Fact]:
         for request, channel in self._relaying.channels.items():

@@ -8,10 +8,11 @@ trap at first, by an inform when it has been out.  What it is asked for, and wha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from controllers.agent import Agent, Refusal
+from controllers.view import Tables
 from protos.core import GLOBAL_MANAGER, Effects, Fact, Measure, Message, Step, Totals
 from protos.exchange import Exchange
 from protos.holdings import KeyChange
@@ -30,7 +31,7 @@ class ManagedCore(ABC, Generic[Context]):
         self.name = name
         self._effects = Effects(name)
         self._requests: Exchange[Context | None] = Exchange(retry_after_s)
-        self._agent = Agent(self._all_rows, self._accept)
+        self._agent = Agent(self._all_tables, self._accept)
         self._starts = 0
 
     def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
@@ -76,8 +77,8 @@ class ManagedCore(ABC, Generic[Context]):
         """Return what observers may see."""
 
     @abstractmethod
-    def _rows(self) -> Iterator[Row]:
-        """Yield all rows that can be read."""
+    def _tables(self) -> Tables:
+        """Return all rows that can be read, by their type."""
 
     @abstractmethod
     def _accept(self, rows: Sequence[Row], source: str, now_s: float) -> Refusal | None:
@@ -98,9 +99,8 @@ class ManagedCore(ABC, Generic[Context]):
     def _on_traffic(self, source: str, body: KeyTraffic) -> None:
         """Take key traffic; a core that has no part in it ignores it."""
 
-    def _all_rows(self) -> Iterator[Row]:
-        yield from self._rows()
-        yield self._row
+    def _all_tables(self) -> Tables:
+        return {**self._tables(), AgentRow: (self._row,)}
 
     @property
     def _row(self) -> AgentRow:

@@ -10,12 +10,13 @@ It does not know prices, plans, or why key is missing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from controllers.agent import Refusal
 from controllers.managed import ManagedCore
 from controllers.ports import LinkProbe, LinkSample
+from controllers.view import Tables
 from protos.core import (
     GLOBAL_MANAGER,
     Fact,
@@ -184,12 +185,13 @@ class OnDemandController(ManagedCore[int]):
             inform = notify(ORDER_COMPLETE, row, 0, now_s, Verb.INFORM)
             self._request(GLOBAL_MANAGER, inform, row.order, now_s)
 
-    def _rows(self) -> Iterator[Row]:
-        for order in self._orders.values():
-            yield order.row
-        yield from self._failures.values()
+    def _tables(self) -> Tables:
         counts = (self._accepted, self._refused, len(self._orders), len(self._failures))
-        yield ServiceRow(self.medium, *counts)
+        return {
+            OrderRow: (order.row for order in self._orders.values()),
+            OrderFailureRow: self._failures.values(),
+            ServiceRow: (ServiceRow(self.medium, *counts),),
+        }
 
     def _act(self, now_s: float) -> None:
         for order in list(self._orders.values()):

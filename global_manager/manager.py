@@ -103,7 +103,7 @@ class ManagerConfig:
 
 @dataclass(frozen=True)
 class _Walk:
-    """A GetBulk over the reservation table, from `after` on."""
+    """A GetBulk over what is reserved, from `after` on."""
 
     after: Arcs
 
@@ -536,20 +536,19 @@ class GlobalManager:
     def _verify(self, now_s: float) -> None:
         """Compare the fiber controller's table with the plan."""
         self._seen_units.clear()
-        self._walk(BY_ROW[ReservationRow].entry, now_s)
+        self._walk(column_of(ReservationRow, "units"), now_s)
 
     def _walk(self, after: Arcs, now_s: float) -> None:
         bulk = Pdu(Verb.GET_BULK, 0, (VarBind(after),), max_repetitions=_WALK_ROWS)
         self._request(FIBER_CONTROLLER, bulk, _Walk(after), now_s)
 
     def _on_walked(self, pdu: Pdu, now_s: float) -> None:
-        table = BY_ROW[ReservationRow]
         units_column = column_of(ReservationRow, "units")
         for bind in pdu.varbinds:
             if bind.name[: len(units_column)] == units_column and isinstance(bind.value, int):
                 self._seen_units[bind.name[-1]] = bind.value
         last = pdu.varbinds[-1].name if pdu.varbinds else ()
-        if last[: len(table.entry)] == table.entry and len(pdu.varbinds) >= _WALK_ROWS:
+        if last[: len(units_column)] == units_column and len(pdu.varbinds) >= _WALK_ROWS:
             self._walk(last, now_s)
             return
         planned = {index: item.units for index, item in self._reserved.items()}

@@ -6,7 +6,7 @@ type, raises `VarBindError` with the RFC's error-status and the 1-based index of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import cast
 
@@ -107,11 +107,6 @@ def notified(pdu: Pdu) -> tuple[Notification, Row]:
     if kind is None:
         raise VarBindError(ErrorStatus.GEN_ERR, 2)
     return kind, decode(pdu.varbinds[2:])[0]
-
-
-def cells(rows: Iterable[Row]) -> list[VarBind]:
-    """Return every column instance of the rows in the order of the MIB, as a walk sees them."""
-    return sorted((cell for row in rows for cell in encode(row)), key=lambda cell: cell.name)
 
 
 def _split(name: Arcs, place: int) -> tuple[Arcs, int, Arcs]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.agent import MAX_VARBINDS, Agent, Refusal
+from controllers.view import View
 from protos import wire
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Message
 from protos.exchange import Exchange
@@ -30,7 +32,7 @@ from protos.mib import (
     TransceiverRow,
 )
 from protos.pdu import ErrorStatus, Missing, Pdu, VarBind, Verb
-from protos.rows import VarBindError, cells, decode, encode, instance, notified, notify
+from protos.rows import VarBindError, decode, encode, instance, notified, notify
 from protos.smi import module_text
 
 NUMBERS = st.integers(min_value=0, max_value=2**31 - 1)
@@ -134,7 +136,11 @@ class _Shelf:
 
     def __init__(self) -> None:
         self.rows: list[Row] = [KeyStoreRow(1, "C", 2, 4), KeyStoreRow(2, "D", 0, 4)]
-        self.agent = Agent(lambda: self.rows, self._accept)
+        self.agent = Agent(self._tables, self._accept)
+
+    def _tables(self) -> dict[type[Row], Sequence[Row]]:
+        kinds = {type(row) for row in self.rows}
+        return {kind: [row for row in self.rows if type(row) is kind] for kind in kinds}
 
     def _accept(self, rows: Sequence[Row], _source: str, _now_s: float) -> Refusal | None:
         if len(rows) > 2:
@@ -169,7 +175,8 @@ def test_a_walk_with_get_next_sees_every_cell_once_and_in_order() -> None:
             break
         seen.append(bind)
         name = bind.name
-    assert seen == cells(shelf.rows)
+    here = [cell for row in shelf.rows for cell in encode(row)]
+    assert seen == sorted(here, key=lambda cell: cell.name)
     assert len(seen) == 6
 
 
@@ -256,3 +263,22 @@ def test_a_request_is_sent_again_until_it_is_answered_and_answered_once() -> Non
     assert exchange.close("agent", sent.response()) == "context"
     assert exchange.close("agent", sent.response()) is None
     assert exchange.wake_s is None
+
+
+def test_a_walk_looks_only_at_the_tables_that_it_comes_to() -> None:
+    def untouched() -> Iterator[Row]:
+        raise AssertionError("nobody has asked for this table")
+        yield
+
+    store, transceiver = BY_ROW[KeyStoreRow].entry, BY_ROW[TransceiverRow].entry
+    assert transceiver < store
+    view = View([], {TransceiverRow: untouched(), KeyStoreRow: [KeyStoreRow(1, "C", 2, 4)]})
+    assert next(view.after((*store, 3))).value == 2
+    assert view.get((*store, 4, 1)).value == 4
+
+
+def test_a_large_table_is_walked_in_order_whatever_the_order_of_its_rows() -> None:
+    rows = [KeyStoreRow(place, "C", place, 9) for place in (300, 2, 10, 1)]
+    column = (*BY_ROW[KeyStoreRow].entry, 3)
+    found = islice(View([], {KeyStoreRow: rows}).after((*column, 1)), 3)
+    assert [cell.value for cell in found] == [2, 10, 300]
