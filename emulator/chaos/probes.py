@@ -25,7 +25,7 @@ from emulator.experiment.topology import Topology
 from emulator.experiment.weather_config import CloudEvent, FogEvent, StormEvent
 from emulator.parts.assembly import problem_of, timeline_of
 from emulator.parts.skies import happening, sites_of
-from emulator.runtime import injection, journal
+from emulator.runtime import injection_table, journal
 from emulator.runtime.registry import Registry
 from emulator.views import ledger
 from emulator.views.audit import audit, digest
@@ -248,8 +248,8 @@ class _Seen:
     def faults(self) -> list[dict[str, Any]]:
         """All faults that have a time, with their fields: scheduled first, then injected."""
         known = [event.model_dump(mode="json", by_alias=True) for event in self._read[0].faults]
-        if (self.folder / injection.FILE).exists():
-            with closing(injection.Injections(self.folder)) as table:
+        if (self.folder / injection_table.FILE).exists():
+            with closing(injection_table.Injections(self.folder)) as table:
                 taken = [item.fault for item in table.accepted()]
             known = [fault for fault in known if fault not in taken] + taken
         return [fault for fault in known if "until_s" in fault]

@@ -7,13 +7,13 @@ to the operating system's processes, which changes no outcome.  The plan is told
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from emulator.experiment.section import Fraction, Positive, Section, Timed
 from emulator.experiment.weather_config import CloudEvent, FogEvent, StormEvent
+from emulator.nature.happenings import ProcessDeed
 
 Names = Annotated[list[str], Field(min_length=1)]
 
@@ -103,14 +103,6 @@ class DemandShiftEvent(Section):
     kind: Literal["demand-shift"]
     from_period: int = Field(ge=0)
     mean_units: Positive
-
-
-class ProcessDeed(StrEnum):
-    """What is done to a process."""
-
-    KILL = "kill"  # SIGKILL; it is started again
-    STOP = "stop"  # SIGSTOP for `wall_s`, then SIGCONT
-    SLOW = "slow"  # stopped for nine tenths of the time, for `wall_s`
 
 
 class ProcessEvent(Section):

@@ -4,18 +4,27 @@ Each is a frozen value over [start_s, end_s) of emulated time, with all that phy
 worked out, so that a process which is told of it computes nothing anew.  A schedule only ever grows, and
 what it says of a time does not depend on what is added for later: so a run that is told of something while
 it goes on becomes the run that has known it from the start.  Weather (`emulator.nature.storms`) happens
-too. Nothing here knows actors, messages or wall time.
+too, and so do deeds to processes, which change no outcome.  Nothing here knows actors or wall time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Protocol, Self, TypeVar, cast, runtime_checkable
 
 from controllers.ports import LinkSample
 from protos.core import Timeline
 
 Found = TypeVar("Found")
+
+
+class ProcessDeed(StrEnum):
+    """What is done to a process."""
+
+    KILL = "kill"  # SIGKILL; it is started again
+    STOP = "stop"  # SIGSTOP for `wall_s`, then SIGCONT
+    SLOW = "slow"  # stopped for nine tenths of the time, for `wall_s`
 
 
 @dataclass(frozen=True)

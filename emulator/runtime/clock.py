@@ -26,13 +26,12 @@ from pathlib import Path
 
 import grpc
 
-from emulator.experiment.fault_config import ProcessDeed
 from emulator.nature.announcement import read_back, write_down
-from emulator.nature.happenings import begun_at
+from emulator.nature.happenings import ProcessDeed, begun_at
 from emulator.runtime.deeds import do
 from emulator.runtime.doors import CLOCK
 from emulator.runtime.identity import Identity
-from emulator.runtime.injection import Injected, Injections, dated
+from emulator.runtime.injection_table import Injected, Injections, dated
 from emulator.runtime.registry import Registry
 from emulator.runtime.transport import GONE, Channels
 from emulator.telemetry.metering import WindowMeter

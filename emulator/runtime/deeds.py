@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from emulator.experiment.fault_config import ProcessDeed
+from emulator.nature.happenings import ProcessDeed
 from emulator.runtime.registry import Registry
 
 STOPPED_LIMIT_S = 10.0

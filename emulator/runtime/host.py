@@ -23,7 +23,6 @@ from pathlib import Path
 
 import grpc
 
-from emulator.nature.weather import Sky
 from emulator.parts.roles import Role
 from emulator.runtime.doors import CLOCK, Doors
 from emulator.runtime.envelope import Envelopes, ManagementKeys
@@ -34,7 +33,13 @@ from emulator.runtime.registry import Registry
 from emulator.runtime.residents import Residents
 from emulator.runtime.sealing import Seal
 from emulator.runtime.transport import ANYWHERE_HERE, GONE, Channels, Endpoint, bind, new_server
-from emulator.telemetry.metering import RpcMeter, WindowMeter, server_of, weather_measures
+from emulator.telemetry.metering import (
+    RpcMeter,
+    WeatherOver,
+    WindowMeter,
+    server_of,
+    weather_measures,
+)
 from emulator.telemetry.reporting import EXPORTER, Reporter, telemetry
 from protos import wire
 from protos.core import Measure, Message
@@ -107,7 +112,7 @@ class HostConfig:
     most_windows: int = 2**31
     checkpoint_after_s: float = 0.2
     volatile: bool = False
-    sky: Sky | None = None
+    sky: WeatherOver | None = None
     shared: bool = False
     interference: Interference = UNDISTURBED
 

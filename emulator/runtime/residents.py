@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import TypeVar
 
+from emulator.nature.announcement import read_back
 from emulator.nature.happenings import Happening, Told
 from emulator.parts.roles import Role
 from emulator.runtime.interference import UNDISTURBED, Interference, Post
@@ -114,7 +115,7 @@ class Residents:
 
         `news` is all that the schedule has got since the run began.
         """
-        fresh = [(text, _read_back(text)) for text in news[len(self._news) :]]
+        fresh = [(text, read_back(text)) for text in news[len(self._news) :]]
         for text, happening in fresh:
             self._journal.hear(text)
             self._learn(happening)
@@ -224,7 +225,7 @@ class Residents:
 
     def _recover(self) -> None:
         for text in self._journal.news():
-            self._learn(_read_back(text))
+            self._learn(read_back(text))
         past = self._journal.past()
         if past.checkpoint is not None:
             self._take_up(self._seal.open(past.checkpoint, _CHECKPOINT))
@@ -265,13 +266,6 @@ def _told(roles: Iterable[Role]) -> dict[str, object]:
         for name, value in vars(role).items()
         if is_dataclass(value)
     }
-
-
-def _read_back(text: str) -> Happening:
-    """Return a happening that was written down; what that takes is loaded only then."""
-    from emulator.nature import announcement
-
-    return announcement.read_back(text)
 
 
 class _Pickler(pickle.Pickler):

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 
-from emulator.nature.weather import Sky
+from emulator.nature.happenings import Told
 from emulator.runtime.transport import Context
 from emulator.telemetry.metrics import RPC_BOUNDS_S, WINDOW_BOUNDS_S, Histogram
 from protos.core import CONTROLLERS, GLOBAL_MANAGER, Measure
@@ -28,7 +28,30 @@ def server_of(actor: str) -> str:
     return actor if actor in (*CONTROLLERS, GLOBAL_MANAGER) else KEY_MANAGERS
 
 
-def weather_measures(sky: Sky, at_s: float) -> Iterator[Measure]:
+class _Site(Protocol):
+    @property
+    def name(self) -> str:
+        """The node that stands there."""
+
+
+class WeatherOver(Told, Protocol):
+    """The weather over some sites; processes that do not report it need not load it."""
+
+    @property
+    def sites(self) -> Sequence[_Site]:
+        """All sites."""
+
+    def opaque(self, site: str, at_s: float) -> float:
+        """Return how much of the sky is covered."""
+
+    def visibility_km(self, site: str, at_s: float) -> float:
+        """Return how far one can see."""
+
+    def wind_m_s(self, site: str, at_s: float) -> float:
+        """Return how fast the wind is."""
+
+
+def weather_measures(sky: WeatherOver, at_s: float) -> Iterator[Measure]:
     """Yield what the weather is over every site."""
     for site in sky.sites:
         node = (("node", site.name),)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.experiment.fault_config import ProcessDeed
+from emulator.nature.happenings import ProcessDeed
 from emulator.runtime import journal
 from emulator.runtime.deeds import do
 from emulator.runtime.journal import FOLDER, Journal, SupersededError

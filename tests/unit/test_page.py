@@ -18,7 +18,8 @@ from emulator.experiment.fault_config import FaultEvent, FiberCutEvent
 from emulator.experiment.reading import read
 from emulator.experiment.topology import Topology
 from emulator.nature.sky import Site, views
-from emulator.runtime.injection import Injected, InjectionError, Injections
+from emulator.runtime.injection import InjectionError
+from emulator.runtime.injection_table import Injected, Injections
 from emulator.runtime.journal import FOLDER, Journal
 from emulator.views.page.feed import Feed
 from emulator.views.page.following import Follower

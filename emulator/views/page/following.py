@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emulator.runtime import injection, journal
+from emulator.runtime import injection_table, journal
 from protos.core import FactKind
 
 _TOLD = (
@@ -127,7 +127,7 @@ class Follower:
 
 def injected(run_folder: Path) -> list[dict[str, Any]]:
     """Return the faults that a run has taken while it went on, in the order in which it did."""
-    path = run_folder / injection.FILE
+    path = run_folder / injection_table.FILE
     if not path.exists():
         return []
     query = "SELECT fault FROM injection WHERE window IS NOT NULL ORDER BY window, number"
