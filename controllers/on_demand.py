@@ -38,6 +38,8 @@ from protos.mib import (
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import command, notify
 
+_SHOWN_FAILURES = 1_000
+
 
 @dataclass(frozen=True)
 class OnDemandConfig:
@@ -78,6 +80,7 @@ class OnDemandController(ManagedCore[int]):
         self._sold_units: Counter[int] = Counter()
         self._accepted = 0
         self._refused = 0
+        self._failed = 0
         self._failures: dict[int, OrderFailureRow] = {}
         self._last_sample: dict[str, LinkSample] = {}
 
@@ -92,7 +95,7 @@ class OnDemandController(ManagedCore[int]):
         return [
             Measure("orders_total", (medium, ("outcome", "accepted")), self._accepted),
             Measure("orders_total", (medium, ("outcome", "refused")), self._refused),
-            Measure("orders_total", (medium, ("outcome", "failed")), len(self._failures)),
+            Measure("orders_total", (medium, ("outcome", "failed")), self._failed),
             *links,
         ]
 
@@ -163,7 +166,10 @@ class OnDemandController(ManagedCore[int]):
         order.sent = True
         self._sold_units[row.period] -= row.units
         failure = OrderFailureRow(row.order, row.request, row.period, row.units, reason)
+        self._failed += 1
         self._failures[row.order] = failure
+        if len(self._failures) > _SHOWN_FAILURES:
+            del self._failures[next(iter(self._failures))]
         inform = notify(ORDER_FAILED, failure, 0, now_s, Verb.INFORM)
         self._request(GLOBAL_MANAGER, inform, row.order, now_s)
 
@@ -186,7 +192,7 @@ class OnDemandController(ManagedCore[int]):
             self._request(GLOBAL_MANAGER, inform, row.order, now_s)
 
     def _tables(self) -> Tables:
-        counts = (self._accepted, self._refused, len(self._orders), len(self._failures))
+        counts = (self._accepted, self._refused, len(self._orders), self._failed)
         return {
             OrderRow: (order.row for order in self._orders.values()),
             OrderFailureRow: self._failures.values(),

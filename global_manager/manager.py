@@ -45,7 +45,7 @@ from protos.core import (
     key_manager_of,
     role_of,
 )
-from protos.exchange import Exchange
+from protos.exchange import Exchange, Heard
 from protos.holdings import KeyChange
 from protos.mib import (
     BY_ROW,
@@ -186,7 +186,7 @@ class GlobalManager:
         self._unanswered: set[int] = set()
         pools = self._problem.pools
         self._buyer = PoolBuyer(self._problem.requests, pools) if pools else None
-        self._informed: set[tuple[str, int]] = set()
+        self._informed = Heard()
         self._silent: set[str] = set()
         self._next_period = 0
         self._spent: Counter[tuple[str, str]] = Counter()
@@ -324,8 +324,7 @@ class GlobalManager:
                 self._on_response(source, pdu, now_s)
             case Verb.INFORM:
                 self._effects.send(source, pdu.response())
-                if (source, pdu.request_id) not in self._informed:
-                    self._informed.add((source, pdu.request_id))
+                if self._informed.is_new(source, pdu):
                     self._on_notification(source, pdu, now_s)
             case Verb.TRAP:
                 self._on_notification(source, pdu, now_s)

@@ -1,11 +1,13 @@
-"""The requests that an entity has sent and not yet seen answered.
+"""Requests from both sides: those that have not been answered yet, and those that have been heard.
 
 A request is sent again under the same request-id until its Response arrives; the receiver answers
-a repeat as it answered before.  The caller's context comes back with the answer, once.
+a repeat as it answered before.  The caller's context comes back with the answer, once.  Each request
+tells the receiver from which of its requests on it may hear repeats, so that it can forget the others.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -17,7 +19,6 @@ Context = TypeVar("Context")
 
 @dataclass
 class _Pending(Generic[Context]):
-    destination: str
     pdu: Pdu
     context: Context
     retry_s: float
@@ -30,14 +31,16 @@ class Exchange(Generic[Context]):
     def __init__(self, retry_after_s: float) -> None:
         self._retry_after_s = retry_after_s
         self._last_id = 0
-        self._pending: dict[int, _Pending[Context]] = {}
+        self._pending: dict[str, dict[int, _Pending[Context]]] = {}
 
     def open(self, destination: str, pdu: Pdu, context: Context, now_s: float) -> Pdu:
         """Return the PDU to send, with the next request-id."""
         self._last_id += 1
-        numbered = replace(pdu, request_id=self._last_id)
+        pending = self._pending.setdefault(destination, {})
+        oldest = next(iter(pending), self._last_id)
+        numbered = replace(pdu, request_id=self._last_id, oldest_open=oldest)
         retry_s = now_s + self._retry_after_s
-        self._pending[self._last_id] = _Pending(destination, numbered, context, retry_s, now_s)
+        pending[self._last_id] = _Pending(numbered, context, retry_s, now_s)
         return numbered
 
     def send(
@@ -53,25 +56,27 @@ class Exchange(Generic[Context]):
 
     def close(self, source: str, response: Pdu) -> Context | None:
         """Return the context of the request that this answers; None for a repeat or a stranger."""
-        pending = self._pending.get(response.request_id)
-        if pending is None or pending.destination != source:
+        pending = self._pending.get(source, {})
+        answered = pending.pop(response.request_id, None)
+        if answered is None:
             return None
-        del self._pending[response.request_id]
-        return pending.context
+        if not pending:
+            del self._pending[source]
+        return answered.context
 
     def overdue(self, now_s: float) -> list[tuple[str, Pdu]]:
         """Return what must be sent again now, as (destination, PDU)."""
-        late = [item for item in self._pending.values() if item.retry_s <= now_s]
-        for item in late:
-            item.retry_s = now_s + self._retry_after_s
-        return [(item.destination, item.pdu) for item in late]
+        late: list[tuple[str, Pdu]] = []
+        for destination, pending in self._pending.items():
+            for item in pending.values():
+                if item.retry_s <= now_s:
+                    item.retry_s = now_s + self._retry_after_s
+                    late.append((destination, item.pdu))
+        return sorted(late, key=lambda item: item[1].request_id)
 
     def unanswered_since(self) -> dict[str, float]:
         """Return who owes an answer, and since when."""
-        found: dict[str, float] = {}
-        for item in self._pending.values():
-            found[item.destination] = min(item.since_s, found.get(item.destination, item.since_s))
-        return found
+        return {name: next(iter(here.values())).since_s for name, here in self._pending.items()}
 
     @property
     def is_open(self) -> bool:
@@ -81,4 +86,26 @@ class Exchange(Generic[Context]):
     @property
     def wake_s(self) -> float | None:
         """When the next retry is due; None when nothing is open."""
-        return min((item.retry_s for item in self._pending.values()), default=None)
+        open_here = (item for here in self._pending.values() for item in here.values())
+        return min((item.retry_s for item in open_here), default=None)
+
+
+class Heard:
+    """Which requests of others have been heard, for as long as they may come again."""
+
+    def __init__(self) -> None:
+        self._since: Counter[str] = Counter()
+        self._ids: dict[str, set[int]] = {}
+
+    def is_new(self, source: str, request: Pdu) -> bool:
+        """Return whether a request is heard for the first time, and remember it."""
+        ids, said = self._ids.setdefault(source, set()), request.request_id
+        since = self._since[source] = max(self._since[source], min(request.oldest_open, said))
+        if said in ids or said < since:
+            return False
+        ids.add(said)
+        self._ids[source] = {number for number in ids if number >= since}
+        return True
+
+    def __len__(self) -> int:
+        return sum(len(ids) for ids in self._ids.values())

@@ -68,6 +68,8 @@ class Pdu:
     """One protocol data unit.  `error_index` is 1-based; 0 means the PDU as a whole.
 
     `trace_id` (16 bytes, or none) tells what it is part of, the same for all that follows from one thing.
+    `oldest_open` is the least request-id for which the sender still waits for an answer of the same
+    receiver: nothing before it will be said again.  0: the sender does not say.
     """
 
     verb: Verb
@@ -78,6 +80,7 @@ class Pdu:
     non_repeaters: int = 0
     max_repetitions: int = 0
     trace_id: bytes = b""
+    oldest_open: int = 0
 
     def response(
         self,

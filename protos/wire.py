@@ -83,7 +83,7 @@ def _encode_pdu(pdu: Pdu, out: management_pb2.Pdu) -> None:
     out.error_index = pdu.error_index
     out.non_repeaters = pdu.non_repeaters
     out.max_repetitions = pdu.max_repetitions
-    out.trace_id = pdu.trace_id
+    out.trace_id, out.oldest_open = pdu.trace_id, pdu.oldest_open
     for varbind in pdu.varbinds:
         _encode_value(varbind.value, out.varbinds.add(arc=varbind.name))
 
@@ -112,6 +112,7 @@ def _decode_pdu(pdu: management_pb2.Pdu) -> Pdu:
         pdu.non_repeaters,
         pdu.max_repetitions,
         pdu.trace_id,
+        pdu.oldest_open,
     )
 
 

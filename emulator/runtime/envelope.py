@@ -24,7 +24,8 @@ from protos.mib import MediumCode
 
 KEY_BYTES = 32
 Batch = management_pb2.ManagementBatch
-_Place = tuple[str, str, int]
+_KEPT_KEYS = 4
+_Pair = tuple[str, str]
 
 
 class EnvelopeError(Exception):
@@ -88,16 +89,16 @@ class ManagementKeys:
 class Envelopes:
     """Closes and opens the messages of one actor.
 
-    `used` holds every (pair, serial) that has been in use here; `overdue` the pairs whose key was
-    overdue when it was used last.
+    `used` counts every (pair, serial) that has been in use here; `overdue` holds the pairs whose key was
+    overdue when it was used last.  Of each pair the last keys are kept, for messages that are sent again.
     """
 
     def __init__(self, keys: ManagementKeys) -> None:
         self._keys = keys
-        self._ciphers: dict[_Place, AESGCM] = {}
-        self._serials: dict[tuple[str, str], tuple[int, int]] = {}
-        self.used: set[_Place] = set()
-        self.overdue: set[tuple[str, str]] = set()
+        self._ciphers: dict[_Pair, dict[int, AESGCM]] = {}
+        self._serials: dict[_Pair, tuple[int, int]] = {}
+        self.used = 0
+        self.overdue: set[_Pair] = set()
 
     def hear(self, happening: Happening) -> None:
         """Learn of something that happens after the window that is under way."""
@@ -155,11 +156,16 @@ class Envelopes:
 
     def _cipher(self, a: str, b: str, serial: int) -> AESGCM:
         first, second = sorted((a, b))
-        place = (first, second, serial)
-        if place not in self._ciphers:
-            self._ciphers[place] = AESGCM(self._keys.key(a, b, serial))
-            self.used.add(place)
-        return self._ciphers[place]
+        kept = self._ciphers.setdefault((first, second), {})
+        if serial in kept:
+            return kept[serial]
+        cipher = AESGCM(self._keys.key(a, b, serial))
+        if len(kept) < _KEPT_KEYS or serial > min(kept):
+            kept[serial] = cipher
+            self.used += 1
+        if len(kept) > _KEPT_KEYS:
+            del kept[min(kept)]
+        return cipher
 
 
 def _nonce(message: management_pb2.ManagementMessage) -> bytes:

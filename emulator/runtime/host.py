@@ -340,7 +340,7 @@ class Host:
             yield Measure("refused_messages_total", (actor, ("reason", reason)), count)
         for fault, count in self._residents.befallen.items():
             yield Measure("message_faults_total", (actor, ("fault", fault)), count)
-        yield Measure("management_keys_used_total", (actor,), len(self._envelopes.used))
+        yield Measure("management_keys_used_total", (actor,), self._envelopes.used)
         yield Measure("management_keys_overdue", (actor,), len(self._envelopes.overdue))
         oldest_s = self._envelopes.oldest_s(self._residents.last_window or 0)
         if oldest_s is not None:

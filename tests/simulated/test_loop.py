@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from math import sqrt
 from pathlib import Path
@@ -20,7 +21,7 @@ from emulator.views.audit import audit
 from emulator.views.ledger import Ledger
 from global_manager.provisioning import solve
 from global_manager.provisioning.model import Policy
-from protos.core import FIBER_CONTROLLER, FactKind
+from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, FactKind
 from protos.keys import Relay
 from protos.pdu import Pdu, Verb
 
@@ -147,6 +148,17 @@ def test_late_doubled_and_lost_messages_lose_no_key_and_buy_nothing_twice(
     assert len(places) == len(set(places))
     assert bought
     assert assembly.timeline.periods == 12
+
+
+def test_a_manager_that_has_run_ten_times_as_long_remembers_no_more(
+    tiny: tuple[Experiment, Topology],
+) -> None:
+    sizes = []
+    for periods in (20, 200):
+        experiment = changed(tiny[0], demand={"periods": periods})
+        network, _ = simulate(experiment, tiny[1], late=0.2, twice=0.2, lost=0.1, calm_periods=2)
+        sizes.append(len(pickle.dumps(network.cores[GLOBAL_MANAGER])))
+    assert sizes[1] < sizes[0] + 100
 
 
 def test_the_realised_mean_cost_agrees_with_the_expected_cost_of_the_plan(

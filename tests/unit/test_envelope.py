@@ -52,10 +52,10 @@ def test_a_node_without_a_fiber_keeps_its_old_key_and_that_is_seen(keys: Managem
     envelopes = Envelopes(isolated)
     envelopes.close(_batch(300))
     assert envelopes.overdue == {(GLOBAL_MANAGER, "kme-A")}
-    assert len(envelopes.used) == 1
+    assert envelopes.used == 1
     envelopes.close(_batch(400))
     assert envelopes.overdue == set()
-    assert len(envelopes.used) == 2
+    assert envelopes.used == 2
 
 
 def test_a_message_of_another_time_is_under_a_stale_key(keys: ManagementKeys) -> None:
@@ -64,3 +64,22 @@ def test_a_message_of_another_time_is_under_a_stale_key(keys: ManagementKeys) ->
     batch.window = 100
     with pytest.raises(EnvelopeError, match="global-manager: stale key"):
         Envelopes(keys).open(batch)
+
+
+def test_of_the_keys_of_a_pair_only_the_last_are_kept_and_an_old_message_still_opens(
+    keys: ManagementKeys,
+) -> None:
+    here, there = Envelopes(keys), Envelopes(keys)
+    sizes = []
+    for window in range(0, 3_000, 50):
+        for at in (window, max(0, window - 60)):
+            batch = _batch(at)
+            there.close(batch)
+            assert wire.management_messages(here.open(batch))[0].body == PDU
+        sizes.append(sum(len(kept) for kept in here._ciphers.values()))
+    assert here.used == there.used == 30
+    assert max(sizes) == sizes[-1] == 4
+    old = _batch(0)
+    Envelopes(keys).close(old)
+    assert here.open(old)
+    assert here.used == 30

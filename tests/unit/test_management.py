@@ -76,7 +76,8 @@ def test_a_pdu_survives_the_wire(rows: list[Row]) -> None:
     pdu = Pdu(
         Verb.SET, 7, (*varbinds, VarBind((1, 3), Missing.END_OF_MIB_VIEW), VarBind((1,), (1, 2)))
     )
-    message = Message("a", "b", 9, replace(pdu, error_status=ErrorStatus.TOO_BIG, error_index=2))
+    pdu = replace(pdu, error_status=ErrorStatus.TOO_BIG, error_index=2, oldest_open=5)
+    message = Message("a", "b", 9, pdu)
     batch = wire.management_batch(5, [message])
     assert wire.management_messages(type(batch).FromString(batch.SerializeToString())) == [message]
 

@@ -24,31 +24,31 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%protos/gen/qsagin/v1/management.proto\x12\tqsagin.v1\"\x1f\n\x10ObjectIdentifier\x12\x0b\n\x03\x61rc\x18\x01 \x03(\r\"\x9c\x01\n\x07VarBind\x12\x0b\n\x03\x61rc\x18\x01 \x03(\r\x12\x11\n\x07integer\x18\x02 \x01(\x12H\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12-\n\x06object\x18\x04 \x01(\x0b\x32\x1b.qsagin.v1.ObjectIdentifierH\x00\x12)\n\texception\x18\x05 \x01(\x0e\x32\x14.qsagin.v1.ExceptionH\x00\x42\x07\n\x05value\"\xcb\x01\n\x03Pdu\x12\x1d\n\x04verb\x18\x01 \x01(\x0e\x32\x0f.qsagin.v1.Verb\x12\x12\n\nrequest_id\x18\x02 \x01(\r\x12\x14\n\x0c\x65rror_status\x18\x03 \x01(\r\x12\x13\n\x0b\x65rror_index\x18\x04 \x01(\r\x12\x15\n\rnon_repeaters\x18\x05 \x01(\r\x12\x17\n\x0fmax_repetitions\x18\x06 \x01(\r\x12$\n\x08varbinds\x18\x07 \x03(\x0b\x32\x12.qsagin.v1.VarBind\x12\x10\n\x08trace_id\x18\x08 \x01(\x0c\"\x8b\x01\n\x11ManagementMessage\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x1b\n\x03pdu\x18\x04 \x01(\x0b\x32\x0e.qsagin.v1.Pdu\x12\x0e\n\x06sealed\x18\x05 \x01(\x0c\x12\x12\n\nkey_serial\x18\x06 \x01(\x04\"Q\n\x0fManagementBatch\x12\x0e\n\x06window\x18\x01 \x01(\x04\x12.\n\x08messages\x18\x02 \x03(\x0b\x32\x1c.qsagin.v1.ManagementMessage\"\x1b\n\x07Receipt\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r*\x91\x01\n\x04Verb\x12\x14\n\x10VERB_UNSPECIFIED\x10\x00\x12\x0c\n\x08VERB_GET\x10\x01\x12\x11\n\rVERB_GET_NEXT\x10\x02\x12\x11\n\rVERB_GET_BULK\x10\x03\x12\x0c\n\x08VERB_SET\x10\x04\x12\x11\n\rVERB_RESPONSE\x10\x05\x12\r\n\tVERB_TRAP\x10\x06\x12\x0f\n\x0bVERB_INFORM\x10\x07*\x97\x01\n\tException\x12\x19\n\x15\x45XCEPTION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x45XCEPTION_NULL\x10\x01\x12\x1c\n\x18\x45XCEPTION_NO_SUCH_OBJECT\x10\x02\x12\x1e\n\x1a\x45XCEPTION_NO_SUCH_INSTANCE\x10\x03\x12\x1d\n\x19\x45XCEPTION_END_OF_MIB_VIEW\x10\x04\x32\xeb\x01\n\x05\x41gent\x12\x35\n\x03Get\x12\x1a.qsagin.v1.ManagementBatch\x1a\x12.qsagin.v1.Receipt\x12\x39\n\x07GetNext\x12\x1a.qsagin.v1.ManagementBatch\x1a\x12.qsagin.v1.Receipt\x12\x39\n\x07GetBulk\x12\x1a.qsagin.v1.ManagementBatch\x1a\x12.qsagin.v1.Receipt\x12\x35\n\x03Set\x12\x1a.qsagin.v1.ManagementBatch\x1a\x12.qsagin.v1.Receipt2\xb7\x01\n\x07Station\x12:\n\x08Response\x12\x1a.qsagin.v1.ManagementBatch\x1a\x12.qsagin.v1.Receipt\x12\x36\n\x04Trap\x12\x1a.qsagin.v1.ManagementBatch\x1a\x12.qsagin.v1.Receipt\x12\x38\n\x06Inform\x12\x1a.qsagin.v1.ManagementBatch\x1a\x12.qsagin.v1.Receiptb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%protos/gen/qsagin/v1/management.proto\x12\tqsagin.v1\"\x1f\n\x10ObjectIdentifier\x12\x0b\n\x03\x61rc\x18\x01 \x03(\r\"\x9c\x01\n\x07VarBind\x12\x0b\n\x03\x61rc\x18\x01 \x03(\r\x12\x11\n\x07integer\x18\x02 \x01(\x12H\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12-\n\x06object\x18\x04 \x01(\x0b\x32\x1b.qsagin.v1.ObjectIdentifierH\x00\x12)\n\texception\x18\x05 \x01(\x0e\x32\x14.qsagin.v1.ExceptionH\x00\x42\x07\n\x05value\"\xe0\x01\n\x03Pdu\x12\x1d\n\x04verb\x18\x01 \x01(\x0e\x32\x0f.qsagin.v1.Verb\x12\x12\n\nrequest_id\x18\x02 \x01(\r\x12\x14\n\x0c\x65rror_status\x18\x03 \x01(\r\x12\x13\n\x0b\x65rror_index\x18\x04 \x01(\r\x12\x15\n\rnon_repeaters\x18\x05 \x01(\r\x12\x17\n\x0fmax_repetitions\x18\x06 \x01(\r\x12$\n\x08varbinds\x18\x07 \x03(\x0b\x32\x12.qsagin.v1.VarBind\x12\x10\n\x08trace_id\x18\x08 \x01(\x0c\x12\x13\n\x0boldest_open\x18\t \x01(\r\"\x8b\x01\n\x11ManagementMessage\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x1b\n\x03pdu\x18\x04 \x01(\x0b\x32\x0e.qsagin.v1.Pdu\x12\x0e\n\x06sealed\x18\x05 \x01(\x0c\x12\x12\n\nkey_serial\x18\x06 \x01(\x04\"Q\n\x0fManagementBatch\x12\x0e\n\x06window\x18\x01 \x01(\x04\x12.\n\x08messages\x18\x02 \x03(\x0b\x32\x1c.qsagin.v1.ManagementMessage\"\x1b\n\x07Receipt\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r*\x91\x01\n\x04Verb\x12\x14\n\x10VERB_UNSPECIFIED\x10\x00\x12\x0c\n\x08VERB_GET\x10\x01\x12\x11\n\rVERB_GET_NEXT\x10\x02\x12\x11\n\rVERB_GET_BULK\x10\x03\x12\x0c\n\x08VERB_SET\x10\x04\x12\x11\n\rVERB_RESPONSE\x10\x05\x12\r\n\tVERB_TRAP\x10\x06\x12\x0f\n\x0bVERB_INFORM\x10\x07*\x97\x01\n\tException\x12\x19\n\x15\x45XCEPTION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x45XCEPTION_NULL\x10\x01\x12\x1c\n\x18\x45XCEPTION_NO_SUCH_OBJECT\x10\x02\x12\x1e\n\x1a\x45XCEPTION_NO_SUCH_INSTANCE\x10\x03\x12\x1d\n\x19\x45XCEPTION_END_OF_MIB_VIEW\x10\x04\x32\xeb\x01\n\x05\x41gent\x12\x35\n\x03Get\x12\x1a.qsagin.v1.ManagementBatch\x1a\x12.qsagin.v1.Receipt\x12\x39\n\x07GetNext\x12\x1a.qsagin.v1.ManagementBatch\x1a\x12.qsagin.v1.Receipt\x12\x39\n\x07GetBulk\x12\x1a.qsagin.v1.ManagementBatch\x1a\x12.qsagin.v1.Receipt\x12\x35\n\x03Set\x12\x1a.qsagin.v1.ManagementBatch\x1a\x12.qsagin.v1.Receipt2\xb7\x01\n\x07Station\x12:\n\x08Response\x12\x1a.qsagin.v1.ManagementBatch\x1a\x12.qsagin.v1.Receipt\x12\x36\n\x04Trap\x12\x1a.qsagin.v1.ManagementBatch\x1a\x12.qsagin.v1.Receipt\x12\x38\n\x06Inform\x12\x1a.qsagin.v1.ManagementBatch\x1a\x12.qsagin.v1.Receiptb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.gen.qsagin.v1.management_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERB']._serialized_start=705
-  _globals['_VERB']._serialized_end=850
-  _globals['_EXCEPTION']._serialized_start=853
-  _globals['_EXCEPTION']._serialized_end=1004
+  _globals['_VERB']._serialized_start=726
+  _globals['_VERB']._serialized_end=871
+  _globals['_EXCEPTION']._serialized_start=874
+  _globals['_EXCEPTION']._serialized_end=1025
   _globals['_OBJECTIDENTIFIER']._serialized_start=52
   _globals['_OBJECTIDENTIFIER']._serialized_end=83
   _globals['_VARBIND']._serialized_start=86
   _globals['_VARBIND']._serialized_end=242
   _globals['_PDU']._serialized_start=245
-  _globals['_PDU']._serialized_end=448
-  _globals['_MANAGEMENTMESSAGE']._serialized_start=451
-  _globals['_MANAGEMENTMESSAGE']._serialized_end=590
-  _globals['_MANAGEMENTBATCH']._serialized_start=592
-  _globals['_MANAGEMENTBATCH']._serialized_end=673
-  _globals['_RECEIPT']._serialized_start=675
-  _globals['_RECEIPT']._serialized_end=702
-  _globals['_AGENT']._serialized_start=1007
-  _globals['_AGENT']._serialized_end=1242
-  _globals['_STATION']._serialized_start=1245
-  _globals['_STATION']._serialized_end=1428
+  _globals['_PDU']._serialized_end=469
+  _globals['_MANAGEMENTMESSAGE']._serialized_start=472
+  _globals['_MANAGEMENTMESSAGE']._serialized_end=611
+  _globals['_MANAGEMENTBATCH']._serialized_start=613
+  _globals['_MANAGEMENTBATCH']._serialized_end=694
+  _globals['_RECEIPT']._serialized_start=696
+  _globals['_RECEIPT']._serialized_end=723
+  _globals['_AGENT']._serialized_start=1028
+  _globals['_AGENT']._serialized_end=1263
+  _globals['_STATION']._serialized_start=1266
+  _globals['_STATION']._serialized_end=1449
 # @@protoc_insertion_point(module_scope)

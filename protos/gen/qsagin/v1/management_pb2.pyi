@@ -60,7 +60,7 @@ class VarBind(_message.Message):
     def __init__(self, arc: _Optional[_Iterable[int]] = ..., integer: _Optional[int] = ..., text: _Optional[str] = ..., object: _Optional[_Union[ObjectIdentifier, _Mapping]] = ..., exception: _Optional[_Union[Exception, str]] = ...) -> None: ...
 
 class Pdu(_message.Message):
-    __slots__ = ("verb", "request_id", "error_status", "error_index", "non_repeaters", "max_repetitions", "varbinds", "trace_id")
+    __slots__ = ("verb", "request_id", "error_status", "error_index", "non_repeaters", "max_repetitions", "varbinds", "trace_id", "oldest_open")
     VERB_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ERROR_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +69,7 @@ class Pdu(_message.Message):
     MAX_REPETITIONS_FIELD_NUMBER: _ClassVar[int]
     VARBINDS_FIELD_NUMBER: _ClassVar[int]
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_OPEN_FIELD_NUMBER: _ClassVar[int]
     verb: Verb
     request_id: int
     error_status: int
@@ -77,7 +78,8 @@ class Pdu(_message.Message):
     max_repetitions: int
     varbinds: _containers.RepeatedCompositeFieldContainer[VarBind]
     trace_id: bytes
-    def __init__(self, verb: _Optional[_Union[Verb, str]] = ..., request_id: _Optional[int] = ..., error_status: _Optional[int] = ..., error_index: _Optional[int] = ..., non_repeaters: _Optional[int] = ..., max_repetitions: _Optional[int] = ..., varbinds: _Optional[_Iterable[_Union[VarBind, _Mapping]]] = ..., trace_id: _Optional[bytes] = ...) -> None: ...
+    oldest_open: int
+    def __init__(self, verb: _Optional[_Union[Verb, str]] = ..., request_id: _Optional[int] = ..., error_status: _Optional[int] = ..., error_index: _Optional[int] = ..., non_repeaters: _Optional[int] = ..., max_repetitions: _Optional[int] = ..., varbinds: _Optional[_Iterable[_Union[VarBind, _Mapping]]] = ..., trace_id: _Optional[bytes] = ..., oldest_open: _Optional[int] = ...) -> None: ...
 
 class ManagementMessage(_message.Message):
     __slots__ = ("source", "destination", "sequence", "pdu", "sealed", "key_serial")
