@@ -249,7 +249,9 @@ def _play(job: _Job, page: Beside, watcher: Watcher) -> report.Ending:
 
 @contextlib.contextmanager
 def _actors(job: _Job) -> Iterator[launch.Cluster]:
-    authority, options, run_folder = Authority(), job.options, str(job.folder.resolve())
+    options, run_folder = job.options, str(job.folder.resolve())
+    emulated_s = job.last_window * job.experiment.clock.window_s
+    authority = Authority(emulated_s / (options.pace.factor or 1.0))
     hosts = _hosts(job, authority)
     residents = {host.name: tuple(role.entity for role in host.roles) for host in hosts}
     clock = ClockConfig(

@@ -2,7 +2,10 @@
 
 A certificate names the actor, and for each entity that lives there its role and name, as a URI
 `urn:qsagin:ROLE:ENTITY`.  The authority's key is kept in memory while actors are being started and is
-written nowhere; certificates are worth nothing in another run.
+written nowhere; certificates are worth nothing in another run.  They are valid for as long as the run is
+to take and 30 days more, for a run that is held up.  A run that is gone on with makes an authority anew;
+within one nothing is renewed: what outlives its certificate keeps the connections that it has, and gets no
+others.
 
 gRPC ends handshakes in which a certificate is too large, so it cannot name any number of entities:
 `certificates_needed` says among how many they have to be shared out.
@@ -23,7 +26,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from protos.core import role_of
 
-_VALID = timedelta(days=30)
+_RESERVE = timedelta(days=30)
+_LONGEST = timedelta(days=100 * 365)
 _CLOCK_SKEW = timedelta(minutes=5)
 _NAME_LIMIT = 64
 _MOST_NAMED_BYTES = (
@@ -42,13 +46,14 @@ class Identity:
 
 
 class Authority:
-    """Issues the certificates of one run."""
+    """Issues the certificates of one run, `valid` for so long from now on."""
 
-    def __init__(self) -> None:
+    def __init__(self, run_s: float = 0.0) -> None:
+        self.valid = _RESERVE + timedelta(seconds=min(run_s, _LONGEST.total_seconds()))
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _common_name("qsagin run authority")
         self._certificate = (
-            _builder(self._name, self._name, self._key.public_key())
+            self._builder(self._name, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .sign(self._key, hashes.SHA256())
         )
@@ -60,7 +65,7 @@ class Authority:
         names += [x509.UniformResourceIdentifier(uri(entity)) for entity in (actor, *entities)]
         usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         certificate = (
-            _builder(_common_name(actor), self._name, key.public_key())
+            self._builder(_common_name(actor), key.public_key())
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.ExtendedKeyUsage(usage), critical=True)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -75,6 +80,20 @@ class Authority:
                 serialization.NoEncryption(),
             ),
             self._certificate.public_bytes(serialization.Encoding.PEM),
+        )
+
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey
+    ) -> x509.CertificateBuilder:
+        now = datetime.now(UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _CLOCK_SKEW)
+            .not_valid_after(now + self.valid)
         )
 
 
@@ -92,21 +111,6 @@ def certificates_needed(entities: Iterable[str]) -> int:
 def server_name(actor: str) -> str:
     """Return the name by which a client makes sure that it speaks to this actor."""
     return f"{blake2b(actor.encode(), digest_size=12).hexdigest()}.qsagin.internal"
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(now + _VALID)
-    )
 
 
 def _common_name(name: str) -> x509.Name:
