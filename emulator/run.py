@@ -323,6 +323,7 @@ def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
             endpoint=options.endpoint,
             shared=options.joins,
             interference=interference,
+            thinks=any(role.entity == GLOBAL_MANAGER for role in group),
         )
         for name, group in _groups(job, cast)
     ]

@@ -401,8 +401,8 @@ class BarrierClock:
         found = self._registry.find(EXPORTER)
         return found.address if found else ""
 
-    def _telemetry(self) -> runtime_pb2.Telemetry:
-        return telemetry(CLOCK, self.emulated_s, self._windows.measures())
+    def _telemetry(self, everything: bool) -> runtime_pb2.Telemetry:
+        return telemetry(CLOCK, self.emulated_s, self._windows.measures() if everything else ())
 
     def _channel(self, host: str) -> grpc.aio.Channel:
         """Return a channel to where a host is now."""

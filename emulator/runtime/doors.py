@@ -48,7 +48,7 @@ class Household(Protocol):
     def obeys(self, clock: int) -> bool:
         """Return whether no later incarnation of the clock has been heard."""
 
-    def take(self, batch: wire.Batch, messages: list[Message]) -> int:
+    async def take(self, batch: wire.Batch, messages: list[Message]) -> int:
         """Keep messages for the next window; return how many of them had been read before."""
 
     def greet(self, routes: runtime_pb2.Routes) -> runtime_pb2.State:
@@ -57,7 +57,7 @@ class Household(Protocol):
     async def run_window(self, window: int) -> runtime_pb2.Done:
         """Run one window to its end."""
 
-    def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
+    async def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
         """Learn what will happen; return how far this host has come."""
 
     async def resend(self, lost: runtime_pb2.Lost) -> Receipt:
@@ -125,7 +125,7 @@ class Doors:
                 context, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many", messages[0].source
             )
         try:
-            repeated = self._household.take(batch, messages)
+            repeated = await self._household.take(batch, messages)
         except KeyError as error:
             await self.deny(context, grpc.StatusCode.NOT_FOUND, "unknown destination", str(error))
         self.refused["repeated"] += repeated
@@ -212,7 +212,7 @@ class _Clock(runtime_pb2_grpc.HostServicer):
 
     async def Hear(self, request: runtime_pb2.News, context: Context) -> runtime_pb2.State:  # noqa: N802
         await self._check(context, request.clock)
-        return self._household.hear(request)
+        return await self._household.hear(request)
 
     async def Run(  # noqa: N802
         self, request_iterator: AsyncIterator[runtime_pb2.Tick], context: Context

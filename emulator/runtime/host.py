@@ -98,7 +98,8 @@ class HostConfig:
     Nothing is sent in windows after `most_windows`.  A checkpoint is made when the cores have computed for
     `checkpoint_after_s` since the last.  A volatile host keeps its journal in memory until it is stopped,
     and waits for nobody who is gone, since nobody comes back.  A run folder that is shared lies on storage
-    that several machines mount.  Who is told the `sky` reports the weather.
+    that several machines mount.  Who is told the `sky` reports the weather.  Cores that `think` long run
+    beside the event loop, so that their host answers meanwhile.
     """
 
     name: str
@@ -115,6 +116,7 @@ class HostConfig:
     sky: WeatherOver | None = None
     shared: bool = False
     interference: Interference = UNDISTURBED
+    thinks: bool = False
 
 
 class Host:
@@ -147,6 +149,10 @@ class Host:
             math.inf if config.volatile else config.checkpoint_after_s,
             interference=config.interference,
         )
+        self._at_home = (
+            asyncio.Lock()
+        )  # whoever changes or reads the residents while they think waits
+        self._last_state = self._state()
         self._routes: dict[str, runtime_pb2.Route] = {}
         self._exporter: runtime_pb2.Route | None = None
         self._channels = Channels(config.identity)
@@ -156,7 +162,9 @@ class Host:
         self._server: grpc.aio.Server | None = None
         self._calls = RpcMeter(server_of(config.name))
         self._windows = WindowMeter(server_of(config.name))
-        self._reporter = Reporter(self._channels, self._exporter_address, self._telemetry)
+        self._reporter = Reporter(
+            self._channels, self._exporter_address, self._telemetry, self._at_home.locked
+        )
         self._return_limit_s = 0.0 if config.volatile else _RETURN_LIMIT_S
 
     async def start(self) -> str:
@@ -171,10 +179,11 @@ class Host:
 
     async def stop(self) -> None:
         """Write down what is left, report once more, and stop serving."""
-        await self._reporter.end()
-        if self._server is not None:
-            await self._server.stop(grace=0)
-        self._residents.finish()
+        async with self._at_home:
+            await self._reporter.end()
+            if self._server is not None:
+                await self._server.stop(grace=0)
+            self._residents.finish()
         await self._channels.close()
         self._journal.close()
 
@@ -183,26 +192,28 @@ class Host:
         self._clock = max(self._clock, clock)
         return clock == self._clock
 
-    def take(self, batch: wire.Batch, messages: list[Message]) -> int:
+    async def take(self, batch: wire.Batch, messages: list[Message]) -> int:
         """Keep messages for the window after the one in which they were sent.
 
         Returns how many of them had been here before.  Raises `KeyError` for a destination that does
         not live here.
         """
-        return self._residents.take(batch, messages)
+        async with self._at_home:
+            return self._residents.take(batch, messages)
 
     def greet(self, routes: runtime_pb2.Routes) -> runtime_pb2.State:
         """Learn where everybody is; return how far this host has come."""
         self._routes = {route.entity: route for route in routes.routes}
         self._exporter = self._routes.pop(EXPORTER, None)
         self._reporter.begin()
-        return self._state()
+        return self._last_state if self._at_home.locked() else self._state()
 
-    def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
+    async def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
         """Learn what will happen, as far as that is new; return how far this host has come."""
-        for happening in self._residents.hear(news.happenings):
-            self._envelopes.hear(happening)
-            self._sky = self._sky and self._sky.told(happening)
+        async with self._at_home:
+            for happening in self._residents.hear(news.happenings):
+                self._envelopes.hear(happening)
+                self._sky = self._sky and self._sky.told(happening)
         return self._state()
 
     def _state(self) -> runtime_pb2.State:
@@ -218,7 +229,8 @@ class Host:
     async def run_window(self, window: int) -> runtime_pb2.Done:
         """Run one window to its end; one that has been run is only sent again."""
         began_s = time.perf_counter()
-        self._residents.run(window)
+        async with self._at_home:
+            await self._run(window)
         outbox = self._residents.sent_in(window)
         await self._send(window, outbox)
         await self._send_damaged(window, self._residents.damaged_in(window))
@@ -231,11 +243,20 @@ class Host:
             unsettled=self._residents.unsettled,
         )
 
+    async def _run(self, window: int) -> None:
+        if not self._config.thinks:
+            self._residents.run(window)
+            return
+        self._last_state = self._state()
+        await asyncio.to_thread(self._residents.run, window)
+
     async def resend(self, lost: runtime_pb2.Lost) -> Receipt:
         """Send again what somebody has lost."""
         self.greet(lost.routes)
+        async with self._at_home:
+            sent = self._residents.sent_since(lost.window, lost.entities)
         count = 0
-        for window, messages in self._residents.sent_since(lost.window, lost.entities):
+        for window, messages in sent:
             await self._send(window, messages)
             count += len(messages)
         return Receipt(accepted=count)
@@ -328,10 +349,11 @@ class Host:
     def _exporter_address(self) -> str:
         return self._exporter.address if self._exporter is not None else ""
 
-    def _telemetry(self) -> runtime_pb2.Telemetry:
+    def _telemetry(self, everything: bool) -> runtime_pb2.Telemetry:
         window = self._residents.last_window or 0
         emulated_s = window * self._config.window_s
-        return telemetry(self._config.name, emulated_s, self._measures(emulated_s))
+        measures = self._measures(emulated_s) if everything else ()
+        return telemetry(self._config.name, emulated_s, measures)
 
     def _measures(self, emulated_s: float) -> Iterator[Measure]:
         """Yield what observers may see of the host, of who lives here, and of the sky."""

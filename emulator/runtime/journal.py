@@ -81,7 +81,7 @@ class Journal:
     One on storage that several machines share does without a write-ahead log, whose index would have to
     be in the memory of them all; it is slower, and written through to the storage with every window.
     A volatile journal is kept in memory and becomes a file when it is closed.  It holds no key: what is in
-    store when it is finished is listed without material.
+    store when it is finished is listed without material.  Threads may take turns.
     """
 
     def __init__(
@@ -98,7 +98,9 @@ class Journal:
         self._path = run_folder / FOLDER / f"{actor}.sqlite"
         self._volatile = volatile
         place = ":memory:" if volatile else self._path
-        self._connection = sqlite3.connect(place, isolation_level=None, timeout=_BUSY_S)
+        self._connection = sqlite3.connect(
+            place, isolation_level=None, timeout=_BUSY_S, check_same_thread=False
+        )
         self._connection.execute(f"PRAGMA journal_mode={'DELETE' if shared else 'WAL'}")
         self._connection.execute(f"PRAGMA synchronous={'FULL' if shared else 'NORMAL'}")
         self._connection.execute("PRAGMA secure_delete=ON")

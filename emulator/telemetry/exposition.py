@@ -38,7 +38,12 @@ class _Actor:
     addends: dict[_Name, float] = field(default_factory=dict)
 
     def hear(self, report: runtime_pb2.Telemetry, now_s: float) -> None:
-        """Replace what was said before."""
+        """Replace what was said before, unless nothing is said but that the actor is there."""
+        self.heard_s, self.emulated_s = now_s, report.emulated_s
+        if report.samples:
+            self._replace(report)
+
+    def _replace(self, report: runtime_pb2.Telemetry) -> None:
         values = {
             (
                 sample.metric,
@@ -50,7 +55,7 @@ class _Actor:
         for name, before in self.values.items():
             if values.get(name, 0.0) < before and FAMILY_OF[name[0]].kind is not Kind.GAUGE:
                 self.carried[name] = self.carried.get(name, 0.0) + before
-        self.heard_s, self.emulated_s, self.values = now_s, report.emulated_s, values
+        self.values = values
         self._render()
 
     def _render(self) -> None:

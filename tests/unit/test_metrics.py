@@ -54,6 +54,19 @@ def test_a_node_is_down_until_it_reports_and_when_it_is_silent() -> None:
     assert _value(reports.text(), 'last_report_timestamp_seconds{host="host-0"}') == 1_000
 
 
+def test_who_says_only_that_it_is_there_is_shown_as_it_was() -> None:
+    wall = Wall()
+    reports = Reports(NODES, wall)
+    labels = (("actor", "host-0"), ("reason", "tampered"))
+    reports.keep(telemetry("host-0", 7.0, [Measure("refused_messages_total", labels, 3)]))
+    wall.now_s += 6
+    reports.keep(telemetry("host-0", 9.0, ()))
+    text = reports.text()
+    assert _value(text, 'node_up{node="B"}') == 1
+    assert _value(text, "emulated_time_seconds") == 9
+    assert _value(text, 'refused_messages_total{actor="host-0",reason="tampered"}') == 3
+
+
 def test_a_counter_does_not_fall_when_an_actor_is_started_again() -> None:
     reports = Reports({"host-0": ("kme-A",)})
     series = 'refused_messages_total{actor="host-0",reason="tampered"}'

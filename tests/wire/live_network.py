@@ -24,6 +24,7 @@ from emulator.runtime.journal import FOLDER
 from emulator.runtime.registry import Registry
 from emulator.telemetry.exporter import METRICS, Exporter, ExporterConfig
 from emulator.telemetry.reporting import EXPORTER
+from protos.core import GLOBAL_MANAGER
 
 
 class LiveNetwork:
@@ -61,6 +62,7 @@ class LiveNetwork:
                 self.management_keys,
                 checkpoint_after_s=checkpoint_after_s,
                 interference=disturbed,
+                thinks=GLOBAL_MANAGER in {role.entity for role in roles[place::hosts]},
             )
             for place in range(hosts)
             for name in [f"host-{place}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import urllib.request
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from emulator.runtime.doors import CLOCK
 from emulator.runtime.identity import Authority
 from emulator.runtime.registry import Registry
 from emulator.runtime.transport import Channels
+from emulator.telemetry.reporting import EXPORTER, Reporter
 from emulator.views.audit import audit
 from protos.core import Timeline
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
@@ -175,3 +177,56 @@ def test_emulated_time_goes_on_between_windows_at_the_pace_of_the_run(tmp_path: 
     seen_s = within(60, work())
     assert seen_s == sorted(seen_s)
     assert any(at_s % 1.0 for at_s in seen_s)
+
+
+def test_who_is_busy_or_has_much_to_say_reports_only_that_it_is_there(tmp_path: Path) -> None:
+    said: list[bool] = []
+    busy = False
+
+    def slowly(everything: bool) -> runtime_pb2.Telemetry:
+        said.append(everything)
+        began_s = time.perf_counter()
+        while everything and time.perf_counter() < began_s + 0.05:
+            pass
+        return runtime_pb2.Telemetry(host="host-0")
+
+    async def run() -> None:
+        nonlocal busy
+        network = LiveNetwork(tmp_path, 1)
+        await network.start()
+        found = Registry(tmp_path).find(EXPORTER)
+        assert found is not None
+        channels = Channels(network.authority.issue("host-0", ()))
+        reporter = Reporter(channels, lambda: found.address, slowly, lambda: busy)
+        reporter.begin()
+        while len(said) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert said == [True, False, False]
+        await reporter.end()
+        assert said[-1]
+        busy = True
+        idle = Reporter(channels, lambda: found.address, slowly, lambda: busy)
+        idle.begin()
+        while len(said) < 5:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert not said[-1]
+        await idle.end()
+        await channels.close()
+        await network.stop()
+
+    within(60, run())
+
+
+def test_a_host_whose_manager_thinks_answers_meanwhile(tmp_path: Path) -> None:
+    async def run() -> None:
+        network = LiveNetwork(tmp_path, 1)
+        await network.start()
+        (host,) = network.hosts.values()
+        async with host._at_home:
+            await asyncio.to_thread(host._residents.run, 0)
+            state = host.greet(runtime_pb2.Routes())
+            assert not state.HasField("last_window")
+        assert host.greet(runtime_pb2.Routes()).last_window == 0
+        await network.stop()
+
+    within(60, run())
