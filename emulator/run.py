@@ -31,7 +31,7 @@ from emulator.experiment.config import Experiment
 from emulator.experiment.fault_config import ProcessEvent
 from emulator.experiment.reading import read
 from emulator.experiment.topology import BUILT_IN_NAMES, Topology, save_csv
-from emulator.parts.assembly import Assembly, assemble
+from emulator.parts.assembly import Assembly, assemble, unused_of
 from emulator.parts.cast import Cast, cast_of
 from emulator.parts.roles import Role
 from emulator.runtime import injection, journal, sealing
@@ -201,7 +201,7 @@ def _account(job: _Job, watcher: Watcher, began_s: float) -> Outcome:
     with _sole(job.folder), _signals_raise(), beside as page:
         ending = _play(job, page, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
-        _record_plan(job.folder)
+        _record_plan(job)
         injection.record(job.folder)
         experiment, _ = read(str(job.folder / "experiment.yaml"))
         summary = report.write(job.folder, experiment, job.topology, job.assembly, ending)
@@ -230,7 +230,7 @@ def _play(job: _Job, page: Beside, watcher: Watcher) -> report.Ending:
             ending = replace(ending, startup_s=startup_s)
             metrics = Registry(folder).find(METRICS)
             watcher.started(metrics.address if metrics else "", page.url, last_window)
-            recording = _recording(folder, watcher)
+            recording = _recording(job, watcher)
             window, failure, stopped_by = _drive(
                 cluster, last_window, job.options.pace, Watchdog(folder), recording
             )
@@ -433,21 +433,21 @@ def _signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _recording(folder: Path, watcher: Watcher) -> Callable[[Progress], None]:
+def _recording(job: _Job, watcher: Watcher) -> Callable[[Progress], None]:
     """Write the plan as soon as there is one, then pass progress on."""
 
     def on_progress(progress: Progress) -> None:
-        _record_plan(folder)
+        _record_plan(job)
         watcher.advanced(progress)
 
     return on_progress
 
 
-def _record_plan(folder: Path) -> None:
-    """Write the first plan, once the manager's journal has it."""
-    path = folder / "plan.json"
+def _record_plan(job: _Job) -> None:
+    """Write the first plan, and what it left out, once the manager's journal has it."""
+    folder, path = job.folder, job.folder / "plan.json"
     query = f"SELECT note FROM fact WHERE kind = '{FactKind.PLANNED}'"  # noqa: S608
     with contextlib.suppress(journal.JournalError):
         for (text,) in islice(journal.rows(folder, GLOBAL_MANAGER, query), int(not path.exists())):
-            document = json.loads(str(text))
+            document = json.loads(str(text)) | unused_of(job.experiment, job.topology).fields()
             path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -17,7 +17,7 @@ from emulator.commands.options import (
     read,
     require_writable,
 )
-from emulator.commands.terminal import ERR, OUT, answer, print_fields, print_json, print_table
+from emulator.commands.terminal import ERR, OUT, answer, print_fields, print_json, print_table, tell
 from emulator.experiment import reading
 from emulator.experiment.reading import ExperimentError, Fault
 from global_manager.provisioning.check import InvalidProblemError, check_problem
@@ -38,14 +38,23 @@ def schema() -> None:
 
 def check(experiment: ExperimentArgument, json_: Json = False) -> None:
     """Validate an experiment; start nothing."""
+    from emulator.parts.assembly import unused_of
+
     faults: tuple[Fault, ...] = ()
+    warnings: list[str] = []
     try:
-        reading.read(experiment)
+        warnings = unused_of(*reading.read(experiment)).sentences()
     except ExperimentError as error:
         if not json_:
             raise
         faults = error.faults
-    document = {"ok": not faults, "errors": [fault.model_dump() for fault in faults]}
+    document = {
+        "ok": not faults,
+        "errors": [fault.model_dump() for fault in faults],
+        "warnings": warnings,
+    }
+    for line in warnings:
+        tell(f"{experiment}: warning: {line}")
     answer(json_, document, lambda: OUT.print(f"{experiment}: ok"))
     if faults:
         raise typer.Exit(2)
@@ -61,7 +70,7 @@ def plan(
     json_: Json = False,
 ) -> None:
     """Solve the provisioning program; start no actor."""
-    from emulator.parts.assembly import problem_of
+    from emulator.parts.assembly import problem_of, unused_of
     from emulator.parts.basis import basis_of
     from emulator.parts.fiber_links import by_kind, quantum_links
     from emulator.parts.futures import fresh_fields
@@ -88,9 +97,12 @@ def plan(
     solve_s = round(time.monotonic() - began_s, 3)
     head = {"experiment": setup.name, "seed": setup.seed, "requests": len(problem.requests)}
     links = quantum_links(setup.fiber, topology)
+    unused = unused_of(setup, topology)
     fresh, basis = fresh_fields(setup, problem, solution), basis_of(setup, problem)
     shown = {"solve_s": solve_s, "basis": basis, "links": [item.fields() for item in links]}
-    document = head | fields(solution) | fresh | shown
+    document = head | fields(solution) | fresh | shown | unused.fields()
+    for line in unused.sentences():
+        tell(f"{setup.name}: {line}")
     answer(json_, document, lambda: _show_plan(document, by_kind(links)))
 
 
@@ -154,7 +166,7 @@ def _counts(text: str | None) -> list[int] | None:
 
 
 def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
-    apart = ("allocations", "basis", "fresh", "links")
+    apart = ("allocations", "basis", "fresh", "links", "unused_links", "requests_without_fiber")
     print_fields({k: v for k, v in document.items() if k not in apart})
     counts: dict[int, int] = {}
     for item in document["allocations"]:

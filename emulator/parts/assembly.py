@@ -29,7 +29,7 @@ from emulator.nature.overhead import Overhead
 from emulator.nature.weather import Sky
 from emulator.nature.world import FreeSpace, World
 from emulator.parts.daytime import as_law, rhythm_of, with_marginals
-from emulator.parts.fiber_links import QuantumLink, quantum_links
+from emulator.parts.fiber_links import QuantumLink, Unused, quantum_links, usable
 from emulator.parts.flights import airborne_of, chains_of, fleet_of, flights_of
 from emulator.parts.futures import with_futures
 from emulator.parts.limits import pools_of
@@ -107,7 +107,9 @@ def assemble(experiment: Experiment, topology: Topology) -> Assembly:
             correlated=experiment.demand.correlated,
         ),
         fiber=FiberControllerConfig(
-            fibers=tuple((fiber.a, fiber.b, fiber.wavelengths) for fiber in problem.fibers),
+            fibers=tuple(
+                (item.link.a, item.link.b, experiment.network.wavelengths) for item in links
+            ),
             directed_capacity=problem.directed_capacity,
             monitor_s=max(experiment.fiber.monitor_s, experiment.clock.window_s),
             qber_limit=experiment.keys.qber_limit,
@@ -137,8 +139,9 @@ def problem_of(
 ) -> Problem:
     """Return the provisioning problem of an experiment.
 
-    With orbits, how often a satellite is usable for a request is estimated from the emulated world,
-    over the starts of all periods; storms, fogs and forced skies of the schedule are not foreseen.
+    Links that do not bring a key a wavelength and period are left out.  With orbits, how often a satellite
+    is usable for a request is estimated from the emulated world, over the starts of all periods; storms,
+    fogs and forced skies of the schedule are not foreseen.
     """
     timeline = timeline_of(experiment, topology)
     overhead = overhead or overhead_of(experiment, topology, timeline)
@@ -146,6 +149,9 @@ def problem_of(
         sky = sky_of(experiment, topology, scheduled=False)
         overhead = replace(overhead, sky=sky, losses=())
     share = _usable_share(experiment, timeline, overhead)
+    links, _ = usable(
+        quantum_links(experiment.fiber, topology), experiment.keys, experiment.demand.period_s
+    )
     prices = Prices(**experiment.price_table.model_dump())
     network = experiment.network
     requests = _requests(experiment, topology, prices, share)
@@ -153,7 +159,7 @@ def problem_of(
         nodes=tuple(node.name for node in topology.nodes),
         fibers=tuple(
             Fiber(item.link.a, item.link.b, item.unit_cost(prices), network.wavelengths)
-            for item in quantum_links(experiment.fiber, topology)
+            for item in links
         ),
         requests=with_marginals(requests, rhythm_of(experiment, topology, requests), timeline),
         scenarios=scenarios_of(experiment),
@@ -162,6 +168,20 @@ def problem_of(
         correlated=experiment.demand.correlated,
     )
     return with_futures(experiment, problem, overhead, timeline)
+
+
+def unused_of(experiment: Experiment, topology: Topology) -> Unused:
+    """Return which links a plan leaves out, and whom that leaves without any path."""
+    links = quantum_links(experiment.fiber, topology)
+    left, unused = usable(links, experiment.keys, experiment.demand.period_s)
+    names = (node.name for node in topology.nodes)
+    reached = hop_counts(fiber_graph(names, ((i.link.a, i.link.b, 1.0) for i in left)))
+    apart = (
+        item.id
+        for item in _request_items(experiment, topology)
+        if item.target not in reached[item.source]
+    )
+    return Unused(unused, tuple(apart))
 
 
 def scenarios_of(experiment: Experiment) -> tuple[Scenario, ...]:

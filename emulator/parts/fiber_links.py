@@ -7,10 +7,12 @@ link are alike.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from controllers.ports import LinkSample
+from emulator.experiment.config import Keys
 from emulator.experiment.fiber_config import FiberLink, FiberOptions, LinkKind
 from emulator.experiment.topology import Link, Topology
 from emulator.physics.relay import span_count
@@ -67,6 +69,17 @@ class QuantumLink:
     def sample(self) -> LinkSample:
         """What one wavelength yields while nothing disturbs it."""
         return _sample(self.rate)
+
+    def shortcoming(self, keys: Keys, period_s: float) -> str:
+        """Return why a wavelength does not bring a key in every period, in words; nothing if it does."""
+        rate, period_bits = self.rate, self.rate.skr_bps * period_s
+        if (rate.qber or 0.0) > keys.qber_limit:
+            return f"errors are {rate.qber:.3f}, more than keys.qber_limit of {keys.qber_limit:g}"
+        if period_bits == 0:
+            return "no key is left over its length"
+        if period_bits < keys.unit_bits:
+            return f"{period_bits:.3g} bit in a period, less than a key of {keys.unit_bits}"
+        return ""
 
     def tapped(self, share: float) -> KeyRate:
         """Return the rate while that share of the pulses of one section is intercepted.
@@ -139,6 +152,47 @@ def equip(options: FiberOptions, link: Link, special: FiberLink | None = None) -
             sections = int(parameters["routers"]) + 1
     rate = secret_key_rate(protocol, length_km, devices.device, parameters)
     return QuantumLink(link, kind, sections, rate, parameters)
+
+
+@dataclass(frozen=True)
+class Unused:
+    """Links that are never reserved on, with the reason, and requests that no other links can serve."""
+
+    links: dict[str, str]
+    requests: tuple[str, ...]
+
+    def fields(self) -> dict[str, Any]:
+        """Return what a reader of the plan wants to know, under public names."""
+        links = [{"link": link, "reason": reason} for link, reason in self.links.items()]
+        return {"unused_links": links, "requests_without_fiber": list(self.requests)}
+
+    def sentences(self) -> list[str]:
+        """Say the same in words, one line each."""
+        lines = [f"link {link} is not used: {reason}" for link, reason in self.links.items()]
+        if self.requests:
+            some = ", ".join(self.requests[:5]) + (", ..." if len(self.requests) > 5 else "")
+            lines.append(
+                f"{len(self.requests)} of the requests can never be served by fiber: {some}; "
+                "all their keys are bought"
+            )
+        return lines
+
+
+def usable(
+    links: Iterable[QuantumLink], keys: Keys, period_s: float
+) -> tuple[list[QuantumLink], dict[str, str]]:
+    """Return the links of which every wavelength brings a key in every period, and why others do not.
+
+    A plan pays for a unit and counts on it, so it cannot use the others.
+    """
+    found, unused = [], {}
+    for item in links:
+        reason = item.shortcoming(keys, period_s)
+        if reason:
+            unused[f"{item.link.a}-{item.link.b}"] = reason
+        else:
+            found.append(item)
+    return found, unused
 
 
 def _sample(rate: KeyRate) -> LinkSample:

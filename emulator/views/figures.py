@@ -30,7 +30,7 @@ from global_manager.provisioning.recourse import (
     recourse_table,
     rounded_mean,
 )
-from global_manager.routing import cheapest_paths_from, fiber_graph
+from global_manager.routing import cheapest_paths_from, fiber_graph, hop_counts
 
 FIG_4B_REQUESTS = (50, 100, 150, 200, 250, 300, 350, 400)
 RANDOM_SEEDS = tuple(range(5))
@@ -116,6 +116,7 @@ def draw(experiment: Experiment, topology: Topology, folder: Path) -> list[Path]
 
 def fig4a(problem: Problem) -> list[tuple[int, float, float, float]]:
     """Return (reserved, first stage, second stage, total) for 0 .. 10 reserved units a request."""
+    problem = within_reach(problem)
     unit, table = fsum(_path_costs(problem)), _recourse(problem)
     short = [*map(float, table.sum(axis=0)), *[0.0] * 11]
     return [
@@ -132,6 +133,7 @@ def growth(problem: Problem, rounding: str, seed: int) -> dict[str, list[float]]
     its demand if that is cheaper than buying, `random` anything from nothing to the largest demand, `none`
     nothing.
     """
+    problem = within_reach(problem)
     costs, table = np.array(_path_costs(problem)), _recourse(problem)
     totals = costs[:, None] * np.arange(table.shape[1]) + table
     means = np.array([rounded_mean(problem.demand_of(item), rounding) for item in problem.requests])
@@ -145,6 +147,14 @@ def growth(problem: Problem, rounding: str, seed: int) -> dict[str, list[float]]
     }
     order = np.random.Generator(np.random.PCG64(seed)).permutation(len(costs))
     return {policy.value: np.cumsum(cost[order]).tolist() for policy, cost in alone.items()}
+
+
+def within_reach(problem: Problem) -> Problem:
+    """Return the problem with those requests that have a path."""
+    graph = fiber_graph(problem.nodes, ((f.a, f.b, 1.0) for f in problem.fibers))
+    hops = hop_counts(graph)
+    ends = [(item.source, item.target) for item in problem.requests]
+    return problem.of_requests([i for i, (a, b) in enumerate(ends) if b in hops[a]])
 
 
 def _path_costs(problem: Problem) -> list[float]:

@@ -25,7 +25,7 @@ from emulator.parts.basis import sentences
 from emulator.parts.fiber_links import by_kind
 from emulator.views import network_map, report_charts
 from emulator.views.dealings import Dealing, dealings
-from emulator.views.figures import fig4a, growth
+from emulator.views.figures import fig4a, growth, within_reach
 from emulator.views.ledger import Ledger
 from emulator.views.plotting import COLOURS, Figure
 from emulator.views.report_charts import Span
@@ -148,8 +148,9 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
 def _pictures(results: Results, deals: list[Dealing]) -> Iterator[tuple[str, Picture]]:
     summary, book, timeline = results.summary, results.book, results.assembly.timeline
     yield "map", _map(results)
-    if summary["plan"] and results.assembly.problem.pools is None:
-        yield from _plan_pictures(results.assembly.problem, results.experiment, summary)
+    problem = results.assembly.problem
+    if summary["plan"] and problem.pools is None and within_reach(problem).requests:
+        yield from _plan_pictures(problem, results.experiment, summary)
     if not book.periods:
         return
     cost, served = summary["cost"], summary["served_units"]

@@ -60,6 +60,7 @@ def test_a_link_too_long_for_its_relay_carries_nothing_and_its_key_is_bought(
     delivered = [f for f in network.all_facts() if f.kind is FactKind.DELIVERED]
     assert delivered
     assert "fiber" not in {fact.medium for fact in delivered}
+    assert not [f for f in network.all_facts() if f.kind is FactKind.RESERVED]
     (down,) = [f for f in network.all_facts() if f.kind is FactKind.LINK]
     assert (down.peer, down.note[:16]) == ("B-C", "down: qber 0.497")
 

@@ -77,6 +77,26 @@ def test_check_says_ok_or_names_every_mistake(qsagin: Call, write_experiment: Wr
     }
 
 
+def test_check_and_plan_warn_of_links_and_requests_that_fiber_cannot_serve(
+    qsagin: Call, write_experiment: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "far.csv").write_text("source,target,length_km,kind\nA,B,40,\nB,C,500,untrusted\n")
+    path = str(write_experiment(network__topology="far.csv"))
+    status, out, err = qsagin("check", path, "--json")
+    told = json.loads(out)["warnings"]
+    assert (status, len(told)) == (0, 2)
+    assert told[0].startswith("link B-C is not used: errors are 0.497")
+    assert (
+        told[1]
+        == "2 of the requests can never be served by fiber: r1, r3; all their keys are bought"
+    )
+    assert err == "".join(f"{path}: warning: {line}\n" for line in told)
+    status, out, _ = qsagin("plan", path, "--json")
+    assert status == 0
+    assert json.loads(out)["requests_without_fiber"] == ["r1", "r3"]
+    assert [item["link"] for item in json.loads(out)["unused_links"]] == ["B-C"]
+
+
 def test_plan_prints_the_fields_that_others_read(qsagin: Call) -> None:
     status, out, _ = qsagin("plan", "tiny", "--json")
     plan = json.loads(out)

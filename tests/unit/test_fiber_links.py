@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from emulator.experiment.config import Keys
 from emulator.experiment.fiber_config import FiberLink, FiberOptions, LinkKind
-from emulator.experiment.reading import ExperimentError, read
+from emulator.experiment.reading import ExperimentError, built_in_names, read
 from emulator.experiment.topology import Link, load, save_csv
-from emulator.parts.assembly import problem_of
-from emulator.parts.fiber_links import by_kind, equip, quantum_links
+from emulator.parts.assembly import problem_of, unused_of
+from emulator.parts.fiber_links import QuantumLink, Unused, by_kind, equip, quantum_links
 from emulator.physics.skr import secret_key_rate
 from global_manager.prices import Prices
+from global_manager.provisioning import Policy, solve
 
 Write = Callable[..., Path]
 MIXED = "source,target,length_km,kind\nA,B,160,\nB,C,160,untrusted\nC,A,160,quantum-router\n"
@@ -126,3 +128,52 @@ def test_the_plan_pays_what_the_kind_of_each_link_costs(
     problem = problem_of(*read(str(write_experiment(network__topology="mixed.csv"))))
     costs = {fiber.a + fiber.b: fiber.unit_cost for fiber in problem.fibers}
     assert costs == {"AB": 10_960, "BC": 7_680, "AC": 13_530}
+
+
+@pytest.mark.parametrize(
+    ("link", "keys", "reason"),
+    [
+        (_one(LinkKind.TRUSTED, 80), Keys(), ""),
+        (
+            _one(LinkKind.UNTRUSTED, 500),
+            Keys(),
+            "errors are 0.497, more than keys.qber_limit of 0.11",
+        ),
+        (_one(LinkKind.UNTRUSTED, 500), Keys(qber_limit=0.499), "no key is left over its length"),
+        (
+            _one(LinkKind.TRUSTED, 80),
+            Keys(unit_bits=8192),
+            "bit in a period, less than a key of 8192",
+        ),
+    ],
+)
+def test_a_link_must_bring_a_key_a_wavelength_and_period(
+    link: QuantumLink, keys: Keys, reason: str
+) -> None:
+    found = link.shortcoming(keys, period_s=60.0)
+    assert found.endswith(reason)
+    assert bool(found) == bool(reason)
+
+
+@pytest.mark.parametrize("policy", Policy)
+def test_no_plan_reserves_on_a_link_that_yields_nothing_and_the_reader_is_told(
+    write_experiment: Write, tmp_path: Path, policy: Policy
+) -> None:
+    rows = ("A,B,120,", "B,C,500,untrusted", "A,D,60,", "D,B,60,")
+    (tmp_path / "far.csv").write_text("\n".join(("source,target,length_km,kind", *rows)))
+    requests = [
+        {"id": "r1", "class": "avatar", "source": "A", "target": "C"},
+        {"id": "r2", "class": "avatar", "source": "A", "target": "B"},
+    ]
+    path = write_experiment(network__topology="far.csv", demand__requests=requests)
+    experiment, topology = read(str(path))
+    plan = solve(problem_of(experiment, topology), policy, gap=0.0, seed=1)
+    assert [item.units for item in plan.allocations if item.request == "r1"] == [0]
+    assert not [item for item in plan.allocations if "C" in item.path]
+    unused = unused_of(experiment, topology)
+    assert (list(unused.links), unused.requests) == (["B-C"], ("r1",))
+
+
+@pytest.mark.parametrize("name", built_in_names())
+def test_every_built_in_experiment_can_use_all_its_links(name: str) -> None:
+    assert unused_of(*read(name)) == Unused({}, ())
