@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from emulator.commands import disturbing, looking, planning, rating, running
+from emulator.commands import disturbing, looking, planning, rating, running, sweeping
 from emulator.commands.options import UsageError
 from emulator.commands.terminal import tell
 from emulator.experiment.reading import ExperimentError
@@ -33,6 +33,7 @@ for _command in (  # in the order of `qsagin --help`
     planning.compare,
     planning.figures,
     running.run,
+    sweeping.sweep,
     looking.audit,
     looking.status,
     disturbing.inject,

@@ -4,7 +4,8 @@ Ray starts, places and supervises processes; it carries no message of the emulat
 default a private Ray instance is started that listens on the loopback interface only, sends no usage
 statistics, needs no token and writes nothing outside its own temporary folder, which is removed.  A run
 may join a cluster instead, of machines that all have the same software and see the same run folder;
-its actors then listen at the addresses by which these machines know each other.
+its actors then listen at the addresses by which these machines know each other.  Sweeps have whole runs
+spread over the machines, each of which then starts an instance of its own.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -49,6 +50,11 @@ _CONNECT_LIMIT_S = 3.0
 _PROGRESS_LIMIT_S = 0.5
 _SURVEY_LIMIT_S = 30.0
 _LEAST_CPU = 0.001
+_LOOK_EVERY_S = 0.2
+_ERRAND_RETRIES = 2
+_ERRAND_END_LIMIT_S = 90.0
+
+Errand = TypeVar("Errand")
 
 
 class LaunchError(Exception):
@@ -164,6 +170,7 @@ def ray_instance(actors: int, address: str | None, run_folder: Path) -> Iterator
         finally:
             family = set(psutil.Process().children(recursive=True)) - before
             ray.shutdown()
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # Ray has undone it
             _bury(list(family) if address is None else [])
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -299,6 +306,37 @@ def start(
     except ray.exceptions.RayError as error:
         raise LaunchError(_cause(error)) from error
     return Cluster(tuple(servers), clock_actor)
+
+
+def spread(
+    work: Callable[[Errand], str], errands: Sequence[Errand], jobs: int, stopped: Callable[[], bool]
+) -> Iterator[tuple[Errand, str]]:
+    """Have work done for every errand, so many at a time, on machines that have a CPU to spare.
+
+    Yields each errand when it is done, with its result, which is the error if it has raised one.  What a
+    lost machine had is begun again on another.  Once `stopped` nothing more is begun, and what is under
+    way is interrupted by a `KeyboardInterrupt`, waited for, and not yielded.
+    """
+    begin = ray.remote(num_cpus=1, scheduling_strategy="SPREAD", max_retries=_ERRAND_RETRIES)(work)
+    waiting, under_way = list(reversed(errands)), dict[Any, Errand]()
+    while (waiting or under_way) and not stopped():
+        while waiting and len(under_way) < jobs:
+            errand = waiting.pop()
+            under_way[begin.remote(errand)] = errand
+        done, _ = ray.wait(list(under_way), timeout=_LOOK_EVERY_S)
+        for reference in done:
+            yield under_way.pop(reference), _result(reference)
+    for reference in under_way:
+        ray.cancel(reference)
+    if under_way:
+        ray.wait(list(under_way), num_returns=len(under_way), timeout=_ERRAND_END_LIMIT_S)
+
+
+def _result(reference: Any) -> str:
+    try:
+        return str(ray.get(reference))
+    except ray.exceptions.RayError as error:
+        return _cause(error)
 
 
 def _cause(error: Exception) -> str:

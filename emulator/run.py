@@ -10,7 +10,6 @@ again all the mail that its journal has, and is what the one before was.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import math
 import shutil
@@ -24,13 +23,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import yaml
-
 from emulator import launch
 from emulator.experiment.config import Experiment
 from emulator.experiment.fault_config import ProcessEvent
 from emulator.experiment.reading import read
-from emulator.experiment.topology import BUILT_IN_NAMES, Topology, save_csv
+from emulator.experiment.topology import Topology
+from emulator.experiment.writing import write
 from emulator.parts.assembly import Assembly, assemble, unused_of
 from emulator.parts.cast import Cast, cast_of
 from emulator.parts.roles import Role
@@ -45,6 +43,7 @@ from emulator.runtime.interference import Interference
 from emulator.runtime.joining import JoinError
 from emulator.runtime.placement import Placement, place
 from emulator.runtime.registry import Registry
+from emulator.runtime.sole import sole
 from emulator.runtime.transport import LOOPBACK, Endpoint
 from emulator.telemetry.exporter import METRICS, ExporterConfig, RunInfo
 from emulator.telemetry.reporting import EXPORTER
@@ -186,7 +185,7 @@ def resume(
     if summary.exists() and json.loads(summary.read_text(encoding="utf-8"))["complete"]:
         raise ResumeError(str(folder), "has come to its end; there is nothing to go on with")
     everybody = {role.entity for role in cast_of(experiment, assembly).everybody}
-    with _sole(folder):
+    with _alone(folder):
         if not everybody <= set(journal.entities(folder)):
             problem = "was cut short before everybody had begun; start it anew in another folder"
             raise ResumeError(str(folder), problem)
@@ -198,7 +197,7 @@ def resume(
 def _account(job: _Job, watcher: Watcher, began_s: float) -> Outcome:
     """Run, and write down what the journals say."""
     beside = page_beside(job.folder, job.options.page_port)
-    with _sole(job.folder), _signals_raise(), beside as page:
+    with _alone(job.folder), _signals_raise(), beside as page:
         ending = _play(job, page, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
         _record_plan(job)
@@ -208,15 +207,9 @@ def _account(job: _Job, watcher: Watcher, began_s: float) -> Outcome:
     return Outcome(summary, ending.stopped_by, ending.failure)
 
 
-@contextlib.contextmanager
-def _sole(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
     """Keep everybody else from going on with the same run.  Raises `ResumeError` if somebody does."""
-    with (folder / "lock").open("a", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ResumeError(str(folder), "is a run that goes on") from error
-        yield
+    return sole(folder, ResumeError(str(folder), "is a run that goes on"))
 
 
 def _play(job: _Job, page: Beside, watcher: Watcher) -> report.Ending:
@@ -287,17 +280,7 @@ def _prepare(folder: Path, experiment: Experiment, topology: Topology) -> None:
         raise FileExistsError(str(folder))
     (folder / journal.FOLDER).mkdir(parents=True)
     Registry(folder)  # so that actors need not race to make it
-    fields = experiment.model_dump(mode="json", by_alias=True)  # null may say "no limit"
-    law = experiment.demand.distribution
-    fields["demand"]["distribution"] = law.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if fields["network"]["topology"] not in BUILT_IN_NAMES:
-        fields["network"]["topology"] = save_csv(topology, folder / "network.csv").name
-        fields["network"].pop("link_km", None)
-    if experiment.weather.replay is not None:
-        copy = shutil.copy(experiment.weather.replay, folder / "weather.csv")
-        fields["weather"]["replay"] = Path(copy).name
-    text = yaml.safe_dump(fields, sort_keys=False)
-    (folder / "experiment.yaml").write_text(text, encoding="utf-8")
+    write(experiment, topology, folder)
 
 
 def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from emulator.commands.options import Json, UsageError, require_free_port
+from emulator.commands.options import Beside, Json, UsageError, require_free_port
 from emulator.commands.terminal import answer, print_fields, print_table
 
 
@@ -40,9 +40,7 @@ def status(
 def page(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0: any.")] = 0,
-    beside: Annotated[
-        bool, typer.Option("--beside", hidden=True, help="End when standard input is closed.")
-    ] = False,
+    beside: Beside = False,
     json_: Json = False,
 ) -> None:
     """Show a run, live or ended, to a browser on this machine, until interrupted."""

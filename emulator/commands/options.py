@@ -25,6 +25,9 @@ ShowProgress = Annotated[
         help="Show cost, bound and gap on stderr; default: if it is a terminal.",
     ),
 ]
+Beside = Annotated[
+    bool, typer.Option("--beside", hidden=True, help="End when standard input is closed.")
+]
 PolicyOption = Annotated[Policy | None, typer.Option(help="Replaces the policy of the experiment.")]
 
 
@@ -69,6 +72,18 @@ def require_writable(out: Path) -> None:
         raise UsageError("--out", f"{place} is a file; name a folder")
     if not os.access(place, os.W_OK | os.X_OK):
         raise UsageError("--out", f"{place} cannot be written to; name another folder")
+
+
+def require_address(address: str | None) -> None:
+    """Refuse the address of a Ray cluster at which nothing answers."""
+    if address is None:
+        return
+    from emulator.launch import LaunchError, check_address
+
+    try:
+        check_address(address)
+    except LaunchError as error:
+        raise UsageError("--address", str(error)) from error
 
 
 def require_free_port(port: int, option: str) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from emulator.commands.options import (
+    Beside,
     Json,
     PolicyOption,
     UsageError,
     read,
+    require_address,
     require_empty,
     require_free_port,
 )
@@ -65,6 +70,7 @@ def run(
         int | None,
         typer.Option(min=0, max=65535, help="Port of the page, which this asks for; 0: any."),
     ] = None,
+    beside: Beside = False,
     json_: Json = False,
 ) -> None:
     """Run the whole emulation: reserve, transmit, buy recourse, account."""
@@ -95,6 +101,8 @@ def run(
         _port_range(ports),
         page_port,
     )
+    if beside:
+        threading.Thread(target=_end_when_let_go, daemon=True).start()
     try:
         with display:
             go = resume_run if resume else run_experiment
@@ -109,6 +117,13 @@ def run(
         fail(f"the actors could not be started: {error}")
     answer(json_, outcome.summary, lambda: display.conclude(OUT, outcome.summary, folder))
     _end(outcome, folder)
+
+
+def _end_when_let_go() -> None:
+    """End the run, as by a signal, when nobody holds the other end of standard input any more."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _subject(source: str | None, out: Path | None, resume: Path | None) -> tuple[str, Path]:
@@ -132,7 +147,6 @@ def _resumable(folder: Path, *given: object) -> None:
 
 def _runnable(setup: Experiment, out: Path | None, pace: str, address: str | None) -> Pace:
     """Refuse what cannot be run before anything is started; return the pace."""
-    from emulator.launch import LaunchError, check_address
     from emulator.runtime.clock import Pace
 
     if setup.plan.policy is Policy.DETERMINISTIC:
@@ -140,11 +154,7 @@ def _runnable(setup: Experiment, out: Path | None, pace: str, address: str | Non
         raise UsageError("--policy", problem)
     if out is not None:
         require_empty(out)
-    try:
-        if address is not None:
-            check_address(address)
-    except LaunchError as error:
-        raise UsageError("--address", str(error)) from error
+    require_address(address)
     try:
         return Pace.parse(pace)
     except ValueError as error:

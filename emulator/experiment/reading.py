@@ -10,8 +10,10 @@ neither file.  A weather file is named by its way from here instead; a run folde
 
 from __future__ import annotations
 
+import copy
 import csv
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from emulator.experiment.changing import ChangeError, change
 from emulator.experiment.config import Experiment
 from emulator.experiment.demand_config import (
     MOST_UNITS,
@@ -67,13 +70,15 @@ def built_in_names() -> list[str]:
     return sorted(path.stem for path in BUILT_IN_FOLDER.glob("*.yaml"))
 
 
-def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
+def read(
+    source: str, seed: int | None = None, changes: Mapping[str, Any] | None = None
+) -> tuple[Experiment, Topology]:
     """Return the experiment of a file or built-in name, and its network.
 
-    `seed` replaces the seed of the file.  Raises `ExperimentError`.
+    `seed` replaces the seed of the file, `changes` fields by their dotted ways.  Raises `ExperimentError`.
     """
-    path = _path(source)
-    fields = _yaml(path)
+    path, fields = fields_of(source)
+    fields = _changed(path, fields, changes or {})
     if seed is not None:
         fields["seed"] = seed
     try:
@@ -103,6 +108,12 @@ def read(source: str, seed: int | None = None) -> tuple[Experiment, Topology]:
     if faults:
         raise ExperimentError(str(path), tuple(faults))
     return drawn(experiment, topology), topology
+
+
+def fields_of(source: str) -> tuple[Path, dict[str, Any]]:
+    """Return the file that is meant, and what it says, unchecked.  Raises `ExperimentError`."""
+    path = _path(source)
+    return path, _yaml(path)
 
 
 def schema() -> dict[str, Any]:
@@ -139,6 +150,15 @@ def _yaml(path: Path) -> dict[str, Any]:
     if not isinstance(fields, dict):
         fault = Fault(field="file", message="must be a mapping of fields; see `qsagin schema`")
         raise ExperimentError(str(path), (fault,))
+    return fields
+
+
+def _changed(path: Path, fields: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    for way, value in changes.items():
+        try:
+            change(fields, way, copy.deepcopy(value))
+        except ChangeError as error:
+            raise ExperimentError(str(path), (Fault(field=way, message=error.problem),)) from error
     return fields
 
 

@@ -13,28 +13,7 @@ from typing import Any
 
 import pytest
 
-from emulator import cli
-
 Write = Callable[..., Path]
-
-
-@pytest.fixture
-def qsagin(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """Call the command line in this process; return status, stdout, stderr."""
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["qsagin", *words])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return call
 
 
 Call = Callable[..., tuple[int, str, str]]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from emulator import run
 from emulator.experiment.demand_config import Distribution, History
 from emulator.experiment.reading import ExperimentError, built_in_names, read, schema
+from emulator.experiment.writing import write
 from emulator.parts.assembly import assemble, problem_of
 from global_manager.reduction import reduced_scenarios, wasserstein_units
 from protos.mib import MediumCode
@@ -321,7 +321,6 @@ def test_a_run_folder_keeps_what_is_without_a_limit(
 ) -> None:
     weather = {"max_wind_m_s": None}
     experiment, topology = read(str(write_experiment(uav__weather=weather)))
-    run._prepare(tmp_path / "run", experiment, topology)
-    again, _ = read(str(tmp_path / "run" / "experiment.yaml"))
+    again, _ = read(str(write(experiment, topology, tmp_path)))
     assert again.uav == experiment.uav
     assert again.demand == experiment.demand

@@ -1,0 +1,107 @@
+"""The folder of a sweep: what was asked, an experiment and a run a point, and in the end table and figure.
+
+    sweep.yaml             the grid; a sweep file, so that the same can be asked again
+    points/NAME/           the experiment of a point, whole, with the files that it needs
+    runs/NAME/             an ordinary run folder
+    logs/NAME.log          what the run said on stderr
+    sweep.csv, .parquet    one row a point
+    sweep.png              means and spreads over seeds
+
+A run's own summary says whether its point is finished; nothing else is kept about it.  Whoever works on the
+folder holds its lock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emulator.experiment.config import Experiment
+from emulator.experiment.topology import Topology
+from emulator.experiment.writing import FILE as EXPERIMENT_FILE
+from emulator.experiment.writing import write
+from emulator.runtime.sole import sole
+from emulator.sweep.grid import Grid, Point, grid_of
+
+FILE = "sweep.yaml"
+_POINTS, _RUNS, _LOGS = "points", "runs", "logs"
+
+
+class SweepFolderError(Exception):
+    """A folder is not that of a sweep which can be gone on with."""
+
+    def __init__(self, folder: str, problem: str) -> None:
+        super().__init__(folder, problem)
+        self.folder, self.problem = folder, problem
+
+    def __str__(self) -> str:
+        return f"{self.folder} {self.problem}"
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """A folder and its grid."""
+
+    path: Path
+    grid: Grid
+
+    def experiment_file(self, point: Point) -> Path:
+        """Where the experiment of a point is."""
+        return self.path / _POINTS / point.name / EXPERIMENT_FILE
+
+    def run_folder(self, point: Point) -> Path:
+        """Where a point is run."""
+        return self.path / _RUNS / point.name
+
+    def log(self, point: Point) -> Path:
+        """Where the words of a point are."""
+        return self.path / _LOGS / f"{point.name}.log"
+
+    def summary(self, point: Point) -> dict[str, Any] | None:
+        """Return the summary of a point that has been run to its end, None of any other."""
+        return summary_of(self.run_folder(point))
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep everybody else from working on this sweep.  Raises `SweepFolderError`."""
+        return sole(self.path, SweepFolderError(str(self.path), "is a sweep that goes on"))
+
+
+def summary_of(run_folder: Path) -> dict[str, Any] | None:
+    """Return the summary of a run that has come to its end."""
+    path = run_folder / "summary.json"
+    if not path.exists():
+        return None
+    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return summary if summary["complete"] else None
+
+
+def create(
+    path: Path, grid: Grid, experiments: Iterable[tuple[Point, Experiment, Topology]]
+) -> SweepFolder:
+    """Write down what is to be run; the grid last, so that a folder which has it has all."""
+    folder = SweepFolder(path, grid)
+    for part in (_RUNS, _LOGS):
+        (path / part).mkdir(parents=True, exist_ok=True)
+    for point, experiment, topology in experiments:
+        place = folder.experiment_file(point).parent
+        place.mkdir(parents=True)
+        write(experiment, topology, place)
+    (path / FILE).write_text(grid.text(), encoding="utf-8")
+    return folder
+
+
+def reopen(path: Path) -> SweepFolder:
+    """Return the folder of a sweep that was begun.  Raises `SweepFolderError` and `ExperimentError`."""
+    if not (path / FILE).is_file():
+        raise SweepFolderError(str(path), f"holds no {FILE}; is it the folder of a sweep?")
+    folder = SweepFolder(path, grid_of(str(path / FILE), {}, None))
+    missing = [
+        point for point in folder.grid.points() if not folder.experiment_file(point).is_file()
+    ]
+    if missing:
+        raise SweepFolderError(str(path), f"has lost {folder.experiment_file(missing[0])}")
+    return folder

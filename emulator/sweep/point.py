@@ -1,0 +1,103 @@
+"""One point of a sweep, run on whatever machine this is called.
+
+A point is a command of its own, `qsagin run`, with a Ray instance of its own on the same machine, and not
+a set of actors in the cluster that hands out the points.  That costs some seconds a point, and buys that
+points know nothing of each other: neither names nor ports, one that fails takes no other with it, and
+each has the outcome that the same command has when it is given by hand.
+
+The command is held by a pipe on its standard input.  When the pipe closes, because somebody wants the
+point to end or because whoever held it is gone, it ends itself as by SIGTERM, with partial results.
+Called again, a point is gone on with where it was; one that is over is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from emulator.runtime.sole import sole
+from emulator.sweep.folder import summary_of
+
+_LOOK_EVERY_S = 0.1
+_END_LIMIT_S = 60.0
+_BAD_INPUT = 2
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What is run, where to, where its words go, and in how many processes its key managers live."""
+
+    experiment: Path
+    run_folder: Path
+    log: Path
+    hosts: int
+
+
+class _BusyError(Exception):
+    """Somebody else is at it."""
+
+
+def carry_out(errand: Errand) -> str:
+    """Run a point, or the rest of it; return what went wrong, or nothing.
+
+    Interrupted by any exception, it lets the run write down what there is before it passes that on.
+    """
+    folder = errand.run_folder
+    if summary_of(folder) is not None:
+        return ""
+    if folder.exists():
+        try:
+            with sole(folder, _BusyError()):
+                pass
+        except _BusyError:
+            return "is a run that goes on"
+        status = _command(["--resume", str(folder)], errand.log)
+        if status != _BAD_INPUT:
+            return _verdict(errand, status)
+        shutil.rmtree(folder)  # it was cut short before there was anything to go on with
+    words = [str(errand.experiment), "--out", str(folder), "--hosts", str(errand.hosts)]
+    return _verdict(errand, _command(words, errand.log))
+
+
+def _command(words: list[str], log: Path) -> int:
+    """Give a command; return its exit status."""
+    command = [sys.executable, "-m", "emulator", "run", *words, "--json", "--beside"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    with (
+        log.open("w", encoding="utf-8") as said,
+        subprocess.Popen(  # noqa: S603
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            env=environment,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            while process.poll() is None:
+                time.sleep(_LOOK_EVERY_S)  # Ray interrupts between two of these
+        except BaseException:
+            _end(process)
+            raise
+    return process.returncode
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.communicate(timeout=_END_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _verdict(errand: Errand, status: int) -> str:
+    if summary_of(errand.run_folder) is not None:
+        return ""
+    lines = errand.log.read_text(encoding="utf-8", errors="replace").split("\n")
+    words = [line for line in lines if line.strip() and not line.startswith("metrics: ")]
+    return words[-1].strip() if words else f"ended with status {status}"

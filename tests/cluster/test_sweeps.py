@@ -1,0 +1,99 @@
+"""A real sweep on Ray, ended twice and gone on with; and what Ray leaves of a process's signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from emulator.sweep.folder import summary_of
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+QSAGIN = [sys.executable, "-m", "emulator"]
+MEAN = "demand.distribution.poisson.mean_units"
+FIRST, SECOND, THIRD, FOURTH = (
+    f"{number}-mean_units={mean}-seed={seed}"
+    for number, (mean, seed) in enumerate([(1, 1), (1, 2), (2, 1), (2, 2)], 1)
+)
+ENDING = """
+import os, signal, time
+from pathlib import Path
+from emulator import launch
+signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
+with launch.ray_instance(1, None, Path()):
+    pass
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def _until(what: Callable[[], Any], limit_s: float = 120.0) -> None:
+    ends_s = time.monotonic() + limit_s
+    while not what():
+        if time.monotonic() > ends_s:
+            raise TimeoutError(f"did not happen within {limit_s} s")
+        time.sleep(0.05)
+
+
+def _struck(words: list[str], when: Callable[[], Any], how: signal.Signals) -> int:
+    """Begin a sweep, end it when it is time for that, all of it if by SIGKILL; return its status."""
+    with subprocess.Popen(
+        [*QSAGIN, "sweep", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as sweep:
+        _until(when)
+        family = psutil.Process(sweep.pid).children(recursive=True)
+        sweep.send_signal(how)
+        if how is signal.SIGKILL:
+            for process in family:
+                process.kill()
+        sweep.wait(timeout=120)
+        _, alive = psutil.wait_procs(family, timeout=30)
+        assert not alive
+    return sweep.returncode
+
+
+def test_a_sweep_that_is_cut_short_twice_ends_as_one_in_peace(tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    runs = folder / "runs"
+    axes = ["--set", f"{MEAN}=1,2", "--seeds", "1,2"]
+    options = ["--jobs", "1"]
+    new = ["tiny", *axes, "--out", str(folder), *options]
+    again = ["--resume", str(folder), *options]
+    assert _struck(new, (runs / SECOND / "plan.json").exists, signal.SIGINT) == 130
+    finished = (runs / FIRST / "summary.json").stat().st_mtime
+    assert (runs / SECOND / "summary.json").exists()  # whether or not it came to its end
+    _struck(again, (runs / THIRD / "plan.json").exists, signal.SIGKILL)
+    assert summary_of(runs / SECOND)
+
+    done = subprocess.run(
+        [*QSAGIN, "sweep", *again, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["done"] == 4
+    digests = {row["point"]: row["digest"] for row in document["rows"]}
+    assert len(set(digests.values())) == 4
+    assert (runs / FIRST / "summary.json").stat().st_mtime == finished
+
+    experiment = folder / "points" / THIRD / "experiment.yaml"
+    words = [*QSAGIN, "run", str(experiment), "--out", str(tmp_path / "alone"), "--json"]
+    alone = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
+    assert json.loads(alone.stdout)["digest"] == digests[THIRD]
+
+
+def test_a_process_hears_signals_after_ray_has_ended() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
