@@ -71,7 +71,7 @@ class _Reservation:
     waiting_for: set[str]
 
 
-class FiberController(ManagedCore[int | None]):
+class FiberController(ManagedCore[ReservationRow]):
     """See the module.  With a request it keeps the reservation that waits for the answer."""
 
     def __init__(self, config: FiberControllerConfig, probe: LinkProbe) -> None:
@@ -204,22 +204,23 @@ class FiberController(ManagedCore[int | None]):
         return [(a, b) if a < b else (b, a) for a, b in pairwise(path)]
 
     def _configure(self, reservation: _Reservation, now_s: float) -> None:
-        request = reservation.row.request
+        head = reservation.row
         tuned: list[Row] = [
-            TransceiverRow(request, place, wavelength)
+            TransceiverRow(head.request, place, wavelength)
             for place, wavelength in enumerate(reservation.wavelengths, 1)
         ]
         for node, row in zip(reservation.path, _channel_rows(reservation), strict=True):
-            self._request(key_manager_of(node), command(row, *tuned), request, now_s)
+            self._request(key_manager_of(node), command(row, *tuned), head, now_s)
 
-    def _on_answer(self, source: str, request: int | None, answer: Pdu, now_s: float) -> None:
-        if request is None or request not in self._reservations:
+    def _on_answer(self, source: str, head: ReservationRow, answer: Pdu, now_s: float) -> None:
+        reservation = self._reservations.get(head.request)
+        if reservation is None or reservation.row.generation != head.generation:
             return
+        request = head.request
         if answer.error_status is not ErrorStatus.NO_ERROR:
             note = answer.error_status.name
             self._effects.note(Fact(FactKind.REJECTED, request=request, peer=source, note=note))
             return
-        reservation = self._reservations[request]
         reservation.waiting_for.discard(source)
         is_new = reservation.row.row_status == RowStatus.NOT_READY
         if is_new and not reservation.waiting_for:

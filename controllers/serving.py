@@ -79,10 +79,14 @@ class Serving:
         return Totals(self.demanded_units.total(), late, self.lapsed_units.total())
 
     def begin_periods(self, now_s: float) -> list[tuple[int, Shortage]]:
-        """Serve every period that has begun; return new shortages as (request, shortage)."""
+        """Serve every period that has begun; return new shortages as (request, shortage).
+
+        Of those that have lapsed already nobody hears.
+        """
         news: list[tuple[int, Shortage]] = []
         while (wake_s := self.wake_s) is not None and wake_s <= now_s:
             self._lapse()
+            news = []
             if self.next_period < self.timeline.periods:
                 is_over = self.timeline.begins_s(self.next_period + 1) <= now_s
                 news = self._begin_period(self.next_period, is_over)

@@ -28,7 +28,7 @@ from global_manager.provisioning.model import (
     Problem,
     Request,
 )
-from global_manager.reserving import Schedule, UnitCosts
+from global_manager.reserving import Schedule
 from global_manager.watching import DemandWatch, FiberWatch
 from protos.core import (
     FIBER_CONTROLLER,
@@ -110,9 +110,10 @@ class _Walk:
 
 @dataclass(frozen=True)
 class _Reserve:
-    """A reservation on its way to the fiber controller."""
+    """A reservation on its way to the fiber controller, or out of it."""
 
     request: int
+    generation: int
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ class GlobalManager:
         self._plan: Plan | None = None
         self._plans = 0
         self._reserved: dict[int, Allocation] = {}
+        self._again_s: dict[int, float] = {}
         self._up: set[int] = set()
         self._generation: Counter[int] = Counter()
         self._seen_units: Counter[int] = Counter()
@@ -203,6 +205,7 @@ class GlobalManager:
         self._watch_agents(now_s)
         self._buy_from_pools(now_s)
         self._begin_periods(now_s)
+        self._reserve_again(now_s)
         self._requests.resend(self._effects, now_s)
         return self._effects.flush(self._wake_s())
 
@@ -277,10 +280,14 @@ class GlobalManager:
             self._take_down(place, before[place], now_s)
         unit_costs = reserving.unit_costs_of(self._problem.fibers)
         for place in new:
-            self._set_up(place, wanted[place], unit_costs, now_s)
+            price = reserving.cost(wanted[place], unit_costs)
+            self._note_reserved(place, wanted[place].units, price)
+            self._generation[place] += 1
+            self._set_up(place, now_s)
 
     def _take_down(self, place: int, allocation: Allocation, now_s: float) -> None:
         self._up.discard(place)
+        self._again_s.pop(place, None)
         self._note_reserved(place, 0, 0)
         row = reserving.head(
             place,
@@ -290,18 +297,21 @@ class GlobalManager:
             now_s,
             self._generation[place],
         )
-        self._request(FIBER_CONTROLLER, command(row), _Reserve(place), now_s)
+        gone = _Reserve(place, self._generation[place])
+        self._request(FIBER_CONTROLLER, command(row), gone, now_s)
 
-    def _set_up(
-        self, place: int, allocation: Allocation, unit_costs: UnitCosts, now_s: float
-    ) -> None:
-        price = reserving.cost(allocation, unit_costs)
-        self._note_reserved(place, allocation.units, price)
-        self._generation[place] += 1
+    def _set_up(self, place: int, now_s: float) -> None:
+        asked = _Reserve(place, self._generation[place])
         rows = reserving.rows(
-            place, allocation, self._config.schedule, now_s, self._generation[place]
+            place, self._reserved[place], self._config.schedule, now_s, asked.generation
         )
-        self._request(FIBER_CONTROLLER, command(*rows), _Reserve(place), now_s)
+        self._request(FIBER_CONTROLLER, command(*rows), asked, now_s)
+
+    def _reserve_again(self, now_s: float) -> None:
+        """Ask again for what was refused: a wavelength may not have been free before something went."""
+        for place in [place for place, at_s in self._again_s.items() if at_s <= now_s]:
+            del self._again_s[place]
+            self._set_up(place, now_s)
 
     def _note_reserved(self, place: int, units: int, cost: int) -> None:
         self._effects.note(
@@ -424,6 +434,10 @@ class GlobalManager:
         if self._buyer is not None:
             self._buyer.lacks(row.request, row.period, row.units)
             return
+        if self._is_over(row.period, now_s):
+            late = "heard of when its period was over"
+            self._effects.note(Fact(FactKind.REJECTED, row.request, row.period, note=late))
+            return
         media = self._config.media[row.request]
         heard = [medium for medium in media if CONTROLLER_OF[medium] not in self._silent]
         silent = [medium for medium in media if medium not in heard]
@@ -465,9 +479,11 @@ class GlobalManager:
 
     def _on_response(self, source: str, pdu: Pdu, now_s: float) -> None:
         match self._requests.close(source, pdu):
-            case _Reserve(request) if pdu.error_status is not ErrorStatus.NO_ERROR:
+            case _Reserve(request, generation) if pdu.error_status is not ErrorStatus.NO_ERROR:
                 note = f"fiber controller: {pdu.error_status.name}"
                 self._effects.note(Fact(FactKind.REJECTED, request=request, note=note))
+                if request in self._reserved and generation == self._generation[request]:
+                    self._again_s[request] = now_s + self._config.retry_after_s
             case _Buy() as buy:
                 self._on_order_answered(buy, pdu, now_s)
             case _Walk():
@@ -508,13 +524,16 @@ class GlobalManager:
         del self._open[row.order]
         self._refunded[buy.medium] += self._price(buy)
         self._note_order(FactKind.FAILED, buy, -self._price(buy), row.reason)
-        if now_s < self._config.schedule.timeline.begins_s(buy.order.period + 1):
-            if self._buyer is not None:
-                self._buyer.failed(buy.purchase)
-            self._order_elsewhere(buy, now_s, f"{buy.medium.value} failed: {row.reason}")
+        if self._buyer is not None and not self._is_over(buy.order.period, now_s):
+            self._buyer.failed(buy.purchase)
+        self._order_elsewhere(buy, now_s, f"{buy.medium.value} failed: {row.reason}")
+
+    def _is_over(self, period: int, now_s: float) -> bool:
+        """Whether a period is over, so that nobody needs key for it any more."""
+        return now_s >= self._config.schedule.timeline.begins_s(period + 1)
 
     def _order_elsewhere(self, buy: _Buy, now_s: float, reason: str) -> None:
-        if buy.others:
+        if buy.others and not self._is_over(buy.order.period, now_s):
             self._orders += 1
             self._order(replace(buy.order, order=self._orders), buy.others, now_s, reason)
 
@@ -606,6 +625,7 @@ class GlobalManager:
         begins_s = timeline.begins_s(self._next_period)
         ahead = begins_s if self._next_period < timeline.periods else None
         wakes = [wake for wake in (ahead, self._requests.wake_s) if wake is not None]
+        wakes += self._again_s.values()
         return min(wakes, default=None)
 
 

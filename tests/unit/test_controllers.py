@@ -251,6 +251,25 @@ def test_the_manager_reserves_what_it_planned() -> None:
     ]
 
 
+def test_a_reservation_that_is_refused_is_asked_for_again() -> None:
+    manager = _manager()
+    (pdu,) = _pdus(manager.step(0.0, []), FIBER_CONTROLLER)
+    refused = pdu.response(None, ErrorStatus.INCONSISTENT_VALUE, 1)
+    step = manager.step(2.0, [Message(FIBER_CONTROLLER, GLOBAL_MANAGER, 1, refused)])
+    assert not _pdus(step, FIBER_CONTROLLER)
+    assert step.wake_s == 100.0  # a period begins; it waits for 1000 s otherwise
+    again = [
+        pdu
+        for at_s in (100.0, 150.0, 1002.0)
+        for pdu in _pdus(manager.step(at_s, []), FIBER_CONTROLLER)
+    ]
+    (second,) = again
+    assert second.request_id != pdu.request_id
+    (head, *_) = decode(second.varbinds)
+    assert isinstance(head, ReservationRow)
+    assert (head.generation, head.start_ms) == (1, 1_006_000)
+
+
 def test_the_manager_buys_elsewhere_when_its_first_choice_refuses_and_pays_once() -> None:
     manager = _manager()
     manager.step(0.0, [])
@@ -314,6 +333,24 @@ def test_nothing_is_bought_for_a_period_that_is_over() -> None:
     manager.step(103.0, [_taken(manager)])
     step = manager.step(150.0, [_failure(SATELLITE_CONTROLLER, 1)])
     assert [fact.cost for fact in step.facts if fact.kind is FactKind.FAILED] == [-120]
+    assert not _pdus(step, UAV_CONTROLLER)
+
+
+def test_nothing_is_bought_for_a_shortage_that_is_heard_of_when_its_period_is_over() -> None:
+    manager = _manager()
+    manager.step(0.0, [])
+    step = manager.step(150.0, [_shortage()])
+    assert not _pdus(step, SATELLITE_CONTROLLER)
+    assert [pdu.verb for pdu in _pdus(step, "kme-A")] == [Verb.RESPONSE]
+    assert "its period was over" in step.facts[0].note
+
+
+def test_an_order_that_is_refused_when_its_period_is_over_is_placed_nowhere_else() -> None:
+    manager = _manager()
+    manager.step(0.0, [])
+    (order,) = _pdus(manager.step(101.0, [_shortage()]), SATELLITE_CONTROLLER)
+    refused = order.response(None, ErrorStatus.RESOURCE_UNAVAILABLE, 1)
+    step = manager.step(150.0, [Message(SATELLITE_CONTROLLER, GLOBAL_MANAGER, 1, refused)])
     assert not _pdus(step, UAV_CONTROLLER)
 
 
@@ -409,6 +446,19 @@ def test_a_released_reservation_frees_its_wavelengths_and_its_nodes() -> None:
         assert getattr(row, "row_status", None) == RowStatus.DESTROY
     step = fiber.step(2.0, [_set(GLOBAL_MANAGER, 3, *_reservation(1, "AB", 0, 1))])
     assert _pdus(step, GLOBAL_MANAGER)[0].error_status is ErrorStatus.NO_ERROR
+
+
+def test_an_answer_about_an_earlier_generation_sets_no_later_one_up() -> None:
+    fiber = _fiber()
+    first, *others = _reservation(0, "AB", 0)
+    step = fiber.step(0.0, [_set(GLOBAL_MANAGER, 1, first, *others)])
+    late = [
+        Message(node, FIBER_CONTROLLER, 1, _pdus(step, node)[0].response())
+        for node in ("kme-A", "kme-B")
+    ]
+    later = replace(first, generation=first.generation + 1)
+    fiber.step(1.0, [_set(GLOBAL_MANAGER, 2, later, *others)])
+    assert FactKind.ACTIVE not in [fact.kind for fact in fiber.step(2.0, late).facts]
 
 
 @pytest.mark.parametrize(("start_s", "epoch_s"), [(4.0, 90.0), (89.0, 90.0), (90.0, 140.0)])
