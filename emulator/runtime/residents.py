@@ -91,9 +91,11 @@ class Residents:
 
     @property
     def unsettled(self) -> bool:
-        """Whether somebody here, after a disturbance, still waits for an answer."""
+        """Whether somebody here, after a disturbance, still waits for an answer, or is to come back."""
         waits = any(item.core.waits() for item in self._here.values())
-        return not self._interference.is_idle and (waits or bool(self._post.held))
+        last = -1 if self.last_window is None else self.last_window
+        is_back_later = self._interference.back_after(self._here, last) is not None
+        return not self._interference.is_idle and (waits or is_back_later or bool(self._post.held))
 
     @property
     def totals(self) -> Totals:

@@ -61,8 +61,9 @@ class SimulatedNetwork:
         """Run to the end, then deliver what is under way."""
         while (window := self._next()) is not None and window <= last_window:
             self._step(window)
-        while (window := self._next_mail()) is not None or self._is_unsettled():
-            self._step(self.window + 1 if window is None else window)
+        self.window = max(self.window, last_window)
+        while self._next_mail() is not None or self._is_unsettled():
+            self._step(self.window + 1)
 
     def fate(self, _message: Message) -> Sequence[int]:
         """Return after how many windows a message arrives; once for each copy."""
@@ -110,7 +111,10 @@ class SimulatedNetwork:
         return [fact for noted in self.facts.values() for _, fact in noted]
 
     def _is_unsettled(self) -> bool:
-        return not self.interference.is_idle and any(core.waits() for core in self.cores.values())
+        waits = any(core.waits() for core in self.cores.values())
+        waits = waits or any(post.held for post in self._posts.values())
+        is_back_later = self.interference.back_after(self.cores, self.window) is not None
+        return not self.interference.is_idle and (waits or is_back_later)
 
     def _next(self) -> int | None:
         due = [at for at in self._wake.values() if at is not None]
