@@ -212,7 +212,10 @@ def _faults(  # noqa: PLR0917
     requests = assembly.problem.requests
     story = Story(assembly.timeline, requests, made, raised, decided, book.rows)
     events = [event.model_dump(mode="json", by_alias=True) for event in experiment.faults]
-    return [event | {"resilience": resilience(event, story)} for event in events]
+    return [
+        event | {"resilience": took}
+        for event, took in zip(events, resilience(events, story), strict=True)
+    ]
 
 
 def _mean_cost(book: Ledger) -> dict[str, float | None]:

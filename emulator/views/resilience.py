@@ -4,16 +4,20 @@ All times are emulated seconds since the fault began, None where it did not come
 
 * *detected*: the first sign of it in the control plane: an alarm of a fiber that it strikes, an agent that
   does not answer or is back, an order that the medium it strikes refuses or fails, drifted demand.
-* *recourse*: the first decision after that sign: a plan made again, or an order for a request it concerns.
+* *recourse*: the first decision after that sign which can be due to it: a plan made again because of a
+  fiber that it strikes, or of demand; an order for a request in a period that it concerns.
 * *recovered*: the first period begins after which keys of those requests come in time again; 0 if they
   always did.
 * *restored*: the alarm is cleared, the agent is back.
 
-Concerned are requests whose path in the plan in force crosses the link or node, or that end at the node;
-for all else everybody.  Shortfall is what never came to them in the periods that the fault overlaps.  Extra
-cost is what they cost in these periods beyond what the same demand would have cost under the first plan
-had nothing failed: what it reserves, and every further unit at its expected price on demand.  Faults that
-overlap share what they do; nobody can tell it apart.
+What it concerns are requests in periods that it overlaps.  A fault of a link or node concerns requests
+whose path in a plan in force meanwhile crosses it, or that end at the node; one that strikes a medium, or
+its controller, those whose orders it has refused, failed or not answered; any other concerns everybody.
+Shortfall is what never came to them.  Extra cost is what they cost beyond what the same demand would have
+cost under the first plan had nothing failed: what it reserves, and every further unit at its expected
+price on demand.  Where another fault concerns the same requests in the same periods, and there is a
+shortfall or another cost than usual, nobody can tell whose it is: both count it, and `shared_with` names
+the other by its place in the schedule, from 0 on.
 """
 
 from __future__ import annotations
@@ -27,7 +31,14 @@ from typing import Any
 from emulator.views.decisions import Decision
 from emulator.views.ledger import LedgerRow
 from global_manager.provisioning.model import OnDemand, Request
-from protos.core import FactKind, Timeline, key_manager_of
+from protos.core import (
+    KEY_MANAGER_PREFIX,
+    SATELLITE_CONTROLLER,
+    UAV_CONTROLLER,
+    FactKind,
+    Timeline,
+    key_manager_of,
+)
 
 _ON_LINK = ("fiber-cut", "link-degraded", "eavesdropper")
 _STRUCK_MEDIUM = {
@@ -37,6 +48,7 @@ _STRUCK_MEDIUM = {
     "fog": "satellite",
     "cloud": "satellite",
 }
+_SELLERS = {SATELLITE_CONTROLLER: "satellite", UAV_CONTROLLER: "uav"}
 _ENTITY_KINDS = ("outage", "partition", "message-fault", "power-cut")
 _UNTOUCHED = ("process",)
 
@@ -52,6 +64,11 @@ class Resilience:
     restored_after_s: float | None
     shortfall_units: int
     extra_cost: float
+    shared_with: list[int]
+
+
+_Place = tuple[str, int]
+"""A request in a period."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +83,44 @@ class Story:
     rows: Sequence[LedgerRow]
 
 
-def resilience(fault: Mapping[str, Any], story: Story) -> dict[str, Any]:
-    """Return the figures of one fault, as the summary has it; none for what is done to processes."""
-    if fault["kind"] in _UNTOUCHED:
-        return {}
-    start_s, end_s = _time(fault, story.timeline)
-    concerned = _concerned(fault, story, start_s)
-    detected_s = min(_signs(fault, story, start_s), default=None)
-    rows = list(_overlapping(story, concerned, start_s, end_s))
+def resilience(faults: Sequence[Mapping[str, Any]], story: Story) -> list[dict[str, Any]]:
+    """Return the figures of every fault, as the summary has them; none for what is done to processes."""
     usual = _usual_costs(story)
-    found = Resilience(
-        concerned_requests=len(concerned),
+    felt = {
+        (row.request, row.period)
+        for row in story.rows
+        if row.shortfall_units or row.cost != usual(row)
+    }
+    concerned = [_concerned(fault, story) for fault in faults]
+    found = []
+    for place, (fault, here) in enumerate(zip(faults, concerned, strict=True)):
+        others = [other for other, there in enumerate(concerned) if here & there & felt]
+        shared_with = [other for other in others if other != place]
+        is_felt = fault["kind"] not in _UNTOUCHED
+        found.append(asdict(_figures(fault, story, here, usual, shared_with)) if is_felt else {})
+    return found
+
+
+def _figures(
+    fault: Mapping[str, Any],
+    story: Story,
+    concerned: frozenset[_Place],
+    usual: Callable[[LedgerRow], float],
+    shared_with: list[int],
+) -> Resilience:
+    start_s, _ = _time(fault, story.timeline)
+    detected_s = min(_signs(fault, story, start_s), default=None)
+    rows = [row for row in story.rows if (row.request, row.period) in concerned]
+    return Resilience(
+        concerned_requests=len({request for request, _ in concerned}),
         detected_after_s=_since(start_s, detected_s),
-        recourse_after_s=_since(start_s, _recourse_s(story, concerned, detected_s)),
-        recovered_after_s=_recovered_after_s(story, concerned, rows, start_s),
+        recourse_after_s=_since(start_s, _recourse_s(fault, story, concerned, detected_s)),
+        recovered_after_s=_recovered_after_s(story, rows, start_s),
         restored_after_s=_since(start_s, _restored_s(fault, story, start_s)),
         shortfall_units=sum(row.shortfall_units for row in rows),
         extra_cost=sum(row.cost - usual(row) for row in rows),
+        shared_with=shared_with,
     )
-    return asdict(found)
 
 
 def _time(fault: Mapping[str, Any], timeline: Timeline) -> tuple[float, float]:
@@ -94,21 +130,81 @@ def _time(fault: Mapping[str, Any], timeline: Timeline) -> tuple[float, float]:
     return fault["at_s"], inf if until_s is None else until_s
 
 
-def _concerned(fault: Mapping[str, Any], story: Story, at_s: float) -> frozenset[str]:
-    """Return the requests that a fault concerns."""
-    everybody = frozenset(request.id for request in story.requests)
-    if fault["kind"] not in _ON_LINK and fault["kind"] != "power-cut":
-        return everybody
-    in_force = [plan for since_s, plan in story.plans if since_s <= at_s] or [()]
-    crossing = [item for item in in_force[-1] if item["units"] and _crosses(item["path"], fault)]
-    ends = {r.id for r in story.requests if fault.get("node") in (r.source, r.target)}
-    return frozenset(item["request"] for item in crossing) | ends
+def _concerned(fault: Mapping[str, Any], story: Story) -> frozenset[_Place]:
+    """Return which requests a fault concerns, in which periods."""
+    if fault["kind"] in _UNTOUCHED:
+        return frozenset()
+    start_s, end_s = _time(fault, story.timeline)
+    begins_s, period_s = story.timeline.begins_s, story.timeline.period_s
+    everything = frozenset(
+        (row.request, row.period)
+        for row in story.rows
+        if begins_s(row.period) < end_s and begins_s(row.period) + period_s > start_s
+    )
+    medium = _STRUCK_MEDIUM.get(fault["kind"]) or _SELLERS.get(fault.get("entity", ""))
+    if medium is not None:
+        return everything & frozenset(_left_without(story, medium))
+    if not _has_place(fault, story):
+        return everything
+    found = set()
+    for since_s, until_s, plan in _plans_in_force(story):
+        crossing = {item["request"] for item in plan if item["units"] and _crosses(item, fault)}
+        found |= {
+            place
+            for place in everything
+            if place[0] in crossing
+            and since_s < min(end_s, begins_s(place[1]) + period_s)
+            and until_s > start_s
+        }
+    node = _node_of(fault)
+    ends = {request.id for request in story.requests if node in (request.source, request.target)}
+    return frozenset(found | {place for place in everything if place[0] in ends})
 
 
-def _crosses(path: Sequence[str], fault: Mapping[str, Any]) -> bool:
+def _left_without(story: Story, medium: str) -> Iterator[_Place]:
+    """Yield whom a medium has refused or failed, or not answered."""
+    orders = {
+        ((item.request, item.period), item.decision)
+        for item in story.decisions
+        if item.medium == medium
+    }
+    for place, what in orders:
+        is_open = what == FactKind.ORDERED and (place, FactKind.BOUGHT.value) not in orders
+        if is_open or what in (FactKind.REFUSED, FactKind.FAILED):
+            yield place
+    words = f"{next(name for name, sold in _SELLERS.items() if sold == medium)} does not answer"
+    for item in story.decisions:
+        if item.decision == FactKind.ORDERED and item.reason.endswith(words):
+            yield item.request, item.period
+
+
+def _plans_in_force(
+    story: Story,
+) -> Iterator[tuple[float, float, Sequence[Mapping[str, Any]]]]:
+    """Yield plans with the time for which they were in force."""
+    starts_s = [*(since_s for since_s, _ in story.plans), inf]
+    for (since_s, plan), end_s in zip(story.plans, starts_s[1:], strict=True):
+        yield since_s, end_s, plan
+
+
+def _node_of(fault: Mapping[str, Any]) -> str:
+    """Return the node that a fault strikes; nothing if it strikes none."""
+    return str(fault.get("node") or fault.get("entity", "")).removeprefix(KEY_MANAGER_PREFIX)
+
+
+def _has_place(fault: Mapping[str, Any], story: Story) -> bool:
+    """Whether a fault strikes a link, or a node at which requests may end."""
+    nodes = {name for r in story.requests for name in (r.source, r.target)}
+    nodes |= {name for _, plan in story.plans for item in plan for name in item["path"]}
+    return fault["kind"] in (*_ON_LINK, "power-cut") or _node_of(fault) in nodes
+
+
+def _crosses(item: Mapping[str, Any], fault: Mapping[str, Any]) -> bool:
+    """Whether an allocation leads over a fault's link or node."""
+    path: Sequence[str] = item["path"]
     if "link" in fault:
         return set(fault["link"]) in map(set, pairwise(path))
-    return fault["node"] in path
+    return _node_of(fault) in path
 
 
 def _struck_links(fault: Mapping[str, Any], link: str) -> bool:
@@ -146,7 +242,12 @@ def _is_about(fault: Mapping[str, Any], entity: str) -> bool:
     return not names or bool({entity} & (names | {key_manager_of(str(name)) for name in names}))
 
 
-def _recourse_s(story: Story, concerned: frozenset[str], detected_s: float | None) -> float | None:
+def _recourse_s(
+    fault: Mapping[str, Any],
+    story: Story,
+    concerned: frozenset[_Place],
+    detected_s: float | None,
+) -> float | None:
     if detected_s is None:
         return None
     answers = (
@@ -154,11 +255,20 @@ def _recourse_s(story: Story, concerned: frozenset[str], detected_s: float | Non
         for item in story.decisions
         if item.at_s >= detected_s
         and (
-            item.decision == FactKind.REPLANNED
-            or (item.decision == FactKind.ORDERED and item.request in concerned)
+            _is_planned_for(fault, item)
+            or (item.decision == FactKind.ORDERED and (item.request, item.period) in concerned)
         )
     )
     return min(answers, default=None)
+
+
+def _is_planned_for(fault: Mapping[str, Any], item: Decision) -> bool:
+    """Whether a plan was made again because of a fault: its reason names the fiber, or demand."""
+    if item.decision != FactKind.REPLANNED:
+        return False
+    if item.reason.startswith("fiber "):
+        return _struck_links(fault, item.reason.split()[1])
+    return bool(fault["kind"] == "demand-shift")
 
 
 def _restored_s(fault: Mapping[str, Any], story: Story, start_s: float) -> float | None:
@@ -181,27 +291,13 @@ def _restored_s(fault: Mapping[str, Any], story: Story, start_s: float) -> float
     return min(back, default=None)
 
 
-def _overlapping(
-    story: Story, concerned: frozenset[str], start_s: float, end_s: float
-) -> Iterator[LedgerRow]:
-    for row in story.rows:
-        begins_s = story.timeline.begins_s(row.period)
-        if (
-            row.request in concerned
-            and begins_s < end_s
-            and begins_s + story.timeline.period_s > start_s
-        ):
-            yield row
-
-
-def _recovered_after_s(
-    story: Story, concerned: frozenset[str], during: Sequence[LedgerRow], start_s: float
-) -> float | None:
+def _recovered_after_s(story: Story, during: Sequence[LedgerRow], start_s: float) -> float | None:
     """Return when keys came in time again; None if they did not until the end."""
     last = max((row.period for row in during if row.shortfall_units), default=-1)
     if last < 0:
         return 0.0
-    short = {row.period for row in story.rows if row.request in concerned and row.shortfall_units}
+    requests = {row.request for row in during}
+    short = {row.period for row in story.rows if row.request in requests and row.shortfall_units}
     while last in short:
         last += 1
     return None if last >= story.timeline.periods else story.timeline.begins_s(last) - start_s

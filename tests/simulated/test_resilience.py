@@ -74,6 +74,42 @@ def test_without_anybody_to_buy_from_a_cut_costs_keys(
     assert summary["audit"]["ok"]
 
 
+def test_faults_of_different_links_do_not_share_what_only_one_has_done(
+    write_experiment: Any, tmp_path: Path
+) -> None:
+    cuts = [
+        {"kind": "fiber-cut", "link": link, "at_s": 205, "until_s": 402}
+        for link in (["A", "B"], ["B", "C"])
+    ]
+    first, second = run_with(write_experiment, tmp_path, cuts[:2], plan={"replan": False})["faults"]
+    assert first["resilience"]["concerned_requests"] == 1
+    assert second["resilience"]["concerned_requests"] == 0
+    assert first["resilience"]["extra_cost"] > 0
+    assert second["resilience"]["extra_cost"] == 0
+    assert first["resilience"]["shared_with"] == second["resilience"]["shared_with"] == []
+
+
+def test_faults_that_strike_the_same_requests_say_that_they_share(
+    write_experiment: Any, tmp_path: Path
+) -> None:
+    cut = {"kind": "fiber-cut", "link": ["A", "B"], "at_s": 205, "until_s": 402}
+    nobody = {"kind": "uav-loss", "at_s": 205, "until_s": 402}
+    elsewhere = {"kind": "fiber-cut", "link": ["B", "C"], "at_s": 205, "until_s": 402}
+    faults = [cut, nobody, elsewhere]
+    found = run_with(write_experiment, tmp_path, faults, plan={"replan": False})["faults"]
+    assert [item["resilience"]["shared_with"] for item in found] == [[1], [0], []]
+
+
+def test_a_lost_medium_that_nobody_needed_has_cost_nothing(
+    write_experiment: Any, tmp_path: Path
+) -> None:
+    enough = {"on_demand_transmitter": 600_000}  # all that can be needed is reserved
+    nobody = {"kind": "uav-loss", "at_s": 205, "until_s": 402}
+    (fault,) = run_with(write_experiment, tmp_path, [nobody], prices=enough)["faults"]
+    assert fault["resilience"]["concerned_requests"] == 0
+    assert fault["resilience"]["extra_cost"] == 0
+
+
 def test_a_silent_controller_is_noticed_by_who_asks_it(
     write_experiment: Any, tmp_path: Path
 ) -> None:
@@ -96,6 +132,27 @@ def test_the_manager_out_for_a_while_catches_up(write_experiment: Any, tmp_path:
     assert ("global-manager", "is back", 200.0) in [
         (r["about"], r["reason"], r["at_s"]) for r in back
     ]
+
+
+def test_periods_that_the_manager_is_out_for_until_the_end_are_in_the_ledger(
+    write_experiment: Any, tmp_path: Path
+) -> None:
+    out = {"kind": "outage", "entity": "global-manager", "at_s": 300}
+    enough = {"on_demand_transmitter": 600_000}  # all that can be needed is reserved
+    summary = run_with(write_experiment, tmp_path, [out], prices=enough)
+    assert summary["shortfall_units"] == 0
+    assert summary["periods"] == 8
+
+
+def test_nobody_buys_for_a_period_that_a_key_manager_slept_through(
+    write_experiment: Any, tmp_path: Path
+) -> None:
+    out = {"kind": "outage", "entity": "A", "at_s": 205}
+    run_with(write_experiment, tmp_path, [out])
+    table = pq.read_table(tmp_path / "run" / FILE).to_pylist()
+    orders = [(row["request"], row["period"]) for row in table if row["decision"] == "ordered"]
+    assert ("short", 7) not in orders
+    assert orders
 
 
 def test_every_order_says_why(write_experiment: Any, tmp_path: Path) -> None:

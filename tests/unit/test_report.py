@@ -95,7 +95,7 @@ def test_the_report_tells_faults_alarms_and_orders_that_failed(
     cut = FiberCutEvent(kind="fiber-cut", link=("B", "A"), at_s=5, until_s=65)
     experiment = experiment.model_copy(update={"faults": [cut]})
     text = " ".join(_written(run_folder, experiment, topology).text.split())
-    assert "fiber-cut 0:00:05 0:01:05 link B-A" in text
+    assert "fiber-cut 0 0:00:05 0:01:05 link B-A" in text
     assert "A-B no signal 0:00:07 –" in text
     assert "satellite 1 1 0 0 1 1 70" in text
     assert "UAV 0 0 1 1 0 0 0" in text
