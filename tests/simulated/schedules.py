@@ -16,10 +16,14 @@ import yaml
 from hypothesis import strategies as st
 
 LENGTHS_KM = (0.001, 1.0, 20.0, 60.0, 79.9, 80.0, 100.0, 200.0)
+EQUIPMENT = ("fiber-cut",) * 5 + ("eavesdropper", "link-degraded", "uav-loss") * 2
 SELDOM = ("demand-shift", "satellite-loss", "storm", "fog", "cloud")
-KINDS = ("fiber-cut",) * 5 + ("eavesdropper", "link-degraded", "uav-loss") * 2 + SELDOM
+PEOPLE = ("power-cut", "outage", "outage", "partition", "message-fault", "message-fault")
+KINDS = EQUIPMENT + SELDOM + PEOPLE * 2
+ENTITIES = ("global-manager", "fiber-controller", "satellite-controller", "uav-controller")
 MEANS = (0.5, 1.5, 4.0)
 Fields = dict[str, Any]
+Strategies = dict[str, st.SearchStrategy[Any]]
 Link = tuple[str, ...]
 
 
@@ -28,7 +32,7 @@ class Case:
     """An experiment and its network, as files would hold them."""
 
     fields: Fields
-    nodes: list[tuple[str, float, float]]
+    nodes: list[tuple[str, int, int]]
     links: list[tuple[str, str, float]]
 
     def write(self, folder: Path) -> Path:
@@ -194,34 +198,79 @@ def _fault(draw: st.DrawFn, case: _Frame) -> Fields:
 
 def _details(draw: st.DrawFn, kind: str, case: _Frame) -> Fields:
     """Draw where something happens, and how much of it."""
-    circle = {
+    drawn = (
+        _strike_on_people(draw, kind, case)
+        if kind in PEOPLE
+        else _strike_from_above(draw, kind, case)
+        if kind in SELDOM
+        else _strike_on_equipment(kind, case)
+    )
+    return draw(st.fixed_dictionaries(drawn))
+
+
+def _strike_on_equipment(kind: str, case: _Frame) -> Strategies:
+    link = (st.sampled_from(case.used) | st.sampled_from([(a, b) for a, b, _ in case.links])).map(
+        list
+    )
+    match kind:
+        case "fiber-cut":
+            return {"link": link}
+        case "eavesdropper":
+            return {"link": link, "fraction": st.sampled_from([0.02, 0.08, 0.08, 0.5, 1.0])}
+        case "link-degraded":
+            return {"link": link, "loss_db": st.sampled_from([1, 8, 15, 40])}
+        case _:
+            return {"uavs": st.sampled_from([None, *range(1, 1 + min(3, case.uavs))])}
+
+
+def _strike_from_above(draw: st.DrawFn, kind: str, case: _Frame) -> Strategies:
+    circle: Strategies = {
         "lat_deg": st.integers(28, 46),
         "lon_deg": st.integers(-120, -75),
         "radius_km": st.sampled_from([300, 1500]),
     }
     way = {"course_deg": st.integers(0, 360), "speed_km_h": st.sampled_from([0, 60, 500])}
     sites = st.lists(st.sampled_from(case.names), min_size=1, max_size=3, unique=True)
-    link = (st.sampled_from(case.used) | st.sampled_from([(a, b) for a, b, _ in case.links])).map(
-        list
-    )
     match kind:
-        case "fiber-cut":
-            fields = {"link": link}
-        case "eavesdropper":
-            fields = {"link": link, "fraction": st.sampled_from([0.02, 0.08, 0.08, 0.5, 1.0])}
-        case "link-degraded":
-            fields = {"link": link, "loss_db": st.sampled_from([1, 8, 15, 40])}
         case "satellite-loss":
-            fields = {"satellites": st.none()}
-        case "uav-loss":
-            fields = {"uavs": st.sampled_from([None, *range(1, 1 + min(3, case.uavs))])}
+            return {"satellites": st.none()}
         case "storm":
-            fields = circle | way
+            return circle | way
         case "fog":
-            fields = circle if draw(st.booleans()) else {"sites": sites}
+            return circle if draw(st.booleans()) else {"sites": sites}
         case _:
-            fields = {"sky": st.sampled_from(["clear", "overcast"]), "sites": st.none() | sites}
-    return draw(st.fixed_dictionaries(fields))
+            return {"sky": st.sampled_from(["clear", "overcast"]), "sites": st.none() | sites}
+
+
+def _strike_on_people(draw: st.DrawFn, kind: str, case: _Frame) -> Strategies:
+    everybody = [*ENTITIES, *case.names]
+    match kind:
+        case "power-cut":
+            return {"node": st.sampled_from(case.names)}
+        case "outage":
+            return {"entity": st.sampled_from(ENTITIES) | st.sampled_from(case.names)}
+        case "partition":
+            mixed = draw(st.permutations(everybody))
+            first = draw(st.integers(1, len(mixed) - 1))
+            last = draw(st.integers(first + 1, len(mixed)))
+            return {"groups": st.just([mixed[:first], mixed[first:last]])}
+        case _:
+            return _message_fault(draw, everybody)
+
+
+def _message_fault(draw: st.DrawFn, everybody: list[str]) -> Strategies:
+    """Draw one thing at least that befalls messages, of everybody or of a few."""
+    who = st.none() | st.lists(st.sampled_from(everybody), min_size=1, max_size=3, unique=True)
+    chance = st.sampled_from([0.1, 0.5, 1.0])
+    kinds: Strategies = {
+        "drop": chance,
+        "duplicate": chance,
+        "corrupt": chance,
+        "delay_s": st.sampled_from([1.0, 3.0, 25.0]),
+        "reorder": st.just(True),
+    }
+    names = draw(st.lists(st.sampled_from(sorted(kinds)), min_size=1, max_size=3, unique=True))
+    return {"sources": who, "destinations": who} | {name: kinds[name] for name in names}
 
 
 def _moment(draw: st.DrawFn, case: _Frame) -> float:
