@@ -353,7 +353,7 @@ class Host:
         window = self._residents.last_window or 0
         emulated_s = window * self._config.window_s
         measures = self._measures(emulated_s) if everything else ()
-        return telemetry(self._config.name, emulated_s, measures)
+        return telemetry(self._config.name, emulated_s, measures, self._residents.absences)
 
     def _measures(self, emulated_s: float) -> Iterator[Measure]:
         """Yield what observers may see of the host, of who lives here, and of the sky."""

@@ -10,7 +10,7 @@ Nothing here knows what a message means, nor what a core is.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -66,6 +66,12 @@ class Interference:
         """Return the next window in which one of these is back."""
         ends = [end for entity in entities for _, end in self._outages.get(entity, ())]
         return min((int(end) for end in ends if window < end < inf), default=None)
+
+    def absences(self, entities: Iterable[str]) -> Iterator[tuple[str, float, float]]:
+        """Yield since when and until when, in emulated time, each of these is out."""
+        for entity in entities:
+            for begin, end in self._outages.get(entity, ()):
+                yield entity, begin * self.window_s, end * self.window_s
 
     @property
     def spares_messages(self) -> bool:

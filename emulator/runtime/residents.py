@@ -18,7 +18,7 @@ import math
 import pickle
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import TypeVar
 
@@ -96,6 +96,11 @@ class Residents:
         last = -1 if self.last_window is None else self.last_window
         is_back_later = self._interference.back_after(self._here, last) is not None
         return not self._interference.is_idle and (waits or is_back_later or bool(self._post.held))
+
+    @property
+    def absences(self) -> Iterator[tuple[str, float, float]]:
+        """When, in emulated time, somebody here is out, as (entity, since, until)."""
+        return self._interference.absences(self._here)
 
     @property
     def totals(self) -> Totals:

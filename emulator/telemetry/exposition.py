@@ -1,8 +1,9 @@
 """What all actors have reported last, as the text that Prometheus reads.
 
 Counters never fall while the exporter lives: what an actor had counted before it was started again is
-carried over.  A sum over hosts is shown only when every host has reported, so that it does not seem to
-begin anew when the exporter does.  Measures that `emulator.telemetry.metrics` does not know are left out.
+carried over.  Who is out by schedule is down although its process reports.  A sum over hosts is shown only
+when every host has reported, so that it does not seem to begin anew when the exporter does.  Measures that
+`emulator.telemetry.metrics` does not know are left out.
 Most of the text is made when a report comes, so that a scrape is short.  Nothing here knows sockets.
 """
 
@@ -36,10 +37,14 @@ class _Actor:
     carried: dict[_Name, float] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     addends: dict[_Name, float] = field(default_factory=dict)
+    absences: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
     def hear(self, report: runtime_pb2.Telemetry, now_s: float) -> None:
         """Replace what was said before, unless nothing is said but that the actor is there."""
         self.heard_s, self.emulated_s = now_s, report.emulated_s
+        self.absences = {}
+        for item in report.absences:
+            self.absences.setdefault(item.entity, []).append((item.start_s, item.end_s))
         if report.samples:
             self._replace(report)
 
@@ -57,6 +62,11 @@ class _Actor:
                 self.carried[name] = self.carried.get(name, 0.0) + before
         self.values = values
         self._render()
+
+    def is_out(self, entity: str, emulated_s: float) -> bool:
+        """Return whether the schedule has an entity that lives here do nothing."""
+        times = self.absences.get(entity, ())
+        return any(start_s <= emulated_s < end_s for start_s, end_s in times)
 
     def _render(self) -> None:
         lines: dict[str, list[str]] = defaultdict(list)
@@ -112,8 +122,10 @@ class Reports:
             yield Measure("last_report_timestamp_seconds", (("host", name),), actor.heard_s)
         fresh_s = self._now_s() - STALE_AFTER_S
         for host, entities in self._residents.items():
-            up = float(host in actors and actors[host].heard_s > fresh_s)
+            here = actors.get(host, _Actor())
             for entity in entities:
+                is_out = here.is_out(entity, emulated_s)
+                up = float(here.heard_s > fresh_s and not is_out)
                 if entity in (*CONTROLLERS, GLOBAL_MANAGER):
                     yield Measure("controller_up", (("controller", entity),), up)
                 else:

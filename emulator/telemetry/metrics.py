@@ -67,8 +67,12 @@ FAMILIES = (
     # the run
     _gauge("run_info", "experiment seed version", "What runs; always 1."),
     _gauge("emulated_time_seconds", "", "Emulated time since the start."),
-    _gauge("node_up", "node", "Whether a QKD node reports."),
-    _gauge("controller_up", "controller", "Whether a controller or the manager reports."),
+    _gauge("node_up", "node", "Whether a QKD node reports, and is not out."),
+    _gauge(
+        "controller_up",
+        "controller",
+        "Whether a controller or the manager reports, and is not out.",
+    ),
     _gauge(
         "last_report_timestamp_seconds", "host", "When an actor has reported last, in Unix time."
     ),

@@ -88,10 +88,20 @@ class Reporter:
             await asyncio.sleep(_REPORT_EVERY_S)
 
 
-def telemetry(host: str, emulated_s: float, measures: Iterable[Measure]) -> runtime_pb2.Telemetry:
-    """Return a report; one without measures says that the actor is there, and that all is as it was."""
+def telemetry(
+    host: str,
+    emulated_s: float,
+    measures: Iterable[Measure],
+    absences: Iterable[tuple[str, float, float]] = (),
+) -> runtime_pb2.Telemetry:
+    """Return a report; one without measures says that the actor is there, and that all is as it was.
+
+    `absences` says which entities the schedule has do nothing, since when and until when.
+    """
     report = runtime_pb2.Telemetry(host=host, emulated_s=emulated_s)
     for measure in measures:
         labels = [runtime_pb2.Label(name=name, value=value) for name, value in measure.labels]
         report.samples.add(metric=measure.metric, labels=labels, value=measure.value)
+    for entity, start_s, end_s in absences:
+        report.absences.add(entity=entity, start_s=start_s, end_s=end_s)
     return report

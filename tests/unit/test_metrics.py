@@ -67,6 +67,17 @@ def test_who_says_only_that_it_is_there_is_shown_as_it_was() -> None:
     assert _value(text, 'refused_messages_total{actor="host-0",reason="tampered"}') == 3
 
 
+def test_who_is_out_by_schedule_is_down_meanwhile_although_its_process_reports() -> None:
+    reports = Reports(NODES)
+    out = [("kme-A", 60.0, 90.0)]
+    seen = []
+    for emulated_s in (59.0, 60.0, 89.0, 90.0):
+        reports.keep(telemetry("host-0", 5.0, (), out))
+        reports.keep(telemetry("clock", emulated_s, ()))
+        seen.append([_value(reports.text(), f'node_up{{node="{name}"}}') for name in "AB"])
+    assert seen == [[1, 1], [0, 1], [0, 1], [1, 1]]
+
+
 def test_a_counter_does_not_fall_when_an_actor_is_started_again() -> None:
     reports = Reports({"host-0": ("kme-A",)})
     series = 'refused_messages_total{actor="host-0",reason="tampered"}'

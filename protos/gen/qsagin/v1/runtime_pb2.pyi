@@ -122,12 +122,24 @@ class Sample(_message.Message):
     value: float
     def __init__(self, metric: _Optional[str] = ..., labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ..., value: _Optional[float] = ...) -> None: ...
 
+class Absence(_message.Message):
+    __slots__ = ("entity", "start_s", "end_s")
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    START_S_FIELD_NUMBER: _ClassVar[int]
+    END_S_FIELD_NUMBER: _ClassVar[int]
+    entity: str
+    start_s: float
+    end_s: float
+    def __init__(self, entity: _Optional[str] = ..., start_s: _Optional[float] = ..., end_s: _Optional[float] = ...) -> None: ...
+
 class Telemetry(_message.Message):
-    __slots__ = ("host", "emulated_s", "samples")
+    __slots__ = ("host", "emulated_s", "samples", "absences")
     HOST_FIELD_NUMBER: _ClassVar[int]
     EMULATED_S_FIELD_NUMBER: _ClassVar[int]
     SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    ABSENCES_FIELD_NUMBER: _ClassVar[int]
     host: str
     emulated_s: float
     samples: _containers.RepeatedCompositeFieldContainer[Sample]
-    def __init__(self, host: _Optional[str] = ..., emulated_s: _Optional[float] = ..., samples: _Optional[_Iterable[_Union[Sample, _Mapping]]] = ...) -> None: ...
+    absences: _containers.RepeatedCompositeFieldContainer[Absence]
+    def __init__(self, host: _Optional[str] = ..., emulated_s: _Optional[float] = ..., samples: _Optional[_Iterable[_Union[Sample, _Mapping]]] = ..., absences: _Optional[_Iterable[_Union[Absence, _Mapping]]] = ...) -> None: ...
