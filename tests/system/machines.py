@@ -147,6 +147,26 @@ class Machines:
         else:
             self._within(None, "link", "set", f"to{place}", "down")
 
+    def come_back(self, place: int) -> None:
+        """Have a lost machine be there again: its network, and its part of Ray, begun anew."""
+        self._within(None, "link", "set", f"to{place}", "up")
+        self.end(place)
+        self.start(place)
+
+    def part(self, place: int, ports: str) -> None:
+        """Have a machine and all others not reach each other's ports; Ray uses other ones."""
+        self._rule("add", place, ports)
+
+    def heal(self, place: int, ports: str) -> None:
+        """Have them reach each other's ports again."""
+        self._rule("del", place, ports)
+
+    def _rule(self, verb: str, place: int, ports: str) -> None:
+        for other in set(range(len(self._labels))) - {place}:
+            for here, there in ((place, other), (other, place)):
+                to = ("to", self.ip(there), "ipproto", "tcp", "dport", ports)
+                self._within(here, "rule", verb, *to, "blackhole")
+
     def _broken(self, place: int, log: Path) -> bool:
         if self._raylets[place].poll() is not None:
             raise RuntimeError(log.read_text())

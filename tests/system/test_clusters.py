@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ import pytest
 from machines import Machines, need_namespaces, until
 
 from emulator.runtime.doors import CLOCK
-from emulator.runtime.journal import FOLDER
+from emulator.runtime.journal import FOLDER, last_window
 from emulator.runtime.registry import Registry, Whereabouts
 from protos.core import FactKind
 
 pytestmark = [pytest.mark.system, pytest.mark.cluster]
 KEY_MANAGERS = "kme-B"  # on the second of three machines
+PORTS = "20000-20099"
 COMMAND = [sys.executable, "-m", "emulator", "run", "--json"]
 
 
@@ -66,7 +67,7 @@ def _summary(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def test_two_machines_give_the_digest_of_one(two: Machines, alone: str, tmp_path: Path) -> None:
-    done = _run(two, tmp_path / "run", "tiny", "--hosts", "2", "--ports", "20000-20099")
+    done = _run(two, tmp_path / "run", "tiny", "--hosts", "2", "--ports", PORTS)
     summary = _summary(done)
     where = [item.address for item in Registry(tmp_path / "run").everybody().values()]
     addresses = [address.removeprefix("http://").split("/")[0] for address in where if address]
@@ -108,27 +109,17 @@ def test_a_lost_machine_is_replaced_in_time_and_changes_nothing(
     """Loss of Ray's part alone, of all processes, or of the network, with the clock and key managers."""
     need_namespaces()
     folder = tmp_path / "run"
-    with Machines(["", "", ""]) as machines:
-        words = ("tiny", "--hosts", "2", "--pace", "10", "--ports", "20000-20099")
-        with subprocess.Popen(
-            machines.command(0, _command(machines, folder, *words)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=machines.environment,
-        ) as run:
-            until((folder / "plan.json").exists)
-            until(lambda: _delivered(folder) > 60)
-            lives = _lives_at(folder, machines.ip(1))
-            old = [psutil.Process(item.pid) for item in lives.values()]
-            began_s = time.monotonic()
-            machines.lose(1, loss)
-            until(lambda: not _lives_at(folder, machines.ip(1)))
-            moved_s, before = time.monotonic() - began_s, _delivered(folder)
-            split = sum(process.is_running() for process in old)
-            until(lambda: _delivered(folder) > before)
-            served_s = time.monotonic() - began_s
-            out, err = run.communicate(timeout=120)
+    with Machines(["", "", ""]) as machines, _started(machines, folder) as run:
+        lives = _lives_at(folder, machines.ip(1))
+        old = [psutil.Process(item.pid) for item in lives.values()]
+        began_s = time.monotonic()
+        machines.lose(1, loss)
+        until(lambda: not _lives_at(folder, machines.ip(1)))
+        moved_s, before = time.monotonic() - began_s, _delivered(folder)
+        split = sum(process.is_running() for process in old)
+        until(lambda: _delivered(folder) > before)
+        served_s = time.monotonic() - began_s
+        out, err = run.communicate(timeout=120)
     print(
         f"{loss}: moved {moved_s:.1f} s, keys again {served_s:.1f} s, {split} live twice: {[*lives]}"
     )
@@ -140,6 +131,76 @@ def test_a_lost_machine_is_replaced_in_time_and_changes_nothing(
     assert summary["audit"]["ok"]
     assert loss != "cable" or split == len(lives)  # cut off, and fenced
     assert served_s < 10
+
+
+@pytest.mark.parametrize("loss", ["power", "cable"])
+def test_a_machine_that_comes_back_harms_nothing_and_is_used_again(
+    alone: str, tmp_path: Path, loss: str
+) -> None:
+    """It was lost with key managers, and comes back while the run goes on; then another is lost."""
+    need_namespaces()
+    folder = tmp_path / "run"
+    with Machines(["", "", ""]) as machines:
+        with _started(machines, folder, pace="3") as run:
+            machines.lose(1, loss)
+            until(lambda: not _lives_at(folder, machines.ip(1)))
+            machines.come_back(1)
+            assert run.poll() is None
+            machines.lose(2, "power")
+            until(lambda: not _lives_at(folder, machines.ip(2)))
+            out, err = run.communicate(timeout=120)
+            on_it = _lives_at(folder, machines.ip(1))
+        again = _summary(_run(machines, tmp_path / "again", "tiny", "--hosts", "2"))
+        where = Registry(tmp_path / "again").everybody().values()
+        used = {item.address.removeprefix("http://").split(":")[0] for item in where}
+    print(f"{loss}: in the same run {[*on_it]} have moved to the machine that came back")
+    assert run.returncode == 0, err
+    summary = json.loads(out)
+    assert summary["digest"] == again["digest"] == alone
+    assert summary["audit"]["ok"]
+    assert machines.ip(1) in used
+
+
+def test_a_partition_between_machines_holds_the_run_up_and_changes_nothing(
+    alone: str, tmp_path: Path
+) -> None:
+    """Actors do not reach one another; Ray, which uses other ports, notices nothing."""
+    need_namespaces()
+    folder = tmp_path / "run"
+    with Machines(["", "", ""]) as machines, _started(machines, folder) as run:
+        machines.part(1, PORTS)
+        until(lambda: _stands_still(folder, 3.0))
+        before = last_window(folder)
+        machines.heal(1, PORTS)
+        until(lambda: last_window(folder) > before)
+        out, err = run.communicate(timeout=120)
+    assert run.returncode == 0, err
+    summary = json.loads(out)
+    assert summary["digest"] == alone
+    assert summary["audit"]["ok"]
+
+
+@contextmanager
+def _started(machines: Machines, folder: Path, pace: str = "10") -> Iterator[subprocess.Popen[str]]:
+    """Start a run over all machines, and wait until it delivers keys."""
+    words = ("tiny", "--hosts", "2", "--pace", pace, "--ports", PORTS)
+    with subprocess.Popen(
+        machines.command(0, _command(machines, folder, *words)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=machines.environment,
+    ) as run:
+        until((folder / "plan.json").exists)
+        until(lambda: _delivered(folder) > 60)
+        yield run
+
+
+def _stands_still(folder: Path, for_s: float) -> bool:
+    """Wait for a while; return whether nobody has begun a window meanwhile."""
+    before, ends_s = last_window(folder), time.monotonic() + for_s
+    until(lambda: time.monotonic() > ends_s)
+    return last_window(folder) == before
 
 
 def _lives_at(folder: Path, address: str) -> dict[str, Whereabouts]:
