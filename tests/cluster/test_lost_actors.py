@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from emulator.runtime.registry import Registry
 from emulator.telemetry.exporter import METRICS
 
 pytestmark = pytest.mark.cluster
-COMMAND = [sys.executable, "-m", "emulator", "run", "tiny", "--hosts", "1", "--json", "--out"]
+RUN = [sys.executable, "-m", "emulator", "run"]
+COMMAND = [*RUN, "tiny", "--hosts", "1", "--json", "--out"]
 
 
 def _until(what: Callable[[], Any], limit_s: float = 60.0) -> None:
@@ -85,3 +87,44 @@ def test_every_kind_of_actor_can_be_killed_and_nobody_can_tell(tmp_path: Path) -
     assert summary["digest"] == json.loads(quiet.stdout)["digest"]
     assert summary["audit"]["ok"]
     assert {"clock", "exporter", "fiber-controller", "global-manager"} < set(victims)
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_whatever_a_schedule_does_to_processes_the_run_is_that_of_a_quiet_one(
+    seed: int, write_experiment: Callable[..., Path], tmp_path: Path
+) -> None:
+    deeds = list(_drawn_deeds(random.Random(seed)))
+    print(*deeds, sep="\n")
+    quiet = _digest("tiny", tmp_path / "quiet")
+    disturbed = str(write_experiment(faults=deeds))
+    assert _digest(disturbed, tmp_path / "run", "--pace", "15") == quiet
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    kills = {deed["actor"] for deed in deeds if deed["deed"] == "kill"}
+    assert summary["restarts"] >= len(kills)
+    assert summary["audit"]["ok"]
+
+
+def _drawn_deeds(luck: random.Random) -> Iterator[dict[str, Any]]:
+    """Yield what is done to whom, at any time of the run: each deed twice, in any order."""
+    actors = ["clock", "exporter", "global-manager", "fiber-controller", "uav-controller", "B"]
+    deeds = ["kill", "stop", "slow"] * 2
+    luck.shuffle(deeds)
+    luck.shuffle(actors)
+    for deed, actor in zip(deeds, actors, strict=True):
+        wall_s = round(luck.uniform(0.5, 3.0), 1)
+        at_s = luck.randrange(2, 250)
+        yield {"kind": "process", "actor": actor, "deed": deed, "at_s": at_s, "wall_s": wall_s}
+
+
+def _digest(experiment: str, folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        [*RUN, experiment, "--hosts", "1", "--json", "--out", str(folder), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    digest: str = json.loads(done.stdout)["digest"]
+    return digest
