@@ -147,8 +147,10 @@ MDI_FINITE_DEVICES = _by_name(
     *(
         Device(
             device.name,
-            FiniteMdiSetup(**asdict(device.setup)),
-            device.provenance + "; for finite keys: blocks of 1e8 bit and 80 % key basis assumed",
+            FiniteMdiSetup(**asdict(device.setup) | {"photons_a": 0.28, "photons_b": 0.28}),
+            device.provenance
+            + "; for finite keys blocks of 1e8 bit, and mu 0.28 with decoys and basis "
+            "choice that suit them at 50 km",
         )
         for device in MDI_DEVICES.values()
     )

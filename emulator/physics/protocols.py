@@ -86,8 +86,7 @@ def _mdi(setup: mdi.MdiSetup, length_km: float) -> Outcome:
 
 def _mdi_finite(setup: mdi_finite.FiniteMdiSetup, length_km: float) -> Outcome:
     result = mdi_finite.rate(setup, length_km)
-    z_gain = mdi.gains(setup, *mdi.arm_efficiencies(setup, length_km)).z_gain
-    sifted = setup.sifting * z_gain
+    sifted = mdi_finite.sifted_gain(setup, *mdi.arm_efficiencies(setup, length_km))
     return _direct(setup, length_km, result.bits_per_pair, result.qber, sifted)
 
 
@@ -170,7 +169,10 @@ PROTOCOLS: dict[str, Protocol] = {
     "mdi-finite": Protocol(
         _mdi_finite,
         devices.MDI_FINITE_DEVICES,
-        (_FINITE, "infinitely many decoys all the same, so an upper bound: cf. Curty et al. 2014"),
+        (
+            _FINITE,
+            "two decoys: Xu et al. 2013, Chernoff bounds: Curty et al. 2014; sampling is approximate",
+        ),
     ),
     "gg02": Protocol(
         _gaussian(gg02.rate),
