@@ -7,6 +7,7 @@ were added, so the same fibers in the same order give the same paths.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
@@ -26,13 +27,32 @@ def fiber_graph(nodes: Iterable[str], links: Iterable[tuple[str, str, float]]) -
     return graph
 
 
-def cheapest_paths_from(
-    graph: nx.DiGraph[str], source: str, weight: str = "cost"
-) -> dict[str, tuple[float, Path]]:
-    """Return cost and path of a cheapest path to every node that `source` reaches (Dijkstra)."""
-    found: Any = nx.single_source_dijkstra(graph, source, weight=weight)
-    costs, paths = found
-    return {node: (costs[node], tuple(path)) for node, path in paths.items()}
+def cheapest_paths_between(
+    graph: nx.DiGraph[str], pairs: Iterable[tuple[str, str]], weight: str = "cost"
+) -> dict[tuple[str, str], tuple[float, Path]]:
+    """Return cost and path of a cheapest path for each (source, target) that there is one for.
+
+    All targets of a source are found at once (Dijkstra).
+    """
+    targets: dict[str, list[str]] = defaultdict(list)
+    for source, target in pairs:
+        targets[source].append(target)
+    between = {}
+    for source, ends in targets.items():
+        found: Any = nx.dijkstra_predecessor_and_distance(graph, source, weight=weight)
+        before, costs = found
+        for target in ends:
+            if target in costs:
+                between[source, target] = costs[target], _path_to(target, before)
+    return between
+
+
+def _path_to(target: str, before: dict[str, list[str]]) -> Path:
+    """Return the path that ends here, from the nodes before each; the first has none."""
+    path = [target]
+    while before[path[-1]]:
+        path.append(before[path[-1]][0])
+    return tuple(reversed(path))
 
 
 def cheapest_path(

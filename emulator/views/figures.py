@@ -30,7 +30,7 @@ from global_manager.provisioning.recourse import (
     recourse_table,
     rounded_mean,
 )
-from global_manager.routing import cheapest_paths_from, fiber_graph, hop_counts
+from global_manager.routing import cheapest_paths_between, fiber_graph
 
 FIG_4B_REQUESTS = (50, 100, 150, 200, 250, 300, 350, 400)
 RANDOM_SEEDS = tuple(range(5))
@@ -152,18 +152,18 @@ def growth(problem: Problem, rounding: str, seed: int) -> dict[str, list[float]]
 def within_reach(problem: Problem) -> Problem:
     """Return the problem with those requests that have a path."""
     graph = fiber_graph(problem.nodes, ((f.a, f.b, 1.0) for f in problem.fibers))
-    hops = hop_counts(graph)
     ends = [(item.source, item.target) for item in problem.requests]
-    return problem.of_requests([i for i, (a, b) in enumerate(ends) if b in hops[a]])
+    between = cheapest_paths_between(graph, ends)
+    return problem.of_requests([place for place, pair in enumerate(ends) if pair in between])
 
 
 def _path_costs(problem: Problem) -> list[float]:
     """Return what a reserved unit costs each request on its cheapest path."""
     links = ((fiber.a, fiber.b, float(fiber.unit_cost)) for fiber in problem.fibers)
     graph = fiber_graph(problem.nodes, links)
-    sources = {item.source for item in problem.requests}
-    found = {node: cheapest_paths_from(graph, node) for node in sources}
-    return [found[item.source][item.target][0] for item in problem.requests]
+    pairs = [(item.source, item.target) for item in problem.requests]
+    between = cheapest_paths_between(graph, pairs)
+    return [between[pair][0] for pair in pairs]
 
 
 def _recourse(problem: Problem) -> Floats:

@@ -24,7 +24,7 @@ import numpy as np
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.recourse import Floats
 from global_manager.provisioning.solver import QuietHighs
-from global_manager.routing import Path, cheapest_paths_from
+from global_manager.routing import Path, cheapest_paths_between
 
 _CONVERGED = 1e-6  # relative distance between master and bound at which more columns are pointless
 _MOST_ROUNDS = 200
@@ -180,13 +180,12 @@ def _cheapest(instance: Instance, prices: Floats) -> tuple[Floats, list[Path | N
     for a, b, data in graph.edges(data=True):
         data["priced"] = data["cost"] + instance.arc_price((a, b), prices)
     out_of_reach = 1.0 + float(instance.recourse[:, 0].max(initial=0.0))
-    trees: dict[str, dict[str, tuple[float, Path]]] = {}
+    pairs = [(group.source, group.target) for group in instance.groups]
+    between = cheapest_paths_between(graph, pairs, "priced")
     costs = np.full(len(instance.groups), out_of_reach)
     paths: list[Path | None] = []
-    for g, group in enumerate(instance.groups):
-        if group.source not in trees:
-            trees[group.source] = cheapest_paths_from(graph, group.source, "priced")
-        found = trees[group.source].get(group.target)
+    for g, (group, pair) in enumerate(zip(instance.groups, pairs, strict=True)):
+        found = between.get(pair)
         paths.append(found[1] if found else None)
         if found:
             costs[g] = found[0] - instance.passing_price(group.target, prices)
