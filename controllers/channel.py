@@ -9,7 +9,7 @@ Nothing here knows about messages, stores or applications.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from controllers.ports import LinkProbe, LinkSample, QuantumChannel
 from protos.core import Fact, FactKind
@@ -55,7 +55,11 @@ class Block:
     @property
     def qber(self) -> float:
         """The measured quantum bit error ratio."""
-        return self.errors / self.sifted_bits if self.sifted_bits else self.sample.qber
+        return _qber(self.errors, self.sifted_bits, self.sample)
+
+
+def _qber(errors: int, sifted_bits: int, sample: LinkSample) -> float:
+    return errors / sifted_bits if sifted_bits else sample.qber
 
 
 def fiber_channel(a: str, b: str, request: int, generation: int = 0) -> str:
@@ -168,12 +172,12 @@ class Channel:
         """Return the block that all wavelengths together have made in this time."""
         sifted_bits = int(self.row.units * sample.sifted_bps * lasted_s)
         errors = quantum.errors(channel, self._epoch, sifted_bits, sample.qber)
-        block = Block(self._epoch, sample, sifted_bits, errors, 0)
-        if not sample.usable or block.qber > self._qber_limit:
-            return block
+        qber = _qber(errors, sifted_bits, sample)
+        if not sample.usable or qber > self._qber_limit:
+            return Block(self._epoch, sample, sifted_bits, errors, 0)
         wavelength_bytes = min(self._key_bytes, int(sample.skr_bps * lasted_s / 8))
         whole_bytes = self.row.units * wavelength_bytes // self._key_bytes * self._key_bytes
-        return replace(block, n_bytes=whole_bytes)
+        return Block(self._epoch, sample, sifted_bits, errors, whole_bytes)
 
     def _quality(self, block: Block) -> str:
         """Return how noisy a block was, and whether it was discarded for it, in words."""

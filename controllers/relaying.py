@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 
 from controllers.channel import Block, Channel
 from controllers.crossing import Crossing, Stage
@@ -46,6 +47,7 @@ class Relaying:
     latest: dict[str, Block] = field(default_factory=dict)
     released: dict[int, int] = field(default_factory=dict)
     last_epoch: dict[int, int] = field(default_factory=dict)
+    due_s: float = inf  # of the channel that is due first
 
     def configure(self, row: ChannelRow) -> None:
         """Take part in a reservation from now on, with a store if the node is an end of it.
@@ -59,6 +61,7 @@ class Relaying:
         channel = Channel(self.node, row, self.key_bytes, self.qber_limit)
         channel.skip(self.last_epoch.get(row.request, 0))
         self.channels[row.request] = channel
+        self.due_s = min(self.due_s, channel.due_s)
         if channel.is_source or channel.is_target:
             end = "source" if channel.is_source else "target"
             self.stores.open(row.request, MediumCode.FIBER, row.peer, end, row.units)
@@ -70,6 +73,7 @@ class Relaying:
         if channel is None or channel.row.generation > generation:
             return
         del self.channels[request]
+        self._look_ahead()
         for fact in channel.expire():
             self.effects.note(fact)
         self._end_epoch(channel)
@@ -79,6 +83,8 @@ class Relaying:
 
     def begin_epochs(self, now_s: float) -> None:
         """Renew the blocks of every channel whose epoch is over, and send new keys on their way."""
+        if now_s < self.due_s:
+            return
         for channel in self.channels.values():
             while channel.due_s <= now_s:
                 self._end_epoch(channel)
@@ -89,6 +95,7 @@ class Relaying:
                 self.latest |= channel.blocks
                 if channel.is_source:
                     self._send_keys(channel)
+        self._look_ahead()
 
     def expire(self, now_s: float) -> None:
         """Void, at the source, available keys that have become too old."""
@@ -146,11 +153,14 @@ class Relaying:
     @property
     def wake_s(self) -> float | None:
         """When the next epoch is over, or keys become too old."""
-        times = [channel.due_s for channel in self.channels.values()]
+        times = [self.due_s] if self.channels else []
         if self.lifetime_s is not None:
             made = (store.oldest_s for _, store in self._sources())
             times += [at_s + self.lifetime_s for at_s in made if at_s is not None]
         return min(times, default=None)
+
+    def _look_ahead(self) -> None:
+        self.due_s = min((channel.due_s for channel in self.channels.values()), default=inf)
 
     def _send_keys(self, channel: Channel) -> None:
         request, store = channel.row.request, self._own_store(channel)

@@ -10,6 +10,7 @@ spread over the machines, each of which then starts an instance of its own.
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import shutil
@@ -50,6 +51,8 @@ _CONNECT_LIMIT_S = 3.0
 _PROGRESS_LIMIT_S = 0.5
 _SURVEY_LIMIT_S = 30.0
 _LEAST_CPU = 0.001
+# A state of a million values is not looked through for garbage all the time.
+_GARBAGE_THRESHOLDS = (100_000, 20, 100)
 _LOOK_EVERY_S = 0.2
 _ERRAND_RETRIES = 2
 _ERRAND_END_LIMIT_S = 90.0
@@ -71,6 +74,7 @@ class _Server:
     """
 
     async def __init__(self, kind: type[Host | Exporter | Clock], config: Any) -> None:  # type: ignore[misc]
+        gc.set_threshold(*_GARBAGE_THRESHOLDS)
         self._problem: Exception | None = None
         try:
             self._inner = kind(_settled(config))
