@@ -190,6 +190,7 @@ class GlobalManager:
         self._buyer = PoolBuyer(self._problem.requests, pools) if pools else None
         self._informed = Heard()
         self._silent: set[str] = set()
+        self._heard_s: dict[str, float] = {}
         self._next_period = 0
         self._spent: Counter[tuple[str, str]] = Counter()
         self._refunded: Counter[str] = Counter()
@@ -200,7 +201,7 @@ class GlobalManager:
             self._adopt(self._planner.solve(self._problem), "start", now_s)
         for message in inbox:
             if isinstance(message.body, Pdu):
-                self._hear(message.source)
+                self._hear(message.source, now_s)
                 self._on_pdu(message.source, message.body, now_s)
         self._watch_agents(now_s)
         self._buy_from_pools(now_s)
@@ -406,14 +407,23 @@ class GlobalManager:
         self._effects.note(Fact(FactKind.AGENT, peer=entity, note=words))
 
     def _watch_agents(self, now_s: float) -> None:
-        """Raise an alarm about agents that have not answered for long."""
-        for entity, since_s in self._requests.unanswered_since().items():
-            is_late = now_s - since_s >= SILENT_AFTER_RETRIES * self._config.retry_after_s
-            if is_late and entity not in self._silent:
+        """Raise an alarm about agents that owe an answer and have said nothing for long."""
+        for entity, at_s in self._silent_at_s().items():
+            if now_s >= at_s:
                 self._silent.add(entity)
                 self._note_agent(entity, "does not answer")
 
-    def _hear(self, entity: str) -> None:
+    def _silent_at_s(self) -> dict[str, float]:
+        """Return when each agent that owes an answer has been silent for long, unless that is known."""
+        patience_s = SILENT_AFTER_RETRIES * self._config.retry_after_s
+        return {
+            entity: max(asked_s, self._heard_s.get(entity, 0.0)) + patience_s
+            for entity, asked_s in self._requests.unanswered_since().items()
+            if entity not in self._silent
+        }
+
+    def _hear(self, entity: str, now_s: float) -> None:
+        self._heard_s[entity] = now_s
         if entity in self._silent:
             self._silent.discard(entity)
             self._note_agent(entity, "answers again")
@@ -625,7 +635,7 @@ class GlobalManager:
         begins_s = timeline.begins_s(self._next_period)
         ahead = begins_s if self._next_period < timeline.periods else None
         wakes = [wake for wake in (ahead, self._requests.wake_s) if wake is not None]
-        wakes += self._again_s.values()
+        wakes += [*self._again_s.values(), *self._silent_at_s().values()]
         return min(wakes, default=None)
 
 

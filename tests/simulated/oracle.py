@@ -17,9 +17,10 @@ last look is noted and informed of; but one that was down is up only when it has
 `wait_to_restore_s`.  The manager plans again when it reads of it, unless the fiber's state is no news (down
 is down for whatever cause), once for each news.
 
-*Drift.*  When period p begins and p + 1 is a multiple of `look_every_periods`, the manager asks for usage.
-Demand has drifted if its mean since the last look is more than `drift_sigmas` standard errors from the law
-that the plan assumes; then everybody may move.
+*Drift.*  When period p begins and p + 1 is a multiple of `look_every_periods`, the manager asks for usage,
+of which a key manager that has begun no period has nothing to tell.  Demand has drifted if its mean since
+the last look is more than `drift_sigmas` standard errors from the law that the plan assumes; then everybody
+may move.
 
 *Plans.*  A plan leaves out the fibers that are known to be down, shares no wavelength of a fiber (of a
 direction, where capacity is counted so), and keeps whatever worked, unless it may move: after a fiber came
@@ -41,13 +42,13 @@ reservation, until they are used or too old (`keys.lifetime_s`), and take the ro
 
 *Service.*  When a period begins what is available is delivered.  The rest is short, and ordered from the
 cheaper medium (UAV if prices are equal), refused, and then ordered from the other; media whose controller
-is silent come last.  Orders are decided as they are read.  A satellite serves if its draw for pair and
-period allows it, the sky is clear over both ends at the moment of decision, both have power, its errors are
-below the limit, and satellites are not lost.  A UAV serves if its errors are, both ends have power, and
-enough of the fleet are ready and not lost.  Key is ready after setup_s + units * unit_bits / skr_bps; both
-ends are told to take it, and it is delivered when the target's tag comes, if the period still lasts; it is
-paid for in any case.  What is missing when the period ends has lapsed, and nothing is ordered for a period
-that is over.
+is silent come last: it owes an answer, and has said nothing for thirty windows.  Orders are decided as they
+are read.  A satellite serves if its draw for pair and period allows it, the sky is clear over both ends at
+the moment of decision, both have power, its errors are below the limit, and satellites are not lost.  A UAV
+serves if its errors are, both ends have power, and enough of the fleet are ready and not lost.  Key is
+ready after setup_s + units * unit_bits / skr_bps; both ends are told to take it, and it is delivered when
+the target's tag comes, if the period still lasts; it is paid for in any case.  What is missing when the
+period ends has lapsed, and nothing is ordered for a period that is over.
 
 *A fleet.*  A service of s seconds needs ceil(s / (endurance_s - 2 setup_s)) crews in turn, or as many as
 keep a post manned for ever, if that is less; each of `uavs_per_order`.  They are ready setup_s + turn_s

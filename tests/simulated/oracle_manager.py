@@ -133,6 +133,7 @@ class Manager(Entity):
         self._open: dict[int, tuple[Order, list[str]]] = {}
         self._unanswered: set[int] = set()
         self._silent: set[str] = set()
+        self._heard_at: dict[str, int] = {}
         self._heard: set[tuple[str, int]] = set()
         self._period = 0
         self._drift = _Drift(self._given, poisson(world.mean_units, self._scenarios))
@@ -153,7 +154,8 @@ class Manager(Entity):
 
     def act(self) -> None:
         """Watch who does not answer, charge what has begun, ask again for what was refused."""
-        for name, since in self.unanswered().items():
+        for name, asked in self.unanswered().items():
+            since = max(asked, self._heard_at.get(name, 0))
             if self.window - since >= SILENT_WINDOWS and name not in self._silent:
                 self._silent.add(name)
                 self._note_agent(name, "does not answer")
@@ -217,6 +219,7 @@ class Manager(Entity):
                 self.note("completed", order.request, order.period, units=order.units)
 
     def _hear_of(self, name: str) -> None:
+        self._heard_at[name] = self.window
         if name in self._silent:
             self._silent.discard(name)
             self._note_agent(name, "answers again")
@@ -383,7 +386,7 @@ class _Drift:
         elapsed, self._looked = periods - self._looked, periods
         asked = sum(n - self._before.get(request, 0) for request, n in self._usage.items())
         self._before = dict(self._usage)
-        if elapsed < 1:
+        if elapsed < 1 or not self._usage:
             return None
         mean = asked / elapsed / len(self._usage)
         is_one = self.given.fields["demand"]["correlated"]

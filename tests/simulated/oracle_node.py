@@ -103,7 +103,7 @@ class Node(Entity):
         self._room: dict[int, int] = {}
         self._fillers: set[str] = set()
         self._period = 0
-        self._demanded: Counter[int] = Counter(dict.fromkeys(self._targets, 0))
+        self._demanded: Counter[int] = Counter()
         self._short: dict[int, int] = {}
         self._brought: dict[tuple[str, int], Bring] = {}
         self._left: dict[tuple[str, int], int] = {}
@@ -137,7 +137,7 @@ class Node(Entity):
         return super().waits() or bool(self._repeats)
 
     def tell(self, what: Any) -> Any:
-        """Return what has been asked for, by request."""
+        """Return what has been asked for, by request; nothing before the first period."""
         return dict(self._demanded) if isinstance(what, Usage) else None
 
     def obey(self, sender: str, what: Any) -> bool:
