@@ -2,8 +2,9 @@
 
 All times are emulated seconds since the fault began, None where it did not come to that.
 
-* *detected*: the first sign of it in the control plane: an alarm of a fiber that it strikes, an agent that
-  does not answer or is back, an order that the medium it strikes refuses or fails, drifted demand.
+* *detected*: the first sign of it in the control plane: an alarm, raised while it lasts, of a fiber that it
+  strikes, an agent that does not answer or is back, an order that the medium it strikes refuses or fails,
+  drifted demand.
 * *recourse*: the first decision after that sign which can be due to it: a plan made again because of a
   fiber that it strikes, or of demand; an order for a request in a period that it concerns.
 * *recovered*: the first period begins after which keys of those requests come in time again; 0 if they
@@ -11,8 +12,9 @@ All times are emulated seconds since the fault began, None where it did not come
 * *restored*: the alarm is cleared, the agent is back.
 
 What it concerns are requests in periods that it overlaps.  A fault of a link or node concerns requests
-whose path in a plan in force meanwhile crosses it, or that end at the node; one that strikes a medium, or
-its controller, those whose orders it has refused, failed or not answered; any other concerns everybody.
+whose path in a plan in force meanwhile crosses it, or that end at the node; one that strikes a medium those
+whose orders the medium has refused or failed; the outage of its controller those for whom it was asked, or
+not asked as it was silent; any other concerns everybody.
 Shortfall is what never came to them.  Extra cost is what they cost beyond what the same demand would have
 cost under the first plan had nothing failed: what it reserves, and every further unit at its expected
 price on demand.  Where another fault concerns the same requests in the same periods, and there is a
@@ -141,9 +143,10 @@ def _concerned(fault: Mapping[str, Any], story: Story) -> frozenset[_Place]:
         for row in story.rows
         if begins_s(row.period) < end_s and begins_s(row.period) + period_s > start_s
     )
-    medium = _STRUCK_MEDIUM.get(fault["kind"]) or _SELLERS.get(fault.get("entity", ""))
-    if medium is not None:
-        return everything & frozenset(_left_without(story, medium))
+    if fault["kind"] in _STRUCK_MEDIUM:
+        return everything & frozenset(_left_without(story, _STRUCK_MEDIUM[fault["kind"]]))
+    if fault.get("entity") in _SELLERS:
+        return everything & frozenset(_asked_in_vain(story, fault["entity"], start_s, end_s))
     if not _has_place(fault, story):
         return everything
     found = set()
@@ -162,19 +165,18 @@ def _concerned(fault: Mapping[str, Any], story: Story) -> frozenset[_Place]:
 
 
 def _left_without(story: Story, medium: str) -> Iterator[_Place]:
-    """Yield whom a medium has refused or failed, or not answered."""
-    orders = {
-        ((item.request, item.period), item.decision)
-        for item in story.decisions
-        if item.medium == medium
-    }
-    for place, what in orders:
-        is_open = what == FactKind.ORDERED and (place, FactKind.BOUGHT.value) not in orders
-        if is_open or what in (FactKind.REFUSED, FactKind.FAILED):
-            yield place
-    words = f"{next(name for name, sold in _SELLERS.items() if sold == medium)} does not answer"
+    """Yield whom a medium has refused or failed."""
     for item in story.decisions:
-        if item.decision == FactKind.ORDERED and item.reason.endswith(words):
+        if item.medium == medium and item.decision in (FactKind.REFUSED, FactKind.FAILED):
+            yield item.request, item.period
+
+
+def _asked_in_vain(story: Story, seller: str, start_s: float, end_s: float) -> Iterator[_Place]:
+    """Yield for whom a controller was asked while it was out, or not asked as it was silent."""
+    for item in story.decisions:
+        is_asked = item.medium == _SELLERS[seller] and start_s <= item.at_s < end_s
+        is_avoided = item.reason.endswith(f"{seller} does not answer")
+        if item.decision == FactKind.ORDERED and (is_asked or is_avoided):
             yield item.request, item.period
 
 
@@ -218,12 +220,19 @@ def _struck_links(fault: Mapping[str, Any], link: str) -> bool:
 
 def _signs(fault: Mapping[str, Any], story: Story, start_s: float) -> Iterator[float]:
     """Yield the times of all signs of a fault since it began."""
-    for alarm in story.alarms:
-        if alarm["raised_s"] >= start_s and _struck_links(fault, alarm["link"]):
-            yield alarm["raised_s"]
+    for alarm in _alarms(fault, story):
+        yield alarm["raised_s"]
     for item in story.decisions:
         if item.at_s >= start_s and _is_sign(fault, item):
             yield item.at_s
+
+
+def _alarms(fault: Mapping[str, Any], story: Story) -> Iterator[Mapping[str, Any]]:
+    """Yield the alarms of fibers that a fault strikes, raised while it lasted."""
+    start_s, end_s = _time(fault, story.timeline)
+    for alarm in story.alarms:
+        if start_s <= alarm["raised_s"] <= end_s and _struck_links(fault, alarm["link"]):
+            yield alarm
 
 
 def _is_sign(fault: Mapping[str, Any], item: Decision) -> bool:
@@ -272,11 +281,7 @@ def _is_planned_for(fault: Mapping[str, Any], item: Decision) -> bool:
 
 
 def _restored_s(fault: Mapping[str, Any], story: Story, start_s: float) -> float | None:
-    cleared = [
-        alarm["cleared_s"]
-        for alarm in story.alarms
-        if alarm["raised_s"] >= start_s and _struck_links(fault, alarm["link"])
-    ]
+    cleared = [alarm["cleared_s"] for alarm in _alarms(fault, story)]
     if cleared:
         return None if None in cleared else max(cleared)
     back = (

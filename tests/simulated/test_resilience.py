@@ -122,6 +122,30 @@ def test_a_silent_controller_is_noticed_by_who_asks_it(
     assert summary["audit"]["ok"]
 
 
+def test_a_controller_that_has_just_come_back_is_not_taken_for_silent(
+    write_experiment: Any, tmp_path: Path
+) -> None:
+    out = {"kind": "outage", "entity": "uav-controller", "at_s": 70, "until_s": 100}
+    summary = run_with(write_experiment, tmp_path, [out], plan={"policy": "none"})
+    table = pq.read_table(tmp_path / "run" / FILE).to_pylist()
+    said = [row["reason"] for row in table if row["decision"] == "agent"]
+    assert said == ["is back"]
+    assert summary["faults"][0]["resilience"]["concerned_requests"] > 0
+
+
+def test_a_cut_is_over_although_the_same_fiber_is_cut_again(
+    write_experiment: Any, tmp_path: Path
+) -> None:
+    times = [(105, 152), (305, None)]
+    cuts = [
+        {"kind": "fiber-cut", "link": ["A", "B"], "at_s": at_s, "until_s": until_s}
+        for at_s, until_s in times
+    ]
+    first, second = run_with(write_experiment, tmp_path, cuts)["faults"]
+    assert first["resilience"]["restored_after_s"] == 55
+    assert second["resilience"]["restored_after_s"] is None
+
+
 def test_the_manager_out_for_a_while_catches_up(write_experiment: Any, tmp_path: Path) -> None:
     out = {"kind": "outage", "entity": "global-manager", "at_s": 130, "until_s": 200}
     summary = run_with(write_experiment, tmp_path, [out])
