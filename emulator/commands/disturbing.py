@@ -19,7 +19,9 @@ def inject(
     fault: Annotated[
         list[str],
         typer.Argument(
-            metavar="FAULT...", help="A kind and its fields: fiber-cut link=A,B for_s=60."
+            metavar="FAULT...",
+            help="A kind and its fields, as in `faults` of an experiment (docs/experiments.md): "
+            "fiber-cut link=A,B for_s=60. Commas make lists, bars groups: partition 'groups=A,B|C'.",
         ),
     ],
     json_: Json = False,
