@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from protos.holdings import KeyChange
 from protos.keys import KeyTraffic
@@ -78,9 +78,8 @@ class FactKind(StrEnum):
     DESTROYED = "destroyed"
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One thing that happened.
+class Fact(NamedTuple):
+    """One thing that happened; a tuple, because a run has millions.
 
     `medium` is the medium's name; `peer` the other end; `end` is "source", "target" or "relay";
     `serial` an epoch or order; `cost` is in monetary units; `fingerprint` is a tag, never a key.

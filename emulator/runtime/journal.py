@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from protos.core import Fact
 from protos.holdings import KeyChange
 
 FOLDER = "journal"
-COLUMNS = ("window", *(field.name for field in fields(Fact)))
+COLUMNS = ("window", *Fact._fields)
 _TEXT = ("kind", "medium", "peer", "end", "key_id", "note")
 NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
 _TYPED = ", ".join(
@@ -240,22 +240,8 @@ class Journal:
 
 
 def values_of(fact: Fact) -> tuple[str | int | bytes, ...]:
-    """Return a fact's values in column order, without the deep copy of `dataclasses.astuple`."""
-    return (
-        fact.kind.value,
-        fact.request,
-        fact.period,
-        fact.serial,
-        fact.medium,
-        fact.peer,
-        fact.end,
-        fact.units,
-        fact.bits,
-        fact.cost,
-        fact.key_id,
-        fact.fingerprint,
-        fact.note,
-    )
+    """Return a fact's values in column order."""
+    return (fact.kind.value, *fact[1:])
 
 
 def reopen(run_folder: Path) -> dict[str, tuple[str, ...]]:
