@@ -1,4 +1,4 @@
-# make demo | test | check | protos | dashboards | vendor | bench | lock      (make setup makes the environment)
+# make demo | test | check | protos | dashboards | vendor | bench | bench-all | lock      (make setup makes the environment)
 PY := .venv/bin/python
 BIN := .venv/bin
 LOCK := --universal --generate-hashes --no-header --no-annotate --quiet
@@ -6,7 +6,7 @@ export PYTHONDONTWRITEBYTECODE =
 export RAY_USAGE_STATS_ENABLED = 0
 export RAY_AUTH_MODE = disabled
 
-.PHONY: setup demo test test-unit test-long test-system check format protos dashboards vendor bench lock clean
+.PHONY: setup demo test test-unit test-long test-system check format protos dashboards vendor bench bench-all lock clean
 
 setup: .venv/.ready
 
@@ -36,6 +36,7 @@ check: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks
 	$(BIN)/lint-imports
 	$(PY) tools/protos.py --check
 	$(PY) tools/dashboards.py --check
@@ -55,7 +56,9 @@ vendor: .venv/.ready
 
 bench: .venv/.ready
 	$(PY) benchmarks/run.py
-	$(PY) benchmarks/provisioning.py
+
+bench-all: .venv/.ready
+	$(PY) benchmarks/run.py --all
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --extra dev $(LOCK) --output-file requirements.lock

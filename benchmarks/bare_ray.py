@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from emulator import launch  # the same settings of Ray as a run has
 
@@ -23,7 +24,7 @@ class Empty:
 
 def main(actors: int) -> None:
     """Start the actors, say so, and end."""
-    with launch.ray_instance(actors):
+    with launch.ray_instance(actors, None, Path()):
         empty = [ray.remote(num_cpus=0)(Empty).remote() for _ in range(actors)]
         ray.get([actor.start.remote() for actor in empty])
         print("metrics: none", file=sys.stderr, flush=True)

@@ -1,31 +1,32 @@
 """The exporter under load: how long a scrape takes, and what reporting costs a run.
 
-`python benchmarks/exporter.py` starts a real exporter process, has 24 nodes and then 1000 (on 50 hosts)
-report once a second, as many samples each as a key manager of `paper` has, and scrapes meanwhile.  Then it
-runs `paper` with two hosts in turns, left alone and scraped every second, and compares processor time a
-window (of all actors, the exporter too), which other work on the machine disturbs less than windows a
-second.  What a host spends on measuring itself is timed in this process.
+`python benchmarks/exporter.py [PAIRS]` starts a real exporter process, has 24 nodes and then 1000 (on
+50 hosts) report once a second, as many samples each as a key manager of `paper` has, and scrapes
+meanwhile.  Then it runs `paper` with two hosts in pairs, one scraped every second and one left alone,
+and compares windows a second, and processor time a window (of all actors, the exporter too), which
+other work on the machine disturbs less. It stops when a confidence interval of the first says on which
+side of the bar the mean lies, or after so many pairs.  What a host spends on measuring itself is timed
+in this process.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import multiprocessing
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import grpc
+from bars import Interval, Row, at_most, interval, surely_at_most, tell, words
+from pairs import Spent, run_paper
 
 from emulator.runtime.identity import Authority
 from emulator.runtime.registry import FILE, Registry
@@ -38,7 +39,8 @@ from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
 _SCRAPES = 20
 _PEERS = 12
-_TURNS = 5
+_FEWEST_PAIRS = 4
+_MOST_LOST = 2.0  # per cent
 
 
 def node_measures(node: str) -> Iterator[Measure]:
@@ -83,17 +85,17 @@ def _metered() -> RpcMeter:
     return meter
 
 
-async def _intercepted(meter: RpcMeter, method: str) -> grpc.RpcMethodHandler:
+async def _intercepted(meter: RpcMeter, method: str) -> Any:
     async def answer(_request: object, _context: object) -> None:
         return None
 
-    async def continuation(_details: object) -> grpc.RpcMethodHandler:
+    async def continuation(_details: object) -> Any:
         return grpc.unary_unary_rpc_method_handler(answer)
 
     class Details:
         """What an interceptor is told of a call."""
 
-    details = Details()
+    details: Any = Details()
     details.method = f"/qsagin.v1.Station/{method}"
     return await meter.intercept_service(continuation, details)
 
@@ -182,33 +184,50 @@ def _get(url: str) -> bytes:
         return bytes(answer.read())
 
 
-def cost_of_scraping(folder: Path) -> list[float]:
-    """Return, turn by turn, processor time a window with scrapes over that without."""
-    ratios = []
-    for turn in range(_TURNS):
-        alone = _run(folder / f"alone{turn}", scraped=False)
-        ratios.append(_run(folder / f"scraped{turn}", scraped=True) / alone)
-    return ratios
+def cost_of_scraping(folder: Path, pairs: int) -> Iterator[Row]:
+    """Compare runs that are scraped with runs left alone, in pairs, until it is clear enough.
+
+    Each pair begins with the other one of the two, so that a machine that grows busier favours neither.
+    """
+    found: list[tuple[Spent, Spent]] = []
+    for pair in range(pairs):
+        order = (False, True) if pair % 2 else (True, False)
+        spent = {scraped: _run(folder / f"{pair}-{scraped}", scraped=scraped) for scraped in order}
+        found.append((spent[True], spent[False]))
+        if len(found) >= _FEWEST_PAIRS and _is_clear(interval(_slower(found))):
+            break
+    note = f"{len(found)} pairs"
+    slower, cpu = interval(_slower(found)), interval(_dearer(found))
+    yield surely_at_most("window rate lost to scraping", slower, "%", _MOST_LOST, note)
+    yield surely_at_most("processor time added by scraping", cpu, "%", _MOST_LOST, note)
 
 
-def _run(out: Path, *, scraped: bool) -> float:
-    """Run `paper`; return processor seconds a window."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-m", "emulator", "run", "paper", "--hosts", "2"]
-    with subprocess.Popen(
-        [*command, "--out", str(out), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as run:
-        ended = threading.Event()
-        scraper = threading.Thread(target=_scrape_until, args=(out, ended))
-        if scraped:
-            scraper.start()
-        text, _ = run.communicate()
+def _is_clear(found: Interval) -> bool:
+    return found.high <= _MOST_LOST or found.low > _MOST_LOST
+
+
+def _slower(found: Sequence[tuple[Spent, Spent]]) -> list[float]:
+    return [100 * (1 - scraped.windows_per_s / alone.windows_per_s) for scraped, alone in found]
+
+
+def _dearer(found: Sequence[tuple[Spent, Spent]]) -> list[float]:
+    return [100 * (scraped.cpu_s_a_window / alone.cpu_s_a_window - 1) for scraped, alone in found]
+
+
+def _run(out: Path, *, scraped: bool) -> Spent:
+    return run_paper(out, meanwhile=_scraping(out) if scraped else None)
+
+
+@contextmanager
+def _scraping(out: Path) -> Iterator[None]:
+    ended = threading.Event()
+    scraper = threading.Thread(target=_scrape_until, args=(out, ended))
+    scraper.start()
+    try:
+        yield
+    finally:
         ended.set()
-        if scraped:
-            scraper.join()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return spent_s / json.loads(text)["windows"]
+        scraper.join()
 
 
 def _scrape_until(out: Path, ended: threading.Event) -> None:
@@ -241,26 +260,20 @@ def cost_of_measuring() -> tuple[float, float]:
     return report_s, asyncio.run(per_call())
 
 
-def main() -> None:
-    """Measure, and print."""
+def rows(pairs: str = "10") -> Iterator[Row]:
+    """Measure everything."""
     for hosts, nodes_each, wanted_ms in ((24, 1, 20), (50, 20, 200)):
         with tempfile.TemporaryDirectory() as folder:
             took_s, series = scrapes(hosts, nodes_each, Path(folder))
-        median_ms, most_ms = 1000 * statistics.median(took_s), 1000 * max(took_s)
-        print(
-            f"{hosts * nodes_each} nodes, {series} series: scrape {median_ms:.1f} ms (median), "
-            f"{most_ms:.1f} ms (most); wanted under {wanted_ms} ms"
-        )
+        note = f"median of {len(took_s)}; most {1000 * max(took_s):.0f} ms; {series} series"
+        name = f"scrape of {hosts * nodes_each} nodes"
+        yield at_most(name, 1000 * statistics.median(took_s), "ms", wanted_ms, note)
     report_s, call_s = cost_of_measuring()
-    print(f"a report of 12 nodes, once a second: {1000 * report_s:.1f} ms of a host")
-    print(f"metering a call: {1e6 * call_s:.1f} us")
+    yield Row("a report of 12 nodes, once a second", 1000 * report_s, "ms")
+    yield Row("metering of a call", 1e6 * call_s, "us")
     with tempfile.TemporaryDirectory() as folder:
-        ratios = cost_of_scraping(Path(folder))
-    turns = ", ".join(f"{ratio:.3f}" for ratio in sorted(ratios))
-    median = statistics.median(ratios)
-    print(f"processor time a window, scraped over alone: {median:.3f} (median of {turns})")
-    print("wanted at most 1.02")
+        yield from cost_of_scraping(Path(folder), int(pairs))
 
 
 if __name__ == "__main__":
-    main()
+    tell(rows(*words()))

@@ -1,9 +1,9 @@
 """SIGKILL on real actors: how many runs come out as if nothing had happened, and how soon actors answer.
 
-`python benchmarks/kills.py [KILLS] [SEED]` runs `tiny` again and again, kills actors at random moments
-(hosts, controllers, manager, clock, exporter) until so many have been killed, and compares each run's
-digest with that of an undisturbed run.  It also tells how long it took until the killed actor had
-published its address again.
+`python benchmarks/kills.py [KILLS [SEED [key-managers]]]` runs `tiny` again and again, kills actors at
+random moments (hosts, controllers, manager, clock, exporter; or hosts of key managers only) until so
+many have been killed, and compares each run's digest with that of an undisturbed run.  It also tells
+how long it took until the killed actor had published its address again.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from bars import Row, at_most, none, tell, words
 
 from emulator.runtime.doors import CLOCK
 from emulator.runtime.registry import Registry, Whereabouts
@@ -28,6 +31,7 @@ from emulator.telemetry.exporter import METRICS
 
 QSAGIN = [sys.executable, "-m", "emulator"]
 _RETURN_LIMIT_S = 60.0
+_KEY_MANAGERS = "key manager host"
 
 
 @dataclass
@@ -37,8 +41,9 @@ class Campaign:
     luck: random.Random
     wanted: int
     digest: str
+    key_managers_only: bool = False
     kills: Counter[str] = field(default_factory=Counter)
-    back_s: list[float] = field(default_factory=list)
+    back_s: dict[str, list[float]] = field(default_factory=dict)
     faults: Counter[str] = field(default_factory=Counter)
     runs: int = 0
 
@@ -48,7 +53,8 @@ class Campaign:
             with tempfile.TemporaryDirectory() as folder:
                 self._one(Path(folder) / "run")
             self.runs += 1
-            print(f"{self.kills.total()} kills, {dict(self.faults)}", flush=True)
+            said = f"{self.kills.total()} kills, {dict(self.faults)}"
+            print(said, file=sys.stderr, flush=True)
 
     def _one(self, folder: Path) -> None:
         with _started(folder) as run:
@@ -62,7 +68,10 @@ class Campaign:
 
     def _kill_one(self, folder: Path, run: subprocess.Popen[str]) -> None:
         registry = Registry(folder)
-        name = self.luck.choice([name for name in sorted(registry.everybody()) if name != METRICS])
+        names = [name for name in sorted(registry.everybody()) if name != METRICS]
+        if self.key_managers_only:
+            names = [name for name in names if _kind(name) == _KEY_MANAGERS]
+        name = self.luck.choice(names)
         before = registry.everybody()[name]
         if run.poll() is not None or (folder / "summary.json").exists():
             return
@@ -74,7 +83,7 @@ class Campaign:
         began_s = time.monotonic()
         while run.poll() is None and time.monotonic() - began_s < _RETURN_LIMIT_S:
             if _is_back(registry, name, before):
-                self.back_s.append(time.monotonic() - began_s)
+                self.back_s.setdefault(_kind(name), []).append(time.monotonic() - began_s)
                 return
             time.sleep(0.01)
 
@@ -109,26 +118,29 @@ def _is_back(registry: Registry, name: str, before: Whereabouts) -> bool:
 
 
 def _kind(name: str) -> str:
-    return "key manager host" if name.startswith(("kme-", "host-")) else name
+    return _KEY_MANAGERS if name.startswith(("kme-", "host-")) else name
 
 
-def main() -> None:
+def rows(kills: str = "200", seed: str = "1", whom: str = "all") -> Iterator[Row]:
     """Kill, and tell."""
-    kills, seed = (int(word) for word in (sys.argv[1:] + ["200", "1"][len(sys.argv) - 1 :]))
     with tempfile.TemporaryDirectory() as folder:
         options = ["--out", str(Path(folder) / "run"), "--hosts", "2", "--json"]
         quiet = subprocess.run([*QSAGIN, "run", "tiny", *options], capture_output=True, check=True)
-    campaign = Campaign(random.Random(seed), kills, json.loads(quiet.stdout)["digest"])
+    digest = json.loads(quiet.stdout)["digest"]
+    campaign = Campaign(random.Random(int(seed)), int(kills), digest, whom == "key-managers")
     campaign.go()
-    print(
-        f"seed {seed}: {campaign.kills.total()} kills in {campaign.runs} runs: {dict(campaign.kills)}"
-    )
-    print(f"faults: {dict(campaign.faults)}")
-    print(
-        f"back after {statistics.median(campaign.back_s):.2f} s (median), "
-        f"{max(campaign.back_s):.2f} s (most)"
-    )
+    count = campaign.kills.total()
+    of = f"{count} kills in {campaign.runs} runs, seed {seed}"
+    for fault, found in campaign.faults.items():
+        yield none(f"{fault} after {count} kills of {whom}", found, "", f"{of}")
+    for kind, back_s in sorted(campaign.back_s.items()):
+        note = f"median {statistics.median(back_s):.2f} s of {len(back_s)}"
+        bar = f"a killed {kind} answers again, slowest"
+        if kind == _KEY_MANAGERS:
+            yield at_most(bar, max(back_s), "s", 1.5, note)
+        else:
+            yield Row(bar, max(back_s), "s", note=note)
 
 
 if __name__ == "__main__":
-    main()
+    tell(rows(*words()))

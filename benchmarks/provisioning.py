@@ -1,11 +1,11 @@
-"""Figures of the optimizer against its bars, in one run: `name value bar ratio ok|missed`, a line each.
+"""The optimizer: gap and seconds of plans from the paper's size to 20,000 requests; planning again.
 
 Large instances get wavelengths enough that the fullest fiber would want `_PRESSURE` times more, the
 ratio of the paper's network with 80 wavelengths; so capacity binds.  Each is reported twice: the
 aggregated program (no colours), and the whole plan with every wavelength placed.  Small ones also say
-by how much a master over configurations, which knows continuity, could raise the bound at most: it
-is solved over the paths that column generation found, and more paths only lower it.
-Memory is this process's peak, so instances run from small to large.
+by how much a master over configurations, which knows continuity, could raise the bound at most: it is
+solved over the paths that column generation found, and more paths only lower it. Memory is this
+process's peak, so instances run from small to large.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from math import ceil, exp, inf, lgamma, log
+from dataclasses import replace
+from math import ceil, exp, lgamma, log
 
 import networkx as nx
 import numpy as np
+from bars import Row, at_most, tell
 
 from global_manager.provisioning import (
     Fiber,
@@ -42,26 +43,7 @@ _USNET = (
 )
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure and the most it may be."""
-
-    name: str
-    value: float
-    bar: float
-
-    def __str__(self) -> str:
-        ratio, verdict = self.value / self.bar, "ok" if self.value <= self.bar else "missed"
-        return f"{self.name} {self.value:.5g} {self.bar:g} {ratio:.3g} {verdict}"
-
-
-def main() -> None:
-    """Print every figure as soon as it is known."""
-    for figure in figures():
-        print(figure, flush=True)
-
-
-def figures() -> Iterator[Figure]:
+def rows() -> Iterator[Row]:
     """Measure everything, small instances first."""
     usnet = [(a, b) for a, b in (link.split("-") for link in _USNET.split())]
     for wavelengths, bar in ((80, 0.005), (20, 0.02)):
@@ -69,30 +51,45 @@ def figures() -> Iterator[Figure]:
         yield from _measure(f"w{wavelengths}", problem, (1e-3, 3.0), (bar, 30.0))
     for count, limit_s in ((100, 10.0), (1000, 20.0)):
         problem = under_pressure(usnet, 5_000, poisson(count / 4, count))
-        yield from _measure(f"5000x{count}", problem, (5e-4, limit_s), (5e-4, limit_s))
-    yield Figure("memory-gib", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2.0)
+        yield from _measure(f"5000 x {count}", problem, (5e-4, limit_s), (5e-4, limit_s))
+    gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    yield at_most("memory to plan 5000 x 1000", gib, "GiB", 2.0)
     hundred = nx.connected_watts_strogatz_graph(100, 4, 0.3, seed=0)
     links = [(str(a), str(b)) for a, b in hundred.edges]
     problem = under_pressure(links, 20_000, poisson(10 / 3, 10))
-    yield from _measure("20000-on-100-nodes", problem, (5e-3, 120.0), (5e-3, 120.0))
+    yield from _measure("20000 on 100 nodes", problem, (5e-3, 120.0), (5e-3, 120.0))
+
+
+class _Instant:
+    """When something began, on the wall and by the processor."""
+
+    def __init__(self) -> None:
+        self._wall_s, self._cpu_s = time.perf_counter(), time.process_time()
+
+    def until_now(self, bar: str, limit_s: float) -> Row:
+        """Return the row of what has been done since, held against the wall."""
+        note = f"{time.process_time() - self._cpu_s:.2f} s of processor time"
+        return at_most(bar, time.perf_counter() - self._wall_s, "s", limit_s, note)
 
 
 def _measure(
     name: str, problem: Problem, aggregated: tuple[float, float], placed: tuple[float, float]
-) -> Iterator[Figure]:
+) -> Iterator[Row]:
     """Measure gap and seconds of the aggregated program, then of the whole plan."""
-    begun_s = time.perf_counter()
+    began = _Instant()
     gap = aggregated_gap(problem, aggregated[0])
-    yield Figure(f"{name}-aggregated-gap", gap, aggregated[0])
-    yield Figure(f"{name}-aggregated-s", time.perf_counter() - begun_s, aggregated[1])
-    begun_s = time.perf_counter()
+    yield began.until_now(f"plan {name}, aggregated", aggregated[1])
+    yield at_most(f"plan {name}, aggregated, gap", gap, "", aggregated[0])
     small = len(problem.requests) <= 200
+    began = _Instant()
     plan = solve(problem, gap=1e-3 if small else placed[0])
-    yield Figure(f"{name}-placed-gap", plan.gap, placed[0])
-    yield Figure(f"{name}-placed-s", time.perf_counter() - begun_s, placed[1])
+    yield began.until_now(f"plan {name}, placed", placed[1])
+    yield at_most(f"plan {name}, placed, gap", plan.gap, "", placed[0])
     if small:
-        yield Figure(f"{name}-replan-s", _slowest_replan_s(problem, plan), 1.0)
-        yield Figure(f"{name}-configurations-add-at-most", _most_tightening(problem), inf)
+        yield at_most(f"plan {name} again, worst fiber", _slowest_replan_s(problem, plan), "s", 1.0)
+        yield Row(
+            f"plan {name}, configurations add at most", _most_tightening(problem), "of the bound"
+        )
 
 
 def _most_tightening(problem: Problem) -> float:
@@ -174,4 +171,4 @@ def _on_demand(hops: int) -> OnDemand:
 
 
 if __name__ == "__main__":
-    main()
+    tell(rows())

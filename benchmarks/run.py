@@ -1,105 +1,131 @@
-"""`make bench`: every bar of performance in one table, as ratios and rates of this one run.
+"""`make bench`: every performance bar of the project in one table, and a history of what was measured.
 
-Nothing here is a test: figures depend on the machine and on what else it does.
+Each benchmark is a command of its own beside this file and reports its rows as they come.  The table
+says how busy the machine was (load average of the last minute) before each benchmark began: figures
+taken under load are what they are.  `benchmarks/results/latest.csv` has this table,
+`benchmarks/history.csv` every table before it, with date, commit and machine.  Nothing here is a test;
+the exit status is 1 only if something could not be measured.  Two bars have no benchmark: how soon keys
+are served after a machine is lost, and how often the page is brought up to date.
+
+    python benchmarks/run.py            about a quarter of an hour on two quiet cores
+    python benchmarks/run.py --all      also 200 kills, 1000 nodes, mpi-sppy, ...: about an hour
+    python benchmarks/run.py paper.py   some of either
 """
 
 from __future__ import annotations
 
+import csv
 import json
+import os
+import platform
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bars import MISSED, OK, UNCLEAR, Row
 from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-QSAGIN = [sys.executable, "-m", "emulator"]
-ACTORS_OF_PAPER = 24 + 4 + 1
+LATEST, HISTORY = HERE / "results" / "latest.csv", HERE / "history.csv"
+FAILED = "FAILED"
+_LIMIT_S = 2400.0
+_QUICK = (
+    "paper.py",
+    "provisioning.py",
+    "satellites.py",
+    "world.py",
+    "durability.py",
+    "kills.py 10 1 key-managers",
+    "exporter.py 10",
+    "scale.py --nodes 100 --limit 120",
+)
+_LONG = (
+    "world.py sagin-day 24",
+    "kills.py 200 7",
+    "exporter.py 30",
+    "scale.py --nodes 300,1000 --limit 600",
+    "mpi_sppy.py",
+)
+_STYLES = {OK: "green", MISSED: "bold red", FAILED: "bold red", UNCLEAR: "yellow"}
 
 
 def main() -> None:
-    """Measure, and print one line a bar."""
-    table = Table("bar", "measured", "wanted", "", box=None, pad_edge=False)
-    for name, measured, wanted, holds in bars():
-        table.add_row(name, f"{measured:.4g}", wanted, "ok" if holds else "MISSED")
-    Console().print(table)
+    """Measure, print the table, and keep it."""
+    scripts = [word for word in sys.argv[1:] if word != "--all"]
+    there_are = (*_QUICK, *_LONG) if "--all" in sys.argv else _QUICK
+    chosen = [item for item in there_are if not scripts or item.split()[0] in scripts]
+    began_s, head = time.monotonic(), _machine()
+    table = Table("bar", "figure", "unit", "wanted", "ratio", "", "load", box=None, pad_edge=False)
+    rows = []
+    for item in chosen:
+        load = round(os.getloadavg()[0], 2)
+        print(f"{item} (load {load:g})", file=sys.stderr, flush=True)
+        for row in _measured(item):
+            print(f"  {row}", file=sys.stderr, flush=True)
+            rows.append(head | {"load": load} | vars(row))
+            ratio = "" if row.ratio is None else f"{row.ratio:.3g}"
+            style = _STYLES.get(row.verdict)
+            shown = [f"{row.figure:.4g}", row.unit, row.wanted, ratio, row.verdict, f"{load:g}"]
+            table.add_row(row.bar, *shown, style=style)
+    Console(width=150 if not sys.stdout.isatty() else None).print(table)
+    print(f"{head['commit']}, {head['cores']} cores, {(time.monotonic() - began_s) / 60:.0f} min")
+    if rows:
+        _keep(rows)
+    sys.exit(any(row["verdict"] == FAILED for row in rows))
 
 
-def bars() -> Iterator[tuple[str, float, str, bool]]:
-    """Yield (bar, measured, wanted, whether it holds)."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield start_up(Path(folder))
-        yield rate(Path(folder), "24 key manager processes", 20)
-        yield rate(Path(folder), "--hosts 2", 200, "--hosts", "2")
-    yield from plans()
+def _measured(item: str) -> Iterator[Row]:
+    """Run a benchmark; yield its rows, the last one a failure if it could not go on."""
+    script, *words = item.split()
+    python = os.environ.get("MPI_SPPY_PYTHON", "") if script == "mpi_sppy.py" else sys.executable
+    if not python:
+        print(f"  left out: MPI_SPPY_PYTHON is not set; see {script}", file=sys.stderr)
+        return
+    command = [python, str(HERE / script), *words, "--json"]
+    ends_s = time.monotonic() + _LIMIT_S
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE.parent) as run:
+        for line in run.stdout or []:
+            yield Row(**json.loads(line))
+            if time.monotonic() > ends_s:
+                run.terminate()
+    if run.returncode:
+        yield Row(item, float("nan"), "", verdict=FAILED, note=f"exit status {run.returncode}")
 
 
-def start_up(folder: Path) -> tuple[str, float, str, bool]:
-    """From `qsagin run` to the first window, against bare Ray; the better of two of each."""
-    bare = min(
-        _until_ready([sys.executable, str(HERE / "bare_ray.py"), str(ACTORS_OF_PAPER)])
-        for _ in range(2)
+def _machine() -> dict[str, Any]:
+    """Return when, what and where this is."""
+    commit = _git("rev-parse", "--short", "HEAD") or "unknown"
+    changed = "+" if _git("status", "--porcelain", "--untracked-files=no") else ""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit + changed,
+        "machine": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+    }
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(HERE), *words], capture_output=True, text=True, check=False
     )
-    run = [*QSAGIN, "run", "paper", "--out"]
-    ours = min(_until_ready([*run, str(folder / f"start{n}")], end=True) for n in range(2))
-    ratio = ours / bare
-    return (f"start-up over bare Ray ({ours:.1f} s / {bare:.1f} s)", ratio, "<= 1.5", ratio <= 1.5)
+    return done.stdout.strip()
 
 
-def rate(folder: Path, name: str, wanted: float, *options: str) -> tuple[str, float, str, bool]:
-    """Windows a second of `paper` at --pace max."""
-    out = str(folder / name.replace(" ", "-"))
-    summary = _json([*QSAGIN, "run", "paper", "--out", out, "--json", *options])
-    windows_per_s = summary["windows"] / summary["running_s"]
-    busy = summary["windows_run"] / summary["running_s"]
-    name = f"windows/s, {name} ({busy:.0f} of them busy)"
-    return name, windows_per_s, f">= {wanted:g}", windows_per_s >= wanted
-
-
-def plans() -> Iterator[tuple[str, float, str, bool]]:
-    """Time and gap of the plans of the paper's network."""
-    paper = _json([*QSAGIN, "plan", "paper", "--json"])
-    yield _at_most("plan paper, s", paper["solve_s"], 3)
-    yield _at_most("plan paper, gap", paper["gap"], 1e-3)
-    narrow = _json([*QSAGIN, "plan", "paper-w80", "--json"])
-    yield _at_most("plan paper-w80, unplaced units", narrow["unplaced_units"], 0)
-    yield f"plan paper-w80, gap (in {narrow['solve_s']:.1f} s)", narrow["gap"], "told", True
-
-
-def _at_most(name: str, measured: float, limit: float) -> tuple[str, float, str, bool]:
-    return name, measured, f"<= {limit:g}", measured <= limit
-
-
-def _json(command: list[str]) -> dict[str, Any]:
-    done = subprocess.run(command, capture_output=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-def _until_ready(command: list[str], *, end: bool = False) -> float:
-    """Return the time until a command says `metrics:`; then end it, or let it end."""
-    began_s = time.monotonic()
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    ) as run:
-        _wait_for(run.stderr or [], lambda line: line.startswith("metrics:"))
-        ready_s = time.monotonic() - began_s
-        if end:
-            run.terminate()
-        run.communicate()
-    return ready_s
-
-
-def _wait_for(lines: Any, wanted: Callable[[str], bool]) -> None:
-    for line in lines:
-        if wanted(line):
-            return
-    raise RuntimeError("the command ended before it was ready")
+def _keep(rows: list[dict[str, Any]]) -> None:
+    """Write this table, and add it to the history."""
+    LATEST.parent.mkdir(exist_ok=True)
+    is_new = not HISTORY.exists()
+    for path, mode, headed in ((LATEST, "w", True), (HISTORY, "a", is_new)):
+        with path.open(mode, newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            if headed:
+                writer.writeheader()
+            writer.writerows(rows)
 
 
 if __name__ == "__main__":

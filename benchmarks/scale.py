@@ -1,10 +1,11 @@
 """How cost grows with the network: runs of 100, 300, 1000 and 3000 nodes, five requests a node.
 
 `python benchmarks/scale.py [--nodes 100,300] [--limit SECONDS]` runs drawn networks (`networks.py`) at
-`--pace max` on two hosts (more where certificates could not name all who would share one), and prints and
-writes, for each size, the times to plan, start and run, windows a second, and the memory of all processes
-of the run: proportional set size, at its highest of one look a second.  A run that takes longer than the
-limit is ended and told by the windows that it got through; a size whose run gave nothing has empty fields.
+`--pace max` on two hosts (more where certificates could not name all who would share one), and prints
+and writes, for each size, the times to plan, start and run, windows a second, and the memory of all
+processes of the run: proportional set size, at its highest of one look a second.  A run that takes
+longer than the limit is ended and told by the windows that it got through; a size whose run gave
+nothing has empty fields.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import psutil
+from bars import Row, at_least, at_most, tell
 from matplotlib.figure import Figure
 from networks import write_experiment
 
@@ -30,6 +33,7 @@ RESULTS = Path(__file__).parent / "results"
 _REQUESTS_A_NODE = 5
 _PERIODS = 2
 _HOSTS = 2
+_BAR_NODES = 1000
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def _plan_s(experiment: Path, limit_s: float) -> float | None:
         done = subprocess.run(command, capture_output=True, check=True, timeout=limit_s)
     except subprocess.TimeoutExpired:
         return None
-    return round(json.loads(done.stdout)["solve_s"], 2)
+    return round(float(json.loads(done.stdout)["solve_s"]), 2)
 
 
 def _watch(run: subprocess.Popen[bytes], ends_s: float) -> int:
@@ -143,17 +147,34 @@ def write(lines: list[Line]) -> None:
     figure.savefig(RESULTS / "scale.png", dpi=120)
 
 
+def rows(line: Line) -> Iterator[Row]:
+    """Say of one size what there are bars for."""
+    name, note = f"{line.nodes} nodes", "" if line.complete else "cut short by its limit"
+    rate = line.windows_per_s or 0.0
+    if line.nodes == _BAR_NODES:
+        yield at_least(f"windows a second, {name}", rate, "1/s", 20, note)
+        yield at_most(f"memory, {name}", line.memory_mib / 2**10, "GiB", 4, note)
+    else:
+        yield Row(f"windows a second, {name}", rate, "1/s", note=note)
+        yield Row(f"memory, {name}", line.memory_mib / 2**10, "GiB", note=note)
+    for what, taken_s in (("plan", line.plan_s), ("start-up", line.startup_s)):
+        if taken_s is not None:
+            yield Row(f"{what}, {name}", taken_s, "s")
+
+
 def main() -> None:
-    """Measure the sizes asked for, and write what there is after each."""
+    """Measure the sizes asked for, and tell each as soon as it is known; write all that there are."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--nodes", default="100,300,1000,3000")
     parser.add_argument("--limit", type=float, default=60.0, help="seconds a size")
+    parser.add_argument("--json", action="store_true", help="rows as JSON; write no files")
     options = parser.parse_args()
     lines: list[Line] = []
     for nodes in map(int, options.nodes.split(",")):
         lines.append(measure(nodes, options.limit))
-        print(json.dumps(asdict(lines[-1])), flush=True)
-        write(lines)
+        tell(rows(lines[-1]))
+        if not options.json:
+            write(lines)
 
 
 if __name__ == "__main__":
