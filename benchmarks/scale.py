@@ -1,10 +1,11 @@
 """How cost grows with the network: runs of 100, 300, 1000 and 3000 nodes, five requests a node.
 
-`python benchmarks/scale.py [--nodes 100,300] [--limit SECONDS]` runs drawn networks (`networks.py`) at
-`--pace max` on two hosts (more where certificates could not name all who would share one), and prints
-and writes, for each size, the times to plan, start and run, windows a second, and the memory of all
-processes of the run: proportional set size, at its highest of one look a second.  A run that takes
-longer than the limit is ended and told by the windows that it got through; a size whose run gave
+`python benchmarks/scale.py [--nodes 100,300] [--requests-a-node 1] [--periods 8] [--limit SECONDS]` runs
+drawn networks (`networks.py`) at `--pace max` on two hosts (more where certificates could not name all who
+would share one), and prints and writes, for each size, the times to plan, start and run, windows a second
+(of the whole run, and from its first period on, when everything has been set up), the CPU time and the
+memory of all processes of the run: proportional set size, at its highest of one look a second.  A run that
+takes longer than the limit is ended and told by the windows that it got through; a size whose run gave
 nothing has empty fields.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import os
 import signal
 import subprocess
@@ -20,7 +22,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +32,19 @@ from bars import Row, at_least, at_most, tell
 from matplotlib.figure import Figure
 from networks import write_experiment
 
+from emulator.experiment.reading import read
+from emulator.parts.assembly import timeline_of
+from emulator.runtime import journal
+
 RESULTS = Path(__file__).parent / "results"
-_REQUESTS_A_NODE = 5
-_PERIODS = 2
 _HOSTS = 2
 _BAR_NODES = 1000
+_END_LIMIT_S = 180.0  # for the accounts of a run that has been ended
 
 
 @dataclass(frozen=True)
 class Line:
-    """One size; times are wall seconds, `load` is the machine's when the run began."""
+    """One size; times are wall seconds but for `cpu_s`, `load` is the machine's when the run began."""
 
     nodes: int
     requests: int
@@ -48,18 +54,50 @@ class Line:
     running_s: float | None
     windows: int
     windows_per_s: float | None
+    windows_per_s_in_periods: float | None
+    cpu_s: float
     wall_s: float
     memory_mib: float
     memory_a_node_kib: float
     load: float
 
 
-def measure(nodes: int, limit_s: float) -> Line:
+@dataclass
+class _Watched:
+    """What was seen of a run: its most memory, CPU time by process, and when it was in which window."""
+
+    most_bytes: int = 0
+    cpu_s: dict[int, float] = field(default_factory=dict)
+    windows: list[tuple[float, int]] = field(default_factory=list)
+
+    def look(self, pid: int, folder: Path) -> None:
+        """Look once."""
+        family = _family(pid)
+        self.most_bytes = max(self.most_bytes, _memory_bytes(family))
+        for process in family:
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                self.cpu_s[process.pid] = times.user + times.system
+        with suppress(journal.JournalError):
+            self.windows.append((time.monotonic(), journal.last_window(folder)))
+
+    def windows_per_s_from(self, window: int) -> float | None:
+        """Return the speed from a window on; None if it was never seen running from there."""
+        later = [seen for seen in self.windows if seen[1] >= window]
+        moving = [seen for seen in later if seen[1] < later[-1][1]]
+        if not moving:
+            return None
+        (began_s, first), (ended_s, last) = moving[0], later[len(moving)]
+        return round((last - first) / (ended_s - began_s), 2)
+
+
+def measure(nodes: int, requests_a_node: int, periods: int, limit_s: float) -> Line:
     """Run one size."""
-    requests, load = _REQUESTS_A_NODE * nodes, os.getloadavg()[0]
+    requests, load = requests_a_node * nodes, os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as place:
-        experiment = write_experiment(Path(place) / "drawn", nodes, requests, _PERIODS)
+        experiment = write_experiment(Path(place) / "drawn", nodes, requests, periods)
         out = Path(place) / "run"
+        first_period_s = timeline_of(*read(str(experiment))).first_period_s  # windows are of 1 s
         plan_s = _plan_s(experiment, limit_s)
         command = [sys.executable, "-m", "emulator", "run", str(experiment), "--out", str(out)]
         began_s = time.monotonic()
@@ -68,7 +106,7 @@ def measure(nodes: int, limit_s: float) -> Line:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as run:
-            most_bytes = _watch(run, began_s + limit_s)
+            watched = _watch(run, out, began_s + limit_s)
         wall_s = time.monotonic() - began_s
         path = out / "summary.json"
         told: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
@@ -82,9 +120,11 @@ def measure(nodes: int, limit_s: float) -> Line:
         running_s,
         windows,
         round(windows / running_s, 2) if running_s else None,
+        watched.windows_per_s_from(math.ceil(first_period_s)),
+        round(sum(watched.cpu_s.values()), 1),
         round(wall_s, 1),
-        round(most_bytes / 2**20, 1),
-        round(most_bytes / 2**10 / nodes, 1),
+        round(watched.most_bytes / 2**20, 1),
+        round(watched.most_bytes / 2**10 / nodes, 1),
         round(load, 1),
     )
 
@@ -99,30 +139,34 @@ def _plan_s(experiment: Path, limit_s: float) -> float | None:
     return round(float(json.loads(done.stdout)["solve_s"]), 2)
 
 
-def _watch(run: subprocess.Popen[bytes], ends_s: float) -> int:
-    """Wait for a run, ended by SIGINT when time is up; return the most memory that it took."""
-    most_bytes, is_ending = 0, False
+def _watch(run: subprocess.Popen[bytes], folder: Path, ends_s: float) -> _Watched:
+    """Look at a run until it ends: by SIGINT when time is up, and by force if it does not obey."""
+    watched, is_ending = _Watched(), False
     while run.poll() is None:
-        most_bytes = max(most_bytes, _memory_bytes(run.pid))
+        watched.look(run.pid, folder)
         if not is_ending and time.monotonic() > ends_s:
             run.send_signal(signal.SIGINT)
             is_ending = True
+        if time.monotonic() > ends_s + _END_LIMIT_S:
+            run.kill()
         time.sleep(1)
-    return most_bytes
+    return watched
 
 
-def _memory_bytes(pid: int) -> int:
-    """Return the proportional set size of a process and all that it started."""
-    total = 0
+def _family(pid: int) -> list[psutil.Process]:
+    """Return a process and all that it started."""
     try:
-        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     except psutil.NoSuchProcess:
-        return 0
+        return []
+
+
+def _memory_bytes(family: list[psutil.Process]) -> int:
+    """Return the proportional set size of processes."""
+    total = 0
     for process in family:
-        try:
+        with suppress(psutil.Error):
             total += process.memory_full_info().pss
-        except psutil.Error:
-            continue
     return total
 
 
@@ -135,7 +179,7 @@ def write(lines: list[Line]) -> None:
         writer.writerows(asdict(line) for line in lines)
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     shown = (
-        ("windows_per_s", "windows a second"),
+        ("windows_per_s_in_periods", "windows a second, once set up"),
         ("memory_mib", "memory, MiB"),
         ("startup_s", "start-up, s"),
     )
@@ -157,6 +201,9 @@ def rows(line: Line) -> Iterator[Row]:
     else:
         yield Row(f"windows a second, {name}", rate, "1/s", note=note)
         yield Row(f"memory, {name}", line.memory_mib / 2**10, "GiB", note=note)
+    later = line.windows_per_s_in_periods
+    if later is not None:
+        yield Row(f"windows a second once set up, {name}", later, "1/s", note=note)
     for what, taken_s in (("plan", line.plan_s), ("start-up", line.startup_s)):
         if taken_s is not None:
             yield Row(f"{what}, {name}", taken_s, "s")
@@ -166,12 +213,14 @@ def main() -> None:
     """Measure the sizes asked for, and tell each as soon as it is known; write all that there are."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--nodes", default="100,300,1000,3000")
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds a size")
+    parser.add_argument("--requests-a-node", type=int, default=5)
+    parser.add_argument("--periods", type=int, default=8)
+    parser.add_argument("--limit", type=float, default=300.0, help="seconds a size")
     parser.add_argument("--json", action="store_true", help="rows as JSON; write no files")
     options = parser.parse_args()
     lines: list[Line] = []
     for nodes in map(int, options.nodes.split(",")):
-        lines.append(measure(nodes, options.limit))
+        lines.append(measure(nodes, options.requests_a_node, options.periods, options.limit))
         tell(rows(lines[-1]))
         if not options.json:
             write(lines)
