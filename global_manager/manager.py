@@ -2,10 +2,7 @@
 
 When it starts it solves the provisioning program and sends each reservation to the fiber controller
 as one atomic Set.  When all are up it walks the fiber controller's table and compares it with the
-plan.  When a key manager informs it of a shortage it buys the missing units from the medium that it
-prefers, and from the next one if that controller refuses, or takes the order and fails while the period
-lasts; where requests share pools, it weighs all shortages together (`buying`).  What it pays is noted when
-it is paid, and given back when an order fails.
+plan.  When a key manager informs it of a shortage it buys what is missing (`ordering`).
 When a fiber goes down or comes up, or demand drifts, it plans again, keeps what may stay, and sends the
 difference only.
 It sees rows, prices and distributions only; no medium is special here.
@@ -15,26 +12,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from global_manager import reserving
-from global_manager.buying import PoolBuyer, Purchase
+from global_manager.ordering import CONTROLLER_OF, Buy, Ordering
 from global_manager.provisioning.check import InvalidPlanError, InvalidProblemError
 from global_manager.provisioning.model import (
     Allocation,
     Medium,
     Plan,
     Problem,
-    Request,
 )
 from global_manager.reserving import Schedule
-from global_manager.watching import DemandWatch, FiberWatch
+from global_manager.watching import AgentWatch, DemandWatch, FiberWatch
 from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,
-    SATELLITE_CONTROLLER,
-    UAV_CONTROLLER,
     Effects,
     Fact,
     FactKind,
@@ -72,14 +66,8 @@ from protos.mib import (
 from protos.pdu import Arcs, ErrorStatus, Pdu, VarBind, Verb
 from protos.rows import VarBindError, command, notified
 
-CONTROLLER_OF = {Medium.SATELLITE: SATELLITE_CONTROLLER, Medium.UAV: UAV_CONTROLLER}
-_SPENDING = (
-    ("reservation", Medium.FIBER),
-    ("recourse", Medium.SATELLITE),
-    ("recourse", Medium.UAV),
-)
-SILENT_AFTER_RETRIES = 3
 _WALK_ROWS = 500
+_SILENT_AFTER_RETRIES = 3
 Fibers = frozenset[tuple[str, str]]
 
 
@@ -123,21 +111,6 @@ class _Usage:
     entity: str
 
 
-@dataclass(frozen=True)
-class _Buy:
-    """An order that a controller has, and the media to try if it refuses or fails."""
-
-    order: OrderRow
-    medium: Medium
-    others: tuple[Medium, ...]
-
-    @property
-    def purchase(self) -> Purchase:
-        """What is bought."""
-        order = self.order
-        return Purchase(order.request, order.period, self.medium, order.units)
-
-
 class Planner(Protocol):
     """How plans are made and written down; each is a pure function."""
 
@@ -175,7 +148,7 @@ class GlobalManager:
         self._usage: dict[int, int] = {}
         self._asked: set[str] = set()
         self._effects = Effects(self.name)
-        self._requests: Exchange[_Walk | _Reserve | _Usage | _Buy] = Exchange(config.retry_after_s)
+        self._requests: Exchange[_Walk | _Reserve | _Usage | Buy] = Exchange(config.retry_after_s)
         self._plan: Plan | None = None
         self._plans = 0
         self._reserved: dict[int, Allocation] = {}
@@ -183,17 +156,14 @@ class GlobalManager:
         self._up: set[int] = set()
         self._generation: Counter[int] = Counter()
         self._seen_units: Counter[int] = Counter()
-        self._orders = 0
-        self._open: dict[int, _Buy] = {}
-        self._unanswered: set[int] = set()
-        pools = self._problem.pools
-        self._buyer = PoolBuyer(self._problem.requests, pools) if pools else None
+        timeline = config.schedule.timeline
+        self._ordering = Ordering(
+            self._problem, config.media, timeline, self._effects, self._request
+        )
         self._informed = Heard()
-        self._silent: set[str] = set()
-        self._heard_s: dict[str, float] = {}
+        self._agents = AgentWatch(_SILENT_AFTER_RETRIES * config.retry_after_s)
         self._next_period = 0
-        self._spent: Counter[tuple[str, str]] = Counter()
-        self._refunded: Counter[str] = Counter()
+        self._reservation_cost = 0
 
     def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
         """Plan at the start; then react."""
@@ -201,10 +171,12 @@ class GlobalManager:
             self._adopt(self._planner.solve(self._problem), "start", now_s)
         for message in inbox:
             if isinstance(message.body, Pdu):
-                self._hear(message.source, now_s)
+                if self._agents.hears(message.source, now_s):
+                    self._note_agent(message.source, "answers again")
                 self._on_pdu(message.source, message.body, now_s)
-        self._watch_agents(now_s)
-        self._buy_from_pools(now_s)
+        for entity in self._agents.look(self._requests.unanswered_since(), now_s):
+            self._note_agent(entity, "does not answer")
+        self._ordering.buy_from_pools(now_s)
         self._begin_periods(now_s)
         self._reserve_again(now_s)
         self._requests.resend(self._effects, now_s)
@@ -230,25 +202,22 @@ class GlobalManager:
 
     def totals(self) -> Totals:
         """Return what has been spent."""
-        return Totals(cost=self._spent.total() - self._refunded.total())
+        on_demand = self._ordering.spent.total() - self._ordering.refunded.total()
+        return Totals(cost=self._reservation_cost + on_demand)
 
     def measures(self) -> list[Measure]:
         """Return cost by stage and medium, what of it was given back, and the plan's expectation."""
-        spent = [
-            Measure(
-                "provisioning_cost_total",
-                (("stage", stage), ("medium", medium)),
-                self._spent[stage, medium],
-            )
-            for stage, medium in _SPENDING
-        ]
-        spent += [
-            Measure("provisioning_refunds_total", (("medium", medium),), self._refunded[medium])
-            for medium in CONTROLLER_OF
-        ]
+        cost, spent = "provisioning_cost_total", self._ordering.spent
+        reserved = (("stage", "reservation"), ("medium", Medium.FIBER))
+        found = [Measure(cost, reserved, self._reservation_cost)]
+        for medium in CONTROLLER_OF:
+            of_medium = ("medium", medium)
+            found.append(Measure(cost, (("stage", "recourse"), of_medium), spent[medium]))
+            refunded = self._ordering.refunded[medium]
+            found.append(Measure("provisioning_refunds_total", (of_medium,), refunded))
         if self._plan is not None:
-            spent += self._plan_measures(self._plan)
-        return spent
+            found += self._plan_measures(self._plan)
+        return found
 
     def _plan_measures(self, plan: Plan) -> list[Measure]:
         cost = "planned_cost_per_period"
@@ -354,7 +323,7 @@ class GlobalManager:
             self._effects.note(Fact(FactKind.REJECTED, peer=source, note=note))
             return
         if kind is KEY_SHORTAGE and isinstance(row, ShortageRow):
-            self._buy(row, now_s)
+            self._ordering.lacks(row, self._agents.silent, now_s)
         elif kind is RESERVATION_UP and isinstance(row, ReservationRow):
             self._up.add(row.request)
             if self._up == self._reserved.keys():
@@ -364,19 +333,9 @@ class GlobalManager:
         elif kind is COLD_START and pdu.verb is Verb.INFORM:
             self._on_cold_start(source, now_s)
         elif kind is ORDER_FAILED and isinstance(row, OrderFailureRow):
-            self._on_order_failed(source, row, now_s)
+            self._ordering.failed(source, row, now_s)
         elif kind is ORDER_COMPLETE and isinstance(row, OrderRow):
-            self._open.pop(row.order, None)
-            self._effects.note(
-                Fact(
-                    FactKind.COMPLETED,
-                    row.request,
-                    row.period,
-                    serial=row.order,
-                    peer=source,
-                    units=row.units,
-                )
-            )
+            self._ordering.completed(source, row)
 
     def _may_say(self, source: str, row: Row) -> bool:
         """Whether a notification is possible, and comes from whom it concerns."""
@@ -406,28 +365,6 @@ class GlobalManager:
     def _note_agent(self, entity: str, words: str) -> None:
         self._effects.note(Fact(FactKind.AGENT, peer=entity, note=words))
 
-    def _watch_agents(self, now_s: float) -> None:
-        """Raise an alarm about agents that owe an answer and have said nothing for long."""
-        for entity, at_s in self._silent_at_s().items():
-            if now_s >= at_s:
-                self._silent.add(entity)
-                self._note_agent(entity, "does not answer")
-
-    def _silent_at_s(self) -> dict[str, float]:
-        """Return when each agent that owes an answer has been silent for long, unless that is known."""
-        patience_s = SILENT_AFTER_RETRIES * self._config.retry_after_s
-        return {
-            entity: max(asked_s, self._heard_s.get(entity, 0.0)) + patience_s
-            for entity, asked_s in self._requests.unanswered_since().items()
-            if entity not in self._silent
-        }
-
-    def _hear(self, entity: str, now_s: float) -> None:
-        self._heard_s[entity] = now_s
-        if entity in self._silent:
-            self._silent.discard(entity)
-            self._note_agent(entity, "answers again")
-
     def _on_link_state(self, row: FiberStateRow, now_s: float) -> None:
         """Move who was on a fiber that is lost; let them come back when it is up again."""
         fiber, name = (row.a, row.b), f"fiber {row.a}-{row.b}"
@@ -440,53 +377,6 @@ class GlobalManager:
         if movable is not None:
             self._replan(f"{name} is up", now_s, movable=movable)
 
-    def _buy(self, row: ShortageRow, now_s: float) -> None:
-        if self._buyer is not None:
-            self._buyer.lacks(row.request, row.period, row.units)
-            return
-        if self._is_over(row.period, now_s):
-            late = "heard of when its period was over"
-            self._effects.note(Fact(FactKind.REJECTED, row.request, row.period, note=late))
-            return
-        media = self._config.media[row.request]
-        heard = [medium for medium in media if CONTROLLER_OF[medium] not in self._silent]
-        silent = [medium for medium in media if medium not in heard]
-        reason = f"{row.units} units short; cheapest first"
-        if silent and heard:
-            reason = f"{row.units} units short; {CONTROLLER_OF[silent[0]]} does not answer"
-        order = self._new_order(row.request, row.period, row.units)
-        self._order(order, (*heard, *silent), now_s, reason)
-
-    def _buy_from_pools(self, now_s: float) -> None:
-        for item in self._buyer.orders() if self._buyer else ():
-            order = self._new_order(item.request, item.period, item.units)
-            self._order(order, (item.medium,), now_s, "best use of what all share")
-
-    def _new_order(self, place: int, period: int, units: int) -> OrderRow:
-        request = self._problem.requests[place]
-        self._orders += 1
-        return OrderRow(
-            order=self._orders,
-            request=place,
-            period=period,
-            source=request.source,
-            target=request.target,
-            units=units,
-            row_status=RowStatus.CREATE_AND_GO,
-        )
-
-    def _order(self, order: OrderRow, media: tuple[Medium, ...], now_s: float, reason: str) -> None:
-        medium, *others = media
-        buy = _Buy(order, medium, tuple(others))
-        self._open[order.order] = buy
-        self._unanswered.add(order.order)
-        self._note_order(FactKind.ORDERED, buy, self._price(buy), reason)
-        self._request(CONTROLLER_OF[medium], command(order), buy, now_s)
-
-    def _price(self, buy: _Buy) -> int:
-        request = self._problem.requests[buy.order.request]
-        return buy.order.units * unit_cost(request, buy.medium)
-
     def _on_response(self, source: str, pdu: Pdu, now_s: float) -> None:
         match self._requests.close(source, pdu):
             case _Reserve(request, generation) if pdu.error_status is not ErrorStatus.NO_ERROR:
@@ -494,72 +384,12 @@ class GlobalManager:
                 self._effects.note(Fact(FactKind.REJECTED, request=request, note=note))
                 if request in self._reserved and generation == self._generation[request]:
                     self._again_s[request] = now_s + self._config.retry_after_s
-            case _Buy() as buy:
-                self._on_order_answered(buy, pdu, now_s)
+            case Buy() as buy:
+                self._ordering.answered(buy, pdu, now_s)
             case _Walk():
                 self._on_walked(pdu, now_s)
             case _Usage(entity):
                 self._on_usage(entity, pdu, now_s)
-
-    def _on_order_answered(self, buy: _Buy, pdu: Pdu, now_s: float) -> None:
-        if buy.order.order not in self._unanswered:
-            return  # that it failed was heard first
-        if pdu.error_status is ErrorStatus.NO_ERROR:
-            self._on_order_taken(buy)
-            return
-        self._unanswered.discard(buy.order.order)
-        del self._open[buy.order.order]
-        self._note_order(FactKind.REFUSED, buy, 0, pdu.error_status.name)
-        if self._buyer is not None:
-            self._buyer.answered(buy.purchase, taken=False)
-        refused = f"{buy.medium.value} refused: {pdu.error_status.name}"
-        self._order_elsewhere(buy, now_s, refused)
-
-    def _on_order_taken(self, buy: _Buy) -> None:
-        self._unanswered.discard(buy.order.order)
-        self._spent["recourse", buy.medium] += self._price(buy)
-        self._note_order(FactKind.BOUGHT, buy, self._price(buy))
-        if self._buyer is not None:
-            self._buyer.answered(buy.purchase, taken=True)
-
-    def _on_order_failed(self, source: str, row: OrderFailureRow, now_s: float) -> None:
-        """Take the money back, and buy elsewhere if the key would still come in its period."""
-        buy = self._open.get(row.order)
-        if buy is None or CONTROLLER_OF[buy.medium] != source:
-            note = f"no order {row.order} is open there"
-            self._effects.note(Fact(FactKind.REJECTED, peer=source, note=note))
-            return
-        if row.order in self._unanswered:
-            self._on_order_taken(buy)
-        del self._open[row.order]
-        self._refunded[buy.medium] += self._price(buy)
-        self._note_order(FactKind.FAILED, buy, -self._price(buy), row.reason)
-        if self._buyer is not None and not self._is_over(buy.order.period, now_s):
-            self._buyer.failed(buy.purchase)
-        self._order_elsewhere(buy, now_s, f"{buy.medium.value} failed: {row.reason}")
-
-    def _is_over(self, period: int, now_s: float) -> bool:
-        """Whether a period is over, so that nobody needs key for it any more."""
-        return now_s >= self._config.schedule.timeline.begins_s(period + 1)
-
-    def _order_elsewhere(self, buy: _Buy, now_s: float, reason: str) -> None:
-        if buy.others and not self._is_over(buy.order.period, now_s):
-            self._orders += 1
-            self._order(replace(buy.order, order=self._orders), buy.others, now_s, reason)
-
-    def _note_order(self, kind: FactKind, buy: _Buy, cost: int, note: str = "") -> None:
-        self._effects.note(
-            Fact(
-                kind,
-                request=buy.order.request,
-                period=buy.order.period,
-                serial=buy.order.order,
-                medium=buy.medium.value,
-                units=buy.order.units,
-                cost=cost,
-                note=note,
-            )
-        )
 
     def _verify(self, now_s: float) -> None:
         """Compare the fiber controller's table with the plan."""
@@ -618,7 +448,7 @@ class GlobalManager:
             self._next_period < timeline.periods and timeline.begins_s(self._next_period) <= now_s
         ):
             cost = self._plan.first_stage_cost if self._plan else 0
-            self._spent["reservation", Medium.FIBER] += cost
+            self._reservation_cost += cost
             self._effects.note(Fact(FactKind.PERIOD, period=self._next_period, cost=cost))
             self._next_period += 1
             every = self._config.look_every_periods
@@ -626,7 +456,7 @@ class GlobalManager:
                 self._look_at_demand(now_s)
 
     def _request(
-        self, destination: str, pdu: Pdu, context: _Walk | _Reserve | _Usage | _Buy, now_s: float
+        self, destination: str, pdu: Pdu, context: _Walk | _Reserve | _Usage | Buy, now_s: float
     ) -> None:
         self._requests.send(self._effects, destination, pdu, context, now_s)
 
@@ -635,7 +465,8 @@ class GlobalManager:
         begins_s = timeline.begins_s(self._next_period)
         ahead = begins_s if self._next_period < timeline.periods else None
         wakes = [wake for wake in (ahead, self._requests.wake_s) if wake is not None]
-        wakes += [*self._again_s.values(), *self._silent_at_s().values()]
+        wakes += [*self._again_s.values()]
+        wakes += self._agents.silent_at_s(self._requests.unanswered_since()).values()
         return min(wakes, default=None)
 
 
@@ -643,12 +474,3 @@ def column_of(row: type[Row], field: str) -> Arcs:
     """Return the name of a column."""
     table = BY_ROW[row]
     return (*table.entry, table.columns[field])
-
-
-def unit_cost(request: Request, medium: Medium) -> int:
-    """Return what one on-demand unit costs a request by a medium."""
-    costs = {
-        Medium.SATELLITE: request.on_demand.satellite_cost,
-        Medium.UAV: request.on_demand.uav_cost,
-    }
-    return costs[medium]

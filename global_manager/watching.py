@@ -1,4 +1,4 @@
-"""What has changed since the plan was made: fibers that are down, and demand that is not as assumed.
+"""What has changed since the plan was made: fibers that are down, agents that are silent, other demand.
 
 It only remembers and judges; what to do about it is the manager's business.
 """
@@ -36,6 +36,36 @@ class FiberWatch:
     def came_up(self, fiber: tuple[str, str]) -> frozenset[str] | None:
         """Take note of a fiber that is up again; return who was on it, or None if that is no news."""
         return self.displaced.pop(fiber, None)
+
+
+@dataclass
+class AgentWatch:
+    """Which agents owe an answer and have said nothing for `patience_s`."""
+
+    patience_s: float
+    silent: set[str] = field(default_factory=set)
+    heard_s: dict[str, float] = field(default_factory=dict)
+
+    def hears(self, entity: str, now_s: float) -> bool:
+        """Take note of a sign of life; return whether the agent was silent until now."""
+        self.heard_s[entity] = now_s
+        was_silent = entity in self.silent
+        self.silent.discard(entity)
+        return was_silent
+
+    def look(self, asked_s: Mapping[str, float], now_s: float) -> list[str]:
+        """Return who is silent from now on; `asked_s` tells since when agents owe an answer."""
+        gone = [entity for entity, at_s in self.silent_at_s(asked_s).items() if now_s >= at_s]
+        self.silent.update(gone)
+        return gone
+
+    def silent_at_s(self, asked_s: Mapping[str, float]) -> dict[str, float]:
+        """Return when each agent that owes an answer is taken for silent, unless it is already."""
+        return {
+            entity: max(since_s, self.heard_s.get(entity, 0.0)) + self.patience_s
+            for entity, since_s in asked_s.items()
+            if entity not in self.silent
+        }
 
 
 @dataclass

@@ -35,7 +35,8 @@ from emulator.parts.futures import with_futures
 from emulator.parts.limits import pools_of
 from emulator.parts.schedule import schedule_of
 from emulator.parts.skies import sites_of, sky_of
-from global_manager.manager import ManagerConfig, unit_cost
+from global_manager.manager import ManagerConfig
+from global_manager.ordering import unit_cost
 from global_manager.prices import Prices
 from global_manager.provisioning.model import (
     Fiber,

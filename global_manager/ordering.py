@@ -1,0 +1,195 @@
+"""Orders: what is bought for requests that run short, from whom, at which price, and what comes of it.
+
+An order goes to the medium that the request prefers, and to the next one if that controller refuses, or
+takes it and fails while the period lasts; one that has been silent for long is asked last.  Where requests
+share pools, all shortages are weighed together (`buying`).  What an order costs is noted when it is taken,
+and given back when it fails.
+No medium is special here, and nothing is known of reservations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+
+from global_manager.buying import PoolBuyer, Purchase
+from global_manager.provisioning.model import Medium, Problem, Request
+from protos.core import SATELLITE_CONTROLLER, UAV_CONTROLLER, Effects, Fact, FactKind, Timeline
+from protos.mib import OrderFailureRow, OrderRow, RowStatus, ShortageRow
+from protos.pdu import ErrorStatus, Pdu
+from protos.rows import command
+
+CONTROLLER_OF = {Medium.SATELLITE: SATELLITE_CONTROLLER, Medium.UAV: UAV_CONTROLLER}
+
+
+@dataclass(frozen=True)
+class Buy:
+    """An order that a controller has, and the media to try if it refuses or fails."""
+
+    order: OrderRow
+    medium: Medium
+    others: tuple[Medium, ...]
+
+    @property
+    def purchase(self) -> Purchase:
+        """What is bought."""
+        order = self.order
+        return Purchase(order.request, order.period, self.medium, order.units)
+
+
+class Ordering:
+    """See the module.  `ask` sends a controller a Set, and has its answer come back with the `Buy`.
+
+    `media` gives for each request the on-demand media in the order in which to try them.  `spent` and
+    `refunded` are in monetary units, by medium.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        media: Sequence[Sequence[Medium]],
+        timeline: Timeline,
+        effects: Effects,
+        ask: Callable[[str, Pdu, Buy, float], None],
+    ) -> None:
+        self._requests, self._media, self._timeline = problem.requests, media, timeline
+        self._effects, self._ask = effects, ask
+        self._buyer = PoolBuyer(problem.requests, problem.pools) if problem.pools else None
+        self._last = 0
+        self._open: dict[int, Buy] = {}
+        self._unanswered: set[int] = set()
+        self.spent: Counter[Medium] = Counter()
+        self.refunded: Counter[Medium] = Counter()
+
+    def lacks(self, row: ShortageRow, silent: Collection[str], now_s: float) -> None:
+        """Buy what a request is short of; who is silent is asked last."""
+        if self._buyer is not None:
+            self._buyer.lacks(row.request, row.period, row.units)
+            return
+        if self._is_over(row.period, now_s):
+            late = "heard of when its period was over"
+            self._effects.note(Fact(FactKind.REJECTED, row.request, row.period, note=late))
+            return
+        media = self._media[row.request]
+        heard = [medium for medium in media if CONTROLLER_OF[medium] not in silent]
+        unheard = [medium for medium in media if medium not in heard]
+        reason = f"{row.units} units short; cheapest first"
+        if unheard and heard:
+            reason = f"{row.units} units short; {CONTROLLER_OF[unheard[0]]} does not answer"
+        order = self._new(row.request, row.period, row.units)
+        self._order(order, (*heard, *unheard), now_s, reason)
+
+    def buy_from_pools(self, now_s: float) -> None:
+        """Order what is best for all that share pools; to be called in every step."""
+        for item in self._buyer.orders() if self._buyer else ():
+            order = self._new(item.request, item.period, item.units)
+            self._order(order, (item.medium,), now_s, "best use of what all share")
+
+    def answered(self, buy: Buy, answer: Pdu, now_s: float) -> None:
+        """Pay for an order that is taken; turn elsewhere with one that is refused."""
+        if buy.order.order not in self._unanswered:
+            return  # that it failed was heard first
+        if answer.error_status is ErrorStatus.NO_ERROR:
+            self._pay(buy)
+            return
+        self._unanswered.discard(buy.order.order)
+        del self._open[buy.order.order]
+        self._note(FactKind.REFUSED, buy, 0, answer.error_status.name)
+        if self._buyer is not None:
+            self._buyer.answered(buy.purchase, taken=False)
+        refused = f"{buy.medium.value} refused: {answer.error_status.name}"
+        self._order_elsewhere(buy, now_s, refused)
+
+    def failed(self, source: str, row: OrderFailureRow, now_s: float) -> None:
+        """Take the money back, and buy elsewhere if the key would still come in its period."""
+        buy = self._open.get(row.order)
+        if buy is None or CONTROLLER_OF[buy.medium] != source:
+            note = f"no order {row.order} is open there"
+            self._effects.note(Fact(FactKind.REJECTED, peer=source, note=note))
+            return
+        if row.order in self._unanswered:
+            self._pay(buy)
+        del self._open[row.order]
+        self.refunded[buy.medium] += self._price(buy)
+        self._note(FactKind.FAILED, buy, -self._price(buy), row.reason)
+        if self._buyer is not None and not self._is_over(buy.order.period, now_s):
+            self._buyer.failed(buy.purchase)
+        self._order_elsewhere(buy, now_s, f"{buy.medium.value} failed: {row.reason}")
+
+    def completed(self, source: str, row: OrderRow) -> None:
+        """Take note that both ends have the key."""
+        self._open.pop(row.order, None)
+        self._effects.note(
+            Fact(
+                FactKind.COMPLETED,
+                row.request,
+                row.period,
+                serial=row.order,
+                peer=source,
+                units=row.units,
+            )
+        )
+
+    def _new(self, place: int, period: int, units: int) -> OrderRow:
+        request = self._requests[place]
+        self._last += 1
+        return OrderRow(
+            order=self._last,
+            request=place,
+            period=period,
+            source=request.source,
+            target=request.target,
+            units=units,
+            row_status=RowStatus.CREATE_AND_GO,
+        )
+
+    def _order(self, order: OrderRow, media: Sequence[Medium], now_s: float, reason: str) -> None:
+        medium, *others = media
+        buy = Buy(order, medium, tuple(others))
+        self._open[order.order] = buy
+        self._unanswered.add(order.order)
+        self._note(FactKind.ORDERED, buy, self._price(buy), reason)
+        self._ask(CONTROLLER_OF[medium], command(order), buy, now_s)
+
+    def _order_elsewhere(self, buy: Buy, now_s: float, reason: str) -> None:
+        if buy.others and not self._is_over(buy.order.period, now_s):
+            self._last += 1
+            self._order(replace(buy.order, order=self._last), buy.others, now_s, reason)
+
+    def _pay(self, buy: Buy) -> None:
+        self._unanswered.discard(buy.order.order)
+        self.spent[buy.medium] += self._price(buy)
+        self._note(FactKind.BOUGHT, buy, self._price(buy))
+        if self._buyer is not None:
+            self._buyer.answered(buy.purchase, taken=True)
+
+    def _price(self, buy: Buy) -> int:
+        return buy.order.units * unit_cost(self._requests[buy.order.request], buy.medium)
+
+    def _is_over(self, period: int, now_s: float) -> bool:
+        """Whether a period is over, so that nobody needs key for it any more."""
+        return now_s >= self._timeline.begins_s(period + 1)
+
+    def _note(self, kind: FactKind, buy: Buy, cost: int, note: str = "") -> None:
+        self._effects.note(
+            Fact(
+                kind,
+                request=buy.order.request,
+                period=buy.order.period,
+                serial=buy.order.order,
+                medium=buy.medium.value,
+                units=buy.order.units,
+                cost=cost,
+                note=note,
+            )
+        )
+
+
+def unit_cost(request: Request, medium: Medium) -> int:
+    """Return what one on-demand unit costs a request by a medium."""
+    costs = {
+        Medium.SATELLITE: request.on_demand.satellite_cost,
+        Medium.UAV: request.on_demand.uav_cost,
+    }
+    return costs[medium]
