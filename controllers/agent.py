@@ -103,8 +103,7 @@ class Agent:
 
 def _fingerprint(varbinds: Sequence[VarBind]) -> bytes:
     """Tell one Set from another under the same request-id."""
-    said = repr([(bind.name, bind.value) for bind in varbinds])
-    return blake2b(said.encode(), digest_size=8).digest()
+    return blake2b(repr([tuple(bind) for bind in varbinds]).encode(), digest_size=8).digest()
 
 
 def _first_varbind(rows: Sequence[Row], place: int) -> int:

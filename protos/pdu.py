@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from typing import NamedTuple
 
 Arcs = tuple[int, ...]
 TRACE_BYTES = 16
@@ -55,8 +56,7 @@ class Missing(Enum):
 Value = int | str | Arcs | Missing
 
 
-@dataclass(frozen=True, slots=True)
-class VarBind:
+class VarBind(NamedTuple):
     """The name of an object instance, and its value."""
 
     name: Arcs

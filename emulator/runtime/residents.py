@@ -35,7 +35,7 @@ from protos import wire
 from protos.core import Core, Measure, Message, Step, Totals
 from protos.holdings import KeyChange
 from protos.keys import Confirm, Relay
-from protos.pdu import Pdu, VarBind
+from protos.pdu import Pdu
 
 _CHECKPOINT = "checkpoint"
 T = TypeVar("T", bound=Told)
@@ -319,5 +319,5 @@ def _by_fields(kind: type[Any]) -> Callable[[Any], Any]:
 
 
 _BY_FIELDS: dict[type, Callable[[Any], Any]] = {
-    kind: _by_fields(kind) for kind in (Message, Pdu, VarBind, Relay, Confirm)
+    kind: _by_fields(kind) for kind in (Message, Pdu, Relay, Confirm)
 }
