@@ -4,9 +4,9 @@
 drawn networks (`networks.py`) at `--pace max` on two hosts (more where certificates could not name all who
 would share one), and prints and writes, for each size, the times to plan, start and run, windows a second
 (of the whole run, and from its first period on, when everything has been set up), the CPU time and the
-memory of all processes of the run: proportional set size, at its highest of one look a second.  A run that
-takes longer than the limit is ended and told by the windows that it got through; a size whose run gave
-nothing has empty fields.
+memory of all processes of the run: proportional set size, at its highest of a look every five seconds.
+A run that takes longer than the limit is ended and told by the windows that it got through; a size whose
+run gave nothing has empty fields.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from emulator.runtime import journal
 RESULTS = Path(__file__).parent / "results"
 _HOSTS = 2
 _BAR_NODES = 1000
+_WEIGH_EVERY_S = 5.0
 _END_LIMIT_S = 180.0  # for the accounts of a run that has been ended
 
 
@@ -69,11 +70,14 @@ class _Watched:
     most_bytes: int = 0
     cpu_s: dict[int, float] = field(default_factory=dict)
     windows: list[tuple[float, int]] = field(default_factory=list)
+    weigh_s: float = 0.0
 
     def look(self, pid: int, folder: Path) -> None:
         """Look once."""
         family = _family(pid)
-        self.most_bytes = max(self.most_bytes, _memory_bytes(family))
+        if time.monotonic() >= self.weigh_s:  # takes some tenths of a second of CPU
+            self.most_bytes = max(self.most_bytes, _memory_bytes(family))
+            self.weigh_s = time.monotonic() + _WEIGH_EVERY_S
         for process in family:
             with suppress(psutil.Error):
                 times = process.cpu_times()
