@@ -36,11 +36,11 @@ from emulator.runtime import injection, journal, sealing
 from emulator.runtime.clock import DRAIN_LIMIT, ClockConfig, Deed, Pace, Progress
 from emulator.runtime.deeds import Watchdog
 from emulator.runtime.doors import CLOCK
-from emulator.runtime.envelope import ManagementKeys
 from emulator.runtime.host import HostConfig
 from emulator.runtime.identity import Authority, certificates_needed
 from emulator.runtime.interference import Interference
 from emulator.runtime.joining import JoinError
+from emulator.runtime.management_keys import ManagementKeys
 from emulator.runtime.placement import Placement, place
 from emulator.runtime.registry import Registry
 from emulator.runtime.sole import sole
@@ -290,7 +290,9 @@ def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
     key, window_s = sealing.new_key(), experiment.clock.window_s
     schedule = job.assembly.world.schedule
     interference = Interference(experiment.seed, window_s, job.last_window, schedule)
-    management_keys = ManagementKeys(cast.ground, window_s, experiment.management.rotation_s)
+    management = experiment.management.model_dump()
+    qber_limit = experiment.keys.qber_limit
+    management_keys = ManagementKeys(cast.ground, window_s, qber_limit=qber_limit, **management)
     return [
         HostConfig(
             name,

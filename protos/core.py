@@ -76,6 +76,7 @@ class FactKind(StrEnum):
     DELIVERED = "delivered"
     EXPIRED = "expired"
     DESTROYED = "destroyed"
+    ROTATED = "rotated"
 
 
 class Fact(NamedTuple):

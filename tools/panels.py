@@ -344,6 +344,12 @@ STORES = Page(
                     ("qsagin_management_keys_used_total{$run}", "{{actor}}"),
                 ),
                 _panel(
+                    "Management key stores",
+                    "Key that the stores of a node hold for messages to come.",
+                    ("qsagin_management_key_store_available_bits{$run}", "{{node}}"),
+                    unit="bits",
+                ),
+                _panel(
                     "Management keys overdue",
                     "Pairs that had no new key when it was due.",
                     ("qsagin_management_keys_overdue{$run}", "{{actor}}"),

@@ -79,4 +79,6 @@ def trace(
 
 
 def _show_audit(fields: dict[str, Any]) -> None:
-    print_fields({k: v for k, v in fields.items() if k != "totals"} | fields["totals"])
+    management = {f"management_{name}": value for name, value in fields["management"].items()}
+    plain = {k: v for k, v in fields.items() if k not in ("totals", "management")}
+    print_fields(plain | fields["totals"] | management)

@@ -112,6 +112,16 @@ class Management(Section):
     rotation_s: float = Field(
         600.0, ge=1, allow_inf_nan=False, description="emulated time after which keys are replaced"
     )
+    share: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="of what a wavelength yields on each fiber of a node, beside those of requests; "
+        "so much at either end",
+    )
+    stored_keys: int = Field(
+        4, ge=1, le=1_000_000, description="how many keys each pair's store can hold"
+    )
 
 
 class Clock(Section):

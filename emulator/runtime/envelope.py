@@ -1,28 +1,19 @@
-"""Envelopes: management messages sealed under keys that are themselves made by quantum key distribution.
+"""Envelopes: management messages sealed under the management keys of the two who exchange them.
 
-Every pair of entities shares a key of 256 bits, which a new one follows every `rotation_s` of emulated
-time.  The first is pre-shared, the others come from the quantum channel between the two; while no fiber
-of a key manager's node yields key, there is no new one and the old stays in use: that is *overdue*, and
-counted.  Both ends compute the serial in force from the window in which a message was sent, so that a
-message under any other key is refused.  The text is the PDU; source, destination, sequence and window are
-authenticated with it.  Nothing here knows what a PDU says.
+Both ends compute the serial in force from the window in which a message was sent, so that a message under
+any other key is refused.  The text is the PDU; source, destination, sequence and window are authenticated
+with it.  Nothing here knows what a PDU says, or where keys come from.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass, replace
-from functools import cached_property
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from emulator.nature.happenings import Happening
-from emulator.nature.world import World
-from protos.core import KEY_MANAGER_PREFIX
+from emulator.runtime.management_keys import ManagementKeys
 from protos.gen.qsagin.v1 import management_pb2
-from protos.mib import MediumCode
 
-KEY_BYTES = 32
 Batch = management_pb2.ManagementBatch
 _KEPT_KEYS = 4
 _Pair = tuple[str, str]
@@ -39,53 +30,6 @@ class EnvelopeError(Exception):
         return f"{self.source}: {self.reason}"
 
 
-@dataclass(frozen=True)
-class ManagementKeys:
-    """The keys of all pairs, as a pure function of emulated time."""
-
-    world: World
-    window_s: float
-    rotation_s: float
-
-    def told(self, happening: Happening) -> ManagementKeys:
-        """Return the keys of the world in which that happens too."""
-        return replace(self, world=self.world.told(happening))
-
-    def due(self, window: int) -> int:
-        """Return which key should be in force in a window."""
-        return int(window * self.window_s // self.rotation_s)
-
-    def serial(self, a: str, b: str, due: int) -> int:
-        """Return which key is in force between two entities when `due` should be; perhaps an older."""
-        found = due
-        while found > 0 and not (self._yields(a, found) and self._yields(b, found)):
-            found -= 1
-        return found
-
-    def key(self, a: str, b: str, serial: int) -> bytes:
-        """Return a key, the same for both ends."""
-        first, second = sorted((a, b))
-        return self.world.block(f"management/{first}/{second}", serial, KEY_BYTES)
-
-    def _yields(self, entity: str, serial: int) -> bool:
-        """Whether an entity's node can make key when a serial is due; controllers always can."""
-        if not entity.startswith(KEY_MANAGER_PREFIX):
-            return True
-        node, at_s = entity.removeprefix(KEY_MANAGER_PREFIX), serial * self.rotation_s
-        return any(
-            self.world.sample(MediumCode.FIBER, node, peer, at_s).usable
-            for peer in self._neighbours.get(node, ())
-        )
-
-    @cached_property
-    def _neighbours(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for a, b, _ in self.world.fibers:
-            found.setdefault(a, []).append(b)
-            found.setdefault(b, []).append(a)
-        return found
-
-
 class Envelopes:
     """Closes and opens the messages of one actor.
 
@@ -94,7 +38,7 @@ class Envelopes:
     """
 
     def __init__(self, keys: ManagementKeys) -> None:
-        self._keys = keys
+        self.keys = keys
         self._ciphers: dict[_Pair, dict[int, AESGCM]] = {}
         self._serials: dict[_Pair, tuple[int, int]] = {}
         self.used = 0
@@ -102,7 +46,7 @@ class Envelopes:
 
     def hear(self, happening: Happening) -> None:
         """Learn of something that happens after the window that is under way."""
-        self._keys = self._keys.told(happening)
+        self.keys = self.keys.told(happening)
 
     def close(self, batch: Batch) -> None:
         """Seal every message of a batch."""
@@ -139,16 +83,16 @@ class Envelopes:
 
     def oldest_s(self, window: int) -> float | None:
         """Return since when the oldest of the keys that this rotation has used has been in force."""
-        now = self._keys.due(window)
+        now = self.keys.due(window)
         serials = [serial for due, serial in self._serials.values() if due == now]
-        return min(serials) * self._keys.rotation_s if serials else None
+        return min(serials) * self.keys.rotation_s if serials else None
 
     def _in_force(self, a: str, b: str, window: int) -> int:
         first, second = sorted((a, b))
-        due = self._keys.due(window)
+        due = self.keys.due(window)
         known, serial = self._serials.get((first, second), (-1, 0))
         if known != due:
-            serial = self._keys.serial(a, b, due)
+            serial = self.keys.serial(a, b, due)
             self._serials[first, second] = due, serial
             change = self.overdue.add if serial < due else self.overdue.discard
             change((first, second))
@@ -159,7 +103,7 @@ class Envelopes:
         kept = self._ciphers.setdefault((first, second), {})
         if serial in kept:
             return kept[serial]
-        cipher = AESGCM(self._keys.key(a, b, serial))
+        cipher = AESGCM(self.keys.key(a, b, serial))
         if len(kept) < _KEPT_KEYS or serial > min(kept):
             kept[serial] = cipher
             self.used += 1

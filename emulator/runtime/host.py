@@ -25,10 +25,11 @@ import grpc
 
 from emulator.parts.roles import Role
 from emulator.runtime.doors import CLOCK, Doors
-from emulator.runtime.envelope import Envelopes, ManagementKeys
+from emulator.runtime.envelope import Envelopes
 from emulator.runtime.identity import Identity
 from emulator.runtime.interference import UNDISTURBED, Interference
 from emulator.runtime.journal import Journal
+from emulator.runtime.management_keys import ManagementKeys
 from emulator.runtime.registry import Registry
 from emulator.runtime.residents import Residents
 from emulator.runtime.sealing import Seal
@@ -42,7 +43,7 @@ from emulator.telemetry.metering import (
 )
 from emulator.telemetry.reporting import EXPORTER, Reporter, telemetry
 from protos import wire
-from protos.core import Measure, Message
+from protos.core import KEY_MANAGER_PREFIX, Fact, Measure, Message
 from protos.gen.qsagin.v1 import (
     keys_pb2_grpc,
     management_pb2,
@@ -152,11 +153,11 @@ class Host:
         self._at_home = (
             asyncio.Lock()
         )  # whoever changes or reads the residents while they think waits
+        self._envelopes = Envelopes(self._residents.told(config.management_keys))
         self._last_state = self._state()
         self._routes: dict[str, runtime_pb2.Route] = {}
         self._exporter: runtime_pb2.Route | None = None
         self._channels = Channels(config.identity)
-        self._envelopes = Envelopes(self._residents.told(config.management_keys))
         self._sky = config.sky and self._residents.told(config.sky)
         self._doors = Doors(self, self._envelopes, config.most_windows)
         self._server: grpc.aio.Server | None = None
@@ -183,7 +184,7 @@ class Host:
             await self._reporter.end()
             if self._server is not None:
                 await self._server.stop(grace=0)
-            self._residents.finish()
+            self._residents.finish(self._stored())
         await self._channels.close()
         self._journal.close()
 
@@ -220,7 +221,7 @@ class Host:
         here = self._residents
         return runtime_pb2.State(
             last_window=here.last_window,
-            wake_window=here.wake_window,
+            wake_window=self._wake_window,
             mail_window=here.mail_window,
             totals=self._totals(),
             incarnation=self.incarnation,
@@ -237,18 +238,51 @@ class Host:
         self._windows.observe(time.perf_counter() - began_s)
         return runtime_pb2.Done(
             window=window,
-            wake_window=self._residents.wake_window,
+            wake_window=self._wake_window,
             written_to=sorted({message.destination for message in outbox} & self._routes.keys()),
             totals=self._totals(),
             unsettled=self._residents.unsettled,
         )
 
     async def _run(self, window: int) -> None:
+        rotated = self._rotated(window)
         if not self._config.thinks:
-            self._residents.run(window)
+            self._residents.run(window, rotated)
             return
         self._last_state = self._state()
-        await asyncio.to_thread(self._residents.run, window)
+        await asyncio.to_thread(self._residents.run, window, rotated)
+
+    @property
+    def _wake_window(self) -> int | None:
+        """The window in which somebody here wants to run next, or keys rotate."""
+        here = self._residents
+        wakes = (here.wake_window, self._envelopes.keys.next_window(here.last_window))
+        return min((window for window in wakes if window is not None), default=None)
+
+    def _rotated(self, window: int) -> dict[str, list[Fact]]:
+        """Return what everybody here notes about the rotations of management keys since it ran last."""
+        keys, last = self._envelopes.keys, self._residents.last_window
+        after = 0 if last is None else keys.due(last)
+        return {
+            role.entity: noted
+            for role in self._config.roles
+            if (noted := list(keys.rotations(role.entity, after, keys.due(window))))
+        }
+
+    def _management_stores(self) -> Iterator[Measure]:
+        keys = self._envelopes.keys
+        due = keys.due(self._residents.last_window or 0)
+        for role in self._config.roles:
+            if role.entity.startswith(KEY_MANAGER_PREFIX):
+                node = ("node", role.entity.removeprefix(KEY_MANAGER_PREFIX))
+                bits = keys.left_bits(role.entity, due)
+                yield Measure("management_key_store_available_bits", (node,), bits)
+
+    def _stored(self) -> dict[str, list[Fact]]:
+        """Return what everybody here notes about the management keys that are left."""
+        keys, last = self._envelopes.keys, self._residents.last_window
+        due = 0 if last is None else keys.due(last)
+        return {role.entity: list(keys.stored(role.entity, due)) for role in self._config.roles}
 
     async def resend(self, lost: runtime_pb2.Lost) -> Receipt:
         """Send again what somebody has lost."""
@@ -369,6 +403,7 @@ class Host:
             yield Measure("management_key_oldest_timestamp_seconds", (actor,), oldest_s)
         yield from self._calls.measures()
         yield from self._windows.measures()
+        yield from self._management_stores()
         for measures in self._residents.measures():
             yield from measures
         if self._sky is not None:

@@ -22,6 +22,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from emulator.nature.announcement import read_back
@@ -32,7 +33,7 @@ from emulator.runtime.journal import Journal
 from emulator.runtime.mailbox import Mailbox
 from emulator.runtime.sealing import Seal
 from protos import wire
-from protos.core import Core, Measure, Message, Step, Totals
+from protos.core import Core, Fact, Measure, Message, Step, Totals
 from protos.holdings import KeyChange
 from protos.keys import Confirm, Relay
 from protos.pdu import Pdu
@@ -153,8 +154,8 @@ class Residents:
         ]
         return new.count(False)
 
-    def run(self, window: int) -> None:
-        """Run a window, and commit it; one that has been run is left as it is."""
+    def run(self, window: int, also: Mapping[str, Sequence[Fact]] = MappingProxyType({})) -> None:
+        """Run a window, and commit it with what else is noted; one that has been run is left as it is."""
         if self.last_window is not None and window <= self.last_window:
             return
         mail = wire.mail(self._raw.pop(window, []))
@@ -162,7 +163,8 @@ class Residents:
         steps = self._step(window)
         enough_s = max(self._checkpoint_after_s, _CHECKPOINT_SHARE * self._checkpoint_s)
         checkpoint = self._checkpoint() if self._stepped_s > enough_s else None
-        facts = {entity: step.facts for entity, step in steps.items()}
+        facts = {entity: [*also.get(entity, ()), *step.facts] for entity, step in steps.items()}
+        facts |= {entity: list(noted) for entity, noted in also.items() if entity not in steps}
         changes = {entity: step.keys for entity, step in steps.items()}
         keys = self._journal.key_rows(changes, self._seal)
         self._journal.commit(window, facts, mail, checkpoint, keys)
@@ -184,11 +186,12 @@ class Residents:
             if at >= window
         ]
 
-    def finish(self) -> None:
-        """Write down what is left in hand, unless that has been done."""
+    def finish(self, also: Mapping[str, Sequence[Fact]] = MappingProxyType({})) -> None:
+        """Write down what is left in hand, and what else, unless that has been done."""
         if not self._journal.finished:
             left = {
-                name: (item.last_window, item.core.close()) for name, item in self._here.items()
+                name: (item.last_window, [*item.core.close(), *also.get(name, ())])
+                for name, item in self._here.items()
             }
             self._journal.finish(left, self._holdings())
 

@@ -99,6 +99,11 @@ FAMILIES = (
         "actor",
         "Emulated time since when the oldest management key that is in use has been in force.",
     ),
+    _gauge(
+        "management_key_store_available_bits",
+        "node",
+        "Key in the management key stores of a node, with which it has not sealed anything yet.",
+    ),
     # keys
     _counter("key_demanded_bits_total", "node application", "Key that applications asked for."),
     _counter(

@@ -8,12 +8,14 @@ It trusts no counter of the run.  Every bit that came into being is followed to 
   delivered: that end had not heard yet that the reservation was over or had begun anew.  It is shown as
   half made;
 * end-to-end key over fiber is counted from its creation at the source;
-* generated = delivered + relayed + expired + destroyed + stored, or the rest is unaccounted for.
+* generated = delivered + relayed + expired + destroyed + stored, or the rest is unaccounted for;
+* management keys have books of their own: what came into the store of a pair was withdrawn, key by key, or
+  is left, and both ends tell the same.
 
 A key delivered twice at one end, or with different content at the two ends, is a fault; so is one that
 was never made there, or had been voided: of a block the last keys become void first, since they leave it
-oldest first.  What facts say is stored must be
-in the key tables, and nothing else; and whoever shared key must have a journal.
+oldest first.  What facts say is stored must be in the key tables, and nothing else; and whoever shared key
+must have a journal.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from typing import Any
 
 from controllers.key_store import key_name
 from emulator.runtime import journal
+from emulator.runtime.management_keys import KEY_BITS, MANAGEMENT
 from protos.core import KEY_MANAGER_PREFIX, FactKind, key_manager_of
 from protos.mib import MediumCode
 
@@ -39,8 +42,12 @@ _SPENT = {
 }
 _MADE = (FactKind.GENERATED, FactKind.CREATED)
 _QUERY = (
-    'SELECT kind, request, serial, medium, peer, "end", bits, key_id, fingerprint, units FROM fact '
-    "ORDER BY rowid"
+    'SELECT kind, request, serial, medium, peer, "end", bits, key_id, '  # noqa: S608
+    f"fingerprint, units FROM fact WHERE medium <> '{MANAGEMENT}' ORDER BY rowid"
+)
+_MANAGED = (
+    "SELECT kind, serial, peer, units, bits FROM fact "  # noqa: S608
+    f"WHERE medium = '{MANAGEMENT}' ORDER BY rowid"
 )
 _ALL = f"SELECT {journal.NAMES} FROM fact ORDER BY rowid"  # noqa: S608
 _FIBER_KINDS = (FactKind.GENERATED, FactKind.RELAYED, FactKind.EXPIRED, FactKind.STORED)
@@ -58,6 +65,7 @@ class Audit:
     unaccounted_bits: int = 0
     half_made_bits: int = 0
     totals: dict[str, int] = field(default_factory=dict)
+    management: dict[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -82,11 +90,53 @@ class Audit:
             "unaccounted_bits": self.unaccounted_bits,
             "half_made_bits": self.half_made_bits,
             "totals": self.totals,
+            "management": self.management,
         }
 
 
 _Block = tuple[int, str, int]
 _Place = tuple[_Block, int]
+
+
+class _ManagementBooks:
+    """The stores of management keys, by who noted and who is at the other end."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        self._rotations: set[tuple[str, str, int]] = set()
+        self.repeated = 0
+
+    def read(self, entity: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Book what an entity noted about its stores."""
+        for kind, serial, peer, units, bits in rows:
+            account = self._accounts[entity, peer]
+            if kind == FactKind.STORED:
+                account["stored"] += bits
+                continue
+            self.repeated += (entity, peer, serial) in self._rotations
+            self._rotations.add((entity, peer, serial))
+            account.update(made=bits, used=KEY_BITS * units, overdue=int(not units))
+
+    @property
+    def unaccounted_bits(self) -> int:
+        """What does not add up, or differs between the ends of a pair."""
+        unaccounted = 0
+        for (here, there), bits in self._accounts.items():
+            unaccounted += abs(bits["made"] - bits["used"] - bits["stored"])
+            other = self._accounts.get((there, here), Counter())
+            if here < there or (there, here) not in self._accounts:
+                unaccounted += abs(bits["made"] - other["made"]) + abs(bits["used"] - other["used"])
+        return unaccounted
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """The sums over all pairs, as key managers told them."""
+        totals: Counter[str] = Counter()
+        for (here, _), bits in self._accounts.items():
+            if here.startswith(KEY_MANAGER_PREFIX):
+                totals.update(bits)
+        names = {"generated_bits": "made", "used_bits": "used", "stored_bits": "stored"}
+        return {name: totals[column] for name, column in (names | {"overdue": "overdue"}).items()}
 
 
 class _Books:
@@ -155,7 +205,9 @@ def audit(run_folder: Path) -> Audit:
     books = _Books()
     journal.check(run_folder)
     entities = journal.entities(run_folder)
+    management = _ManagementBooks()
     for entity in entities:
+        management.read(entity, journal.rows(run_folder, entity, _MANAGED))
         if entity.startswith(KEY_MANAGER_PREFIX):
             books.read(entity, journal.rows(run_folder, entity, _QUERY))
     missing = sorted(books.peers.difference(entities))
@@ -164,13 +216,16 @@ def audit(run_folder: Path) -> Audit:
     totals, unaccounted, half_made = _settle(books.accounts, books.used)
     return Audit(
         digest=digest(run_folder),
-        duplicate_deliveries=_duplicates(books.deliveries),
+        duplicate_deliveries=_duplicates(books.deliveries) + management.repeated,
         mismatched_keys=_mismatches(books.deliveries),
         unknown_keys=books.unknown_keys,
         void_deliveries=books.void_deliveries,
-        unaccounted_bits=unaccounted + _misplaced(run_folder, books.stored_bits),
+        unaccounted_bits=unaccounted
+        + management.unaccounted_bits
+        + _misplaced(run_folder, books.stored_bits),
         half_made_bits=half_made,
         totals=totals,
+        management=management.totals,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from controllers.key_store import key_name
 from emulator.runtime.journal import FOLDER, Journal, JournalError
+from emulator.runtime.management_keys import MANAGEMENT
 from emulator.views.audit import audit
 from protos.core import Fact, FactKind
 from protos.mib import MediumCode
@@ -178,3 +179,59 @@ def test_a_truncated_database_is_named(run_folder: Path) -> None:
 def test_a_folder_without_journals_is_named(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="is it the folder of a run"):
         audit(tmp_path)
+
+
+def _rotated(peer: str, serial: int, units: int = 1, bits: int = 256) -> Fact:
+    return Fact(
+        FactKind.ROTATED, serial=serial, medium=MANAGEMENT, peer=peer, units=units, bits=bits
+    )
+
+
+@pytest.fixture
+def managed_folder(run_folder: Path) -> Path:
+    """Besides, two rotations of a pair of which the second is overdue, and 44 bit that are left."""
+    for place, (here, there) in enumerate((("manager", "kme-A"), ("kme-A", "manager")), 1):
+        book = Journal(run_folder, here, [here], place)
+        book.commit(4, {here: [_rotated(there, 1, bits=300), _rotated(there, 2, 0, 0)]})
+        book.commit(5, {here: [Fact(FactKind.STORED, medium=MANAGEMENT, peer=there, bits=44)]})
+        book.close()
+    return run_folder
+
+
+def test_management_keys_have_totals_of_their_own(managed_folder: Path) -> None:
+    result = audit(managed_folder)
+    assert result.ok
+    assert result.totals["generated_bits"] == 24
+    assert result.management == {
+        "generated_bits": 300,
+        "used_bits": 256,
+        "stored_bits": 44,
+        "overdue": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("statement", "unaccounted_bits"),
+    [
+        ("UPDATE fact SET bits = 50 WHERE kind = 'stored'", 6),
+        ("UPDATE fact SET bits = bits + 8 WHERE kind IN ('stored', 'rotated') AND serial < 2", 8),
+        ("UPDATE fact SET units = 1 WHERE serial = 2 AND kind = 'rotated'", 512),
+        ("DELETE FROM fact WHERE medium = 'management'", 556),
+    ],
+)
+def test_a_management_key_that_one_end_does_not_account_for_is_found(
+    managed_folder: Path, statement: str, unaccounted_bits: int
+) -> None:
+    _alter(managed_folder, "A", statement)
+    result = audit(managed_folder)
+    assert (result.ok, result.unaccounted_bits) == (False, unaccounted_bits)
+
+
+def test_a_management_key_that_was_withdrawn_twice_is_found(managed_folder: Path) -> None:
+    _alter(
+        managed_folder,
+        "A",
+        "UPDATE fact SET serial = 1, units = 0 WHERE serial = 2 AND kind = 'rotated'",
+    )
+    result = audit(managed_folder)
+    assert (result.ok, result.duplicate_deliveries) == (False, 1)

@@ -1,4 +1,4 @@
-"""Management keys: both ends agree, they are replaced in time, and their lack is seen."""
+"""Envelopes: what one closes the other opens, under the key in force and no other."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pytest
 
 from emulator.nature.happenings import FiberCut, Schedule
 from emulator.parts.assembly import Assembly
-from emulator.runtime.envelope import EnvelopeError, Envelopes, ManagementKeys
+from emulator.runtime.envelope import EnvelopeError, Envelopes
+from emulator.runtime.management_keys import ManagementKeys
 from protos import wire
-from protos.core import GLOBAL_MANAGER, Message
+from protos.core import GLOBAL_MANAGER, Message, Timeline
 from protos.gen.qsagin.v1 import management_pb2
 from protos.pdu import Pdu, VarBind, Verb
 
@@ -19,7 +20,8 @@ PDU = Pdu(Verb.SET, 9, (VarBind((1, 3, 6), "a word that nobody may read"),))
 
 @pytest.fixture
 def keys(tiny_assembly: Assembly) -> ManagementKeys:
-    return ManagementKeys(replace(tiny_assembly.world, sky=None), window_s=1.0, rotation_s=100.0)
+    world = replace(tiny_assembly.world, sky=None, timeline=Timeline(0.0, 20.0, 150))
+    return ManagementKeys(world, window_s=1.0, rotation_s=100.0, stored_keys=1)
 
 
 def _batch(window: int, source: str = GLOBAL_MANAGER) -> management_pb2.ManagementBatch:
@@ -36,20 +38,9 @@ def test_what_one_actor_closes_another_opens_and_nobody_reads_on_the_way(
     assert [message.body for message in opened] == [PDU]
 
 
-def test_a_key_is_replaced_when_its_time_is_over(keys: ManagementKeys) -> None:
-    assert [keys.due(window) for window in (0, 99, 100, 399)] == [0, 0, 1, 3]
-    assert [keys.serial(GLOBAL_MANAGER, "kme-A", due) for due in range(4)] == [0, 1, 2, 3]
-    assert len({keys.key(GLOBAL_MANAGER, "kme-A", serial) for serial in range(4)}) == 4
-    assert keys.key("kme-A", GLOBAL_MANAGER, 2) == keys.key(GLOBAL_MANAGER, "kme-A", 2)
-    assert keys.key("kme-B", GLOBAL_MANAGER, 2) != keys.key(GLOBAL_MANAGER, "kme-A", 2)
-
-
-def test_a_node_without_a_fiber_keeps_its_old_key_and_that_is_seen(keys: ManagementKeys) -> None:
+def test_who_has_no_new_key_is_overdue_until_there_is_one(keys: ManagementKeys) -> None:
     cut = replace(keys.world, schedule=Schedule((FiberCut("A", "B", 150.0, 350.0),)))
-    isolated = replace(keys, world=cut)
-    found = [isolated.serial(GLOBAL_MANAGER, "kme-A", due) for due in (1, 2, 3, 4)]
-    assert found == [1, 1, 1, 4]
-    envelopes = Envelopes(isolated)
+    envelopes = Envelopes(replace(keys, world=cut))
     envelopes.close(_batch(300))
     assert envelopes.overdue == {(GLOBAL_MANAGER, "kme-A")}
     assert envelopes.used == 1

@@ -16,11 +16,11 @@ from emulator.parts.assembly import assemble
 from emulator.parts.cast import cast_of
 from emulator.runtime.clock import BarrierClock, ClockConfig, Pace
 from emulator.runtime.doors import CLOCK
-from emulator.runtime.envelope import ManagementKeys
 from emulator.runtime.host import Host, HostConfig
 from emulator.runtime.identity import Authority
 from emulator.runtime.interference import Interference
 from emulator.runtime.journal import FOLDER
+from emulator.runtime.management_keys import ManagementKeys
 from emulator.runtime.registry import Registry
 from emulator.telemetry.exporter import METRICS, Exporter, ExporterConfig
 from emulator.telemetry.reporting import EXPORTER
@@ -28,15 +28,16 @@ from protos.core import GLOBAL_MANAGER
 
 
 class LiveNetwork:
-    """`tiny` on so many hosts, in a folder of its own."""
+    """`tiny` on so many hosts, in a folder of its own; its management keys rotate often."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         folder: Path,
         hosts: int,
         checkpoint_after_s: float = 0.2,
         period_s: float | None = None,
         experiment: str = "tiny",
+        rotation_s: float = 25.0,
     ) -> None:
         setup, topology = read(experiment)
         if period_s is not None:
@@ -48,7 +49,7 @@ class LiveNetwork:
         roles = cast.everybody
         self.folder = folder
         self.authority = Authority()
-        self.management_keys = ManagementKeys(cast.ground, 1.0, setup.management.rotation_s)
+        self.management_keys = ManagementKeys(cast.ground, 1.0, rotation_s)
         self.last_window = math.ceil(assembly.timeline.end_s)
         disturbed = Interference(setup.seed, 1.0, self.last_window, assembly.world.schedule)
         self.configs = {

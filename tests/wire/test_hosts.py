@@ -53,6 +53,7 @@ def test_the_outcome_is_the_same_on_one_host_and_on_one_for_each(tmp_path: Path)
         within(60, _run(tmp_path / str(hosts), hosts))
         result = audit(tmp_path / str(hosts))
         assert result.ok
+        assert result.management["used_bits"] > 0
         digests.add(result.digest)
     assert len(digests) == 1
 
