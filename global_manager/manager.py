@@ -11,7 +11,7 @@ It sees rows, prices and distributions only; no medium is special here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -91,9 +91,9 @@ class ManagerConfig:
 
 @dataclass(frozen=True)
 class _Walk:
-    """A GetBulk over what is reserved, from `after` on."""
+    """A GetBulk over what is reserved; the units that its walk has seen so far, by request."""
 
-    after: Arcs
+    seen_units: Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,6 @@ class GlobalManager:
         self._again_s: dict[int, float] = {}
         self._up: set[int] = set()
         self._generation: Counter[int] = Counter()
-        self._seen_units: Counter[int] = Counter()
         timeline = config.schedule.timeline
         self._ordering = Ordering(
             self._problem, config.media, timeline, self._effects, self._request
@@ -386,34 +385,32 @@ class GlobalManager:
                     self._again_s[request] = now_s + self._config.retry_after_s
             case Buy() as buy:
                 self._ordering.answered(buy, pdu, now_s)
-            case _Walk():
-                self._on_walked(pdu, now_s)
+            case _Walk() as walk:
+                self._on_walked(walk, pdu, now_s)
             case _Usage(entity):
                 self._on_usage(entity, pdu, now_s)
 
     def _verify(self, now_s: float) -> None:
         """Compare the fiber controller's table with the plan."""
-        self._seen_units.clear()
-        self._walk(column_of(ReservationRow, "units"), now_s)
+        self._walk(column_of(ReservationRow, "units"), _Walk({}), now_s)
 
-    def _walk(self, after: Arcs, now_s: float) -> None:
+    def _walk(self, after: Arcs, walk: _Walk, now_s: float) -> None:
         bulk = Pdu(Verb.GET_BULK, 0, (VarBind(after),), max_repetitions=_WALK_ROWS)
-        self._request(FIBER_CONTROLLER, bulk, _Walk(after), now_s)
+        self._request(FIBER_CONTROLLER, bulk, walk, now_s)
 
-    def _on_walked(self, pdu: Pdu, now_s: float) -> None:
+    def _on_walked(self, walk: _Walk, pdu: Pdu, now_s: float) -> None:
         units_column = column_of(ReservationRow, "units")
+        seen_units = dict(walk.seen_units)
         for bind in pdu.varbinds:
             if bind.name[: len(units_column)] == units_column and isinstance(bind.value, int):
-                self._seen_units[bind.name[-1]] = bind.value
+                seen_units[bind.name[-1]] = bind.value
         last = pdu.varbinds[-1].name if pdu.varbinds else ()
         if last[: len(units_column)] == units_column and len(pdu.varbinds) >= _WALK_ROWS:
-            self._walk(last, now_s)
+            self._walk(last, _Walk(seen_units), now_s)
             return
         planned = {index: item.units for index, item in self._reserved.items()}
-        agrees = planned == dict(self._seen_units)
-        units = self._seen_units.total()
-        note = "as planned" if agrees else "differs from the plan"
-        self._effects.note(Fact(FactKind.VERIFIED, units=units, note=note))
+        note = "as planned" if planned == seen_units else "differs from the plan"
+        self._effects.note(Fact(FactKind.VERIFIED, units=sum(seen_units.values()), note=note))
 
     def _look_at_demand(self, now_s: float) -> None:
         """Ask every key manager with applications what they have asked for."""

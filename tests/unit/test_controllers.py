@@ -11,7 +11,7 @@ from controllers.on_demand import OnDemandConfig, OnDemandController
 from controllers.ports import LinkSample
 from controllers.satellite import SatelliteController
 from controllers.uav import UavController
-from global_manager.manager import Fibers, GlobalManager, ManagerConfig
+from global_manager.manager import Fibers, GlobalManager, ManagerConfig, column_of
 from global_manager.prices import Prices
 from global_manager.provisioning.check import InvalidProblemError
 from global_manager.provisioning.model import (
@@ -55,7 +55,7 @@ from protos.mib import (
     RowStatus,
     ShortageRow,
 )
-from protos.pdu import ErrorStatus, Pdu, Verb
+from protos.pdu import ErrorStatus, Pdu, VarBind, Verb
 from protos.rows import decode, encode, notified, notify
 
 
@@ -268,6 +268,25 @@ def test_a_reservation_that_is_refused_is_asked_for_again() -> None:
     (head, *_) = decode(second.varbinds)
     assert isinstance(head, ReservationRow)
     assert (head.generation, head.start_ms) == (1, 1_006_000)
+
+
+def test_of_two_walks_that_are_open_at_once_each_sees_what_it_was_told() -> None:
+    manager = _manager()
+    manager.step(0.0, [])
+    manager.started(5.0)
+    manager.started(6.0)
+    walks = _pdus(manager.step(6.0, []), FIBER_CONTROLLER)
+    column = column_of(ReservationRow, "units")
+    told = [(VarBind((*column, 7), 3),), (VarBind((*column, 0), 1),)]
+    answers = [
+        Message(FIBER_CONTROLLER, GLOBAL_MANAGER, number, pdu.response(binds))
+        for number, (pdu, binds) in enumerate(zip(walks, told, strict=True), 1)
+    ]
+    facts = [f for f in manager.step(8.0, answers).facts if f.kind is FactKind.VERIFIED]
+    assert [(f.units, f.note) for f in facts] == [
+        (3, "differs from the plan"),
+        (1, "as planned"),
+    ]
 
 
 def test_the_manager_buys_elsewhere_when_its_first_choice_refuses_and_pays_once() -> None:
