@@ -14,7 +14,6 @@ from oracle_manager import HasFailed, IsDone, IsUp, LinkNews, Order, Release, Re
 from oracle_terms import (
     FIBERS,
     MANAGER,
-    SATELLITE,
     SATELLITES,
     UAV,
     UAVS,
@@ -97,8 +96,11 @@ class FiberController(Entity):
         assert isinstance(what, Reserve)
         if what.generation <= self._over.get(what.request, -1):
             return True
-        if what.request in self._reservations:
-            self._release(what.request, self._reservations[what.request].generation)
+        here = self._reservations.get(what.request)
+        if here is not None and here.generation >= what.generation:
+            return False
+        if here is not None:
+            self._release(what.request, here.generation)
         if any(self._lit(what.way) & self._lit(item.way) for item in self._reservations.values()):
             return False
         self._reservations[what.request] = what
@@ -290,6 +292,3 @@ def _crews(fleet: Mapping[str, Any], setup_s: float, lasts_s: float) -> int:
     post_s: float = fleet["endurance_s"] - 2 * setup_s
     for_ever = 1 + math.ceil((2 * setup_s + fleet["turn_s"]) / post_s - 1e-9)
     return min(for_ever, max(1, math.ceil(lasts_s / post_s - 1e-9)))
-
-
-SELLERS = {SATELLITE: SatelliteController, UAV: UavController}

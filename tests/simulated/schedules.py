@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 LENGTHS_KM = (0.001, 1.0, 20.0, 60.0, 79.9, 80.0, 100.0, 200.0)
 EQUIPMENT = ("fiber-cut",) * 5 + ("eavesdropper", "link-degraded", "uav-loss") * 2
 SELDOM = ("demand-shift", "satellite-loss", "storm", "fog", "cloud")
-PEOPLE = ("power-cut", "outage", "outage", "partition", "message-fault", "message-fault")
+PEOPLE = ("power-cut", "outage", "outage", "partition", *("message-fault",) * 4)
 KINDS = EQUIPMENT + SELDOM + PEOPLE * 2
 ENTITIES = ("global-manager", "fiber-controller", "satellite-controller", "uav-controller")
 MEANS = (0.5, 1.5, 4.0)
@@ -269,8 +269,9 @@ def _message_fault(draw: st.DrawFn, everybody: list[str]) -> Strategies:
         "delay_s": st.sampled_from([1.0, 3.0, 25.0]),
         "reorder": st.just(True),
     }
-    names = draw(st.lists(st.sampled_from(sorted(kinds)), min_size=1, max_size=3, unique=True))
-    return {"sources": who, "destinations": who} | {name: kinds[name] for name in names}
+    names = draw(st.lists(st.sampled_from([*kinds]), min_size=1, max_size=4, unique=True))
+    ends: Strategies = {} if draw(st.booleans()) else {"sources": who, "destinations": who}
+    return ends | {name: kinds[name] for name in names}
 
 
 def _moment(draw: st.DrawFn, case: _Frame) -> float:
