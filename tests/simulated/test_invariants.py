@@ -1,0 +1,120 @@
+"""What holds whatever happens, also where no oracle can say what does: pools that all share, and chance.
+
+Runs of drawn networks under drawn faults, with shared limits that a solver deals out: every bit is
+accounted for, nothing is given twice, nobody pays for more than was missing, no pool gives more than it
+has, and some time after the last fault everybody has again what is reserved.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from network import SimulatedNetwork, simulate
+from schedules import Case, cases
+from test_oracle import UNHURRIED, plans_of
+
+from emulator.experiment.reading import read
+from emulator.parts.assembly import Assembly
+from emulator.views import ledger
+from emulator.views.audit import audit
+from emulator.views.ledger import LedgerRow
+from global_manager.ordering import unit_cost
+from global_manager.provisioning.model import Medium
+
+CALM_WINDOWS = 80  # in which late messages arrive, and what was lost is said again
+
+
+@st.composite
+def shared_pools(draw: st.DrawFn) -> Case:
+    """Draw an experiment whose requests share pools, and whose faults end long before it does."""
+    case = draw(cases())
+    demand, window_s = case.fields["demand"], case.fields["clock"]["window_s"]
+    lead_windows = len(case.nodes) + 8
+    over_s = lead_windows * window_s + (demand["periods"] + 1) * demand["period_s"]
+    calm = 2 + int(CALM_WINDOWS * window_s // demand["period_s"])
+    faults = [
+        fault | ({"until_s": min(fault["until_s"] or over_s, over_s)} if "until_s" in fault else {})
+        for fault in case.fields["faults"]
+    ]
+    changes = {
+        "demand": demand | {"periods": demand["periods"] + calm},
+        "faults": [f for f in faults if f.get("at_s", 0) < f.get("until_s", over_s)],
+        "plan": case.fields["plan"] | {"look_every_periods": 0},
+        "fiber": {"monitor_s": 5, "wait_to_restore_s": 0},
+        "keys": {"qber_limit": 0.11, "unit_bits": 256},
+        "limits": {
+            "satellite_units": draw(st.integers(0, 4)),
+            "uav_units": draw(st.integers(0, 4)),
+            "shortfall_cost": 400_000,
+            "futures": 5,
+        },
+    }
+    return replace(case, fields=case.fields | changes)
+
+
+def check(case: Case) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        experiment, topology = read(str(case.write(folder)))
+        network, assembly = simulate(experiment, topology)
+        network.write_journals(folder / "run")
+        clock, demand = experiment.clock, experiment.demand
+        requests = assembly.problem.requests
+        book = ledger.read(folder / "run", requests, clock.window_s, demand.period_s)
+        found = audit(folder / "run")
+    assert found.ok, found
+    assert len(book.rows) == len(requests) * demand.periods
+    nobody_pays_for_more_than_was_missing(book.rows, assembly)
+    no_pool_gives_more_than_it_has(book.rows, assembly)
+    everybody_has_what_is_reserved(book.rows, network, demand.periods - 1)
+
+
+def nobody_pays_for_more_than_was_missing(rows: tuple[LedgerRow, ...], assembly: Assembly) -> None:
+    of = {request.id: request for request in assembly.problem.requests}
+    for row in rows:
+        assert 0 <= row.shortfall_units <= row.late_units <= row.demanded_units
+        for medium, cost in (
+            (Medium.SATELLITE, row.satellite_cost),
+            (Medium.UAV, row.uav_cost),
+        ):
+            assert 0 <= cost <= row.late_units * unit_cost(of[row.request], medium)
+
+
+def no_pool_gives_more_than_it_has(rows: tuple[LedgerRow, ...], assembly: Assembly) -> None:
+    satellite, uav = Counter[int](), Counter[int]()
+    for row in rows:
+        satellite[row.period] += row.satellite_units
+        uav[row.period] += row.uav_units
+    pools = assembly.problem.pools
+    assert pools is not None
+    assert max(satellite.values()) <= (pools.satellite_units or 0)
+    assert max(uav.values()) <= (pools.uav_units or 0)
+
+
+def everybody_has_what_is_reserved(
+    rows: tuple[LedgerRow, ...], network: SimulatedNetwork, period: int
+) -> None:
+    reserved = defaultdict(int, {name: way.units for name, way in plans_of(network)[-1].items()})
+    for row in rows:
+        if row.period == period:
+            assert row.fiber_units >= min(row.demanded_units, reserved[row.request])
+
+
+@settings(UNHURRIED, max_examples=30)
+@given(shared_pools())
+def test_runs_whose_requests_share_pools_keep_the_books_and_recover(case: Case) -> None:
+    check(case)
+
+
+@pytest.mark.system
+@pytest.mark.timeout(900)
+@settings(UNHURRIED, max_examples=300)
+@given(shared_pools())
+def test_three_hundred_such_runs_keep_the_books_and_recover(case: Case) -> None:
+    check(case)
