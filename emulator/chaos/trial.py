@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,9 +73,14 @@ def load(source: str) -> dict[str, Any]:
     return experiment
 
 
-def play(experiment: dict[str, Any], out: Path, journal_file: Path) -> Trial:
-    """Play an experiment whose runs go into a folder; write the journal."""
-    logging.getLogger("chaostoolkit").propagate = False
+def play(
+    experiment: dict[str, Any], out: Path, journal_file: Path, tell: Callable[[str], None]
+) -> Trial:
+    """Play an experiment whose runs go into a folder; write the journal, and tell what is being done."""
+    log, teller = logging.getLogger("chaostoolkit"), _Teller(tell)
+    log.propagate = False
+    log.setLevel(logging.INFO)
+    log.addHandler(teller)
     run_folder = str(out / "run")
     out.mkdir(parents=True, exist_ok=True)
     configuration = experiment.setdefault("configuration", {})
@@ -83,10 +88,25 @@ def play(experiment: dict[str, Any], out: Path, journal_file: Path) -> Trial:
     try:
         journal = run_experiment(experiment, settings=_SETTINGS)
     finally:
+        log.removeHandler(teller)
         stop_run(run_folder)
     text = json.dumps(journal, indent=1, default=str) + "\n"
     journal_file.write_text(text, encoding="utf-8")
     return Trial(journal, tuple(_broken(journal)))
+
+
+class _Teller(logging.Handler):
+    """Tells which action or probe the toolkit has come to; what failed is told in the end."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell of one line of the toolkit's log, if it is about an action or a probe."""
+        line = record.getMessage()
+        if line.startswith(("Action:", "Probe:", "Steady state hypothesis")):
+            self._tell(line)
 
 
 def _broken(journal: dict[str, Any]) -> Iterator[str]:

@@ -71,7 +71,8 @@ def chaos(
             loaded = load(experiment)
         except ChaosInputError as error:
             raise UsageError("chaos", str(error)) from error
-        trial = play(loaded, place, journal or place / "journal.json")
+        tell(f"{experiment}: {number} of {times}, in {place}")
+        trial = play(loaded, place, journal or place / "journal.json", tell)
         trials.append(trial.fields() | {"folder": str(place)})
         for line in trial.broken:
             tell(f"{experiment}: {line}")

@@ -132,6 +132,10 @@ def test_a_hypothesis_that_holds_ends_well_and_leaves_the_journal(
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0
     assert [trial["ok"] for trial in json.loads(result.stdout)["trials"]] == [True, True]
+    told = result.stderr.splitlines()
+    assert told.count("Probe: UAVs serve") == 4  # before and after, twice
+    assert f"{source}: 2 of 2, in {tmp_path / 'out' / '2'}" in told
+    assert not [line for line in told if "ollback" in line]
     journal = json.loads((tmp_path / "out" / "2" / "journal.json").read_text())
     assert journal["status"] == "completed"
     assert not journal["deviated"]
