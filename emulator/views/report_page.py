@@ -251,7 +251,9 @@ def _spans(summary: dict[str, Any], timeline: Timeline) -> list[Span]:
     for event in summary["faults"]:
         at_s = event["at_s"] if "at_s" in event else timeline.begins_s(event["from_period"])
         colour = COLOURS["plan"] if event["kind"] == "eavesdropper" else COLOURS["shortfall"]
-        words = " ".join((event["kind"], "-".join(event.get("link", ())))).strip()
+        struck = "-".join(event.get("link", ()))
+        struck = struck or event.get("node") or event.get("entity") or event.get("actor", "")
+        words = f"{event['kind']} {struck}".strip()
         spans.append(Span(words, colour, at_s, event.get("until_s")))
     return spans + [
         Span(f"alarm {item['link']}", "#9aa5b1", item["raised_s"], item["cleared_s"])
