@@ -126,10 +126,13 @@ class Machines:
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self._folder / "token")}
         return os.environ | HEALTH | token
 
+    def pids(self, place: int) -> list[int]:
+        """Return the processes that run on a machine."""
+        return [int(pid) for pid in _ip("netns", "pids", self._space(place)).split()]
+
     def end(self, place: int) -> None:
         """End everything that runs on a machine, at once, as if its power had failed."""
-        pids = _ip("netns", "pids", self._space(place)).split()
-        for pid in map(int, pids):
+        for pid in self.pids(place):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:

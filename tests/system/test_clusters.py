@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +219,32 @@ def _delivered(folder: Path) -> int:
         query = "SELECT coalesce(max(window), 0) FROM fact WHERE kind = ?"
         window: int = journal.execute(query, (FactKind.DELIVERED.value,)).fetchone()[0]
     return window
+
+
+def _points_on(machines: Machines, place: int) -> int:
+    """Return how many points of a sweep a machine has under way."""
+    count = 0
+    for pid in machines.pids(place):
+        with suppress(psutil.NoSuchProcess):
+            count += "--beside" in psutil.Process(pid).cmdline()
+    return count
+
+
+def test_a_sweep_outlives_a_machine_that_has_a_point_of_it(tmp_path: Path) -> None:
+    need_namespaces()
+    folder = tmp_path / "sweep"
+    words = ["tiny", "--set", "demand.periods=12,13", "--seeds", "1,2", "--out", str(folder)]
+    with Machines() as machines:
+        command = [sys.executable, "-m", "emulator", "sweep", *words, "--jobs", "2", "--json"]
+        with subprocess.Popen(
+            machines.command(0, [*command, "--address", machines.address]),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=machines.environment,
+        ) as sweep:
+            until(lambda: all(_points_on(machines, place) for place in (0, 1)), 120)
+            machines.lose(1, "power")
+            out, err = sweep.communicate(timeout=280)
+    assert sweep.returncode == 0, err
+    assert [row["state"] for row in json.loads(out)["rows"]] == ["done"] * 4
