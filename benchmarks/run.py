@@ -20,8 +20,10 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,19 +61,17 @@ def main() -> None:
     scripts = [word for word in sys.argv[1:] if word != "--all"]
     there_are = (*_QUICK, *_LONG) if "--all" in sys.argv else _QUICK
     chosen = [item for item in there_are if not scripts or item.split()[0] in scripts]
+    if not chosen:
+        sys.exit(f"no such benchmark; there are {', '.join(there_are)}")
     began_s, head = time.monotonic(), _machine()
     table = Table("bar", "figure", "unit", "wanted", "ratio", "", "load", box=None, pad_edge=False)
     rows = []
-    for item in chosen:
-        load = round(os.getloadavg()[0], 2)
-        print(f"{item} (load {load:g})", file=sys.stderr, flush=True)
-        for row in _measured(item):
-            print(f"  {row}", file=sys.stderr, flush=True)
+    with suppress(KeyboardInterrupt):  # what has been measured until then is told and kept
+        for load, row in _measured(chosen):
             rows.append(head | {"load": load} | vars(row))
             ratio = "" if row.ratio is None else f"{row.ratio:.3g}"
-            style = _STYLES.get(row.verdict)
             shown = [f"{row.figure:.4g}", row.unit, row.wanted, ratio, row.verdict, f"{load:g}"]
-            table.add_row(row.bar, *shown, style=style)
+            table.add_row(row.bar, *shown, style=_STYLES.get(row.verdict))
     Console(width=150 if not sys.stdout.isatty() else None).print(table)
     print(f"{head['commit']}, {head['cores']} cores, {(time.monotonic() - began_s) / 60:.0f} min")
     if rows:
@@ -79,7 +79,17 @@ def main() -> None:
     sys.exit(any(row["verdict"] == FAILED for row in rows))
 
 
-def _measured(item: str) -> Iterator[Row]:
+def _measured(items: Iterable[str]) -> Iterator[tuple[float, Row]]:
+    """Run benchmarks one after the other; yield each row with the load before its benchmark."""
+    for item in items:
+        load = round(os.getloadavg()[0], 2)
+        print(f"{item} (load {load:g})", file=sys.stderr, flush=True)
+        for row in _rows(item):
+            print(f"  {row}", file=sys.stderr, flush=True)
+            yield load, row
+
+
+def _rows(item: str) -> Iterator[Row]:
     """Run a benchmark; yield its rows, the last one a failure if it could not go on."""
     script, *words = item.split()
     python = os.environ.get("MPI_SPPY_PYTHON", "") if script == "mpi_sppy.py" else sys.executable
@@ -87,12 +97,12 @@ def _measured(item: str) -> Iterator[Row]:
         print(f"  left out: MPI_SPPY_PYTHON is not set; see {script}", file=sys.stderr)
         return
     command = [python, str(HERE / script), *words, "--json"]
-    ends_s = time.monotonic() + _LIMIT_S
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE.parent) as run:
+        limit = threading.Timer(_LIMIT_S, run.terminate)
+        limit.start()
         for line in run.stdout or []:
             yield Row(**json.loads(line))
-            if time.monotonic() > ends_s:
-                run.terminate()
+        limit.cancel()
     if run.returncode:
         yield Row(item, float("nan"), "", verdict=FAILED, note=f"exit status {run.returncode}")
 

@@ -94,7 +94,7 @@ def _plot(panel: Axes, lines: Mapping[str, Sequence[Row]], axis: str, quantity: 
         panel.margins(x=0.15)
     top = max(panel.get_ylim()[1], 1.0)
     panel.set_ylim(-0.03 * top, top)
-    panel.yaxis.set_major_formatter("{x:,g}")
+    panel.yaxis.set_major_formatter(lambda value, _place: f"{value:,.10g}")
     panel.grid(alpha=0.3)
     panel.tick_params(colors=MUTED)
 
