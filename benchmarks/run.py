@@ -99,6 +99,7 @@ def _rows(item: str) -> Iterator[Row]:
     command = [python, str(HERE / script), *words, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE.parent) as run:
         limit = threading.Timer(_LIMIT_S, run.terminate)
+        limit.daemon = True  # nobody waits for it
         limit.start()
         for line in run.stdout or []:
             yield Row(**json.loads(line))
