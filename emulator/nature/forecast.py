@@ -12,9 +12,9 @@ long as the sky is the same.  It is a model of its own and does not know how the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import blake2b
 from math import exp
 
+from emulator.nature.luck import number
 from emulator.nature.weather import Sky
 
 _HOUR_S = 3600
@@ -42,6 +42,4 @@ class Forecast:
 
     def _luck(self, *question: str | int) -> float:
         """Return the number in [0, 1) that belongs to this question."""
-        words = "\x1f".join(map(str, (self.seed, *question))).encode()
-        digest = blake2b(words, digest_size=8, person=b"qsagin-forecast").digest()
-        return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
+        return number((self.seed, *question), person=b"qsagin-forecast")

@@ -20,6 +20,7 @@ from math import ceil, inf
 from typing import Any, Protocol, Self, TypeVar
 
 from controllers.ports import LinkSample
+from emulator.nature import luck
 from emulator.nature.binomial import binomial_quantile
 from emulator.nature.happenings import (
     NOTHING,
@@ -165,9 +166,7 @@ class World:
 
     def uniform(self, *question: str | int) -> float:
         """Return the number in [0, 1) that belongs to this question."""
-        words = "\x1f".join(map(str, question)).encode()
-        digest = blake2b(words, digest_size=8, key=self._key).digest()
-        return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
+        return luck.number(question, key=self._key)
 
     def _above(self, a: str, b: str, now_s: float) -> LinkSample:
         """Return what assumed satellites offer, of which a loss takes all."""

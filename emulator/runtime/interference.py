@@ -13,7 +13,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import blake2b
 from math import ceil, inf
 
 from emulator.nature.happenings import (
@@ -25,6 +24,7 @@ from emulator.nature.happenings import (
     PowerCut,
     Schedule,
 )
+from emulator.nature.luck import number
 from protos.core import Message, key_manager_of
 from protos.keys import Confirm, Relay
 from protos.pdu import Pdu
@@ -97,9 +97,7 @@ class Interference:
     def luck(self, message: Message, *question: str | int) -> float:
         """Return the number in [0, 1) that belongs to a question about a message."""
         about = (self.seed, message.source, message.destination, message.sequence, *question)
-        words = "\x1f".join(map(str, about)).encode()
-        digest = blake2b(words, digest_size=8, person=b"qsagin-message").digest()
-        return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
+        return number(about, person=b"qsagin-message")
 
     @cached_property
     def _outages(self) -> dict[str, list[tuple[int, float]]]:
