@@ -202,7 +202,8 @@ def _stopped(folder: Path, *names: str) -> Iterator[None]:
 
 def _kill(folder: Path, name: str) -> None:
     before = Registry(folder).everybody()[name]
-    os.kill(before.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # the watchdog has done it
+        os.kill(before.pid, signal.SIGKILL)
     until(
         lambda: Registry(folder).everybody()[name].incarnation > before.incarnation,
         f"{name} comes back",
