@@ -30,7 +30,7 @@ test-long: .venv/.ready
 	$(BIN)/pytest tests/unit tests/simulated tests/wire tests/cluster -m system
 
 test-system: .venv/.ready
-	$(BIN)/pytest tests -m system
+	$(BIN)/pytest tests/system
 
 check: .venv/.ready
 	$(BIN)/ruff format --check .

@@ -43,12 +43,16 @@ def until(what: Callable[[], Any], limit_s: float = 60.0) -> Any:
 
 
 def need_namespaces() -> None:
-    """Skip where there are none; fail if that may not be."""
+    """Skip where the kernel grants none; for want of tools skip too, or fail if that may not be."""
     able = os.geteuid() == 0 and shutil.which("ip") is not None
     if not able and os.environ.get("CI") == "true":
         pytest.fail("needs root and the Debian package iproute2")
     if not able:
         pytest.skip("needs root and ip")
+    trial = "q" + secrets.token_hex(3)
+    if subprocess.run(["ip", "netns", "add", trial], capture_output=True, check=False).returncode:
+        pytest.skip("nobody may make network namespaces here")
+    _ip("netns", "del", trial)
 
 
 class Machines:
