@@ -32,16 +32,16 @@ class PoolBuyer:
 
     def __init__(self, requests: Sequence[Request], pools: Pools) -> None:
         self._requests, self._pools = requests, pools
-        self._period, self._awaited, self._left = -1, 0, pools
+        self.period, self._awaited, self._left = -1, 0, pools
         self._open: dict[int, int] = {}
         self._refused: set[tuple[int, Medium]] = set()
 
     def lacks(self, request: int, period: int, units: int) -> None:
         """Take note of a shortage; what a former period still lacks has lapsed."""
-        if period > self._period:
-            self._period, self._awaited, self._left = period, 0, self._pools
+        if period > self.period:
+            self.period, self._awaited, self._left = period, 0, self._pools
             self._open, self._refused = {}, set()
-        if period == self._period:
+        if period == self.period:
             self._open[request] = self._open.get(request, 0) + units
 
     def orders(self) -> list[Purchase]:
@@ -65,7 +65,7 @@ class PoolBuyer:
 
     def answered(self, purchase: Purchase, *, taken: bool) -> None:
         """Take note of the answer to an order; a refused request is offered to that medium no more."""
-        if purchase.period != self._period:
+        if purchase.period != self.period:
             return
         self._awaited -= 1
         if not taken:
@@ -74,7 +74,7 @@ class PoolBuyer:
 
     def failed(self, purchase: Purchase) -> None:
         """Take note that an order that was taken has brought nothing: as if it had been refused."""
-        if purchase.period == self._period:
+        if purchase.period == self.period:
             self._refused.add((purchase.request, purchase.medium))
             self._book(purchase, -1)
 
@@ -88,7 +88,7 @@ class PoolBuyer:
         self, places: Sequence[int], medium: Medium, units: Sequence[int]
     ) -> list[Purchase]:
         by_place = zip(places, units, strict=True)
-        return [Purchase(place, self._period, medium, n) for place, n in by_place if n > 0]
+        return [Purchase(place, self.period, medium, n) for place, n in by_place if n > 0]
 
     def _book(self, purchase: Purchase, times: int) -> None:
         """Take a purchase from what is missing and from its pool; or put it back."""

@@ -64,12 +64,12 @@ class Ordering:
 
     def lacks(self, row: ShortageRow, silent: Collection[str], now_s: float) -> None:
         """Buy what a request is short of; who is silent is asked last."""
-        if self._buyer is not None:
-            self._buyer.lacks(row.request, row.period, row.units)
-            return
         if self._is_over(row.period, now_s):
             late = "heard of when its period was over"
             self._effects.note(Fact(FactKind.REJECTED, row.request, row.period, note=late))
+            return
+        if self._buyer is not None:
+            self._buyer.lacks(row.request, row.period, row.units)
             return
         media = self._media[row.request]
         heard = [medium for medium in media if CONTROLLER_OF[medium] not in silent]
@@ -82,7 +82,9 @@ class Ordering:
 
     def buy_from_pools(self, now_s: float) -> None:
         """Order what is best for all that share pools; to be called in every step."""
-        for item in self._buyer.orders() if self._buyer else ():
+        if self._buyer is None or self._is_over(self._buyer.period, now_s):
+            return
+        for item in self._buyer.orders():
             order = self._new(item.request, item.period, item.units)
             self._order(order, (item.medium,), now_s, "best use of what all share")
 

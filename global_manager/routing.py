@@ -43,14 +43,14 @@ def cheapest_paths_between(
         before, costs = found
         for target in ends:
             if target in costs:
-                between[source, target] = costs[target], _path_to(target, before)
+                between[source, target] = costs[target], _path(source, target, before)
     return between
 
 
-def _path_to(target: str, before: dict[str, list[str]]) -> Path:
-    """Return the path that ends here, from the nodes before each; the first has none."""
+def _path(source: str, target: str, before: dict[str, list[str]]) -> Path:
+    """Return a path, from the nodes before each; free fibers lead back to the source as well."""
     path = [target]
-    while before[path[-1]]:
+    while path[-1] != source:
         path.append(before[path[-1]][0])
     return tuple(reversed(path))
 

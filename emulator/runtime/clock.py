@@ -252,7 +252,8 @@ class BarrierClock:
             await self._restore_mail(tuple(self._home), window)
             before = dict(self._incarnation)
             states = await self._greet_all()
-            if self._incarnation == before:
+            went_on = any(state.last_window > window for state in states.values())
+            if self._incarnation == before and not went_on:
                 break
         again = []
         for host, state in states.items():

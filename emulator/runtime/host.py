@@ -150,9 +150,8 @@ class Host:
             math.inf if config.volatile else config.checkpoint_after_s,
             interference=config.interference,
         )
-        self._at_home = (
-            asyncio.Lock()
-        )  # whoever changes or reads the residents while they think waits
+        self._at_home = asyncio.Lock()  # held while residents think, by whoever changes them
+        self._thinking: asyncio.Task[None] | None = None
         self._envelopes = Envelopes(self._residents.told(config.management_keys))
         self._last_state = self._state()
         self._routes: dict[str, runtime_pb2.Route] = {}
@@ -230,8 +229,12 @@ class Host:
     async def run_window(self, window: int) -> runtime_pb2.Done:
         """Run one window to its end; one that has been run is only sent again."""
         began_s = time.perf_counter()
-        async with self._at_home:
-            await self._run(window)
+        if self._config.thinks:  # to the end, also if whoever has asked for it is gone
+            self._thinking = asyncio.create_task(self._think(window))
+            await asyncio.shield(self._thinking)
+        else:
+            async with self._at_home:
+                self._residents.run(window, self._rotated(window))
         outbox = self._residents.sent_in(window)
         await self._send(window, outbox)
         await self._send_damaged(window, self._residents.damaged_in(window))
@@ -244,13 +247,10 @@ class Host:
             unsettled=self._residents.unsettled,
         )
 
-    async def _run(self, window: int) -> None:
-        rotated = self._rotated(window)
-        if not self._config.thinks:
-            self._residents.run(window, rotated)
-            return
-        self._last_state = self._state()
-        await asyncio.to_thread(self._residents.run, window, rotated)
+    async def _think(self, window: int) -> None:
+        async with self._at_home:
+            self._last_state = self._state()
+            await asyncio.to_thread(self._residents.run, window, self._rotated(window))
 
     @property
     def _wake_window(self) -> int | None:

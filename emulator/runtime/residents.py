@@ -287,17 +287,20 @@ class _Pickler(pickle.Pickler):
 
     def __init__(self, buffer: io.BytesIO, told: Mapping[str, object]) -> None:
         super().__init__(buffer, protocol=pickle.HIGHEST_PROTOCOL)
-        self._names = {id(value): name for name, value in told.items()}
+        names = {id(value): name for name, value in told.items()}
+
+        def by_name(item: object) -> Any:  # does not know the pickler, which so ends with its use
+            name = names.get(id(item))
+            if name is None:
+                return item.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+            return _recall, (name,)
+
         kinds = {type(value) for value in told.values()}
         self.dispatch_table = {
             **copyreg.dispatch_table,
-            **dict.fromkeys(kinds, self._by_name),
+            **dict.fromkeys(kinds, by_name),
             **_BY_FIELDS,
         }
-
-    def _by_name(self, item: object) -> Any:
-        name = self._names.get(id(item))
-        return item.__reduce_ex__(pickle.HIGHEST_PROTOCOL) if name is None else (_recall, (name,))
 
 
 class _Unpickler(pickle.Unpickler):  # the seal tells that we wrote it

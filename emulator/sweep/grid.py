@@ -116,20 +116,26 @@ def grid_of(source: str, axes: Mapping[str, Sequence[Any]], seeds: Sequence[int]
     """
     path, fields = reading.fields_of(source)
     if "experiment" not in fields:
-        file = _SweepFile(experiment=source if source in reading.built_in_names() else str(path))
+        is_built_in = source in reading.built_in_names()
+        file = _SweepFile(experiment=source if is_built_in else str(path.resolve()))
     else:
         file = _sweep_file(path, fields)
     chosen = {axis: tuple(values) for axis, values in (dict(file.axes) | dict(axes)).items()}
     _check_axes(str(path), chosen)
-    default = Experiment.model_fields["seed"].default
-    own_seed = reading.fields_of(file.experiment)[1].get("seed", default)
-    grid = Grid(file.experiment, chosen, tuple(seeds or file.seeds or (own_seed,)))
+    all_seeds = seeds or file.seeds or (_own_seed(file.experiment),)
+    grid = Grid(file.experiment, chosen, tuple(all_seeds))
     if len(set(grid.seeds)) < len(grid.seeds):
         raise _error(str(path), "seeds", "must differ from each other")
     if grid.size > MOST_POINTS:
         problem = f"make {grid.size:,} points; a sweep has at most {MOST_POINTS:,}"
         raise _error(str(path), "axes", problem)
     return grid
+
+
+def _own_seed(experiment: str) -> int:
+    default = Experiment.model_fields["seed"].default
+    seed: int = reading.fields_of(experiment)[1].get("seed", default)
+    return seed
 
 
 def experiments_of(grid: Grid) -> Iterator[tuple[Point, Experiment, Topology]]:
@@ -174,7 +180,7 @@ def _sweep_file(path: Path, fields: Mapping[str, Any]) -> _SweepFile:
         raise ExperimentError(str(path), tuple(faults)) from error
     if file.experiment in reading.built_in_names():
         return file
-    return file.model_copy(update={"experiment": str(path.parent / file.experiment)})
+    return file.model_copy(update={"experiment": str((path.parent / file.experiment).resolve())})
 
 
 def _check_axes(file: str, axes: Mapping[str, tuple[Any, ...]]) -> None:

@@ -12,8 +12,8 @@ Called again, a point is gone on with where it was; one that is over is left alo
 
 from __future__ import annotations
 
+import itertools
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -59,9 +59,15 @@ def carry_out(errand: Errand) -> str:
         status = _command(["--resume", str(folder)], errand.log)
         if status != _BAD_INPUT:
             return _verdict(errand, status)
-        shutil.rmtree(folder)  # it was cut short before there was anything to go on with
+        _set_aside(folder)  # it was cut short before there was anything to go on with
     words = [str(errand.experiment), "--out", str(folder), "--hosts", str(errand.hosts)]
     return _verdict(errand, _command(words, errand.log))
+
+
+def _set_aside(folder: Path) -> None:
+    """Give a folder another name; nothing of it is lost."""
+    names = (folder.with_name(f"{folder.name}.aside-{number}") for number in itertools.count(1))
+    folder.rename(next(name for name in names if not name.exists()))
 
 
 def _command(words: list[str], log: Path) -> int:

@@ -2,8 +2,8 @@
 
 Counters never fall while the exporter lives: what an actor had counted before it was started again is
 carried over.  Who is out by schedule is down although its process reports.  A sum over hosts is shown only
-when every host has reported, so that it does not seem to begin anew when the exporter does.  Measures that
-`emulator.telemetry.metrics` does not know are left out.
+when every host has told its part, so that it does not seem to begin anew when the exporter does.
+Measures that `emulator.telemetry.metrics` does not know are left out.
 Most of the text is made when a report comes, so that a scrape is short.  Nothing here knows sockets.
 """
 
@@ -42,9 +42,10 @@ class _Actor:
     def hear(self, report: runtime_pb2.Telemetry, now_s: float) -> None:
         """Replace what was said before, unless nothing is said but that the actor is there."""
         self.heard_s, self.emulated_s = now_s, report.emulated_s
-        self.absences = {}
+        absences: dict[str, list[tuple[float, float]]] = {}
         for item in report.absences:
-            self.absences.setdefault(item.entity, []).append((item.start_s, item.end_s))
+            absences.setdefault(item.entity, []).append((item.start_s, item.end_s))
+        self.absences = absences
         if report.samples:
             self._replace(report)
 
@@ -106,7 +107,7 @@ class Reports:
         for actor in actors.values():
             for family, text in actor.texts.items():
                 lines[family].append(text)
-        if self._residents.keys() <= actors.keys():
+        if all(name in actors and actors[name].values for name in self._residents):
             for (metric, labels), value in _sums(actors.values()).items():
                 lines[FAMILY_OF[metric].name].append(_line(metric, labels, value))
         for measure in (*own, *self._about(actors)):

@@ -80,6 +80,7 @@ class Reporter:
             await stub.Report(report, timeout=_REPORT_EVERY_S)
         except grpc.aio.AioRpcError as error:
             _log.warning("the exporter does not answer: %s", error.code().name)
+            self._next_s = 0.0
 
     async def _report_regularly(self) -> None:
         while True:

@@ -110,6 +110,17 @@ def test_a_sum_over_hosts_waits_until_all_have_reported() -> None:
     assert _value(reports.text(), count) == 8
 
 
+def test_a_sum_over_hosts_waits_for_who_has_only_said_that_it_is_there() -> None:
+    reports = Reports({"host-0": ("kme-A",), "host-1": ("kme-B",)})
+    series = _windows(2)
+    reports.keep(telemetry("host-0", 1.0, series))
+    reports.keep(telemetry("host-1", 1.0, ()))
+    name = 'window_duration_seconds_count{server="key-managers"}'
+    assert _value(reports.text(), name) is None
+    reports.keep(telemetry("host-1", 2.0, series))
+    assert _value(reports.text(), name) == 4
+
+
 def test_a_histogram_counts_what_took_at_most_so_long() -> None:
     histogram = Histogram((0.1, 1.0))
     for duration_s in (0.05, 0.1, 0.5, 7.0):

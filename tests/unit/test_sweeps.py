@@ -114,6 +114,20 @@ def test_a_grid_reads_back_from_what_it_writes(tmp_path: Path, write_experiment:
     assert grid_of(str(tmp_path / "again.yaml"), {}, None).points() == grid.points()
 
 
+def test_a_grid_reads_back_from_elsewhere_though_its_experiment_was_named_from_here(
+    tmp_path: Path, write_experiment: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_experiment()
+    monkeypatch.chdir(path.parent)
+    grid = grid_of(path.name, {MEAN: (2, 3)}, [4])
+    elsewhere = tmp_path / "elsewhere" / "sweep.yaml"
+    elsewhere.parent.mkdir()
+    elsewhere.write_text(grid.text())
+    assert grid_of(str(elsewhere), {}, None) == grid
+    path.unlink()
+    assert grid_of(str(elsewhere), {}, None) == grid
+
+
 @pytest.mark.parametrize(
     ("fields", "field", "problem"),
     [

@@ -11,6 +11,7 @@ import grpc
 import pytest
 from live_network import LiveNetwork, within
 
+from emulator.runtime import journal
 from emulator.runtime.clock import BarrierClock, ClockConfig, HostFailedError, Pace
 from emulator.runtime.doors import CLOCK
 from emulator.runtime.identity import Authority
@@ -18,7 +19,7 @@ from emulator.runtime.registry import Registry
 from emulator.runtime.transport import Channels
 from emulator.telemetry.reporting import EXPORTER, Reporter
 from emulator.views.audit import audit
-from protos.core import Timeline
+from protos.core import GLOBAL_MANAGER, Timeline
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
 
@@ -231,3 +232,24 @@ def test_a_host_whose_manager_thinks_answers_meanwhile(tmp_path: Path) -> None:
         await network.stop()
 
     within(60, run())
+
+
+def test_a_window_that_is_asked_for_again_while_the_manager_thinks_is_run_once(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        network = LiveNetwork(tmp_path, 1)
+        await network.start()
+        (host,) = network.hosts.values()
+        asked = asyncio.create_task(host.run_window(0))
+        while not host._at_home.locked():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        assert (await host.run_window(0)).window == 0
+        await network.stop()
+
+    within(60, run())
+    planned = "SELECT count(*) FROM fact WHERE kind = 'planned'"
+    assert list(journal.rows(tmp_path, GLOBAL_MANAGER, planned)) == [(1,)]

@@ -21,7 +21,7 @@ from global_manager.provisioning import (
     solve,
     verify,
 )
-from global_manager.routing import cheapest_path, fiber_graph
+from global_manager.routing import cheapest_path, cheapest_paths_between, fiber_graph
 
 
 def test_every_request_reserves_four_units_and_that_is_proven_optimal():
@@ -89,3 +89,11 @@ def test_what_perfect_information_is_worth_lies_between_proven_bounds():
     assert figures.rp_bound <= figures.rp
     assert figures.evpi_least <= figures.evpi <= figures.evpi_most
     assert figures.evpi_least > 0.5 * figures.evpi_most  # or little would be known
+
+
+def test_paths_over_fibers_that_cost_nothing_end() -> None:
+    graph = fiber_graph("ABC", [("A", "B", 0.0), ("B", "C", 0.0), ("A", "C", 0.0)])
+    found = cheapest_paths_between(graph, [("A", "C"), ("C", "A"), ("A", "B")])
+    assert {pair: (path[0], path[-1]) for pair, (_, path) in found.items()} == {
+        pair: pair for pair in (("A", "C"), ("C", "A"), ("A", "B"))
+    }
