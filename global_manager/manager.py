@@ -365,12 +365,7 @@ class GlobalManager:
         self._effects.note(Fact(FactKind.AGENT, peer=entity, note=words))
 
     def _on_link_state(self, row: FiberStateRow, now_s: float) -> None:
-        """Move who was on a fiber that is lost; let them come back when it is up again.
-
-        Fibers that no plan uses change nothing.
-        """
-        if not any({row.a, row.b} == {fiber.a, fiber.b} for fiber in self._problem.fibers):
-            return
+        """Move who was on a fiber that is lost; let them come back when it is up again."""
         fiber, name = (row.a, row.b), f"fiber {row.a}-{row.b}"
         if row.oper_status == OperStatus.DOWN:
             why = " with too many errors" if row.cause == DownCause.NOISE else ""
