@@ -59,6 +59,7 @@ def _struck(words: list[str], when: Callable[[], Any], how: signal.Signals) -> i
     return sweep.returncode
 
 
+@pytest.mark.system
 def test_a_sweep_that_is_cut_short_twice_ends_as_one_in_peace(tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
     runs = folder / "runs"
