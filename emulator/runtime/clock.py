@@ -36,7 +36,7 @@ from emulator.runtime.registry import Registry
 from emulator.runtime.transport import GONE, Channels
 from emulator.telemetry.metering import WindowMeter
 from emulator.telemetry.reporting import EXPORTER, Reporter, telemetry
-from protos.core import Timeline, Totals
+from protos.core import Timeline, Totals, key_manager_of
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
 DRAIN_LIMIT = 1_000
@@ -92,7 +92,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Deed:
-    """Something to be done to the process of an actor or entity before a window is run."""
+    """Something to be done to the process of an actor, an entity or a node before a window is run."""
 
     window: int
     actor: str
@@ -197,8 +197,8 @@ class BarrierClock:
         """Do what is due, and have everybody hear what was asked for; return whether there was anything."""
         for place, deed in enumerate(self._deeds):
             if deed.window <= window and self._injections.is_new(f"{place} {deed}"):
-                actor = self._home.get(deed.actor, deed.actor)
-                do(Path(self._config.run_folder), actor, deed.deed, deed.wall_s)
+                home = self._home.get(deed.actor) or self._home.get(key_manager_of(deed.actor))
+                do(Path(self._config.run_folder), home or deed.actor, deed.deed, deed.wall_s)
         fresh = [self._accept(item, window) for item in self._injections.waiting()]
         if any(fresh):
             await asyncio.gather(*(self._tell(host) for host in self._hosts))

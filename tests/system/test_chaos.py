@@ -34,11 +34,13 @@ def _command(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _run(folder: Path, name: str, faults: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
+def _run(
+    folder: Path, name: str, faults: list[dict[str, Any]], pace: str = "max", **changes: Any
+) -> dict[str, Any]:
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(COUNTRY | changes | {"faults": faults}), encoding="utf-8")
     out = folder / name
-    done = _command("run", str(path), "--out", str(out), "--hosts", "1", "--json")
+    done = _command("run", str(path), "--out", str(out), "--hosts", "1", "--pace", pace, "--json")
     assert done.returncode == 0, done.stderr
     assert (out / "report.html").exists()
     summary: dict[str, Any] = json.loads(done.stdout)
@@ -70,7 +72,10 @@ def test_what_is_done_to_processes_changes_nothing(tmp_path: Path) -> None:
             (actor, deed) for actor in victims for deed in ("stop", "slow", "kill")
         )
     ]
-    quiet, struck = _run(tmp_path, "quiet", []), _run(tmp_path, "struck", deeds)
+    quiet = _run(tmp_path, "quiet", [])
+    struck = _run(
+        tmp_path, "struck", deeds, pace="40"
+    )  # so that who is killed is back before the end
     assert struck["digest"] == quiet["digest"]
     assert struck["restarts"] >= len(victims)
 
