@@ -6,7 +6,7 @@ export PYTHONDONTWRITEBYTECODE =
 export RAY_USAGE_STATS_ENABLED = 0
 export RAY_AUTH_MODE = disabled
 
-.PHONY: setup demo test test-unit test-long test-system check format protos dashboards vendor bench bench-all lock clean
+.PHONY: setup demo test test-unit test-long test-servers test-system check format protos dashboards vendor bench bench-all lock clean
 
 setup: .venv/.ready
 
@@ -28,6 +28,10 @@ test-unit: .venv/.ready
 
 test-long: .venv/.ready
 	$(BIN)/pytest tests/unit tests/simulated tests/wire tests/cluster -m system
+
+test-servers: .venv/.ready
+	$(BIN)/pytest tests/system/test_prometheus_files.py tests/system/test_kubernetes.py \
+		tests/system/test_watched_run.py tests/system/test_page.py
 
 test-system: .venv/.ready
 	$(BIN)/pytest tests/system
