@@ -191,7 +191,7 @@ def _started(machines: Machines, folder: Path, pace: str = "10") -> Iterator[sub
         text=True,
         env=machines.environment,
     ) as run:
-        until((folder / "plan.json").exists)
+        until((folder / "plan.json").exists, 180)
         until(lambda: _delivered(folder) > 60)
         yield run
 
