@@ -115,11 +115,6 @@ class KeyStore:
                 return key
         return None
 
-    def expects(self, serial: int) -> bool:
-        """Return whether a block waits for its confirmation."""
-        block = self._blocks.get(serial)
-        return block is not None and not block.is_available
-
     def available_since(self, made_s: float) -> list[int]:
         """Return the available blocks that were made then or before, oldest first."""
         return [

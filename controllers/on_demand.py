@@ -1,6 +1,7 @@
 """What the satellite and the UAV controller have in common: services bought on demand.
 
-An order is taken or refused at once.  A taken order is carried out when its service has had the time
+An order is taken or refused at once; one that has been on its way until its period was over is
+refused.  A taken order is carried out when its service has had the time
 that it needs; then the key managers at both ends are told to take the key, and when both have agreed
 the manager is told that the order is complete.  An order is carried out once.  If a service has brought no
 key when its time is over, nobody takes any, and the manager is told that the order has failed, and why.
@@ -22,6 +23,7 @@ from protos.core import (
     Fact,
     FactKind,
     Measure,
+    Timeline,
     key_manager_of,
 )
 from protos.mib import (
@@ -46,6 +48,7 @@ class OnDemandConfig:
     """How long a service takes before its first key, the size of a unit, and how many it can bring.
 
     `units_per_period` is the limit for all orders of a provisioning period together; None: no limit.
+    Orders for a period of the `timeline` that is over are refused; without one none is.
     """
 
     setup_s: float
@@ -53,6 +56,7 @@ class OnDemandConfig:
     qber_limit: float
     retry_after_s: float
     units_per_period: int | None = None
+    timeline: Timeline | None = None
 
 
 @dataclass
@@ -124,7 +128,8 @@ class OnDemandController(ManagedCore[int]):
         row = rows[0]
         if row.order in self._orders or row.units < 1:
             return Refusal(ErrorStatus.INCONSISTENT_VALUE)
-        ready_s = self.take(row, now_s) if self._has_room(row) else None
+        is_open = not self._is_over(row.period, now_s) and self._has_room(row)
+        ready_s = self.take(row, now_s) if is_open else None
         if ready_s is None:
             self._refused += 1
             return Refusal(ErrorStatus.RESOURCE_UNAVAILABLE)
@@ -140,6 +145,10 @@ class OnDemandController(ManagedCore[int]):
     def _usable(self, sample: LinkSample) -> bool:
         good = sample.qber <= self._config.qber_limit and sample.skr_bps > 0
         return good and sample.usable
+
+    def _is_over(self, period: int, now_s: float) -> bool:
+        timeline = self._config.timeline
+        return timeline is not None and timeline.begins_s(period + 1) <= now_s
 
     def _has_room(self, row: OrderRow) -> bool:
         most = self._config.units_per_period

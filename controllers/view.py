@@ -9,12 +9,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from protos.mib import BY_ENTRY, BY_ROW, OBJECTS, Row
+from protos.mib import BY_ENTRY, BY_ROW, ENTRY_ARCS, Row
 from protos.pdu import Arcs, Missing, VarBind
 from protos.rows import instance
 
 Tables = Mapping[type[Row], Iterable[Row]]
-_ENTRY_LENGTH = len(OBJECTS) + 2
 
 
 class View:
@@ -30,7 +29,7 @@ class View:
         cell = next(self._cells(name), None)
         if cell is not None and cell.name == name:
             return cell
-        is_column = name[:_ENTRY_LENGTH] in BY_ENTRY
+        is_column = name[:ENTRY_ARCS] in BY_ENTRY
         return VarBind(name, Missing.NO_SUCH_INSTANCE if is_column else Missing.NO_SUCH_OBJECT)
 
     def after(self, name: Arcs) -> Iterator[VarBind]:
@@ -45,7 +44,7 @@ class View:
         """Yield all cells from a name on."""
         yield from (cell for cell in self._scalars if cell.name >= start)
         for entry in sorted(self._tables):
-            if entry < start[:_ENTRY_LENGTH]:
+            if entry < start[:ENTRY_ARCS]:
                 continue
             indices, rows = self._rows(entry)
             for field, column in BY_ENTRY[entry].columns.items():

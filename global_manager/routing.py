@@ -76,6 +76,11 @@ def k_cheapest_paths(
         return []
 
 
+def has_path(graph: nx.DiGraph[str], source: str, target: str) -> bool:
+    """Return whether there is any path."""
+    return nx.has_path(graph, source, target)
+
+
 def hop_counts(graph: nx.DiGraph[str]) -> dict[str, dict[str, int]]:
     """Return the fewest hops from every node to every node that it reaches."""
     return {node: dict(hops) for node, hops in nx.all_pairs_shortest_path_length(graph)}

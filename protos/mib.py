@@ -19,6 +19,7 @@ from protos.pdu import Arcs
 PLAYPEN: Arcs = (1, 3, 6, 1, 4, 1, 8072, 9999, 9999)
 QSAGIN: Arcs = (*PLAYPEN, 24)
 OBJECTS: Arcs = (*QSAGIN, 1)
+ENTRY_ARCS = len(OBJECTS) + 2  # how long the name of an entry is: its table, and 1
 NOTIFICATIONS: Arcs = (*QSAGIN, 0)
 SYS_UP_TIME: Arcs = (1, 3, 6, 1, 2, 1, 1, 3, 0)
 SNMP_TRAP_OID: Arcs = (1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0)

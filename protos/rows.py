@@ -14,7 +14,7 @@ from protos.mib import (
     BY_ENTRY,
     BY_NOTIFICATION,
     BY_ROW,
-    OBJECTS,
+    ENTRY_ARCS,
     SNMP_TRAP_OID,
     SYS_UP_TIME,
     Notification,
@@ -23,7 +23,6 @@ from protos.mib import (
 )
 from protos.pdu import TRACE_BYTES, Arcs, ErrorStatus, Pdu, Value, VarBind, Verb
 
-_ENTRY_LENGTH = len(OBJECTS) + 2
 MOST_OCTETS = 255  # of a DisplayString, RFC 2579
 
 
@@ -110,9 +109,9 @@ def notified(pdu: Pdu) -> tuple[Notification, Row]:
 
 
 def _split(name: Arcs, place: int) -> tuple[Arcs, int, Arcs]:
-    if len(name) <= _ENTRY_LENGTH + 1 or name[:_ENTRY_LENGTH] not in BY_ENTRY:
+    if len(name) <= ENTRY_ARCS + 1 or name[:ENTRY_ARCS] not in BY_ENTRY:
         raise VarBindError(ErrorStatus.NO_CREATION, place)
-    return name[:_ENTRY_LENGTH], name[_ENTRY_LENGTH], name[_ENTRY_LENGTH + 1 :]
+    return name[:ENTRY_ARCS], name[ENTRY_ARCS], name[ENTRY_ARCS + 1 :]
 
 
 def _row(entry: Arcs, index: Arcs, values: dict[int, Value], place: int) -> Row:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -48,7 +48,7 @@ from global_manager.provisioning.model import (
     Scenario,
 )
 from global_manager.reserving import Schedule
-from global_manager.routing import fiber_graph, hop_counts
+from global_manager.routing import fiber_graph, has_path, hop_counts
 from protos.core import Timeline
 
 SETUP_WINDOWS = 4
@@ -86,7 +86,14 @@ def assemble(experiment: Experiment, topology: Topology) -> Assembly:
     problem = problem_of(experiment, topology, overhead)
     links = quantum_links(experiment.fiber, topology)
     retry_after_s = RETRY_WINDOWS * experiment.clock.window_s
-    pools = problem.pools
+    pools, keys = problem.pools, experiment.keys
+    on_demand = partial(
+        OnDemandConfig,
+        unit_bits=keys.unit_bits,
+        qber_limit=keys.qber_limit,
+        retry_after_s=retry_after_s,
+        timeline=timeline,
+    )
     return Assembly(
         problem=problem,
         links=links,
@@ -117,17 +124,13 @@ def assemble(experiment: Experiment, topology: Topology) -> Assembly:
             retry_after_s=retry_after_s,
             wait_to_restore_s=experiment.fiber.wait_to_restore_s,
         ),
-        satellite=_on_demand(
-            experiment,
-            experiment.satellite.setup_s,
-            retry_after_s,
-            pools.satellite_units if pools else None,
+        satellite=on_demand(
+            setup_s=experiment.satellite.setup_s,
+            units_per_period=pools.satellite_units if pools else None,
         ),
-        uav=_on_demand(
-            experiment,
-            experiment.uav.setup_s,
-            retry_after_s,
-            pools.uav_units if pools else None,
+        uav=on_demand(
+            setup_s=experiment.uav.setup_s,
+            units_per_period=pools.uav_units if pools else None,
         ),
         fleet=fleet_of(experiment),
         flights=flights_of(experiment, topology, problem.requests),
@@ -176,11 +179,11 @@ def unused_of(experiment: Experiment, topology: Topology) -> Unused:
     links = quantum_links(experiment.fiber, topology)
     left, unused = usable(links, experiment.keys, experiment.demand.period_s)
     names = (node.name for node in topology.nodes)
-    reached = hop_counts(fiber_graph(names, ((i.link.a, i.link.b, 1.0) for i in left)))
+    graph = fiber_graph(names, ((i.link.a, i.link.b, 1.0) for i in left))
     apart = (
         item.id
         for item in _request_items(experiment, topology)
-        if item.target not in reached[item.source]
+        if not has_path(graph, item.source, item.target)
     )
     return Unused(unused, tuple(apart))
 
@@ -323,13 +326,6 @@ def _media(problem: Problem) -> tuple[tuple[Medium, ...], ...]:
         tuple(sorted(both, key=lambda medium: unit_cost(request, medium)))
         for request in problem.requests
     )
-
-
-def _on_demand(
-    experiment: Experiment, setup_s: float, retry_after_s: float, units_per_period: int | None
-) -> OnDemandConfig:
-    keys = experiment.keys
-    return OnDemandConfig(setup_s, keys.unit_bits, keys.qber_limit, retry_after_s, units_per_period)
 
 
 def _key_managers(

@@ -48,7 +48,8 @@ the moment of decision, both have power, its errors are below the limit, and sat
 serves if its errors are, both ends have power, and enough of the fleet are ready and not lost.  Key is
 ready after setup_s + units * unit_bits / skr_bps; both ends are told to take it, and it is delivered when
 the target's tag comes, if the period still lasts; it is paid for in any case.  What is missing when the
-period ends has lapsed, and nothing is ordered for a period that is over.
+period ends has lapsed; nothing is ordered for a period that is over, and an order that comes then is
+refused.
 
 *A fleet.*  A service of s seconds needs ceil(s / (endurance_s - 2 setup_s)) crews in turn, or as many as
 keep a post manned for ever, if that is less; each of `uavs_per_order`.  They are ready setup_s + turn_s

@@ -202,8 +202,10 @@ class Seller(Entity):
                 self.ask(key_manager(node), bring, sale.order.number)
 
     def obey(self, sender: str, what: Any) -> bool:
-        """Take an order, or refuse it."""
+        """Take an order, or refuse it; one whose period is over is of no use."""
         assert isinstance(what, Order)
+        if self._world.calendar.begins(what.period + 1) <= self.window:
+            return False
         lasts_s = self._world.service_s(what.medium, what.units)
         uavs = None if lasts_s is None else self.assign(what, lasts_s)
         if lasts_s is None or uavs is None:

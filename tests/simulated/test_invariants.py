@@ -51,7 +51,7 @@ def shared_pools(draw: st.DrawFn) -> Case:
         "limits": {
             "satellite_units": draw(st.integers(0, 4)),
             "uav_units": draw(st.integers(0, 4)),
-            "shortfall_cost": 400_000,
+            "shortfall_cost": 1_000_000,
             "futures": 5,
         },
     }

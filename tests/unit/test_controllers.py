@@ -168,6 +168,18 @@ def test_an_order_under_a_closed_sky_is_refused_at_once() -> None:
     assert step.wake_s is None
 
 
+@pytest.mark.parametrize(
+    ("now_s", "status"), [(339.0, "NO_ERROR"), (340.0, "RESOURCE_UNAVAILABLE")]
+)
+def test_an_order_whose_period_is_over_is_refused(now_s: float, status: str) -> None:
+    config = OnDemandConfig(10.0, 256, 0.11, 60.0, timeline=Timeline(100.0, 60.0, 10))
+    answer = _pdus(
+        SatelliteController(config, _Sky()).step(now_s, [_set(GLOBAL_MANAGER, 1, ORDER)]),
+        GLOBAL_MANAGER,
+    )
+    assert answer[0].error_status is ErrorStatus[status]
+
+
 @pytest.mark.parametrize("controller", [SatelliteController, UavController])
 def test_a_controller_gives_no_more_units_in_a_period_than_it_has(
     controller: type[OnDemandController],

@@ -218,7 +218,6 @@ class StoreMachine(RuleBasedStateMachine):
             self.available += keys[:units]
             self.leave(keys[units:])
             del self.expected[serial]
-        assert self.store.expects(serial) != is_honest
 
     @rule(units=st.integers(0, CAPACITY + 1))
     def consume(self, units: int) -> None:
