@@ -65,16 +65,25 @@ def trace(
     period: Annotated[
         int | None, typer.Option(min=0, help="In which period; none: its reservation.")
     ] = None,
+    otlp: Annotated[
+        Path | None,
+        typer.Option(help="A new file for Jaeger, Tempo or an OpenTelemetry collector."),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Follow one need for keys from node to manager, to satellite or UAV, and back."""
+    from emulator.views.otlp import write_traces
     from emulator.views.tracing import TraceError, story
 
+    if otlp is not None and otlp.exists():
+        raise UsageError("--otlp", f"{otlp} is there already")
     try:
         steps = story(folder, request, period)
     except TraceError as error:
         raise UsageError(str(folder), str(error)) from error
     rows = [step.fields() for step in steps]
+    if otlp is not None:
+        write_traces(otlp, steps, f"{request}, period {period}" if period is not None else request)
     answer(json_, rows, lambda: print_table(["at_s", "who", "what"], rows))
 
 

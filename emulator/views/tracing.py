@@ -8,7 +8,7 @@ name request and period themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from emulator.runtime import journal
 from protos import wire
 from protos.core import Message
 from protos.keys import Delivered, KeyTraffic
-from protos.mib import BY_ENTRY
+from protos.mib import BY_ENTRY, ENTRY_ARCS
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import VarBindError, decode, notified, trace_id
 
@@ -42,13 +42,18 @@ class TraceError(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """One message as it was read, or one fact as it was noted; `span` names a message."""
+    """One message as it was read, or one fact as it was noted.
+
+    `span` names a message, which was sent at `sent_s` if nothing held it up; `parent` the one it answers.
+    """
 
     at_s: float
     who: str
     what: str
     trace: str
     span: str = ""
+    parent: str = ""
+    sent_s: float = 0.0
 
     def fields(self) -> dict[str, Any]:
         """Return the step under public names."""
@@ -58,6 +63,7 @@ class Step:
             "what": self.what,
             "trace_id": self.trace,
             "span_id": self.span,
+            "parent_span_id": self.parent,
         }
 
 
@@ -77,21 +83,43 @@ def story(run_folder: Path, request: str, period: int | None) -> list[Step]:
         *_messages(run_folder, place, period, window_s),
         *_facts(run_folder, place, period, window_s),
     ]
+    if not found:
+        raise TraceError("nothing of this has happened yet")
     return sorted(found, key=lambda step: (step.at_s, step.span == ""))
 
 
 def _messages(run_folder: Path, place: int, period: int | None, window_s: float) -> Iterator[Step]:
     wanted = trace_id(place, -1 if period is None else period)
-    for window, batches in journal.mail_read(run_folder):
-        for message in wire.mail_messages(batches):
-            body = message.body
-            if isinstance(body, Pdu):
-                words = _words(body) if body.trace_id == wanted else ""
-            else:
-                words = _traffic(body, place, period)
-            if words:
-                who = f"{message.source} > {message.destination}"
-                yield Step(window * window_s, who, words, wanted.hex(), _span(message))
+    found = [
+        (window, message, words)
+        for window, batches in journal.mail_read(run_folder)
+        for message in wire.mail_messages(batches)
+        if (words := _told(message.body, wanted, place, period))
+    ]
+    asked = {
+        (item.source, item.destination, item.body.request_id): _span(item)
+        for _, item, _ in found
+        if isinstance(item.body, Pdu) and item.body.verb is not Verb.RESPONSE
+    }
+    for window, message, words in found:
+        who, trace = f"{message.source} > {message.destination}", wanted.hex()
+        span, parent, at_s = _span(message), _parent(message, asked), window * window_s
+        yield Step(at_s, who, words, trace, span, parent, at_s - window_s)
+
+
+def _told(body: Pdu | KeyTraffic, wanted: bytes, place: int, period: int | None) -> str:
+    """Say what a message says if it is part of the trace."""
+    if isinstance(body, Pdu):
+        return _words(body) if body.trace_id == wanted else ""
+    return _traffic(body, place, period)
+
+
+def _parent(message: Message, asked: Mapping[tuple[str, str, int], str]) -> str:
+    """Return what a response answers."""
+    body = message.body
+    if not isinstance(body, Pdu) or body.verb is not Verb.RESPONSE:
+        return ""
+    return asked.get((message.destination, message.source, body.request_id), "")
 
 
 def _facts(run_folder: Path, place: int, period: int | None, window_s: float) -> Iterator[Step]:
@@ -115,7 +143,7 @@ def _words(pdu: Pdu) -> str:
         if pdu.verb in (Verb.TRAP, Verb.INFORM):
             about = notified(pdu)[0].name
         elif pdu.varbinds:
-            about = BY_ENTRY[pdu.varbinds[0].name[:_ENTRY]].name
+            about = BY_ENTRY[pdu.varbinds[0].name[:ENTRY_ARCS]].name
         rows = decode(pdu.varbinds[2:] if pdu.verb in (Verb.TRAP, Verb.INFORM) else pdu.varbinds)
         units = getattr(rows[0], "units", None) if rows else None
     except (VarBindError, KeyError):
@@ -124,9 +152,6 @@ def _words(pdu: Pdu) -> str:
     said = "" if status == ErrorStatus.NO_ERROR.name.lower() else status
     parts = [pdu.verb.name.capitalize(), about, f"{units} units" if units is not None else "", said]
     return " ".join(part for part in parts if part)
-
-
-_ENTRY = len(next(iter(BY_ENTRY)))
 
 
 def _traffic(body: KeyTraffic, place: int, period: int | None) -> str:

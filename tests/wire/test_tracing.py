@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from google.protobuf.json_format import ParseDict
 from live_network import LiveNetwork, within, write_experiment_of
+from opentelemetry.proto.trace.v1 import trace_pb2
 
 from emulator.runtime import journal
+from emulator.views.otlp import traces, write_traces
 from emulator.views.tracing import Step, TraceError, story
 from protos.core import GLOBAL_MANAGER, FactKind
 from protos.rows import trace_id
@@ -36,13 +43,19 @@ def told(steps: list[Step], *words: str) -> int:
     return next(found)
 
 
-def test_a_refused_order_is_told_from_shortage_to_delivery(folder: Path) -> None:
+def refused_and_served(folder: Path) -> tuple[int, int]:
+    """Return a request and a period in which an order for it was refused, and another carried out."""
     query = (
         "SELECT a.request, a.period FROM fact a JOIN fact b ON a.request = b.request "
         f"AND a.period = b.period AND a.kind = '{FactKind.REFUSED}' AND b.kind = '{FactKind.COMPLETED}'"
     )
     request, period = next(iter(journal.rows(folder, GLOBAL_MANAGER, query)))
-    steps = story(folder, f"r{int(str(request)) + 1}", int(str(period)))
+    return int(str(request)), int(str(period))
+
+
+def test_a_refused_order_is_told_from_shortage_to_delivery(folder: Path) -> None:
+    request, period = refused_and_served(folder)
+    steps = story(folder, f"r{request + 1}", period)
     places = [
         told(steps, "short"),
         told(steps, f"> {GLOBAL_MANAGER}", "Inform qsKeyShortage"),
@@ -54,7 +67,7 @@ def test_a_refused_order_is_told_from_shortage_to_delivery(folder: Path) -> None
         told(steps, "uav-controller >", "Inform qsOrderComplete"),
     ]
     assert places == sorted(places)
-    assert {step.trace for step in steps} == {trace_id(int(str(request)), int(str(period))).hex()}
+    assert {step.trace for step in steps} == {trace_id(request, period).hex()}
     spans = [step.span for step in steps if step.span]
     assert len(set(spans)) == len(spans)
 
@@ -72,3 +85,40 @@ def test_what_cannot_be_followed_is_named(folder: Path, tmp_path: Path) -> None:
         story(folder, "r1", 99)
     with pytest.raises(TraceError, match="is not the folder of a run"):
         story(tmp_path, "r1", 0)
+
+
+def test_a_story_is_a_trace_that_opentelemetry_can_read(folder: Path, tmp_path: Path) -> None:
+    request, period = refused_and_served(folder)
+    steps = story(folder, f"r{request + 1}", period)
+    write_traces(tmp_path / "trace.json", steps, "a need")
+    (line,) = (tmp_path / "trace.json").read_text().splitlines()
+    found = json.loads(line)
+    assert found == traces(steps, "a need")
+    ParseDict(found, trace_pb2.TracesData())  # raises for fields that OTLP does not have
+    spans = [span for part in found["resourceSpans"] for span in part["scopeSpans"][0]["spans"]]
+    root, *messages = spans
+    by_id = {span["spanId"]: span for span in spans}
+    assert {span["traceId"] for span in spans} == {trace_id(request, period).hex()}
+    assert len(by_id) == len(spans) == 1 + sum(step.span != "" for step in steps)
+    assert {len(span) for span in by_id} == {16}
+    assert all(span["parentSpanId"] in by_id for span in messages)
+    assert all(
+        int(root["startTimeUnixNano"]) <= int(span["startTimeUnixNano"])
+        and int(span["startTimeUnixNano"]) < int(span["endTimeUnixNano"])
+        and int(span["endTimeUnixNano"]) <= int(root["endTimeUnixNano"])
+        for span in messages
+    )
+    refusal = next(span for span in messages if "resource_unavailable" in span["name"])
+    assert by_id[refusal["parentSpanId"]]["name"].startswith("Set qsOrder")
+    assert len(root["events"]) == sum(step.span == "" for step in steps)
+
+
+def test_what_has_not_happened_cannot_be_followed(folder: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    shutil.copytree(folder, cut)
+    for path in (cut / "journal").iterdir():
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DELETE FROM fact")
+            connection.execute("DELETE FROM mail")
+    with pytest.raises(TraceError, match="nothing of this has happened yet"):
+        story(cut, "r1", 0)
