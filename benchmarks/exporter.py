@@ -1,12 +1,8 @@
 """The exporter under load: how long a scrape takes, and what reporting costs a run.
 
-`python benchmarks/exporter.py [PAIRS]` starts a real exporter process, has 24 nodes and then 1000 (on
-50 hosts) report once a second, as many samples each as a key manager of `paper` has, and scrapes
-meanwhile.  Then it runs `paper` with two hosts in pairs, one scraped every second and one left alone,
-and compares windows a second, and processor time a window (of all actors, the exporter too), which
-other work on the machine disturbs less. It stops when a confidence interval of the first says on which
-side of the bar the mean lies, or after so many pairs.  What a host spends on measuring itself is timed
-in this process.
+`python benchmarks/exporter.py` starts a real exporter process, has 24 nodes and then 1000 (on 50 hosts)
+report once a second, as many samples each as a key manager of `paper` has, and scrapes meanwhile.  What
+a host spends on measuring itself is timed in this process.  What scraping costs a run: `scraping.py`.
 """
 
 from __future__ import annotations
@@ -15,21 +11,18 @@ import asyncio
 import multiprocessing
 import statistics
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import grpc
-from bars import Interval, Row, at_most, interval, surely_at_most, tell, words
-from pairs import Spent, run_paper
+from bars import Row, at_most, tell
 
 from emulator.runtime.identity import Authority
-from emulator.runtime.registry import FILE, Registry
+from emulator.runtime.registry import Registry
 from emulator.runtime.transport import Channels
 from emulator.telemetry.exporter import METRICS, Exporter, ExporterConfig
 from emulator.telemetry.metering import RpcMeter
@@ -39,8 +32,6 @@ from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
 _SCRAPES = 20
 _PEERS = 12
-_FEWEST_PAIRS = 4
-_MOST_LOST = 2.0  # per cent
 
 
 def node_measures(node: str) -> Iterator[Measure]:
@@ -184,59 +175,6 @@ def _get(url: str) -> bytes:
         return bytes(answer.read())
 
 
-def cost_of_scraping(folder: Path, pairs: int) -> Iterator[Row]:
-    """Compare runs that are scraped with runs left alone, in pairs, until it is clear enough.
-
-    Each pair begins with the other one of the two, so that a machine that grows busier favours neither.
-    """
-    found: list[tuple[Spent, Spent]] = []
-    for pair in range(pairs):
-        order = (False, True) if pair % 2 else (True, False)
-        spent = {scraped: _run(folder / f"{pair}-{scraped}", scraped=scraped) for scraped in order}
-        found.append((spent[True], spent[False]))
-        if len(found) >= _FEWEST_PAIRS and _is_clear(interval(_slower(found))):
-            break
-    note = f"{len(found)} pairs"
-    slower, cpu = interval(_slower(found)), interval(_dearer(found))
-    yield surely_at_most("window rate lost to scraping", slower, "%", _MOST_LOST, note)
-    yield surely_at_most("processor time added by scraping", cpu, "%", _MOST_LOST, note)
-
-
-def _is_clear(found: Interval) -> bool:
-    return found.high <= _MOST_LOST or found.low > _MOST_LOST
-
-
-def _slower(found: Sequence[tuple[Spent, Spent]]) -> list[float]:
-    return [100 * (1 - scraped.windows_per_s / alone.windows_per_s) for scraped, alone in found]
-
-
-def _dearer(found: Sequence[tuple[Spent, Spent]]) -> list[float]:
-    return [100 * (scraped.cpu_s_a_window / alone.cpu_s_a_window - 1) for scraped, alone in found]
-
-
-def _run(out: Path, *, scraped: bool) -> Spent:
-    return run_paper(out, meanwhile=_scraping(out) if scraped else None)
-
-
-@contextmanager
-def _scraping(out: Path) -> Iterator[None]:
-    ended = threading.Event()
-    scraper = threading.Thread(target=_scrape_until, args=(out, ended))
-    scraper.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        scraper.join()
-
-
-def _scrape_until(out: Path, ended: threading.Event) -> None:
-    while not ended.wait(1.0):
-        if (out / FILE).exists() and (found := Registry(out).find(METRICS)):
-            with suppress(OSError):  # it has just ended
-                _get(found.address)
-
-
 def cost_of_measuring() -> tuple[float, float]:
     """Return what one report of a host with 12 nodes costs it, and what metering adds to a call."""
     began_s = time.perf_counter()
@@ -260,7 +198,7 @@ def cost_of_measuring() -> tuple[float, float]:
     return report_s, asyncio.run(per_call())
 
 
-def rows(pairs: str = "10") -> Iterator[Row]:
+def rows() -> Iterator[Row]:
     """Measure everything."""
     for hosts, nodes_each, wanted_ms in ((24, 1, 20), (50, 20, 200)):
         with tempfile.TemporaryDirectory() as folder:
@@ -271,9 +209,7 @@ def rows(pairs: str = "10") -> Iterator[Row]:
     report_s, call_s = cost_of_measuring()
     yield Row("a report of 12 nodes, once a second", 1000 * report_s, "ms")
     yield Row("metering of a call", 1e6 * call_s, "us")
-    with tempfile.TemporaryDirectory() as folder:
-        yield from cost_of_scraping(Path(folder), int(pairs))
 
 
 if __name__ == "__main__":
-    tell(rows(*words()))
+    tell(rows())

@@ -4,8 +4,7 @@ Each benchmark is a command of its own beside this file and reports its rows as 
 says how busy the machine was (load average of the last minute) before each benchmark began: figures
 taken under load are what they are.  `benchmarks/results/latest.csv` has this table,
 `benchmarks/history.csv` every table before it, with date, commit and machine.  Nothing here is a test;
-the exit status is 1 only if something could not be measured.  Two bars have no benchmark: how soon keys
-are served after a machine is lost, and how often the page is brought up to date.
+the exit status is 1 only if something could not be measured.
 
     python benchmarks/run.py            about a quarter of an hour on two quiet cores
     python benchmarks/run.py --all      also 200 kills, 1000 nodes, mpi-sppy, ...: about an hour
@@ -43,13 +42,16 @@ _QUICK = (
     "world.py",
     "durability.py",
     "kills.py 10 1 key-managers",
-    "exporter.py 10",
+    "exporter.py",
+    "scraping.py 6",
+    "page.py",
     "scale.py --nodes 100 --limit 120",
 )
 _LONG = (
     "world.py sagin-day 24",
     "kills.py 200 7",
-    "exporter.py 30",
+    "scraping.py",
+    "host_loss.py",
     "scale.py --nodes 300,1000 --limit 600",
     "mpi_sppy.py",
 )

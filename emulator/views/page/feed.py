@@ -88,12 +88,14 @@ class Feed:
 
     async def follow(self) -> None:
         """Look at the run again and again while anybody watches; return when there is nothing more."""
+        due_s = time.monotonic()
         while not self._ended:
             began_s = time.monotonic()
             if self._viewers or self._closing:
                 await self._look()
-            took_s = time.monotonic() - began_s
-            await asyncio.sleep(max(LOOK_EVERY_S, _SHARE * took_s) * (not self._closing))
+            now_s = time.monotonic()
+            due_s = max(due_s + LOOK_EVERY_S, now_s + _SHARE * (now_s - began_s))
+            await asyncio.sleep((due_s - now_s) * (not self._closing))
 
     async def told(self) -> None:
         """Return when nobody is left who has not been told all."""
