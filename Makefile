@@ -1,4 +1,5 @@
-# make demo | test | check | protos | dashboards | vendor | bench | bench-all | lock      (make setup makes the environment)
+# make demo | test | test-long | test-servers | test-system | check | format | bench | bench-all
+# make protos | dashboards | vendor | lock | clean            (make setup makes the environment)
 PY := .venv/bin/python
 BIN := .venv/bin
 LOCK := --universal --generate-hashes --no-header --no-annotate --quiet
@@ -69,4 +70,4 @@ lock:
 	$(BIN)/uv pip compile pyproject.toml --extra deploy --constraint requirements.lock $(LOCK) --output-file deploy/requirements.lock
 
 clean:
-	rm -rf .venv build *.egg-info runs figures
+	rm -rf .venv build *.egg-info

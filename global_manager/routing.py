@@ -55,16 +55,6 @@ def _path(source: str, target: str, before: dict[str, list[str]]) -> Path:
     return tuple(reversed(path))
 
 
-def cheapest_path(
-    graph: nx.DiGraph[str], source: str, target: str, weight: str = "cost"
-) -> Path | None:
-    """Return a cheapest path, or None where there is none."""
-    try:
-        return tuple(nx.dijkstra_path(graph, source, target, weight=weight))
-    except nx.NetworkXNoPath:
-        return None
-
-
 def k_cheapest_paths(
     graph: nx.DiGraph[str], source: str, target: str, k: int, weight: str = "cost"
 ) -> list[Path]:

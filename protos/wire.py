@@ -1,6 +1,6 @@
 """Messages of `protos.core` to protobuf and back.
 
-Besides the gRPC shells this is the only importer of generated code.
+Besides `emulator.runtime` and `emulator.telemetry` this is the only importer of generated code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
 """Experiment files: every field as a frozen type, read and checked once, with networks.
 
-Nothing here knows what becomes of an experiment.
+To check one it asks `emulator.parts` what can be built of it; nothing is started.
 """

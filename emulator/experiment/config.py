@@ -23,6 +23,7 @@ from emulator.experiment.section import Positive, Section
 from emulator.experiment.uav_config import UavOptions
 from emulator.experiment.weather_config import Weather
 from emulator.parts.key_use import KeyUse
+from global_manager.prices import Prices
 from global_manager.provisioning.model import Policy
 
 Price = Annotated[int, Field(ge=0)]
@@ -49,18 +50,18 @@ class Network(Section):
 class PriceTable(Section):
     """The paper's table: reserved units by 80-km span, on-demand units by hop."""
 
-    reserved_transmitter: Price = 1500
-    reserved_receiver: Price = 2250
-    reserved_local_key_manager: Price = 1200
-    reserved_security_infrastructure: Price = 150
-    reserved_mux_demux: Price = 300
-    reserved_fiber_km: Price = 1
-    on_demand_transmitter: Price = 6000
-    on_demand_receiver: Price = 9000
-    on_demand_secret_key_buffer: Price = 3000
-    on_demand_security_infrastructure: Price = 500
-    on_demand_uav: Price = 20
-    on_demand_satellite: Price = 20000
+    reserved_transmitter: Price = Prices.reserved_transmitter
+    reserved_receiver: Price = Prices.reserved_receiver
+    reserved_local_key_manager: Price = Prices.reserved_local_key_manager
+    reserved_security_infrastructure: Price = Prices.reserved_security_infrastructure
+    reserved_mux_demux: Price = Prices.reserved_mux_demux
+    reserved_fiber_km: Price = Prices.reserved_fiber_km
+    on_demand_transmitter: Price = Prices.on_demand_transmitter
+    on_demand_receiver: Price = Prices.on_demand_receiver
+    on_demand_secret_key_buffer: Price = Prices.on_demand_secret_key_buffer
+    on_demand_security_infrastructure: Price = Prices.on_demand_security_infrastructure
+    on_demand_uav: Price = Prices.on_demand_uav
+    on_demand_satellite: Price = Prices.on_demand_satellite
 
 
 class Limits(Section):
@@ -85,7 +86,9 @@ class PlanOptions(Section):
     policy: Policy = Policy.STOCHASTIC
     gap: float = Field(1e-3, gt=0, lt=1, description="relative gap at which solving may stop")
     expected_value_rounding: Literal["floor", "nearest", "up"] = "floor"
-    replan: bool = Field(True, description="plan again on lost fibers; the stochastic policy only")
+    replan: bool = Field(
+        True, description="plan again on fibers lost or back, and drift; the stochastic policy only"
+    )
     look_every_periods: int = Field(0, ge=0, description="compare demand with the plan; 0: never")
     replan_changes: int = Field(
         0, ge=0, description="reservations that work and a plan made again may change all the same"

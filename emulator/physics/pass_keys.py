@@ -157,14 +157,6 @@ def pair_pass_bits(
     return 2 * max(0.0, half * (1 - phase_entropy(worst) - leaked) - hashed)
 
 
-def relayed_bits(stored_first_bits: int, stored_second_bits: int) -> int:
-    """Return the bits two stations share once a trusted satellite has announced k1 xor k2.
-
-    The announcement uses up as much of the longer key as the shorter one has.
-    """
-    return min(stored_first_bits, stored_second_bits)
-
-
 _MICIUS_2017_LINK = Downlink(
     wavelength_m=848.6e-9,
     half_divergence_rad=half_divergence_rad(10e-6),

@@ -111,10 +111,9 @@ def _closing(summary: dict[str, Any], folder: Path) -> str:
         )
     lines += [
         f"digest {summary['digest']}",
-        f"\nLook at   {folder}/report.html, summary.json, ledger.parquet",
+        f"\nLook at   {folder}/report.html, summary.json, ledger.parquet, decisions.parquet",
         f"Audit     qsagin audit {folder}",
         "Compare   qsagin compare paper        Figures   qsagin figures --out figures",
         "Another   qsagin run sagin-day --out runs/day --hosts 2     (qsagin experiments lists all)",
-        "The command lies in .venv/bin.",
     ]
     return "\n".join(lines)

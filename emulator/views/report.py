@@ -1,4 +1,4 @@
-"""What a run leaves for its reader: ledger.parquet, summary.json and report.html.
+"""What a run leaves for its reader: ledger.parquet, decisions.parquet, summary.json and report.html.
 
 All numbers come from the journals by way of the ledger; the audit adds the digest.
 """

@@ -41,7 +41,6 @@ from emulator.physics.pass_keys import (
     pair_pass_bits,
     pair_rate,
     pair_setup,
-    relayed_bits,
 )
 
 STATION, LINK = MICIUS_2017.setup, MICIUS_2017.setup.link
@@ -351,12 +350,6 @@ def test_more_pairs_never_make_less_key(sifted, qber, factor):
 
     assert 0 <= few <= many
     assert many <= factor * sifted
-
-
-@given(st.integers(0, 10**9), st.integers(0, 10**9))
-def test_a_relay_delivers_what_both_ends_hold(first_bits, second_bits):
-    assert relayed_bits(first_bits, second_bits) == min(first_bits, second_bits)
-    assert relayed_bits(first_bits, second_bits) == relayed_bits(second_bits, first_bits)
 
 
 @pytest.mark.parametrize(
