@@ -9,9 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from google.protobuf.json_format import ParseDict
 from live_network import LiveNetwork, within, write_experiment_of
-from opentelemetry.proto.trace.v1 import trace_pb2
 
 from emulator.runtime import journal
 from emulator.views.otlp import traces, write_traces
@@ -41,6 +39,19 @@ def told(steps: list[Step], *words: str) -> int:
         n for n, step in enumerate(steps) if all(w in f"{step.who} {step.what}" for w in words)
     )
     return next(found)
+
+
+SPAN_FIELDS = {  # of opentelemetry/proto/trace/v1/trace.proto, as protobuf writes JSON
+    "traceId",
+    "spanId",
+    "parentSpanId",
+    "name",
+    "kind",
+    "startTimeUnixNano",
+    "endTimeUnixNano",
+    "attributes",
+    "events",
+}
 
 
 def refused_and_served(folder: Path) -> tuple[int, int]:
@@ -94,9 +105,9 @@ def test_a_story_is_a_trace_that_opentelemetry_can_read(folder: Path, tmp_path: 
     (line,) = (tmp_path / "trace.json").read_text().splitlines()
     found = json.loads(line)
     assert found == traces(steps, "a need")
-    ParseDict(found, trace_pb2.TracesData())  # raises for fields that OTLP does not have
     spans = [span for part in found["resourceSpans"] for span in part["scopeSpans"][0]["spans"]]
     root, *messages = spans
+    assert {name for span in spans for name in span} == SPAN_FIELDS
     by_id = {span["spanId"]: span for span in spans}
     assert {span["traceId"] for span in spans} == {trace_id(request, period).hex()}
     assert len(by_id) == len(spans) == 1 + sum(step.span != "" for step in steps)
