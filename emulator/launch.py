@@ -45,7 +45,7 @@ from emulator.runtime.placement import LABEL, Machine  # noqa: E402
 from emulator.telemetry.exporter import Exporter, ExporterConfig  # noqa: E402
 
 _OBJECT_STORE_BYTES = 80 * 2**20
-_STOP_LIMIT_S = 20.0
+_STOP_LIMIT_S = 300.0  # a journal of gigabytes gets its index then
 _LINGER_S = 3.0
 _CONNECT_LIMIT_S = 3.0
 _PROGRESS_LIMIT_S = 0.5
@@ -99,10 +99,11 @@ class _Server:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The actors of a run; the clock is one of them, and drives the hosts."""
+    """The actors of a run: hosts by name; the clock, which drives them; and the exporter."""
 
-    servers: tuple[Any, ...]
+    hosts: Mapping[str, Any]
     clock: Any
+    exporter: Any
 
     def begin(self, last_window: int, pace: Pace) -> Any:
         """Have the clock run; return what `ended` and `outcome` want."""
@@ -132,10 +133,17 @@ class Cluster:
         """End the run after the window that is under way."""
         self.clock.call.remote("halt")
 
-    def stop(self) -> None:
-        """Have every actor write down what is left; those that do not answer are left to Ray."""
-        ends = [actor.stop.remote() for actor in (self.clock, *self.servers)]
-        ray.wait(ends, num_returns=len(ends), timeout=_STOP_LIMIT_S)
+    def stop(self) -> str:
+        """Have every actor write down what is left; return which host could not, and why, or nothing."""
+        others = [actor.stop.remote() for actor in (self.clock, self.exporter)]
+        hosts = {actor.stop.remote(): name for name, actor in self.hosts.items()}
+        ray.wait([*hosts, *others], num_returns=len(hosts) + len(others), timeout=_STOP_LIMIT_S)
+        for end, name in hosts.items():
+            try:
+                ray.get(end, timeout=0)
+            except (ray.exceptions.RayError, TimeoutError) as error:
+                return f"{name} has not closed its journal: {_cause(error)}"
+        return ""
 
 
 def check_address(address: str) -> None:
@@ -303,13 +311,16 @@ def start(
         options = {"max_restarts": lives, "max_task_retries": lives}
         return _on(home, _Server, soft=True, **options).remote(kind, config)
 
-    servers = [begin(Exporter, exporter), *(begin(Host, config) for config in hosts)]
-    clock_actor = begin(Clock, clock)
+    exporter_actor = begin(Exporter, exporter)
+    cluster = Cluster(
+        {config.name: begin(Host, config) for config in hosts}, begin(Clock, clock), exporter_actor
+    )
+    everybody = (cluster.clock, cluster.exporter, *cluster.hosts.values())
     try:
-        ray.get([actor.ready.remote() for actor in (clock_actor, *servers)])
+        ray.get([actor.ready.remote() for actor in everybody])
     except ray.exceptions.RayError as error:
         raise LaunchError(_cause(error)) from error
-    return Cluster(tuple(servers), clock_actor)
+    return cluster
 
 
 def spread(

@@ -45,6 +45,7 @@ from emulator.runtime.placement import Placement, place
 from emulator.runtime.registry import Registry
 from emulator.runtime.sole import sole
 from emulator.runtime.transport import LOOPBACK, Endpoint
+from emulator.runtime.whole import write_whole
 from emulator.telemetry.exporter import METRICS, ExporterConfig, RunInfo
 from emulator.telemetry.reporting import EXPORTER
 from emulator.views import report
@@ -52,6 +53,7 @@ from emulator.views.page.beside import Beside, page_beside
 from global_manager.provisioning import check_problem
 from protos.core import GLOBAL_MANAGER, SATELLITE_CONTROLLER, FactKind, key_manager_of
 
+SUMMARY = "summary.json"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_EVERY_S = 0.2
 _PATIENCE_S = 60.0
@@ -181,7 +183,7 @@ def resume(
     began_s = time.monotonic()
     experiment = injection.as_begun(folder, experiment)
     assembly = assemble(experiment, topology)
-    summary = folder / "summary.json"
+    summary = folder / SUMMARY
     if summary.exists() and json.loads(summary.read_text(encoding="utf-8"))["complete"]:
         raise ResumeError(str(folder), "has come to its end; there is nothing to go on with")
     everybody = {role.entity for role in cast_of(experiment, assembly).everybody}
@@ -189,8 +191,7 @@ def resume(
         if not everybody <= set(journal.entities(folder)):
             problem = "was cut short before everybody had begun; start it anew in another folder"
             raise ResumeError(str(folder), problem)
-        homes = journal.reopen(folder)
-        summary.unlink(missing_ok=True)  # which tells that the run has ended
+        homes = journal.homes(folder)
     return _account(_Job(experiment, topology, assembly, folder, options, homes), watcher, began_s)
 
 
@@ -224,15 +225,19 @@ def _play(job: _Job, page: Beside, watcher: Watcher) -> report.Ending:
             metrics = Registry(folder).find(METRICS)
             watcher.started(metrics.address if metrics else "", page.url, last_window)
             recording = _recording(job, watcher)
-            window, failure, stopped_by = _drive(
-                cluster, last_window, job.options.pace, Watchdog(folder), recording
-            )
+            try:
+                window, failure, stopped_by = _drive(
+                    cluster, last_window, job.options.pace, Watchdog(folder), recording
+                )
+            finally:
+                running_s = time.monotonic() - began_s - startup_s
+                unclosed = cluster.stop()
             ending = replace(
                 ending,
                 windows=window,
                 emulated_s=window * job.experiment.clock.window_s,
-                running_s=time.monotonic() - began_s - startup_s,
-                failure=failure,
+                running_s=running_s,
+                failure=failure or unclosed,
                 stopped_by=stopped_by,
             )
     except _Interrupted as interrupt:
@@ -268,11 +273,16 @@ def _actors(job: _Job) -> Iterator[launch.Cluster]:
     seats |= {host.name: job.domains.get(host.roles[0].entity, "") for host in hosts}
     with launch.ray_instance(len(seats), options.ray_address, job.folder) as machines:
         homes = place(options.placement, seats, machines) if machines else {}
-        cluster = launch.start(hosts, clock, exporter, homes, supervised=not options.volatile)
-        try:
-            yield cluster
-        finally:
-            cluster.stop()
+        _begin_again(job)
+        yield launch.start(hosts, clock, exporter, homes, supervised=not options.volatile)
+
+
+def _begin_again(job: _Job) -> None:
+    """Take back what says that a run has ended, if this one is gone on with."""
+    if job.homes:
+        journal.reopen(job.folder)
+        injection.forget_waiting(job.folder)
+        (job.folder / SUMMARY).unlink(missing_ok=True)
 
 
 def _prepare(folder: Path, experiment: Experiment, topology: Topology) -> None:
@@ -435,4 +445,4 @@ def _record_plan(job: _Job) -> None:
     with contextlib.suppress(journal.JournalError):
         for (text,) in islice(journal.rows(folder, GLOBAL_MANAGER, query), int(not path.exists())):
             document = json.loads(str(text)) | unused_of(job.experiment, job.topology).fields()
-            path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            write_whole(path, json.dumps(document, indent=1) + "\n")

@@ -121,6 +121,10 @@ def _checked(raw: RawNetwork, *, lengths_needed: bool) -> Topology:
         problem = "is directed; links carry key both ways: save it as an undirected graph"
         raise TopologyError(raw.file, "graph", problem)
     _reject(raw, "nodes", _repeated(name for name, _ in raw.nodes), "declared twice; keep one")
+    slashed = [name for name, _ in raw.nodes if "/" in name or not name.isprintable()]
+    _reject(
+        raw, "nodes", slashed, "files are named after nodes; leave out / and control characters"
+    )
     known = {name for name, _ in raw.nodes}
     strange = [f"{a}-{b}" for a, b, _ in raw.edges if a not in known or b not in known]
     names = ", ".join(sorted({n for a, b, _ in raw.edges for n in (a, b)} - known, key=_order))

@@ -239,7 +239,8 @@ class BarrierClock:
     async def _take_up(self) -> None:
         """Greet every host; if they have run before, finish the last window that any has begun.
 
-        Hosts may have been lost while there was no clock to notice: everything is sent again.
+        Hosts may have been lost while there was no clock to notice: everything is sent again.  All run
+        that window, for who has nothing to do in it may still wait for an answer, and says so.
         """
         await self._greet_all()
         await asyncio.gather(*(self._tell(host) for host in self._hosts))
@@ -255,16 +256,10 @@ class BarrierClock:
             went_on = any(state.last_window > window for state in states.values())
             if self._incarnation == before and not went_on:
                 break
-        again = []
         for host, state in states.items():
             self._due[host] = state.wake_window if state.HasField("wake_window") else None
             self._totals[host] = _totals(state.totals)
-            has_run = state.HasField("last_window") and state.last_window == window
-            has_mail = state.HasField("mail_window") and state.mail_window <= window
-            is_due = state.HasField("wake_window") and state.wake_window <= window
-            if has_run or has_mail or is_due:
-                again.append(host)
-        await self._run_window(window, again)
+        await self._run_window(window, self._hosts)
 
     async def _greet_all(self) -> dict[str, runtime_pb2.State]:
         states = await asyncio.gather(*(self._greet(host) for host in self._hosts))

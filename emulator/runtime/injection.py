@@ -19,6 +19,7 @@ import yaml
 
 from emulator.experiment.config import Experiment
 from emulator.runtime.injection_table import FILE, Injected, Injections
+from emulator.runtime.whole import write_whole
 
 _PATIENCE_S = 20.0
 _LOOK_EVERY_S = 0.05
@@ -43,13 +44,29 @@ def submit(run_folder: Path, fault: Mapping[str, Any]) -> Injected:
     fields, happening = resolved(run_folder / "experiment.yaml", fault)
     with _table(run_folder) as injections:
         number = injections.ask(fields, happening)
-        ends_s = time.monotonic() + _PATIENCE_S
-        while injections.window_of(number) is None:
-            if time.monotonic() > ends_s and injections.withdraw(number):
-                problem = f"took no fault within {_PATIENCE_S:g} s; is it still going on?"
-                raise InjectionError(f"{run_folder}: the run {problem}")
-            time.sleep(_LOOK_EVERY_S)
+        try:
+            _wait_for(injections, number, run_folder)
+        except BaseException:  # whoever asked has gone
+            injections.withdraw(number)
+            raise
         return next(item for item in injections.accepted() if item.number == number)
+
+
+def _wait_for(injections: Injections, number: int, run_folder: Path) -> None:
+    ends_s = time.monotonic() + _PATIENCE_S
+    while injections.window_of(number) is None:
+        if time.monotonic() > ends_s and injections.withdraw(number):
+            problem = f"took no fault within {_PATIENCE_S:g} s; is it still going on?"
+            raise InjectionError(f"{run_folder}: the run {problem}")
+        time.sleep(_LOOK_EVERY_S)
+
+
+def forget_waiting(run_folder: Path) -> None:
+    """Withdraw what was asked of a run that was lost before it took it."""
+    if (run_folder / FILE).exists():
+        with _table(run_folder) as injections:
+            for item in injections.waiting():
+                injections.withdraw(item.number)
 
 
 def as_begun(run_folder: Path, experiment: Experiment) -> Experiment:
@@ -79,9 +96,7 @@ def record(run_folder: Path) -> bool:
     new = [fault for fault in faults if fault not in fields["faults"]]
     if new:
         fields["faults"] += new
-        half = path.with_suffix(".half")
-        half.write_text(yaml.safe_dump(fields, sort_keys=False), encoding="utf-8")
-        half.replace(path)
+        write_whole(path, yaml.safe_dump(fields, sort_keys=False))
     return bool(new)
 
 

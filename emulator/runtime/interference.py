@@ -62,6 +62,10 @@ class Interference:
         ends = [end for _, end in self._outages.get(entity, ())]
         return window in ends and not self.is_out(entity, window)
 
+    def is_away(self, entity: str, window: int) -> bool:
+        """Whether an entity is out, and will be back."""
+        return self.is_out(entity, window) and self.back_after((entity,), window) is not None
+
     def back_after(self, entities: Iterable[str], window: int) -> int | None:
         """Return the next window in which one of these is back."""
         ends = [end for entity in entities for _, end in self._outages.get(entity, ())]

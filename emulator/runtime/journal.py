@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from emulator.runtime.key_table import SCHEMA, STORES, KeyRows, KeyTable
 from emulator.runtime.sealing import Seal
@@ -43,6 +44,7 @@ _SCHEMA = (
 _VIEW = f"CREATE TEMP VIEW fact AS SELECT rowid AS rowid, {NAMES} FROM main.fact"  # noqa: S608
 _INSERT = f"INSERT INTO fact VALUES (?, {', '.join('?' * len(COLUMNS))})"  # noqa: S608
 _BUSY_S = 30.0
+_PAGE_BYTES = 4096  # SQLite's; a database without tables has no more than one
 
 
 class JournalError(Exception):
@@ -244,18 +246,25 @@ def values_of(fact: Fact) -> tuple[str | int | bytes, ...]:
     return (fact.kind.value, *fact[1:])
 
 
-def reopen(run_folder: Path) -> dict[str, tuple[str, ...]]:
-    """Have journals that were cut short go on; return who lives on each actor.
+def homes(run_folder: Path) -> dict[str, tuple[str, ...]]:
+    """Return who lives on each actor."""
+    query = "SELECT entity FROM resident ORDER BY place"
+    found = {}
+    for path in _paths(run_folder):
+        with _reading(path) as connection:
+            found[path.stem] = tuple(entity for (entity,) in connection.execute(query))
+    return found
+
+
+def reopen(run_folder: Path) -> None:
+    """Have journals that were cut short go on.
 
     What was written down because the run ended is taken back.  The sealing key has gone with the run:
     checkpoints are dropped, so that actors read all their mail, and key tables will be written anew.
     """
-    homes = {}
     for path in _paths(run_folder):
         with _opened(path) as connection:
             connection.execute("BEGIN IMMEDIATE")
-            found = connection.execute("SELECT entity FROM resident ORDER BY place")
-            homes[path.stem] = tuple(entity for (entity,) in found)
             (end_row,) = connection.execute("SELECT end_row FROM life").fetchone()
             if end_row:
                 connection.execute("DELETE FROM fact WHERE rowid >= ?", (end_row,))
@@ -263,7 +272,6 @@ def reopen(run_folder: Path) -> dict[str, tuple[str, ...]]:
             connection.execute("DELETE FROM checkpoint")
             connection.execute("UPDATE life SET end_row = 0, lost = 1")
             connection.execute("COMMIT")
-    return homes
 
 
 def exists(run_folder: Path) -> bool:
@@ -336,7 +344,18 @@ def check(run_folder: Path) -> None:
 
 
 def _paths(run_folder: Path) -> list[Path]:
-    return sorted((run_folder / FOLDER).glob("*.sqlite"))
+    return [path for path in sorted((run_folder / FOLDER).glob("*.sqlite")) if _is_begun(path)]
+
+
+def _is_begun(path: Path) -> bool:
+    """Whether an actor got as far as to write down who lives there; one that is being started has not."""
+    if path.stat().st_size > _PAGE_BYTES:
+        return True
+    with _reading(path) as connection:
+        (tables,) = connection.execute(
+            "SELECT count(*) FROM sqlite_master WHERE name = 'resident'"
+        ).fetchone()
+    return bool(tables)
 
 
 def _residents(path: Path) -> dict[str, int]:
@@ -347,7 +366,7 @@ def _residents(path: Path) -> dict[str, int]:
 def _home(run_folder: Path, entity: str) -> tuple[Path, int]:
     """Return the journal that an entity's facts are in, and its number there."""
     own = run_folder / FOLDER / f"{entity}.sqlite"
-    for path in [own] if own.exists() else _paths(run_folder):
+    for path in [own] if own.exists() and _is_begun(own) else _paths(run_folder):
         place = _residents(path).get(entity)
         if place is not None:
             return path, place
@@ -358,12 +377,16 @@ def _reading(path: Path) -> AbstractContextManager[sqlite3.Connection]:
     return _opened(path, "ro")
 
 
+def uri_of(path: Path, mode: str = "ro") -> str:
+    """Return by what name SQLite opens a file, whatever signs are in it, without making one."""
+    return f"file:{quote(str(path))}?mode={mode}"
+
+
 @contextmanager
 def _opened(path: Path, mode: str = "rw") -> Iterator[sqlite3.Connection]:
-    where, limit_s = f"file:{path}?mode={mode}", _BUSY_S
     try:
         with closing(
-            sqlite3.connect(where, uri=True, isolation_level=None, timeout=limit_s)
+            sqlite3.connect(uri_of(path, mode), uri=True, isolation_level=None, timeout=_BUSY_S)
         ) as connection:
             yield connection
     except sqlite3.DatabaseError as error:

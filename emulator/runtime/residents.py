@@ -99,8 +99,8 @@ class Residents:
         """Whether somebody here, after a disturbance, still waits for an answer, or is to come back."""
         waits = any(item.core.waits() for item in self._here.values())
         last = -1 if self.last_window is None else self.last_window
-        is_back_later = self._interference.back_after(self._here, last) is not None
-        return not self._interference.is_idle and (waits or is_back_later or bool(self._post.held))
+        is_away = any(self._interference.is_away(entity, last) for entity in self._here)
+        return not self._interference.is_idle and (waits or is_away or bool(self._post.held))
 
     @property
     def absences(self) -> Iterator[tuple[str, float, float]]:

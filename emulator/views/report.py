@@ -19,6 +19,7 @@ from emulator.parts.basis import basis_of
 from emulator.parts.key_use import KeyUse
 from emulator.runtime import journal
 from emulator.runtime.registry import Registry
+from emulator.runtime.whole import write_whole
 from emulator.views import ledger, report_page
 from emulator.views.audit import audit
 from emulator.views.decisions import Decision, decisions
@@ -57,7 +58,7 @@ class Ending:
 def write(
     folder: Path, experiment: Experiment, topology: Topology, assembly: Assembly, ending: Ending
 ) -> dict[str, Any]:
-    """Write all result files; return the summary.
+    """Write all result files, the summary last, which says that there are the others; return it.
 
     A run that was ended before it had a journal gets a summary with zeros.
     """
@@ -77,10 +78,10 @@ def write(
         summary |= {"digest": result.digest, "audit": result.fields()}
     ledger.write(book, folder)
     write_decisions(decided, folder)
-    (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     expected, classes = _expected_by_period(plans, book.periods), _by_application(book)
     results = Results(experiment, topology, assembly, summary, book, expected, classes)
     report_page.write(folder, results)
+    write_whole(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary
 
 

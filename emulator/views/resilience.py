@@ -297,7 +297,7 @@ def _restored_s(fault: Mapping[str, Any], story: Story, start_s: float) -> float
 
 
 def _recovered_after_s(story: Story, during: Sequence[LedgerRow], start_s: float) -> float | None:
-    """Return when keys came in time again; None if they did not until the end."""
+    """Return when keys came in time again; None if they did not as long as the run went on."""
     last = max((row.period for row in during if row.shortfall_units), default=-1)
     if last < 0:
         return 0.0
@@ -305,7 +305,8 @@ def _recovered_after_s(story: Story, during: Sequence[LedgerRow], start_s: float
     short = {row.period for row in story.rows if row.request in requests and row.shortfall_units}
     while last in short:
         last += 1
-    return None if last >= story.timeline.periods else story.timeline.begins_s(last) - start_s
+    ran = max(row.period for row in story.rows) + 1
+    return None if last >= ran else story.timeline.begins_s(last) - start_s
 
 
 def _usual_costs(story: Story) -> Callable[[LedgerRow], float]:

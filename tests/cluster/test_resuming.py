@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -92,3 +93,29 @@ def test_a_run_that_goes_on_is_left_alone(tmp_path: Path) -> None:
     assert other.returncode == 2
     assert other.stderr == f"--resume: {folder} is a run that goes on\n"
     assert run.returncode == 143
+
+
+def test_a_resumption_that_cannot_start_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    _cut_short(folder, signal.SIGTERM)
+    before = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = _run("--resume", str(folder), "--metrics-port", port)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"--metrics-port: port {port} cannot be used")
+    script = (
+        "import sys\n"
+        "from emulator import launch\n"
+        "def unfit(*_words): raise launch.JoinError('here', 'is not fit')\n"
+        "launch.ray_instance = unfit\n"
+        f"sys.argv = ['qsagin', 'run', '--resume', {str(folder)!r}]\n"
+        "from emulator.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (2, "--address: here is not fit\n")
+    after = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert after == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -13,6 +14,8 @@ from emulator.experiment.reading import read
 from emulator.views import report
 from emulator.views.decisions import FILE
 from emulator.views.report import Ending
+from emulator.views.resilience import Story, _recovered_after_s
+from protos.core import Timeline
 
 REQUESTS = [
     {"id": "short", "class": "avatar", "source": "A", "target": "B"},
@@ -205,3 +208,15 @@ def test_a_fiber_that_flaps_is_left_alone(write_experiment: Any, tmp_path: Path)
         "fiber A-B is down",
         "fiber A-B is up",
     ]
+
+
+@pytest.mark.parametrize(("periods_run", "recovered_after_s"), [(7, 100.0), (6, None)])
+def test_a_run_that_was_cut_short_has_not_recovered_in_a_period_that_never_came(
+    periods_run: int, recovered_after_s: float | None
+) -> None:
+    rows: Any = [
+        SimpleNamespace(period=period, request="a", shortfall_units=int(period == 5))
+        for period in range(periods_run)
+    ]
+    story = Story(Timeline(40.0, 60.0, 60), (), (), (), (), rows)
+    assert _recovered_after_s(story, rows[5:6], start_s=300.0) == recovered_after_s

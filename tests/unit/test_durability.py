@@ -247,7 +247,8 @@ def test_a_journal_that_goes_on_forgets_its_end_and_takes_another_seal(folder: P
     book.finish({ME: (1, [NOTED, NOTED])}, {})
     book.close()
 
-    assert journal.reopen(folder) == {ME: (ME,)}
+    assert journal.homes(folder) == {ME: (ME,)}
+    journal.reopen(folder)
 
     assert len(list(journal.rows(folder, ME, "SELECT * FROM fact"))) == 1
     again, other = Journal(folder, ME, [ME], incarnation=2), Seal(new_key())
@@ -259,3 +260,29 @@ def test_a_journal_that_goes_on_forgets_its_end_and_takes_another_seal(folder: P
         again.check_keys({ME: HELD[:1]}, other)
     again.finish({ME: (1, [NOTED])}, {})
     assert len(list(journal.rows(folder, ME, "SELECT * FROM fact"))) == 2
+
+
+@pytest.mark.parametrize("name", ["load#1", "why?", "50%41", "a b"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    run = tmp_path / name
+    (run / journal.FOLDER).mkdir(parents=True)
+    book = Journal(run, ME, [ME])
+    book.commit(1, {ME: [NOTED]}, b"mail")
+    assert journal.last_window(run) == 1
+    book.close()
+    assert journal.entities(run) == [ME]
+    assert len(list(journal.rows(run, ME, "SELECT * FROM fact"))) == 1
+    assert [item.name for item in tmp_path.iterdir()] == [name]
+
+
+def test_a_journal_whose_actor_was_killed_while_it_was_made_is_none(folder: Path) -> None:
+    half = sqlite3.connect(folder / journal.FOLDER / f"{ME}.sqlite")
+    half.execute("PRAGMA journal_mode=WAL")
+    half.close()
+    assert not journal.exists(folder)
+    with pytest.raises(journal.JournalError, match="holds no journal"):
+        journal.entities(folder)
+    with pytest.raises(journal.JournalError, match="holds no journal of"):
+        next(journal.rows(folder, ME, "SELECT * FROM fact"))
+    Journal(folder, ME, [ME])
+    assert journal.entities(folder) == [ME]

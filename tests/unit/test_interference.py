@@ -115,3 +115,9 @@ def test_a_partition_parts_groups_and_leaves_others_alone() -> None:
     assert Post().dispatch(1, messages(3), under(cut)) == []
     assert len(Post().dispatch(1, messages(3, source="kme-C"), under(cut))) == 3
     assert len(Post().dispatch(10, messages(3), under(cut))) == 3
+
+
+def test_only_who_is_out_now_and_comes_back_is_waited_for() -> None:
+    by = under(Outage("x", 10.0, 20.0), Outage("y", 500.0, 600.0))
+    assert [w for w in range(8, 22) if by.is_away("x", w)] == list(range(10, 20))
+    assert not any(by.is_away("y", w) for w in range(30))

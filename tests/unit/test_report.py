@@ -168,3 +168,15 @@ def test_usnet_is_drawn_with_names() -> None:
     _, usnet = read("paper")
     figure = draw(usnet, [0] * len(usnet.links), {}, {})
     assert {text.get_text() for text in figure.axes[0].texts} == {n.name for n in usnet.nodes}
+
+
+def test_a_summary_is_there_only_if_all_else_is(
+    tmp_path: Path, tiny: tuple[Experiment, Topology], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_words: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("emulator.views.report.report_page.write", full)
+    with pytest.raises(OSError, match="No space"):
+        _written(tmp_path, *tiny)
+    assert not (tmp_path / "summary.json").exists()

@@ -4,6 +4,7 @@ import json
 import pickle
 from dataclasses import replace
 from math import acos, cos, radians, sin
+from pathlib import Path
 
 import networkx as nx
 import pytest
@@ -308,3 +309,11 @@ def test_a_network_that_was_written_down_is_the_same_when_it_is_read_again(name,
     again = load(save_csv(network, tmp_path / "network.csv"))
 
     assert (again.nodes, again.links) == (network.nodes, network.links)
+
+
+@pytest.mark.parametrize("name", ["a/b", "a\tb"])
+def test_a_node_that_no_file_could_be_named_after_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "net.csv"
+    path.write_text(f"source,target,length_km\n{name},c,10\n")
+    with pytest.raises(TopologyError, match="files are named after nodes"):
+        load(str(path))

@@ -11,6 +11,9 @@ import grpc
 import pytest
 from live_network import LiveNetwork, within
 
+from emulator.experiment.fault_config import MessageFaultEvent
+from emulator.experiment.reading import read
+from emulator.experiment.writing import write
 from emulator.runtime import journal
 from emulator.runtime.clock import BarrierClock, ClockConfig, HostFailedError, Pace
 from emulator.runtime.doors import CLOCK
@@ -253,3 +256,33 @@ def test_a_window_that_is_asked_for_again_while_the_manager_thinks_is_run_once(
     within(60, run())
     planned = "SELECT count(*) FROM fact WHERE kind = 'planned'"
     assert list(journal.rows(tmp_path, GLOBAL_MANAGER, planned)) == [(1,)]
+
+
+def test_a_new_clock_knows_who_waits_for_an_answer(tmp_path: Path) -> None:
+    """Also those who have nothing to do in the window in which the old one was lost."""
+    waiting = within(60, _waiting_after_the_clock_is_lost(tmp_path))
+    assert all(known == waits for known, waits in waiting)
+    assert any(waits for _, waits in waiting)
+
+
+async def _waiting_after_the_clock_is_lost(folder: Path) -> list[tuple[set[str], set[str]]]:
+    """Run `tiny` with losses; lose the clock in some windows, and return who waits as (known, true)."""
+    setup, topology = read("tiny")
+    loss = MessageFaultEvent(kind="message-fault", at_s=0, drop=0.6)
+    setup = setup.model_copy(update={"faults": [loss]})
+    network = LiveNetwork(folder, 7, experiment=str(write(setup, topology, folder)))
+    await network.start()
+    running, found = asyncio.create_task(network.run()), []
+    for window in (40, 47, 53, 60, 66):
+        while network.clock.window < window and not running.done():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        network.clock.stop()
+        running = await network.lose_clock(running)
+        running.cancel()
+        await network.clock._take_up()
+        true = {name for name, host in network.hosts.items() if host._residents.unsettled}
+        found.append((set(network.clock._unsettled), true))
+        running = asyncio.create_task(network.run())
+    await running
+    await network.stop()
+    return found

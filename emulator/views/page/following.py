@@ -111,7 +111,7 @@ class Follower:
 
     def _take(self, path: Path, told: list[Told], blocks: list[Blocks]) -> bool:
         try:
-            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            with closing(sqlite3.connect(journal.uri_of(path), uri=True)) as connection:
                 last, window = connection.execute(_TIME).fetchone()
                 span = {"after": self._read.get(path, 0), "last": last}
                 new = [_told(*row) for row in connection.execute(_NEWS, span)]
@@ -132,7 +132,7 @@ def injected(run_folder: Path) -> list[dict[str, Any]]:
         return []
     query = "SELECT fault FROM injection WHERE window IS NOT NULL ORDER BY window, number"
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(journal.uri_of(path), uri=True)) as connection:
             return [json.loads(fault) for (fault,) in connection.execute(query)]
     except sqlite3.DatabaseError:  # it is being made
         return []
