@@ -7,6 +7,7 @@ document on stdout and nothing else there.
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 
 import typer
@@ -55,6 +56,12 @@ def main() -> None:
     except _BAD_INPUT as error:
         tell(str(error))
         sys.exit(2)
+    except OSError as error:
+        tell(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        sys.exit(1)
+    except sqlite3.Error as error:  # of a folder that may only be read, or a full disk
+        tell(f"a database of the run cannot be used: {error}")
+        sys.exit(1)
     except typer.TyperException as error:  # unknown commands and options, or values that do not fit
         if problem := error.format_message().replace("Value error, ", "").rstrip("."):
             tell(f"{problem}; see `qsagin --help`")

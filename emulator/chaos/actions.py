@@ -138,12 +138,17 @@ def before_experiment_control(
     hosts, pace = int(configuration.get("hosts", 1)), str(configuration.get("pace", 30))
     try:
         if configuration.get("undisturbed"):
-            start_run(source, str(undisturbed(folder)), hosts, "max")
-            end_run(str(undisturbed(folder)))
+            _run_undisturbed(source, str(undisturbed(folder)), hosts)
         start_run(source, folder, hosts, pace)
         wait_until(folder, float(configuration.get("steady_s", 0)))
     except (ChaosError, OSError) as error:
         raise InterruptExecution(f"{context.get('title')}: {error}") from error
+
+
+def _run_undisturbed(source: str, run_folder: str, hosts: int) -> None:
+    start_run(source, run_folder, hosts, "max")
+    if not end_run(run_folder):
+        raise ChaosError(f"{run_folder}: the undisturbed run was cut short")
 
 
 def after_experiment_control(

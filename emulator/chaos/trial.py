@@ -18,7 +18,7 @@ from chaoslib.exceptions import ChaosException
 from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
 from chaoslib.loader import parse_experiment_from_file
 
-from emulator.chaos.actions import stop_run
+from emulator.chaos.actions import stop_run, undisturbed
 
 FOLDER = Path(__file__).parent
 _SETTINGS = {"runtime": {"rollbacks": {"strategy": "always"}}}
@@ -39,6 +39,11 @@ class Trial:
     def holds(self) -> bool:
         """Whether everything held."""
         return not self.broken
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a signal has ended it."""
+        return bool(self.journal["status"] == "interrupted")
 
     def fields(self) -> dict[str, Any]:
         """Return what a program wants to know."""
@@ -90,6 +95,7 @@ def play(
     finally:
         log.removeHandler(teller)
         stop_run(run_folder)
+        stop_run(str(undisturbed(run_folder)))
     text = json.dumps(journal, indent=1, default=str) + "\n"
     journal_file.write_text(text, encoding="utf-8")
     return Trial(journal, tuple(_broken(journal)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -64,6 +65,7 @@ def chaos(
         raise UsageError("chaos", "name an experiment; see `qsagin chaos --list`")
     folder = out or Path("runs", f"chaos-{Path(experiment).stem}-{time.strftime('%Y%m%d-%H%M%S')}")
     require_empty(folder)
+    _require_journal(journal, times)
     trials = []
     for number in range(1, times + 1):
         place = folder / str(number) if times > 1 else folder
@@ -76,6 +78,8 @@ def chaos(
         trials.append(trial.fields() | {"folder": str(place)})
         for line in trial.broken:
             tell(f"{experiment}: {line}")
+        if trial.is_interrupted:
+            raise typer.Exit(128 + signal.SIGINT)
     columns = ["title", "ok", "duration", "folder"]
     shown = [{name: trial[name] for name in columns} for trial in trials]
     document = {"ok": all(trial["ok"] for trial in trials), "trials": trials}
@@ -97,3 +101,10 @@ def _fault_of(words: list[str]) -> dict[str, Any]:
         if name == "groups":
             fields[name] = [group.split(",") for group in value.split("|")]
     return fields
+
+
+def _require_journal(journal: Path | None, times: int) -> None:
+    if journal is not None and times > 1:
+        raise UsageError("--journal", "is one file; with --times each trial has its own folder")
+    if journal is not None and not journal.absolute().parent.is_dir():
+        raise UsageError("--journal", f"{journal.parent} is no folder; make it")

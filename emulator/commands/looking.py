@@ -75,8 +75,8 @@ def trace(
     from emulator.views.otlp import write_traces
     from emulator.views.tracing import TraceError, story
 
-    if otlp is not None and otlp.exists():
-        raise UsageError("--otlp", f"{otlp} is there already")
+    if otlp is not None and (otlp.exists() or not otlp.absolute().parent.is_dir()):
+        raise UsageError("--otlp", f"{otlp} must be a new file in a folder that is there")
     try:
         steps = story(folder, request, period)
     except TraceError as error:

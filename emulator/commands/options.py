@@ -60,7 +60,11 @@ def read(
 
 def require_empty(out: Path) -> None:
     """Refuse a folder that holds something, cannot be made, or cannot be written to."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    try:
+        is_taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    except OSError as error:
+        raise UsageError("--out", f"{out}: {error.strerror}; name another folder") from error
+    if is_taken:
         raise UsageError("--out", f"{out} exists and is not empty; name a new folder")
     require_writable(out)
 

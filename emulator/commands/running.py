@@ -91,6 +91,8 @@ def run(
     if page_port is None and page:
         page_port = 0
     require_free_port(page_port or 0, "--page-port")
+    if address is None:  # else it is a port of another machine, perhaps
+        require_free_port(metrics_port, "--metrics-port")
     options = Options(
         chosen_pace,
         hosts,

@@ -30,6 +30,8 @@ def resolved(experiment_file: Path, fault: Mapping[str, Any]) -> tuple[dict[str,
     experiment, topology = read(str(experiment_file))
     fields = dict(fault)
     fields.setdefault("from_period" if fields.get("kind") == "demand-shift" else "at_s", 0)
+    if "until_s" in fields and "at_s" not in fault:
+        raise InjectionError("fault.until_s: say at_s too, or for_s: how long from now on")
     if "for_s" in fields:
         fields["until_s"] = _until_s(fields)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from emulator import cli
 
 Write = Callable[..., Path]
 
@@ -262,3 +265,30 @@ def test_skr_tells_what_an_eavesdropper_adds_and_takes(qsagin: Call) -> None:
     assert 0 < tapped["skr_bps"] < quiet["skr_bps"]
     assert 0.02 < tapped["qber"] - quiet["qber"] < 0.025
     assert any("0.1 of the pulses intercepted" in words for words in tapped["assumptions"])
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            PermissionError(13, "Permission denied", "/there/lock"),
+            "/there/lock: Permission denied\n",
+        ),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device\n"),
+        (
+            sqlite3.OperationalError("attempt to write a readonly database"),
+            "a database of the run cannot be used: attempt to write a readonly database\n",
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, told: str
+) -> None:
+    def refused(**_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", refused)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == told

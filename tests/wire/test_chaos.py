@@ -168,3 +168,39 @@ def test_every_built_in_chaos_experiment_is_one_for_the_toolkit(name: str) -> No
     experiment = trial.load(name)
     assert experiment["steady-state-hypothesis"]["probes"]
     assert experiment["rollbacks"]
+
+
+def test_an_interruption_ends_all_trials(
+    cut_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played = []
+
+    def interrupted(experiment: dict[str, Any], **_options: object) -> dict[str, Any]:
+        played.append(experiment["title"])
+        states = {"steady_states": {"before": None, "after": None}, "run": [], "rollbacks": []}
+        head = {"experiment": experiment, "status": "interrupted", "deviated": False, "duration": 1}
+        return states | head
+
+    monkeypatch.setattr(trial, "run_experiment", interrupted)
+    source = _experiment(tmp_path, cut_run, [1, 10_000])
+    words = ["chaos", source, "--out", str(tmp_path / "out"), "--times", "3"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 130
+    assert len(played) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--journal", "nowhere/j.json"], "--journal: nowhere is no folder"),
+        (["--journal", "j.json", "--times", "2"], "--journal: is one file"),
+    ],
+)
+def test_a_journal_that_cannot_be_is_refused_before_anything_is_played(
+    cut_run: Path, tmp_path: Path, words: list[str], problem: str
+) -> None:
+    source = _experiment(tmp_path, cut_run, [1, 10_000])
+    result = CliRunner().invoke(app, ["chaos", source, "--out", str(tmp_path / "out"), *words])
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception).startswith(problem)
+    assert not (tmp_path / "out").exists()

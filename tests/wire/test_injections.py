@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from live_network import LiveNetwork, within, write_experiment_of
 
 from emulator.runtime import injection
 from emulator.runtime.clock import Pace
+from emulator.runtime.injection_table import Injections
 from emulator.views.audit import audit
 
 BEGUN = 30
@@ -89,6 +91,7 @@ def test_recording_twice_records_once(tmp_path: Path) -> None:
         ({"kind": "power-cut", "node": "A", "for_s": -1}, "fault.for_s: must be positive seconds"),
         ({"kind": "random", "count": 3}, "fault.kind: random faults are drawn when"),
         ({"kind": "message-fault"}, "give one of drop"),
+        ({"kind": "power-cut", "node": "A", "until_s": 9}, "fault.until_s: say at_s too, or for_s"),
     ],
 )
 def test_what_cannot_happen_is_refused_in_one_line(
@@ -106,3 +109,28 @@ def test_a_run_that_has_ended_takes_no_fault(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text("{}", encoding="utf-8")
     with pytest.raises(injection.InjectionError, match="the run has ended"):
         injection.submit(tmp_path, FAULTS[0])
+
+
+def test_a_fault_whose_asker_goes_away_is_withdrawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_for_s: float) -> None:
+        raise KeyboardInterrupt
+
+    write_experiment_of("tiny", tmp_path)
+    monkeypatch.setattr("emulator.runtime.injection.time.sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        injection.submit(tmp_path, FAULTS[0])
+    with closing(Injections(tmp_path)) as injections:
+        assert injections.waiting() == []
+
+
+def test_what_a_lost_run_was_asked_is_not_done_to_the_one_that_goes_on(tmp_path: Path) -> None:
+    injection.forget_waiting(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with closing(Injections(tmp_path)) as injections:
+        injections.ask({}, "")
+        assert injections.accept(injections.ask({}, ""), {}, "", 5)
+        injection.forget_waiting(tmp_path)
+        assert injections.waiting() == []
+        assert len(injections.accepted()) == 1
