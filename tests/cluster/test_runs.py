@@ -209,7 +209,7 @@ def test_a_signal_while_actors_start_leaves_no_process(
     _until(lambda: not family.alive(), 10)
 
 
-def test_a_metrics_port_that_is_taken_is_told_and_ends_the_run(
+def test_a_metrics_port_that_is_taken_is_told_before_anything_is_started(
     family: Family, tmp_path: Path
 ) -> None:
     with socket.socket() as taken:
@@ -218,10 +218,11 @@ def test_a_metrics_port_that_is_taken_is_told_and_ends_the_run(
         port = str(taken.getsockname()[1])
         words = ("tiny", "--out", str(tmp_path / "run"), "--hosts", "1", "--metrics-port", port)
         done = _run(*words, QSAGIN_TEST=family.mark)
-    assert done.returncode == 1
-    assert "in use" in done.stderr
-    assert "Traceback" not in done.stderr
-    _until(lambda: not family.alive(), 10)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"--metrics-port: port {port} cannot be used")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+    assert not family.alive()
 
 
 def _scrape(url: str) -> str:
