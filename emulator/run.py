@@ -53,7 +53,6 @@ from emulator.views.page.beside import Beside, page_beside
 from global_manager.provisioning import check_problem
 from protos.core import GLOBAL_MANAGER, SATELLITE_CONTROLLER, FactKind, key_manager_of
 
-SUMMARY = "summary.json"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_EVERY_S = 0.2
 _PATIENCE_S = 60.0
@@ -183,7 +182,7 @@ def resume(
     began_s = time.monotonic()
     experiment = injection.as_begun(folder, experiment)
     assembly = assemble(experiment, topology)
-    summary = folder / SUMMARY
+    summary = folder / "summary.json"
     if summary.exists() and json.loads(summary.read_text(encoding="utf-8"))["complete"]:
         raise ResumeError(str(folder), "has come to its end; there is nothing to go on with")
     everybody = {role.entity for role in cast_of(experiment, assembly).everybody}
@@ -282,7 +281,7 @@ def _begin_again(job: _Job) -> None:
     if job.homes:
         journal.reopen(job.folder)
         injection.forget_waiting(job.folder)
-        (job.folder / SUMMARY).unlink(missing_ok=True)
+        (job.folder / "summary.json").unlink(missing_ok=True)
 
 
 def _prepare(folder: Path, experiment: Experiment, topology: Topology) -> None:
