@@ -219,17 +219,17 @@ def _play(job: _Job, page: Beside, watcher: Watcher) -> report.Ending:
     ending = report.Ending(windows=0, emulated_s=0.0, wall_s=0.0)
     try:
         with _actors(job) as cluster:
-            startup_s = time.monotonic() - began_s
-            ending = replace(ending, startup_s=startup_s)
-            metrics = Registry(folder).find(METRICS)
-            watcher.started(metrics.address if metrics else "", page.url, last_window)
-            recording = _recording(job, watcher)
             try:
+                startup_s = time.monotonic() - began_s
+                ending = replace(ending, startup_s=startup_s)
+                metrics = Registry(folder).find(METRICS)
+                watcher.started(metrics.address if metrics else "", page.url, last_window)
+                recording = _recording(job, watcher)
                 window, failure, stopped_by = _drive(
                     cluster, last_window, job.options.pace, Watchdog(folder), recording
                 )
-            finally:
                 running_s = time.monotonic() - began_s - startup_s
+            finally:
                 unclosed = cluster.stop()
             ending = replace(
                 ending,

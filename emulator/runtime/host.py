@@ -221,7 +221,6 @@ class Host:
         return runtime_pb2.State(
             last_window=here.last_window,
             wake_window=self._wake_window,
-            mail_window=here.mail_window,
             totals=self._totals(),
             incarnation=self.incarnation,
         )

@@ -90,17 +90,14 @@ class Residents:
         return min((wake for wake in wakes if wake is not None), default=None)
 
     @property
-    def mail_window(self) -> int | None:
-        """The first window for which there is unread mail."""
-        return min(self._raw, default=None)
-
-    @property
     def unsettled(self) -> bool:
         """Whether somebody here, after a disturbance, still waits for an answer, or is to come back."""
-        waits = any(item.core.waits() for item in self._here.values())
+        if self._interference.is_idle:
+            return False
         last = -1 if self.last_window is None else self.last_window
         is_away = any(self._interference.is_away(entity, last) for entity in self._here)
-        return not self._interference.is_idle and (waits or is_away or bool(self._post.held))
+        waits = any(item.core.waits() for item in self._here.values())
+        return waits or is_away or bool(self._post.held)
 
     @property
     def absences(self) -> Iterator[tuple[str, float, float]]:

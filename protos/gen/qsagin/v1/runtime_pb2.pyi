@@ -65,18 +65,16 @@ class Done(_message.Message):
     def __init__(self, window: _Optional[int] = ..., wake_window: _Optional[int] = ..., written_to: _Optional[_Iterable[str]] = ..., totals: _Optional[_Union[Totals, _Mapping]] = ..., failure: _Optional[str] = ..., unsettled: _Optional[bool] = ...) -> None: ...
 
 class State(_message.Message):
-    __slots__ = ("last_window", "wake_window", "mail_window", "totals", "incarnation")
+    __slots__ = ("last_window", "wake_window", "totals", "incarnation")
     LAST_WINDOW_FIELD_NUMBER: _ClassVar[int]
     WAKE_WINDOW_FIELD_NUMBER: _ClassVar[int]
-    MAIL_WINDOW_FIELD_NUMBER: _ClassVar[int]
     TOTALS_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     last_window: int
     wake_window: int
-    mail_window: int
     totals: Totals
     incarnation: int
-    def __init__(self, last_window: _Optional[int] = ..., wake_window: _Optional[int] = ..., mail_window: _Optional[int] = ..., totals: _Optional[_Union[Totals, _Mapping]] = ..., incarnation: _Optional[int] = ...) -> None: ...
+    def __init__(self, last_window: _Optional[int] = ..., wake_window: _Optional[int] = ..., totals: _Optional[_Union[Totals, _Mapping]] = ..., incarnation: _Optional[int] = ...) -> None: ...
 
 class Lost(_message.Message):
     __slots__ = ("entities", "window", "routes")
