@@ -18,6 +18,7 @@ from emulator.commands.terminal import tell
 from emulator.experiment.reading import ExperimentError
 from emulator.physics.parameters import ParameterError
 from emulator.runtime.journal import JournalError
+from emulator.store.files import FormatError
 
 app = typer.Typer(
     name="qsagin",
@@ -46,7 +47,7 @@ for _command in (  # in the order of `qsagin --help`
 ):
     app.command()(_command)
 
-_BAD_INPUT = (ExperimentError, ParameterError, JournalError, UsageError)
+_BAD_INPUT = (ExperimentError, FormatError, ParameterError, JournalError, UsageError)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from emulator.commands.options import Json, UsageError, require_empty
 from emulator.commands.terminal import answer, print_fields, print_table, tell
+from emulator.store.files import check_format
 
 _LISTS = ("satellites", "sites", "sources", "destinations")
 
@@ -22,7 +24,8 @@ def inject(
         typer.Argument(
             metavar="FAULT...",
             help="A kind and its fields, as in `faults` of an experiment (docs/experiments.md): "
-            "fiber-cut link=A,B for_s=60. Commas make lists, bars groups: partition 'groups=A,B|C'.",
+            "fiber-cut link=A,B for_s=60. Commas make lists, bars groups: partition 'groups=A,B|C'; "
+            'lists of names that hold such signs are written as JSON: \'link=["A,1","B"]\'.',
         ),
     ],
     json_: Json = False,
@@ -30,6 +33,7 @@ def inject(
     """Have a live run suffer a fault or weather, from the next window on; it belongs to the run then."""
     from emulator.runtime.injection import InjectionError, submit
 
+    check_format(folder)
     try:
         done = submit(folder, _fault_of(fault))
     except InjectionError as error:
@@ -89,18 +93,31 @@ def chaos(
 
 
 def _fault_of(words: list[str]) -> dict[str, Any]:
-    """Return `kind name=value ...` as fields: commas make a list, bars a list of lists, null is None."""
+    """Return `kind name=value ...` as fields: commas make a list, bars a list of lists, null is None.
+
+    What begins with a bracket is a list in JSON.
+    """
     fields: dict[str, Any] = {"kind": words[0]}
     for word in words[1:]:
         name, equals, value = word.partition("=")
         if not equals:
             raise UsageError("inject", f"must be KIND NAME=VALUE ..., not {word}")
         fields[name] = None if value == "null" else value
-        if "," in value or "|" in value or name in _LISTS:
-            fields[name] = value.split(",")
-        if name == "groups":
+        if value.startswith("["):
+            fields[name] = _list_of(value)
+        elif name == "groups":
             fields[name] = [group.split(",") for group in value.split("|")]
+        elif "," in value or name in _LISTS:
+            fields[name] = value.split(",")
     return fields
+
+
+def _list_of(value: str) -> Any:
+    """Return a list that is written as JSON, for names with commas and bars in them."""
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise UsageError("inject", f"must be a list in JSON, not {value}: {error}") from error
 
 
 def _require_journal(journal: Path | None, times: int) -> None:

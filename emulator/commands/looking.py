@@ -11,6 +11,7 @@ import typer
 
 from emulator.commands.options import Beside, Json, UsageError, require_free_port
 from emulator.commands.terminal import answer, print_fields, print_table
+from emulator.store.files import check_format
 
 
 def audit(
@@ -20,6 +21,7 @@ def audit(
     """Add up a run's journals again, independently of the run's own counters."""
     from emulator.views.audit import audit as audit_run
 
+    check_format(folder)
     result = audit_run(folder)
     answer(json_, result.fields(), lambda: _show_audit(result.fields()))
     if not result.ok:
@@ -33,6 +35,7 @@ def status(
     """Look at a run, live or ended; with --json also at every key store."""
     from emulator.views.status import status_of, stores_of
 
+    check_format(folder)
     found = status_of(folder)
     answer(json_, found | {"stores": stores_of(folder)}, lambda: print_fields(found))
 
@@ -46,8 +49,7 @@ def page(
     """Show a run, live or ended, to a browser on this machine, until interrupted."""
     from emulator.views.page.server import serve
 
-    if not (folder / "experiment.yaml").exists():
-        raise UsageError(str(folder), "holds no experiment.yaml; is it the folder of a run?")
+    check_format(folder)
     require_free_port(port, "--port")
 
     def announce(url: str) -> None:
@@ -77,6 +79,7 @@ def trace(
 
     if otlp is not None and (otlp.exists() or not otlp.absolute().parent.is_dir()):
         raise UsageError("--otlp", f"{otlp} must be a new file in a folder that is there")
+    check_format(folder)
     try:
         steps = story(folder, request, period)
     except TraceError as error:

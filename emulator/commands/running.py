@@ -25,6 +25,7 @@ from emulator.commands.terminal import ERR, OUT, answer, fail, tell
 from emulator.experiment.config import Experiment
 from emulator.experiment.topology import Topology
 from emulator.runtime.placement import Placement
+from emulator.store.files import check_format
 from global_manager.provisioning.check import InvalidProblemError
 from global_manager.provisioning.model import Policy
 
@@ -143,8 +144,7 @@ def _resumable(folder: Path, *given: object) -> None:
     if any(item is not None for item in given):
         own = "EXPERIMENT, --out, --seed, --hosts, --policy and --volatile"
         raise UsageError("--resume", f"takes a run as it is; leave out {own}")
-    if not (folder / "experiment.yaml").is_file():
-        raise UsageError("--resume", f"{folder} is not the folder of a run")
+    check_format(folder)
 
 
 def _runnable(setup: Experiment, out: Path | None, pace: str, address: str | None) -> Pace:

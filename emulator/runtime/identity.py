@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from math import ceil
+from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -99,8 +100,7 @@ class Authority:
 
 def uri(entity: str) -> str:
     """Return the URI that stands for an entity in its role."""
-    escaped = entity.encode("unicode_escape").decode().replace(" ", "%20")
-    return f"urn:qsagin:{role_of(entity).value}:{escaped}"
+    return f"urn:qsagin:{role_of(entity).value}:{quote(entity, safe='')}"
 
 
 def certificates_needed(entities: Iterable[str]) -> int:

@@ -19,7 +19,7 @@ import yaml
 
 from emulator.experiment.config import Experiment
 from emulator.runtime.injection_table import FILE, Injected, Injections
-from emulator.runtime.whole import write_whole
+from emulator.store.files import write_atomically
 
 _PATIENCE_S = 20.0
 _LOOK_EVERY_S = 0.05
@@ -96,7 +96,7 @@ def record(run_folder: Path) -> bool:
     new = [fault for fault in faults if fault not in fields["faults"]]
     if new:
         fields["faults"] += new
-        write_whole(path, yaml.safe_dump(fields, sort_keys=False))
+        write_atomically(path, yaml.safe_dump(fields, sort_keys=False))
     return bool(new)
 
 

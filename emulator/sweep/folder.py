@@ -24,7 +24,7 @@ from emulator.experiment.config import Experiment
 from emulator.experiment.topology import Topology
 from emulator.experiment.writing import FILE as EXPERIMENT_FILE
 from emulator.experiment.writing import write
-from emulator.runtime.sole import sole
+from emulator.store.files import locked
 from emulator.sweep.grid import Grid, Point, grid_of
 
 FILE = "sweep.yaml"
@@ -67,7 +67,7 @@ class SweepFolder:
 
     def alone(self) -> AbstractContextManager[None]:
         """Keep everybody else from working on this sweep.  Raises `SweepFolderError`."""
-        return sole(self.path, SweepFolderError(str(self.path), "is a sweep that goes on"))
+        return locked(self.path, SweepFolderError(str(self.path), "is a sweep that goes on"))
 
 
 def summary_of(run_folder: Path) -> dict[str, Any] | None:

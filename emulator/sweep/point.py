@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.runtime.sole import sole
+from emulator.store.files import locked
 from emulator.sweep.folder import summary_of
 
 _LOOK_EVERY_S = 0.1
@@ -52,7 +52,7 @@ def carry_out(errand: Errand) -> str:
         return ""
     if folder.exists():
         try:
-            with sole(folder, _BusyError()):
+            with locked(folder, _BusyError()):
                 pass
         except _BusyError:
             return "is a run that goes on"
