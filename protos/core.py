@@ -7,11 +7,12 @@ their order does not depend on where it runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import NamedTuple, Protocol
+from functools import cached_property
+from typing import Protocol
 
+from protos.facts import Fact
 from protos.holdings import KeyChange
 from protos.keys import KeyTraffic
 from protos.mib import Role
@@ -39,6 +40,35 @@ def role_of(entity: str) -> Role:
     return Role.NODE if entity.startswith(KEY_MANAGER_PREFIX) else Role.OBSERVER
 
 
+@dataclass(frozen=True)
+class EntityOrder:
+    """An order of entities that does not depend on what nodes are called, only on the order of nodes.
+
+    A key manager stands where it would stand if its node were called by its number, from 1 on.
+    """
+
+    nodes: tuple[str, ...]
+
+    def key(self, entity: str) -> str:
+        """Return by what an entity is sorted, and by what draws that concern it are keyed."""
+        return self._keys.get(entity, entity)
+
+    def sorted(self, entities: Iterable[str]) -> list[str]:
+        """Return entities in order."""
+        return sorted(entities, key=self.key)
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
+        return {
+            key_manager_of(node): key_manager_of(str(number))
+            for number, node in enumerate(self.nodes, 1)
+        }
+
+
+BY_NAME = EntityOrder(())
+"""The order of entities whose network nobody has told: by their names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message from an entity to another; the sender numbers its messages."""
@@ -47,58 +77,6 @@ class Message:
     destination: str
     sequence: int
     body: Pdu | KeyTraffic
-
-
-class FactKind(StrEnum):
-    """What a journal can say."""
-
-    PLANNED = "planned"
-    RESERVED = "reserved"
-    ACTIVE = "active"
-    VERIFIED = "verified"
-    PERIOD = "period"
-    DEMANDED = "demanded"
-    SHORT = "short"
-    LAPSED = "lapsed"
-    ORDERED = "ordered"
-    REFUSED = "refused"
-    LINK = "link"
-    REPLANNED = "replanned"
-    BOUGHT = "bought"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    REJECTED = "rejected"
-    AGENT = "agent"
-    GENERATED = "generated"
-    CREATED = "created"
-    RELAYED = "relayed"
-    STORED = "stored"
-    DELIVERED = "delivered"
-    EXPIRED = "expired"
-    DESTROYED = "destroyed"
-    ROTATED = "rotated"
-
-
-class Fact(NamedTuple):
-    """One thing that happened; a tuple, because a run has millions.
-
-    `medium` is the medium's name; `peer` the other end; `end` is "source", "target" or "relay";
-    `serial` an epoch or order; `cost` is in monetary units; `fingerprint` is a tag, never a key.
-    """
-
-    kind: FactKind
-    request: int = -1
-    period: int = -1
-    serial: int = -1
-    medium: str = ""
-    peer: str = ""
-    end: str = ""
-    units: int = 0
-    bits: int = 0
-    cost: int = 0
-    key_id: str = ""
-    fingerprint: bytes = b""
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,8 @@ from emulator.telemetry.metering import (
 )
 from emulator.telemetry.reporting import EXPORTER, Reporter, telemetry
 from protos import wire
-from protos.core import KEY_MANAGER_PREFIX, Fact, Measure, Message
+from protos.core import KEY_MANAGER_PREFIX, EntityOrder, Measure, Message
+from protos.facts import Fact
 from protos.gen.qsagin.v1 import (
     keys_pb2_grpc,
     management_pb2,
@@ -110,6 +111,7 @@ class HostConfig:
     sealing_key: bytes = field(repr=False)
     identity: Identity
     management_keys: ManagementKeys
+    order: EntityOrder
     endpoint: Endpoint = ANYWHERE_HERE
     most_windows: int = 2**31
     checkpoint_after_s: float = 0.2
@@ -132,7 +134,7 @@ class Host:
         self.incarnation = life.incarnation
         clock = self._registry.find(CLOCK)
         self._clock = clock.incarnation if clock else 0
-        entities = sorted(role.entity for role in config.roles)
+        entities = config.order.sorted(role.entity for role in config.roles)
         self._journal = Journal(
             folder,
             config.name,
@@ -148,6 +150,7 @@ class Host:
             self._journal,
             seal,
             math.inf if config.volatile else config.checkpoint_after_s,
+            order=config.order,
             interference=config.interference,
         )
         self._at_home = asyncio.Lock()  # held while residents think, by whoever changes them

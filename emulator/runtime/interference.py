@@ -25,7 +25,7 @@ from emulator.nature.happenings import (
     Schedule,
 )
 from emulator.nature.luck import number
-from protos.core import Message, key_manager_of
+from protos.core import BY_NAME, EntityOrder, Message, key_manager_of
 from protos.keys import Confirm, Relay
 from protos.pdu import Pdu
 
@@ -43,6 +43,7 @@ class Interference:
     window_s: float = 1.0
     last_window: float = inf
     schedule: Schedule = NOTHING
+    order: EntityOrder = BY_NAME
 
     def told(self, happening: Happening) -> Interference:
         """Return the same with that happening too."""
@@ -100,7 +101,8 @@ class Interference:
 
     def luck(self, message: Message, *question: str | int) -> float:
         """Return the number in [0, 1) that belongs to a question about a message."""
-        about = (self.seed, message.source, message.destination, message.sequence, *question)
+        source, destination = map(self.order.key, (message.source, message.destination))
+        about = (self.seed, source, destination, message.sequence, *question)
         return number(about, person=b"qsagin-message")
 
     @cached_property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 
-from protos.core import Message
+from protos.core import EntityOrder, Message
 
 _REMEMBERED_WINDOWS = 64
 _Place = tuple[str, int]
@@ -16,7 +16,8 @@ _Place = tuple[str, int]
 class Mailbox:
     """Messages by the window in which they are to be read."""
 
-    def __init__(self) -> None:
+    def __init__(self, order: EntityOrder) -> None:
+        self._order = order
         self._waiting: dict[int, dict[_Place, Message]] = defaultdict(dict)
         self._read: set[_Place] = set()
         self._recent: deque[tuple[int, list[_Place]]] = deque()
@@ -34,9 +35,10 @@ class Mailbox:
         return min(self._waiting, default=None)
 
     def read(self, window: int) -> list[Message]:
-        """Return what is to be read in a window, by source and sequence, without repeats."""
+        """Return what is to be read in a window, without repeats: by source, then sequence."""
         arrived = self._waiting.pop(window, {})
-        places = sorted(place for place in arrived if place not in self._read)
+        new = (place for place in arrived if place not in self._read)
+        places = sorted(new, key=lambda place: (self._order.key(place[0]), place[1]))
         self._remember(window, places)
         return [arrived[place] for place in places]
 

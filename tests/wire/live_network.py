@@ -24,7 +24,7 @@ from emulator.runtime.management_keys import ManagementKeys
 from emulator.runtime.registry import Registry
 from emulator.telemetry.exporter import METRICS, Exporter, ExporterConfig
 from emulator.telemetry.reporting import EXPORTER
-from protos.core import GLOBAL_MANAGER
+from protos.core import GLOBAL_MANAGER, EntityOrder
 
 
 class LiveNetwork:
@@ -51,7 +51,9 @@ class LiveNetwork:
         self.authority = Authority()
         self.management_keys = ManagementKeys(cast.ground, 1.0, rotation_s)
         self.last_window = math.ceil(assembly.timeline.end_s)
-        disturbed = Interference(setup.seed, 1.0, self.last_window, assembly.world.schedule)
+        order = EntityOrder(assembly.problem.nodes)
+        schedule = assembly.world.schedule
+        disturbed = Interference(setup.seed, 1.0, self.last_window, schedule, order)
         self.configs = {
             name: HostConfig(
                 name,
@@ -61,6 +63,7 @@ class LiveNetwork:
                 bytes(32),
                 self.authority.issue(name, [role.entity for role in roles[place::hosts]]),
                 self.management_keys,
+                order,
                 checkpoint_after_s=checkpoint_after_s,
                 interference=disturbed,
                 thinks=GLOBAL_MANAGER in {role.entity for role in roles[place::hosts]},
