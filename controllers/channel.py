@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from controllers.ports import LinkProbe, LinkSample, QuantumChannel
-from protos.core import Fact, FactKind
+from protos.facts import Fact, FactKind, Measured
 from protos.mib import ChannelRow, MediumCode
 
 
@@ -130,8 +130,8 @@ class Channel:
             self.blocks[peer] = block
             material = quantum.block(channel, self._epoch, block.n_bytes)
             self._pads[peer] = Pad(self._epoch, material)
-            note = self._quality(block)
-            facts.append(self._fact(FactKind.GENERATED, peer, 8 * block.n_bytes, note))
+            measured = self._quality(block)
+            facts.append(self._fact(FactKind.GENERATED, peer, 8 * block.n_bytes, measured))
         return facts
 
     def ready_units(self) -> int:
@@ -179,11 +179,10 @@ class Channel:
         whole_bytes = self.row.units * wavelength_bytes // self._key_bytes * self._key_bytes
         return Block(self._epoch, sample, sifted_bits, errors, whole_bytes)
 
-    def _quality(self, block: Block) -> str:
-        """Return how noisy a block was, and whether it was discarded for it, in words."""
-        if block.qber > self._qber_limit:
-            return f"qber {block.qber:.4f} discarded"
-        return f"qber {block.qber:.4f}" if block.sifted_bits else ""
+    def _quality(self, block: Block) -> Measured | None:
+        """Return how noisy a block was, and whether it was discarded for it."""
+        discarded = block.qber > self._qber_limit
+        return Measured(block.qber, discarded) if discarded or block.sifted_bits else None
 
     def _apply(self, peer: str, data: bytes) -> tuple[bytes, Fact]:
         pad = self._pads.get(peer)
@@ -191,7 +190,7 @@ class Channel:
             raise ValueError(f"no key shared with {peer}")
         return pad.apply(data), self._fact(FactKind.RELAYED, peer, 8 * len(data))
 
-    def _fact(self, kind: FactKind, peer: str, bits: int, note: str = "") -> Fact:
+    def _fact(self, kind: FactKind, peer: str, bits: int, details: Measured | None = None) -> Fact:
         return Fact(
             kind,
             request=self.row.request,
@@ -200,5 +199,5 @@ class Channel:
             peer=peer,
             end="source" if self.is_source else "target" if self.is_target else "relay",
             bits=bits,
-            note=note,
+            details=details,
         )

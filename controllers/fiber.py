@@ -19,14 +19,8 @@ from controllers.agent import Refusal
 from controllers.managed import ManagedCore
 from controllers.ports import LinkProbe, LinkSample
 from controllers.view import Tables
-from protos.core import (
-    FIBER_CONTROLLER,
-    GLOBAL_MANAGER,
-    Fact,
-    FactKind,
-    Measure,
-    key_manager_of,
-)
+from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Measure, key_manager_of
+from protos.facts import Fact, FactKind, LinkCondition, LinkState, Reason
 from protos.mib import (
     LINK_DOWN,
     LINK_UP,
@@ -45,6 +39,12 @@ from protos.mib import (
 )
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import command, notify
+
+_CONDITIONS = {
+    DownCause.NONE: LinkCondition.UP,
+    DownCause.LOSS: LinkCondition.LOSS,
+    DownCause.NOISE: LinkCondition.NOISE,
+}
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,8 @@ class FiberController(ManagedCore[ReservationRow]):
             self._down.pop(number, None)
             if cause is not DownCause.NONE:
                 self._down[number] = cause
-            self._effects.note(Fact(FactKind.LINK, peer=f"{a}-{b}", note=_words(cause, sample)))
+            state = LinkState((a, b), _CONDITIONS[cause], sample.qber)
+            self._effects.note(Fact(FactKind.LINK, details=state))
             kind = LINK_UP if cause is DownCause.NONE else LINK_DOWN
             inform = notify(kind, self._state(number), 0, now_s, Verb.INFORM)
             self._request(GLOBAL_MANAGER, inform, None, now_s)
@@ -218,8 +219,8 @@ class FiberController(ManagedCore[ReservationRow]):
             return
         request = head.request
         if answer.error_status is not ErrorStatus.NO_ERROR:
-            note = answer.error_status.name
-            self._effects.note(Fact(FactKind.REJECTED, request=request, peer=source, note=note))
+            why = Reason(answer.error_status.name)
+            self._effects.note(Fact(FactKind.REJECTED, request=request, peer=source, details=why))
             return
         reservation.waiting_for.discard(source)
         is_new = reservation.row.row_status == RowStatus.NOT_READY
@@ -245,16 +246,6 @@ class FiberController(ManagedCore[ReservationRow]):
                 for place, wavelength in enumerate(item.wavelengths, 1)
             ),
         }
-
-
-def _words(cause: DownCause, sample: LinkSample) -> str:
-    match cause:
-        case DownCause.NONE:
-            return "up"
-        case DownCause.LOSS:
-            return "down"
-        case DownCause.NOISE:
-            return f"down: qber {sample.qber:.4f}"
 
 
 def _parts(

@@ -22,15 +22,8 @@ from controllers.repeating import Repeats
 from controllers.serving import Application, Serving, Shortage
 from controllers.settling import Settling
 from controllers.view import Tables
-from protos.core import (
-    GLOBAL_MANAGER,
-    Fact,
-    FactKind,
-    Measure,
-    Timeline,
-    Totals,
-    key_manager_of,
-)
+from protos.core import GLOBAL_MANAGER, Measure, Timeline, Totals, key_manager_of
+from protos.facts import Fact, FactKind, Reason
 from protos.holdings import KeyChange
 from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay, Settled
 from protos.mib import (
@@ -150,8 +143,8 @@ class LocalKeyManager(ManagedCore[None]):
             case Settled():
                 self._settling.on_settled(source, body)
             case _:
-                note = "not the source of any key here"
-                self._effects.note(Fact(FactKind.REJECTED, peer=source, note=note))
+                why = Reason("not the source of any key here")
+                self._effects.note(Fact(FactKind.REJECTED, peer=source, details=why))
 
     def _carry_out(self, source: str, instruction: Delivered | Discard) -> None:
         match instruction:

@@ -13,8 +13,9 @@ from typing import Generic, TypeVar
 
 from controllers.agent import Agent, Refusal
 from controllers.view import Tables
-from protos.core import GLOBAL_MANAGER, Effects, Fact, Measure, Message, Step, Totals
+from protos.core import GLOBAL_MANAGER, Effects, Measure, Message, Step, Totals
 from protos.exchange import Exchange
+from protos.facts import Fact
 from protos.holdings import KeyChange
 from protos.keys import KeyTraffic
 from protos.mib import COLD_START, AgentRow, Row

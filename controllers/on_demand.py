@@ -18,14 +18,8 @@ from controllers.agent import Refusal
 from controllers.managed import ManagedCore
 from controllers.ports import LinkProbe, LinkSample
 from controllers.view import Tables
-from protos.core import (
-    GLOBAL_MANAGER,
-    Fact,
-    FactKind,
-    Measure,
-    Timeline,
-    key_manager_of,
-)
+from protos.core import GLOBAL_MANAGER, Measure, Timeline, key_manager_of
+from protos.facts import Fact, FactKind, Reason
 from protos.mib import (
     ORDER_COMPLETE,
     ORDER_FAILED,
@@ -188,9 +182,9 @@ class OnDemandController(ManagedCore[int]):
             return
         row = order.row
         if answer.error_status is not ErrorStatus.NO_ERROR:
-            note = answer.error_status.name
+            why = Reason(answer.error_status.name)
             self._effects.note(
-                Fact(FactKind.REJECTED, row.request, row.period, peer=source, note=note)
+                Fact(FactKind.REJECTED, row.request, row.period, peer=source, details=why)
             )
             return
         order.waiting_for.discard(source)

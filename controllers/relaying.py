@@ -22,7 +22,8 @@ from controllers.key_store import KeyStore, KeyStores, name_keys
 from controllers.ports import World
 from controllers.repeating import Repeats
 from controllers.settling import Settling
-from protos.core import Effects, Fact, FactKind, key_manager_of
+from protos.core import Effects, key_manager_of
+from protos.facts import Fact, FactKind, Reason
 from protos.holdings import Key, tag
 from protos.keys import Confirm, Discard, Relay
 from protos.mib import ChannelRow, MediumCode, TransceiverRow
@@ -262,4 +263,6 @@ class Relaying:
         )
 
     def _reject(self, request: int, source: str, reason: str) -> None:
-        self.effects.note(Fact(FactKind.REJECTED, request=request, peer=source, note=reason))
+        self.effects.note(
+            Fact(FactKind.REJECTED, request=request, peer=source, details=Reason(reason))
+        )

@@ -16,7 +16,8 @@ from controllers.key_store import KeyStore, KeyStores, name_keys
 from controllers.ports import Applications, QuantumChannel
 from controllers.repeating import Repeats
 from controllers.settling import Settling
-from protos.core import Effects, Fact, FactKind, Timeline, Totals, key_manager_of
+from protos.core import Effects, Timeline, Totals, key_manager_of
+from protos.facts import Fact, FactKind, Reason
 from protos.holdings import Key, tag
 from protos.keys import Confirm, Delivered, Discard
 from protos.mib import DeliveryRow, MediumCode
@@ -165,7 +166,7 @@ class Serving:
                         request=delivered.request,
                         peer=source,
                         key_id=key_id,
-                        note="no such key here",
+                        details=Reason("no such key here"),
                     )
                 )
             else:

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -43,15 +42,14 @@ from emulator.runtime.joining import JoinError
 from emulator.runtime.management_keys import ManagementKeys
 from emulator.runtime.placement import Placement, place
 from emulator.runtime.registry import Registry
-from emulator.runtime.sole import sole
 from emulator.runtime.transport import LOOPBACK, Endpoint
-from emulator.runtime.whole import write_whole
+from emulator.store.files import locked, write_atomically, write_format
 from emulator.telemetry.exporter import METRICS, ExporterConfig, RunInfo
 from emulator.telemetry.reporting import EXPORTER
-from emulator.views import report
+from emulator.views import journal_queries, report
 from emulator.views.page.beside import Beside, page_beside
 from global_manager.provisioning import check_problem
-from protos.core import GLOBAL_MANAGER, SATELLITE_CONTROLLER, FactKind, key_manager_of
+from protos.core import GLOBAL_MANAGER, SATELLITE_CONTROLLER, EntityOrder, key_manager_of
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_EVERY_S = 0.2
@@ -209,7 +207,7 @@ def _account(job: _Job, watcher: Watcher, began_s: float) -> Outcome:
 
 def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
     """Keep everybody else from going on with the same run.  Raises `ResumeError` if somebody does."""
-    return sole(folder, ResumeError(str(folder), "is a run that goes on"))
+    return locked(folder, ResumeError(str(folder), "is a run that goes on"))
 
 
 def _play(job: _Job, page: Beside, watcher: Watcher) -> report.Ending:
@@ -288,6 +286,7 @@ def _prepare(folder: Path, experiment: Experiment, topology: Topology) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(str(folder))
     (folder / journal.FOLDER).mkdir(parents=True)
+    write_format(folder)
     Registry(folder)  # so that actors need not race to make it
     write(experiment, topology, folder)
 
@@ -298,7 +297,8 @@ def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
     cast = cast_of(experiment, job.assembly)
     key, window_s = sealing.new_key(), experiment.clock.window_s
     schedule = job.assembly.world.schedule
-    interference = Interference(experiment.seed, window_s, job.last_window, schedule)
+    order = EntityOrder(tuple(node.name for node in job.topology.nodes))
+    interference = Interference(experiment.seed, window_s, job.last_window, schedule, order)
     management = experiment.management.model_dump()
     qber_limit = experiment.keys.qber_limit
     management_keys = ManagementKeys(cast.ground, window_s, qber_limit=qber_limit, **management)
@@ -311,6 +311,7 @@ def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
             key,
             authority.issue(name, (role.entity for role in group)),
             management_keys,
+            order,
             most_windows=job.last_window + DRAIN_LIMIT,
             volatile=options.volatile,
             sky=job.assembly.sky if group[0].entity == SATELLITE_CONTROLLER else None,
@@ -440,8 +441,10 @@ def _recording(job: _Job, watcher: Watcher) -> Callable[[Progress], None]:
 def _record_plan(job: _Job) -> None:
     """Write the first plan, and what it left out, once the manager's journal has it."""
     folder, path = job.folder, job.folder / "plan.json"
-    query = f"SELECT note FROM fact WHERE kind = '{FactKind.PLANNED}'"  # noqa: S608
+    if path.exists():
+        return
     with contextlib.suppress(journal.JournalError):
-        for (text,) in islice(journal.rows(folder, GLOBAL_MANAGER, query), int(not path.exists())):
-            document = json.loads(str(text)) | unused_of(job.experiment, job.topology).fields()
-            write_whole(path, json.dumps(document, indent=1) + "\n")
+        text = journal_queries.first_plan(folder)
+        if text is not None:
+            document = json.loads(text) | unused_of(job.experiment, job.topology).fields()
+            write_atomically(path, json.dumps(document, indent=1) + "\n")

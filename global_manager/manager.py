@@ -30,8 +30,6 @@ from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,
     Effects,
-    Fact,
-    FactKind,
     Measure,
     Message,
     Step,
@@ -40,6 +38,17 @@ from protos.core import (
     role_of,
 )
 from protos.exchange import Exchange, Heard
+from protos.facts import (
+    AgentCondition,
+    AgentState,
+    Fact,
+    FactKind,
+    Planned,
+    Reason,
+    ReplanCause,
+    Replanned,
+    Verified,
+)
 from protos.holdings import KeyChange
 from protos.mib import (
     BY_ROW,
@@ -167,14 +176,14 @@ class GlobalManager:
     def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
         """Plan at the start; then react."""
         if self._plan is None:
-            self._adopt(self._planner.solve(self._problem), "start", now_s)
+            self._adopt(self._planner.solve(self._problem), None, now_s)
         for message in inbox:
             if isinstance(message.body, Pdu):
                 if self._agents.hears(message.source, now_s):
-                    self._note_agent(message.source, "answers again")
+                    self._note_agent(message.source, AgentCondition.ANSWERS)
                 self._on_pdu(message.source, message.body, now_s)
         for entity in self._agents.look(self._requests.unanswered_since(), now_s):
-            self._note_agent(entity, "does not answer")
+            self._note_agent(entity, AgentCondition.SILENT)
         self._ordering.buy_from_pools(now_s)
         self._begin_periods(now_s)
         self._reserve_again(now_s)
@@ -184,7 +193,7 @@ class GlobalManager:
     def started(self, now_s: float) -> None:
         """Compare what is reserved with the plan, if there was one before."""
         if self._plan is not None:
-            self._note_agent(self.name, "is back")
+            self._note_agent(self.name, AgentCondition.BACK)
             self._verify(now_s)
 
     def waits(self) -> bool:
@@ -231,17 +240,17 @@ class GlobalManager:
             Measure("reservations", (("state", "up"),), len(self._up)),
         ]
 
-    def _adopt(self, plan: Plan, reason: str, now_s: float) -> None:
+    def _adopt(self, plan: Plan, reason: Replanned | None, now_s: float) -> None:
         """Put a plan in force: take down what changes, then set up what is new."""
-        note = self._planner.describe(plan)
-        self._effects.note(Fact(FactKind.PLANNED, period=self._next_period, note=note))
+        made = Planned(self._planner.describe(plan))
+        self._effects.note(Fact(FactKind.PLANNED, period=self._next_period, details=made))
         wanted = {self._place[item.request]: item for item in plan.allocations if item.units}
         before = self._reserved
         gone = [place for place, item in before.items() if wanted.get(place) != item]
         new = [place for place, item in wanted.items() if before.get(place) != item]
-        if self._plan is not None:
+        if reason is not None:
             self._effects.note(
-                Fact(FactKind.REPLANNED, period=self._next_period, units=len(new), note=reason)
+                Fact(FactKind.REPLANNED, period=self._next_period, units=len(new), details=reason)
             )
         self._plan, self._reserved = plan, wanted
         self._plans += 1
@@ -287,13 +296,13 @@ class GlobalManager:
             Fact(FactKind.RESERVED, place, self._next_period, units=units, cost=cost)
         )
 
-    def _replan(self, reason: str, now_s: float, movable: frozenset[str]) -> None:
+    def _replan(self, reason: Replanned, now_s: float, movable: frozenset[str]) -> None:
         if self._plan is None or not self._config.replan:
             return
         try:
             plan = self._planner.replan(self._problem, self._plan, self._fibers.down, movable)
         except (InvalidProblemError, InvalidPlanError) as error:
-            self._effects.note(Fact(FactKind.REJECTED, note=f"{reason}, but {error}"))
+            self._reject(f"{reason.text}, but {error}")
             return
         self._adopt(plan, reason, now_s)
 
@@ -315,11 +324,10 @@ class GlobalManager:
         try:
             kind, row = notified(pdu)
         except VarBindError as error:
-            self._effects.note(Fact(FactKind.REJECTED, peer=source, note=str(error)))
+            self._reject(str(error), peer=source)
             return
         if not self._may_say(source, row):
-            note = f"{kind.name} is not for {source} to say"
-            self._effects.note(Fact(FactKind.REJECTED, peer=source, note=note))
+            self._reject(f"{kind.name} is not for {source} to say", peer=source)
             return
         if kind is KEY_SHORTAGE and isinstance(row, ShortageRow):
             self._ordering.lacks(row, self._agents.silent, now_s)
@@ -357,30 +365,32 @@ class GlobalManager:
 
     def _on_cold_start(self, source: str, now_s: float) -> None:
         """Take note that an agent is back; compare its table with the plan if it has reservations."""
-        self._note_agent(source, "is back")
+        self._note_agent(source, AgentCondition.BACK)
         if source == FIBER_CONTROLLER:
             self._verify(now_s)
 
-    def _note_agent(self, entity: str, words: str) -> None:
-        self._effects.note(Fact(FactKind.AGENT, peer=entity, note=words))
+    def _note_agent(self, entity: str, condition: AgentCondition) -> None:
+        self._effects.note(Fact(FactKind.AGENT, peer=entity, details=AgentState(condition)))
+
+    def _reject(self, why: str, *, request: int = -1, peer: str = "") -> None:
+        self._effects.note(Fact(FactKind.REJECTED, request=request, peer=peer, details=Reason(why)))
 
     def _on_link_state(self, row: FiberStateRow, now_s: float) -> None:
         """Move who was on a fiber that is lost; let them come back when it is up again."""
-        fiber, name = (row.a, row.b), f"fiber {row.a}-{row.b}"
+        fiber = (row.a, row.b)
         if row.oper_status == OperStatus.DOWN:
-            why = " with too many errors" if row.cause == DownCause.NOISE else ""
+            lost = Replanned(ReplanCause.LINK_DOWN, fiber, noisy=row.cause == DownCause.NOISE)
             if self._fibers.went_down(fiber, self._reserved.values()):
-                self._replan(f"{name} is down{why}", now_s, movable=frozenset())
+                self._replan(lost, now_s, movable=frozenset())
             return
         movable = self._fibers.came_up(fiber)
         if movable is not None:
-            self._replan(f"{name} is up", now_s, movable=movable)
+            self._replan(Replanned(ReplanCause.LINK_UP, fiber), now_s, movable=movable)
 
     def _on_response(self, source: str, pdu: Pdu, now_s: float) -> None:
         match self._requests.close(source, pdu):
             case _Reserve(request, generation) if pdu.error_status is not ErrorStatus.NO_ERROR:
-                note = f"fiber controller: {pdu.error_status.name}"
-                self._effects.note(Fact(FactKind.REJECTED, request=request, note=note))
+                self._reject(f"fiber controller: {pdu.error_status.name}", request=request)
                 if request in self._reserved and generation == self._generation[request]:
                     self._again_s[request] = now_s + self._config.retry_after_s
             case Buy() as buy:
@@ -409,14 +419,15 @@ class GlobalManager:
             self._walk(last, _Walk(seen_units), now_s)
             return
         planned = {index: item.units for index, item in self._reserved.items()}
-        note = "as planned" if planned == seen_units else "differs from the plan"
-        self._effects.note(Fact(FactKind.VERIFIED, units=sum(seen_units.values()), note=note))
+        found = Verified(agrees=planned == seen_units)
+        self._effects.note(Fact(FactKind.VERIFIED, units=sum(seen_units.values()), details=found))
 
     def _look_at_demand(self, now_s: float) -> None:
         """Ask every key manager with applications what they have asked for."""
-        sources = {key_manager_of(item.source) for item in self._problem.requests}
-        self._usage, self._asked = {}, sources
-        for entity in sorted(sources):
+        sources = {item.source for item in self._problem.requests}
+        asked = [key_manager_of(node) for node in self._problem.nodes if node in sources]
+        self._usage, self._asked = {}, set(asked)
+        for entity in asked:
             column = column_of(UsageRow, "demanded_units")
             bulk = Pdu(Verb.GET_BULK, 0, (VarBind(column),), max_repetitions=_WALK_ROWS)
             self._request(entity, bulk, _Usage(entity), now_s)
@@ -437,7 +448,7 @@ class GlobalManager:
         self._problem = self._planner.expect(self._problem, mean)
         self._demand.scenarios = self._problem.scenarios
         everybody = frozenset(request.id for request in self._problem.requests)
-        self._replan(f"demand drifted to {mean:.2f} units", now_s, everybody)
+        self._replan(Replanned(ReplanCause.DEMAND, mean_units=mean), now_s, everybody)
 
     def _begin_periods(self, now_s: float) -> None:
         timeline = self._config.schedule.timeline

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 
 from global_manager.buying import PoolBuyer, Purchase
 from global_manager.provisioning.model import Medium, Problem, Request
-from protos.core import SATELLITE_CONTROLLER, UAV_CONTROLLER, Effects, Fact, FactKind, Timeline
+from protos.core import SATELLITE_CONTROLLER, UAV_CONTROLLER, Effects, Timeline
+from protos.facts import Fact, FactKind, OrderCause, Ordered, Reason
 from protos.mib import OrderFailureRow, OrderRow, RowStatus, ShortageRow
 from protos.pdu import ErrorStatus, Pdu
 from protos.rows import command
@@ -65,8 +66,8 @@ class Ordering:
     def lacks(self, row: ShortageRow, silent: Collection[str], now_s: float) -> None:
         """Buy what a request is short of; who is silent is asked last."""
         if self._is_over(row.period, now_s):
-            late = "heard of when its period was over"
-            self._effects.note(Fact(FactKind.REJECTED, row.request, row.period, note=late))
+            late = Reason("heard of when its period was over")
+            self._effects.note(Fact(FactKind.REJECTED, row.request, row.period, details=late))
             return
         if self._buyer is not None:
             self._buyer.lacks(row.request, row.period, row.units)
@@ -74,11 +75,11 @@ class Ordering:
         media = self._media[row.request]
         heard = [medium for medium in media if CONTROLLER_OF[medium] not in silent]
         unheard = [medium for medium in media if medium not in heard]
-        reason = f"{row.units} units short; cheapest first"
+        why = Ordered(OrderCause.CHEAPEST, row.units)
         if unheard and heard:
-            reason = f"{row.units} units short; {CONTROLLER_OF[unheard[0]]} does not answer"
+            why = Ordered(OrderCause.SILENT, row.units, CONTROLLER_OF[unheard[0]])
         order = self._new(row.request, row.period, row.units)
-        self._order(order, (*heard, *unheard), now_s, reason)
+        self._order(order, (*heard, *unheard), now_s, why)
 
     def buy_from_pools(self, now_s: float) -> None:
         """Order what is best for all that share pools; to be called in every step."""
@@ -86,7 +87,8 @@ class Ordering:
             return
         for item in self._buyer.orders():
             order = self._new(item.request, item.period, item.units)
-            self._order(order, (item.medium,), now_s, "best use of what all share")
+            why = Ordered(OrderCause.SHARED, item.units)
+            self._order(order, (item.medium,), now_s, why)
 
     def answered(self, buy: Buy, answer: Pdu, now_s: float) -> None:
         """Pay for an order that is taken; turn elsewhere with one that is refused."""
@@ -97,27 +99,27 @@ class Ordering:
             return
         self._unanswered.discard(buy.order.order)
         del self._open[buy.order.order]
-        self._note(FactKind.REFUSED, buy, 0, answer.error_status.name)
+        refusal = answer.error_status.name
+        self._note(FactKind.REFUSED, buy, 0, Reason(refusal))
         if self._buyer is not None:
             self._buyer.answered(buy.purchase, taken=False)
-        refused = f"{buy.medium.value} refused: {answer.error_status.name}"
-        self._order_elsewhere(buy, now_s, refused)
+        self._order_elsewhere(buy, now_s, OrderCause.REFUSED, refusal)
 
     def failed(self, source: str, row: OrderFailureRow, now_s: float) -> None:
         """Take the money back, and buy elsewhere if the key would still come in its period."""
         buy = self._open.get(row.order)
         if buy is None or CONTROLLER_OF[buy.medium] != source:
-            note = f"no order {row.order} is open there"
-            self._effects.note(Fact(FactKind.REJECTED, peer=source, note=note))
+            why = Reason(f"no order {row.order} is open there")
+            self._effects.note(Fact(FactKind.REJECTED, peer=source, details=why))
             return
         if row.order in self._unanswered:
             self._pay(buy)
         del self._open[row.order]
         self.refunded[buy.medium] += self._price(buy)
-        self._note(FactKind.FAILED, buy, -self._price(buy), row.reason)
+        self._note(FactKind.FAILED, buy, -self._price(buy), Reason(row.reason))
         if self._buyer is not None and not self._is_over(buy.order.period, now_s):
             self._buyer.failed(buy.purchase)
-        self._order_elsewhere(buy, now_s, f"{buy.medium.value} failed: {row.reason}")
+        self._order_elsewhere(buy, now_s, OrderCause.FAILED, row.reason)
 
     def completed(self, source: str, row: OrderRow) -> None:
         """Take note that both ends have the key."""
@@ -146,18 +148,19 @@ class Ordering:
             row_status=RowStatus.CREATE_AND_GO,
         )
 
-    def _order(self, order: OrderRow, media: Sequence[Medium], now_s: float, reason: str) -> None:
+    def _order(self, order: OrderRow, media: Sequence[Medium], now_s: float, why: Ordered) -> None:
         medium, *others = media
         buy = Buy(order, medium, tuple(others))
         self._open[order.order] = buy
         self._unanswered.add(order.order)
-        self._note(FactKind.ORDERED, buy, self._price(buy), reason)
+        self._note(FactKind.ORDERED, buy, self._price(buy), why)
         self._ask(CONTROLLER_OF[medium], command(order), buy, now_s)
 
-    def _order_elsewhere(self, buy: Buy, now_s: float, reason: str) -> None:
+    def _order_elsewhere(self, buy: Buy, now_s: float, cause: OrderCause, reason: str) -> None:
         if buy.others and not self._is_over(buy.order.period, now_s):
             self._last += 1
-            self._order(replace(buy.order, order=self._last), buy.others, now_s, reason)
+            why = Ordered(cause, buy.order.units, buy.medium.value, reason)
+            self._order(replace(buy.order, order=self._last), buy.others, now_s, why)
 
     def _pay(self, buy: Buy) -> None:
         self._unanswered.discard(buy.order.order)
@@ -173,7 +176,9 @@ class Ordering:
         """Whether a period is over, so that nobody needs key for it any more."""
         return now_s >= self._timeline.begins_s(period + 1)
 
-    def _note(self, kind: FactKind, buy: Buy, cost: int, note: str = "") -> None:
+    def _note(
+        self, kind: FactKind, buy: Buy, cost: int, details: Ordered | Reason | None = None
+    ) -> None:
         self._effects.note(
             Fact(
                 kind,
@@ -183,7 +188,7 @@ class Ordering:
                 medium=buy.medium.value,
                 units=buy.order.units,
                 cost=cost,
-                note=note,
+                details=details,
             )
         )
 

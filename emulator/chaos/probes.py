@@ -27,12 +27,12 @@ from emulator.parts.assembly import problem_of, timeline_of
 from emulator.parts.skies import happening, sites_of
 from emulator.runtime import injection_table, journal
 from emulator.runtime.registry import Registry
-from emulator.views import ledger
+from emulator.views import journal_queries, ledger
 from emulator.views.audit import audit, digest
 from emulator.views.ledger import LedgerRow
 from emulator.views.link_history import alarms
 from global_manager.provisioning.model import Request
-from protos.core import KEY_MANAGER_PREFIX, FactKind, Timeline, key_manager_of
+from protos.core import KEY_MANAGER_PREFIX, Timeline, key_manager_of
 
 _Weather = StormEvent | FogEvent | CloudEvent
 _WEATHER: TypeAdapter[_Weather] = TypeAdapter(_Weather)
@@ -126,7 +126,7 @@ def every_link_fault_noticed(run_folder: str, kind: str, within_s: float = 15.0)
     seen = _Seen(Path(run_folder))
     return all(
         any(
-            set(alarm["link"].split("-")) == set(fault["link"])
+            set(alarm["ends"]) == set(fault["link"])
             and start_s <= alarm["raised_s"] <= start_s + within_s
             for alarm in seen.alarms
         )
@@ -147,14 +147,13 @@ def bits_relayed_over_struck_links(run_folder: str, kind: str, grace_s: float = 
         if fault["kind"] == kind:
             a, b = fault["link"]
             start_s, end_s = _time(fault)
-            query = (
-                f"SELECT coalesce(sum(bits), 0) FROM fact WHERE kind = '{FactKind.RELAYED}' "  # noqa: S608
-                f"AND medium = 'fiber' AND peer IN ('{b}', '{key_manager_of(b)}') "
-                f"AND window >= {(start_s + grace_s) / seen.window_s} "
-                f"AND window < {min(end_s, 1e12) / seen.window_s}"
+            found += journal_queries.carried_bits(
+                seen.folder,
+                key_manager_of(a),
+                (b, key_manager_of(b)),
+                (start_s + grace_s) / seen.window_s,
+                end_s / seen.window_s,
             )
-            (row,) = journal.rows(seen.folder, key_manager_of(a), query)
-            found += int(str(row[0]))
     return found
 
 
@@ -174,8 +173,8 @@ def is_as_undisturbed(run_folder: str, other: str | None = None) -> bool:
         return digest(folder) == digest(quiet)
     last = journal.last_window(folder) - 1  # everybody has finished the windows before the latest
     return all(
-        list(journal.rows(folder, entity, _told_until(last)))
-        == list(journal.rows(quiet, entity, _told_until(last)))
+        list(journal_queries.until(folder, entity, last))
+        == list(journal_queries.until(quiet, entity, last))
         for entity in journal.entities(folder)
     )
 
@@ -276,15 +275,10 @@ class _Seen:
 
     def deliveries(self, medium: str) -> Iterator[tuple[float, Request, int]]:
         """Yield when, to which request, and how many units a medium brought."""
-        query = (
-            f"SELECT window, request, units FROM fact WHERE kind = '{FactKind.DELIVERED}' "  # noqa: S608
-            f"AND medium = '{medium}' AND \"end\" != 'target'"
-        )
         for entity in journal.entities(self.folder):
             if entity.startswith(KEY_MANAGER_PREFIX):
-                for window, place, units in journal.rows(self.folder, entity, query):
-                    request = self.requests[int(str(place))]
-                    yield int(str(window)) * self.window_s, request, int(str(units))
+                for item in journal_queries.deliveries(self.folder, entity, medium):
+                    yield item.window * self.window_s, self.requests[item.request], item.units
 
 
 @lru_cache(maxsize=4)
@@ -306,11 +300,3 @@ def _share(rows: Any) -> float:
     for row in rows:
         demanded, missing = demanded + row.demanded_units, missing + row.shortfall_units
     return 1 - missing / demanded if demanded else 1.0
-
-
-def _told_until(window: int) -> str:
-    """Return a query for what was noted by then, but for what is noted when a run ends."""
-    return (
-        f"SELECT {journal.NAMES} FROM fact WHERE window <= {window} "  # noqa: S608
-        f"AND kind NOT IN ('{FactKind.STORED}', '{FactKind.EXPIRED}') ORDER BY rowid"
-    )

@@ -19,12 +19,13 @@ from urllib.parse import quote
 
 from emulator.runtime.key_table import SCHEMA, STORES, KeyRows, KeyTable
 from emulator.runtime.sealing import Seal
-from protos.core import Fact
+from emulator.store.files import file_name
+from protos.facts import Fact
 from protos.holdings import KeyChange
 
 FOLDER = "journal"
 COLUMNS = ("window", *Fact._fields)
-_TEXT = ("kind", "medium", "peer", "end", "key_id", "note")
+_TEXT = ("kind", "medium", "peer", "end", "key_id", "details")
 NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
 _TYPED = ", ".join(
     f'"{name}" ' + ("TEXT" if name in _TEXT else "BLOB" if name == "fingerprint" else "INTEGER")
@@ -37,14 +38,16 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS checkpoint (one INTEGER PRIMARY KEY, window INTEGER, state BLOB)",
     "CREATE TABLE IF NOT EXISTS news (place INTEGER PRIMARY KEY, happening TEXT)",
     # end_row: the first fact of what was left at the end, 0 before it; lost: 1 if the sealing key is
-    "CREATE TABLE IF NOT EXISTS life (one INTEGER PRIMARY KEY, incarnation, end_row, lost)",
-    "INSERT OR IGNORE INTO life VALUES (1, 0, 0, 0)",
+    "CREATE TABLE IF NOT EXISTS life (one INTEGER PRIMARY KEY, actor, incarnation, end_row, lost)",
     *SCHEMA,
 )
 _VIEW = f"CREATE TEMP VIEW fact AS SELECT rowid AS rowid, {NAMES} FROM main.fact"  # noqa: S608
 _INSERT = f"INSERT INTO fact VALUES (?, {', '.join('?' * len(COLUMNS))})"  # noqa: S608
 _BUSY_S = 30.0
 _PAGE_BYTES = 4096  # SQLite's; a database without tables has no more than one
+
+
+Values = Sequence[object] | Mapping[str, object]
 
 
 class JournalError(Exception):
@@ -97,7 +100,7 @@ class Journal:
         shared: bool = False,
     ) -> None:
         self._actor, self._incarnation = actor, incarnation
-        self._path = run_folder / FOLDER / f"{actor}.sqlite"
+        self._path = _path_of(run_folder, actor)
         self._volatile = volatile
         place = ":memory:" if volatile else self._path
         self._connection = sqlite3.connect(
@@ -115,6 +118,7 @@ class Journal:
             "INSERT OR IGNORE INTO resident VALUES (?, ?)",
             [(place, entity) for entity, place in self._place.items()],
         )
+        self._connection.execute("INSERT OR IGNORE INTO life VALUES (1, ?, 0, 0, 0)", (actor,))
         self._connection.execute(
             "UPDATE life SET incarnation = ? WHERE incarnation < ?", (incarnation, incarnation)
         )
@@ -153,7 +157,7 @@ class Journal:
     ) -> None:
         """Write a window down, all or nothing.  Raises `SupersededError`."""
         rows = [
-            (self._place[entity], window, *values_of(fact))
+            (self._place[entity], window, *fact.columns)
             for entity, noted in facts.items()
             for fact in noted
         ]
@@ -192,7 +196,7 @@ class Journal:
     ) -> None:
         """Write down, once, what each entity has left; it belongs to the entity's last window."""
         rows = [
-            (self._place[entity], window, *values_of(fact))
+            (self._place[entity], window, *fact.columns)
             for entity, (window, left) in facts.items()
             for fact in left
         ]
@@ -241,18 +245,14 @@ class Journal:
         return found
 
 
-def values_of(fact: Fact) -> tuple[str | int | bytes, ...]:
-    """Return a fact's values in column order."""
-    return (fact.kind.value, *fact[1:])
-
-
 def homes(run_folder: Path) -> dict[str, tuple[str, ...]]:
     """Return who lives on each actor."""
     query = "SELECT entity FROM resident ORDER BY place"
     found = {}
     for path in _paths(run_folder):
         with _reading(path) as connection:
-            found[path.stem] = tuple(entity for (entity,) in connection.execute(query))
+            (actor,) = connection.execute("SELECT actor FROM life").fetchone()
+            found[actor] = tuple(entity for (entity,) in connection.execute(query))
     return found
 
 
@@ -287,15 +287,17 @@ def entities(run_folder: Path) -> list[str]:
     return names
 
 
-def rows(run_folder: Path, entity: str, query: str) -> Iterator[tuple[object, ...]]:
-    """Yield what a query gives over a table `fact` that holds the facts of one entity.
+def rows(
+    run_folder: Path, entity: str, query: str, values: Values = ()
+) -> Iterator[tuple[Any, ...]]:
+    """Yield what a query gives, with values bound to it, over the facts of one entity (table `fact`).
 
     `rowid` is their order.  Raises `JournalError`.
     """
     path, place = _home(run_folder, entity)
     with _reading(path) as connection:
         connection.execute(f"{_VIEW} WHERE resident = {place}")
-        yield from connection.execute(query)
+        yield from connection.execute(query, values)
 
 
 def key_stores(run_folder: Path) -> Iterator[tuple[Any, ...]]:
@@ -343,6 +345,10 @@ def check(run_folder: Path) -> None:
             raise JournalError(str(path), f"is damaged: {found}")
 
 
+def _path_of(run_folder: Path, actor: str) -> Path:
+    return run_folder / FOLDER / f"{file_name(actor)}.sqlite"
+
+
 def _paths(run_folder: Path) -> list[Path]:
     return [path for path in sorted((run_folder / FOLDER).glob("*.sqlite")) if _is_begun(path)]
 
@@ -365,7 +371,7 @@ def _residents(path: Path) -> dict[str, int]:
 
 def _home(run_folder: Path, entity: str) -> tuple[Path, int]:
     """Return the journal that an entity's facts are in, and its number there."""
-    own = run_folder / FOLDER / f"{entity}.sqlite"
+    own = _path_of(run_folder, entity)
     for path in [own] if own.exists() and _is_begun(own) else _paths(run_folder):
         place = _residents(path).get(entity)
         if place is not None:

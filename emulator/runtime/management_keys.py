@@ -29,10 +29,9 @@ from protos.core import (
     KEY_MANAGER_PREFIX,
     SATELLITE_CONTROLLER,
     UAV_CONTROLLER,
-    Fact,
-    FactKind,
     key_manager_of,
 )
+from protos.facts import Fact, FactKind, Rotated
 from protos.mib import MediumCode
 
 MANAGEMENT = "management"
@@ -120,7 +119,7 @@ class ManagementKeys:
                     peer=peer,
                     units=units,
                     bits=book.gained_bits[number],
-                    note="" if units else "overdue",
+                    details=Rotated(overdue=not units),
                 )
 
     def stored(self, entity: str, due: int) -> Iterator[Fact]:

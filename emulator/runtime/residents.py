@@ -20,7 +20,7 @@ import pickle
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -33,7 +33,8 @@ from emulator.runtime.journal import Journal
 from emulator.runtime.mailbox import Mailbox
 from emulator.runtime.sealing import Seal
 from protos import wire
-from protos.core import Core, Fact, Measure, Message, Step, Totals
+from protos.core import Core, EntityOrder, Measure, Message, Step, Totals
+from protos.facts import Fact
 from protos.holdings import KeyChange
 from protos.keys import Confirm, Relay
 from protos.pdu import Pdu
@@ -49,7 +50,7 @@ class _Resident:
     """A core, what it has not read, and when it wants to run."""
 
     core: Core
-    mailbox: Mailbox = field(default_factory=Mailbox)
+    mailbox: Mailbox
     wake_window: int | None = 0
     last_window: int = 0
     is_started: bool = False
@@ -66,15 +67,16 @@ class Residents:
         seal: Seal,
         checkpoint_after_s: float,
         *,
+        order: EntityOrder,
         interference: Interference = UNDISTURBED,
     ) -> None:
         self._window_s, self._journal, self._seal = window_s, journal, seal
         self._checkpoint_after_s = checkpoint_after_s
-        self._roles = tuple(sorted(roles, key=lambda role: role.entity))
+        self._roles = tuple(sorted(roles, key=lambda role: order.key(role.entity)))
         self._told = _told(self._roles)
         self._interference, self._post = interference, Post()
         self._news: list[Happening] = []
-        self._here = {role.entity: _Resident(role.build()) for role in self._roles}
+        self._here = {role.entity: _Resident(role.build(), Mailbox(order)) for role in self._roles}
         self._raw: dict[int, list[wire.Batch]] = defaultdict(list)
         self._sent: dict[int, list[Message]] = {}
         self._stepped_s = self._checkpoint_s = 0.0

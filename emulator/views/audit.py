@@ -29,8 +29,11 @@ from typing import Any
 
 from controllers.key_store import key_name
 from emulator.runtime import journal
-from emulator.runtime.management_keys import KEY_BITS, MANAGEMENT
-from protos.core import KEY_MANAGER_PREFIX, FactKind, key_manager_of
+from emulator.runtime.management_keys import KEY_BITS
+from emulator.views import journal_queries
+from emulator.views.journal_queries import KeyFact, ManagementFact
+from protos.core import KEY_MANAGER_PREFIX, key_manager_of
+from protos.facts import FactKind
 from protos.mib import MediumCode
 
 _SPENT = {
@@ -41,15 +44,6 @@ _SPENT = {
     FactKind.STORED: "stored",
 }
 _MADE = (FactKind.GENERATED, FactKind.CREATED)
-_QUERY = (
-    'SELECT kind, request, serial, medium, peer, "end", bits, key_id, '  # noqa: S608
-    f"fingerprint, units FROM fact WHERE medium <> '{MANAGEMENT}' ORDER BY rowid"
-)
-_MANAGED = (
-    "SELECT kind, serial, peer, units, bits FROM fact "  # noqa: S608
-    f"WHERE medium = '{MANAGEMENT}' ORDER BY rowid"
-)
-_ALL = f"SELECT {journal.NAMES} FROM fact ORDER BY rowid"  # noqa: S608
 _FIBER_KINDS = (FactKind.GENERATED, FactKind.RELAYED, FactKind.EXPIRED, FactKind.STORED)
 
 
@@ -106,7 +100,7 @@ class _ManagementBooks:
         self._rotations: set[tuple[str, str, int]] = set()
         self.repeated = 0
 
-    def read(self, entity: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    def read(self, entity: str, rows: Iterable[ManagementFact]) -> None:
         """Book what an entity noted about its stores."""
         for kind, serial, peer, units, bits in rows:
             account = self._accounts[entity, peer]
@@ -151,7 +145,7 @@ class _Books:
         self.void_deliveries = 0
         self.peers: set[str] = set()
 
-    def read(self, entity: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    def read(self, entity: str, rows: Iterable[KeyFact]) -> None:
         """Book the facts of a key manager, in their order."""
         made: dict[str, _Place] = {}
         valid_units: Counter[_Block] = Counter()
@@ -195,7 +189,7 @@ def digest(run_folder: Path) -> str:
     whole = hashlib.sha256()
     for entity in journal.entities(run_folder):
         whole.update(entity.encode())
-        for row in journal.rows(run_folder, entity, _ALL):
+        for row in journal_queries.everything(run_folder, entity):
             whole.update(repr(row).encode())
     return whole.hexdigest()
 
@@ -207,9 +201,9 @@ def audit(run_folder: Path) -> Audit:
     entities = journal.entities(run_folder)
     management = _ManagementBooks()
     for entity in entities:
-        management.read(entity, journal.rows(run_folder, entity, _MANAGED))
+        management.read(entity, journal_queries.management_facts(run_folder, entity))
         if entity.startswith(KEY_MANAGER_PREFIX):
-            books.read(entity, journal.rows(run_folder, entity, _QUERY))
+            books.read(entity, journal_queries.key_facts(run_folder, entity))
     missing = sorted(books.peers.difference(entities))
     if missing:
         raise journal.JournalError(str(run_folder), f"holds no journal of {', '.join(missing)}")
@@ -236,13 +230,13 @@ def _pool(kind: str, medium: str) -> str:
     return "end-to-end" if medium in ("fiber", "end-to-end") else medium
 
 
-def _account(entity: str, pool: str, row: tuple[Any, ...]) -> tuple[str, ...]:
+def _account(entity: str, pool: str, row: KeyFact) -> tuple[str, ...]:
     """Name the account of a fact: what was shared, then at which end it was noted.
 
     A fiber block is shared by neighbours and known by its epoch; other keys are one account a
     request, medium and end, since what is delivered is known by key and not by epoch.
     """
-    _, request, serial, _, peer, end, *_ = row
+    request, serial, peer, end = row.request, row.serial, row.peer, row.end
     if pool == "link":
         here = entity.removeprefix(KEY_MANAGER_PREFIX)
         first, second = sorted((here, peer.removeprefix(KEY_MANAGER_PREFIX)))

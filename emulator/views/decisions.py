@@ -13,71 +13,56 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emulator.runtime import journal
+from emulator.views import journal_queries
 from global_manager.provisioning.model import Request
-from protos.core import GLOBAL_MANAGER, FactKind
+from protos.facts import Details, FactKind
 
 FILE = "decisions.parquet"
-_KINDS = (
-    FactKind.REPLANNED,
-    FactKind.RESERVED,
-    FactKind.VERIFIED,
-    FactKind.ORDERED,
-    FactKind.REFUSED,
-    FactKind.BOUGHT,
-    FactKind.FAILED,
-    FactKind.AGENT,
-    FactKind.REJECTED,
-)
-_QUERY = (
-    "SELECT window, kind, request, period, medium, units, cost, peer, note FROM fact "  # noqa: S608
-    f"WHERE kind IN ({', '.join(repr(kind.value) for kind in _KINDS)}) ORDER BY rowid"
-)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision; `request` is empty and `period` -1 where it concerns none."""
+    """One decision; `request` is empty and `period` -1 where it concerns none.
+
+    `reason` puts `details` into words.
+    """
 
     at_s: float
-    decision: str
+    decision: FactKind
     request: str
     period: int
     medium: str
     units: int
     cost: int
     about: str
-    reason: str
+    details: Details | None
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+        return self.details.text if self.details is not None else ""
 
 
 def decisions(run_folder: Path, requests: Sequence[Request], window_s: float) -> list[Decision]:
     """Return all decisions of a run; none if it was ended before there was a journal."""
-    try:
-        rows = list(journal.rows(run_folder, GLOBAL_MANAGER, _QUERY))
-    except journal.JournalError:
-        return []
     return [
         Decision(
-            at_s=_int(window) * window_s,
-            decision=str(kind),
-            request=requests[_int(place)].id if _int(place) >= 0 else "",
-            period=_int(period),
-            medium=str(medium),
-            units=_int(units),
-            cost=_int(cost),
-            about=str(peer),
-            reason=str(note),
+            at_s=item.window * window_s,
+            decision=item.kind,
+            request=requests[item.request].id if item.request >= 0 else "",
+            period=item.period,
+            medium=item.medium,
+            units=item.units,
+            cost=item.cost,
+            about=item.peer,
+            details=item.details,
         )
-        for window, kind, place, period, medium, units, cost, peer, note in rows
+        for item in journal_queries.if_any(lambda: journal_queries.decided(run_folder))
     ]
 
 
 def write(found: Sequence[Decision], run_folder: Path) -> None:
-    """Write decisions as a Parquet file, zstd-compressed, one column a field."""
-    names = [field.name for field in fields(Decision)]
-    columns = {name: [getattr(item, name) for item in found] for name in names}
+    """Write decisions as a Parquet file, zstd-compressed, one column a field, with the reason in words."""
+    names = [field.name for field in fields(Decision) if field.name != "details"]
+    columns = {name: [getattr(item, name) for item in found] for name in (*names, "reason")}
     pq.write_table(pa.table(columns), run_folder / FILE, compression="zstd")
-
-
-def _int(value: object) -> int:
-    return int(str(value))

@@ -8,7 +8,7 @@ the run went on: what the journals do not say did not happen.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,8 +17,10 @@ import pyarrow.parquet as pq
 
 from emulator.parts.key_use import down_s
 from emulator.runtime import journal
+from emulator.views import journal_queries
 from global_manager.provisioning.model import Request
-from protos.core import GLOBAL_MANAGER, KEY_MANAGER_PREFIX, FactKind
+from protos.core import KEY_MANAGER_PREFIX
+from protos.facts import FactKind
 
 FILE = "ledger.parquet"
 
@@ -87,7 +89,7 @@ def read(
 
     `units_per_key` says by application how many units its keys have; the default is one.
     """
-    periods = _periods(run_folder)
+    periods = journal_queries.periods_begun(run_folder)
     rows = {
         (place, period): LedgerRow(item.id, item.application, item.source, item.target, period)
         for period in range(periods)
@@ -117,65 +119,38 @@ _Place = tuple[int, int]
 _Rows = dict[_Place, LedgerRow]
 
 
-def _periods(run_folder: Path) -> int:
-    query = f"SELECT count(*) FROM fact WHERE kind = '{FactKind.PERIOD}'"  # noqa: S608
-    return int(str(next(iter(journal.rows(run_folder, GLOBAL_MANAGER, query)))[0]))
-
-
 def _add_reservations(rows: _Rows, run_folder: Path, periods: int) -> None:
     """Charge every period what was reserved last before it began."""
-    query = (
-        f"SELECT request, period, cost FROM fact WHERE kind = '{FactKind.RESERVED}' "  # noqa: S608
-        "ORDER BY rowid"
-    )
-    for request, since, cost in _integers(journal.rows(run_folder, GLOBAL_MANAGER, query)):
-        for period in range(since, periods):
-            rows[request, period].reservation_cost = cost
+    for item in journal_queries.reservations(run_folder):
+        for period in range(item.period, periods):
+            rows[item.request, period].reservation_cost = item.cost
 
 
 def _add_purchases(rows: _Rows, run_folder: Path) -> None:
     """Charge what was bought; an order that failed has a negative cost and served nobody."""
-    query = (
-        "SELECT request, period, medium, kind, sum(cost), sum(units) FROM fact "  # noqa: S608
-        f"WHERE kind IN ('{FactKind.BOUGHT}', '{FactKind.FAILED}') "
-        "GROUP BY request, period, medium, kind"
-    )
-    for request, period, medium, kind, cost, units in journal.rows(
-        run_folder, GLOBAL_MANAGER, query
-    ):
-        row, name = rows[int(str(request)), int(str(period))], f"{medium}_cost"
-        setattr(row, name, getattr(row, name) + int(str(cost)))
-        if kind == FactKind.FAILED:
-            row.failed_units += int(str(units))
+    for item in journal_queries.purchases(run_folder):
+        row, name = rows[item.request, item.period], f"{item.medium}_cost"
+        setattr(row, name, getattr(row, name) + item.cost)
+        if item.kind is FactKind.FAILED:
+            row.failed_units += item.units
 
 
 def _add_gaps(rows: _Rows, run_folder: Path) -> None:
     """State the gap of the plan that was last made before a period began."""
-    query = (
-        "SELECT period, json_extract(note, '$.gap') FROM fact "  # noqa: S608
-        f"WHERE kind = '{FactKind.PLANNED}' ORDER BY rowid"
-    )
-    for since, gap in journal.rows(run_folder, GLOBAL_MANAGER, query):
+    for since, gap in journal_queries.plan_gaps(run_folder):
         for (_, period), row in rows.items():
-            if period >= int(str(since)):
-                row.plan_gap = float(str(gap))
+            if period >= since:
+                row.plan_gap = float(gap)
 
 
 def _uses(rows: _Rows, run_folder: Path, entity: str) -> dict[_Place, _Use]:
     """Add the units of one key manager's requests; return when they were asked for and came."""
-    kinds = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
-    names = ", ".join(f"'{kind}'" for kind in kinds)
-    query = (
-        "SELECT request, period, kind, medium, sum(units), window FROM fact "  # noqa: S608
-        f"WHERE kind IN ({names}) AND \"end\" != 'target' "
-        "GROUP BY request, period, kind, medium, window"
-    )
     uses: dict[_Place, _Use] = defaultdict(_Use)
-    for request, period, name, medium, count, at in journal.rows(run_folder, entity, query):
-        place, kind = (_int(request), _int(period)), FactKind(str(name))
+    for item in journal_queries.uses(run_folder, entity):
+        place = (item.request, item.period)
         if place in rows:
-            _add(rows[place], kind, str(medium), _int(count))
-            uses[place].take(kind, _int(count), _int(at))
+            _add(rows[place], item.kind, item.medium, item.units)
+            uses[place].take(item.kind, item.units, item.window)
     return uses
 
 
@@ -225,12 +200,3 @@ def _add(row: LedgerRow, kind: FactKind, medium: str, units: int) -> None:
     elif kind is FactKind.DELIVERED:
         name = f"{medium}_units"
         setattr(row, name, getattr(row, name) + units)
-
-
-def _int(value: object) -> int:
-    return int(str(value))
-
-
-def _integers(found: Iterable[tuple[object, ...]]) -> Iterable[tuple[int, ...]]:
-    for values in found:
-        yield tuple(int(str(value)) for value in values)

@@ -6,21 +6,16 @@ down and cleared when it finds it up.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from emulator.parts.fiber_links import QuantumLink
-from emulator.runtime import journal
-from protos.core import FIBER_CONTROLLER, FactKind, key_manager_of
-
-_MEASURED = f"kind = '{FactKind.GENERATED}' AND note LIKE 'qber %'"
-_BLOCKS = (
-    f"SELECT peer, sum({_MEASURED}), sum({_MEASURED} AND note LIKE '%discarded'), "  # noqa: S608
-    f"avg(CAST(substr(note, 6, 6) AS REAL)) FILTER (WHERE {_MEASURED}), "
-    f"sum(bits) FILTER (WHERE kind = '{FactKind.RELAYED}') FROM fact WHERE medium = 'fiber' "
-    f"AND kind IN ('{FactKind.GENERATED}', '{FactKind.RELAYED}') GROUP BY peer"
-)
-_ALARMS = f"SELECT window, peer, note FROM fact WHERE kind = '{FactKind.LINK}' ORDER BY rowid"  # noqa: S608
+from emulator.views import journal_queries
+from emulator.views.journal_queries import Blocks
+from protos.core import key_manager_of
+from protos.facts import LinkCondition, label_of
 
 
 def with_blocks(run_folder: Path, links: tuple[QuantumLink, ...]) -> list[dict[str, Any]]:
@@ -28,36 +23,33 @@ def with_blocks(run_folder: Path, links: tuple[QuantumLink, ...]) -> list[dict[s
 
     `carried_bits` are those that relaying has used up.
     """
-    found: dict[tuple[str, str], tuple[Any, ...]] = {}
-    for node in sorted({item.link.a for item in links}):
-        for peer, *numbers in _rows(run_folder, key_manager_of(node), _BLOCKS):
-            found[node, str(peer)] = tuple(numbers)
+    found: dict[tuple[str, str], Blocks] = {}
+    for node in dict.fromkeys(item.link.a for item in links):
+        blocks = partial(journal_queries.blocks, run_folder, key_manager_of(node))
+        found |= {(node, item.peer): item for item in journal_queries.if_any(blocks)}
     rows = []
     for item in links:
-        blocks, discarded, qber, bits = found.get((item.link.a, item.link.b), (0, 0, None, None))
-        measured = {"blocks": blocks, "discarded_blocks": discarded, "measured_qber": qber}
-        measured["carried_bits"] = bits or 0
+        made = found.get((item.link.a, item.link.b), Blocks(item.link.b, 0, 0, None, 0))
+        measured: dict[str, Any] = {"blocks": made.blocks, "discarded_blocks": made.discarded}
+        measured |= {"measured_qber": made.qber, "carried_bits": made.carried_bits}
         rows.append(item.fields() | measured)
     return rows
 
 
 def alarms(run_folder: Path, window_s: float) -> list[dict[str, Any]]:
-    """Return every alarm of the fiber controller, in order, with when it was raised and cleared."""
+    """Return every alarm of the fiber controller, in order, with when it was raised and cleared.
+
+    `link` is what people call the link; `ends` are its nodes.
+    """
     raised: list[dict[str, Any]] = []
-    for window, link, note in _rows(run_folder, FIBER_CONTROLLER, _ALARMS):
-        at_s = int(window) * window_s
+    states: Iterable[Any] = journal_queries.if_any(lambda: journal_queries.link_states(run_folder))
+    for window, state in states:
+        at_s = window * window_s
         for alarm in raised:
-            if alarm["link"] == link and alarm["cleared_s"] is None:
+            if alarm["ends"] == list(state.link) and alarm["cleared_s"] is None:
                 alarm["cleared_s"] = at_s
-        if note != "up":
-            words = str(note).partition(": ")[2] or "no signal"
-            raised.append({"link": link, "cause": words, "raised_s": at_s, "cleared_s": None})
+        if state.condition is not LinkCondition.UP:
+            named = {"link": label_of(state.link), "ends": list(state.link)}
+            times = {"raised_s": at_s, "cleared_s": None}
+            raised.append(named | {"cause": state.cause} | times)
     return raised
-
-
-def _rows(run_folder: Path, entity: str, query: str) -> list[tuple[Any, ...]]:
-    """Return what a journal says; nothing if the run was ended before there was one."""
-    try:
-        return list(journal.rows(run_folder, entity, query))
-    except journal.JournalError:
-        return []

@@ -6,7 +6,7 @@ All numbers come from the journals by way of the ledger; the audit adds the dige
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
@@ -19,8 +19,8 @@ from emulator.parts.basis import basis_of
 from emulator.parts.key_use import KeyUse
 from emulator.runtime import journal
 from emulator.runtime.registry import Registry
-from emulator.runtime.whole import write_whole
-from emulator.views import ledger, report_page
+from emulator.store.files import write_atomically
+from emulator.views import journal_queries, ledger, report_page
 from emulator.views.audit import audit
 from emulator.views.decisions import Decision, decisions
 from emulator.views.decisions import write as write_decisions
@@ -28,7 +28,6 @@ from emulator.views.ledger import Ledger
 from emulator.views.link_history import alarms, with_blocks
 from emulator.views.report_page import Results
 from emulator.views.resilience import Story, resilience
-from protos.core import GLOBAL_MANAGER, FactKind
 
 _T95 = 1.96
 
@@ -81,7 +80,7 @@ def write(
     expected, classes = _expected_by_period(plans, book.periods), _by_application(book)
     results = Results(experiment, topology, assembly, summary, book, expected, classes)
     report_page.write(folder, results)
-    write_whole(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary
 
 
@@ -108,29 +107,19 @@ class _InForce:
     plan: dict[str, Any]
     paid: float
     at_s: float
-    reason: str = "start"
-    set_up: int = 0
+    reason: str
+    set_up: int
 
 
 def _plans(folder: Path, shortfall_cost: int, window_s: float) -> list[_InForce]:
     """Return all plans of a run in order; each later one with the reason for it."""
-    kinds = f"'{FactKind.PLANNED}', '{FactKind.REPLANNED}'"
-    query = (
-        "SELECT kind, period, units, note, window FROM fact "  # noqa: S608
-        f"WHERE kind IN ({kinds}) ORDER BY rowid"
-    )
     plans: list[_InForce] = []
-    try:
-        for kind, period, units, note, window in journal.rows(folder, GLOBAL_MANAGER, query):
-            if kind == FactKind.PLANNED:
-                plan = json.loads(str(note))
-                paid = plan["objective"] - shortfall_cost * plan["expected_shortfall_units"]
-                at_s = int(str(window)) * window_s
-                plans.append(_InForce(int(str(period)), plan, paid, at_s))
-            else:
-                plans[-1] = replace(plans[-1], reason=str(note), set_up=int(str(units)))
-    except journal.JournalError:
-        return []
+    for item in journal_queries.if_any(lambda: journal_queries.plans(folder)):
+        plan = json.loads(item.document)
+        paid = plan["objective"] - shortfall_cost * plan["expected_shortfall_units"]
+        reason = item.reason.text if item.reason is not None else "start"
+        at_s = item.window * window_s
+        plans.append(_InForce(item.period, plan, paid, at_s, reason, item.set_up))
     return plans
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.views.dealings import Dealing
+from emulator.views.dealings import OrderCount
 from emulator.views.ledger import Ledger, LedgerRow
 from emulator.views.plotting import COLOURS, INK, MUTED, Axes, Figure
 from protos.core import Timeline
@@ -156,7 +156,7 @@ def by_application(lines: Sequence[Mapping[str, Any]]) -> Figure:
 def happenings(
     spans: Sequence[Span],
     replans: Sequence[Mapping[str, Any]],
-    deals: Sequence[Dealing],
+    deals: Sequence[OrderCount],
     book: Ledger,
     timeline: Timeline,
 ) -> Figure:
@@ -219,7 +219,7 @@ def _draw_lanes(
 
 
 def _draw_orders(
-    axes: Axes, deals: Sequence[Dealing], periods: int, timeline: Timeline, unit: float
+    axes: Axes, deals: Sequence[OrderCount], periods: int, timeline: Timeline, unit: float
 ) -> None:
     """Bars up are what was bought, bars down what failed and was refunded."""
     bought = {name: [0.0] * periods for name in ("satellite", "uav")}

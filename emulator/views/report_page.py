@@ -24,7 +24,7 @@ from emulator.parts.assembly import Assembly
 from emulator.parts.basis import sentences
 from emulator.parts.fiber_links import by_kind
 from emulator.views import network_map, report_charts
-from emulator.views.dealings import Dealing, dealings
+from emulator.views.dealings import OrderCount, order_counts
 from emulator.views.figures import fig4a, growth, within_reach
 from emulator.views.ledger import Ledger
 from emulator.views.plotting import COLOURS, Figure
@@ -69,7 +69,7 @@ def write(folder: Path, results: Results) -> None:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "percent": _percent, "clock": _clock}
-    deals = dealings(folder)
+    deals = order_counts(folder)
     page = environment.get_template(FILE).render(
         summary=results.summary,
         verdict=list(_verdict(results.summary)),
@@ -145,7 +145,7 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _pictures(results: Results, deals: list[Dealing]) -> Iterator[tuple[str, Picture]]:
+def _pictures(results: Results, deals: list[OrderCount]) -> Iterator[tuple[str, Picture]]:
     summary, book, timeline = results.summary, results.book, results.assembly.timeline
     yield "map", _map(results)
     problem = results.assembly.problem
@@ -274,9 +274,9 @@ def _fault(event: dict[str, Any]) -> dict[str, Any]:
     return {name: event.get(name) for name in _EVENT_FIELDS} | {"rest": words, "took": took}
 
 
-def _orders(deals: list[Dealing]) -> list[dict[str, Any]]:
+def _orders(deals: list[OrderCount]) -> list[dict[str, Any]]:
     """Return orders by medium."""
-    names = [field.name for field in fields(Dealing) if field.name not in {"period", "medium"}]
+    names = [field.name for field in fields(OrderCount) if field.name not in {"period", "medium"}]
     return [
         {"medium": medium}
         | {name: sum(getattr(d, name) for d in deals if d.medium == medium) for name in names}

@@ -24,7 +24,7 @@ the other by its place in the schedule, from 0 on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import inf
@@ -37,9 +37,17 @@ from protos.core import (
     KEY_MANAGER_PREFIX,
     SATELLITE_CONTROLLER,
     UAV_CONTROLLER,
-    FactKind,
     Timeline,
     key_manager_of,
+)
+from protos.facts import (
+    AgentCondition,
+    AgentState,
+    FactKind,
+    OrderCause,
+    Ordered,
+    ReplanCause,
+    Replanned,
 )
 
 _ON_LINK = ("fiber-cut", "link-degraded", "eavesdropper")
@@ -53,6 +61,7 @@ _STRUCK_MEDIUM = {
 _SELLERS = {SATELLITE_CONTROLLER: "satellite", UAV_CONTROLLER: "uav"}
 _ENTITY_KINDS = ("outage", "partition", "message-fault", "power-cut")
 _UNTOUCHED = ("process",)
+_RETURNED = (AgentState(AgentCondition.BACK), AgentState(AgentCondition.ANSWERS))
 
 
 @dataclass(frozen=True)
@@ -175,7 +184,7 @@ def _asked_in_vain(story: Story, seller: str, start_s: float, end_s: float) -> I
     """Yield for whom a controller was asked while it was out, or not asked as it was silent."""
     for item in story.decisions:
         is_asked = item.medium == _SELLERS[seller] and start_s <= item.at_s < end_s
-        is_avoided = item.reason.endswith(f"{seller} does not answer")
+        is_avoided = item.details == Ordered(OrderCause.SILENT, item.units, seller)
         if item.decision == FactKind.ORDERED and (is_asked or is_avoided):
             yield item.request, item.period
 
@@ -209,13 +218,11 @@ def _crosses(item: Mapping[str, Any], fault: Mapping[str, Any]) -> bool:
     return _node_of(fault) in path
 
 
-def _struck_links(fault: Mapping[str, Any], link: str) -> bool:
-    """Whether an alarm's link is one that the fault strikes."""
+def _strikes(fault: Mapping[str, Any], ends: Collection[str]) -> bool:
+    """Whether a fault strikes the link between two nodes."""
     if "link" in fault:
-        return link in ("-".join(fault["link"]), "-".join(reversed(fault["link"])))
-    return fault["kind"] == "power-cut" and (
-        link.startswith(f"{fault['node']}-") or link.endswith(f"-{fault['node']}")
-    )
+        return set(ends) == set(fault["link"])
+    return fault["kind"] == "power-cut" and fault["node"] in ends
 
 
 def _signs(fault: Mapping[str, Any], story: Story, start_s: float) -> Iterator[float]:
@@ -231,7 +238,7 @@ def _alarms(fault: Mapping[str, Any], story: Story) -> Iterator[Mapping[str, Any
     """Yield the alarms of fibers that a fault strikes, raised while it lasted."""
     start_s, end_s = _time(fault, story.timeline)
     for alarm in story.alarms:
-        if start_s <= alarm["raised_s"] <= end_s and _struck_links(fault, alarm["link"]):
+        if start_s <= alarm["raised_s"] <= end_s and _strikes(fault, alarm["ends"]):
             yield alarm
 
 
@@ -240,7 +247,7 @@ def _is_sign(fault: Mapping[str, Any], item: Decision) -> bool:
     if kind in _ENTITY_KINDS and did == FactKind.AGENT:
         return _is_about(fault, item.about)
     if kind == "demand-shift":
-        return did == FactKind.REPLANNED and item.reason.startswith("demand drifted")
+        return _replan_cause(item) is ReplanCause.DEMAND
     refused = did in (FactKind.REFUSED, FactKind.FAILED)
     return refused and item.medium == _STRUCK_MEDIUM.get(kind, "")
 
@@ -272,12 +279,17 @@ def _recourse_s(
 
 
 def _is_planned_for(fault: Mapping[str, Any], item: Decision) -> bool:
-    """Whether a plan was made again because of a fault: its reason names the fiber, or demand."""
-    if item.decision != FactKind.REPLANNED:
-        return False
-    if item.reason.startswith("fiber "):
-        return _struck_links(fault, item.reason.split()[1])
-    return bool(fault["kind"] == "demand-shift")
+    """Whether a plan was made again because of a fault: of a fiber that it strikes, or of demand."""
+    match item.details:
+        case Replanned(link=None):
+            return bool(fault["kind"] == "demand-shift")
+        case Replanned(link=ends) if ends is not None:
+            return _strikes(fault, ends)
+    return False
+
+
+def _replan_cause(item: Decision) -> ReplanCause | None:
+    return item.details.cause if isinstance(item.details, Replanned) else None
 
 
 def _restored_s(fault: Mapping[str, Any], story: Story, start_s: float) -> float | None:
@@ -289,7 +301,7 @@ def _restored_s(fault: Mapping[str, Any], story: Story, start_s: float) -> float
         for item in story.decisions
         if item.at_s >= start_s
         and item.decision == FactKind.AGENT
-        and item.reason in ("is back", "answers again")
+        and item.details in _RETURNED
         and fault["kind"] in _ENTITY_KINDS
         and _is_about(fault, item.about)
     )

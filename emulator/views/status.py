@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from emulator.runtime import journal
-from protos.core import GLOBAL_MANAGER, KEY_MANAGER_PREFIX, FactKind, key_manager_of
+from emulator.views import journal_queries
+from protos.core import KEY_MANAGER_PREFIX, key_manager_of
 
 _KEY_COUNTS = ("stored_key_count", "max_key_count", "unconfirmed_key_count")
 
@@ -24,14 +25,10 @@ def status_of(folder: Path) -> dict[str, Any]:
         "complete": json.loads(summary.read_text(encoding="utf-8"))["complete"] if ended else False,
         "entities": len(entities),
         "key_managers": len(managers),
-        "window": max(_number(folder, entity, "max(window)", "1") for entity in entities),
-        "periods_begun": _number(folder, GLOBAL_MANAGER, "count(*)", _kind(FactKind.PERIOD)),
-        "late_units": sum(
-            _number(folder, e, "sum(units)", _kind(FactKind.SHORT)) for e in managers
-        ),
-        "recourse_cost": _number(
-            folder, GLOBAL_MANAGER, "sum(cost)", _kind(FactKind.BOUGHT, FactKind.FAILED)
-        ),
+        "window": max(journal_queries.last_window(folder, entity) for entity in entities),
+        "periods_begun": journal_queries.periods_begun(folder),
+        "late_units": sum(journal_queries.late_units(folder, entity) for entity in managers),
+        "recourse_cost": journal_queries.recourse_cost(folder),
         **{name: sum(store[name] for store in stores) for name in _KEY_COUNTS},
     }
 
@@ -57,13 +54,3 @@ def stores_of(folder: Path) -> list[dict[str, Any]]:
             journal.key_stores(folder)
         )
     ]
-
-
-def _kind(*kinds: FactKind) -> str:
-    names = ", ".join(f"'{kind}'" for kind in kinds)
-    return f"kind IN ({names})"
-
-
-def _number(folder: Path, entity: str, what: str, where: str) -> int:
-    query = f"SELECT coalesce({what}, 0) FROM fact WHERE {where}"  # noqa: S608
-    return int(str(next(iter(journal.rows(folder, entity, query)))[0]))

@@ -18,22 +18,13 @@ import yaml
 from emulator.experiment.reading import ExperimentError, read
 from emulator.parts.assembly import request_ids
 from emulator.runtime import journal
+from emulator.views import journal_queries
 from protos import wire
 from protos.core import Message
 from protos.keys import Delivered, KeyTraffic
 from protos.mib import BY_ENTRY, ENTRY_ARCS
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import VarBindError, decode, notified, trace_id
-
-_FACTS = "SELECT window, kind, medium, peer, units, cost, note FROM fact WHERE request = {} AND {}"
-_UNTOLD = (
-    "delivered",
-    "generated",
-    "created",
-    "relayed",
-    "expired",
-    "stored",
-)  # a row a key or hop
 
 
 class TraceError(Exception):
@@ -123,17 +114,14 @@ def _parent(message: Message, asked: Mapping[tuple[str, str, int], str]) -> str:
 
 
 def _facts(run_folder: Path, place: int, period: int | None, window_s: float) -> Iterator[Step]:
-    when = f"period = {period}" if period is not None else "period < 0"
     wanted = trace_id(place, -1 if period is None else period).hex()
     for entity in journal.entities(run_folder):
-        for row in journal.rows(run_folder, entity, _FACTS.format(place, when)):
-            window, kind, medium, peer, units, cost, note = row
-            if kind in _UNTOLD:
-                continue
-            parts = [str(kind), str(medium), f"{units} units" if units else "", str(note)]
-            parts += [f"cost {cost}" if cost else "", f"({peer})" if peer else ""]
+        for item in journal_queries.followed(run_folder, entity, place, period):
+            units, cost = f"{item.units} units" if item.units else "", f"cost {item.cost}"
+            parts = [item.kind.value, item.medium, units, item.details.text if item.details else ""]
+            parts += [cost if item.cost else "", f"({item.peer})" if item.peer else ""]
             words = " ".join(part for part in parts if part)
-            yield Step(int(str(window)) * window_s, entity, words, wanted)
+            yield Step(item.window * window_s, entity, words, wanted)
 
 
 def _words(pdu: Pdu) -> str:

@@ -24,7 +24,8 @@ from emulator.runtime import journal
 from emulator.runtime.interference import UNDISTURBED, Interference, Post
 from emulator.runtime.mailbox import Mailbox
 from emulator.runtime.sealing import KEY_BYTES, Seal
-from protos.core import Core, Fact, Message
+from protos.core import BY_NAME, Core, EntityOrder, Message
+from protos.facts import Fact
 
 _COPY = 10**9
 
@@ -44,7 +45,8 @@ class SimulatedNetwork:
     window: int = 0
     facts: dict[str, list[tuple[int, Fact]]] = field(default_factory=lambda: defaultdict(list))
     sent: list[Message] = field(default_factory=list)
-    _mail: dict[str, Mailbox] = field(default_factory=lambda: defaultdict(Mailbox))
+    order: EntityOrder = BY_NAME
+    _mail: dict[str, Mailbox] = field(default_factory=dict)
     _wake: dict[str, int | None] = field(default_factory=dict)
     _checkpoint: dict[str, bytes] = field(default_factory=dict)
     _read: dict[str, list[tuple[int, list[Message]]]] = field(
@@ -54,6 +56,7 @@ class SimulatedNetwork:
     def __post_init__(self) -> None:
         print(f"simulated network: seed {self.seed}, {self.late=}, {self.twice=}, {self.lost=}")
         self._luck = random.Random(self.seed)
+        self._mail = {name: Mailbox(self.order) for name in self.cores}
         self._wake = dict.fromkeys(self.cores, 0)
         self._posts = {name: Post() for name in self.cores}
 
@@ -179,12 +182,18 @@ def simulate(  # noqa: PLR0917
     """Run an experiment to its end without processes; in the last periods messages come as they should."""
     assembly = assemble(experiment, topology)
     roles = cast_of(experiment, assembly).everybody
-    cores = {role.entity: role.build() for role in sorted(roles, key=lambda role: role.entity)}
+    order = EntityOrder(assembly.problem.nodes)
+    cores = {
+        role.entity: role.build() for role in sorted(roles, key=lambda role: order.key(role.entity))
+    }
     window_s, timeline = experiment.clock.window_s, assembly.timeline
     calm_from = timeline.begins_s(timeline.periods - calm_periods) / window_s
     last_window = math.ceil(assembly.timeline.end_s / window_s)
-    disturbed = Interference(experiment.seed, window_s, last_window, assembly.world.schedule)
-    network = SimulatedNetwork(cores, window_s, late, twice, seed, lost, calm_from, disturbed)
+    schedule = assembly.world.schedule
+    disturbed = Interference(experiment.seed, window_s, last_window, schedule, order)
+    network = SimulatedNetwork(
+        cores, window_s, late, twice, seed, lost, calm_from, disturbed, order=order
+    )
     network.run(last_window)
     network.close()
     return network, assembly

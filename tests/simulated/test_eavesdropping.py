@@ -15,7 +15,7 @@ from emulator.parts.assembly import Assembly
 from emulator.views import ledger
 from emulator.views.audit import audit
 from emulator.views.ledger import Ledger
-from protos.core import Fact, FactKind
+from protos.facts import Fact, FactKind
 from protos.mib import MediumCode
 
 Write = Callable[..., Path]
@@ -63,11 +63,11 @@ def _blocks(network: SimulatedNetwork, node: str, peer: str) -> Iterator[Fact]:
 
 
 def _notes(network: SimulatedNetwork, kind: FactKind) -> list[str]:
-    return [fact.note for fact in network.all_facts() if fact.kind is kind]
+    return [fact.text for fact in network.all_facts() if fact.kind is kind]
 
 
 def _qber(block: Fact) -> float:
-    return float(block.note.split()[1])
+    return float(block.text.split()[1])
 
 
 def test_traffic_goes_round_an_eavesdropper_and_comes_back(
@@ -96,7 +96,7 @@ def test_no_key_of_a_block_that_was_listened_to_is_ever_delivered(
     slow = {"monitor_s": 60}  # so that blocks are ready before the controller looks
     changes = {"plan": {"replan": replan}, "fiber": slow}
     _, network, assembly = _run(write_experiment, tmp_path, 0.5, **changes)
-    noisy = [block for block in _blocks(network, "A", "B") if block.note.endswith("discarded")]
+    noisy = [block for block in _blocks(network, "A", "B") if block.text.endswith("discarded")]
     period_s = assembly.timeline.period_s
     assert len(noisy) >= (1 if replan else 9)
     for block in noisy:
@@ -148,6 +148,6 @@ def test_both_ends_measure_the_same_errors_and_blocks_differ(
     write_experiment: Write, tmp_path: Path
 ) -> None:
     _, network, _ = _run(write_experiment, tmp_path, 0.08)
-    here, there = ([b.note for b in _blocks(network, *ends)] for ends in (("A", "B"), ("B", "A")))
+    here, there = ([b.text for b in _blocks(network, *ends)] for ends in (("A", "B"), ("B", "A")))
     assert here == there
     assert len(set(here)) > 10

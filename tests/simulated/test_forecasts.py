@@ -30,7 +30,8 @@ from emulator.parts.cast import cast_of
 from emulator.views import ledger
 from emulator.views.audit import audit
 from emulator.views.ledger import Ledger
-from protos.core import SATELLITE_CONTROLLER, FactKind
+from protos.core import SATELLITE_CONTROLLER
+from protos.facts import FactKind
 
 STATIONS = ("A", "B", "C")
 SITES = tuple(Site(name, 40.0 + place, -100.0) for place, name in enumerate(STATIONS))
@@ -129,7 +130,7 @@ def test_what_the_sky_breaks_is_bought_from_a_uav_and_only_that_is_paid(
     assert total(book, "satellite_cost") == 0 < total(book, "uav_cost")
     assert forecasts(network).keys() == {("clear", "cloudy")}
     failed = [fact for fact in network.all_facts() if fact.kind is FactKind.FAILED]
-    assert all("made no key over" in fact.note for fact in failed)
+    assert all("made no key over" in fact.text for fact in failed)
     bought = Counter(f.serial for f in network.all_facts() if f.kind is FactKind.BOUGHT)
     assert set(bought.values()) == {1}
 
@@ -167,7 +168,7 @@ def test_a_source_of_pairs_serves_both_ends_in_one_contact_and_the_sky_may_break
     assert (
         total(broken, "uav_units") == total(broken, "failed_units") == total(broken, "late_units")
     )
-    notes = {fact.note for fact in network.all_facts() if fact.kind is FactKind.FAILED}
+    notes = {fact.text for fact in network.all_facts() if fact.kind is FactKind.FAILED}
     assert notes <= {f"sat-1-1 made no key over {a} and {b}" for a, b in combinations(STATIONS, 2)}
     assert notes
 

@@ -14,7 +14,8 @@ from emulator.experiment.reading import read
 from emulator.parts.assembly import assemble
 from emulator.parts.cast import cast_of
 from emulator.views.audit import audit
-from protos.core import FactKind, Message
+from protos.core import Message
+from protos.facts import FactKind
 from protos.keys import Confirm, Delivered, Discard
 from protos.mib import MediumCode
 

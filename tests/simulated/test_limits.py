@@ -18,7 +18,7 @@ from emulator.experiment.uav_config import Fleet
 from emulator.parts.assembly import problem_of
 from emulator.parts.futures import fresh_fields
 from global_manager.provisioning import solve
-from protos.core import FactKind
+from protos.facts import FactKind
 
 LIMITS = Limits(satellite_units=1, uav_units=2, shortfall_cost=60_000)
 _99 = 2.576  # quantile of the normal distribution: outside once in a hundred

@@ -13,7 +13,8 @@ from emulator.experiment.reading import read
 from emulator.views import ledger
 from emulator.views.audit import audit
 from emulator.views.link_history import alarms, with_blocks
-from protos.core import KEY_MANAGER_PREFIX, FactKind
+from protos.core import KEY_MANAGER_PREFIX
+from protos.facts import FactKind, LinkState
 from protos.mib import MediumCode
 
 Write = Callable[..., Path]
@@ -62,7 +63,8 @@ def test_a_link_too_long_for_its_relay_carries_nothing_and_its_key_is_bought(
     assert "fiber" not in {fact.medium for fact in delivered}
     assert not [f for f in network.all_facts() if f.kind is FactKind.RESERVED]
     (down,) = [f for f in network.all_facts() if f.kind is FactKind.LINK]
-    assert (down.peer, down.note[:16]) == ("B-C", "down: qber 0.497")
+    assert isinstance(down.details, LinkState)
+    assert (down.details.link, down.text[:16]) == (("B", "C"), "down: qber 0.497")
 
 
 def test_a_path_whose_second_hop_is_weaker_brings_what_that_can_carry(

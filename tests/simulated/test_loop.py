@@ -21,7 +21,8 @@ from emulator.views.audit import audit
 from emulator.views.ledger import Ledger
 from global_manager.provisioning import solve
 from global_manager.provisioning.model import Policy
-from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, FactKind
+from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER
+from protos.facts import FactKind
 from protos.keys import Relay
 from protos.pdu import Pdu, Verb
 
@@ -121,7 +122,7 @@ def test_phases_happen_by_messages_with_the_verbs_of_snmp(
     asked = sum(verbs[v] for v in (Verb.SET, Verb.INFORM, Verb.GET_BULK))
     assert verbs[Verb.RESPONSE] == asked
     verified = [f for f in network.all_facts() if f.kind is FactKind.VERIFIED]
-    assert [fact.note for fact in verified] == ["as planned"]
+    assert [fact.text for fact in verified] == ["as planned"]
     assert any(m.source == FIBER_CONTROLLER and m.destination == "kme-B" for m in pdus)
 
 

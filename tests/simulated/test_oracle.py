@@ -26,7 +26,8 @@ from emulator.experiment.topology import Topology
 from emulator.parts.assembly import Assembly
 from emulator.runtime.interference import Interference
 from emulator.views import ledger
-from protos.core import GLOBAL_MANAGER, Fact, FactKind, Message
+from protos.core import GLOBAL_MANAGER, Message
+from protos.facts import Fact, FactKind, LinkState, label_of
 from protos.keys import Settled
 
 PREDICTED = (
@@ -122,7 +123,7 @@ def message_draw(
 def plans_of(network: SimulatedNetwork) -> list[dict[str, Way]]:
     """Return the paths and wavelengths that plans chose, as the manager has noted them."""
     notes = [
-        json.loads(fact.note)
+        json.loads(fact.text)
         for _, fact in network.facts[GLOBAL_MANAGER]
         if fact.kind is FactKind.PLANNED
     ]
@@ -155,14 +156,14 @@ def _event(window: int, fact: Fact) -> Event:
     place = (window, fact.kind.value, fact.request, fact.period)
     match fact.kind:
         case FactKind.LINK:
-            down = "noise" if "qber" in fact.note else "loss"
-            return Event(*place, note=f"{fact.peer} {'up' if fact.note == 'up' else down}")
+            assert isinstance(fact.details, LinkState)
+            return Event(*place, note=f"{label_of(fact.details.link)} {fact.details.condition}")
         case FactKind.REPLANNED:
-            return Event(*place, units=fact.units, note=fact.note)
+            return Event(*place, units=fact.units, note=fact.text)
         case FactKind.AGENT:
-            return Event(*place, note=f"{fact.peer} {fact.note}")
+            return Event(*place, note=f"{fact.peer} {fact.text}")
         case FactKind.VERIFIED:
-            return Event(*place, units=fact.units, note=fact.note)
+            return Event(*place, units=fact.units, note=fact.text)
         case FactKind.PERIOD:
             return Event(*place, medium="fiber", cost=fact.cost)
         case _:

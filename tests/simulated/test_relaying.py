@@ -24,7 +24,8 @@ from controllers.key_store import key_name
 from controllers.ports import LinkSample
 from controllers.serving import Application
 from emulator.views.audit import audit
-from protos.core import FIBER_CONTROLLER, UAV_CONTROLLER, FactKind, Message, Timeline
+from protos.core import FIBER_CONTROLLER, UAV_CONTROLLER, Message, Timeline
+from protos.facts import FactKind
 from protos.holdings import KeysHeld
 from protos.keys import Relay
 from protos.mib import ChannelRow, DeliveryRow, MediumCode, Row, RowStatus
@@ -237,7 +238,7 @@ class RelayMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_refused_that_was_promised(self) -> None:
-        refused = [f for f in self.chain.all_facts() if f.note == "no such key here"]
+        refused = [f for f in self.chain.all_facts() if f.text == "no such key here"]
         assert not refused
 
     def teardown(self) -> None:

@@ -16,7 +16,7 @@ from emulator.views import ledger
 from emulator.views.audit import audit
 from emulator.views.ledger import Ledger
 from global_manager.provisioning import Disturbance
-from protos.core import FactKind
+from protos.facts import FactKind
 
 Write = Callable[..., Path]
 RING = "source,target,length_km\nA,B,40\nB,C,40\nC,D,40\nD,A,40\n"
@@ -51,7 +51,7 @@ def _book(path: str, folder: Path) -> tuple[Ledger, SimulatedNetwork]:
 
 def _noted(network: SimulatedNetwork, kind: FactKind) -> list[tuple[int, str]]:
     facts = [item for noted in network.facts.values() for item in noted]
-    return sorted((window, fact.note) for window, fact in facts if fact.kind is kind)
+    return sorted((window, fact.text) for window, fact in facts if fact.kind is kind)
 
 
 def test_traffic_goes_round_a_cut_fiber_and_what_works_is_left_alone(
@@ -73,7 +73,7 @@ def test_traffic_goes_round_a_cut_fiber_and_what_works_is_left_alone(
     assert around == [1, 3, 1]
     costs = {row.period: row.reservation_cost for row in book.rows if row.request == "around"}
     assert costs[0] == costs[29] != costs[12]
-    planned = [json.loads(f.note) for f in network.all_facts() if f.kind is FactKind.PLANNED]
+    planned = [json.loads(f.text) for f in network.all_facts() if f.kind is FactKind.PLANNED]
     gaps = {row.period: row.plan_gap for row in book.rows}
     assert (gaps[0], gaps[29]) == (planned[0]["gap"], planned[-1]["gap"])
     assert audit(tmp_path / "run").ok

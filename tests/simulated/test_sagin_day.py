@@ -9,7 +9,7 @@ from network import simulate
 
 from emulator.experiment.reading import read
 from emulator.parts.skies import sky_of
-from protos.core import Fact, FactKind
+from protos.facts import Fact, FactKind
 
 pytestmark = pytest.mark.system
 

@@ -19,7 +19,7 @@ from machines import Machines, need_namespaces, until
 from emulator.runtime.doors import CLOCK
 from emulator.runtime.journal import FOLDER, last_window
 from emulator.runtime.registry import Registry, Whereabouts
-from protos.core import FactKind
+from protos.facts import FactKind
 
 pytestmark = [pytest.mark.system, pytest.mark.cluster]
 KEY_MANAGERS = "kme-B"  # on the second of three machines

@@ -11,7 +11,7 @@ from controllers.key_store import key_name
 from emulator.runtime.journal import FOLDER, Journal, JournalError
 from emulator.runtime.management_keys import MANAGEMENT
 from emulator.views.audit import audit
-from protos.core import Fact, FactKind
+from protos.facts import Fact, FactKind
 from protos.mib import MediumCode
 
 KEY = key_name(0, MediumCode.FIBER, 1, 0)

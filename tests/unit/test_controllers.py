@@ -33,11 +33,11 @@ from protos.core import (
     GLOBAL_MANAGER,
     SATELLITE_CONTROLLER,
     UAV_CONTROLLER,
-    FactKind,
     Message,
     Step,
     Timeline,
 )
+from protos.facts import FactKind
 from protos.mib import (
     KEY_SHORTAGE,
     LINK_DOWN,
@@ -295,7 +295,7 @@ def test_of_two_walks_that_are_open_at_once_each_sees_what_it_was_told() -> None
         for number, (pdu, binds) in enumerate(zip(walks, told, strict=True), 1)
     ]
     facts = [f for f in manager.step(8.0, answers).facts if f.kind is FactKind.VERIFIED]
-    assert [(f.units, f.note) for f in facts] == [
+    assert [(f.units, f.text) for f in facts] == [
         (3, "differs from the plan"),
         (1, "as planned"),
     ]
@@ -338,7 +338,7 @@ def test_an_order_that_fails_is_paid_back_and_bought_elsewhere_while_its_period_
     assert [pdu.verb for pdu in _pdus(step, SATELLITE_CONTROLLER)] == [Verb.RESPONSE]
     (fact,) = [fact for fact in step.facts if fact.kind is FactKind.FAILED]
     assert (fact.medium, fact.units, fact.cost) == ("satellite", 2, -120)
-    assert fact.note == "sat-1-1 made no key over A"
+    assert fact.text == "sat-1-1 made no key over A"
     assert len(_pdus(step, UAV_CONTROLLER)) == 1
     assert manager.totals().cost == 10
     refunds = [item for item in manager.measures() if item.metric == "provisioning_refunds_total"]
@@ -373,7 +373,7 @@ def test_nothing_is_bought_for_a_shortage_that_is_heard_of_when_its_period_is_ov
     step = manager.step(150.0, [_shortage()])
     assert not _pdus(step, SATELLITE_CONTROLLER)
     assert [pdu.verb for pdu in _pdus(step, "kme-A")] == [Verb.RESPONSE]
-    assert "its period was over" in step.facts[0].note
+    assert "its period was over" in step.facts[0].text
 
 
 def test_an_order_that_is_refused_when_its_period_is_over_is_placed_nowhere_else() -> None:
@@ -515,7 +515,7 @@ def test_every_plan_after_the_first_is_told_of_even_if_nothing_was_reserved_befo
     manager = _manager()
     steps = [manager.step(0.0, [])]
     steps += [manager.step(100.0 + n, [_link_state(n, status=3 - n)]) for n in (1, 2)]
-    told = [[fact.note for fact in step.facts if fact.kind is FactKind.REPLANNED] for step in steps]
+    told = [[fact.text for fact in step.facts if fact.kind is FactKind.REPLANNED] for step in steps]
     assert told == [[], ["fiber A-B is down"], ["fiber A-B is up"]]
 
 
@@ -559,6 +559,6 @@ def test_a_plan_that_cannot_be_made_leaves_the_last_good_one_in_force() -> None:
     pdu = notify(LINK_DOWN, FiberStateRow(1, "B", "C", 2, 2), 1, 0.0, Verb.INFORM)
     step = manager.step(101.0, [Message(FIBER_CONTROLLER, GLOBAL_MANAGER, 1, pdu)])
     assert [pdu.verb for pdu in _pdus(step, FIBER_CONTROLLER)] == [Verb.RESPONSE]
-    assert [f.note for f in step.facts if f.kind is FactKind.REJECTED] == [
+    assert [f.text for f in step.facts if f.kind is FactKind.REJECTED] == [
         "fiber B-C is down, but fiber B-C: is the last one"
     ]

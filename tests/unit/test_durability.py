@@ -17,7 +17,7 @@ from emulator.runtime.key_table import KeysDifferError
 from emulator.runtime.registry import FILE, Registry
 from emulator.runtime.sealing import Seal, SealBrokenError, new_key
 from emulator.views.status import stores_of
-from protos.core import Fact, FactKind
+from protos.facts import Fact, FactKind
 from protos.holdings import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened
 from protos.mib import MediumCode
 

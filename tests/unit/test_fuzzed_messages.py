@@ -21,10 +21,10 @@ from protos.core import (
     GLOBAL_MANAGER,
     SATELLITE_CONTROLLER,
     UAV_CONTROLLER,
-    FactKind,
     Message,
     role_of,
 )
+from protos.facts import FactKind
 from protos.gen.qsagin.v1 import keys_pb2, management_pb2
 from protos.keys import Confirm, Delivered, Discard, Relay
 from protos.mib import (

@@ -20,7 +20,8 @@ from emulator.parts.assembly import assemble, problem_of
 from emulator.parts.basis import basis_of
 from global_manager.provisioning import Scenario, solve
 from global_manager.provisioning.check import evaluate
-from protos.core import FactKind, Timeline
+from protos.core import Timeline
+from protos.facts import FactKind
 
 Write = Callable[..., Path]
 OFFICE = [0.0] * 7 + [0.5, 1.5, 2.0, 2.0, 1.5, 1.5, 2.0, 2.0, 1.5, 1.0] + [0.25] * 7

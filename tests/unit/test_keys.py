@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from controllers.channel import Channel, Pad, fiber_channel
 from controllers.key_store import KeyStore, name_keys
 from controllers.ports import LinkSample
-from protos.core import Fact, FactKind
+from protos.facts import Fact, FactKind
 from protos.holdings import (
     Key,
     KeyChange,
@@ -125,8 +125,8 @@ def test_a_block_is_judged_by_the_errors_that_were_counted_and_says_so() -> None
     good, noisy = _channel("A", "", "B"), _channel("A", "", "B")
     (kept,) = good.begin_epoch(_Fiber(qber=0.5, wrong=60), _Fiber(wrong=60))
     (lost,) = noisy.begin_epoch(_Fiber(qber=0.0, wrong=300), _Fiber(wrong=300))
-    assert (kept.kind, kept.bits, kept.note) == (FactKind.GENERATED, 512, "qber 0.0300")
-    assert (lost.kind, lost.bits, lost.note) == (FactKind.GENERATED, 0, "qber 0.1500 discarded")
+    assert (kept.kind, kept.bits, kept.text) == (FactKind.GENERATED, 512, "qber 0.0300")
+    assert (lost.kind, lost.bits, lost.text) == (FactKind.GENERATED, 0, "qber 0.1500 discarded")
     assert noisy.ready_units() == 0
     with pytest.raises(ValueError, match="0 bytes left"):
         noisy.encrypt(bytes(32))

@@ -7,7 +7,8 @@ from pathlib import Path
 from emulator.parts.assembly import Assembly
 from emulator.runtime.journal import FOLDER, Journal
 from emulator.views.link_history import alarms, with_blocks
-from protos.core import FIBER_CONTROLLER, Fact, FactKind
+from protos.core import FIBER_CONTROLLER
+from protos.facts import Fact, FactKind, LinkCondition, LinkState, Measured
 
 
 def test_blocks_are_counted_at_one_end_and_alarms_last_until_the_link_is_up(
@@ -17,14 +18,14 @@ def test_blocks_are_counted_at_one_end_and_alarms_last_until_the_link_is_up(
     for node, peer in (("A", "B"), ("B", "A")):
         me = f"kme-{node}"
         book = Journal(tmp_path, me, [me])
-        notes = ("qber 0.0300", "qber 0.1500 discarded", "")
-        made = [Fact(FactKind.GENERATED, medium="fiber", peer=peer, note=note) for note in notes]
+        found = (Measured(0.03, discarded=False), Measured(0.15, discarded=True), None)
+        made = [Fact(FactKind.GENERATED, medium="fiber", peer=peer, details=it) for it in found]
         book.commit(1, {me: made})
         book.close()
     book = Journal(tmp_path, FIBER_CONTROLLER, [FIBER_CONTROLLER])
-    said = ((3, "down: qber 0.1500"), (5, "down"), (9, "up"), (11, "down"))
-    for window, note in said:
-        fact = Fact(FactKind.LINK, peer="A-B", note=note)
+    noise, loss, up = LinkCondition.NOISE, LinkCondition.LOSS, LinkCondition.UP
+    for window, condition in ((3, noise), (5, loss), (9, up), (11, loss)):
+        fact = Fact(FactKind.LINK, details=LinkState(("A", "B"), condition, 0.15))
         book.commit(window, {FIBER_CONTROLLER: [fact]})
     book.close()
     first, second = with_blocks(tmp_path, tiny_assembly.links)

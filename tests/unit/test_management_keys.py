@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from emulator.nature.happenings import FiberCut, Schedule
 from emulator.parts.assembly import Assembly
 from emulator.runtime.management_keys import CENTRE, KEY_BITS, ManagementKeys
-from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, FactKind, Timeline
+from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Timeline
+from protos.facts import FactKind
 
 END_S = 5_000.0
 
@@ -48,7 +49,7 @@ def test_a_node_without_a_fiber_lives_on_its_store_and_then_keeps_its_old_key(
     assert _in_force(isolated, 9) == [0, 1, 2, 3, 4, 4, 4, 4, 4, 9]
     assert _in_force(replace(isolated, stored_keys=1), 9) == [0, 1, 1, 1, 1, 1, 1, 1, 1, 9]
     assert [isolated.serial(GLOBAL_MANAGER, "kme-B", due) for due in range(10)] == list(range(10))
-    overdue = [fact.serial for fact in isolated.rotations("kme-A", 0, 9) if fact.note == "overdue"]
+    overdue = [fact.serial for fact in isolated.rotations("kme-A", 0, 9) if fact.text == "overdue"]
     assert overdue == [n for n in (5, 6, 7, 8) for _ in CENTRE]
 
 

@@ -27,14 +27,15 @@ from emulator.views.page.forms import fault_forms
 from emulator.views.page.scenery import EARTH_KM, Scenery, footprint_deg
 from emulator.views.page.server import Door, application
 from emulator.views.page.state import View, view_of
-from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Fact, FactKind
+from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER
+from protos.facts import Fact, FactKind, LinkCondition, LinkState, Planned, Reason
 
 _EVENTS = get_args(get_args(FaultEvent)[0])
 DOOR = Door(4242, "secret-token")
 PLAN = {"objective": 900.0, "gap": 0.01, "reserved_units": 4, "expected_shortfall_units": 0.0}
 ORDER = {"request": 0, "period": 0, "serial": 1, "units": 1}
 STORY: list[tuple[int, str, Fact]] = [
-    (0, GLOBAL_MANAGER, Fact(FactKind.PLANNED, note=json.dumps(PLAN))),
+    (0, GLOBAL_MANAGER, Fact(FactKind.PLANNED, details=Planned(json.dumps(PLAN)))),
     (0, GLOBAL_MANAGER, Fact(FactKind.RESERVED, request=0, period=0, units=2, cost=300)),
     (1, GLOBAL_MANAGER, Fact(FactKind.PERIOD, period=0, cost=300)),
     (1, "kme-A", Fact(FactKind.DEMANDED, request=0, period=0, units=3)),
@@ -52,8 +53,16 @@ STORY: list[tuple[int, str, Fact]] = [
         Fact(FactKind.DELIVERED, request=0, period=0, units=1, medium="fiber", end="target"),
     ),
     (2, GLOBAL_MANAGER, Fact(FactKind.BOUGHT, **ORDER, medium="satellite", cost=70)),
-    (3, FIBER_CONTROLLER, Fact(FactKind.LINK, peer="A-B", note="down: qber 0.2")),
-    (4, GLOBAL_MANAGER, Fact(FactKind.FAILED, **ORDER, medium="satellite", cost=-70, note="cloud")),
+    (
+        3,
+        FIBER_CONTROLLER,
+        Fact(FactKind.LINK, details=LinkState(("A", "B"), LinkCondition.NOISE, 0.2)),
+    ),
+    (
+        4,
+        GLOBAL_MANAGER,
+        Fact(FactKind.FAILED, **ORDER, medium="satellite", cost=-70, details=Reason("cloud")),
+    ),
     (4, GLOBAL_MANAGER, Fact(FactKind.BOUGHT, **(ORDER | {"serial": 2}), medium="uav", cost=90)),
     (
         6,
@@ -62,7 +71,11 @@ STORY: list[tuple[int, str, Fact]] = [
     ),
     (6, GLOBAL_MANAGER, Fact(FactKind.COMPLETED, request=0, period=0, serial=2, units=1)),
     (7, "kme-A", Fact(FactKind.LAPSED, request=0, period=0, units=1)),
-    (8, FIBER_CONTROLLER, Fact(FactKind.LINK, peer="A-B", note="up")),
+    (
+        8,
+        FIBER_CONTROLLER,
+        Fact(FactKind.LINK, details=LinkState(("A", "B"), LinkCondition.UP, 0.01)),
+    ),
 ]
 
 
@@ -96,9 +109,9 @@ def test_a_page_that_looked_often_shows_what_one_that_looked_once_does(
     follower = Follower(tmp_path)
     for window in range(9):
         run.go_on(window)
-        assert often.take(follower.news())
-    assert not often.take(follower.news())
-    once.take(Follower(tmp_path).news())
+        assert often.take(follower.growth())
+    assert not often.take(follower.growth())
+    once.take(Follower(tmp_path).growth())
     seen, told = often.since(0), once.since(0)
     for document in (seen, told):
         del document["version"]
@@ -113,7 +126,7 @@ def test_units_are_counted_once_and_money_comes_back_for_orders_that_fail(
 ) -> None:
     Written(tmp_path).go_on(8)
     view = _view(tiny_assembly)
-    view.take(Follower(tmp_path).news())
+    view.take(Follower(tmp_path).growth())
     totals = view.totals()
     units = {
         name: totals[f"{name}_units"] for name in ("fiber", "satellite", "uav", "lapsed", "late")
@@ -131,7 +144,7 @@ def test_an_order_is_under_way_until_it_fails_or_is_complete(
     seen = []
     for window in (1, 2, 4, 6):
         run.go_on(window)
-        view.take(follower.news())
+        view.take(follower.growth())
         seen.append([medium for _, medium in view.orders.values()])
     assert seen == [[], ["satellite"], ["uav"], []]
 
@@ -139,14 +152,14 @@ def test_an_order_is_under_way_until_it_fails_or_is_complete(
 def test_who_was_away_is_told_only_what_has_changed(tmp_path: Path, tiny_assembly: Any) -> None:
     run, view, follower = Written(tmp_path), _view(tiny_assembly), Follower(tmp_path)
     run.go_on(2)
-    view.take(follower.news())
+    view.take(follower.growth())
     assert [len(view.since(0)[name]) for name in ("requests", "links", "periods")] == [3, 2, 1]
     version = view.version
     run.go_on(3)
-    view.take(follower.news())
+    view.take(follower.growth())
     news = view.since(version)
     assert news["requests"] == news["periods"] == []
-    assert [link["trouble"] for link in news["links"]] == ["qber 0.2"]
+    assert [link["trouble"] for link in news["links"]] == ["qber 0.2000"]
     words = {event["words"] for event in news["events"]}
     assert words == {"fiber A-B is down: qber 0.2", "fiber-cut A-B begins"}
 
@@ -155,7 +168,7 @@ def test_a_run_that_keeps_its_journals_in_memory_has_nothing_to_show_yet(
     tmp_path: Path, tiny_assembly: Any
 ) -> None:
     view = _view(tiny_assembly)
-    assert not view.take(Follower(tmp_path).news())
+    assert not view.take(Follower(tmp_path).growth())
     assert view.since(0)["requests"][0]["demanded_units"] == 0
 
 

@@ -14,12 +14,13 @@ from emulator.experiment.topology import Link, Node, Topology
 from emulator.parts.assembly import Assembly, assemble
 from emulator.runtime.journal import FOLDER, Journal
 from emulator.views import report
-from emulator.views.dealings import Dealing, dealings
+from emulator.views.dealings import OrderCount, order_counts
 from emulator.views.figures import fig4a, growth
 from emulator.views.layout import layout_of
 from emulator.views.network_map import draw
 from emulator.views.outlines import borders, land
-from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Fact, FactKind
+from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER
+from protos.facts import Fact, FactKind, LinkCondition, LinkState, Reason
 
 
 @pytest.fixture
@@ -32,9 +33,11 @@ def run_folder(tmp_path: Path) -> Path:
             Fact(FactKind.PERIOD, period=0),
             Fact(FactKind.REFUSED, **order, medium="uav"),
             Fact(FactKind.BOUGHT, **order, medium="satellite", cost=70),
-            Fact(FactKind.FAILED, **order, medium="satellite", cost=-70, note="cloud"),
+            Fact(FactKind.FAILED, **order, medium="satellite", cost=-70, details=Reason("cloud")),
         ],
-        FIBER_CONTROLLER: [Fact(FactKind.LINK, peer="A-B", note="down")],
+        FIBER_CONTROLLER: [
+            Fact(FactKind.LINK, details=LinkState(("A", "B"), LinkCondition.LOSS, 0.0))
+        ],
         "kme-A": [
             Fact(FactKind.DEMANDED, request=0, period=0, units=2),
             Fact(FactKind.DELIVERED, request=0, period=0, units=1, medium="fiber", end="source"),
@@ -120,9 +123,9 @@ def test_a_run_that_ended_before_it_began_has_a_report_too(
 
 
 def test_dealings_are_counted_by_period_and_medium(run_folder: Path) -> None:
-    assert dealings(run_folder) == [
-        Dealing(0, "satellite", 1, 1, failed_orders=1, failed_units=1, refunded=70),
-        Dealing(0, "uav", refused_orders=1, refused_units=1),
+    assert order_counts(run_folder) == [
+        OrderCount(0, "satellite", 1, 1, failed_orders=1, failed_units=1, refunded=70),
+        OrderCount(0, "uav", refused_orders=1, refused_units=1),
     ]
 
 

@@ -22,7 +22,8 @@ from emulator.physics.drone import LIU_2020, chain_rate, relayed_rate
 from global_manager.ordering import unit_cost
 from global_manager.prices import Prices
 from global_manager.provisioning.model import Medium
-from protos.core import GLOBAL_MANAGER, FactKind, Message, Step
+from protos.core import GLOBAL_MANAGER, Message, Step
+from protos.facts import FactKind
 from protos.mib import ORDER_FAILED, MediumCode, OrderRow, RowStatus
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import encode, notified

@@ -14,7 +14,8 @@ from live_network import LiveNetwork, within, write_experiment_of
 from emulator.runtime import journal
 from emulator.views.otlp import traces, write_traces
 from emulator.views.tracing import Step, TraceError, story
-from protos.core import GLOBAL_MANAGER, FactKind
+from protos.core import GLOBAL_MANAGER
+from protos.facts import FactKind
 from protos.rows import trace_id
 
 

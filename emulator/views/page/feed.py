@@ -109,9 +109,9 @@ class Feed:
     async def _look(self) -> None:
         has_summary = not self._beside and (self.folder / "summary.json").exists()
         is_last = self._closing or has_summary
-        news = await asyncio.to_thread(self._follower.news)
+        growth = await asyncio.to_thread(self._follower.growth)
         await asyncio.to_thread(self._take_injected)
-        if self._view.take(news) or not self._around:
+        if self._view.take(growth) or not self._around:
             at_s = self._view.window * self._experiment.clock.window_s
             self._around = {"at_s": at_s} | await asyncio.to_thread(self.scenery.at, at_s)
         self._ended = is_last

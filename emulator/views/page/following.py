@@ -14,76 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from emulator.runtime import injection_table, journal
-from protos.core import FactKind
-
-_TOLD = (
-    FactKind.PLANNED,
-    FactKind.REPLANNED,
-    FactKind.RESERVED,
-    FactKind.PERIOD,
-    FactKind.DEMANDED,
-    FactKind.SHORT,
-    FactKind.LAPSED,
-    FactKind.DELIVERED,
-    FactKind.LINK,
-    FactKind.BOUGHT,
-    FactKind.FAILED,
-    FactKind.COMPLETED,
-)
-_NAMES = ", ".join(f"'{kind}'" for kind in _TOLD)
-_TIME = "SELECT coalesce(max(rowid), 0), (SELECT coalesce(max(window), 0) FROM mail) FROM fact"
-_NEWS = (
-    "SELECT entity, kind, request, period, serial, medium, peer, note, "  # noqa: S608
-    "sum(units), sum(bits), sum(cost), max(window), min(fact.rowid) AS first "
-    "FROM fact JOIN resident ON resident = place "
-    f"WHERE fact.rowid > :after AND fact.rowid <= :last AND kind IN ({_NAMES}) AND \"end\" != 'target' "
-    "GROUP BY entity, kind, request, period, serial, medium, peer, note ORDER BY first"
-)
-_BLOCKS = (
-    "SELECT entity, kind, peer, sum(bits), sum(note LIKE '%discarded'), "  # noqa: S608
-    "avg(CAST(substr(note, 6, 6) AS REAL)) FILTER (WHERE note LIKE 'qber %') "
-    "FROM fact JOIN resident ON resident = place "
-    "WHERE fact.rowid > :after AND fact.rowid <= :last AND medium = 'fiber' "
-    f"AND kind IN ('{FactKind.GENERATED}', '{FactKind.RELAYED}') GROUP BY entity, kind, peer"
-)
+from emulator.views import journal_queries
+from emulator.views.journal_queries import BlockNews, News
 
 
 @dataclass(frozen=True)
-class Told:
-    """Facts of one entity that differ in nothing but number; `window` is that of the last."""
+class Growth:
+    """What is new in all journals, and the last window that anybody has begun."""
 
-    entity: str
-    kind: FactKind
-    request: int
-    period: int
-    serial: int
-    medium: str
-    peer: str
-    note: str
-    units: int
-    bits: int
-    cost: int
-    window: int
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """Key of one end of a fiber: made if `kind` is GENERATED, used if RELAYED; `qber` is the mean."""
-
-    entity: str
-    kind: FactKind
-    peer: str
-    bits: int
-    discarded: int
-    qber: float | None
-
-
-@dataclass(frozen=True)
-class News:
-    """What is new, and the last window that anybody has begun."""
-
-    told: tuple[Told, ...]
-    blocks: tuple[Blocks, ...]
+    news: tuple[News, ...]
+    blocks: tuple[BlockNews, ...]
     window: int
 
 
@@ -96,33 +36,25 @@ class Follower:
         self._seen: dict[Path, tuple[object, ...]] = {}
         self._window = 0
 
-    def news(self) -> News:
+    def growth(self) -> Growth:
         """Return what has been committed since this was last asked.
 
         A journal that is being made, or folded, is read the next time.
         """
-        told: list[Told] = []
-        blocks: list[Blocks] = []
+        news: list[News] = []
+        blocks: list[BlockNews] = []
         for path in sorted(self._folder.glob("*.sqlite")):
             stamp = _stamp(path)
-            if stamp != self._seen.get(path) and self._take(path, told, blocks):
-                self._seen[path] = stamp
-        return News(tuple(told), tuple(blocks), self._window)
-
-    def _take(self, path: Path, told: list[Told], blocks: list[Blocks]) -> bool:
-        try:
-            with closing(sqlite3.connect(journal.uri_of(path), uri=True)) as connection:
-                last, window = connection.execute(_TIME).fetchone()
-                span = {"after": self._read.get(path, 0), "last": last}
-                new = [_told(*row) for row in connection.execute(_NEWS, span)]
-                made = [_blocks(*row) for row in connection.execute(_BLOCKS, span)]
-        except sqlite3.DatabaseError:
-            return False
-        told += new
-        blocks += made
-        self._read[path] = last
-        self._window = max(self._window, window, *(item.window for item in new))
-        return True
+            if stamp == self._seen.get(path):
+                continue
+            portion = journal_queries.since(path, self._read.get(path, 0))
+            if portion is not None:
+                self._seen[path], self._read[path] = stamp, portion.last_row
+                news += portion.news
+                blocks += portion.blocks
+                windows = (item.window for item in portion.news)
+                self._window = max(self._window, portion.window, *windows)
+        return Growth(tuple(news), tuple(blocks), self._window)
 
 
 def injected(run_folder: Path) -> list[dict[str, Any]]:
@@ -148,28 +80,3 @@ def _stamp(path: Path) -> tuple[object, ...]:
         except OSError:
             found.append(None)
     return tuple(found)
-
-
-def _told(  # noqa: PLR0917
-    entity: str,
-    kind: str,
-    request: int,
-    period: int,
-    serial: int,
-    medium: str,
-    peer: str,
-    note: str,
-    units: int,
-    bits: int,
-    cost: int,
-    window: int,
-    _first: int,
-) -> Told:
-    known = (entity, FactKind(kind), request, period, serial, medium, peer, note)
-    return Told(*known, units, bits, cost, window)
-
-
-def _blocks(  # noqa: PLR0917
-    entity: str, kind: str, peer: str, bits: int, discarded: int, qber: float | None
-) -> Blocks:
-    return Blocks(entity, FactKind(kind), peer, bits, discarded, qber)

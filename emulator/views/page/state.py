@@ -13,9 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from emulator.views.page.following import Blocks, News, Told
+from emulator.views.journal_queries import BlockNews, News
+from emulator.views.page.following import Growth
 from global_manager.provisioning.model import Request
-from protos.core import FactKind, key_manager_of
+from protos.core import key_manager_of
+from protos.facts import FactKind, LinkState, Planned, label_of
 
 MOST_EVENTS = 300
 
@@ -99,20 +101,19 @@ class View:
 
     def __post_init__(self) -> None:
         self._changed: dict[tuple[str, int], int] = {}
-        self._link = {item.link: place for place, item in enumerate(self.links)}
-        self._by_end = {(item.a, item.b): place for place, item in enumerate(self.links)}
-        self._by_entity = {(key_manager_of(a), b): place for (a, b), place in self._by_end.items()}
+        self._by_ends = {(item.a, item.b): place for place, item in enumerate(self.links)}
+        self._by_entity = {(key_manager_of(a), b): place for (a, b), place in self._by_ends.items()}
         self._events = 0
 
-    def take(self, news: News) -> bool:
+    def take(self, growth: Growth) -> bool:
         """Take in what is new; return whether anything is."""
-        if not news.told and not news.blocks and news.window == self.window:
+        if not growth.news and not growth.blocks and growth.window == self.window:
             return False
         self.version += 1
-        self.window = max(self.window, news.window)
-        for told in news.told:
-            self._take(told)
-        for blocks in news.blocks:
+        self.window = max(self.window, growth.window)
+        for news in growth.news:
+            self._take(news)
+        for blocks in growth.blocks:
             self._take_blocks(blocks)
         for window, words in [item for item in self.schedule if item[0] <= self.window]:
             self.schedule.remove((window, words))
@@ -159,9 +160,9 @@ class View:
             if self._changed.get((kind, place), 1) > version
         ]
 
-    def _request(self, told: Told) -> RequestView:
-        self._changed["request", told.request] = self.version
-        return self.requests[told.request]
+    def _request(self, news: News) -> RequestView:
+        self._changed["request", news.request] = self.version
+        return self.requests[news.request]
 
     def _period(self, number: int) -> PeriodView:
         while len(self.periods) <= number:
@@ -170,34 +171,34 @@ class View:
         self._changed["period", number] = self.version
         return self.periods[number]
 
-    def _take(self, told: Told) -> None:  # noqa: C901 - one line a kind
-        match told.kind:
+    def _take(self, news: News) -> None:  # noqa: C901 - one line a kind
+        match news.kind:
             case FactKind.DEMANDED:
-                self._take_demanded(told)
+                self._take_demanded(news)
             case FactKind.SHORT:
-                self._take_short(told)
+                self._take_short(news)
             case FactKind.LAPSED:
-                self._take_lapsed(told)
+                self._take_lapsed(news)
             case FactKind.DELIVERED:
-                self._take_delivered(told)
+                self._take_delivered(news)
             case FactKind.RESERVED:
-                self._take_reserved(told)
+                self._take_reserved(news)
             case FactKind.PERIOD:
-                self._take_period(told)
+                self._take_period(news)
             case FactKind.PLANNED:
-                self._take_planned(told)
+                self._take_planned(news)
             case FactKind.REPLANNED:
-                self._take_replanned(told)
+                self._take_replanned(news)
             case FactKind.LINK:
-                self._take_link(told)
+                self._take_link(news)
             case FactKind.BOUGHT:
-                self._take_bought(told)
+                self._take_bought(news)
             case FactKind.FAILED:
-                self._take_failed(told)
+                self._take_failed(news)
             case FactKind.COMPLETED:
-                self._take_completed(told)
+                self._take_completed(news)
 
-    def _take_blocks(self, blocks: Blocks) -> None:
+    def _take_blocks(self, blocks: BlockNews) -> None:
         """Count key at one end of its link."""
         place = self._by_entity.get((blocks.entity, blocks.peer))
         if place is None:
@@ -210,72 +211,77 @@ class View:
             link.discarded_blocks += blocks.discarded
             link.qber = link.qber if blocks.qber is None else blocks.qber
 
-    def _take_demanded(self, told: Told) -> None:
-        self._request(told).demanded_units += told.units
-        self._period(told.period).demanded_units += told.units
+    def _take_demanded(self, news: News) -> None:
+        self._request(news).demanded_units += news.units
+        self._period(news.period).demanded_units += news.units
 
-    def _take_short(self, told: Told) -> None:
-        request = self._request(told)
-        request.late_units += told.units
-        request.missing_units += told.units
-        self._period(told.period).late_units += told.units
+    def _take_short(self, news: News) -> None:
+        request = self._request(news)
+        request.late_units += news.units
+        request.missing_units += news.units
+        self._period(news.period).late_units += news.units
 
-    def _take_lapsed(self, told: Told) -> None:
-        request = self._request(told)
-        request.lapsed_units += told.units
-        request.missing_units -= told.units
-        self._period(told.period).lapsed_units += told.units
+    def _take_lapsed(self, news: News) -> None:
+        request = self._request(news)
+        request.lapsed_units += news.units
+        request.missing_units -= news.units
+        self._period(news.period).lapsed_units += news.units
 
-    def _take_delivered(self, told: Told) -> None:
-        request, name = self._request(told), f"{told.medium}_units"
-        setattr(request, name, getattr(request, name) + told.units)
-        if told.medium != "fiber":
-            request.missing_units -= told.units
+    def _take_delivered(self, news: News) -> None:
+        request, name = self._request(news), f"{news.medium}_units"
+        setattr(request, name, getattr(request, name) + news.units)
+        if news.medium != "fiber":
+            request.missing_units -= news.units
 
-    def _take_reserved(self, told: Told) -> None:
-        self._request(told).reserved_units = told.units
+    def _take_reserved(self, news: News) -> None:
+        self._request(news).reserved_units = news.units
 
-    def _take_period(self, told: Told) -> None:
-        period = self._period(told.period)
-        period.reservation_cost, period.expected_cost = told.cost, self.expected_cost
+    def _take_period(self, news: News) -> None:
+        period = self._period(news.period)
+        period.reservation_cost, period.expected_cost = news.cost, self.expected_cost
 
-    def _take_planned(self, told: Told) -> None:
-        plan = json.loads(told.note)
-        lost = self.shortfall_cost * plan["expected_shortfall_units"]
-        self.expected_cost, self.gap = plan["objective"] - lost, plan["gap"]
-        words = f"plan: {plan['reserved_units']:,} units reserved, gap {plan['gap']:.2%}"
-        self._say("plan", words, told.window)
+    def _take_planned(self, news: News) -> None:
+        if isinstance(news.details, Planned):
+            plan = json.loads(news.details.document)
+            lost = self.shortfall_cost * plan["expected_shortfall_units"]
+            self.expected_cost, self.gap = plan["objective"] - lost, plan["gap"]
+            words = f"plan: {plan['reserved_units']:,} units reserved, gap {plan['gap']:.2%}"
+            self._say("plan", words, news.window)
 
-    def _take_replanned(self, told: Told) -> None:
-        words = f"planned again because {told.note}: {told.units} reservations set up"
-        self._say("plan", words, told.window)
+    def _take_replanned(self, news: News) -> None:
+        words = f"planned again because {_text(news)}: {news.units} reservations set up"
+        self._say("plan", words, news.window)
 
-    def _take_link(self, told: Told) -> None:
-        is_up = told.note == "up"
-        self.links[self._link[told.peer]].trouble = (
-            "" if is_up else told.note.partition(": ")[2] or "no signal"
-        )
-        self._changed["link", self._link[told.peer]] = self.version
-        self._say("alarm", f"fiber {told.peer} is {told.note}", told.window)
+    def _take_link(self, news: News) -> None:
+        if isinstance(news.details, LinkState):
+            place = self._by_ends[news.details.link]
+            self.links[place].trouble = news.details.cause
+            self._changed["link", place] = self.version
+            words = f"fiber {label_of(news.details.link)} is {news.details.text}"
+            self._say("alarm", words, news.window)
 
-    def _take_bought(self, told: Told) -> None:
-        self._pay(told)
-        self.orders[told.serial] = (told.request, told.medium)
+    def _take_bought(self, news: News) -> None:
+        self._pay(news)
+        self.orders[news.serial] = (news.request, news.medium)
 
-    def _take_failed(self, told: Told) -> None:
-        self._pay(told)
-        self.orders.pop(told.serial, None)
-        name = self.requests[told.request].id
-        words = f"{told.medium} order for {name} failed: {told.note or 'no key'}; {-told.cost:,} refunded"
-        self._say("order", words, told.window)
+    def _take_failed(self, news: News) -> None:
+        self._pay(news)
+        self.orders.pop(news.serial, None)
+        name = self.requests[news.request].id
+        words = f"{news.medium} order for {name} failed: {_text(news) or 'no key'}; {-news.cost:,} refunded"
+        self._say("order", words, news.window)
 
-    def _take_completed(self, told: Told) -> None:
-        self.orders.pop(told.serial, None)
+    def _take_completed(self, news: News) -> None:
+        self.orders.pop(news.serial, None)
 
-    def _pay(self, told: Told) -> None:
-        self._request(told).on_demand_cost += told.cost
-        period, name = self._period(told.period), f"{told.medium}_cost"
-        setattr(period, name, getattr(period, name) + told.cost)
+    def _pay(self, news: News) -> None:
+        self._request(news).on_demand_cost += news.cost
+        period, name = self._period(news.period), f"{news.medium}_cost"
+        setattr(period, name, getattr(period, name) + news.cost)
+
+
+def _text(news: News) -> str:
+    return news.details.text if news.details is not None else ""
 
 
 def view_of(
@@ -287,7 +293,7 @@ def view_of(
     """Return the view of a run of which nothing is known yet."""
     return View(
         [RequestView(item.id, item.application, item.source, item.target) for item in requests],
-        [LinkView(f"{a}-{b}", a, b) for a, b in links],
+        [LinkView(label_of((a, b)), a, b) for a, b in links],
         sorted(schedule),
         shortfall_cost,
     )

@@ -1,0 +1,324 @@
+"""What a journal can say: facts, each with its kind, its numbers, and details of a type of its own.
+
+A fact carries data.  `text` puts its details into words for people; nothing reads these back.  Details are
+written as JSON (`written`) and come back as the same values (`details_of`).  A link is a pair of nodes,
+never a string.  Nothing here knows who notes a fact, or where it is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, NamedTuple, get_type_hints
+
+LinkEnds = tuple[str, str]
+
+
+class FactKind(StrEnum):
+    """What a journal can say."""
+
+    PLANNED = "planned"
+    RESERVED = "reserved"
+    ACTIVE = "active"
+    VERIFIED = "verified"
+    PERIOD = "period"
+    DEMANDED = "demanded"
+    SHORT = "short"
+    LAPSED = "lapsed"
+    ORDERED = "ordered"
+    REFUSED = "refused"
+    LINK = "link"
+    REPLANNED = "replanned"
+    BOUGHT = "bought"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    AGENT = "agent"
+    GENERATED = "generated"
+    CREATED = "created"
+    RELAYED = "relayed"
+    STORED = "stored"
+    DELIVERED = "delivered"
+    EXPIRED = "expired"
+    DESTROYED = "destroyed"
+    ROTATED = "rotated"
+
+
+class LinkCondition(StrEnum):
+    """How the fiber controller finds a link: nothing comes through (loss), or too many errors (noise)."""
+
+    UP = "up"
+    LOSS = "loss"
+    NOISE = "noise"
+
+
+class AgentCondition(StrEnum):
+    """What the manager learns of an agent."""
+
+    SILENT = "silent"
+    ANSWERS = "answers"
+    BACK = "back"
+
+
+class ReplanCause(StrEnum):
+    """Why a plan is made again."""
+
+    LINK_DOWN = "link-down"
+    LINK_UP = "link-up"
+    DEMAND = "demand"
+
+
+class OrderCause(StrEnum):
+    """Why an order goes where it goes."""
+
+    CHEAPEST = "cheapest"
+    SILENT = "silent"
+    SHARED = "shared"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, as the JSON document that `plan.json` begins with."""
+
+    document: str
+
+    @property
+    def text(self) -> str:
+        """The document."""
+        return self.document
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The measured QBER of a block that had bits to compare, and whether it was discarded for it."""
+
+    qber: float
+    discarded: bool
+
+    @property
+    def text(self) -> str:
+        """The measurement in words."""
+        return f"qber {self.qber:.4f}" + (" discarded" if self.discarded else "")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """A link has gone down or come up; `qber` is what was seen of it."""
+
+    link: LinkEnds
+    condition: LinkCondition
+    qber: float
+
+    @property
+    def cause(self) -> str:
+        """Why it is down, in words; empty if it is up."""
+        match self.condition:
+            case LinkCondition.UP:
+                return ""
+            case LinkCondition.LOSS:
+                return "no signal"
+            case LinkCondition.NOISE:
+                return f"qber {self.qber:.4f}"
+
+    @property
+    def text(self) -> str:
+        """The state in words."""
+        match self.condition:
+            case LinkCondition.UP:
+                return "up"
+            case LinkCondition.LOSS:
+                return "down"
+            case LinkCondition.NOISE:
+                return f"down: {self.cause}"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """What the manager has learned of an agent."""
+
+    condition: AgentCondition
+
+    @property
+    def text(self) -> str:
+        """The state in words."""
+        return {
+            AgentCondition.SILENT: "does not answer",
+            AgentCondition.ANSWERS: "answers again",
+            AgentCondition.BACK: "is back",
+        }[self.condition]
+
+
+@dataclass(frozen=True, slots=True)
+class Replanned:
+    """Why a plan was made again: because of a `link`, or of demand whose mean is `mean_units` now."""
+
+    cause: ReplanCause
+    link: LinkEnds | None = None
+    noisy: bool = False
+    mean_units: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The reason in words."""
+        if self.link is None:
+            return f"demand drifted to {self.mean_units:.2f} units"
+        name = label_of(self.link)
+        if self.cause is ReplanCause.LINK_UP:
+            return f"fiber {name} is up"
+        return f"fiber {name} is down" + (" with too many errors" if self.noisy else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """Why an order goes to this medium: `other` is the controller or medium that did not serve, and why."""
+
+    cause: OrderCause
+    units: int
+    other: str = ""
+    reason: str = ""
+
+    @property
+    def text(self) -> str:
+        """The reason in words."""
+        match self.cause:
+            case OrderCause.CHEAPEST:
+                return f"{self.units} units short; cheapest first"
+            case OrderCause.SILENT:
+                return f"{self.units} units short; {self.other} does not answer"
+            case OrderCause.SHARED:
+                return "best use of what all share"
+            case _:
+                return f"{self.other} {self.cause.value}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Whether the fiber controller's table agrees with the plan."""
+
+    agrees: bool
+
+    @property
+    def text(self) -> str:
+        """The result in words."""
+        return "as planned" if self.agrees else "differs from the plan"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """Whether a rotation of management keys found no key to withdraw."""
+
+    overdue: bool
+
+    @property
+    def text(self) -> str:
+        """The result in words."""
+        return "overdue" if self.overdue else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something was refused, rejected or failed: words for people only."""
+
+    words: str
+
+    @property
+    def text(self) -> str:
+        """The words."""
+        return self.words
+
+
+Details = (
+    Planned | Measured | LinkState | AgentState | Replanned | Ordered | Verified | Rotated | Reason
+)
+
+DETAILS: dict[FactKind, type[Any]] = {
+    FactKind.PLANNED: Planned,
+    FactKind.GENERATED: Measured,
+    FactKind.LINK: LinkState,
+    FactKind.AGENT: AgentState,
+    FactKind.REPLANNED: Replanned,
+    FactKind.ORDERED: Ordered,
+    FactKind.VERIFIED: Verified,
+    FactKind.ROTATED: Rotated,
+    FactKind.REFUSED: Reason,
+    FactKind.FAILED: Reason,
+    FactKind.REJECTED: Reason,
+}
+"""The type of the details that facts of a kind may have; other kinds have none."""
+
+
+class Fact(NamedTuple):
+    """One thing that happened; a tuple, because a run has millions.
+
+    `medium` is the medium's name; `peer` the other end; `end` is "source", "target" or "relay";
+    `serial` an epoch or order; `cost` is in monetary units; `fingerprint` is a tag, never a key.
+    """
+
+    kind: FactKind
+    request: int = -1
+    period: int = -1
+    serial: int = -1
+    medium: str = ""
+    peer: str = ""
+    end: str = ""
+    units: int = 0
+    bits: int = 0
+    cost: int = 0
+    key_id: str = ""
+    fingerprint: bytes = b""
+    details: Details | None = None
+
+    @property
+    def text(self) -> str:
+        """The details in words."""
+        return self.details.text if self.details is not None else ""
+
+    @property
+    def columns(self) -> tuple[str | int | bytes, ...]:
+        """The fact as plain values, in the order of its fields."""
+        return (self.kind.value, *self[1:-1], written(self.details))
+
+
+def label_of(link: LinkEnds) -> str:
+    """Return what a link is called where people read of it."""
+    return f"{link[0]}-{link[1]}"
+
+
+def written(details: Details | None) -> str:
+    """Return details as JSON; nothing for none.  A plan is written as its own document."""
+    if details is None:
+        return ""
+    if isinstance(details, Planned):
+        return details.document
+    found = {field.name: getattr(details, field.name) for field in fields(details)}
+    return json.dumps(found, separators=(",", ":"), ensure_ascii=False)
+
+
+def details_of(kind: str, text: str) -> Details | None:
+    """Return what `written` wrote for a fact of a kind.  Raises `ValueError` for anything else."""
+    if not text:
+        return None
+    made = DETAILS.get(FactKind(kind))
+    if made is None:
+        raise ValueError(f"a fact of kind {kind} has no details")
+    if made is Planned:
+        return Planned(text)
+    found: dict[str, Any] = json.loads(text)
+    if found.keys() != _TYPES[made].keys():
+        raise ValueError(f"details of kind {kind} with fields {', '.join(found)}")
+    details: Details = made(**{name: _typed(_TYPES[made][name], found[name]) for name in found})
+    return details
+
+
+_TYPES = {made: get_type_hints(made) for made in DETAILS.values()}
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return hint(value)
+    return value
