@@ -56,7 +56,7 @@ class SimulatedNetwork:
     def __post_init__(self) -> None:
         print(f"simulated network: seed {self.seed}, {self.late=}, {self.twice=}, {self.lost=}")
         self._luck = random.Random(self.seed)
-        self._mail = {name: Mailbox(self.order) for name in self.cores}
+        self._mail = defaultdict(lambda: Mailbox(self.order))
         self._wake = dict.fromkeys(self.cores, 0)
         self._posts = {name: Post() for name in self.cores}
 

@@ -161,7 +161,7 @@ def test_who_was_away_is_told_only_what_has_changed(tmp_path: Path, tiny_assembl
     assert news["requests"] == news["periods"] == []
     assert [link["trouble"] for link in news["links"]] == ["qber 0.2000"]
     words = {event["words"] for event in news["events"]}
-    assert words == {"fiber A-B is down: qber 0.2", "fiber-cut A-B begins"}
+    assert words == {"fiber A-B is down: qber 0.2000", "fiber-cut A-B begins"}
 
 
 def test_a_run_that_keeps_its_journals_in_memory_has_nothing_to_show_yet(
