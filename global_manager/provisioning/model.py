@@ -193,8 +193,7 @@ class Plan:
     `objective = first_stage_cost + expected_recourse_cost` is recomputed from the allocations by
     `evaluate`, independently of any solver.  `gap = (objective - lower_bound) / objective`.
     `displaced_units` counts units that the aggregated program reserved and that found no colour:
-    they are not in `allocations`, and their recourse is in the cost; `unplaceable_units` of them
-    are proven to have none on the paths that were meant, in any assignment.  `expected_shortfall_units` are
+    they are not in `allocations`, and their recourse is in the cost.  `expected_shortfall_units` are
     expected to be lost because pools are spent; their price is in the cost.
     """
 
@@ -207,7 +206,6 @@ class Plan:
     expected_recourse_cost: float
     displaced_units: int
     allocations: tuple[Allocation, ...]
-    unplaceable_units: int = 0
     expected_shortfall_units: float = 0.0
 
 

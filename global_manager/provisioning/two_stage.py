@@ -1,11 +1,9 @@
 """The stochastic program from end to end: bound, choice of paths and units, colours, plan.
 
 Column generation gives the bound and the columns, the multiple-choice model a whole selection, the
-palette its colours.  If the gap is still open then, configurations sharpen the bound where all paths
-can be listed, and say how many units could not have found a colour.  Where requests share pools, all
-of this but the last happens at the pools' best prices, and of all states of the palette the one
-whose exact cost is least is the plan.  Everything stops by gap, nodes or rounds, so equal input
-gives an equal plan.
+palette its colours.  Where requests share pools, all of this happens at the pools' best prices, and
+of all states of the palette the one whose exact cost is least is the plan.  Everything stops by gap,
+nodes or rounds, so equal input gives an equal plan.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ from dataclasses import dataclass, replace
 from global_manager.provisioning.check import make_plan, relative_gap
 from global_manager.provisioning.choice import Selection, round_and_fill
 from global_manager.provisioning.columns import ColumnPool
-from global_manager.provisioning.configurations import bound_with_colours, unplaceable_units
 from global_manager.provisioning.improving import Effort, improve
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.model import Plan, Policy, Problem, Termination
@@ -103,11 +100,7 @@ class _Run:
         if self._watch.plan is not None and not pool.separable:
             self._colour(relaxation, round_and_fill(instance, pool), routes)
         selection = self._choose(relaxation)
-        plan = self._improve(relaxation, selection, routes)
-        if plan.displaced_units == 0 or self._effort.nodes == 0:
-            return plan
-        lost = min(plan.displaced_units, unplaceable_units(instance, selection))
-        return replace(plan, unplaceable_units=lost)
+        return self._improve(relaxation, selection, routes)
 
     def _choose(self, relaxation: Relaxation) -> Selection:
         if has_pools(self._problem):
@@ -117,9 +110,6 @@ class _Run:
 
     def _improve(self, relaxation: Relaxation, selection: Selection, routes: Routes) -> Plan:
         palette, plan = self._colour(relaxation, selection, routes)
-        if plan.gap > self._gap and not has_pools(self._problem):
-            relaxation = _knowing_colours(relaxation)
-            plan = self._state(palette, _units(selection), relaxation.lower_bound)
         good_enough = relaxation.pool.lower_bound / (1 - self._gap)
         for better in improve(palette, relaxation.pool, routes, good_enough, self._effort):
             if plan.gap <= self._gap:
@@ -152,13 +142,6 @@ class _Run:
 
     def _report(self, stage: str) -> Callable[[float, float], None]:
         return lambda cost, bound: self._watch.progress(Progress(stage, cost, bound))
-
-
-def _knowing_colours(relaxation: Relaxation) -> Relaxation:
-    """Return the relaxation with the bound over configurations, where that can be had."""
-    bound = bound_with_colours(relaxation.instance) or 0.0
-    best = max(bound, relaxation.pool.lower_bound)
-    return replace(relaxation, pool=replace(relaxation.pool, lower_bound=best))
 
 
 def _units(selection: Selection) -> int:
