@@ -2,7 +2,7 @@
 
 Large instances get wavelengths enough that the fullest fiber would want `_PRESSURE` times more, the
 ratio of the paper's network with 80 wavelengths; so capacity binds.  Each is reported twice: the
-aggregated program (no colours), and the whole plan with every wavelength placed.  Memory is this
+aggregated program (no wavelengths), and the whole plan with every wavelength placed.  Memory is this
 process's peak, so instances run from small to large.
 """
 
@@ -28,9 +28,9 @@ from global_manager.provisioning import (
     replan,
     solve,
 )
-from global_manager.provisioning.choice import choose, saving
 from global_manager.provisioning.columns import generate_columns
 from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.selection import choose, saving
 
 _PRESSURE = 1.7
 _USNET = (
@@ -97,9 +97,9 @@ def _slowest_replan_s(problem: Problem, plan: Plan) -> float:
 
 
 def aggregated_gap(problem: Problem, wanted: float) -> float:
-    """Return the gap of the multiple-choice model's answer to the bound, colours aside.
+    """Return the gap of the multiple-choice model's answer to the bound, wavelengths aside.
 
-    As no colours follow, the half of the gap that `choose` leaves to them is added.
+    As no wavelengths follow, the half of the gap that `choose` leaves to them is added.
     """
     instance = Instance(problem, odd_nodes=False)
     pool = generate_columns(instance)

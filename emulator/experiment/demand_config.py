@@ -16,9 +16,9 @@ from pydantic import (
 )
 
 from emulator.experiment.section import Positive, Section
-from global_manager import demand as laws
+from global_manager.provisioning import demand as laws
 from global_manager.provisioning.model import Scenario
-from global_manager.reduction import reduced_scenarios
+from global_manager.provisioning.scenario_reduction import reduced_scenarios
 
 MOST_UNITS = 100_000  # in one period of a history: far above what a fiber carries
 
