@@ -76,7 +76,8 @@ class History(Section):
 class FittedFrom(Section):
     """Where a distribution comes from, and how well it fits; for the reader only.
 
-    Written in place of a history.  See `Fitted` in `global_manager/demand.py` for the statistics.
+    Written in place of a history.  `Fitted` in `global_manager/provisioning/demand.py` explains the
+    statistics.
     """
 
     file: str
