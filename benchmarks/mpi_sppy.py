@@ -39,12 +39,12 @@ from bars import Row, at_least, none, tell
 from emulator.experiment.reading import read
 from emulator.parts.assembly import problem_of
 from global_manager.provisioning import Problem
+from global_manager.provisioning.assignment import Route, route_of
 from global_manager.provisioning.check import relative_gap
-from global_manager.provisioning.choice import choose
 from global_manager.provisioning.columns import generate_columns
 from global_manager.provisioning.instance import Instance
-from global_manager.provisioning.palette import Route, route_of
-from global_manager.routing import k_cheapest_paths
+from global_manager.provisioning.routing import k_cheapest_paths
+from global_manager.provisioning.selection import choose
 
 try:
     import pyomo.environ as pyo
@@ -55,7 +55,7 @@ except ImportError:
 
 _WANTED = 15.0
 
-Wishes = Iterable[tuple[int, Route, int]]
+Choices = Iterable[tuple[int, Route, int]]
 """Group, route and units of every request that reserves anything."""
 
 
@@ -109,14 +109,14 @@ def by_columns(problem: Problem, gap: float) -> Timed:
     begun_s = time.perf_counter()
     instance = Instance(problem, odd_nodes=False)
     pool = generate_columns(instance)
-    selection = choose(instance, pool, 2 * gap, nodes=500)  # it leaves half to colours
+    selection = choose(instance, pool, 2 * gap, nodes=500)  # it leaves half to wavelengths
     taken_s = time.perf_counter() - begun_s
-    wishes = [
+    choices = [
         (column.group, route_of(instance, column.path), column.units)
         for column, n in selection.items()
         for _ in range(n)
     ]
-    cost = aggregated_cost(instance, wishes)
+    cost = aggregated_cost(instance, choices)
     return Timed(cost, relative_gap(cost, pool.lower_bound), 0.0, taken_s)
 
 
@@ -140,21 +140,21 @@ def by_extensive_form(problem: Problem, paths: int, gap: float, limit_s: float) 
     results = form.solve_extensive_form(solver_options=limits)
     solved_s = time.perf_counter()
     how = str(results.solver.termination_condition)
-    wishes = _wishes(instance, routes, next(iter(form.local_scenarios.values())))
+    choices = _choices(instance, routes, next(iter(form.local_scenarios.values())))
     note = "" if how == "optimal" else f" (ended as {how})"
-    cost = aggregated_cost(instance, wishes)
+    cost = aggregated_cost(instance, choices)
     to_bound = relative_gap(cost, generate_columns(instance).lower_bound)
     return Timed(cost, to_bound, built_s - begun_s, solved_s - built_s, note)
 
 
-def aggregated_cost(instance: Instance, wishes: Wishes) -> float:
+def aggregated_cost(instance: Instance, choices: Choices) -> float:
     """Return the expected cost of reserving this much on these routes; all other requests: none.
 
     Raises ValueError if a fiber carries more than it has.
     """
     load = [0] * len(instance.capacity)
     change = []
-    for group, route, units in wishes:
+    for group, route, units in choices:
         recourse = instance.recourse[group]
         change.append(route.cost * units + float(recourse[units] - recourse[0]))
         for e in route.resources:
@@ -206,7 +206,7 @@ def _scenario_model(instance: Instance, routes: list[list[Route]], demand: int) 
     return model
 
 
-def _wishes(instance: Instance, routes: list[list[Route]], model: Any) -> Wishes:
+def _choices(instance: Instance, routes: list[list[Route]], model: Any) -> Choices:
     for r, own in enumerate(routes):
         for p, route in enumerate(own):
             if (units := round(pyo.value(model.units[r, p]))) > 0:

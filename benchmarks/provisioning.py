@@ -2,9 +2,7 @@
 
 Large instances get wavelengths enough that the fullest fiber would want `_PRESSURE` times more, the
 ratio of the paper's network with 80 wavelengths; so capacity binds.  Each is reported twice: the
-aggregated program (no colours), and the whole plan with every wavelength placed.  Small ones also say
-by how much a master over configurations, which knows continuity, could raise the bound at most: it is
-solved over the paths that column generation found, and more paths only lower it. Memory is this
+aggregated program (no wavelengths), and the whole plan with every wavelength placed.  Memory is this
 process's peak, so instances run from small to large.
 """
 
@@ -30,10 +28,9 @@ from global_manager.provisioning import (
     replan,
     solve,
 )
-from global_manager.provisioning.choice import around, choose, saving
 from global_manager.provisioning.columns import generate_columns
-from global_manager.provisioning.configurations import Claim, carry
 from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.selection import choose, saving
 
 _PRESSURE = 1.7
 _USNET = (
@@ -87,22 +84,6 @@ def _measure(
     yield at_most(f"plan {name}, placed, gap", plan.gap, "", placed[0])
     if small:
         yield at_most(f"plan {name} again, worst fiber", _slowest_replan_s(problem, plan), "s", 1.0)
-        yield Row(
-            f"plan {name}, configurations add at most", _most_tightening(problem), "of the bound"
-        )
-
-
-def _most_tightening(problem: Problem) -> float:
-    """Return by which fraction of the bound configurations could raise it at most."""
-    instance = Instance(problem)
-    pool = generate_columns(instance)
-    claims = [
-        Claim(c.group, instance.resources(c.path), c.units, c.saving)
-        for c in around(instance, pool)
-    ]
-    limits = [len(group.members) for group in instance.groups]
-    value = carry(claims, limits, instance.colours).value
-    return (instance.unreserved_cost - value) / pool.lower_bound - 1
 
 
 def _slowest_replan_s(problem: Problem, plan: Plan) -> float:
@@ -116,9 +97,9 @@ def _slowest_replan_s(problem: Problem, plan: Plan) -> float:
 
 
 def aggregated_gap(problem: Problem, wanted: float) -> float:
-    """Return the gap of the multiple-choice model's answer to the bound, colours aside.
+    """Return the gap of the multiple-choice model's answer to the bound, wavelengths aside.
 
-    As no colours follow, the half of the gap that `choose` leaves to them is added.
+    As no wavelengths follow, the half of the gap that `choose` leaves to them is added.
     """
     instance = Instance(problem, odd_nodes=False)
     pool = generate_columns(instance)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from global_manager.provisioning.model import Medium, Pools, Request
-from global_manager.provisioning.service import serve
+from global_manager.provisioning.shared_recourse import serve
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import sqrt
 
-from global_manager.demand import mean_units
+from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.model import Allocation, Scenario
 
 

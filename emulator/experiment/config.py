@@ -23,8 +23,8 @@ from emulator.experiment.section import Positive, Section
 from emulator.experiment.uav_config import UavOptions
 from emulator.experiment.weather_config import Weather
 from emulator.parts.key_use import KeyUse
-from global_manager.prices import Prices
 from global_manager.provisioning.model import Policy
+from global_manager.provisioning.prices import Prices
 
 Price = Annotated[int, Field(ge=0)]
 

@@ -16,9 +16,9 @@ from pydantic import (
 )
 
 from emulator.experiment.section import Positive, Section
-from global_manager import demand as laws
+from global_manager.provisioning import demand as laws
 from global_manager.provisioning.model import Scenario
-from global_manager.reduction import reduced_scenarios
+from global_manager.provisioning.scenario_reduction import reduced_scenarios
 
 MOST_UNITS = 100_000  # in one period of a history: far above what a fiber carries
 
@@ -76,7 +76,8 @@ class History(Section):
 class FittedFrom(Section):
     """Where a distribution comes from, and how well it fits; for the reader only.
 
-    Written in place of a history.  See `Fitted` in `global_manager/demand.py` for the statistics.
+    Written in place of a history.  `Fitted` in `global_manager/provisioning/demand.py` explains the
+    statistics.
     """
 
     file: str

@@ -42,7 +42,7 @@ from emulator.parts.schedule_check import schedule_faults
 from emulator.parts.schedule_draw import drawn
 from emulator.parts.skies import weather_faults
 from emulator.physics.parameters import ParameterError
-from global_manager import demand as laws
+from global_manager.provisioning import demand as laws
 
 BUILT_IN_FOLDER = Path(__file__).parent / "experiments"
 

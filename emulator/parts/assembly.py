@@ -37,7 +37,6 @@ from emulator.parts.schedule import schedule_of
 from emulator.parts.skies import sites_of, sky_of
 from global_manager.manager import ManagerConfig
 from global_manager.ordering import unit_cost
-from global_manager.prices import Prices
 from global_manager.provisioning.model import (
     Fiber,
     Medium,
@@ -47,8 +46,9 @@ from global_manager.provisioning.model import (
     Request,
     Scenario,
 )
+from global_manager.provisioning.prices import Prices
+from global_manager.provisioning.routing import fiber_graph, has_path, hop_counts
 from global_manager.reserving import Schedule
-from global_manager.routing import fiber_graph, has_path, hop_counts
 from protos.core import Timeline
 
 SETUP_WINDOWS = 4

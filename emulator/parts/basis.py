@@ -12,11 +12,11 @@ from statistics import fmean
 from typing import Any
 
 from emulator.experiment.config import Experiment
-from global_manager.demand import mean_units
+from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.model import Problem
-from global_manager.provisioning.pool_recourse import has_pools
 from global_manager.provisioning.recourse import expected_unit_cost
-from global_manager.reduction import wasserstein_units
+from global_manager.provisioning.scenario_reduction import wasserstein_units
+from global_manager.provisioning.shared_recourse import has_pools
 
 
 def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from emulator.experiment.fiber_config import FiberLink, FiberOptions, LinkKind
 from emulator.experiment.topology import Link, Topology
 from emulator.physics.relay import span_count
 from emulator.physics.skr import KeyRate, secret_key_rate
-from global_manager.prices import Prices
+from global_manager.provisioning.prices import Prices
 
 
 @dataclass(frozen=True)

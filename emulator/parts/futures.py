@@ -14,9 +14,14 @@ from typing import Any
 
 from emulator.experiment.config import Experiment
 from emulator.nature.overhead import Overhead
-from global_manager.futures import Skies, Stream, fresh_cost, with_futures_drawn
 from global_manager.provisioning.model import Plan, Problem
-from global_manager.provisioning.pool_recourse import has_pools
+from global_manager.provisioning.scenario_sampling import (
+    Skies,
+    Stream,
+    fresh_cost,
+    with_futures_drawn,
+)
+from global_manager.provisioning.shared_recourse import has_pools
 from protos.core import Timeline
 
 _FRESH = 2000

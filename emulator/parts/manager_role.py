@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from emulator.experiment.config import Experiment
 from emulator.experiment.demand_config import Demand
 from emulator.parts.plans import document
-from global_manager.demand import mean_units
-from global_manager.futures import with_demand_redrawn
 from global_manager.manager import Fibers, GlobalManager, ManagerConfig
-from global_manager.provisioning import Disturbance, replan, solve
+from global_manager.provisioning import Rearrangement, replan, solve
+from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.model import Plan, Policy, Problem, Scenario
+from global_manager.provisioning.scenario_sampling import with_demand_redrawn
 from protos.core import GLOBAL_MANAGER, Core
 
 _BISECTIONS = 60
@@ -29,7 +29,7 @@ class StandardPlanner:
     seed: int
     rounding: str
     demand: Demand
-    disturbance: Disturbance
+    rearrangement: Rearrangement
 
     def solve(self, problem: Problem) -> Plan:
         """Return a plan by the policy."""
@@ -45,7 +45,7 @@ class StandardPlanner:
             down,
             movable=movable,
             gap=self.gap,
-            disturbance=self.disturbance,
+            rearrangement=self.rearrangement,
         )
 
     def expect(self, problem: Problem, mean_units: float) -> Problem:
@@ -114,7 +114,7 @@ def planner_of(experiment: Experiment) -> StandardPlanner:
         seed=experiment.seed,
         rounding=options.expected_value_rounding,
         demand=experiment.demand,
-        disturbance=Disturbance(options.replan_changes, options.replan_saving),
+        rearrangement=Rearrangement(options.replan_changes, options.replan_saving),
     )
 
 

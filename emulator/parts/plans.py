@@ -21,7 +21,6 @@ def fields(plan: Plan) -> dict[str, Any]:
         "expected_shortfall_units": plan.expected_shortfall_units,
         "unplaced_units": sum(item.units - len(item.wavelengths) for item in plan.allocations),
         "displaced_units": plan.displaced_units,
-        "unplaceable_units": plan.unplaceable_units,
         "reserved_units": sum(item.units for item in plan.allocations),
         "allocations": [
             {

@@ -28,7 +28,7 @@ from emulator.parts import skies
 from emulator.parts.fiber_links import QuantumLink, link_between, quantum_links
 from emulator.parts.schedule import entity_named
 from emulator.physics.parameters import ParameterError
-from global_manager import demand as laws
+from global_manager.provisioning import demand as laws
 from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX
 
 CLOCK, EXPORTER = "clock", "exporter"

@@ -21,7 +21,7 @@ from emulator.experiment.topology import Topology
 from emulator.parts.assembly import problem_of
 from emulator.parts.basis import basis_of
 from emulator.views.plotting import Figure
-from global_manager.provisioning import Progress, Row, Watch, compare, solve
+from global_manager.provisioning import PolicyCost, SolveProgress, Watch, compare, solve
 from global_manager.provisioning.model import Policy, Problem
 from global_manager.provisioning.recourse import (
     Floats,
@@ -30,7 +30,7 @@ from global_manager.provisioning.recourse import (
     recourse_table,
     rounded_mean,
 )
-from global_manager.routing import cheapest_paths_between, fiber_graph
+from global_manager.provisioning.routing import cheapest_paths_between, fiber_graph
 
 FIG_4B_REQUESTS = (50, 100, 150, 200, 250, 300, 350, 400)
 RANDOM_SEEDS = tuple(range(5))
@@ -60,7 +60,7 @@ def comparison_rows(
     experiment: Experiment,
     topology: Topology,
     counts: Sequence[int] | None,
-    progress: Callable[[Progress], None],
+    progress: Callable[[SolveProgress], None],
 ) -> tuple[Table, Table, Table]:
     """Compare all policies at each number of requests (None: as the experiment says).
 
@@ -91,7 +91,7 @@ def comparison_rows(
     return rows, values, bases
 
 
-def _row(requests: int, row: Row, rp: float) -> dict[str, Any]:
+def _row(requests: int, row: PolicyCost, rp: float) -> dict[str, Any]:
     return {
         "requests": requests,
         "policy": row.policy.value,

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from emulator.views.live import Live
-from global_manager.provisioning import Progress as News
+from global_manager.provisioning import SolveProgress
 
 
 class SolveDisplay(Live):
@@ -31,7 +31,7 @@ class SolveDisplay(Live):
         super().__init__(progress)
         self._task = self._progress.add_task("solving", total=None)
 
-    def __call__(self, news: News) -> None:
+    def __call__(self, news: SolveProgress) -> None:
         """Say how far the solver is."""
         said = (
             f"{news.stage}: cost {news.cost:,.0f}, bound {news.lower_bound:,.0f}, "

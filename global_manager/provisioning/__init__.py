@@ -1,4 +1,4 @@
-"""Two-stage provisioning: how many wavelengths to reserve for whom, on which path and colours.
+"""Two-stage provisioning: how many wavelengths to reserve for whom, on which path.
 
 First stage: reserve wavelengths on fibers before demand is known.  Recourse: buy what is missing
 on demand, from a satellite or a UAV, once it is known.  `solve` answers with a `Plan` whose cost
@@ -18,9 +18,6 @@ from global_manager.provisioning.check import (
     evaluate,
     verify,
 )
-from global_manager.provisioning.comparison import Comparison, Row, compare
-from global_manager.provisioning.deadline import SolverDiedError, make_within
-from global_manager.provisioning.disturbing import Disturbance
 from global_manager.provisioning.model import (
     Allocation,
     Fiber,
@@ -35,16 +32,16 @@ from global_manager.provisioning.model import (
     Scenario,
     Termination,
 )
-from global_manager.provisioning.policies import Settings, make
-from global_manager.provisioning.replanning import changes, replan
-from global_manager.provisioning.two_stage import Progress, Watch
+from global_manager.provisioning.policies import Comparison, PolicyCost, Settings, compare, plan_by
+from global_manager.provisioning.replanning import Rearrangement, replan
+from global_manager.provisioning.stochastic_plan import SolveProgress, Watch
+from global_manager.provisioning.time_limit import SolverDiedError, plan_within
 
 __all__ = [
     "Allocation",
     "BoundError",
     "Comparison",
     "Cost",
-    "Disturbance",
     "Fiber",
     "Future",
     "InvalidPlanError",
@@ -53,16 +50,16 @@ __all__ = [
     "OnDemand",
     "Plan",
     "Policy",
+    "PolicyCost",
     "Pools",
     "Problem",
-    "Progress",
+    "Rearrangement",
     "Request",
-    "Row",
     "Scenario",
+    "SolveProgress",
     "SolverDiedError",
     "Termination",
     "Watch",
-    "changes",
     "check_problem",
     "compare",
     "evaluate",
@@ -80,7 +77,7 @@ def solve(
     time_limit_s: float | None = None,
     seed: int = 0,
     rounding: str = "floor",
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[SolveProgress], None] | None = None,
 ) -> Plan:
     """Return a plan by the policy, verified and priced.
 
@@ -94,9 +91,9 @@ def solve(
     check_problem(problem)
     settings, listen = Settings(gap, seed, rounding), progress or _ignore
     if time_limit_s is None:
-        return make(problem, policy, settings, Watch(progress=listen))
-    return make_within(problem, policy, settings, time_limit_s, listen)
+        return plan_by(problem, policy, settings, Watch(progress=listen))
+    return plan_within(problem, policy, settings, time_limit_s, listen)
 
 
-def _ignore(_progress: Progress) -> None:
+def _ignore(_progress: SolveProgress) -> None:
     pass

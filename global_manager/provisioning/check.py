@@ -1,4 +1,4 @@
-"""The last word on a plan: is it lawful, and what does it cost?  Neither asks a solver.
+"""The final check of a plan: is it feasible, and what does it cost?  Neither asks a solver.
 
 Costs are recomputed from paths and units alone, reservations in whole numbers.  Solvers have
 returned `Optimal` answers outside their own bounds; nothing that fails here is ever returned.
@@ -23,8 +23,8 @@ from global_manager.provisioning.model import (
     Scenario,
     Termination,
 )
-from global_manager.provisioning.pool_recourse import SecondStage, has_pools
 from global_manager.provisioning.recourse import expected_unit_cost
+from global_manager.provisioning.shared_recourse import SecondStage, has_pools
 
 _ROUNDING = 1e-9  # relative error that adding a few thousand floats may leave
 
@@ -190,10 +190,10 @@ def _verify_request(
 
 
 def _verify_path(allocation: Allocation, fibers: dict[frozenset[str], Fiber]) -> None:
-    request, path, colours = allocation.request, allocation.path, allocation.wavelengths
-    if bool(path) != bool(colours):
+    request, path, wavelengths = allocation.request, allocation.path, allocation.wavelengths
+    if bool(path) != bool(wavelengths):
         raise InvalidPlanError(request, "has a path without colours, or colours without a path")
-    if len(set(colours)) != len(colours):
+    if len(set(wavelengths)) != len(wavelengths):
         raise InvalidPlanError(request, "a colour is lit twice")
     if not path:
         return
@@ -212,7 +212,7 @@ def _light(
     wavelengths: int,
     lit: dict[tuple[str, str], tuple[bytearray, list[Allocation]]],
 ) -> None:
-    """Light the allocation's colours on one fiber.  Distinct colours in range imply capacity."""
+    """Light the allocation's wavelengths on one fiber.  Distinct ones in range imply capacity."""
     is_lit, holders = lit.setdefault(where, (bytearray(), []))
     is_lit.extend(bytes(max(0, max(allocation.wavelengths, default=-1) + 1 - len(is_lit))))
     for colour in allocation.wavelengths:

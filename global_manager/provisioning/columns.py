@@ -1,7 +1,7 @@
 """Column generation over all simple paths: a near-optimal pool of columns, and a proven bound.
 
 A column says "a member of group g reserves k wavelengths on path p"; it saves
-`Q_g(0) - Q_g(k) - c_p k`.  The master takes at most one column a request and respects every fiber's
+`Q_g(0) - Q_g(k) - c_p k`.  The master takes at most one column per request and respects every fiber's
 capacity.  Given fiber prices pi, the best column of every group costs one shortest-path search on
 `c + pi` and a newsvendor quantile, and the same numbers give the Lagrangian bound
 
@@ -23,8 +23,8 @@ import numpy as np
 
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.recourse import Floats
+from global_manager.provisioning.routing import Path, cheapest_paths_between
 from global_manager.provisioning.solver import QuietHighs
-from global_manager.routing import Path, cheapest_paths_between
 
 _CONVERGED = 1e-6  # relative distance between master and bound at which more columns are pointless
 _MOST_ROUNDS = 200
@@ -49,9 +49,9 @@ class Column:
 class ColumnPool:
     """What column generation found.
 
-    `master_cost` is the master's optimum, `lower_bound` the best Lagrangian bound; `prices[e]` are
-    the fiber prices of that bound and `group_costs[g]` what a member of group g pays at them;
-    `weights[i]` is the master's value of `columns[i]`.  `separable` says that no fiber binds and
+    `lower_bound` is the best Lagrangian bound; `prices[e]` are the fiber prices of that bound and
+    `group_costs[g]` what a member of group g pays at them; `weights[i]` is the master's value of
+    `columns[i]`.  `separable` says that no fiber binds and
     that the weights are whole and optimal.
     """
 
@@ -59,9 +59,7 @@ class ColumnPool:
     weights: tuple[float, ...]
     prices: Floats
     group_costs: Floats
-    master_cost: float
     lower_bound: float
-    rounds: int
     separable: bool
 
 
@@ -80,7 +78,7 @@ def generate_columns(
 ) -> ColumnPool:
     """Solve the linear relaxation over all simple paths.
 
-    `report(master_cost, lower_bound)` is called once a round.
+    `report(master_cost, lower_bound)` is called once per round.
     """
     prices = np.zeros(len(instance.capacity))
     priced = price(instance, prices)
@@ -90,9 +88,7 @@ def generate_columns(
         bound = priced.lower_bound
         report(bound, bound)
         least = priced.group_costs
-        return ColumnPool(
-            tuple(first), tuple(weights), prices, least, bound, bound, 1, separable=True
-        )
+        return ColumnPool(tuple(first), tuple(weights), prices, least, bound, separable=True)
     return _generate(instance, first, priced, report)
 
 
@@ -118,9 +114,7 @@ def _generate(
         new = [c for c in _improving(instance, priced, prices, shares) if c not in known]
         if not new or cost - bound <= _CONVERGED * abs(cost) or rounds >= _MOST_ROUNDS:
             least = best.group_costs
-            return ColumnPool(
-                tuple(columns), weights, best_prices, least, cost, bound, rounds, separable=False
-            )
+            return ColumnPool(tuple(columns), weights, best_prices, least, bound, separable=False)
         columns.extend(new)
         known.update(new)
         master.add(new)
@@ -134,8 +128,8 @@ class Master:
         self._fibers = len(instance.capacity)
         self._highs = QuietHighs()
         self._highs.setOptionValue("threads", 1)
-        for colours in instance.capacity:
-            self._highs.addRow(-highspy.kHighsInf, float(colours), 0, [], [])
+        for wavelengths in instance.capacity:
+            self._highs.addRow(-highspy.kHighsInf, float(wavelengths), 0, [], [])
         for group in instance.groups:
             self._highs.addRow(-highspy.kHighsInf, float(len(group.members)), 0, [], [])
 

@@ -1,13 +1,13 @@
-"""A problem made ready for solving: fibers as numbered resources, requests grouped by likeness.
+"""A problem compiled for solving: fibers as numbered resources, like requests in groups.
 
 Requests between the same two nodes with the same demand and expected on-demand cost (where pools are
 limited: the same cost by either medium) are the same to the optimizer and form one group; a model over
 groups is as exact as one over requests and smaller.  Where joint futures were drawn, each is its own.
-A resource is what a wavelength occupies: a fiber, or one direction of it.  And it is what lightpaths
-pass: a node with an odd number of fibers cannot pair them all, so of d fibers at most (d - 1) / 2
-pairs can have one colour (the odd set constraint of matching: Edmonds, Maximum matching and a
+A resource is what a wavelength occupies: a fiber, or one direction of it.  Nodes that lightpaths pass
+are limited too: a node with an odd number d of fibers cannot pair them all, so at most (d - 1) / 2
+pairs share one wavelength (the odd set constraint of matching: Edmonds, Maximum matching and a
 polyhedron with 0,1-vertices, 1965).  That holds for every wavelength assignment, so it may bind the
-relaxation; without it units are promised that find no colour.
+relaxation; without it units are promised that find no wavelength.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from math import fsum
 import networkx as nx
 
 from global_manager.provisioning.model import OnDemand, Problem, Request, Scenario
-from global_manager.provisioning.pool_recourse import has_pools
 from global_manager.provisioning.recourse import (
     Floats,
     expected_unit_cost,
@@ -29,7 +28,8 @@ from global_manager.provisioning.recourse import (
     newsvendor_units,
     recourse_table,
 )
-from global_manager.routing import Path, fiber_graph
+from global_manager.provisioning.routing import Path, fiber_graph
+from global_manager.provisioning.shared_recourse import has_pools
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ Triple = tuple[int, int, int]
 class Instance:
     """The problem, compiled once; read-only afterwards.
 
-    `colours[e]` is how many colours the fiber (or direction) e has; `capacity` has these first and
-    then how many lightpaths each odd node can pass, in all colours together.  Without
+    `wavelengths[e]` is how many wavelengths the fiber (or direction) e has; `capacity` has these first and
+    then how many lightpaths each odd node can pass, in all wavelengths together.  Without
     `odd_nodes` that second part is empty: the aggregated program as textbooks have it.  `triples`
-    come last: sets of three fibers, of which a colour has one path that uses two (`odd_sets`).
+    come last: sets of three fibers, of which a wavelength has one path that uses two (`cuts`).
     `missing_units[g, k]` is E[(d - k)+] of a member of group g; `recourse[g, k]` its expected
     recourse cost with k units reserved, convex in k; limits of pools are not in it, but prices for
     their use may be (`priced`).
@@ -68,11 +68,11 @@ class Instance:
         self.graph: nx.DiGraph[str] = fiber_graph(
             problem.nodes, ((f.a, f.b, f.unit_cost) for f in problem.fibers)
         )
-        self.colours, self._resource = _number_resources(problem)
+        self.wavelengths, self._resource = _number_resources(problem)
         passing = _passing(problem) if odd_nodes else {}
-        self.capacity = (*self.colours, *passing.values())
+        self.capacity = (*self.wavelengths, *passing.values())
         self.triples: tuple[Triple, ...] = ()
-        self._node = {node: len(self.colours) + i for i, node in enumerate(passing)}
+        self._node = {node: len(self.wavelengths) + i for i, node in enumerate(passing)}
         self.groups = _group(problem)
         self.missing_units = missing_table([group.scenarios for group in self.groups])
         self.recourse: Floats = recourse_table(
@@ -92,7 +92,7 @@ class Instance:
         twin = copy(self)
         new = tuple(triples)
         twin.triples = (*self.triples, *new)
-        second = (sorted(self.colours[e] for e in triple)[1] for triple in new)
+        second = (sorted(self.wavelengths[e] for e in triple)[1] for triple in new)
         twin.capacity = (*self.capacity, *second)
         return twin
 
@@ -138,7 +138,7 @@ class Instance:
         return newsvendor_units(route_cost, 1.0, self.recourse[group])
 
     def arc_price(self, arc: tuple[str, str], prices: Floats) -> float:
-        """Return the price of an arc to a path that goes on from it."""
+        """Return the price of an arc to a path that continues from it."""
         return float(prices[self._resource[arc]]) + self.passing_price(arc[1], prices)
 
     def passing_price(self, node: str, prices: Floats) -> float:
@@ -171,9 +171,9 @@ def _passing(problem: Problem) -> dict[str, int]:
     return {node: pairs for node, own in at.items() if 2 * (pairs := _pairs(own)) < sum(own)}
 
 
-def _pairs(colours: list[int]) -> int:
-    """Return how many pairs fibers with so many colours make, colour by colour."""
-    most_first = sorted(colours, reverse=True)
+def _pairs(wavelengths: list[int]) -> int:
+    """Return how many pairs fibers with these numbers of wavelengths make, wavelength by wavelength."""
+    most_first = sorted(wavelengths, reverse=True)
     steps = pairwise((*most_first, 0))
     return sum((n // 2) * (a - b) for n, (a, b) in enumerate(steps, start=1))
 

@@ -123,7 +123,7 @@ class Pools:
         return self.satellite_units is not None or self.uav_units is not None
 
     def less(self, medium: Medium, units: int) -> Pools:
-        """Return what is left when so many units were bought from a medium."""
+        """Return what is left after these units were bought from a medium."""
         name = "satellite_units" if medium is Medium.SATELLITE else "uav_units"
         room: int | None = getattr(self, name)
         return self if room is None else replace(self, **{name: room - units})
@@ -157,21 +157,21 @@ class Problem:
         return replace(self, requests=_at(self.requests, positions), futures=futures)
 
     def demand_of(self, request: Request) -> tuple[Scenario, ...]:
-        """Return the scenarios of a request: its own, or everybody's."""
+        """Return the scenarios of a request: its own, or the problem's."""
         return self.scenarios if request.scenarios is None else request.scenarios
 
     @property
     def has_own_demands(self) -> bool:
-        """Whether any request's demand is not everybody's."""
+        """Whether any request has scenarios of its own."""
         return any(request.scenarios is not None for request in self.requests)
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """What one request has reserved: `units` wavelengths, all on one path, each one colour end to end.
+    """What one request has reserved: `units` wavelengths, all on one path, the same end to end.
 
     `path` lists nodes from source to target (empty when nothing is reserved); `wavelengths` are
-    0-based colours, as many as `units`.
+    0-based, as many as `units`.
     """
 
     request: str
@@ -192,9 +192,8 @@ class Plan:
 
     `objective = first_stage_cost + expected_recourse_cost` is recomputed from the allocations by
     `evaluate`, independently of any solver.  `gap = (objective - lower_bound) / objective`.
-    `displaced_units` counts units that the aggregated program reserved and that found no colour:
-    they are not in `allocations`, and their recourse is in the cost; `unplaceable_units` of them
-    are proven to have none on the paths that were meant, in any assignment.  `expected_shortfall_units` are
+    `displaced_units` counts units that the aggregated program reserved and that found no wavelength:
+    they are not in `allocations`, and their recourse is in the cost.  `expected_shortfall_units` are
     expected to be lost because pools are spent; their price is in the cost.
     """
 
@@ -207,9 +206,8 @@ class Plan:
     expected_recourse_cost: float
     displaced_units: int
     allocations: tuple[Allocation, ...]
-    unplaceable_units: int = 0
     expected_shortfall_units: float = 0.0
 
 
 def _at(items: Sequence[_Item], positions: Sequence[int]) -> tuple[_Item, ...]:
-    return tuple(items[place] for place in positions)
+    return tuple(items[index] for index in positions)

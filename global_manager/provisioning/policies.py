@@ -1,10 +1,13 @@
-"""The ways to plan: the two-stage program, and what it is compared with.
+"""Planning policies: the two-stage program, what it is compared with, and the comparison.
 
 * stochastic: the two-stage program; its expected cost is RP.
 * expected-value: plan as if demand were its mean in whole units; priced under the true demand: EEV.
 * random: a random amount on one of the three cheapest paths, drawn at random.
 * deterministic: plan every future knowing it (wait and see); WS is a bound no plan can beat.
 * none: buy everything on demand.
+
+VSS = EEV - RP is the value of the stochastic solution, EVPI = RP - WS the expected value of perfect
+information (Birge and Louveaux, Introduction to Stochastic Programming, chapter 4).
 """
 
 from __future__ import annotations
@@ -12,27 +15,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import floor, fsum
+from statistics import fmean
 
 import numpy as np
 
+from global_manager.provisioning.assignment import Route, WavelengthAssignment, first_fit, route_of
 from global_manager.provisioning.check import (
     InvalidProblemError,
     evaluate,
     make_plan,
     relative_gap,
 )
-from global_manager.provisioning.improving import Effort
 from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.local_search import Effort
 from global_manager.provisioning.model import Plan, Policy, Problem, Scenario, Termination
-from global_manager.provisioning.palette import Palette, Route, route_of
-from global_manager.provisioning.pool_recourse import has_pools
 from global_manager.provisioning.recourse import rounded_mean
-from global_manager.provisioning.two_stage import Watch, lower_bound, nothing_reserved, optimize
-from global_manager.provisioning.wavelengths import first_fit
-from global_manager.routing import k_cheapest_paths
+from global_manager.provisioning.routing import k_cheapest_paths
+from global_manager.provisioning.shared_recourse import has_pools
+from global_manager.provisioning.stochastic_plan import (
+    Watch,
+    lower_bound,
+    nothing_reserved,
+    optimize,
+)
 
-_LIGHT = Effort(nodes=0, moves=10, looks=60_000)  # wait and see solves once a scenario
-
+_LIGHT = Effort(nodes=0, moves=10, budget=60_000)  # wait and see solves once per scenario
 _RANDOM_ROUTES = 3
 
 
@@ -45,7 +52,57 @@ class Settings:
     rounding: str = "floor"
 
 
-def make(problem: Problem, policy: Policy, settings: Settings, watch: Watch) -> Plan:
+@dataclass(frozen=True)
+class PolicyCost:
+    """One policy's expected cost per period, in both stages."""
+
+    policy: Policy
+    first_stage_cost: float
+    expected_recourse_cost: float
+    total_cost: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All policies on one problem.
+
+    `rp` is the expected cost of the stochastic plan (recourse problem), `eev` that of the plan made
+    for the mean demand, `ev` the cost which that plan expects for itself, `ws` the cost when every
+    future is known before reserving (wait and see); None where requests have demands of their own, and
+    there is no list of futures.  `rp` and `ws` are those of plans; `rp_bound` and `ws_bound` are proven
+    to lie below the least there is.
+    """
+
+    rows: tuple[PolicyCost, ...]
+    rp: float
+    eev: float
+    ev: float
+    ws: float | None
+    rp_bound: float = 0.0
+    ws_bound: float | None = None
+
+    @property
+    def vss(self) -> float:
+        """Value of the stochastic solution."""
+        return self.eev - self.rp
+
+    @property
+    def evpi(self) -> float | None:
+        """Expected value of perfect information."""
+        return None if self.ws is None else self.rp - self.ws
+
+    @property
+    def evpi_least(self) -> float | None:
+        """What perfect information is worth at least, with the best plans that there may be."""
+        return None if self.ws is None else max(0.0, self.rp_bound - self.ws)
+
+    @property
+    def evpi_most(self) -> float | None:
+        """What perfect information is worth at most, to the plan there is."""
+        return None if self.ws_bound is None else self.rp - self.ws_bound
+
+
+def plan_by(problem: Problem, policy: Policy, settings: Settings, watch: Watch) -> Plan:
     """Plan by the policy; costs are under the problem's own scenarios."""
     match policy:
         case Policy.STOCHASTIC:
@@ -59,6 +116,45 @@ def make(problem: Problem, policy: Policy, settings: Settings, watch: Watch) -> 
         case Policy.NONE:
             plan = nothing_reserved(problem, Policy.NONE, Termination.NOT_OPTIMIZED)
             return _against(plan, lower_bound(problem))
+
+
+def compare(
+    problem: Problem,
+    *,
+    gap: float = 1e-3,
+    seeds: Sequence[int] = (0,),
+    rounding: str = "floor",
+    watch: Watch | None = None,
+) -> Comparison:
+    """Plan by every policy; the random policy's row is the mean over `seeds`.
+
+    Should heuristics ever make the mean-demand plan the cheaper one, it is also the better answer
+    to the stochastic program and is used as such: EEV >= RP always holds.  Likewise the stochastic
+    plan can be kept in every future: RP >= WS always holds.
+    """
+    settings, watch = Settings(gap=gap, rounding=rounding), watch or Watch()
+    without = {Policy.RANDOM} | ({Policy.DETERMINISTIC} if problem.has_own_demands else set())
+    plans: dict[Policy, Plan] = {
+        p: plan_by(problem, p, settings, watch) for p in Policy if p not in without
+    }
+    mean_plan = plans[Policy.EXPECTED_VALUE]
+    stochastic = min(plans[Policy.STOCHASTIC], mean_plan, key=lambda plan: plan.objective)
+    random = [plan_by(problem, Policy.RANDOM, Settings(gap, seed), watch) for seed in seeds]
+    rows: dict[Policy, PolicyCost] = {
+        policy: _row(policy, [plan]) for policy, plan in plans.items()
+    }
+    rows[Policy.STOCHASTIC] = _row(Policy.STOCHASTIC, [stochastic])
+    rows[Policy.RANDOM] = _row(Policy.RANDOM, random)
+    known = plans.get(Policy.DETERMINISTIC)
+    return Comparison(
+        rows=tuple(rows[policy] for policy in Policy if policy in rows),
+        rp=stochastic.objective,
+        eev=mean_plan.objective,
+        ev=believed_cost(problem, mean_plan, settings),
+        ws=min(known.objective, stochastic.objective) if known else None,
+        rp_bound=plans[Policy.STOCHASTIC].lower_bound,
+        ws_bound=known.lower_bound if known else None,
+    )
 
 
 def expected_value_plan(problem: Problem, settings: Settings, watch: Watch) -> Plan:
@@ -81,7 +177,7 @@ def believed_cost(problem: Problem, plan: Plan, settings: Settings) -> float:
 
 
 def random_plan(problem: Problem, settings: Settings) -> Plan:
-    """Reserve a random amount on a random route, as far as first-fit finds colours.
+    """Reserve a random amount on a random route, as far as first-fit finds wavelengths.
 
     The amount is uniform on 0 .. K, K the largest demand of all; the route is uniform among the three
     cheapest.  What is missing is bought as by every other policy.
@@ -90,16 +186,16 @@ def random_plan(problem: Problem, settings: Settings) -> Plan:
     rng = np.random.default_rng(settings.seed)
     amounts = rng.integers(0, instance.most_units, size=len(problem.requests), endpoint=True)
     routes = _random_routes(instance, rng)
-    wishes = {r: (route, int(amounts[r])) for r, route in routes.items() if amounts[r] > 0}
-    palette = Palette(instance)
-    first_fit(palette, wishes)
+    choices = {r: (route, int(amounts[r])) for r, route in routes.items() if amounts[r] > 0}
+    assignment = WavelengthAssignment(instance)
+    first_fit(assignment, choices)
     return make_plan(
         problem,
         Policy.RANDOM,
-        palette.allocations(),
+        assignment.allocations(),
         lower_bound=lower_bound(problem),
         termination=Termination.NOT_OPTIMIZED,
-        displaced_units=sum(units for _, units in wishes.values()) - palette.units,
+        displaced_units=sum(units for _, units in choices.values()) - assignment.units,
     )
 
 
@@ -189,3 +285,9 @@ def _mean(weights: Sequence[float], values: Sequence[float]) -> float:
 def _worst(terminations: Iterable[Termination]) -> Termination:
     order = (Termination.OPTIMAL, Termination.GAP_LIMIT, Termination.WORK_LIMIT)
     return max(terminations, key=order.index)
+
+
+def _row(policy: Policy, plans: Sequence[Plan]) -> PolicyCost:
+    first = fmean(plan.first_stage_cost for plan in plans)
+    recourse = fmean(plan.expected_recourse_cost for plan in plans)
+    return PolicyCost(policy, first, recourse, first + recourse)

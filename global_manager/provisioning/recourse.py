@@ -15,6 +15,7 @@ from math import ceil, floor
 import numpy as np
 from numpy.typing import NDArray
 
+from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.model import OnDemand, Scenario
 
 Floats = NDArray[np.float64]
@@ -30,11 +31,6 @@ def expected_unit_cost(on_demand: OnDemand) -> float:
 def largest_demand(scenarios: Sequence[Scenario]) -> int:
     """Return the most units that any scenario of positive probability asks for."""
     return max((s.units for s in scenarios if s.probability > 0), default=0)
-
-
-def mean_demand(scenarios: Sequence[Scenario]) -> float:
-    """Return the expected number of units."""
-    return float(sum(s.probability * s.units for s in scenarios))
 
 
 def expected_missing_units(scenarios: Sequence[Scenario]) -> Floats:
@@ -53,8 +49,8 @@ def missing_table(demands: Sequence[Sequence[Scenario]]) -> Floats:
     """Return `E[(d - k)+]` of every demand; shape (demands, K + 1), K the largest of all."""
     rows = [expected_missing_units(scenarios) for scenarios in demands]
     table = np.zeros((len(rows), max(map(len, rows), default=1)))
-    for place, row in enumerate(rows):
-        table[place, : len(row)] = row
+    for index, row in enumerate(rows):
+        table[index, : len(row)] = row
     return table
 
 
@@ -72,8 +68,7 @@ def newsvendor_units(path_cost: float, on_demand_cost: float, missing_units: Flo
 
 def rounded_mean(scenarios: Sequence[Scenario], rounding: str) -> int:
     """Return the mean demand as whole units, by `floor`, `nearest` (half up) or `up`."""
-    mean = mean_demand(scenarios)
-    steady = round(mean, 9)  # 2.9999999999 is a sum of probabilities, not a demand
+    steady = round(mean_units(scenarios), 9)  # 2.9999999999 is a sum of probabilities, not a demand
     how = {"floor": floor(steady), "nearest": floor(steady + 0.5), "up": ceil(steady)}
     if rounding not in how:
         raise ValueError(f"rounding must be one of {', '.join(how)}, not {rounding!r}")

@@ -1,7 +1,8 @@
-"""HiGHS as this package uses it: quiet, on one thread, started from a known answer, and truthful.
+"""HiGHS as this package uses it: quiet, on one thread, and started from a known answer.
 
 PuLP calls a time-out `Optimal`, knows no status for a node limit, and drops warm starts.  `run`
-answers with our own `Termination` and with the values; it never looks at PuLP's `status`.
+returns the values of the best solution found and ignores PuLP's `status`; how good they are is for
+the caller to judge against its own bound.
 """
 
 from __future__ import annotations
@@ -13,25 +14,14 @@ from typing import Any
 import highspy
 import pulp
 
-from global_manager.provisioning.model import Termination
-
 
 @dataclass(frozen=True)
-class Limits:
+class SearchLimits:
     """When a solver stops: absolute gap, a cost that is good enough, branch-and-bound nodes."""
 
     gap: float = 0.0
     target: float = -highspy.kHighsInf
     nodes: int = 500
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Values by variable name (None if nothing was found), and a bound of the model's optimum."""
-
-    termination: Termination
-    values: Mapping[str, float] | None
-    bound: float
 
 
 class QuietHighs(highspy.Highs):  # type: ignore[misc]
@@ -46,7 +36,7 @@ class QuietHighs(highspy.Highs):  # type: ignore[misc]
 class _WarmHiGHS(pulp.HiGHS):  # type: ignore[misc]
     """PuLP's HiGHS with a start, a node limit, and statuses that say what happened."""
 
-    def __init__(self, limits: Limits, start: Mapping[str, float]) -> None:
+    def __init__(self, limits: SearchLimits, start: Mapping[str, float]) -> None:
         super().__init__(msg=False, threads=1)
         self._limits, self._start = limits, start
 
@@ -80,16 +70,14 @@ class _WarmHiGHS(pulp.HiGHS):  # type: ignore[misc]
         return pulp.LpStatusOptimal, pulp.LpSolutionIntegerFeasible
 
 
-def run(model: Any, limits: Limits, start: Mapping[str, float] | None = None) -> Answer:
-    """Solve a PuLP minimisation with HiGHS; `start` gives non-zero values by variable name."""
+def run(
+    model: Any, limits: SearchLimits, start: Mapping[str, float] | None = None
+) -> Mapping[str, float] | None:
+    """Minimise a PuLP model with HiGHS; return values by variable name, None if nothing was found.
+
+    `start` gives non-zero values by variable name.
+    """
     model.solve(_WarmHiGHS(limits, start or {}))
-    info = model.solverModel.getInfo()
-    whole = model.isMIP()
-    bound = info.mip_dual_bound if whole else info.objective_function_value
     if model.sol_status == pulp.LpSolutionNoSolutionFound:
-        return Answer(Termination.WORK_LIMIT, None, bound)
-    values = {v.name: v.varValue for v in model.variables()}
-    if model.sol_status == pulp.LpSolutionIntegerFeasible:
-        return Answer(Termination.WORK_LIMIT, values, bound)
-    exact = not whole or info.mip_gap <= 1e-9
-    return Answer(Termination.OPTIMAL if exact else Termination.GAP_LIMIT, values, bound)
+        return None
+    return {v.name: v.varValue for v in model.variables()}

@@ -15,7 +15,7 @@ from emulator.parts.manager_role import planner_of
 from emulator.views import ledger
 from emulator.views.audit import audit
 from emulator.views.ledger import Ledger
-from global_manager.provisioning import Disturbance
+from global_manager.provisioning import Rearrangement
 from protos.facts import FactKind
 
 Write = Callable[..., Path]
@@ -135,8 +135,8 @@ def test_how_much_a_new_plan_may_change_is_said_in_the_experiment(
     stable, _ = read(_ring(write_experiment, tmp_path))
     changes = {"replan_changes": 7, "replan_saving": 900}
     lively, _ = read(_ring(write_experiment, tmp_path, plan=changes))
-    assert planner_of(stable).disturbance.changes == 0
-    assert planner_of(lively).disturbance == Disturbance(changes=7, least_saving=900)
+    assert planner_of(stable).rearrangement.changes == 0
+    assert planner_of(lively).rearrangement == Rearrangement(changes=7, least_saving=900)
 
 
 def test_steady_demand_is_not_taken_for_a_drift(write_experiment: Write, tmp_path: Path) -> None:

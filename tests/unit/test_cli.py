@@ -107,9 +107,9 @@ def test_plan_tells_of_its_progress_on_stderr_only_when_asked_or_on_a_terminal(
     plan, lines = json.loads(out), err.splitlines()
     assert quiet_err == ""
     assert json.loads(quiet_out)["allocations"] == plan["allocations"]
-    assert {line.split(":")[0] for line in lines} == {"columns", "colours"}
+    assert {line.split(":")[0] for line in lines} == {"columns", "wavelengths"}
     assert lines[-1] == (
-        f"colours: cost {plan['objective']:,.0f}, bound {plan['lower_bound']:,.0f}, "
+        f"wavelengths: cost {plan['objective']:,.0f}, bound {plan['lower_bound']:,.0f}, "
         f"gap {plan['gap']:.3%}"
     )
 

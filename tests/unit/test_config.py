@@ -14,7 +14,7 @@ from emulator.experiment.demand_config import Distribution, History
 from emulator.experiment.reading import ExperimentError, built_in_names, read, schema
 from emulator.experiment.writing import write
 from emulator.parts.assembly import assemble, problem_of
-from global_manager.reduction import reduced_scenarios, wasserstein_units
+from global_manager.provisioning.scenario_reduction import reduced_scenarios, wasserstein_units
 from protos.mib import MediumCode
 
 Write = Callable[..., Path]

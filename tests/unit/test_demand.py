@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from global_manager.demand import (
+from global_manager.provisioning.demand import (
     DemandError,
     DemandParameterError,
     HistoryError,
@@ -29,7 +29,7 @@ from global_manager.demand import (
     truncated_scenarios,
 )
 from global_manager.provisioning.model import Scenario
-from global_manager.reduction import reduced_scenarios, wasserstein_units
+from global_manager.provisioning.scenario_reduction import reduced_scenarios, wasserstein_units
 
 means = st.floats(0.01, 200.0)
 histories = st.lists(st.integers(0, 30), min_size=1, max_size=40)

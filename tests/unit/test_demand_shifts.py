@@ -12,7 +12,7 @@ from emulator.experiment.reading import ExperimentError, read
 from emulator.nature.happenings import DemandShift
 from emulator.parts.assembly import assemble
 from emulator.parts.manager_role import planner_of, scenarios_of_mean
-from global_manager.demand import mean_units, poisson_scenarios
+from global_manager.provisioning.demand import mean_units, poisson_scenarios
 from global_manager.provisioning.model import Scenario
 
 Write = Callable[..., Path]

@@ -15,8 +15,8 @@ from emulator.experiment.topology import Link, load, save_csv
 from emulator.parts.assembly import problem_of, unused_of
 from emulator.parts.fiber_links import QuantumLink, Unused, by_kind, equip, quantum_links
 from emulator.physics.skr import secret_key_rate
-from global_manager.prices import Prices
 from global_manager.provisioning import Policy, solve
+from global_manager.provisioning.prices import Prices
 
 Write = Callable[..., Path]
 MIXED = "source,target,length_km,kind\nA,B,160,\nB,C,160,untrusted\nC,A,160,quantum-router\n"

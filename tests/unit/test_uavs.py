@@ -20,8 +20,8 @@ from emulator.parts.cast import cast_of
 from emulator.parts.roles import KeyManagerRole, UavRole
 from emulator.physics.drone import LIU_2020, chain_rate, relayed_rate
 from global_manager.ordering import unit_cost
-from global_manager.prices import Prices
 from global_manager.provisioning.model import Medium
+from global_manager.provisioning.prices import Prices
 from protos.core import GLOBAL_MANAGER, Message, Step
 from protos.facts import FactKind
 from protos.mib import ORDER_FAILED, MediumCode, OrderRow, RowStatus

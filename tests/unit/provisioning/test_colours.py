@@ -1,4 +1,4 @@
-"""Colours for whole selections: what no assignment can do, and peeling what one can."""
+"""Colours for whole selections: what no assignment can do, and coloring greedily what one can."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from provisioning_cases import paper_problem, poisson_scenarios, problem_on, ran
 from provisioning_oracles import highs, path_wavelength
 
 from global_manager.provisioning import Scenario, Termination, solve
-from global_manager.provisioning.choice import around, choose, is_feasible, saving
+from global_manager.provisioning.assignment import bits, lowest_bits, mask_of
 from global_manager.provisioning.columns import generate_columns
+from global_manager.provisioning.cuts import choose_with_cuts, violated_triples
+from global_manager.provisioning.greedy_coloring import color_paths
 from global_manager.provisioning.instance import Instance
-from global_manager.provisioning.odd_sets import choose_colourable, crowded_triples
-from global_manager.provisioning.palette import bits, lowest_bits, mask_of
-from global_manager.provisioning.peeling import peel
-from global_manager.provisioning.rounding import Rounding
-from global_manager.provisioning.solver import Limits
+from global_manager.provisioning.selection import (
+    Rounding,
+    choose,
+    is_feasible,
+    neighbouring_columns,
+    saving,
+)
+from global_manager.provisioning.solver import SearchLimits
 
 ONE = (Scenario(1, 1.0),)
 ARMS = [("hub", "a"), ("hub", "b"), ("hub", "c")]
@@ -45,10 +50,10 @@ def test_three_of_four_fibers_at_a_node_still_pass_one_lightpath_a_colour():
     pool = generate_columns(instance)
 
     promised = choose(instance, pool, 0.0, nodes=100)
-    kept = choose_colourable(instance, pool, 0.0, nodes=100)
+    kept = choose_with_cuts(instance, pool, 0.0, nodes=100)
 
     assert sum(promised.values()) == 3
-    assert crowded_triples(instance, list(promised), list(promised.values())) == [(0, 1, 2)]
+    assert violated_triples(instance, list(promised), list(promised.values())) == [(0, 1, 2)]
     assert sum(kept.values()) == 2
 
 
@@ -59,7 +64,7 @@ def test_three_fibers_that_are_half_full_at_most_are_never_crowded():
     for problem in (ample, narrow):
         instance = Instance(problem, odd_nodes=False)
         promised = choose(instance, generate_columns(instance), 0.0, nodes=100)
-        found.append(crowded_triples(instance, list(promised), list(promised.values())))
+        found.append(violated_triples(instance, list(promised), list(promised.values())))
 
     assert found == [[], [(0, 1, 2)]]
 
@@ -84,10 +89,10 @@ def test_counting_what_nodes_can_pass_tightens_the_bound_and_never_passes_the_op
 def test_diving_and_searching_around_it_settle_the_paper_instance_without_the_whole_model():
     instance = Instance(paper_problem(wavelengths=20))
     pool = generate_columns(instance)
-    rounding = Rounding(instance, around(instance, pool))
+    rounding = Rounding(instance, neighbouring_columns(instance, pool))
 
     dived = rounding.dive()
-    limits = Limits(gap=5e-4 * pool.lower_bound, nodes=100)
+    limits = SearchLimits(gap=5e-4 * pool.lower_bound, nodes=100)
     searched = rounding.search(dived, range(len(instance.groups)), limits)
 
     assert is_feasible(instance, dived)
@@ -103,7 +108,7 @@ def selections(draw):
     links = [(f"n{i}", f"n{(i + 1) % 6}") for i in range(6)] + [("n0", "n3"), ("n1", "n4")]
     problem = problem_on(links, [("n0", "n1")], wavelengths=1, scenarios=ONE)
     instance = Instance(problem)
-    instance.colours = tuple(draw(st.lists(st.integers(0, 9), min_size=8, max_size=8)))
+    instance.wavelengths = tuple(draw(st.lists(st.integers(0, 9), min_size=8, max_size=8)))
     walks = [
         ("n0", "n1"),
         ("n0", "n3", "n4"),
@@ -111,7 +116,7 @@ def selections(draw):
         ("n5", "n0", "n1", "n2"),
         ("n3", "n2"),
     ]
-    free, units = list(instance.colours), {}
+    free, units = list(instance.wavelengths), {}
     for walk in walks:
         over = instance.resources(walk)
         units[over] = draw(st.integers(0, min(free[e] for e in over)))
@@ -122,30 +127,32 @@ def selections(draw):
 
 @settings(max_examples=40, deadline=None)
 @given(selections())
-def test_peeling_lights_no_colour_twice_or_where_there_is_none_and_accounts_for_every_unit(case):
+def test_greedy_coloring_lights_no_colour_twice_or_where_there_is_none_and_accounts_for_every_unit(
+    case,
+):
     instance, units = case
 
-    peeled = peel(instance, units)
+    coloring = color_paths(instance, units)
 
     lit = Counter()
-    for over, runs in peeled.runs.items():
+    for over, runs in coloring.runs.items():
         own = [colour for begin, end in runs for colour in range(begin, end)]
         assert len(own) == len(set(own)) <= units[over]
         lit.update((e, colour) for e in over for colour in own)
     assert set(lit.values()) <= {1}
-    assert all(colour < instance.colours[e] for e, colour in lit)
-    given_ = sum(end - begin for runs in peeled.runs.values() for begin, end in runs)
-    assert given_ + peeled.left_over == sum(units.values())
+    assert all(colour < instance.wavelengths[e] for e, colour in lit)
+    given_ = sum(end - begin for runs in coloring.runs.values() for begin, end in runs)
+    assert given_ + coloring.left_over == sum(units.values())
 
 
-def test_critical_fibers_come_first_so_a_full_chain_is_peeled_without_rest():
+def test_critical_fibers_come_first_so_a_full_chain_is_colored_without_rest():
     chain = [("a", "b"), ("b", "c"), ("c", "d")]
     instance = Instance(problem_on(chain, [("a", "b")], wavelengths=1_000, scenarios=ONE))
 
-    peeled = peel(instance, {(0, 1): 400, (2,): 700, (1, 2): 300, (0,): 600, (1,): 300})
+    coloring = color_paths(instance, {(0, 1): 400, (2,): 700, (1, 2): 300, (0,): 600, (1,): 300})
 
-    assert peeled.left_over == 0
-    assert peeled.configurations <= 5
+    assert coloring.left_over == 0
+    assert coloring.configurations <= 5
 
 
 def test_where_fibers_are_full_all_that_the_program_reserves_finds_a_colour():

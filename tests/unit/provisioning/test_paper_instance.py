@@ -21,7 +21,7 @@ from global_manager.provisioning import (
     solve,
     verify,
 )
-from global_manager.routing import cheapest_paths_between, fiber_graph
+from global_manager.provisioning.routing import cheapest_paths_between, fiber_graph
 
 
 def test_every_request_reserves_four_units_and_that_is_proven_optimal():

@@ -29,8 +29,8 @@ from global_manager.provisioning import (
     solve,
     verify,
 )
-from global_manager.provisioning.pools import relax
-from global_manager.provisioning.service import serve
+from global_manager.provisioning.price_decomposition import relax
+from global_manager.provisioning.shared_recourse import serve
 
 COIN = (Scenario(0, 0.5), Scenario(2, 0.5))
 LOST = 100

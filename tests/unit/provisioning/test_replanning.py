@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 from provisioning_cases import paper_problem, poisson_scenarios, problem_on
 
-from global_manager.provisioning import Disturbance, Scenario, changes, replan, solve, verify
+from global_manager.provisioning import Rearrangement, Scenario, replan, solve, verify
 from global_manager.provisioning.replanning import without_fibers
+
+
+def changes(previous, plan):
+    """Allocations of the new plan that the previous one does not have."""
+    return tuple(a for a in plan.allocations if a not in previous.allocations)
 
 
 def test_a_cut_request_takes_the_other_way_around_and_the_rest_stays():
@@ -80,8 +85,8 @@ def test_a_first_unit_takes_the_place_of_a_last_one_where_that_saves_enough():
     before = solve(problem)
 
     def units_after(changes_allowed: int, least_saving: float) -> list[int]:
-        allowed = Disturbance(changes_allowed, least_saving)
-        after = replan(problem, before, [("a", "b")], disturbance=allowed)
+        allowed = Rearrangement(changes_allowed, least_saving)
+        after = replan(problem, before, [("a", "b")], rearrangement=allowed)
         return [a.units for a in after.allocations]
 
     assert [a.units for a in before.allocations] == [3, 3]
@@ -100,8 +105,8 @@ def test_at_paper_size_a_few_changes_bring_a_new_plan_nearer_to_its_bound(wavele
     kept = {a.request for a in before.allocations if a.units} - moved
     saved = []
 
-    for allowed in (Disturbance(5, 0), Disturbance(20, 0), Disturbance(20, 5_000)):
-        after = replan(problem, before, [(fiber.a, fiber.b)], disturbance=allowed)
+    for allowed in (Rearrangement(5, 0), Rearrangement(20, 0), Rearrangement(20, 5_000)):
+        after = replan(problem, before, [(fiber.a, fiber.b)], rearrangement=allowed)
         verify(without_fibers(problem, [(fiber.a, fiber.b)]), after.allocations)
         disturbed = {a.request for a in changes(before, after)} & kept
         assert len(disturbed) <= allowed.changes

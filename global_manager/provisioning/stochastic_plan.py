@@ -1,11 +1,9 @@
-"""The stochastic program from end to end: bound, choice of paths and units, colours, plan.
+"""The stochastic program from end to end: bound, choice of paths and units, wavelengths, plan.
 
-Column generation gives the bound and the columns, the multiple-choice model a whole selection, the
-palette its colours.  If the gap is still open then, configurations sharpen the bound where all paths
-can be listed, and say how many units could not have found a colour.  Where requests share pools, all
-of this but the last happens at the pools' best prices, and of all states of the palette the one
-whose exact cost is least is the plan.  Everything stops by gap, nodes or rounds, so equal input
-gives an equal plan.
+Column generation gives the bound and the columns, the multiple-choice model a whole selection, and
+local search the wavelengths.  Where requests share pools, all of this happens at the pools' best
+prices, and the assignment of least exact cost is the plan.  Everything stops by gap, nodes or rounds,
+so equal input gives an equal plan.
 """
 
 from __future__ import annotations
@@ -13,27 +11,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from global_manager.provisioning.assignment import (
+    Routes,
+    WavelengthAssignment,
+    assign,
+    candidate_routes,
+    route_of,
+)
 from global_manager.provisioning.check import make_plan, relative_gap
-from global_manager.provisioning.choice import Selection, round_and_fill
 from global_manager.provisioning.columns import ColumnPool
-from global_manager.provisioning.configurations import bound_with_colours, unplaceable_units
-from global_manager.provisioning.improving import Effort, improve
+from global_manager.provisioning.cuts import choose_with_cuts
 from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.local_search import Effort, improve
 from global_manager.provisioning.model import Plan, Policy, Problem, Termination
-from global_manager.provisioning.odd_sets import choose_colourable
-from global_manager.provisioning.palette import Palette, route_of
-from global_manager.provisioning.pool_choice import choose_with_pools
-from global_manager.provisioning.pool_recourse import has_pools
-from global_manager.provisioning.pools import Relaxation, relax
-from global_manager.provisioning.wavelengths import Routes, assign, candidate_routes
+from global_manager.provisioning.price_decomposition import Relaxation, relax
+from global_manager.provisioning.selection import Selection, round_and_fill
+from global_manager.provisioning.shared_recourse import has_pools
+from global_manager.provisioning.shared_selection import choose_with_pools
 
 _CHEAPEST_ROUTES = 8  # alternatives a group may move to besides the columns' own paths,
-_MOST_ROUTES = 4_000  # unless there are so many groups that finding them would take longest
+_MOST_ROUTES = 4_000  # over all groups: finding them must not dominate
 _PROVEN = 1e-9
 
 
 @dataclass(frozen=True)
-class Progress:
+class SolveProgress:
     """Where a solve stands: what it does, its best cost so far, and the proven bound."""
 
     stage: str
@@ -48,15 +50,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Watch:
-    """Who hears of progress, and of every plan that could be used if solving ended now."""
+    """Callbacks for progress, and for every plan that could be used if solving ended now."""
 
-    progress: Callable[[Progress], None] = lambda _progress: None
+    progress: Callable[[SolveProgress], None] = lambda _progress: None
     plan: Callable[[Plan], None] | None = None
 
 
 def nothing_reserved(problem: Problem, policy: Policy, termination: Termination) -> Plan:
-    """Return the plan that buys everything on demand; always there, and always lawful."""
-    allocations = Palette(Instance(problem)).allocations()
+    """Return the plan that buys everything on demand; always available and always feasible."""
+    allocations = WavelengthAssignment(Instance(problem)).allocations()
     return make_plan(problem, policy, allocations, lower_bound=0.0, termination=termination)
 
 
@@ -72,7 +74,7 @@ def optimize(
     effort: Effort | None = None,
 ) -> Plan:
     """Return the best plan found for the two-stage stochastic program."""
-    return _Run(problem, gap, watch or Watch(), effort or Effort()).plan()
+    return _Solve(problem, gap, watch or Watch(), effort or Effort()).plan()
 
 
 def known_routes(instance: Instance, pool: ColumnPool) -> Routes:
@@ -90,7 +92,7 @@ def termination_of(gap: float, wanted: float) -> Termination:
     return Termination.GAP_LIMIT if gap <= wanted else Termination.WORK_LIMIT
 
 
-class _Run:
+class _Solve:
     """One solve, step by step."""
 
     def __init__(self, problem: Problem, gap: float, watch: Watch, effort: Effort) -> None:
@@ -101,64 +103,50 @@ class _Run:
         instance, pool = relaxation.instance, relaxation.pool
         routes = known_routes(instance, pool)
         if self._watch.plan is not None and not pool.separable:
-            self._colour(relaxation, round_and_fill(instance, pool), routes)
+            self._assign(relaxation, round_and_fill(instance, pool), routes)
         selection = self._choose(relaxation)
-        plan = self._improve(relaxation, selection, routes)
-        if plan.displaced_units == 0 or self._effort.nodes == 0:
-            return plan
-        lost = min(plan.displaced_units, unplaceable_units(instance, selection))
-        return replace(plan, unplaceable_units=lost)
+        return self._improve(relaxation, selection, routes)
 
     def _choose(self, relaxation: Relaxation) -> Selection:
         if has_pools(self._problem):
             return choose_with_pools(relaxation, self._gap, self._effort.nodes)
         instance, pool = relaxation.instance, relaxation.pool
-        return choose_colourable(instance, pool, self._gap, self._effort.nodes)
+        return choose_with_cuts(instance, pool, self._gap, self._effort.nodes)
 
     def _improve(self, relaxation: Relaxation, selection: Selection, routes: Routes) -> Plan:
-        palette, plan = self._colour(relaxation, selection, routes)
-        if plan.gap > self._gap and not has_pools(self._problem):
-            relaxation = _knowing_colours(relaxation)
-            plan = self._state(palette, _units(selection), relaxation.lower_bound)
+        assignment, plan = self._assign(relaxation, selection, routes)
         good_enough = relaxation.pool.lower_bound / (1 - self._gap)
-        for better in improve(palette, relaxation.pool, routes, good_enough, self._effort):
+        for better in improve(assignment, relaxation.pool, routes, good_enough, self._effort):
             if plan.gap <= self._gap:
                 break
             other = self._state(better, _units(selection), relaxation.lower_bound)
             plan = min(plan, other, key=lambda known: known.objective)
         return plan
 
-    def _colour(
+    def _assign(
         self, relaxation: Relaxation, selection: Selection, routes: Routes
-    ) -> tuple[Palette, Plan]:
-        palette = assign(relaxation.instance, selection, routes)
-        return palette, self._state(palette, _units(selection), relaxation.lower_bound)
+    ) -> tuple[WavelengthAssignment, Plan]:
+        assignment = assign(relaxation.instance, selection, routes)
+        return assignment, self._state(assignment, _units(selection), relaxation.lower_bound)
 
-    def _state(self, palette: Palette, wished_units: int, bound: float) -> Plan:
-        """Make a plan of a palette and show it to whoever watches."""
+    def _state(self, assignment: WavelengthAssignment, selected_units: int, bound: float) -> Plan:
+        """Make a plan of an assignment and report it."""
         plan = make_plan(
             self._problem,
             Policy.STOCHASTIC,
-            palette.allocations(),
+            assignment.allocations(),
             lower_bound=bound,
             termination=Termination.NOT_OPTIMIZED,
-            displaced_units=max(0, wished_units - palette.units),
+            displaced_units=max(0, selected_units - assignment.units),
         )
         plan = replace(plan, termination=termination_of(plan.gap, self._gap))
         if self._watch.plan is not None:
             self._watch.plan(plan)
-        self._report("colours")(plan.objective, bound)
+        self._report("wavelengths")(plan.objective, bound)
         return plan
 
     def _report(self, stage: str) -> Callable[[float, float], None]:
-        return lambda cost, bound: self._watch.progress(Progress(stage, cost, bound))
-
-
-def _knowing_colours(relaxation: Relaxation) -> Relaxation:
-    """Return the relaxation with the bound over configurations, where that can be had."""
-    bound = bound_with_colours(relaxation.instance) or 0.0
-    best = max(bound, relaxation.pool.lower_bound)
-    return replace(relaxation, pool=replace(relaxation.pool, lower_bound=best))
+        return lambda cost, bound: self._watch.progress(SolveProgress(stage, cost, bound))
 
 
 def _units(selection: Selection) -> int:

@@ -1,6 +1,6 @@
 """The distribution of demand: how many units a request may need in a period, and how likely.
 
-A scenario means "every request needs so many units".  Scenarios are sorted by units, differ in units,
+A scenario means "every request needs this many units".  Scenarios are sorted by units, differ in units,
 and their probabilities sum to one.  They come from a law (Poisson, negative binomial), cut off and
 renormalised as in the paper's evaluation, or from a history as it was; `fit` chooses the law for a history.
 
@@ -22,7 +22,7 @@ LEAST_EXPECTED = 5.0  # periods in a cell of the chi-square test; the usual rule
 
 
 class DemandError(ValueError):
-    """Demand cannot be described so; one kind of mistake a subclass.
+    """Demand cannot be described so; one subclass per kind of mistake.
 
     DemandParameterError: a parameter has a value that no law can have.
     HistoryError: a history holds too little, or something that is no demand.
@@ -274,7 +274,7 @@ def _likeliest_variance(counts: Counter[int], mean: float) -> float | None:
     """Return the variance of the likeliest negative binomial law; None if that law is Poisson.
 
     The likeliest mean is the sample's.  The likelihood has one maximum in r if the variance exceeds the
-    mean, and else grows for ever towards Poisson (Levin and Reeds 1977, Annals of Statistics 5); the score
+    mean, and else keeps growing towards Poisson (Levin and Reeds 1977, Annals of Statistics 5); the score
     is `sum over j of (periods with more than j units) / (r + j) - periods log(1 + mean / r)`.
     """
     periods = counts.total()

@@ -1,7 +1,7 @@
 """Paths through a network of fibers: the cheapest, the k cheapest, and how many hops they take.
 
 A network is a networkx `DiGraph` with one arc each way per fiber; every arc carries `cost`, and
-whoever needs other weights names another attribute.  Ties are broken by the order in which fibers
+callers that need other weights name another attribute.  Ties are broken by the order in which fibers
 were added, so the same fibers in the same order give the same paths.
 """
 

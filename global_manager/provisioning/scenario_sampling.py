@@ -2,7 +2,7 @@
 
 A plan made for drawn futures is exact for them; for all futures it is an estimate.  The least cost over
 drawn futures is on average no more than that over all (Mak, Morton and Wood 1999, Operations Research
-Letters 24), and what a plan really costs is seen on futures drawn afresh.
+Letters 24), and what a plan really costs is seen on futures drawn independently.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from global_manager.provisioning.model import Future, Plan, Problem
-from global_manager.provisioning.pool_recourse import SecondStage
+from global_manager.provisioning.shared_recourse import SecondStage
 
 Stream = np.random.Generator
 Skies = Callable[[Stream], tuple[bool, ...]]
@@ -47,7 +47,7 @@ def with_futures_drawn(problem: Problem, skies: Skies, n: int, seed: int) -> Pro
 
 
 def with_demand_redrawn(problem: Problem, seed: int) -> Problem:
-    """Return the problem with the demand of its futures, if any, drawn anew from its scenarios."""
+    """Return the problem with the demand of its futures, if any, redrawn from its scenarios."""
     n = len(problem.futures)
     if n == 0:
         return problem
@@ -57,12 +57,12 @@ def with_demand_redrawn(problem: Problem, seed: int) -> Problem:
 def fresh_cost(problem: Problem, plan: Plan, skies: Skies, n: int, seed: int) -> FreshCost:
     """Return what a plan costs on `n` >= 2 futures drawn independently of each other and of its own."""
     demand, sky = _stream(seed, _FRESH_DEMAND), _stream(seed, _FRESH_SKY)
-    luck = demand.random((n, 1 if problem.correlated else len(problem.requests)))
-    fresh = _with(problem, luck, [skies(sky) for _ in range(n)])
+    quantiles = demand.random((n, 1 if problem.correlated else len(problem.requests)))
+    fresh = _with(problem, quantiles, [skies(sky) for _ in range(n)])
     units = {item.request: item.units for item in plan.allocations}
     reserved = [units.get(request.id, 0) for request in problem.requests]
     found = SecondStage(fresh).outcomes(reserved)
-    idle = [(0, 0)] * (n - len(found))  # in which nobody needs anything
+    idle = [(0, 0)] * (n - len(found))  # futures without any demand
     costs = [float(cost) for cost, _ in (*found, *idle)]
     return FreshCost(
         n,
@@ -77,22 +77,24 @@ def _stream(seed: int, use: int) -> Stream:
 
 
 def _hypercube(problem: Problem, n: int, seed: int) -> NDArray[np.float64]:
-    """Return n points of the unit cube; one coordinate a request, or one for all if correlated."""
+    """Return n points of the unit cube; one coordinate per request, or one for all if correlated."""
     stream = _stream(seed, _DEMAND)
     width = 1 if problem.correlated else len(problem.requests)
     strata = stream.permuted(np.tile(np.arange(n)[:, None], width), axis=0)
     return (strata + stream.random((n, width))) / n
 
 
-def _with(problem: Problem, luck: NDArray[np.float64], skies: list[tuple[bool, ...]]) -> Problem:
+def _with(
+    problem: Problem, quantiles: NDArray[np.float64], skies: list[tuple[bool, ...]]
+) -> Problem:
     """Return the problem with futures at these points of its requests' distributions."""
-    units = np.empty((len(luck), len(problem.requests)), dtype=np.int64)
-    for place, request in enumerate(problem.requests):
+    units = np.empty((len(quantiles), len(problem.requests)), dtype=np.int64)
+    for index, request in enumerate(problem.requests):
         scenarios = problem.demand_of(request)
         upto = list(accumulate(s.probability for s in scenarios))
-        found = np.searchsorted(upto, luck[:, place % luck.shape[1]], side="right")
-        units[:, place] = np.array([s.units for s in scenarios])[np.minimum(found, len(upto) - 1)]
-    probability = 1 / len(luck)
+        found = np.searchsorted(upto, quantiles[:, index % quantiles.shape[1]], side="right")
+        units[:, index] = np.array([s.units for s in scenarios])[np.minimum(found, len(upto) - 1)]
+    probability = 1 / len(quantiles)
     drawn = zip(units.tolist(), skies, strict=True)
     futures = tuple(Future(probability, tuple(row), usable) for row, usable in drawn)
     return replace(problem, futures=futures)

@@ -1,12 +1,12 @@
-"""What three fibers cannot carry in one colour: rows that keep a selection colourable.
+"""Cuts: odd-set inequalities that a selection must satisfy to have a wavelength assignment.
 
-Two paths that each use two of three given fibers share one of them, so a colour has room for one
+Two paths that each use two of three given fibers share one of them, so a wavelength has room for one
 such path: of all units on paths that use two or three of the fibers, at most as many fit as the
-second largest number of colours among the three.  Capacity of single fibers allows half as many
+second largest number of wavelengths among the three.  Capacity of single fibers allows half as many
 again.  These are the odd sets of matching and the subset rows of vehicle routing (Jepsen, Petersen,
 Spoorendonk and Pisinger, Operations Research 56, 2008), here for wavelengths.
 
-The rows found here steer the choice of columns.  The bound is proven without them, over all paths.
+The cuts found here steer the choice of columns.  The bound is proven without them, over all paths.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from dataclasses import replace
 
 import numpy as np
 
-from global_manager.provisioning.choice import Selection, choose
 from global_manager.provisioning.columns import Column, ColumnPool, Master
 from global_manager.provisioning.instance import Instance, Triple
 from global_manager.provisioning.recourse import Floats
+from global_manager.provisioning.selection import Selection, choose
 
 _MOST_ROUNDS = 10
-_MOST_A_ROUND = 100
+_MOST_PER_ROUND = 100
 _MOST_CHOICES = 3
-_NEARLY = 0.95  # sets so full in the relaxation may well overflow in whole units
+_NEARLY = 0.95  # sets this full in the relaxation may well overflow in whole units
 _TOLERANCE = 1e-6
 
 
-def choose_colourable(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Selection:
+def choose_with_cuts(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Selection:
     """Return a selection as `choose` does, in which no three fibers are promised too much.
 
     Sets that overflow in whole units are added and the choice is made again, a few times.
     """
     share = 1.0 if pool.separable else _NEARLY
-    crowded = crowded_triples(instance, pool.columns, pool.weights, share)
+    violated = violated_triples(instance, pool.columns, pool.weights, share)
     for _ in range(_MOST_CHOICES):
-        instance, pool = _sharpen(instance, pool, crowded)
+        instance, pool = _add_cuts(instance, pool, violated)
         selection = choose(instance, pool, gap, nodes)
-        crowded = crowded_triples(instance, list(selection), list(selection.values()))
-        if not crowded:
+        violated = violated_triples(instance, list(selection), list(selection.values()))
+        if not violated:
             break
     return selection
 
 
-def crowded_triples(
+def violated_triples(
     instance: Instance, columns: Sequence[Column], weights: Sequence[float], share: float = 1.0
 ) -> list[Triple]:
     """Return the sets of three fibers promised more than this share of what they can carry.
 
-    Sets that are rows already are left out; of very many the fullest are returned.
+    Sets that are cuts already are left out; of many the fullest are returned.
     """
     units: dict[tuple[int, ...], float] = {}
     for column, weight in zip(columns, weights, strict=True):
@@ -57,66 +57,67 @@ def crowded_triples(
             over = instance.resources(column.path)
             units[over] = units.get(over, 0.0) + weight * column.units
     known = set(instance.triples)
-    found = sorted((x for x in _excess(instance, units, share) if x[1] not in known), reverse=True)
-    return [triple for _, triple in found[:_MOST_A_ROUND]]
+    found = sorted(
+        (x for x in _violations(instance, units, share) if x[1] not in known), reverse=True
+    )
+    return [triple for _, triple in found[:_MOST_PER_ROUND]]
 
 
-def _sharpen(
+def _add_cuts(
     instance: Instance, pool: ColumnPool, triples: Sequence[Triple]
 ) -> tuple[Instance, ColumnPool]:
-    """Give the instance these rows, and more until the master breaks none; return both.
+    """Give the instance these cuts, and more until the master breaks none; return both.
 
-    Columns and bound stay; weights and prices are the master's under the rows.
+    Columns and bound stay; weights and prices are the master's under the cuts.
     """
     for _ in range(_MOST_ROUNDS):
         if not triples:
             break
         instance = instance.with_triples(triples)
         columns = [replace(c, resources=instance.occupies(c.path)) for c in pool.columns]
-        pool = _under_rows(instance, pool, columns)
-        triples = crowded_triples(instance, pool.columns, pool.weights)
+        pool = _under_cuts(instance, pool, columns)
+        triples = violated_triples(instance, pool.columns, pool.weights)
     return instance, pool
 
 
-def _under_rows(instance: Instance, pool: ColumnPool, columns: Sequence[Column]) -> ColumnPool:
+def _under_cuts(instance: Instance, pool: ColumnPool, columns: Sequence[Column]) -> ColumnPool:
     master = Master(instance)
     master.add(columns)
-    cost, weights, prices, shares = master.solve()
+    _, weights, prices, shares = master.solve()
     return replace(
         pool,
         columns=tuple(columns),
         weights=weights,
         prices=prices,
         group_costs=instance.recourse[:, 0] - shares,
-        master_cost=cost,
         separable=False,
     )
 
 
-def _excess(
+def _violations(
     instance: Instance, units: Mapping[tuple[int, ...], float], share: float
 ) -> Iterator[tuple[float, Triple]]:
-    """Yield sets of three fibers that are too full, each with the units that are too many.
+    """Yield sets of three fibers that are too full, each with its excess units.
 
-    A path that uses two of three uses one of the two with fewer colours: where no fiber is more than half
-    full, no set is too full.
+    A path that uses two of three fibers uses one of the two with fewer wavelengths: where no fiber is
+    more than half full, no set is too full.
     """
-    colours = np.asarray(instance.colours, dtype=float)
-    load = np.zeros(len(colours))
+    wavelengths = np.asarray(instance.wavelengths, dtype=float)
+    load = np.zeros(len(wavelengths))
     for over, amount_over in units.items():
         load[list(over)] += amount_over
-    if np.all(load <= share * colours / 2):
+    if np.all(load <= share * wavelengths / 2):
         return
-    uses = np.zeros((len(units), len(colours)))
+    uses = np.zeros((len(units), len(wavelengths)))
     for i, over in enumerate(units):
         uses[i, list(over)] = 1.0
     amount = np.fromiter(units.values(), dtype=float)
     both = _together(uses, amount)
-    for e in range(len(colours)):
+    for e in range(len(wavelengths)):
         through = uses[:, e] > 0
         pairs = both[e][:, None] + both[e][None, :] + both
         promised = pairs - 2 * _together(uses[through], amount[through])
-        carried = share * _second_largest(colours[e], colours)
+        carried = share * _second_largest(wavelengths[e], wavelengths)
         over_by = np.triu(promised - carried * (1 + _TOLERANCE), 1)
         over_by[: e + 1] = 0.0
         for f, g in np.argwhere(over_by > _TOLERANCE):
@@ -128,8 +129,8 @@ def _together(uses: Floats, amount: Floats) -> Floats:
     return uses.T @ (uses * amount[:, None])
 
 
-def _second_largest(one: float, colours: Floats) -> Floats:
-    """Return the second largest of `one` and every two of `colours`; shape (fibers, fibers)."""
-    larger = np.maximum(colours[:, None], colours[None, :])
-    smaller = np.minimum(colours[:, None], colours[None, :])
+def _second_largest(one: float, wavelengths: Floats) -> Floats:
+    """Return the second largest of `one` and every two of `wavelengths`; shape (fibers, fibers)."""
+    larger = np.maximum(wavelengths[:, None], wavelengths[None, :])
+    smaller = np.minimum(wavelengths[:, None], wavelengths[None, :])
     return np.maximum(smaller, np.minimum(one, larger))

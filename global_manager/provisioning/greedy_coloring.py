@@ -1,4 +1,4 @@
-"""All colours of a selection at once: peel off configurations, each as often as it goes.
+"""Greedy coloring of a whole selection, by configurations that serve for many colours each.
 
 A configuration is a set of lightpaths that share no fiber, so they can have one colour.  With R
 colours left, a fiber that still has to carry R units is critical: every configuration from now on
@@ -7,8 +7,8 @@ before all others, and then from the fullest fibers down; it is used until a pat
 or until a fiber that it leaves out becomes critical.  Every configuration exhausts something, so
 their number hardly depends on how many colours there are.
 
-Three fibers at a node carry one path a colour that uses two of them (`odd_sets`); such a set is
-watched as if it were a fiber.  Nothing is taken back: units that are left over are for repair.
+Three fibers at a node carry one path per colour that uses two of them (see `cuts`); such a set is
+watched as if it were a fiber.  Nothing is taken back: what is left over is for repair.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ Fibers = tuple[int, ...]
 """A path as the fibers that it uses."""
 
 _TRIES = 8  # other configurations to look at when one misses a critical fiber
-_MOST_LOOKS = 4_000_000  # paths times configurations after which no other taste is tried
+_MOST_WORK = 4_000_000  # paths times configurations after which no other weighting is tried
 _SEED = 20_240_229
 
 
 @dataclass(frozen=True)
-class _Taste:
+class _Weighting:
     """How much fuller fibers count more, and how much the units that a path still wants."""
 
     sharpness: float
     share: float
 
 
-_TASTES = tuple(_Taste(sharpness, share) for sharpness in (4, 2, 6) for share in (0.5, 0.0))
+_WEIGHTINGS = tuple(_Weighting(sharpness, share) for sharpness in (4, 2, 6) for share in (0.5, 0.0))
 
 
 @dataclass(frozen=True)
-class Peeled:
+class Coloring:
     """By path, the runs of colours that it got: first and one past the last.
 
     `left_over` units got none; `colours_left` were not used any more.
@@ -58,30 +58,30 @@ class Peeled:
     colours_left: int
 
 
-def peel(instance: Instance, units: Mapping[Fibers, int]) -> Peeled:
-    """Give colours to `units` on every path, by the taste that gets furthest without a miss."""
-    peeling = _Peeling(instance, units)
-    furthest, looks = None, 0
-    for taste in _TASTES:
-        trial = peeling.run(taste, until_miss=True)
+def color_paths(instance: Instance, units: Mapping[Fibers, int]) -> Coloring:
+    """Give colours to `units` on every path, by the weighting that gets furthest without a miss."""
+    greedy = _GreedyColoring(instance, units)
+    furthest, work = None, 0
+    for weighting in _WEIGHTINGS:
+        trial = greedy.run(weighting, until_miss=True)
         if trial.left_over == 0:
             return trial
         if furthest is None or trial.colours_left < furthest[0]:
-            furthest = trial.colours_left, taste
-        looks += trial.configurations * len(units)
-        if looks > _MOST_LOOKS:
+            furthest = trial.colours_left, weighting
+        work += trial.configurations * len(units)
+        if work > _MOST_WORK:
             break
-    return peeling.run(furthest[1] if furthest else _TASTES[0], until_miss=False)
+    return greedy.run(furthest[1] if furthest else _WEIGHTINGS[0], until_miss=False)
 
 
-class _Peeling:
+class _GreedyColoring:
     """Paths, fibers and watched sets as arrays; `run` starts from the beginning every time."""
 
     def __init__(self, instance: Instance, units: Mapping[Fibers, int]) -> None:
         self._paths = list(units)
         self._wanted = np.fromiter(units.values(), dtype=np.int64)
         sets = _sets_at_nodes(self._paths) if not instance.problem.directed_capacity else []
-        colours = list(instance.colours)
+        colours = list(instance.wavelengths)
         self._fibers = len(colours)
         self._colours = np.array(
             colours + [sorted(colours[e] for e in three)[1] for three in sets], dtype=np.int64
@@ -97,15 +97,15 @@ class _Peeling:
         self._through = [np.array(own, dtype=np.int64) for own in through]
         self._top = np.array([min(colours[e] for e in p) for p in self._paths], dtype=np.int64)
 
-    def run(self, taste: _Taste, *, until_miss: bool) -> Peeled:
-        """Peel until no colour or no unit is left, or until a critical fiber is missed."""
+    def run(self, weighting: _Weighting, *, until_miss: bool) -> Coloring:
+        """Color until no colour or no unit is left, or until a critical fiber is missed."""
         rng = np.random.default_rng(_SEED)
         units = self._wanted.copy()
         runs: dict[Fibers, list[tuple[int, int]]] = defaultdict(list)
         left, count = int(self._colours[: self._fibers].max(initial=0)), 0
         while left > 0 and units.any():
             slack = np.minimum(self._colours, left) - self._count(units)
-            configuration, missed = self._configuration(units, left, slack, taste, rng)
+            configuration, missed = self._configuration(units, left, slack, weighting, rng)
             if missed and until_miss:
                 break
             times = self._times(configuration, units, left, slack, missed)
@@ -113,7 +113,7 @@ class _Peeling:
                 runs[self._paths[i]].append((left - times, left))
             units[configuration] -= times
             left, count = left - times, count + 1
-        return Peeled(runs, count, int(units.sum()), left)
+        return Coloring(runs, count, int(units.sum()), left)
 
     def _covered(self, path: Fibers, sets: list[frozenset[int]]) -> list[int]:
         own = set(path)
@@ -127,17 +127,22 @@ class _Peeling:
         return total[: self._rows].astype(np.int64)
 
     def _configuration(
-        self, units: Integers, left: int, slack: Integers, taste: _Taste, rng: np.random.Generator
+        self,
+        units: Integers,
+        left: int,
+        slack: Integers,
+        weighting: _Weighting,
+        rng: np.random.Generator,
     ) -> tuple[list[int], bool]:
         """Return the paths of a configuration, and whether it misses a critical fiber or set."""
         wants = units * (self._top >= left) > 0
-        fullness = np.clip(1 - slack / left, 0.0, 1.0) ** taste.sharpness
-        worth = np.append(fullness, 0.0)[self._padded].sum(axis=1) + taste.share * units / left
+        fullness = np.clip(1 - slack / left, 0.0, 1.0) ** weighting.sharpness
+        worth = np.append(fullness, 0.0)[self._padded].sum(axis=1) + weighting.share * units / left
         critical = (slack <= 0) & (self._colours >= left)
         best: tuple[int, list[int]] | None = None
         for attempt in range(_TRIES):
-            whim = rng.uniform(0.5, 1.0, len(worth)) if attempt else 1.0
-            chosen, covered = self._pick(wants, worth * whim, slack, critical)
+            noise = rng.uniform(0.5, 1.0, len(worth)) if attempt else 1.0
+            chosen, covered = self._pick(wants, worth * noise, slack, critical)
             missed = int((1 - slack)[critical & ~covered].sum())
             if best is None or missed < best[0]:
                 best = missed, chosen

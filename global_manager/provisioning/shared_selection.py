@@ -1,6 +1,6 @@
 """Whole numbers for a problem with pools: the multiple-choice model with its second stage spelled out.
 
-To the rows of `choice` come, for every kind of requests c in future w,
+Added to the rows of `selection` are, for every kind of requests c in future w,
 
     need       s_cw + u_cw + v_cw >= sum_{r of kind c} d_rw - sum_{i of kind c} min(k_i, d_iw) take_i
     pools      sum_c s_cw <= S (no s_cw where no satellite can serve),  sum_c u_cw <= U
@@ -18,23 +18,22 @@ from typing import Any
 import numpy as np
 import pulp
 
-from global_manager.provisioning.choice import (
+from global_manager.provisioning.columns import Column
+from global_manager.provisioning.price_decomposition import Relaxation, SharedRecourse
+from global_manager.provisioning.selection import (
     Selection,
-    around,
     build,
     choose,
     is_feasible,
+    neighbouring_columns,
     reduced_cost,
     round_and_fill,
     selected,
 )
-from global_manager.provisioning.columns import Column
-from global_manager.provisioning.pool_prices import SharedRecourse
-from global_manager.provisioning.pool_recourse import SecondStage
-from global_manager.provisioning.pools import Relaxation
-from global_manager.provisioning.solver import Limits, run
+from global_manager.provisioning.shared_recourse import SecondStage
+from global_manager.provisioning.solver import SearchLimits, run
 
-_COLUMNS_A_ROW = 3
+_COLUMNS_PER_ROW = 3
 _START_SHARE = 10  # of the nodes; more hardly improves a start
 
 
@@ -50,9 +49,9 @@ def choose_with_pools(relaxation: Relaxation, gap: float, nodes: int) -> Selecti
         return start
     columns = _promising(relaxation, start)
     model, take = _model(relaxation, columns)
-    limits = Limits(gap=gap * relaxation.lower_bound / 2, target=good_enough, nodes=nodes)
+    limits = SearchLimits(gap=gap * relaxation.lower_bound / 2, target=good_enough, nodes=nodes)
     known = {x.name: float(start[c]) for x, c in zip(take, columns, strict=True)}
-    values = run(model, limits, known).values  # HiGHS completes the start with the second stage
+    values = run(model, limits, known)  # HiGHS completes the start with the second stage
     if values is None:
         return start
     found = selected(columns, take, values)
@@ -87,15 +86,15 @@ def _promising(relaxation: Relaxation, start: Selection) -> list[Column]:
     and along a straight piece of the recourse the master mixes its ends, however far apart.
     """
     instance, pool = relaxation.instance, relaxation.pool
-    every = around(instance, pool, reach=instance.most_units, saving_over=-inf)
+    every = neighbouring_columns(instance, pool, reach=instance.most_units, saving_over=-inf)
     costs = {c: reduced_cost(instance, pool, c) for c in every}
-    most = _COLUMNS_A_ROW * (len(instance.groups) + len(instance.capacity))
+    most = _COLUMNS_PER_ROW * (len(instance.groups) + len(instance.capacity))
     own = [c for c, weight in zip(pool.columns, pool.weights, strict=True) if weight > 0]
     return list(dict.fromkeys([*sorted(costs, key=costs.__getitem__)[:most], *own, *start]))
 
 
 def _model(relaxation: Relaxation, columns: list[Column]) -> tuple[Any, list[Any]]:
-    """Return the PuLP model and its first-stage variables, one a column."""
+    """Return the PuLP model and its first-stage variables, one per column."""
     recourse = SharedRecourse(relaxation.instance)
     model, take = build(relaxation.instance, columns)
     cost = [(x, float(c.path_cost * c.units)) for x, c in zip(take, columns, strict=True)]
@@ -128,7 +127,7 @@ def _model(relaxation: Relaxation, columns: list[Column]) -> tuple[Any, list[Any
 
 
 def _unit_costs(stage: SecondStage, kind: int) -> Iterator[tuple[str, int]]:
-    """Yield what a missing unit of this kind can be had from, and its cost."""
+    """Yield the media that can bring a missing unit of this kind, with its cost."""
     satellite_cost = stage.satellite_cost[kind]
     if satellite_cost is not None:
         yield "satellite", satellite_cost

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import fsum, inf
 
-from global_manager.demand import DemandParameterError
+from global_manager.provisioning.demand import DemandParameterError
 from global_manager.provisioning.model import Scenario
 
 

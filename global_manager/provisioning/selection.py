@@ -1,4 +1,4 @@
-"""The first-stage program as a reader knows it: which path, and how many wavelengths, for whom.
+"""The first-stage program in whole units: which path, and how many wavelengths, for whom.
 
 The multiple-choice model over given columns.  `take[i]` counts the members of a group that choose
 column i: path p with exactly k wavelengths (binary where a group is one request).
@@ -15,28 +15,36 @@ Where the six constraints of the program are:
 * path uniqueness: rows `uniqueness`; a request takes at most one column, and a column has one path.
 * capacity: rows `capacity`.
 * wavelength continuity and wavelength uniqueness: not here.  They hold by construction in
-  `wavelengths`, which gives every unit one colour along its whole path and every colour of a fiber
-  to at most one unit.  This model is their relaxation; its bound holds with them.
+  `assignment`, which gives every unit one wavelength along its whole path and every wavelength of a
+  fiber to at most one unit.  This model is their relaxation; its bound holds with them.
+
+The relaxation has few fractional columns, so rounding comes first.  Diving fixes the largest
+fractions and solves again, until all is whole.  Then every group but those that lose most against the
+bound's prices keeps what it has, and branch and bound settles the rest.  Neither proves anything; both
+are counted in linear programs and nodes, never in time.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+import highspy
 import numpy as np
 import pulp
 
 from global_manager.provisioning.columns import Column, ColumnPool, make_columns
 from global_manager.provisioning.instance import Instance
-from global_manager.provisioning.rounding import Rounding
-from global_manager.provisioning.solver import Limits, run
+from global_manager.provisioning.recourse import Floats
+from global_manager.provisioning.solver import QuietHighs, SearchLimits, run
 
-_COLUMNS_A_ROW = 3  # more columns cost time and hardly gain: they are taken by reduced cost
+_COLUMNS_PER_ROW = 3  # more columns cost time and hardly gain: they are taken by reduced cost
 _FREE_GROUPS = (10, 40)  # a small search first: it often suffices
 _WHOLE = 1e-6
+_DIVES = 30  # at least this many steps; of more fractional columns several are fixed at once
+_MOST_DIVES = 200
 
 Selection = Counter[Column]
 """How many members of its group take each column."""
@@ -45,22 +53,22 @@ Selection = Counter[Column]
 def choose(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Selection:
     """Return a whole selection whose cost is, if the search ends in time, near the pool's bound.
 
-    Half of the relative `gap` is left to colours.  The bound holds over all paths.  Rounding comes
+    Half of the relative `gap` is left to wavelengths.  The bound holds over all paths.  Rounding comes
     first; branch and bound over everything only if that leaves the gap open, and it ends after
     `nodes` nodes.  With none, the master rounded down and filled must do.
     """
     rounded = _round_down(pool)
     if pool.separable:
         return rounded
-    near = around(instance, pool)
+    near = neighbouring_columns(instance, pool)
     start = _fill(instance, rounded, near)
     good_enough = pool.lower_bound * (1 + gap / 2) - instance.unreserved_cost
     if nodes == 0 or -saving(start) <= good_enough:
         return start
-    limits = Limits(gap=gap * pool.lower_bound / 2, target=good_enough, nodes=nodes)
+    limits = SearchLimits(gap=gap * pool.lower_bound / 2, target=good_enough, nodes=nodes)
     ranked = _ranked(instance, pool, near)
-    for columns_a_row in (2, _COLUMNS_A_ROW):
-        promising = _promising(instance, pool, ranked, start, columns_a_row)
+    for columns_per_row in (2, _COLUMNS_PER_ROW):
+        promising = _promising(instance, pool, ranked, start, columns_per_row)
         rounding = Rounding(instance, promising)
         start = _better(instance, start, _fill(instance, rounding.dive(), near))
         if -saving(start) <= good_enough:
@@ -71,17 +79,17 @@ def choose(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Sele
         )
         if -saving(start) <= good_enough:
             return start
-    promising = _promising(instance, pool, ranked, start, _COLUMNS_A_ROW)
+    promising = _promising(instance, pool, ranked, start, _COLUMNS_PER_ROW)
     return _solve(instance, promising, start, limits)
 
 
 def round_and_fill(instance: Instance, pool: ColumnPool) -> Selection:
     """Return a fair selection without any search: round the master down, then fill greedily."""
-    return _fill(instance, _round_down(pool), around(instance, pool))
+    return _fill(instance, _round_down(pool), neighbouring_columns(instance, pool))
 
 
 def build(instance: Instance, columns: Sequence[Column]) -> tuple[Any, list[Any]]:
-    """Return the PuLP model and its variables, one a column."""
+    """Return the PuLP model and its variables, one per column."""
     model = pulp.LpProblem("multiple_choice", pulp.LpMinimize)
     take = [
         model.add_variable(f"take_{i:06d}", 0, _members(instance, column), pulp.LpInteger)
@@ -108,12 +116,12 @@ def _members(instance: Instance, column: Column) -> int:
 
 
 def _solve(
-    instance: Instance, columns: list[Column], start: Selection, limits: Limits
+    instance: Instance, columns: list[Column], start: Selection, limits: SearchLimits
 ) -> Selection:
     model, take = build(instance, columns)
     names = {column: x.name for column, x in zip(columns, take, strict=True)}
-    answer = run(model, limits, {names[c]: float(n) for c, n in start.items()})
-    found = selected(columns, take, answer.values) if answer.values is not None else None
+    values = run(model, limits, {names[c]: float(n) for c, n in start.items()})
+    found = selected(columns, take, values) if values is not None else None
     return _better(instance, start, found)
 
 
@@ -135,7 +143,7 @@ def _search_around(
     start: Selection,
     *,
     free_groups: int,
-    limits: Limits,
+    limits: SearchLimits,
 ) -> Selection:
     """Return a selection no worse than the start, in which most groups keep what they have."""
     loses = set(_losing_groups(instance, pool, start)[:free_groups])
@@ -172,11 +180,11 @@ def _promising(
     pool: ColumnPool,
     ranked: Sequence[tuple[float, Column]],
     start: Selection,
-    columns_a_row: int,
+    columns_per_row: int,
 ) -> list[Column]:
     """Return the columns of least reduced cost, and no column that cannot beat the start."""
     slack = instance.unreserved_cost - saving(start) - pool.lower_bound
-    most = columns_a_row * (len(instance.groups) + len(instance.capacity))
+    most = columns_per_row * (len(instance.groups) + len(instance.capacity))
     cheapest = [column for cost, column in ranked[:most] if cost <= slack]
     known = set(cheapest)
     return cheapest + [column for column in start if column not in known]
@@ -206,7 +214,7 @@ def _round_down(pool: ColumnPool) -> Selection:
     return Counter({column: n for column, n in whole.items() if n > 0})
 
 
-def around(
+def neighbouring_columns(
     instance: Instance, pool: ColumnPool, reach: int = 3, saving_over: float = 0.0
 ) -> list[Column]:
     """Return the pool's paths, each with every number of units near those that the master used.
@@ -225,7 +233,7 @@ def around(
 
 
 def _fill(instance: Instance, selection: Selection, columns: Iterable[Column]) -> Selection:
-    """Add columns greedily, most saving a colour first, while bounds and capacity allow."""
+    """Add columns greedily, most saving a wavelength first, while bounds and capacity allow."""
     filled = Counter(selection)
     free = np.asarray(instance.capacity).copy()
     idle = [len(group.members) for group in instance.groups]
@@ -240,3 +248,97 @@ def _fill(instance: Instance, selection: Selection, columns: Iterable[Column]) -
             free[over] -= n * column.units
             idle[column.group] -= n
     return filled
+
+
+class Rounding:
+    """The multiple-choice model over given columns, kept in the solver; answers are feasible."""
+
+    def __init__(self, instance: Instance, columns: Sequence[Column]) -> None:
+        self._columns = columns
+        self._most = np.array([float(len(instance.groups[c.group].members)) for c in columns])
+        self._highs = QuietHighs()
+        self._highs.setOptionValue("threads", 1)
+        self._highs.passModel(_model(instance, columns, self._most))
+
+    def dive(self) -> Counter[Column]:
+        """Return a selection; what is not whole when diving ends is rounded down."""
+        low, high = np.zeros(len(self._columns)), self._most.copy()
+        values = low
+        for _ in range(_MOST_DIVES):
+            relaxed = self._relaxed(low, high)
+            if relaxed is None:
+                break
+            values = relaxed
+            rest = values - np.floor(values + _WHOLE)
+            fractional = np.flatnonzero(rest > _WHOLE)
+            if len(fractional) == 0:
+                break
+            order = fractional[np.argsort(-rest[fractional], kind="stable")]
+            first = order[: 1 + len(order) // _DIVES]
+            before = low.copy()
+            low[first] = np.ceil(values[first] - _WHOLE)
+            if self._relaxed(low, high) is None:
+                low = before
+                high[first[0]] = np.floor(values[first[0]] + _WHOLE)
+        return self._selection(np.floor(values + _WHOLE))
+
+    def search(
+        self, start: Counter[Column], free_groups: Collection[int], limits: SearchLimits
+    ) -> Counter[Column] | None:
+        """Return the best selection found that differs from the start in free groups only."""
+        held = np.array([float(start[c]) for c in self._columns])
+        free = np.array([column.group in free_groups for column in self._columns])
+        self._bound(np.where(free, 0.0, held), np.where(free, self._most, held))
+        options = {
+            "mip_rel_gap": 0.0,
+            "mip_abs_gap": limits.gap,
+            "mip_max_nodes": limits.nodes,
+            "objective_target": limits.target,
+        }
+        for name, value in options.items():
+            self._highs.setOptionValue(name, value)
+        count = len(self._columns)
+        whole = np.full(count, int(highspy.HighsVarType.kInteger), dtype=np.uint8)
+        self._highs.changeColsIntegrality(count, np.arange(count, dtype=np.int32), whole)
+        self._highs.run()
+        status = self._highs.getInfo().primal_solution_status
+        if status != highspy.SolutionStatus.kSolutionStatusFeasible:
+            return None
+        return self._selection(np.asarray(self._highs.getSolution().col_value))
+
+    def _relaxed(self, low: Floats, high: Floats) -> Floats | None:
+        """Return the relaxation's values within these bounds, None if there is no solution."""
+        self._bound(low, high)
+        self._highs.run()
+        if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            return None
+        return np.asarray(self._highs.getSolution().col_value)
+
+    def _bound(self, low: Floats, high: Floats) -> None:
+        count = len(self._columns)
+        self._highs.changeColsBounds(count, np.arange(count, dtype=np.int32), low, high)
+
+    def _selection(self, values: Floats) -> Counter[Column]:
+        counts = {c: round(v) for c, v in zip(self._columns, values, strict=True)}
+        return Counter({column: n for column, n in counts.items() if n > 0})
+
+
+def _model(instance: Instance, columns: Sequence[Column], most: Floats) -> highspy.HighsLp:
+    """Return the relaxation as the solver takes it; rows are capacity, then groups."""
+    first = len(instance.capacity)
+    starts, rows, values = [0], [], []
+    for column in columns:
+        rows += [*column.resources, first + column.group]
+        values += [float(column.units)] * len(column.resources) + [1.0]
+        starts.append(len(rows))
+    upper = [*instance.capacity, *(len(group.members) for group in instance.groups)]
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = len(columns), len(upper)
+    lp.col_cost_ = np.array([-column.saving for column in columns])
+    lp.col_lower_, lp.col_upper_ = np.zeros(len(columns)), most
+    lp.row_lower_ = np.full(len(upper), -highspy.kHighsInf)
+    lp.row_upper_ = np.array(upper, dtype=float)
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    lp.a_matrix_.start_, lp.a_matrix_.index_ = np.array(starts), np.array(rows)
+    lp.a_matrix_.value_ = np.array(values)
+    return lp

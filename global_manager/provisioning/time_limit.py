@@ -1,6 +1,6 @@
 """Solving against real time: in a process of its own, which is ended when it overruns.
 
-A solver looks at its clock when it likes; a process can be ended at any time.  The child sends
+A solver checks its clock when it likes; a process can be ended at any time.  The child sends
 every plan that is better than its last; when time is up the best one so far is the answer, and if
 there is none yet, the plan that reserves nothing.  The child is spawned, never forked: the caller
 may have threads.
@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
 from global_manager.provisioning.model import Plan, Policy, Problem, Termination
-from global_manager.provisioning.policies import Settings, make
-from global_manager.provisioning.two_stage import Progress, Watch, nothing_reserved
+from global_manager.provisioning.policies import Settings, plan_by
+from global_manager.provisioning.stochastic_plan import SolveProgress, Watch, nothing_reserved
 
 _GRACE_S = 1.0
 
@@ -42,12 +42,12 @@ class _Failed:
     error: Exception
 
 
-def make_within(
+def plan_within(
     problem: Problem,
     policy: Policy,
     settings: Settings,
     time_limit_s: float,
-    progress: Callable[[Progress], None],
+    progress: Callable[[SolveProgress], None],
 ) -> Plan:
     """Plan by the policy, or return the best plan known when `time_limit_s` of real time is over.
 
@@ -79,7 +79,7 @@ def _listen(
     join: Callable[[float], None],
     deadline_wall_s: float,
     best: Plan,
-    progress: Callable[[Progress], None],
+    progress: Callable[[SolveProgress], None],
 ) -> Plan:
     """Take messages until the final one or the deadline; return the best plan."""
     while pipe.poll(max(0.0, deadline_wall_s - time.monotonic())):
@@ -91,7 +91,7 @@ def _listen(
                 raise error
             case Plan() as plan if plan.objective <= best.objective:
                 best = replace(plan, termination=Termination.TIME_LIMIT)
-            case Progress() as news:
+            case SolveProgress() as news:
                 progress(news)
     return best
 
@@ -99,6 +99,6 @@ def _listen(
 def _work(pipe: Connection, problem: Problem, policy: Policy, settings: Settings) -> None:
     watch = Watch(progress=pipe.send, plan=pipe.send)
     try:
-        pipe.send(_Final(make(problem, policy, settings, watch)))
+        pipe.send(_Final(plan_by(problem, policy, settings, watch)))
     except Exception as error:  # noqa: BLE001 - it crosses to the caller, who raises it
         pipe.send(_Failed(error))

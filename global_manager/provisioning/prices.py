@@ -48,7 +48,7 @@ class Prices:
         return spans * bundle + ceil(self.reserved_fiber_km * length_km)
 
     def reserved_untrusted_unit(self, length_km: float, measuring_sites: int) -> int:
-        """Return the same for a link on which nobody between its ends is trusted.
+        """Return the same for a link on which no node between its ends is trusted.
 
         Two transmitters, a receiver and two MUX/DEMUX at each measurement, three fibers; one key
         manager and its security for the whole link.  The counts are assumed.
@@ -59,15 +59,15 @@ class Prices:
         return measuring_sites * site + trusted_end + fibers
 
     def uav_unit(self, hops: int, uavs: int | None = None) -> int:
-        """Return the cost of one on-demand unit by UAV between nodes so many hops apart.
+        """Return the cost of one on-demand unit by UAV between nodes this many hops apart.
 
-        It takes a UAV a hop, or as many `uavs` as its chain is long.
+        It takes one UAV per hop, or as many `uavs` as its chain has.
         """
         uavs = hops if uavs is None else uavs
         return hops * self._on_demand_bundle + uavs * self.on_demand_uav
 
     def satellite_unit(self, hops: int) -> int:
-        """Return the cost of one on-demand unit by satellite between nodes so many hops apart."""
+        """Return the cost of one on-demand unit by satellite between nodes this many hops apart."""
         return hops * (self._on_demand_bundle + self.on_demand_satellite)
 
     @property
