@@ -23,7 +23,13 @@ from prometheus_client import CollectorRegistry
 
 from emulator.nature.happenings import Told
 from emulator.runtime.transport import Channels, Context
-from emulator.telemetry.metrics import FAMILY_OF, PREFIX, check, process_registry
+from emulator.telemetry.metrics import (
+    FAMILY_OF,
+    PREFIX,
+    UndeclaredMetricError,
+    check,
+    process_registry,
+)
 from protos.core import (
     CONTROLLERS,
     GLOBAL_MANAGER,
@@ -295,10 +301,14 @@ class Reporter:
             self._next_s = 0.0
 
     async def _report_regularly(self) -> None:
-        while True:
-            is_time = time.perf_counter() >= self._next_s
-            await self._report(everything=is_time and not self._is_busy())
-            await asyncio.sleep(_REPORT_EVERY_S)
+        try:
+            while True:
+                is_time = time.perf_counter() >= self._next_s
+                await self._report(everything=is_time and not self._is_busy())
+                await asyncio.sleep(_REPORT_EVERY_S)
+        except UndeclaredMetricError:
+            _log.exception("there will be no more reports")
+            raise
 
 
 def _measures(registry: CollectorRegistry, *more: tuple[str, str]) -> Iterator[Measure]:

@@ -13,14 +13,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from live_network import within
+from live_network import LiveNetwork, within
+from prometheus_client.parser import text_string_to_metric_families
 
 from emulator.runtime.identity import Authority
 from emulator.runtime.registry import Registry
+from emulator.runtime.transport import Channels
 from emulator.telemetry import exporter as module
 from emulator.telemetry.exporter import METRICS, Exporter, ExporterConfig
-from emulator.telemetry.reporting import EXPORTER, telemetry
+from emulator.telemetry.metrics import FAMILIES, STANDARD, Kind, UndeclaredMetricError
+from emulator.telemetry.reporting import EXPORTER, Reporter, telemetry
 from protos.core import Measure
+from protos.gen.qsagin.v1 import runtime_pb2
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 RESIDENTS = {"host-0": ("kme-A", "kme-B")}
@@ -195,3 +199,46 @@ def test_a_taken_port_is_told_before_anything_is_started(tmp_path: Path) -> None
         assert Registry(tmp_path).find(METRICS) is None
 
     within(60, work())
+
+
+def test_a_network_that_has_not_run_shows_every_counter_and_every_process(tmp_path: Path) -> None:
+    async def work() -> str:
+        network = LiveNetwork(tmp_path, 2)
+        await network.start()
+        for host in network.hosts.values():
+            host.greet(network.clock._routes())
+            await host._reporter.report()
+        await network.clock._reporter.report()
+        text = network.exporter._reports.text()
+        await network.stop()
+        return text
+
+    found = {family.name: family for family in text_string_to_metric_families(within(60, work()))}
+    for family in STANDARD:
+        name = family.name.removesuffix("_total")
+        actors = {sample.labels["actor"] for sample in found[name].samples}
+        assert actors == {"host-0", "host-1", "clock", EXPORTER}, name
+    counters = {family.name for family in FAMILIES if family.kind is Kind.COUNTER}
+    assert {f"qsagin_{name}".removesuffix("_total") for name in counters} <= found.keys()
+    counted = found["qsagin_keys_delivered_bits"].samples
+    assert {sample.value for sample in counted} == {0}
+
+
+def test_an_actor_with_an_undeclared_metric_ends_its_reports_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def strange(_everything: bool) -> runtime_pb2.Telemetry:
+        return telemetry("host-0", 0.0, [Measure("key_material", (), 1.0)])
+
+    async def work() -> None:
+        channels = Channels(Authority().issue("host-0", ()))
+        reporter = Reporter(channels, lambda: "127.0.0.1:1", strange)
+        reporter.begin()
+        while not caplog.messages:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        with pytest.raises(UndeclaredMetricError, match="key_material"):
+            await reporter.end()
+        await channels.close()
+
+    within(60, work())
+    assert caplog.messages == ["there will be no more reports"]
