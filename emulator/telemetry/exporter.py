@@ -7,38 +7,26 @@ is an entity that is out by schedule although its process reports.  Counters nev
 lives: what an actor had counted before its restart is carried over.  A sum over hosts is shown only when
 every host has reported its part, so that it does not seem to begin again when the exporter does.
 
-The exporter runs no core, so that answering a scrape delays nobody.  Scrapes are answered by one thread,
-however many connections there are; whoever connects and asks for nothing is hung up on.
+The exporter runs no core, so that answering a scrape delays nobody.  It alone loads a web server
+(`emulator.telemetry.scrapes`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from threading import Thread
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import grpc
-import uvicorn
-from prometheus_client import CollectorRegistry, Metric, generate_latest, make_asgi_app
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import Metric, generate_latest
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from emulator.runtime.identity import Identity, uri
 from emulator.runtime.registry import Registry
@@ -49,12 +37,7 @@ from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX, Measure
 from protos.gen.qsagin.v1 import management_pb2, runtime_pb2, runtime_pb2_grpc
 
 METRICS = "metrics"
-PATH = "/metrics"
 STALE_AFTER_S = 5.0
-PATIENCE_S = 5.0
-_LAST_WORDS_S = 1.0
-_GZIP_LEVEL = 4
-_NAMES_AS_THEY_ARE = ("", "underscores", "allow-utf-8")  # of the escaping schemes of OpenMetrics
 
 Encoder: TypeAlias = Callable[[Collector], bytes]
 _Series: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
@@ -94,11 +77,11 @@ class Exporter:
         self._process = ProcessMeter(EXPORTER)
         self._reports = Reports(config.residents, own=self._own)
         self._server: grpc.aio.Server | None = None
-        self._http: _HttpServer | None = None
+        self._end_scrapes: Callable[[], None] | None = None
 
     async def start(self) -> None:
         """Serve reports and scrapes.  Raises `OSError` if the port is taken."""
-        self._registry.publish(METRICS, f"http://{self._show()}{PATH}")
+        self._registry.publish(METRICS, self._show())
         self._server = new_server()
         runtime_pb2_grpc.add_ExporterServicer_to_server(_ReportService(self._reports), self._server)
         config = self._config
@@ -110,8 +93,8 @@ class Exporter:
         """Stop serving."""
         if self._server is not None:
             await self._server.stop(grace=0)
-        if self._http is not None:
-            await asyncio.to_thread(self._http.stop)
+        if self._end_scrapes is not None:
+            await asyncio.to_thread(self._end_scrapes)
 
     def _own(self) -> Iterator[Measure]:
         """Yield what the exporter knows without being told."""
@@ -127,17 +110,20 @@ class Exporter:
         yield from self._process.measures()
 
     def _show(self) -> str:
-        """Serve scrapes; return the address."""
+        """Serve scrapes; return the URL."""
+        from emulator.telemetry.scrapes import PATH, HttpServer  # every actor loads this module
 
         def listen(host: str, port: int) -> int:
-            self._http = _HttpServer(application(self._reports), host, port)
-            return self._http.port
+            server = HttpServer(self._reports, host, port)
+            self._end_scrapes = server.stop
+            return server.port
 
         endpoint, port = self._config.endpoint, self._config.metrics_port
         if port:
-            return f"{endpoint.host}:{listen(endpoint.host, port)}"
+            return f"http://{endpoint.host}:{listen(endpoint.host, port)}{PATH}"
         former = self._registry.find(METRICS)
-        return endpoint.bind(METRICS, urlsplit(former.address).netloc if former else "", listen)
+        former_address = urlsplit(former.address).netloc if former else ""
+        return f"http://{endpoint.bind(METRICS, former_address, listen)}{PATH}"
 
 
 class _ReportService(runtime_pb2_grpc.ExporterServicer):
@@ -325,76 +311,6 @@ class _Metrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """Return them."""
         return self.metrics
-
-
-def application(reports: Reports) -> ASGIApp:
-    """Return what answers scrapes: GET and HEAD, compressed or not."""
-    route = Route(PATH, _Scrape(reports), methods=["GET"])
-    squeeze = Middleware(GZipMiddleware, compresslevel=_GZIP_LEVEL)
-    return Starlette(routes=[route], middleware=[squeeze])
-
-
-class _Scrape:
-    """The application of prometheus_client, except that a scrape of everything takes ready-made text."""
-
-    def __init__(self, reports: Reports) -> None:
-        self._reports, registry = reports, CollectorRegistry()
-        registry.register(reports)
-        self._selected: ASGIApp = make_asgi_app(registry, disable_compression=True)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer."""
-        request = Request(scope)
-        encoder, content_type = choose_encoder(",".join(request.headers.getlist("accept")))
-        escaping = content_type.partition("escaping=")[2]
-        if "name[]" in request.query_params or escaping not in _NAMES_AS_THEY_ARE:
-            await self._selected(scope, receive, send)
-            return
-        body = self._reports.text(encoder).encode()
-        answer = Response(body, headers={"Content-Type": content_type})
-        await answer(scope, receive, send)
-
-
-class _Impatient(H11Protocol):
-    """Hangs up on whoever connects and does not ask for anything in time."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start waiting for the first request."""
-        super().connection_made(transport)
-        self.loop.call_later(PATIENCE_S, self._give_up)
-
-    def _give_up(self) -> None:
-        if self.cycle is None:  # no request has come whole
-            self.transport.close()
-
-
-class _HttpServer:
-    """Answers HTTP from a thread of its own.  Raises `OSError` if the port is taken."""
-
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
-        listener = socket.create_server((host, port))
-        self.port: int = listener.getsockname()[1]
-        config = uvicorn.Config(
-            app,
-            http=_Impatient,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            timeout_keep_alive=int(PATIENCE_S),
-            timeout_graceful_shutdown=int(_LAST_WORDS_S),
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = Thread(
-            target=self._server.run, args=([listener],), name="scrapes", daemon=True
-        )
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Answer what has been asked, and hang up."""
-        self._server.should_exit = True
-        self._thread.join()
 
 
 def _sums(actors: Iterable[_Actor]) -> dict[_Series, float]:

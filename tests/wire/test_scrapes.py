@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from emulator.runtime.identity import Authority
 from emulator.runtime.registry import Registry
 from emulator.runtime.transport import Channels
-from emulator.telemetry import exporter as module
+from emulator.telemetry import scrapes
 from emulator.telemetry.exporter import METRICS, Exporter, ExporterConfig
 from emulator.telemetry.metrics import FAMILIES, STANDARD, Kind, UndeclaredMetricError
 from emulator.telemetry.reporting import EXPORTER, Reporter, telemetry
@@ -153,7 +153,7 @@ def test_a_head_request_gets_no_body_and_other_methods_and_paths_are_refused(
 def test_many_idle_connections_cost_no_threads_and_are_hung_up_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(scrapes, "PATIENCE_S", 1.0)
 
     def look(ask: Ask) -> None:
         ask()
