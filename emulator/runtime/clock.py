@@ -22,6 +22,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import grpc
@@ -34,8 +35,7 @@ from emulator.runtime.identity import Identity
 from emulator.runtime.injection_table import Injected, Injections, dated
 from emulator.runtime.registry import Registry
 from emulator.runtime.transport import GONE, Channels
-from emulator.telemetry.metering import WindowMeter
-from emulator.telemetry.reporting import EXPORTER, Reporter, telemetry
+from emulator.telemetry.reporting import EXPORTER, ProcessMeter, Reporter, WindowMeter, telemetry
 from protos.core import Timeline, Totals, key_manager_of
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
@@ -134,6 +134,7 @@ class BarrierClock:
         self._calls: dict[str, grpc.aio.StreamStreamCall[runtime_pb2.Tick, runtime_pb2.Done]] = {}
         self._stopping = asyncio.Event()
         self._windows = WindowMeter(CLOCK)
+        self._process = ProcessMeter(CLOCK)
         self._reporter = Reporter(self._channels, self._exporter_address, self._telemetry)
         self._began_s, self._pace, self._awaited = 0.0, Pace(None), 0
         self._is_waiting = False
@@ -398,7 +399,8 @@ class BarrierClock:
         return found.address if found else ""
 
     def _telemetry(self, everything: bool) -> runtime_pb2.Telemetry:
-        return telemetry(CLOCK, self.emulated_s, self._windows.measures() if everything else ())
+        measures = chain(self._windows.measures(), self._process.measures()) if everything else ()
+        return telemetry(CLOCK, self.emulated_s, measures)
 
     def _channel(self, host: str) -> grpc.aio.Channel:
         """Return a channel to where a host is now."""

@@ -34,14 +34,18 @@ from emulator.runtime.registry import Registry
 from emulator.runtime.residents import Residents
 from emulator.runtime.sealing import Seal
 from emulator.runtime.transport import ANYWHERE_HERE, GONE, Channels, Endpoint, bind, new_server
-from emulator.telemetry.metering import (
+from emulator.telemetry.reporting import (
+    EXPORTER,
+    ProcessMeter,
+    Reporter,
     RpcMeter,
     WeatherOver,
     WindowMeter,
     server_of,
+    telemetry,
     weather_measures,
+    zeros,
 )
-from emulator.telemetry.reporting import EXPORTER, Reporter, telemetry
 from protos import wire
 from protos.core import KEY_MANAGER_PREFIX, EntityOrder, Measure, Message
 from protos.facts import Fact
@@ -165,6 +169,7 @@ class Host:
         self._server: grpc.aio.Server | None = None
         self._calls = RpcMeter(server_of(config.name))
         self._windows = WindowMeter(server_of(config.name))
+        self._process = ProcessMeter(config.name)
         self._reporter = Reporter(
             self._channels, self._exporter_address, self._telemetry, self._at_home.locked
         )
@@ -394,6 +399,7 @@ class Host:
     def _measures(self, emulated_s: float) -> Iterator[Measure]:
         """Yield what observers may see of the host, of who lives here, and of the sky."""
         actor = ("actor", self._config.name)
+        yield from zeros(self._config.name, (role.entity for role in self._config.roles))
         for reason, count in self._doors.refused.items():
             yield Measure("refused_messages_total", (actor, ("reason", reason)), count)
         for fault, count in self._residents.befallen.items():
@@ -405,6 +411,7 @@ class Host:
             yield Measure("management_key_oldest_timestamp_seconds", (actor,), oldest_s)
         yield from self._calls.measures()
         yield from self._windows.measures()
+        yield from self._process.measures()
         yield from self._management_stores()
         for measures in self._residents.measures():
             yield from measures

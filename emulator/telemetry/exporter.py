@@ -1,34 +1,46 @@
 """The exporter: one process that shows the whole run to Prometheus, on one fixed port.
 
-Actors report their measures about once a second; a scrape shows the last that each has said
-(`emulator.telemetry.exposition`).  An actor that has not reported for a while is shown as down.  The
-exporter runs no core, so that answering a scrape delays nobody.
+Actors report their measures about once a second; a scrape shows the last that each has said.  Most of the
+text is made when a report comes, so that a scrape is short: prometheus_client writes the name and labels of
+a series once, then only values change.  An actor that has not reported for a while is shown as down, and so
+is an entity that is out by schedule although its process reports.  Counters never fall while the exporter
+lives: what an actor had counted before its restart is carried over.  A sum over hosts is shown only when
+every host has reported its part, so that it does not seem to begin again when the exporter does.
+
+The exporter runs no core, so that answering a scrape delays nobody.  It alone loads a web server
+(`emulator.telemetry.scrapes`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from pathlib import Path
-from threading import Thread
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import grpc
+from prometheus_client import Metric, generate_latest
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from emulator.runtime.identity import Identity, uri
 from emulator.runtime.registry import Registry
 from emulator.runtime.transport import ANYWHERE_HERE, Context, Endpoint, bind, callers, new_server
-from emulator.telemetry.exposition import Reports
-from emulator.telemetry.reporting import EXPORTER
-from protos.core import Measure
+from emulator.telemetry.metrics import FAMILIES, FAMILY_OF, STANDARD, Kind, UndeclaredMetricError
+from emulator.telemetry.reporting import EXPORTER, ProcessMeter
+from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX, Measure
 from protos.gen.qsagin.v1 import management_pb2, runtime_pb2, runtime_pb2_grpc
 
 METRICS = "metrics"
-PATH = "/metrics"
-_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+STALE_AFTER_S = 5.0
+
+Encoder: TypeAlias = Callable[[Collector], bytes]
+_Series: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,7 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class ExporterConfig:
-    """Where the run is, who lives on each host, and where to listen.
+    """Where the run is, which entities live on each host, and where to listen.
 
     Metrics port 0 is any port, the same in every life.
     """
@@ -62,15 +74,16 @@ class Exporter:
         self._config = config
         self._registry = Registry(Path(config.run_folder))
         self._former_address = self._registry.claim(EXPORTER).address
-        self._reports = Reports(config.residents)
+        self._process = ProcessMeter(EXPORTER)
+        self._reports = Reports(config.residents, own=self._own)
         self._server: grpc.aio.Server | None = None
-        self._http: ThreadingHTTPServer | None = None
+        self._end_scrapes: Callable[[], None] | None = None
 
     async def start(self) -> None:
         """Serve reports and scrapes.  Raises `OSError` if the port is taken."""
-        self._registry.publish(METRICS, f"http://{self._show()}{PATH}")
+        self._registry.publish(METRICS, self._show())
         self._server = new_server()
-        runtime_pb2_grpc.add_ExporterServicer_to_server(_ReportDoor(self._reports), self._server)
+        runtime_pb2_grpc.add_ExporterServicer_to_server(_ReportService(self._reports), self._server)
         config = self._config
         address = bind(self._server, config.identity, config.endpoint, self._former_address)
         await self._server.start()
@@ -80,38 +93,40 @@ class Exporter:
         """Stop serving."""
         if self._server is not None:
             await self._server.stop(grace=0)
-        if self._http is not None:
-            await asyncio.to_thread(self._http.shutdown)
-            self._http.server_close()
-
-    def _text(self) -> str:
-        return self._reports.text(self._own())
+        if self._end_scrapes is not None:
+            await asyncio.to_thread(self._end_scrapes)
 
     def _own(self) -> Iterator[Measure]:
         """Yield what the exporter knows without being told."""
         run = self._config.run
         labels = (("experiment", run.experiment), ("seed", str(run.seed)), ("version", run.version))
         yield Measure("run_info", labels, 1.0)
+        restarts = dict.fromkeys((EXPORTER, *self._config.residents), 0)
         for name, where in self._registry.everybody().items():
             if name != METRICS:
-                restarts = float(where.incarnation - 1)
-                yield Measure("actor_restarts_total", (("actor", name),), restarts)
+                restarts[name] = where.incarnation - 1
+        for name, count in restarts.items():
+            yield Measure("actor_restarts_total", (("actor", name),), float(count))
+        yield from self._process.measures()
 
     def _show(self) -> str:
-        """Serve scrapes; return the address."""
+        """Serve scrapes; return the URL."""
+        from emulator.telemetry.scrapes import PATH, HttpServer  # every actor loads this module
 
         def listen(host: str, port: int) -> int:
-            self._http = _http_server(host, port, self._text)
-            return self._http.server_port
+            server = HttpServer(self._reports, host, port)
+            self._end_scrapes = server.stop
+            return server.port
 
         endpoint, port = self._config.endpoint, self._config.metrics_port
         if port:
-            return f"{endpoint.host}:{listen(endpoint.host, port)}"
+            return f"http://{endpoint.host}:{listen(endpoint.host, port)}{PATH}"
         former = self._registry.find(METRICS)
-        return endpoint.bind(METRICS, urlsplit(former.address).netloc if former else "", listen)
+        former_address = urlsplit(former.address).netloc if former else ""
+        return f"http://{endpoint.bind(METRICS, former_address, listen)}{PATH}"
 
 
-class _ReportDoor(runtime_pb2_grpc.ExporterServicer):
+class _ReportService(runtime_pb2_grpc.ExporterServicer):
     def __init__(self, reports: Reports) -> None:
         self._reports = reports
 
@@ -121,32 +136,194 @@ class _ReportDoor(runtime_pb2_grpc.ExporterServicer):
         """Keep an actor's report about itself."""
         if uri(request.host) not in callers(context):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not its own name")
-        self._reports.keep(request)
+        try:
+            self._reports.keep(request)
+        except UndeclaredMetricError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         return management_pb2.Receipt(accepted=len(request.samples))
 
 
-def _http_server(host: str, port: int, text: Callable[[], str]) -> ThreadingHTTPServer:
-    """Return a server, at work in a thread of its own, that answers scrapes with a text."""
+class Reports(Collector):
+    """What all actors have reported last, as a collector of prometheus_client and as ready-made text.
 
-    class Scrape(BaseHTTPRequestHandler):
-        """Answers one GET."""
+    `residents` are the entities that live on each host; others may report, too, and are not waited for.
+    `now_s` tells Unix time; `own` yields what the exporter itself adds.  One thread may keep reports while
+    another reads.
+    """
 
-        def do_GET(self) -> None:
-            """Send the text, whatever the query."""
-            if urlsplit(self.path).path != PATH:
-                self.send_error(HTTPStatus.NOT_FOUND, f"metrics are at {PATH}")
-                return
-            body = text().encode()
-            self.send_response(HTTPStatus.OK)
-            self.send_header("Content-Type", _CONTENT_TYPE)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def __init__(
+        self,
+        residents: Mapping[str, tuple[str, ...]],
+        now_s: Callable[[], float] = time.time,
+        own: Callable[[], Iterable[Measure]] = tuple,
+    ) -> None:
+        self._residents, self._now_s, self._own = residents, now_s, own
+        self._actors: dict[str, _Actor] = {}
+        self._lines = _Lines()
 
-        def log_message(self, format: str, *_values: object) -> None:  # noqa: A002
-            """Keep quiet."""
+    def keep(self, report: runtime_pb2.Telemetry) -> None:
+        """Replace what an actor said before.  Raises `UndeclaredMetricError`."""
+        actor = self._actors.setdefault(report.host, _Actor())
+        actor.hear(report, self._now_s(), self._lines)
 
-    server = ThreadingHTTPServer((host, port), Scrape)
-    server.daemon_threads = True
-    Thread(target=server.serve_forever, name="scrapes", daemon=True).start()
-    return server
+    def text(self, encoder: Encoder = generate_latest) -> str:
+        """Return all metrics as `encoder` would write them: what it adds to lines, it writes itself."""
+        actors = dict(self._actors)
+        lines: dict[str, list[str]] = defaultdict(list)
+        for actor in actors.values():
+            for name, text in actor.texts.items():
+                lines[name].append(text)
+        for series, value in self._common(actors):
+            lines[FAMILY_OF[series[0]].name].append(self._lines.line(series, value))
+        end = encoder(_Metrics()).decode()
+        sections: list[str] = []
+        for family in (*FAMILIES, *STANDARD):
+            if family.name in lines:
+                header = encoder(_Metrics((family.metric(),))).decode()
+                sections += (header.removesuffix(end), *lines[family.name])
+        return "".join((*sections, end))
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield what there may be."""
+        return (family.metric() for family in (*FAMILIES, *STANDARD))
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics with their samples."""
+        actors = dict(self._actors)
+        told = [item for actor in actors.values() for item in actor.shown.items()]
+        samples: dict[str, list[tuple[_Series, float]]] = defaultdict(list)
+        for series, value in chain(told, self._common(actors)):
+            samples[FAMILY_OF[series[0]].name].append((series, value))
+        for family in (*FAMILIES, *STANDARD):
+            if family.name in samples:
+                metric = family.metric()
+                for (name, labels), value in samples[family.name]:
+                    metric.add_sample(family.prefix + name, dict(labels), value)
+                yield metric
+
+    def _common(self, actors: Mapping[str, _Actor]) -> Iterator[tuple[_Series, float]]:
+        """Yield what is of no single actor, or of the exporter."""
+        if all(name in actors and actors[name].values for name in self._residents):
+            yield from _sums(actors.values()).items()
+        for measure in (*self._own(), *self._about(actors)):
+            yield (measure.metric, measure.labels), measure.value
+
+    def _about(self, actors: Mapping[str, _Actor]) -> Iterator[Measure]:
+        """Yield how far the run is, who is up, and since when."""
+        emulated_s = max((actor.emulated_s for actor in actors.values()), default=0.0)
+        yield Measure("emulated_time_seconds", (), emulated_s)
+        for name, actor in actors.items():
+            yield Measure("last_report_timestamp_seconds", (("host", name),), actor.heard_s)
+        fresh_s = self._now_s() - STALE_AFTER_S
+        for host, entities in self._residents.items():
+            here = actors.get(host, _Actor())
+            for entity in entities:
+                is_out = here.is_out(entity, emulated_s)
+                up = float(here.heard_s > fresh_s and not is_out)
+                if entity in (*CONTROLLERS, GLOBAL_MANAGER):
+                    yield Measure("controller_up", (("controller", entity),), up)
+                else:
+                    node = entity.removeprefix(KEY_MANAGER_PREFIX)
+                    yield Measure("node_up", (("node", node),), up)
+
+
+@dataclass
+class _Actor:
+    """One actor's last report, ready to be shown.
+
+    `values` are as reported, `carried` what its former lives had counted.  Both together are in `addends`,
+    if they are parts of a sum over hosts, else in `shown` and, as lines by family, in `texts`.
+    """
+
+    heard_s: float = 0.0
+    emulated_s: float = 0.0
+    values: dict[_Series, float] = field(default_factory=dict)
+    carried: dict[_Series, float] = field(default_factory=dict)
+    shown: dict[_Series, float] = field(default_factory=dict)
+    addends: dict[_Series, float] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    absences: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+    def hear(self, report: runtime_pb2.Telemetry, now_s: float, lines: _Lines) -> None:
+        """Replace what was said before, unless nothing is said but that the actor is there."""
+        if report.samples:
+            self._replace(report, lines)
+        self.heard_s, self.emulated_s = now_s, report.emulated_s
+        absences: dict[str, list[tuple[float, float]]] = {}
+        for item in report.absences:
+            absences.setdefault(item.entity, []).append((item.start_s, item.end_s))
+        self.absences = absences
+
+    def is_out(self, entity: str, emulated_s: float) -> bool:
+        """Return whether an entity that lives here is out by schedule."""
+        times = self.absences.get(entity, ())
+        return any(start_s <= emulated_s < end_s for start_s, end_s in times)
+
+    def _replace(self, report: runtime_pb2.Telemetry, lines: _Lines) -> None:
+        values: dict[_Series, float] = {}
+        for sample in report.samples:
+            labels = tuple((label.name, label.value) for label in sample.labels)
+            if sample.metric not in FAMILY_OF:
+                raise UndeclaredMetricError(sample.metric, tuple(name for name, _ in labels))
+            values[sample.metric, labels] = sample.value
+        for series, before in self.values.items():
+            if values.get(series, 0.0) < before and FAMILY_OF[series[0]].kind is not Kind.GAUGE:
+                self.carried[series] = self.carried.get(series, 0.0) + before
+        self.values = values
+        self._prepare(lines)
+
+    def _prepare(self, lines: _Lines) -> None:
+        shown: dict[_Series, float] = {}
+        addends: dict[_Series, float] = {}
+        texts: dict[str, list[str]] = defaultdict(list)
+        for series in {**self.values, **self.carried}:
+            value = self.values.get(series, 0.0) + self.carried.get(series, 0.0)
+            family = FAMILY_OF[series[0]]
+            if family.is_sum:
+                addends[series] = value
+            else:
+                shown[series] = value
+                texts[family.name].append(lines.line(series, value))
+        self.shown, self.addends = shown, addends
+        self.texts = {name: "".join(some) for name, some in texts.items()}
+
+
+class _Lines:
+    """Lines of samples; what is before the value is written once, by prometheus_client."""
+
+    def __init__(self) -> None:
+        self._starts: dict[_Series, str] = {}
+
+    def line(self, series: _Series, value: float) -> str:
+        """Return the line of a sample, which is the same in all text formats."""
+        start = self._starts.get(series)
+        if start is None:
+            start = self._starts[series] = _start(*series)
+        return f"{start}{floatToGoString(value)}\n"  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True)
+class _Metrics(Collector):
+    """Just these metrics."""
+
+    metrics: tuple[Metric, ...] = ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Return them."""
+        return self.metrics
+
+
+def _sums(actors: Iterable[_Actor]) -> dict[_Series, float]:
+    sums: dict[_Series, float] = {}
+    for actor in actors:
+        for series, value in actor.addends.items():
+            sums[series] = sums.get(series, 0.0) + value
+    return sums
+
+
+def _start(name: str, labels: tuple[tuple[str, str], ...]) -> str:
+    """Return the line of a sample up to its value."""
+    metric = Metric(FAMILY_OF[name].prefix + name, "", Kind.GAUGE)
+    metric.add_sample(metric.name, dict(labels), 0.0)
+    _, _, line = generate_latest(_Metrics((metric,))).decode().split("\n", 2)
+    return line.removesuffix("0.0\n")

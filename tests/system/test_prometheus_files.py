@@ -51,7 +51,7 @@ def test_promtool_has_no_complaint_but_that_key_is_in_bits(tmp_path: Path) -> No
         await network.run()
         for host in network.hosts.values():
             await host._reporter.report()
-        text = network.exporter._text()
+        text = network.exporter._reports.text()
         await network.stop()
         return text
 

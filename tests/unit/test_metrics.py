@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from network import simulate
+from prometheus_client import generate_latest
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as openmetrics_families,
+)
 from prometheus_client.parser import text_string_to_metric_families
 
+import emulator.runtime
 from emulator.experiment.reading import read
-from emulator.telemetry.exposition import Reports
-from emulator.telemetry.metering import KEY_MANAGERS, RpcMeter, WindowMeter, server_of
-from emulator.telemetry.metrics import FAMILIES, FAMILY_OF, PREFIX, Histogram, Kind
-from emulator.telemetry.reporting import telemetry
-from protos.core import UAV_CONTROLLER, Core, Measure
+from emulator.telemetry.exporter import Reports
+from emulator.telemetry.metrics import (
+    FAMILIES,
+    FAMILY_OF,
+    PREFIX,
+    STANDARD,
+    Kind,
+    UndeclaredMetricError,
+)
+from emulator.telemetry.reporting import (
+    KEY_MANAGERS,
+    MESSAGE_FAULTS,
+    REFUSALS,
+    ProcessMeter,
+    RpcMeter,
+    WindowMeter,
+    server_of,
+    telemetry,
+    zeros,
+)
+from protos.core import GLOBAL_MANAGER, SATELLITE_CONTROLLER, UAV_CONTROLLER, Core, Measure
+from protos.gen.qsagin.v1 import runtime_pb2
 
 NODES = {"host-0": ("kme-A", "kme-B"), UAV_CONTROLLER: (UAV_CONTROLLER,)}
 
@@ -122,20 +147,22 @@ def test_a_sum_over_hosts_waits_for_who_has_only_said_that_it_is_there() -> None
 
 
 def test_a_histogram_counts_what_took_at_most_so_long() -> None:
-    histogram = Histogram((0.1, 1.0))
+    meter = WindowMeter(KEY_MANAGERS)
     for duration_s in (0.05, 0.1, 0.5, 7.0):
-        histogram.observe(duration_s)
+        meter.observe(duration_s)
     found = {
-        (item.metric, *dict(item.labels).values()): item.value
-        for item in histogram.measures("x", ())
+        (item.metric.removeprefix("window_duration_seconds"), *dict(item.labels).values()): (
+            item.value
+        )
+        for item in meter.measures()
     }
-    assert found == {
-        ("x_bucket", "0.1"): 2,
-        ("x_bucket", "1.0"): 3,
-        ("x_bucket", "+Inf"): 4,
-        ("x_sum",): pytest.approx(7.65),
-        ("x_count",): 4,
-    }
+    buckets = {bound: found["_bucket", KEY_MANAGERS, bound] for bound in ("0.025", "0.05", "0.1")}
+    assert buckets == {"0.025": 0, "0.05": 1, "0.1": 2}
+    buckets = {bound: found["_bucket", KEY_MANAGERS, bound] for bound in ("1.0", "5.0", "+Inf")}
+    assert buckets == {"1.0": 3, "5.0": 3, "+Inf": 4}
+    assert found["_sum", KEY_MANAGERS] == pytest.approx(7.65)
+    assert found["_count", KEY_MANAGERS] == 4
+    assert len(found) == 13
 
 
 def test_another_reader_understands_the_text() -> None:
@@ -150,10 +177,151 @@ def test_another_reader_understands_the_text() -> None:
     assert found["qsagin_emulated_time_seconds"].samples[0].value == math.pi
 
 
-def test_what_is_not_in_the_catalogue_is_not_shown() -> None:
+ODD = '\x85odd \u2028 "name" \\\n'
+
+
+def _everything() -> Reports:
+    """Return reports of every kind of metric, with a restart, odd names and numbers."""
+    own = [Measure("run_info", (("experiment", ODD), ("seed", "7"), ("version", "1")), 1.0)]
+    reports = Reports({"host-0": ("kme-A",)}, lambda: 1e9, lambda: own)
+    for value in (math.inf, 12_345_678.5, 1e-17):
+        labels = (("node", ODD), ("application", "avatar"))
+        measures = [
+            Measure("key_demanded_bits_total", labels, value),
+            Measure("link_qber_ratio", (("link", ODD),), value),
+            *ProcessMeter("host-0").measures(),
+            *_windows(3),
+        ]
+        reports.keep(telemetry("host-0", math.pi, measures))
+    return reports
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "",
+        "text/plain;version=0.0.4",
+        "text/plain;version=1.0.0;escaping=allow-utf-8",
+        "application/openmetrics-text;version=1.0.0",
+        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8,*/*;q=0.1",
+    ],
+)
+def test_ready_made_text_is_what_the_client_library_writes(accept: str) -> None:
+    reports = _everything()
+    encoder, _ = choose_encoder(accept)
+    assert reports.text(encoder).encode() == encoder(reports)
+
+
+def test_a_strict_reader_understands_the_text_as_openmetrics() -> None:
+    encoder, _ = choose_encoder("application/openmetrics-text")
+    text = _everything().text(encoder)
+    assert text.endswith("# EOF\n")
+    found = {family.name: family for family in openmetrics_families(text)}
+    assert found["qsagin_key_demanded_bits"].type == "counter"
+    (sample,) = found["qsagin_key_demanded_bits"].samples
+    assert sample.labels == {"node": ODD, "application": "avatar"}
+
+
+def test_every_family_has_one_header() -> None:
+    lines = _everything().text(generate_latest).split("\n")
+    headers = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(headers) == len(set(headers))
+    assert len([line for line in lines if line.startswith("# HELP")]) == len(headers)
+
+
+@pytest.mark.parametrize(
+    ("measure", "words"),
+    [
+        (Measure("key_material", (("key", "cafe"),), 1.0), "key_material: no such metric"),
+        (Measure("link_up", (("node", "A"),), 1.0), "link_up: has labels"),
+        (Measure("uavs", (), 1.0), "uavs: has labels"),
+    ],
+)
+def test_what_is_not_declared_raises_where_it_is_reported(measure: Measure, words: str) -> None:
+    with pytest.raises(UndeclaredMetricError, match=words):
+        telemetry("host-0", 0.0, [measure])
+
+
+def test_what_is_not_declared_is_refused_and_changes_nothing() -> None:
     reports = Reports({"host-0": ("kme-A",)})
-    reports.keep(telemetry("host-0", 0.0, [Measure("key_material", (("key", "cafe"),), 1.0)]))
+    reports.keep(telemetry("host-0", 3.0, _windows(1)))
+    strange = runtime_pb2.Telemetry(host="host-0", emulated_s=9.0)
+    strange.samples.add(metric="key_material", labels=[runtime_pb2.Label(name="key", value="cafe")])
+    with pytest.raises(UndeclaredMetricError):
+        reports.keep(strange)
     assert "cafe" not in reports.text()
+    assert _value(reports.text(), "emulated_time_seconds") == 3
+
+
+def test_an_error_about_a_metric_survives_pickling() -> None:
+    error = UndeclaredMetricError("uavs", ("node",))
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_every_actor_shows_its_process() -> None:
+    reports = Reports({}, own=ProcessMeter("exporter").measures)
+    for name in ("host-0", "clock"):
+        reports.keep(telemetry(name, 0.0, ProcessMeter(name).measures()))
+    found = {family.name: family for family in text_string_to_metric_families(reports.text())}
+    for name in (
+        "process_cpu_seconds",
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "python_info",
+        "python_gc_collections",
+    ):
+        actors = {sample.labels["actor"] for sample in found[name].samples}
+        assert actors == {"host-0", "clock", "exporter"}, name
+    assert {family.name for family in STANDARD} <= {
+        sample.name for family in found.values() for sample in family.samples
+    }
+
+
+def test_time_on_the_processor_does_not_fall_when_an_actor_is_restarted() -> None:
+    reports = Reports({})
+    seen = []
+    for cpu_s in (5.0, 1.0):
+        cpu = Measure("process_cpu_seconds_total", (("actor", "host-0"),), cpu_s)
+        reports.keep(telemetry("host-0", 0.0, [cpu]))
+        line = 'process_cpu_seconds_total{actor="host-0"}'
+        seen.append(next(_ for _ in reports.text().splitlines() if _.startswith(line)))
+    assert seen == [f"{line} 5.0", f"{line} 6.0"]
+
+
+def test_counters_that_can_be_known_are_there_from_the_first_report() -> None:
+    entities = ("kme-A", GLOBAL_MANAGER, SATELLITE_CONTROLLER)
+    reports = Reports({"host-0": entities})
+    calls = RpcMeter(KEY_MANAGERS).measures()
+    reports.keep(telemetry("host-0", 0.0, [*zeros("host-0", entities), *calls]))
+    text = reports.text()
+    known = [
+        *(f'refused_messages_total{{actor="host-0",reason="{reason}"}}' for reason in REFUSALS),
+        *(f'message_faults_total{{actor="host-0",fault="{fault}"}}' for fault in MESSAGE_FAULTS),
+        *(
+            f'keys_delivered_bits_total{{medium="{medium}",node="A"}}'
+            for medium in ("fiber", "satellite", "uav")
+        ),
+        'satellite_forecast_total{forecast="clear",outcome="cloudy"}',
+        "periods_total",
+        "plans_total",
+        'rpc_handled_total{code="OK",method="Exchange",server="key-managers"}',
+        'rpc_handled_total{code="OK",method="Resend",server="key-managers"}',
+    ]
+    assert {_value(text, series) for series in known} == {0}
+
+
+def test_what_has_been_counted_takes_the_place_of_a_zero() -> None:
+    labels = (("actor", "host-0"), ("reason", "repeated"))
+    counted = Measure("refused_messages_total", labels, 3)
+    report = telemetry("host-0", 0.0, [*zeros("host-0", ("kme-A",)), counted])
+    found = [sample.value for sample in report.samples if sample.labels[1].value == "repeated"]
+    assert found == [3]
+
+
+def test_every_known_reason_and_fault_is_one_that_hosts_count() -> None:
+    runtime = Path(emulator.runtime.__file__).parent
+    source = "".join(path.read_text() for path in runtime.rglob("*.py"))
+    assert [word for word in (*REFUSALS, *MESSAGE_FAULTS) if f'"{word}"' not in source] == []
 
 
 def test_names_and_kinds_follow_the_conventions() -> None:
@@ -161,7 +329,7 @@ def test_names_and_kinds_follow_the_conventions() -> None:
     assert len(set(names)) == len(names)
     for family in FAMILIES:
         assert family.name.endswith("_total") == (family.kind is Kind.COUNTER), family
-        assert family.words.endswith(".")
+        assert family.documentation.endswith(".")
         assert not {"le", "key", "key_id"} & set(family.labels)
 
 
@@ -213,4 +381,6 @@ def test_only_the_source_of_a_request_says_how_much_key_it_reserves() -> None:
 def test_servers_of_key_managers_are_one_in_metrics() -> None:
     assert {server_of(name) for name in ("kme-A", "host-3")} == {KEY_MANAGERS}
     assert server_of(UAV_CONTROLLER) == UAV_CONTROLLER
-    assert list(RpcMeter(KEY_MANAGERS).measures()) == []
+    measures = list(RpcMeter(KEY_MANAGERS).measures())
+    assert {measure.labels[0] for measure in measures} == {("server", KEY_MANAGERS)}
+    assert {measure.value for measure in measures} == {0}
