@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from bars import Row, at_most, tell
 
 from emulator.experiment.reading import read
-from emulator.nature.orbits import walker
-from emulator.nature.sky import Site, sweep
+from emulator.world.orbits import walker
+from emulator.world.visibility import Site, sweep
 
 _DAY_S = 86_400.0
 

@@ -8,13 +8,13 @@ Rates are bits per emitted pulse until multiplied by the clock.
 import math
 from dataclasses import dataclass, replace
 
-from emulator.physics.channel import binary_entropy, phase_entropy
-from emulator.physics.parameters import (
+from emulator.input_checks import (
     ParameterError,
     require_between,
     require_not_negative,
     require_positive,
 )
+from emulator.physics.channel import binary_entropy, phase_entropy
 
 BACKGROUND_ERROR = 0.5  # a background click is right half the time
 

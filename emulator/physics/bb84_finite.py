@@ -12,9 +12,9 @@ expected from a model.
 import math
 from dataclasses import dataclass
 
+from emulator.input_checks import ParameterError, require_between, require_positive
 from emulator.physics.bb84 import Bb84Setup, DecoyRate, clicks, live_fraction
 from emulator.physics.channel import binary_entropy, phase_entropy
-from emulator.physics.parameters import ParameterError, require_between, require_positive
 
 _TERMS_TWO_DECOYS = 21  # failure terms that share eps_secrecy (Lim 2014, supplement)
 _TERMS_ONE_DECOY = 19  # the same for one decoy (Rusca 2018, appendix)

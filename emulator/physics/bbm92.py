@@ -8,8 +8,8 @@ on the fiber, and nobody needs to trust it.
 import math
 from dataclasses import dataclass
 
+from emulator.input_checks import require_between, require_not_negative, require_positive
 from emulator.physics.channel import binary_entropy, fiber_transmittance, phase_entropy
-from emulator.physics.parameters import require_between, require_not_negative, require_positive
 
 _E0 = 0.5  # a random coincidence is right half the time
 

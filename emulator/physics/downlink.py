@@ -12,13 +12,13 @@ is left out, as is its fading.
 import math
 from dataclasses import dataclass
 
-from emulator.physics.channel import transmittance_from_db
-from emulator.physics.parameters import (
+from emulator.input_checks import (
     ParameterError,
     require_between,
     require_not_negative,
     require_positive,
 )
+from emulator.physics.channel import transmittance_from_db
 
 EARTH_KM = 6371.0
 # Spectral radiance of a clear sky in W / (m^2 sr um), orders of magnitude: Miao, Han, Gong, Zhang,

@@ -15,9 +15,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from emulator.input_checks import ParameterError, require_between, require_positive
 from emulator.physics.bbm92 import ContinuousSetup, PairRate, continuous_rate
 from emulator.physics.channel import transmittance_from_db
-from emulator.physics.parameters import ParameterError, require_between, require_positive
 from emulator.physics.relay import span_count
 
 _KM = 1_000.0

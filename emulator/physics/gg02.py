@@ -9,7 +9,7 @@ Rates are bits per symbol until multiplied by the clock.
 import math
 from dataclasses import dataclass, replace
 
-from emulator.physics.parameters import require_between, require_not_negative, require_positive
+from emulator.input_checks import require_between, require_not_negative, require_positive
 
 
 @dataclass(frozen=True)

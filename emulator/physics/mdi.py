@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from emulator.input_checks import require_between, require_not_negative, require_positive
 from emulator.physics.channel import binary_entropy, fiber_transmittance, phase_entropy
-from emulator.physics.parameters import require_between, require_not_negative, require_positive
 
 _E0 = 0.5  # a background click is right half the time
 

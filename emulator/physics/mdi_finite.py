@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 
+from emulator.input_checks import ParameterError, require_between, require_positive
 from emulator.physics.bb84_finite import sampling_deviation
 from emulator.physics.channel import binary_entropy, phase_entropy
 from emulator.physics.mdi import MdiGains, MdiRate, MdiSetup, arm_efficiencies, gains
-from emulator.physics.parameters import ParameterError, require_between, require_positive
 
 _COUNTS = 7 + 7 + 4  # that are bounded from both sides: gains in Z and in X, errors in X
 _TERMS = 2 * _COUNTS + 3  # failure terms that share eps_secrecy

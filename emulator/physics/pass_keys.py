@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from emulator.input_checks import require_not_negative, require_positive
 from emulator.physics import bb84, bb84_finite, bbm92
 from emulator.physics.bb84_finite import BasisCounts, Block, FiniteSetup
 from emulator.physics.bb84_finite import sampling_deviation as sampling_gap
@@ -16,7 +17,6 @@ from emulator.physics.bbm92 import ContinuousSetup, PairRate
 from emulator.physics.channel import binary_entropy, phase_entropy
 from emulator.physics.devices import Device
 from emulator.physics.downlink import NEW_MOON_SKY, Downlink, half_divergence_rad, sky_photons_hz
-from emulator.physics.parameters import require_not_negative, require_positive
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from emulator.input_checks import ParameterError, require_positive
 from emulator.physics.bb84 import Bb84Setup, DecoyRate, vacuum_weak_rate
 from emulator.physics.channel import fiber_transmittance, plob_bits_per_use
-from emulator.physics.parameters import ParameterError, require_positive
 
 
 @dataclass(frozen=True)

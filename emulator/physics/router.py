@@ -9,9 +9,9 @@ away, and with it the round.  Sangouard et al., RMP 83, 33 (2011); cut-off: Coll
 import math
 from dataclasses import dataclass
 
+from emulator.input_checks import require_between, require_not_negative, require_positive
 from emulator.physics.bbm92 import secret_rate
 from emulator.physics.channel import fiber_transmittance
-from emulator.physics.parameters import require_between, require_not_negative, require_positive
 
 FIBER_KM_PER_S = 2e5  # light in glass
 _COARSE = 2e-3  # attempts are lumped until one success in a lump is about this likely

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from emulator.input_checks import ParameterError
 from emulator.physics.eavesdropping import under_interception
-from emulator.physics.parameters import ParameterError
 from emulator.physics.protocols import PROTOCOLS
 
 _Value = TypeVar("_Value")

@@ -26,8 +26,6 @@ from pathlib import Path
 
 import grpc
 
-from emulator.nature.announcement import read_back, write_down
-from emulator.nature.happenings import ProcessDeed, begun_at
 from emulator.runtime.deeds import do
 from emulator.runtime.doors import CLOCK
 from emulator.runtime.identity import Identity
@@ -36,6 +34,7 @@ from emulator.runtime.registry import Registry
 from emulator.runtime.transport import GONE, Channels
 from emulator.telemetry.metering import WindowMeter
 from emulator.telemetry.reporting import EXPORTER, Reporter, telemetry
+from emulator.world.events import ProcessDeed, begun_at, read_back, write_down
 from protos.core import Timeline, Totals, key_manager_of
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 

@@ -15,16 +15,16 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil, inf
 
-from emulator.nature.happenings import (
+from emulator.world.events import (
     NOTHING,
-    Happening,
     MessageFault,
     Outage,
     Partition,
     PowerCut,
     Schedule,
+    WorldEvent,
 )
-from emulator.nature.luck import number
+from emulator.world.keyed_random import number
 from protos.core import Message, key_manager_of
 from protos.keys import Confirm, Relay
 from protos.pdu import Pdu
@@ -44,9 +44,9 @@ class Interference:
     last_window: float = inf
     schedule: Schedule = NOTHING
 
-    def told(self, happening: Happening) -> Interference:
-        """Return the same with that happening too."""
-        return replace(self, schedule=self.schedule.told(happening))
+    def with_event(self, event: WorldEvent) -> Interference:
+        """Return the same with that event too."""
+        return replace(self, schedule=self.schedule.with_event(event))
 
     @property
     def is_idle(self) -> bool:

@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from emulator.nature.happenings import Happening
-from emulator.nature.world import World
+from emulator.world.events import WorldEvent
+from emulator.world.world import World
 from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,
@@ -74,9 +74,9 @@ class ManagementKeys:
     stored_keys: int = 4
     qber_limit: float = 0.11
 
-    def told(self, happening: Happening) -> ManagementKeys:
+    def with_event(self, event: WorldEvent) -> ManagementKeys:
         """Return the keys of the world in which that happens too."""
-        return replace(self, world=self.world.told(happening))
+        return replace(self, world=self.world.with_event(event))
 
     def due(self, window: int) -> int:
         """Return which key should be in force in a window."""

@@ -14,9 +14,9 @@ from typing import Any, Protocol, TypeAlias
 
 import grpc
 
-from emulator.nature.happenings import Told
 from emulator.runtime.transport import Context
 from emulator.telemetry.metrics import RPC_BOUNDS_S, WINDOW_BOUNDS_S, Histogram
+from emulator.world.events import EventAware
 from protos.core import CONTROLLERS, GLOBAL_MANAGER, Measure
 
 KEY_MANAGERS = "key-managers"
@@ -34,7 +34,7 @@ class _Site(Protocol):
         """The node that stands there."""
 
 
-class WeatherOver(Told, Protocol):
+class WeatherOver(EventAware, Protocol):
     """The weather over some sites; processes that do not report it need not load it."""
 
     @property

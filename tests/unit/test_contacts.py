@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.nature.contacts import ContactRules, Opening, Slot, booked
+from emulator.world.contacts import ContactRules, Opening, Slot, booked
 
 ROOMY = ContactRules(per_station=None, per_satellite=None)
 

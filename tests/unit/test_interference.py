@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from emulator.nature.happenings import MessageFault, Outage, Partition, PowerCut, Schedule
 from emulator.runtime.interference import UNDISTURBED, Interference, Post
+from emulator.world.events import MessageFault, Outage, Partition, PowerCut, Schedule
 from protos.core import Message
 from protos.keys import Confirm, Relay, Settled
 from protos.mib import MediumCode

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.nature.cloud_climate import climate_at, great_circle_km, stations, thresholds
-from emulator.nature.storms import Circle, Event, EventKind, Named
-from emulator.nature.weather import CLEAR_AIR_KM, Sky
-from emulator.nature.weather_replay import WeatherError, read_recording
+from emulator.world.cloud_climate import climate_at, great_circle_km, stations, thresholds
+from emulator.world.weather import CLEAR_AIR_KM, Sky
+from emulator.world.weather_events import Circle, Event, EventKind, Named
+from emulator.world.weather_replay import WeatherError, read_recording
 
 HOURS = 8760 * 10
 DAY_S = 86_400.0
@@ -249,7 +249,7 @@ def test_a_storm_or_fog_closes_the_sky_over_the_sites_inside_while_it_lasts(
     assert not sky.is_clear("Denver", 700.0)
     assert sky.visibility_km("Denver", 700.0) == view_km
     assert sky.visibility_km("Denver", 900.0) == sky.visibility_km("Phoenix", 700.0) == CLEAR_AIR_KM
-    assert [each.kind for each in sky.happening("Denver", 700.0)] == [kind]
+    assert [each.kind for each in sky.events_over("Denver", 700.0)] == [kind]
 
 
 def test_the_worst_of_events_and_sky_holds(tmp_path):
@@ -285,7 +285,7 @@ def test_a_storm_that_travels_passes_one_site_after_the_other(tmp_path):
     sky = cloudless(tmp_path, events=(storm,))
 
     over = {
-        city: [h for h in range(24) if sky.happening(city, h * HOUR_S)]
+        city: [h for h in range(24) if sky.events_over(city, h * HOUR_S)]
         for city in ("Denver", "Chicago", "Phoenix")
     }
 
@@ -307,7 +307,7 @@ def test_fog_by_name_is_over_those_sites_only(tmp_path):
     fog = event(EventKind.FOG, area=Named(frozenset({"Phoenix"})))
     sky = cloudless(tmp_path, events=(fog,))
 
-    assert [s.name for s in CITIES if sky.happening(s.name, 700.0)] == ["Phoenix"]
+    assert [s.name for s in CITIES if sky.events_over(s.name, 700.0)] == ["Phoenix"]
 
 
 def test_a_forced_sky_takes_the_place_of_chance_but_not_of_a_storm(tmp_path):

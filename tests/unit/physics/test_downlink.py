@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.nature.orbits import from_tle
-from emulator.nature.passes import contacts
-from emulator.nature.sky import Site, views
+from emulator.input_checks import ParameterError
 from emulator.physics import bb84
 from emulator.physics.channel import db_from_transmittance, plob_bits_per_use, transmittance_from_db
 from emulator.physics.downlink import (
@@ -29,7 +27,6 @@ from emulator.physics.downlink import (
     slant_range_km,
     transmittance,
 )
-from emulator.physics.parameters import ParameterError
 from emulator.physics.pass_keys import (
     MICIUS_2017,
     MICIUS_2020,
@@ -42,6 +39,9 @@ from emulator.physics.pass_keys import (
     pair_rate,
     pair_setup,
 )
+from emulator.world.orbits import from_tle
+from emulator.world.passes import contacts
+from emulator.world.visibility import Site, views
 
 STATION, LINK = MICIUS_2017.setup, MICIUS_2017.setup.link
 PAIRS = MICIUS_2020.setup

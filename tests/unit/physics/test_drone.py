@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.input_checks import ParameterError
 from emulator.physics import bb84, drone
 from emulator.physics.bbm92 import qber_from_chsh
 from emulator.physics.channel import db_from_transmittance, plob_bits_per_use
 from emulator.physics.devices import T12
 from emulator.physics.drone import HopSetup
-from emulator.physics.parameters import ParameterError
 
 LIU = drone.LIU_2020.setup
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import poisson
 
+from emulator.input_checks import ParameterError
 from emulator.physics import mdi, mdi_finite
 from emulator.physics.channel import fiber_transmittance, plob_bits_per_use
 from emulator.physics.devices import MDI_FINITE_DEVICES
 from emulator.physics.mdi_finite import FiniteMdiSetup
-from emulator.physics.parameters import ParameterError
 
 FINITE = MDI_FINITE_DEVICES["lo-curty-qi"].setup
 SHARE = FINITE.sifting * FINITE.signal_fraction**2

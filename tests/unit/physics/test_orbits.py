@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.nature.orbits import (
+from emulator.world.orbits import (
     CircularOrbit,
     Constellation,
     OrbitError,
@@ -19,8 +19,8 @@ from emulator.nature.orbits import (
     from_tle,
     walker,
 )
-from emulator.nature.passes import contacts, nights, passes, passes_over
-from emulator.nature.sky import Site, sun_altitude_deg, sunlit, sweep, views
+from emulator.world.passes import contacts, nights, passes, passes_over
+from emulator.world.visibility import Site, sun_altitude_deg, sunlit, sweep, views
 
 DAY_S = 86_400.0
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)

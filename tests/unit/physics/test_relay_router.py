@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from emulator.input_checks import ParameterError
 from emulator.physics import relay, router
 from emulator.physics.channel import fiber_transmittance, plob_bits_per_use
-from emulator.physics.parameters import ParameterError
 from emulator.physics.router import RouterSetup, wait_for_all
 from emulator.physics.skr import secret_key_rate
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from emulator.physics.parameters import ParameterError
+from emulator.input_checks import ParameterError
 from emulator.physics.skr import device_names, field_names, protocol_names, secret_key_rate
 
 

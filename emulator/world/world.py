@@ -20,21 +20,20 @@ from math import ceil, inf
 from typing import Any, Protocol, Self, TypeVar
 
 from controllers.ports import LinkSample
-from emulator.nature import luck
-from emulator.nature.binomial import binomial_quantile
-from emulator.nature.happenings import (
+from emulator.world.demand_profile import DemandProfile, Law
+from emulator.world.events import (
     NOTHING,
     DemandShift,
     Dimming,
     Eavesdropper,
     FiberCut,
-    Happening,
     PowerCut,
     SatelliteLoss,
     Schedule,
     UavLoss,
+    WorldEvent,
 )
-from emulator.nature.rhythm import Law, Rhythm
+from emulator.world.keyed_random import binomial_quantile, number
 from protos.core import Timeline
 from protos.mib import MediumCode
 
@@ -57,22 +56,22 @@ class FreeSpace:
 
 
 class SkyView(Protocol):
-    """The sky over nodes; see `emulator.nature.weather`."""
+    """The sky over nodes; see `emulator.world.weather`."""
 
     def is_clear(self, site: str, at_s: float) -> bool:
         """Return whether satellites can be seen from a node."""
 
-    def told(self, happening: Happening) -> Self:
+    def with_event(self, event: WorldEvent) -> Self:
         """Return the sky in which that happens too."""
 
 
 class UavView(Protocol):
-    """UAVs whose rate is computed, or that weather grounds; see `emulator.nature.airborne`."""
+    """UAVs whose rate is computed, or that weather grounds; see `emulator.world.uav_links`."""
 
     def sample(self, a: str, b: str, now_s: float) -> LinkSample:
         """Return what UAVs offer two nodes."""
 
-    def told(self, happening: Happening) -> Self:
+    def with_event(self, event: WorldEvent) -> Self:
         """Return the air in which that happens too."""
 
 
@@ -81,11 +80,11 @@ class World:
     """The world of one experiment.
 
     Satellites are as assumed, as far as the `sky` is clear at both ends; those of known orbits are not
-    asked for here.  UAVs are as assumed, unless they are `airborne`.
+    asked for here.  UAVs are as assumed, unless there are `uav_links`.
 
     `fibers` holds what each fiber offers on one wavelength, as (a, b, sample); `demand` the scenario
-    distribution as (units, probability), and `rhythm` those of requests that follow the hours of the day;
-    `correlated` says whether one draw serves all requests.
+    distribution as (units, probability), and `demand_profile` those of requests that follow the hours of
+    the day; `correlated` says whether one draw serves all requests.
     """
 
     seed: int
@@ -96,17 +95,17 @@ class World:
     demand: tuple[tuple[int, float], ...]
     correlated: bool
     sky: SkyView | None = None
-    airborne: UavView | None = None
-    rhythm: Rhythm | None = None
+    uav_links: UavView | None = None
+    demand_profile: DemandProfile | None = None
     schedule: Schedule = NOTHING
 
-    def told(self, happening: Happening) -> World:
+    def with_event(self, event: WorldEvent) -> World:
         """Return the world in which that happens too."""
         return replace(
             self,
-            schedule=self.schedule.told(happening),
-            sky=self.sky and self.sky.told(happening),
-            airborne=self.airborne and self.airborne.told(happening),
+            schedule=self.schedule.with_event(event),
+            sky=self.sky and self.sky.with_event(event),
+            uav_links=self.uav_links and self.uav_links.with_event(event),
         )
 
     def sample(
@@ -166,7 +165,7 @@ class World:
 
     def uniform(self, *question: str | int) -> float:
         """Return the number in [0, 1) that belongs to this question."""
-        return luck.number(question, key=self._key)
+        return number(question, key=self._key)
 
     def _above(self, a: str, b: str, now_s: float) -> LinkSample:
         """Return what assumed satellites offer, of which a loss takes all."""
@@ -177,8 +176,8 @@ class World:
         return LinkSample(self.satellite.skr_bps, self.satellite.qber, usable and not lost)
 
     def _in_the_air(self, a: str, b: str, now_s: float) -> LinkSample:
-        if self.airborne is not None:
-            offer = self.airborne.sample(a, b, now_s)
+        if self.uav_links is not None:
+            offer = self.uav_links.sample(a, b, now_s)
         else:
             usable = self._is_lucky(self.uav, MediumCode.UAV, a, b, now_s)
             offer = LinkSample(self.uav.skr_bps, self.uav.qber, usable)
@@ -195,7 +194,9 @@ class World:
         began = [shift for shift in self._of(DemandShift) if shift.from_period <= period]
         if began:
             return max(began, key=lambda shift: shift.from_period).demand
-        by_hour = self.rhythm and self.rhythm.law(request, self.timeline.begins_s(period))
+        by_hour = self.demand_profile and self.demand_profile.law(
+            request, self.timeline.begins_s(period)
+        )
         return by_hour or self.demand
 
     def _of(self, kind: type[Found]) -> tuple[Found, ...]:

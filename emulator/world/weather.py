@@ -8,6 +8,11 @@ Wind and a poor view come with events and recordings only: elsewhere the air is 
 A forecast knows the sky and the events of the moment it is issued, and how weather like this goes on:
 it is right at lead 0, errs more with every hour, and ends as the climate of night or day.  Events that
 have not begun surprise it; the ways and ends of those that have are known to it.
+
+The satellite controller goes by a `Forecast` of its own kind: persistence that fades into the climate, and
+errs.  It says clear with the chance c + w (now - c): c is how often that hour of night or day is clear, now
+is 1 under a clear sky and 0 under another, and w is skill exp(-lead / memory).  So with skill 1 it is right
+at once; with skill 0, or long before, it knows nothing but climate.
 Nothing here knows orbits, links or keys.
 """
 
@@ -15,13 +20,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from math import exp
 from typing import Any
 
-from emulator.nature.cloud_climate import CLEAR_OPAQUE, CLEAR_TENTHS, Place
-from emulator.nature.cloud_process import CloudProcess
-from emulator.nature.happenings import Happening
-from emulator.nature.storms import Event, EventKind
-from emulator.nature.weather_replay import Recording
+from emulator.world.cloud_climate import CLEAR_OPAQUE, CLEAR_TENTHS, Place
+from emulator.world.cloud_process import CloudProcess
+from emulator.world.events import WorldEvent
+from emulator.world.keyed_random import number
+from emulator.world.weather_events import Event, EventKind
+from emulator.world.weather_replay import Recording
 
 CLEAR_AIR_KM = 23.0  # visibility of the standard clear atmosphere (MODTRAN, rural)
 _HOUR_S = 3600
@@ -55,16 +62,16 @@ class Sky:
 
     def opaque(self, site: str, at_s: float) -> float:
         """Return the fraction of the sky that is covered."""
-        events = self.happening(site, at_s)
+        events = self.events_over(site, at_s)
         forced = _forced(events)
         cover = self._cover(site, at_s) if forced is None else forced.opaque
         return max([cover, *_covers(events)])
 
-    def told(self, happening: Happening) -> "Sky":
+    def with_event(self, event: WorldEvent) -> "Sky":
         """Return the sky in which that happens too, if it is weather."""
-        if not isinstance(happening, Event):
+        if not isinstance(event, Event):
             return self
-        return replace(self, events=(*self.events, happening))
+        return replace(self, events=(*self.events, event))
 
     def is_clear(self, site: str, at_s: float) -> bool:
         """Return whether at most 2/10 of the sky are covered."""
@@ -83,13 +90,13 @@ class Sky:
         view_km = CLEAR_AIR_KM
         if spell is not None and spell.visibility_km is not None:
             view_km = spell.visibility_km
-        return min([view_km, *(event.view_km for event in self.happening(site, at_s))])
+        return min([view_km, *(event.view_km for event in self.events_over(site, at_s))])
 
     def wind_m_s(self, site: str, at_s: float) -> float:
         """Return the wind; 0 where nothing else is known."""
-        return max((event.gust_m_s for event in self.happening(site, at_s)), default=0.0)
+        return max((event.gust_m_s for event in self.events_over(site, at_s)), default=0.0)
 
-    def happening(self, site: str, at_s: float) -> tuple[Event, ...]:
+    def events_over(self, site: str, at_s: float) -> tuple[Event, ...]:
         """Return the events over a site, in the order in which they began."""
         place = self._site[site]
         return tuple(event for event in self._events if event.reaches(place, at_s))
@@ -154,7 +161,7 @@ class Sky:
         return self._clouds.memory(self._place[site], lead_s / _HOUR_S)
 
     def _foreseen(self, site: str, at_s: float, issued_at_s: float) -> list[Event]:
-        return [event for event in self.happening(site, at_s) if event.start_s <= issued_at_s]
+        return [event for event in self.events_over(site, at_s) if event.start_s <= issued_at_s]
 
     def _is_recorded(self, site: str) -> bool:
         return self.recording is not None and site in self.recording.spells
@@ -180,6 +187,35 @@ class Sky:
     @cached_property
     def _events(self) -> list[Event]:
         return sorted(self.events, key=lambda event: event.start_s)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A forecast's quality: `skill` from 0 to 1, and the e-folding time of persistence.
+
+    Its errors are drawn by (seed, site, hour of issue, hour in question): asked again, it says the same,
+    as long as the sky is the same.  It does not know how the weather is made.
+    """
+
+    seed: int
+    skill: float
+    memory_s: float
+
+    def expects_clear(self, sky: Sky, station: str, at_s: float, issued_s: float) -> bool:
+        """Return what a forecast says; of the past it knows what was seen."""
+        seen_s = min(issued_s, at_s)
+        chance = self.clear_chance(sky, station, at_s, seen_s)
+        return self._luck(station, int(seen_s // _HOUR_S), int(at_s // _HOUR_S)) < chance
+
+    def clear_chance(self, sky: Sky, station: str, at_s: float, issued_s: float) -> float:
+        """Return the chance with which a forecast says clear."""
+        climate = sky.clear_climate(station, at_s)
+        weight = self.skill * exp(-(at_s - issued_s) / self.memory_s)
+        return climate + weight * (sky.is_clear(station, issued_s) - climate)
+
+    def _luck(self, *question: str | int) -> float:
+        """Return the number in [0, 1) that belongs to this question."""
+        return number((self.seed, *question), person=b"qsagin-forecast")
 
 
 def _forced(events: Sequence[Event]) -> Event | None:

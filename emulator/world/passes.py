@@ -11,8 +11,8 @@ from datetime import datetime
 
 import numpy as np
 
-from emulator.nature.orbits import Constellation, Floats, OrbitError, require_between
-from emulator.nature.sky import Site, sights, sun_altitude_deg
+from emulator.world.orbits import Constellation, Floats, OrbitError, require_between
+from emulator.world.visibility import Site, sights, sun_altitude_deg
 
 _STEP_S = 10.0  # between samples that passes are searched in
 _NIGHT_STEP_S = 120.0  # the Sun is slow

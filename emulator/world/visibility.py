@@ -13,7 +13,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.nature.orbits import (
+from emulator.world.orbits import (
     EQUATOR_KM,
     Constellation,
     Floats,

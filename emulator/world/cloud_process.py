@@ -21,7 +21,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.nature.cloud_climate import (
+from emulator.world.cloud_climate import (
     Climate,
     Floats,
     Place,
