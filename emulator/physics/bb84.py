@@ -6,7 +6,7 @@ Rates are bits per emitted pulse until multiplied by the clock.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from emulator.input_checks import (
     ParameterError,
@@ -172,24 +172,6 @@ def one_decoy_bounds(setup: Bb84Setup, transmittance: float) -> SinglePhotons:
         (signal.error_gain * math.exp(mu) - decoy.error_gain * math.exp(nu)) / (mu - nu),
     )
     return _bounded(mu / (mu * nu - nu**2) * rest, wrong)
-
-
-def best_signal_photons(setup: Bb84Setup, transmittance: float) -> float:
-    """Return the mu in (0, 2) with the best rate for infinite decoys, to 1e-6 (golden section)."""
-    shrink = (math.sqrt(5) - 1) / 2
-    low, high = 0.0, 2.0
-    while high - low > 1e-6:
-        left, right = high - shrink * (high - low), low + shrink * (high - low)
-        if _rate_at(setup, transmittance, left) < _rate_at(setup, transmittance, right):
-            low = left
-        else:
-            high = right
-    return (low + high) / 2
-
-
-def _rate_at(setup: Bb84Setup, transmittance: float, photons: float) -> float:
-    trial = replace(setup, signal_photons=photons, decoy_photons=photons / 10, vacuum_photons=0.0)
-    return infinite_decoy_rate(trial, transmittance).bits_per_pulse
 
 
 def _rate(setup: Bb84Setup, transmittance: float, single: SinglePhotons) -> DecoyRate:

@@ -5,7 +5,6 @@ Rates are those of Shor and Preskill, with keys of infinite length.  The source 
 on the fiber, and nobody needs to trust it.
 """
 
-import math
 from dataclasses import dataclass
 
 from emulator.input_checks import require_between, require_not_negative, require_positive
@@ -127,8 +126,3 @@ def secret_rate(sifted: float, qber: float, ec_efficiency: float) -> float:
     """Return sifted [1 - f h(E) - h(E)], clipped at zero: Shor, Preskill, PRL 85, 441 (2000)."""
     lost = ec_efficiency * binary_entropy(qber) + phase_entropy(qber)
     return max(0.0, sifted * (1 - lost))
-
-
-def qber_from_chsh(chsh: float) -> float:
-    """Return the QBER of a Werner state with the given CHSH value S: E = (1 - S / 2 sqrt 2) / 2."""
-    return (1 - chsh / (2 * math.sqrt(2))) / 2

@@ -117,13 +117,6 @@ def hop_transmittance(hop: HopSetup, distance_km: float) -> float:
     )
 
 
-def chain_transmittance(hop: HopSetup, distance_km: float, relays: int) -> float:
-    """Return the share of photons that survive a distance with relays at equal steps."""
-    if relays < 0:
-        raise ParameterError("relays", f"must be zero or more, not {relays}")
-    return float(hop_transmittance(hop, distance_km / (relays + 1)) ** (relays + 1))
-
-
 def chain_rate(setup: UavSetup, distance_km: float, uavs: int | None = None) -> PairRate:
     """Return coincidences and secret bits a second between two ground stations.
 

@@ -89,20 +89,6 @@ def rate(setup: FiniteMdiSetup, length_km: float) -> MdiRate:
     return MdiRate(key_bits(setup, pairs, eta_a, eta_b) / pairs, seen.z_qber)
 
 
-def endless_rate(setup: FiniteMdiSetup, length_km: float) -> float:
-    """Return what these decoys yield a pair of signals sent for key, if blocks never end.
-
-    R = Q11 [1 - h(e11)] - Q_Z f h(E_Z) with what the decoys bound (Xu et al. 2013, eq. 1), or zero.
-    """
-    eta_a, eta_b = arm_efficiencies(setup, length_km)
-    table = expected_gains(setup, eta_a, eta_b)
-    bounds = single_pairs_bounds(setup, table)
-    seen = table[_SIGNAL, _SIGNAL]
-    leaked = seen.z_gain * setup.ec_efficiency * binary_entropy(seen.z_qber)
-    secret = _both_single(setup) * bounds.z_yield * (1 - phase_entropy(bounds.x_error))
-    return max(0.0, secret - leaked)
-
-
 def key_bits(setup: FiniteMdiSetup, pairs: float, eta_a: float, eta_b: float) -> float:
     """Return the secret bits of so many pairs of pulses; never negative."""
     log_inverse = math.log(_TERMS / setup.eps_secrecy)

@@ -32,21 +32,6 @@ def span_count(length_km: float, span_km: float) -> int:
     return max(1, math.ceil(length_km / span_km - 1e-9))
 
 
-def relay_count(length_km: float, span_km: float) -> int:
-    """Return how many relays stand between the ends of a link."""
-    return span_count(length_km, span_km) - 1
-
-
-def delivered_bps(hop_skr_bps: Iterable[float]) -> float:
-    """Return the end-to-end rate of a path: that of its slowest hop (0 for no hops)."""
-    return min(hop_skr_bps, default=0.0)
-
-
-def consumed_bits(delivered_bits: int, hops: int) -> int:
-    """Return the key consumed on all hops together to deliver so many bits."""
-    return delivered_bits * hops
-
-
 def chain_bound_bits_per_use(transmittances: Iterable[float]) -> float:
     """Return the capacity of a chain: the PLOB bound of its worst span.
 

@@ -92,28 +92,6 @@ def attempt_s(setup: RouterSetup, length_km: float) -> float:
     return setup.preparation_s + length_km / FIBER_KM_PER_S
 
 
-def mean_attempts_until_all(links: int, probability: float) -> float:
-    """Return the mean number of attempts until all of several links have succeeded.
-
-    sum over k of (-1)^(k+1) C(n, k) / (1 - (1-p)^k); two links: (3 - 2p) / (p (2 - p)).
-    """
-    if probability <= 0:
-        return math.inf
-    log_fail = math.log1p(-probability) if probability < 1 else -math.inf
-    return sum(
-        (1 if k % 2 else -1) * math.comb(links, k) / -math.expm1(k * log_fail)
-        for k in range(1, links + 1)
-    )
-
-
-def nested_rate_hz(levels: int, probability: float, swap_success: float, period_s: float) -> float:
-    """Return (2 p_s / 3)^m p / T0, the usual estimate for 2^m links (RMP 83, 33, eq. 5).
-
-    For comparison only: some 10 to 20 % off beyond two levels.
-    """
-    return math.pow(2 * swap_success / 3, levels) * probability / period_s
-
-
 def chain(setup: RouterSetup, length_km: float) -> ChainOutcome:
     """Return what a fiber of the given length, divided evenly by the routers, delivers.
 

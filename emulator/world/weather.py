@@ -1,18 +1,15 @@
-"""The sky over every site: cover, visibility, and what a forecast says of them.
+"""The sky over every site: cover, visibility, wind; and a forecast of clear skies.
 
 Truth is a pure function of (seed, sites, epoch, events, recording) and the question, the same in any
 process and in any order.  Cover comes from the recording where it names the site, else from chance
 with the statistics of real stations, held for the hour as in an hourly report; events are laid over it.
-Wind and a poor view come with events and recordings only: elsewhere the air is calm and clear.
+Wind and a poor view come with events and recordings only: elsewhere the air is calm and clear.  Events
+that have not begun surprise whoever looks ahead; the ways and ends of those that have are known.
 
-A forecast knows the sky and the events of the moment it is issued, and how weather like this goes on:
-it is right at lead 0, errs more with every hour, and ends as the climate of night or day.  Events that
-have not begun surprise it; the ways and ends of those that have are known to it.
-
-The satellite controller goes by a `Forecast` of its own kind: persistence that fades into the climate, and
-errs.  It says clear with the chance c + w (now - c): c is how often that hour of night or day is clear, now
-is 1 under a clear sky and 0 under another, and w is skill exp(-lead / memory).  So with skill 1 it is right
-at once; with skill 0, or long before, it knows nothing but climate.
+The satellite controller goes by a `Forecast`: persistence that fades into the climate, and errs.  It says
+clear with the chance c + w (now - c): c is how often that hour of night or day is clear, now is 1 under a
+clear sky and 0 under another, and w is skill exp(-lead / memory).  With skill 1 it is right at once; with
+skill 0, or long before, it knows nothing but climate.
 Nothing here knows orbits, links or keys.
 """
 
@@ -23,7 +20,7 @@ from functools import cached_property
 from math import exp
 from typing import Any
 
-from emulator.world.cloud_climate import CLEAR_OPAQUE, CLEAR_TENTHS, Place
+from emulator.world.cloud_climate import CLEAR_OPAQUE, Place
 from emulator.world.cloud_process import CloudProcess
 from emulator.world.events import WorldEvent
 from emulator.world.keyed_random import number
@@ -101,38 +98,9 @@ class Sky:
         place = self._site[site]
         return tuple(event for event in self._events if event.reaches(place, at_s))
 
-    def forecast(self, site: str, at_s: float, issued_at_s: float) -> float:
-        """Return the cover that a forecast expects: the mean of all skies that may come.
-
-        The past is known: for `at_s` before `issued_at_s` it is the truth.
-        """
-        if at_s <= issued_at_s:
-            return self.opaque(site, at_s)
-        events = self._foreseen(site, at_s, issued_at_s)
-        forced = _forced(events)
-        expected = forced.opaque if forced else self._expected_cover(site, at_s, issued_at_s)
-        return max([expected, *_covers(events)])
-
-    def clear_probability(self, site: str, at_s: float, issued_at_s: float) -> float:
-        """Return the chance that a forecast gives to a clear sky; 0 or 1 where it knows."""
-        if at_s <= issued_at_s:
-            return float(self.is_clear(site, at_s))
-        events = self._foreseen(site, at_s, issued_at_s)
-        if any(opaque > CLEAR_OPAQUE for opaque in _covers(events)):
-            return 0.0
-        if forced := _forced(events):
-            return float(forced.opaque <= CLEAR_OPAQUE)
-        climate = self.clear_climate(site, at_s)
-        if self._is_recorded(site):
-            now = float(self._cover(site, issued_at_s) <= CLEAR_OPAQUE)
-            return climate + self._memory(site, at_s - issued_at_s) * (now - climate)
-        if self._hour(at_s) == self._hour(issued_at_s):
-            return float(self._cover(site, at_s) <= CLEAR_OPAQUE)
-        return 1 - self._exceedance(site, at_s, issued_at_s)[CLEAR_TENTHS]
-
     def clear_climate(self, site: str, at_s: float) -> float:
         """Return how often the sky is clear at such an hour of night or day, by chance alone."""
-        return 1 - self._exceedance(site, at_s, None)[CLEAR_TENTHS]
+        return self._clouds.clear_climate(self._place[site], self._hour(at_s))
 
     def _cover(self, site: str, at_s: float) -> float:
         """Return the cover without events."""
@@ -140,31 +108,8 @@ class Sky:
         spell = self.recording.at(site, at_s) if self.recording else None
         return self._clouds.tenths(self._place[site], hour) / 10 if spell is None else spell.opaque
 
-    def _expected_cover(self, site: str, at_s: float, issued_at_s: float) -> float:
-        """Return the mean cover without events, given the state at the time of issue.
-
-        Of a recording no model is known; there the anomaly dies away as it does in the climate.
-        """
-        if self._is_recorded(site):
-            climate = sum(self._exceedance(site, at_s, None)) / 10
-            now = self._cover(site, issued_at_s)
-            return climate + self._memory(site, at_s - issued_at_s) * (now - climate)
-        if self._hour(at_s) == self._hour(issued_at_s):
-            return self._cover(site, at_s)
-        return sum(self._exceedance(site, at_s, issued_at_s)) / 10
-
-    def _exceedance(self, site: str, at_s: float, issued_at_s: float | None) -> Sequence[float]:
-        issued_hour = None if issued_at_s is None else self._hour(issued_at_s)
-        return self._clouds.exceedance(self._place[site], self._hour(at_s), issued_hour)
-
-    def _memory(self, site: str, lead_s: float) -> float:
-        return self._clouds.memory(self._place[site], lead_s / _HOUR_S)
-
     def _foreseen(self, site: str, at_s: float, issued_at_s: float) -> list[Event]:
         return [event for event in self.events_over(site, at_s) if event.start_s <= issued_at_s]
-
-    def _is_recorded(self, site: str) -> bool:
-        return self.recording is not None and site in self.recording.spells
 
     def _hour(self, at_s: float) -> int:
         if at_s < 0:

@@ -23,9 +23,10 @@ from emulator.runtime.journal import FOLDER, Journal
 from emulator.views.page.feed import Feed
 from emulator.views.page.following import Follower
 from emulator.views.page.forms import fault_forms
-from emulator.views.page.scenery import EARTH_KM, Scenery, footprint_deg
+from emulator.views.page.scenery import Scenery, footprint_deg
 from emulator.views.page.server import Door, application
 from emulator.views.page.state import View, view_of
+from emulator.world.cloud_climate import EARTH_KM
 from emulator.world.visibility import Site, views
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Fact, FactKind
 

@@ -320,12 +320,9 @@ def test_a_forced_sky_takes_the_place_of_chance_but_not_of_a_storm(tmp_path):
     assert [sky.opaque("Chicago", at_s) for at_s in (750.0, 850.0)] == [0.0, 1.0]
     assert sky.opaque("Denver", 900.0) == Sky(1, CITIES).opaque("Denver", 900.0)
     assert sky.visibility_km("Denver", 750.0) == CLEAR_AIR_KM
-    assert sky.clear_probability("Denver", 680.0, 650.0) == 1.0
-    assert (
-        sky.clear_probability("Denver", 750.0, 710.0)
-        == sky.forecast("Chicago", 720.0, 710.0)
-        == 0.0
-    )
+    assert sky.will_be_clear("Denver", 680.0, 650.0)
+    assert not sky.will_be_clear("Denver", 750.0, 710.0)
+    assert sky.will_be_clear("Denver", 750.0, 650.0)  # what has not begun surprises
 
 
 def test_a_storm_brings_wind_and_everywhere_else_is_calm(tmp_path):
@@ -382,67 +379,6 @@ def test_a_wrong_weather_file_says_where_and_what_would_be_right(tmp_path, text,
 def test_a_weather_file_that_is_not_there_is_a_weather_error(tmp_path):
     with pytest.raises(WeatherError, match="cannot be read"):
         read_recording(tmp_path / "none.csv", ["Denver"])
-
-
-def test_a_forecast_is_right_at_lead_0_and_about_the_past():
-    sky = Sky(3, CITIES)
-    for at_s in np.arange(50) * 40_000.0:
-        assert sky.forecast("Denver", at_s, at_s) == sky.opaque("Denver", at_s)
-        assert sky.forecast("Denver", at_s, at_s + 1e5) == sky.opaque("Denver", at_s)
-        assert sky.clear_probability("Denver", at_s, at_s) == sky.is_clear("Denver", at_s)
-
-
-def test_a_forecast_errs_more_with_every_hour_and_ends_as_climate():
-    sky = Sky(3, CITIES)
-    issues = [20 * 3600.0 * n for n in range(1500)]
-    leads_h = (1, 3, 6, 12, 24, 96, 2400)
-    errors = [
-        np.mean([
-            (sky.forecast(c.name, s + 3600 * lead, s) - sky.opaque(c.name, s + 3600 * lead)) ** 2
-            for s in issues for c in CITIES[1:2]
-        ]) for lead in leads_h
-    ]  # fmt: skip
-    far_s = 2400 * 3600.0
-    spread = np.var([sky.opaque("Denver", s + far_s) for s in issues])
-
-    assert errors == sorted(errors)
-    assert errors[0] < 0.35 * spread
-    assert errors[-1] == pytest.approx(spread, rel=0.07)  # night and day differ, so not quite 1
-    assert sky.forecast("Denver", 3 * far_s, 0.0) == pytest.approx(
-        sky.forecast("Denver", 3 * far_s, 1e6), abs=1e-4
-    )
-
-
-def test_a_forecast_of_a_clear_sky_means_what_it_says():
-    """Of the hours given a chance of 0.7 to 0.9 for a clear sky, about 0.8 are clear."""
-    sky = Sky(4, CITIES)
-    given_, came = [], []
-    for hour in range(0, 8760 * 3, 7):
-        chance = sky.clear_probability("Phoenix", 3600.0 * (hour + 6), 3600.0 * hour)
-        if 0.7 < chance < 0.9:
-            given_.append(chance)
-            came.append(sky.is_clear("Phoenix", 3600.0 * (hour + 6)))
-
-    assert len(came) > 300
-    assert np.mean(came) == pytest.approx(np.mean(given_), abs=0.06)
-
-
-def test_a_storm_surprises_a_forecast_and_is_then_known(tmp_path):
-    sky = cloudless(tmp_path, events=(event(EventKind.STORM),))
-
-    assert sky.forecast("Denver", 700.0, 500.0) < 0.2
-    assert sky.clear_probability("Denver", 700.0, 500.0) > 0.8
-    assert sky.forecast("Denver", 700.0, 650.0) == 1.0
-    assert sky.clear_probability("Denver", 700.0, 650.0) == 0.0
-    assert sky.forecast("Denver", 950.0, 650.0) < 0.2
-
-
-def test_a_forecast_of_a_recording_fades_into_the_climate(tmp_path):
-    sky = cloudless(tmp_path)
-    climate = Sky(1, CITIES).forecast("Denver", 4000 * 3600.0, 0.0)
-
-    assert sky.forecast("Denver", 1.0, 0.0) == pytest.approx(0.0, abs=1e-3)
-    assert sky.forecast("Denver", 4000 * 3600.0, 0.0) == pytest.approx(climate, abs=1e-3)
 
 
 def test_nights_of_the_model_are_nights():

@@ -21,12 +21,12 @@ from emulator.experiment.topology import Topology
 from emulator.parts.assembly import Assembly, assemble
 from emulator.parts.skies import sites_of, sky_of
 from emulator.views.layout import Layout, layout_of
+from emulator.world.cloud_climate import EARTH_KM
 from emulator.world.orbits import Constellation, Floats, OrbitError
 from emulator.world.weather import Sky
 from emulator.world.weather_events import Circle
 from protos.mib import MediumCode
 
-EARTH_KM = 6371.0
 _MARGIN_DEG = 6.0
 
 
