@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from controllers.key_store import KeyStore, KeyStores, name_keys
-from controllers.ports import Applications, QuantumChannel
+from controllers.ports import Applications, ChannelId, QuantumChannel
 from controllers.repeating import Repeats
 from controllers.settling import Settling
 from protos.core import Effects, Fact, FactKind, Timeline, Totals, key_manager_of
@@ -114,7 +114,7 @@ class Serving:
         """
         medium = MediumCode(row.medium)
         source, target = (self.node, row.peer) if row.is_source else (row.peer, self.node)
-        channel = f"{medium.name.lower()}/{source}/{target}/{row.order}"
+        channel = ChannelId(medium, source, target, row.order)
         material = self.quantum.block(channel, row.order, row.units * self.key_bytes)
         keys = name_keys(row.request, medium, row.order, material, self.key_bytes)
         self.orders[medium, row.order] = row

@@ -259,6 +259,7 @@ def _world(
     return World(
         seed=experiment.seed,
         timeline=timeline,
+        nodes=tuple(node.name for node in topology.nodes),
         fibers=tuple((item.link.a, item.link.b, item.sample) for item in links),
         satellite=FreeSpace(
             satellite.skr_bps,
@@ -284,6 +285,7 @@ def overhead_of(
     if orbits is None:
         return None
     sites = sites_of(topology)
+    names = tuple(site.name for site in sites)
     beams = Beams(
         constellation=orbits.constellation(),
         sites=sites,
@@ -296,11 +298,12 @@ def overhead_of(
     schedule = schedule_of(experiment, topology)
     source: Source = Trusted(beams, orbits.decoy_station)
     if orbits.mode is Mode.ENTANGLED:
-        ends = {frozenset((r.source, r.target)) for r in _request_items(experiment, topology)}
-        pairs = tuple(sorted((min(pair), max(pair)) for pair in ends))
+        requests = _request_items(experiment, topology)
+        ends = {tuple(sorted((names.index(r.source), names.index(r.target)))) for r in requests}
+        pairs = tuple((names[a], names[b]) for a, b in sorted(ends))
         source = Entangled(beams, orbits.pair_station, pairs)
     return SatelliteLinks(
-        stations=tuple(site.name for site in sites),
+        stations=names,
         contacts=contacts(source, orbits.contact_rules),
         max_wait_s=orbits.max_wait_s,
         sky=sky_of(experiment, topology),

@@ -97,8 +97,7 @@ class ManagementKeys:
 
     def key(self, a: str, b: str, serial: int) -> bytes:
         """Return a key, the same for both ends."""
-        first, second = sorted((a, b))
-        return self.world.block(f"{MANAGEMENT}/{first}/{second}", serial, KEY_BYTES)
+        return self.world.shared(MANAGEMENT, a, b, serial, KEY_BYTES)
 
     def left_bits(self, entity: str, due: int) -> int:
         """Return what the stores of a key manager hold together after a rotation."""

@@ -8,14 +8,15 @@ stretch nearest to its best moment; one that finds none is lost.  That is a gree
 orbits alone before anybody knows weather or demand; it is not the best one.
 
 Transmittance is computed once, on a grid of 5 s that all stretches share; a stretch is distilled as one
-finite block.  Pure functions: the same schedule in any process and from any order of openings; of equals
-the one comes first whose satellite and stations come first.  Clouds, and who is served, are not known here.
+finite block.  Pure functions: the same schedule in any process and from any order of openings, whatever the
+names of stations; of equals the one comes first whose stations come first.  Clouds, and who is served, are
+not known here.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import ceil
@@ -56,9 +57,9 @@ class ContactRules:
     acquire_s: float = 0.0
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Opening:
-    """A stretch in which one satellite can serve one station, or two at once; ordered by start."""
+    """A stretch in which one satellite can serve one station, or two at once."""
 
     start_s: float
     end_s: float
@@ -131,6 +132,10 @@ Transmittances = dict[tuple[str, str], dict[int, float]]
 
 class Source(Protocol):
     """What a satellite sends, and when it can."""
+
+    @property
+    def beams(self) -> Beams:
+        """The satellites and stations."""
 
     def openings(self) -> list[Opening]:
         """Return all stretches in which it could be received."""
@@ -220,15 +225,27 @@ def contacts(source: Source, rules: ContactRules) -> tuple[Contact, ...]:
         opening: value(next(stretches(opening, rules.contact_s))).bits
         for opening in source.openings()
     }
-    slots = booked({item: bits for item, bits in worth.items() if bits > 0}, rules)
+    stations = [site.name for site in source.beams.sites]
+    slots = booked({item: bits for item, bits in worth.items() if bits > 0}, rules, stations)
     return tuple(contact for slot in slots if (contact := value(slot)).bits > 0)
 
 
-def booked(worth: Mapping[Opening, float], rules: ContactRules) -> list[Slot]:
-    """Return the contacts of openings, given their worth in any unit, by start."""
+def booked(
+    worth: Mapping[Opening, float], rules: ContactRules, stations: Sequence[str]
+) -> list[Slot]:
+    """Return the contacts of openings, given their worth in any unit, by start.
+
+    `stations` are all, in the order that decides between equals.
+    """
+    number = {station: index for index, station in enumerate(stations)}
+
+    def rank(opening: Opening) -> tuple[float, float, str, tuple[int, ...], float]:
+        numbers = tuple(number[name] for name in opening.stations)
+        return opening.start_s, opening.end_s, opening.satellite, numbers, opening.best_s
+
     taken: dict[tuple[str, str], list[Slot]] = defaultdict(list)
     found: list[Slot] = []
-    for opening in sorted(sorted(worth), key=worth.__getitem__, reverse=True):
+    for opening in sorted(sorted(worth, key=rank), key=worth.__getitem__, reverse=True):
         users = [(("satellite", opening.satellite), rules.per_satellite)]
         users += [(("station", name), rules.per_station) for name in opening.stations]
         for slot in stretches(opening, rules.contact_s):
@@ -237,7 +254,7 @@ def booked(worth: Mapping[Opening, float], rules: ContactRules) -> list[Slot]:
                     taken[user].append(slot)
                 found.append(slot)
                 break
-    return sorted(found, key=lambda slot: (slot.start_s, slot.opening))
+    return sorted(found, key=lambda slot: (slot.start_s, *rank(slot.opening)))
 
 
 def stretches(opening: Opening, contact_s: float | None) -> Iterator[Slot]:

@@ -36,7 +36,7 @@ def passes_over(
     end_s: float,
     min_elevation_deg: float = 20.0,
 ) -> list[Pass]:
-    """Return the passes over all sites, by rise, then satellite and site.
+    """Return the passes over all sites, by rise, then satellite; of equals in order of sites.
 
     Sampled every 10 s, then refined by parabolas: edges to 0.02 s, the highest elevation to 0.02
     degrees (0.3 right under the zenith).  A satellite that stays up has one pass, as long as the
@@ -57,7 +57,7 @@ def passes_over(
                 elevation_deg = math.degrees(math.asin(min(1.0, top + mask)))
                 nearest_km = math.sqrt(-nearest)
                 found.append(Pass(name, site.name, rise_s, set_s, top_s, elevation_deg, nearest_km))
-    return sorted(found, key=lambda each: (each.rise_s, each.satellite, each.site))
+    return sorted(found, key=lambda each: (each.rise_s, each.satellite))
 
 
 def _grid(start_s: float, end_s: float, step_s: float) -> Floats:

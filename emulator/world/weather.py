@@ -36,8 +36,9 @@ _NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 class Sky:
     """The weather of one experiment; `epoch` is emulated second 0, in UTC.
 
-    Two skies with equal fields agree.  Every question raises KeyError for an unknown site, and
-    ValueError for a time before 0.  Not for several threads at once.
+    Draws depend on the order of sites, not on their names.  Two skies with equal fields agree.  Every
+    question raises KeyError for an unknown site, and ValueError for a time before 0.  Not for several
+    threads at once.
     """
 
     seed: int
@@ -56,6 +57,10 @@ class Sky:
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel without the memory: the other side computes the same."""
         return type(self), tuple(getattr(self, field.name) for field in fields(self))
+
+    def number(self, site: str) -> int:
+        """Return a site's place among the sites, counted from 1."""
+        return self._number[site]
 
     def opaque(self, site: str, at_s: float) -> float:
         """Return the fraction of the sky that is covered."""
@@ -117,13 +122,24 @@ class Sky:
         return int(at_s // _HOUR_S)
 
     @cached_property
+    def _number(self) -> dict[str, int]:
+        return {site.name: number for number, site in enumerate(self.sites, start=1)}
+
+    @cached_property
+    def _drawn(self) -> list[Place]:
+        """Sites in the order in which chance draws for them: that of their numbers as text.
+
+        Names have no say; USNET, whose names are these numbers, keeps the sky it has always had.
+        """
+        return sorted(self.sites, key=lambda site: str(self.number(site.name)))
+
+    @cached_property
     def _place(self) -> dict[str, int]:
-        return {name: index for index, name in enumerate(sorted(s.name for s in self.sites))}
+        return {site.name: index for index, site in enumerate(self._drawn)}
 
     @cached_property
     def _clouds(self) -> CloudProcess:
-        """Chance, in order of names: the order in which sites are given changes nothing."""
-        return CloudProcess(self.seed, sorted(self.sites, key=lambda s: s.name), self.epoch)
+        return CloudProcess(self.seed, self._drawn, self.epoch)
 
     @cached_property
     def _site(self) -> dict[str, Place]:
@@ -138,8 +154,8 @@ class Sky:
 class Forecast:
     """A forecast's quality: `skill` from 0 to 1, and the e-folding time of persistence.
 
-    Its errors are drawn by (seed, site, hour of issue, hour in question): asked again, it says the same,
-    as long as the sky is the same.  It does not know how the weather is made.
+    Errors are drawn by (seed, number of the site, hour of issue, hour in question): asked again, it says
+    the same, as long as the sky is the same.  It does not know how the weather is made.
     """
 
     seed: int
@@ -150,17 +166,15 @@ class Forecast:
         """Return what a forecast says; of the past it knows what was seen."""
         seen_s = min(issued_s, at_s)
         chance = self.clear_chance(sky, station, at_s, seen_s)
-        return self._luck(station, int(seen_s // _HOUR_S), int(at_s // _HOUR_S)) < chance
+        hours = int(seen_s // _HOUR_S), int(at_s // _HOUR_S)
+        question = (self.seed, sky.number(station), *hours)
+        return number(question, person=b"qsagin-forecast") < chance
 
     def clear_chance(self, sky: Sky, station: str, at_s: float, issued_s: float) -> float:
         """Return the chance with which a forecast says clear."""
         climate = sky.clear_climate(station, at_s)
         weight = self.skill * exp(-(at_s - issued_s) / self.memory_s)
         return climate + weight * (sky.is_clear(station, issued_s) - climate)
-
-    def _luck(self, *question: str | int) -> float:
-        """Return the number in [0, 1) that belongs to this question."""
-        return number((self.seed, *question), person=b"qsagin-forecast")
 
 
 def _forced(events: Sequence[Event]) -> Event | None:

@@ -6,6 +6,9 @@ generator needs no state and no sequence; key material is a SHAKE-256 stream, so
 channel derive the same block and nobody has to carry it.  Whoever knows the seed knows every key: an
 emulation protects nothing.
 
+A question about a node has its number in the network, counted from 1, not its name: a network whose nodes
+are renamed has the same draws and the same keys.
+
 Thin on imports on purpose: every actor loads it.
 """
 
@@ -19,7 +22,8 @@ from itertools import accumulate
 from math import ceil, inf
 from typing import Any, Protocol, Self, TypeVar
 
-from controllers.ports import LinkSample
+from controllers.ports import ChannelId, LinkSample
+from emulator.world import keyed_random
 from emulator.world.demand_profile import DemandProfile, Law
 from emulator.world.events import (
     NOTHING,
@@ -33,8 +37,8 @@ from emulator.world.events import (
     UavLoss,
     WorldEvent,
 )
-from emulator.world.keyed_random import binomial_quantile, number
-from protos.core import Timeline
+from emulator.world.keyed_random import binomial_quantile
+from protos.core import KEY_MANAGER_PREFIX, Timeline
 from protos.mib import MediumCode
 
 Found = TypeVar("Found")
@@ -82,6 +86,7 @@ class World:
     Satellites are as assumed, as far as the `sky` is clear at both ends; those of known orbits are not
     asked for here.  UAVs are as assumed, unless there are `uav_links`.
 
+    `nodes` are in the order of the network; questions about others raise `KeyError`.
     `fibers` holds what each fiber offers on one wavelength, as (a, b, sample); `demand` the scenario
     distribution as (units, probability), and `demand_profile` those of requests that follow the hours of
     the day; `correlated` says whether one draw serves all requests.
@@ -89,6 +94,7 @@ class World:
 
     seed: int
     timeline: Timeline
+    nodes: tuple[str, ...]
     fibers: tuple[tuple[str, str, LinkSample], ...]
     satellite: FreeSpace
     uav: FreeSpace
@@ -142,18 +148,23 @@ class World:
             for at_s in times
         )
 
-    def block(self, channel: str, serial: int, n_bytes: int) -> bytes:
+    def block(self, channel: ChannelId, serial: int, n_bytes: int) -> bytes:
         """Return a block of key, the same at both ends of the channel."""
-        return self._stream("channel", channel, serial, n_bytes)
+        return self._stream("channel", self._words(channel), serial, n_bytes)
 
-    def errors(self, channel: str, serial: int, sifted_bits: int, qber: float) -> int:
+    def errors(self, channel: ChannelId, serial: int, sifted_bits: int, qber: float) -> int:
         """Return how many bits of a block differ at its ends, drawn by inversion."""
-        luck = self.uniform("errors", channel, serial)
-        return binomial_quantile(sifted_bits, qber, luck)
+        uniform = self.uniform("errors", self._words(channel), serial)
+        return binomial_quantile(sifted_bits, qber, uniform)
+
+    def shared(self, purpose: str, a: str, b: str, serial: int, n_bytes: int) -> bytes:
+        """Return a key that two entities share for a purpose, the same for both."""
+        first, second = sorted(self._entity(name) for name in (a, b))
+        return self._stream("channel", f"{purpose}/{first}/{second}", serial, n_bytes)
 
     def fresh(self, node: str, request: int, serial: int, n_bytes: int) -> bytes:
         """Return a node's own random bytes."""
-        return self._stream("node", f"{node}/{request}", serial, n_bytes)
+        return self._stream("node", f"{self.number(node)}/{request}", serial, n_bytes)
 
     def demanded_units(self, request: int, period: int) -> int:
         """Return the units that a request needs in a period, by inversion of the distribution."""
@@ -163,13 +174,17 @@ class World:
         place = bisect_right(cumulative, self.uniform("demand", period, *who))
         return demand[min(place, len(demand) - 1)][0]
 
+    def number(self, node: str) -> int:
+        """Return a node's place in the network, counted from 1.  Raises `KeyError` for a stranger."""
+        return self._number[node]
+
     def uniform(self, *question: str | int) -> float:
         """Return the number in [0, 1) that belongs to this question."""
-        return number(question, key=self._key)
+        return keyed_random.number(question, key=self._key)
 
     def _above(self, a: str, b: str, now_s: float) -> LinkSample:
         """Return what assumed satellites offer, of which a loss takes all."""
-        usable = self._is_lucky(self.satellite, MediumCode.SATELLITE, a, b, now_s)
+        usable = self._is_available(self.satellite, MediumCode.SATELLITE, a, b, now_s)
         if self.sky is not None:
             usable = usable and all(self.sky.is_clear(node, now_s) for node in (a, b))
         lost = any(item.start_s <= now_s < item.end_s for item in self._of(SatelliteLoss))
@@ -179,14 +194,15 @@ class World:
         if self.uav_links is not None:
             offer = self.uav_links.sample(a, b, now_s)
         else:
-            usable = self._is_lucky(self.uav, MediumCode.UAV, a, b, now_s)
+            usable = self._is_available(self.uav, MediumCode.UAV, a, b, now_s)
             offer = LinkSample(self.uav.skr_bps, self.uav.qber, usable)
         return replace(offer, usable=False) if self.lost_uavs(now_s, now_s) == inf else offer
 
-    def _is_lucky(
+    def _is_available(
         self, service: FreeSpace, medium: MediumCode, a: str, b: str, now_s: float
     ) -> bool:
-        who = () if service.one_for_all else sorted((a, b))
+        ends = sorted(self.number(node) for node in (a, b))
+        who = () if service.one_for_all else ends
         period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)
         return self.uniform(medium.name, *who, period) < service.probability
 
@@ -204,6 +220,24 @@ class World:
         if kind not in self._by_kind:
             self._by_kind[kind] = self.schedule.of(kind)
         return self._by_kind[kind]
+
+    def _words(self, channel: ChannelId) -> str:
+        """Return a channel by the numbers of its ends."""
+        ends = [self.number(node) for node in (channel.a, channel.b)]
+        rest = [channel.number]
+        if channel.medium is MediumCode.FIBER:
+            ends.sort()
+            rest.append(channel.generation)
+        return "/".join(map(str, (channel.medium.name.lower(), *ends, *rest)))
+
+    def _entity(self, name: str) -> str:
+        """Return an entity's name, with the number of its node."""
+        node = name.removeprefix(KEY_MANAGER_PREFIX)
+        return name if node == name else f"{KEY_MANAGER_PREFIX}{self.number(node)}"
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {node: number for number, node in enumerate(self.nodes, start=1)}
 
     @cached_property
     def _by_kind(self) -> dict[type, tuple[Any, ...]]:

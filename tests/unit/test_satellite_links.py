@@ -28,7 +28,7 @@ from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import encode
 
 EPOCH = datetime(2026, 1, 1, 5, tzinfo=UTC)
-SITES = (Site("Denver", 39.74, -104.99), Site("Dallas", 32.78, -96.80))
+SITES = (Site("Dallas", 32.78, -96.80), Site("Denver", 39.74, -104.99))
 NAMES = tuple(site.name for site in SITES)
 DAY_S = 86_400.0
 
