@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import ceil, inf
+from math import inf
 
 from emulator.world.events import (
     NOTHING,
@@ -25,7 +25,7 @@ from emulator.world.events import (
     WorldEvent,
 )
 from emulator.world.keyed_random import number
-from protos.core import Message, key_manager_of
+from protos.core import Message, key_manager_of, steps_until
 from protos.keys import Confirm, Relay
 from protos.pdu import Pdu
 
@@ -114,8 +114,8 @@ class Interference:
         return found
 
     def _windows(self, start_s: float, end_s: float) -> tuple[int, float]:
-        last = inf if end_s == inf else ceil(end_s / self.window_s - 1e-9)
-        return ceil(start_s / self.window_s - 1e-9), min(last, self.last_window + 1)
+        last = inf if end_s == inf else steps_until(end_s, self.window_s)
+        return steps_until(start_s, self.window_s), min(last, self.last_window + 1)
 
     def _is_on(self, item: MessageFault | Partition, window: int) -> bool:
         now_s = window * self.window_s

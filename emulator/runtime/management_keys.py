@@ -15,7 +15,6 @@ more.  What feeds these stores takes nothing from the reservations of requests.
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -32,6 +31,7 @@ from protos.core import (
     Fact,
     FactKind,
     key_manager_of,
+    steps_until,
 )
 from protos.mib import MediumCode
 
@@ -87,7 +87,7 @@ class ManagementKeys:
         number = 1 if after is None else self.due(after) + 1
         if number > self._last:
             return None
-        window = math.ceil(number * self.rotation_s / self.window_s - 1e-9)
+        window = steps_until(number * self.rotation_s, self.window_s)
         return window if after is None else max(window, after + 1)
 
     def serial(self, a: str, b: str, due: int) -> int:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import copyreg
 import io
-import math
 import pickle
 import time
 from collections import defaultdict
@@ -32,7 +31,7 @@ from emulator.runtime.mailbox import Mailbox
 from emulator.runtime.sealing import Seal
 from emulator.world.events import EventAware, WorldEvent, read_back
 from protos import wire
-from protos.core import Core, Fact, Measure, Message, Step, Totals
+from protos.core import Core, Fact, Measure, Message, Step, Totals, steps_until
 from protos.holdings import KeyChange
 from protos.keys import Confirm, Relay
 from protos.pdu import Pdu
@@ -231,7 +230,7 @@ class Residents:
     def _window_of(self, wake_s: float | None, now: int) -> int | None:
         if wake_s is None:
             return None
-        return max(now + 1, math.ceil(wake_s / self._window_s - 1e-9))
+        return max(now + 1, steps_until(wake_s, self._window_s))
 
     def _recover(self) -> None:
         for text in self._journal.news():

@@ -24,7 +24,7 @@ from emulator.runtime import journal
 from emulator.runtime.interference import UNDISTURBED, Interference, Post
 from emulator.runtime.mailbox import Mailbox
 from emulator.runtime.sealing import KEY_BYTES, Seal
-from protos.core import Core, Fact, Message
+from protos.core import Core, Fact, Message, steps_until
 
 _COPY = 10**9
 
@@ -153,7 +153,7 @@ class SimulatedNetwork:
         self._wake[name] = (
             None
             if step.wake_s is None
-            else max(window + 1, math.ceil(step.wake_s / self.window_s - 1e-9))
+            else max(window + 1, steps_until(step.wake_s, self.window_s))
         )
         if name in self._checkpoint:
             self._read[name].append((window, inbox))
