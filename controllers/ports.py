@@ -37,7 +37,8 @@ class LinkProbe(Protocol):
     ) -> LinkSample:
         """Return what the link between two nodes offers on one wavelength or service.
 
-        With `since_s`, what a block offers that was begun then and is complete now.
+        With `since_s`, what a block offers that was begun then and is complete now.  Raises `KeyError` for
+        a stranger.
         """
 
 
@@ -93,7 +94,10 @@ class SatelliteView(Protocol):
     """Satellites whose orbits are known."""
 
     def passages(self, a: str, b: str, now_s: float) -> Sequence[Passage]:
-        """Return what two stations may wait for from now on, soonest first."""
+        """Return what two stations may wait for from now on, soonest first.
+
+        Raises `KeyError` for a stranger.
+        """
 
     def is_promised(self, contact: Contact, now_s: float) -> bool:
         """Return whether a contact is expected to make its key."""
@@ -118,6 +122,9 @@ class ChannelId(NamedTuple):
 
 class QuantumChannel(Protocol):
     """Sifted, corrected and privacy-amplified key, as one end of a channel receives it."""
+
+    def knows(self, node: str) -> bool:
+        """Return whether a node exists; a channel to another one raises `KeyError`."""
 
     def block(self, channel: ChannelId, serial: int, n_bytes: int) -> bytes:
         """Return a block of key; the other end of the channel receives the same."""

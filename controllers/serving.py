@@ -104,8 +104,9 @@ class Serving:
             self._serve(request, shortage, MediumCode.FIBER, store.consume(shortage.units))
 
     def can_bring(self, row: DeliveryRow) -> bool:
-        """Return whether an order is new and brings anything."""
-        return row.units > 0 and (MediumCode(row.medium), row.order) not in self.orders
+        """Return whether an order is new, brings anything, and comes with a node that exists."""
+        is_new = (MediumCode(row.medium), row.order) not in self.orders
+        return is_new and row.units > 0 and self.quantum.knows(row.peer)
 
     def bring(self, row: DeliveryRow, now_s: float) -> None:
         """Take the block that a free-space service has made with the other end.

@@ -119,8 +119,10 @@ class World:
     ) -> LinkSample:
         """Return what a link offers now, or to a block begun at `since_s` and complete now.
 
-        Raises `KeyError` for a fiber that does not exist.
+        Raises `KeyError` for a node or fiber that does not exist.
         """
+        if not (self.knows(a) and self.knows(b)):
+            raise KeyError(f"{a}-{b}")
         if medium is MediumCode.FIBER:
             return self._on_fiber(a, b, now_s if since_s is None else since_s, now_s)
         offer = (
@@ -147,6 +149,10 @@ class World:
             )
             for at_s in times
         )
+
+    def knows(self, node: str) -> bool:
+        """Return whether a node exists."""
+        return node in self._number
 
     def block(self, channel: ChannelId, serial: int, n_bytes: int) -> bytes:
         """Return a block of key, the same at both ends of the channel."""
@@ -201,8 +207,7 @@ class World:
     def _is_available(
         self, service: FreeSpace, medium: MediumCode, a: str, b: str, now_s: float
     ) -> bool:
-        ends = sorted(self.number(node) for node in (a, b))
-        who = () if service.one_for_all else ends
+        who = () if service.one_for_all else sorted(self.number(node) for node in (a, b))
         period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)
         return self.uniform(medium.name, *who, period) < service.probability
 
