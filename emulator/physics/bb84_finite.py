@@ -133,12 +133,12 @@ def _rate(
         return DecoyRate(0.0, signal.qber)
     block = expected_block(setup, transmittance, photons, fractions)
     bits = key_bits(block, setup.ec_efficiency, setup.eps_secrecy, setup.eps_correctness)
-    sifted = setup.sifting * gain * live_fraction(setup, transmittance)  # bits a pulse
+    sifted = setup.sifting * gain * live_fraction(setup, transmittance)  # bits per pulse
     return DecoyRate(bits / setup.block_bits * sifted, signal.qber)
 
 
 def _test_to_key(setup: FiniteSetup) -> float:
-    """Return test clicks a key click: both sides choose the key basis with sqrt(sifting)."""
+    """Return test clicks per key click: both sides choose the key basis with sqrt(sifting)."""
     key_choice = math.sqrt(setup.sifting)
     return ((1 - key_choice) / key_choice) ** 2
 

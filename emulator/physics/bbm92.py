@@ -18,10 +18,10 @@ class PulsedSetup:
     """A pulsed pair source and two receivers."""
 
     clock_hz: float
-    mean_pairs: float  # 2 lambda, a pulse
+    mean_pairs: float  # 2 lambda, per pulse
     efficiency_a: float  # receiver optics and detectors
     efficiency_b: float
-    background_yield_a: float  # clicks a pulse without light
+    background_yield_a: float  # clicks per pulse without light
     background_yield_b: float
     misalignment: float
     ec_efficiency: float = 1.22
@@ -68,13 +68,13 @@ class ContinuousSetup:
 
     @property
     def clock_hz(self) -> float:
-        """Return coincidence windows a second: what counts as one use of the channel."""
+        """Return coincidence windows per second: what counts as one use of the channel."""
         return 1 / self.coincidence_window_s
 
 
 @dataclass(frozen=True)
 class PairRate:
-    """Coincidences and secret bits (a pulse or a second, as the function says), and the QBER."""
+    """Coincidences and secret bits (per pulse or per second, as the function says), and the QBER."""
 
     coincidences: float
     qber: float
@@ -93,7 +93,7 @@ def arms(setup: PulsedSetup | ContinuousSetup, length_km: float) -> tuple[float,
 
 
 def pulsed_rate(setup: PulsedSetup, eta_a: float, eta_b: float) -> PairRate:
-    """Return coincidences and secret bits a pulse for two arms (Ma, Fung, Lo 2007, eqs. 9-11).
+    """Return coincidences and secret bits per pulse for two arms (Ma, Fung, Lo 2007, eqs. 9-11).
 
     Both click by chance, or more often because pairs come together; no term is a difference.
     """
@@ -112,7 +112,7 @@ def pulsed_rate(setup: PulsedSetup, eta_a: float, eta_b: float) -> PairRate:
 
 
 def continuous_rate(setup: ContinuousSetup, eta_a: float, eta_b: float) -> PairRate:
-    """Return coincidences and secret bits a second for two arms (Neumann 2021, eqs. 1-8)."""
+    """Return coincidences and secret bits per second for two arms (Neumann 2021, eqs. 1-8)."""
     singles_a = setup.pair_rate_hz * eta_a + setup.dark_rate_a_hz
     singles_b = setup.pair_rate_hz * eta_b + setup.dark_rate_b_hz
     true = setup.pair_rate_hz * eta_a * eta_b * setup.window_efficiency

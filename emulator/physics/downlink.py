@@ -114,7 +114,7 @@ def transmittance(
 
 
 def sky_photons_hz(link: Downlink, radiance: float) -> float:
-    """Return photons of the sky that reach the detectors in a second.
+    """Return photons of the sky that reach the detectors per second.
 
     H Omega A dLambda / (h c / lambda), times the optics; H in W / (m^2 sr um): Miao et al. 2005.
     """

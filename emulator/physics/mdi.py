@@ -52,7 +52,7 @@ class MdiGains:
 
 @dataclass(frozen=True)
 class MdiRate:
-    """Secret bits a pair of pulses, never negative, and the error rate in the key basis."""
+    """Secret bits per pair of pulses, never negative, and the error rate in the key basis."""
 
     bits_per_pair: float
     qber: float

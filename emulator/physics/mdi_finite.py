@@ -80,7 +80,7 @@ class SinglePairs:
 
 
 def rate(setup: FiniteMdiSetup, length_km: float) -> MdiRate:
-    """Return secret bits a pair of pulses for the block that the model expects."""
+    """Return secret bits per pair of pulses for the block that the model expects."""
     eta_a, eta_b = arm_efficiencies(setup, length_km)
     seen = gains(setup, eta_a, eta_b)
     if seen.z_gain <= 0:
@@ -90,7 +90,7 @@ def rate(setup: FiniteMdiSetup, length_km: float) -> MdiRate:
 
 
 def key_bits(setup: FiniteMdiSetup, pairs: float, eta_a: float, eta_b: float) -> float:
-    """Return the secret bits of so many pairs of pulses; never negative."""
+    """Return the secret bits of that many pairs of pulses; never negative."""
     log_inverse = math.log(_TERMS / setup.eps_secrecy)
     key_share, test_share = setup.sifting, (1 - math.sqrt(setup.sifting)) ** 2
     table = expected_gains(setup, eta_a, eta_b)
@@ -116,7 +116,7 @@ def key_bits(setup: FiniteMdiSetup, pairs: float, eta_a: float, eta_b: float) ->
 
 
 def sifted_gain(setup: FiniteMdiSetup, eta_a: float, eta_b: float) -> float:
-    """Return sifted bits a pair of pulses: both sent a signal for key, and the relay saw it."""
+    """Return sifted bits per pair of pulses: both sent a signal for key, and the relay saw it."""
     return setup.sifting * setup.signal_fraction**2 * gains(setup, eta_a, eta_b).z_gain
 
 

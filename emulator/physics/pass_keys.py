@@ -120,7 +120,7 @@ def decoy_pass_bits(station: DecoyDownlink, block: Block) -> float:
 
 
 def pair_rate(setup: ContinuousSetup, transmittance_a: float, transmittance_b: float) -> PairRate:
-    """Return coincidences, errors and asymptotic key of two simultaneous downlinks, a second."""
+    """Return coincidences, errors and asymptotic key of two simultaneous downlinks, per second."""
     return bbm92.continuous_rate(
         setup, transmittance_a * setup.efficiency_a, transmittance_b * setup.efficiency_b
     )

@@ -54,7 +54,7 @@ class RouterSetup:
 class ChainOutcome:
     """What a chain of routers delivers."""
 
-    pairs_hz: float  # end-to-end pairs a second
+    pairs_hz: float  # end-to-end pairs per second
     werner: float  # mean w of a delivered pair
     skr_bps: float
 
