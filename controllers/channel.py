@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from controllers.ports import LinkProbe, LinkSample, QuantumChannel
+from controllers.ports import ChannelId, LinkProbe, LinkSample, QuantumChannel
 from protos.facts import Fact, FactKind, Measured
 from protos.mib import ChannelRow, MediumCode
 
@@ -62,10 +62,9 @@ def _qber(errors: int, sifted_bits: int, sample: LinkSample) -> float:
     return errors / sifted_bits if sifted_bits else sample.qber
 
 
-def fiber_channel(a: str, b: str, request: int, generation: int = 0) -> str:
-    """Return the name of the quantum channel between neighbours that serves one reservation."""
-    first, second = sorted((a, b))
-    return f"fiber/{first}/{second}/{request}/{generation}"
+def fiber_channel(a: str, b: str, request: int, generation: int = 0) -> ChannelId:
+    """Return the quantum channel between neighbours that serves one reservation."""
+    return ChannelId(MediumCode.FIBER, min(a, b), max(a, b), request, generation)
 
 
 class Channel:
@@ -167,7 +166,7 @@ class Channel:
         return {peer: 8 * pad.left_bytes for peer, pad in self._pads.items() if pad.left_bytes}
 
     def _measured(
-        self, channel: str, sample: LinkSample, lasted_s: float, quantum: QuantumChannel
+        self, channel: ChannelId, sample: LinkSample, lasted_s: float, quantum: QuantumChannel
     ) -> Block:
         """Return the block that all wavelengths together have made in this time."""
         sifted_bits = int(self.row.units * sample.sifted_bps * lasted_s)

@@ -12,6 +12,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from protos.core import steps_until
+
 
 @dataclass(frozen=True)
 class FleetConfig:
@@ -47,7 +49,7 @@ def crews_for_continuity(post_s: float, away_s: float) -> int:
 
     `away_s` is the time between two turns at the post: ways and turn-round.
     """
-    return 1 + math.ceil(away_s / post_s - 1e-9)
+    return 1 + steps_until(away_s, post_s)
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ class Fleet:
     def _crews(self, service_s: float) -> int:
         """Return how many crews a service needs: one for each battery, until the first is back."""
         config = self._config
-        turns = max(1, math.ceil(service_s / config.post_s - 1e-9))
+        turns = max(1, steps_until(service_s, config.post_s))
         return min(turns, crews_for_continuity(config.post_s, 2 * config.deploy_s + config.turn_s))
 
     def _left_s(self, flight: _Flight) -> Iterator[tuple[int, float]]:
@@ -177,7 +179,7 @@ class Fleet:
         config = self._config
         per_crew = len(flight.uavs) // flight.crews
         service_s = max(0.0, flight.ready_s - flight.start_s - config.deploy_s)
-        turns = max(1, math.ceil(service_s / config.post_s - 1e-9))
+        turns = max(1, steps_until(service_s, config.post_s))
         for place, uav in enumerate(flight.uavs):
             crew = place // per_crew
             since_s = min(self._now_s, flight.home_s) - flight.start_s - crew * config.post_s

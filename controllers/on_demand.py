@@ -123,7 +123,10 @@ class OnDemandController(ManagedCore[int]):
         if row.order in self._orders or row.units < 1:
             return Refusal(ErrorStatus.INCONSISTENT_VALUE)
         is_open = not self._is_over(row.period, now_s) and self._has_room(row)
-        ready_s = self.take(row, now_s) if is_open else None
+        try:
+            ready_s = self.take(row, now_s) if is_open else None
+        except KeyError:  # a node that does not exist
+            return Refusal(ErrorStatus.INCONSISTENT_VALUE)
         if ready_s is None:
             self._refused += 1
             return Refusal(ErrorStatus.RESOURCE_UNAVAILABLE)

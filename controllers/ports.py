@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from protos.mib import MediumCode
 
@@ -37,7 +37,8 @@ class LinkProbe(Protocol):
     ) -> LinkSample:
         """Return what the link between two nodes offers on one wavelength or service.
 
-        With `since_s`, what a block offers that was begun then and is complete now.
+        With `since_s`, what a block offers that was begun then and is complete now.  Raises `KeyError` for
+        a stranger.
         """
 
 
@@ -93,7 +94,10 @@ class SatelliteView(Protocol):
     """Satellites whose orbits are known."""
 
     def passages(self, a: str, b: str, now_s: float) -> Sequence[Passage]:
-        """Return what two stations may wait for from now on, soonest first."""
+        """Return what two stations may wait for from now on, soonest first.
+
+        Raises `KeyError` for a stranger.
+        """
 
     def is_promised(self, contact: Contact, now_s: float) -> bool:
         """Return whether a contact is expected to make its key."""
@@ -102,13 +106,30 @@ class SatelliteView(Protocol):
         """Return whether a contact that is over has made its key, as the sky allowed or not."""
 
 
+class ChannelId(NamedTuple):
+    """A quantum channel: between neighbours for a reservation, or from source to target for an order.
+
+    Both ends name it alike: the ends of a fiber are in order of names.  `number` is that of the request or
+    order; a reservation that is set up again has another `generation`.
+    """
+
+    medium: MediumCode
+    a: str
+    b: str
+    number: int
+    generation: int = 0
+
+
 class QuantumChannel(Protocol):
     """Sifted, corrected and privacy-amplified key, as one end of a channel receives it."""
 
-    def block(self, channel: str, serial: int, n_bytes: int) -> bytes:
+    def knows(self, node: str) -> bool:
+        """Return whether a node exists; a channel to another one raises `KeyError`."""
+
+    def block(self, channel: ChannelId, serial: int, n_bytes: int) -> bytes:
         """Return a block of key; the other end of the channel receives the same."""
 
-    def errors(self, channel: str, serial: int, sifted_bits: int, qber: float) -> int:
+    def errors(self, channel: ChannelId, serial: int, sifted_bits: int, qber: float) -> int:
         """Return in how many sifted bits of a block the ends differed, as error correction tells.
 
         `qber` is the chance of each bit to be wrong.  Both ends find the same.

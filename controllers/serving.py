@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from controllers.key_store import KeyStore, KeyStores, name_keys
-from controllers.ports import Applications, QuantumChannel
+from controllers.ports import Applications, ChannelId, QuantumChannel
 from controllers.repeating import Repeats
 from controllers.settling import Settling
 from protos.core import Effects, Timeline, Totals, key_manager_of
@@ -105,8 +105,9 @@ class Serving:
             self._serve(request, shortage, MediumCode.FIBER, store.consume(shortage.units))
 
     def can_bring(self, row: DeliveryRow) -> bool:
-        """Return whether an order is new and brings anything."""
-        return row.units > 0 and (MediumCode(row.medium), row.order) not in self.orders
+        """Return whether an order is new, brings anything, and comes with a node that exists."""
+        is_new = (MediumCode(row.medium), row.order) not in self.orders
+        return is_new and row.units > 0 and self.quantum.knows(row.peer)
 
     def bring(self, row: DeliveryRow, now_s: float) -> None:
         """Take the block that a free-space service has made with the other end.
@@ -115,7 +116,7 @@ class Serving:
         """
         medium = MediumCode(row.medium)
         source, target = (self.node, row.peer) if row.is_source else (row.peer, self.node)
-        channel = f"{medium.name.lower()}/{source}/{target}/{row.order}"
+        channel = ChannelId(medium, source, target, row.order)
         material = self.quantum.block(channel, row.order, row.units * self.key_bytes)
         keys = name_keys(row.request, medium, row.order, material, self.key_bytes)
         self.orders[medium, row.order] = row

@@ -16,7 +16,7 @@ from emulator.commands import disturbing, looking, planning, rating, running, sw
 from emulator.commands.options import UsageError
 from emulator.commands.terminal import tell
 from emulator.experiment.reading import ExperimentError
-from emulator.physics.parameters import ParameterError
+from emulator.input_checks import ParameterError
 from emulator.runtime.journal import JournalError
 from emulator.store.files import FormatError
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import shutil
 import signal
 import time
@@ -49,7 +48,13 @@ from emulator.telemetry.reporting import EXPORTER
 from emulator.views import journal_queries, report
 from emulator.views.page.beside import Beside, page_beside
 from global_manager.provisioning import check_problem
-from protos.core import GLOBAL_MANAGER, SATELLITE_CONTROLLER, EntityOrder, key_manager_of
+from protos.core import (
+    GLOBAL_MANAGER,
+    SATELLITE_CONTROLLER,
+    EntityOrder,
+    key_manager_of,
+    steps_until,
+)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_EVERY_S = 0.2
@@ -123,7 +128,7 @@ class _Job:
     @property
     def last_window(self) -> int:
         """The window in which the last period ends."""
-        return math.ceil(self.assembly.timeline.end_s / self.experiment.clock.window_s - 1e-9)
+        return steps_until(self.assembly.timeline.end_s, self.experiment.clock.window_s)
 
     @property
     def domains(self) -> dict[str, str]:
@@ -357,7 +362,7 @@ def _dealt(nodes: Sequence[Role], count: int, domains: Mapping[str, str]) -> lis
 def _deeds(experiment: Experiment) -> Iterator[Deed]:
     for event in experiment.faults:
         if isinstance(event, ProcessEvent):
-            window = math.ceil(event.at_s / experiment.clock.window_s - 1e-9)
+            window = steps_until(event.at_s, experiment.clock.window_s)
             yield Deed(window, event.actor, event.deed, event.wall_s)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import ceil
 from typing import Protocol
 
 from protos.facts import Fact
@@ -29,6 +30,11 @@ KEY_MANAGER_PREFIX = "kme-"
 def key_manager_of(node: str) -> str:
     """Return the entity name of the local key manager of a node."""
     return KEY_MANAGER_PREFIX + node
+
+
+def steps_until(at_s: float, step_s: float) -> int:
+    """Return how many steps of a clock it takes to reach a time; a rounding error takes none."""
+    return ceil(at_s / step_s - 1e-9)
 
 
 def role_of(entity: str) -> Role:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from emulator.experiment.section import Fraction, Positive, Section, Timed
 from emulator.experiment.weather_config import CloudEvent, FogEvent, StormEvent
-from emulator.nature.happenings import ProcessDeed
+from emulator.world.events import ProcessDeed
 
 Names = Annotated[list[str], Field(min_length=1)]
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from emulator.experiment.section import Positive, Section
-from emulator.physics.parameters import ParameterError
+from emulator.input_checks import ParameterError
 from emulator.physics.skr import secret_key_rate
 
 Parameters = dict[str, Annotated[float, Field(allow_inf_nan=False)]]

@@ -34,14 +34,14 @@ from emulator.experiment.demand_config import (
 from emulator.experiment.fiber_config import LinkKind
 from emulator.experiment.topology import BUILT_IN_NAMES, Topology, TopologyError, load
 from emulator.experiment.wording import mistakes
-from emulator.nature.orbits import OrbitError
+from emulator.input_checks import ParameterError
 from emulator.parts.daytime import hour_faults
 from emulator.parts.fiber_links import equip
 from emulator.parts.flights import flight_faults
 from emulator.parts.schedule_check import schedule_faults
 from emulator.parts.schedule_draw import drawn
 from emulator.parts.skies import weather_faults
-from emulator.physics.parameters import ParameterError
+from emulator.world.orbits import OrbitError
 from global_manager.provisioning import demand as laws
 
 BUILT_IN_FOLDER = Path(__file__).parent / "experiments"

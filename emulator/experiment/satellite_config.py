@@ -15,14 +15,14 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from emulator.experiment.section import Fraction, Positive, Section
-from emulator.nature import orbits as orbit
-from emulator.nature.contacts import ContactRules
 from emulator.physics.pass_keys import (
     DECOY_DOWNLINK_DEVICES,
     PAIR_DOWNLINK_DEVICES,
     DecoyDownlink,
     PairDownlink,
 )
+from emulator.world import orbits as orbit
+from emulator.world.contacts import ContactRules
 
 
 class Walker(Section):
@@ -76,7 +76,7 @@ _DEVICES = {
 
 
 class ForecastOptions(Section):
-    """How well the controller knows the sky to come; see `emulator.nature.forecast`.
+    """How well the controller knows the sky to come; see `emulator.world.weather`.
 
     The cover of the stations in the cloud table correlates with itself by 0.58 after six hours, which is
     what decays with 11 hours.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from emulator.experiment.input_files import InputFileError
+from emulator.input_checks import InputFileError
 
 _BUILT_IN_DIR = Path(__file__).parent / "topologies"
 _BUILT_IN = {  # name: (links, nodes)

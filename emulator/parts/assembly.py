@@ -22,12 +22,6 @@ from emulator.experiment.demand_config import RequestItem
 from emulator.experiment.reading import lead_windows
 from emulator.experiment.satellite_config import Mode
 from emulator.experiment.topology import Topology
-from emulator.nature.beams import Beams, Entangled, Source, Trusted, contacts
-from emulator.nature.forecast import Forecast
-from emulator.nature.happenings import PowerCut, SatelliteLoss
-from emulator.nature.overhead import Overhead
-from emulator.nature.weather import Sky
-from emulator.nature.world import FreeSpace, World
 from emulator.parts.daytime import as_law, rhythm_of, with_marginals
 from emulator.parts.fiber_links import QuantumLink, Unused, quantum_links, usable
 from emulator.parts.flights import airborne_of, chains_of, fleet_of, flights_of
@@ -35,6 +29,11 @@ from emulator.parts.futures import with_futures
 from emulator.parts.limits import pools_of
 from emulator.parts.schedule import schedule_of
 from emulator.parts.skies import sites_of, sky_of
+from emulator.world.contacts import Beams, Entangled, Source, Trusted, contacts
+from emulator.world.events import PowerCut, SatelliteLoss
+from emulator.world.satellite_links import SatelliteLinks
+from emulator.world.weather import Forecast, Sky
+from emulator.world.world import FreeSpace, World
 from global_manager.manager import ManagerConfig
 from global_manager.ordering import unit_cost
 from global_manager.provisioning.model import (
@@ -62,7 +61,7 @@ class Assembly:
     problem: Problem
     links: tuple[QuantumLink, ...]
     world: World
-    overhead: Overhead | None
+    overhead: SatelliteLinks | None
     timeline: Timeline
     manager: ManagerConfig
     fiber: FiberControllerConfig
@@ -139,7 +138,7 @@ def assemble(experiment: Experiment, topology: Topology) -> Assembly:
 
 
 def problem_of(
-    experiment: Experiment, topology: Topology, overhead: Overhead | None = None
+    experiment: Experiment, topology: Topology, overhead: SatelliteLinks | None = None
 ) -> Problem:
     """Return the provisioning problem of an experiment.
 
@@ -260,6 +259,7 @@ def _world(
     return World(
         seed=experiment.seed,
         timeline=timeline,
+        nodes=tuple(node.name for node in topology.nodes),
         fibers=tuple((item.link.a, item.link.b, item.sample) for item in links),
         satellite=FreeSpace(
             satellite.skr_bps,
@@ -271,18 +271,21 @@ def _world(
         demand=as_law(problem.scenarios),
         correlated=experiment.demand.correlated,
         sky=sky_of(experiment, topology) if experiment.satellite.orbits is None else None,
-        airborne=airborne_of(experiment, topology),
-        rhythm=rhythm_of(experiment, topology, problem.requests),
+        uav_links=airborne_of(experiment, topology),
+        demand_profile=rhythm_of(experiment, topology, problem.requests),
         schedule=schedule_of(experiment, topology),
     )
 
 
-def overhead_of(experiment: Experiment, topology: Topology, timeline: Timeline) -> Overhead | None:
+def overhead_of(
+    experiment: Experiment, topology: Topology, timeline: Timeline
+) -> SatelliteLinks | None:
     """Return the satellites of an experiment, or None if they are assumed."""
     orbits = experiment.satellite.orbits
     if orbits is None:
         return None
     sites = sites_of(topology)
+    names = tuple(site.name for site in sites)
     beams = Beams(
         constellation=orbits.constellation(),
         sites=sites,
@@ -295,11 +298,12 @@ def overhead_of(experiment: Experiment, topology: Topology, timeline: Timeline) 
     schedule = schedule_of(experiment, topology)
     source: Source = Trusted(beams, orbits.decoy_station)
     if orbits.mode is Mode.ENTANGLED:
-        ends = {frozenset((r.source, r.target)) for r in _request_items(experiment, topology)}
-        pairs = tuple(sorted((min(pair), max(pair)) for pair in ends))
+        requests = _request_items(experiment, topology)
+        ends = {tuple(sorted((names.index(r.source), names.index(r.target)))) for r in requests}
+        pairs = tuple((names[a], names[b]) for a, b in sorted(ends))
         source = Entangled(beams, orbits.pair_station, pairs)
-    return Overhead(
-        stations=tuple(site.name for site in sites),
+    return SatelliteLinks(
+        stations=names,
         contacts=contacts(source, orbits.contact_rules),
         max_wait_s=orbits.max_wait_s,
         sky=sky_of(experiment, topology),
@@ -311,7 +315,7 @@ def overhead_of(experiment: Experiment, topology: Topology, timeline: Timeline) 
 
 
 def _usable_share(
-    experiment: Experiment, timeline: Timeline, overhead: Overhead | None
+    experiment: Experiment, timeline: Timeline, overhead: SatelliteLinks | None
 ) -> Callable[[str, str], float]:
     if overhead is None:
         return lambda _a, _b: experiment.satellite.probability

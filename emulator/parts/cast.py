@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from emulator.experiment.config import Experiment
-from emulator.nature.world import World
 from emulator.parts.assembly import Assembly
 from emulator.parts.manager_role import ManagerRole, planner_of
 from emulator.parts.roles import FiberRole, KeyManagerRole, Role, SatelliteRole, UavRole
+from emulator.world.world import World
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Cast:
 
 def cast_of(experiment: Experiment, assembly: Assembly) -> Cast:
     """Return all roles; whom sky and air do not concern gets a world that loads no weather."""
-    ground = replace(assembly.world, sky=None, airborne=None)
+    ground = replace(assembly.world, sky=None, uav_links=None)
     air = replace(assembly.world, sky=None)
     return Cast(
         ground=ground,

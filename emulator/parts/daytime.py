@@ -8,7 +8,7 @@ from dataclasses import replace
 from emulator.experiment.config import Experiment
 from emulator.experiment.fault_config import DemandShiftEvent
 from emulator.experiment.topology import Topology
-from emulator.nature.rhythm import Law, Rhythm
+from emulator.world.demand_profile import DemandProfile, Law
 from global_manager.provisioning.model import Request, Scenario
 from protos.core import Timeline
 
@@ -17,7 +17,7 @@ _DEGREES_AN_HOUR = 15.0
 
 def rhythm_of(
     experiment: Experiment, topology: Topology, requests: Sequence[Request]
-) -> Rhythm | None:
+) -> DemandProfile | None:
     """Return how demand follows the hours; None if it is the same at all of them."""
     demand, epoch = experiment.demand, experiment.epoch
     if not demand.hours:
@@ -25,7 +25,7 @@ def rhythm_of(
     utc_h = epoch.hour + epoch.minute / 60 + epoch.second / 3600
     east_h = {node.name: (node.lon_deg or 0.0) / _DEGREES_AN_HOUR for node in topology.nodes}
     row_of = {kind: row for row, kind in enumerate(demand.hours)}
-    return Rhythm(
+    return DemandProfile(
         laws=tuple(
             tuple(as_law(demand.distribution.scaled(f).scenarios(demand.scenarios)) for f in day)
             for day in demand.hours.values()
@@ -40,7 +40,7 @@ def rhythm_of(
 
 
 def with_marginals(
-    requests: Sequence[Request], rhythm: Rhythm | None, timeline: Timeline
+    requests: Sequence[Request], rhythm: DemandProfile | None, timeline: Timeline
 ) -> tuple[Request, ...]:
     """Return requests with the demand that the plan sees: the mixture over the hours of all periods."""
     if rhythm is None:

@@ -11,9 +11,9 @@ from controllers.uav import FlightConfig
 from emulator.experiment.config import Experiment
 from emulator.experiment.topology import Topology
 from emulator.experiment.uav_config import Chain
-from emulator.nature.airborne import Airborne, Chains, Grounding
 from emulator.parts.skies import sites_of, sky_of
 from emulator.physics.drone import UAV_DEVICES
+from emulator.world.uav_links import Chains, Grounding, UavLinks
 from global_manager.provisioning.model import Request
 
 
@@ -34,7 +34,7 @@ def chains_of(experiment: Experiment, topology: Topology) -> Chains | None:
     return Chains(sites_of(topology), setup, trusted=chain.relays == "trusted")
 
 
-def airborne_of(experiment: Experiment, topology: Topology) -> Airborne | None:
+def airborne_of(experiment: Experiment, topology: Topology) -> UavLinks | None:
     """Return what UAVs offer, or None if that is as assumed in any weather."""
     chains, uav = chains_of(experiment, topology), experiment.uav
     sky = sky_of(experiment, topology) if uav.weather else None
@@ -43,7 +43,7 @@ def airborne_of(experiment: Experiment, topology: Topology) -> Airborne | None:
     grounding = None
     if uav.weather is not None and sky is not None:
         grounding = Grounding(sky, uav.weather.fog, uav.weather.max_wind_m_s)
-    return Airborne(LinkSample(uav.skr_bps, uav.qber), chains, grounding)
+    return UavLinks(LinkSample(uav.skr_bps, uav.qber), chains, grounding)
 
 
 def flights_of(

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from emulator.experiment.config import Experiment
-from emulator.nature.overhead import Overhead
+from emulator.world.satellite_links import SatelliteLinks
 from global_manager.provisioning.model import Plan, Problem
 from global_manager.provisioning.scenario_sampling import (
     Skies,
@@ -28,7 +28,7 @@ _FRESH = 2000
 
 
 def with_futures(
-    experiment: Experiment, problem: Problem, overhead: Overhead | None, timeline: Timeline
+    experiment: Experiment, problem: Problem, overhead: SatelliteLinks | None, timeline: Timeline
 ) -> Problem:
     """Return the problem with joint futures, if its limits need any."""
     if experiment.limits is None or not has_pools(problem) or _can_be_listed(experiment, problem):
@@ -77,7 +77,7 @@ def _assumed_skies(experiment: Experiment, problem: Problem) -> Skies:
     return draw
 
 
-def _computed_skies(overhead: Overhead, problem: Problem, timeline: Timeline) -> Skies:
+def _computed_skies(overhead: SatelliteLinks, problem: Problem, timeline: Timeline) -> Skies:
     """Return the skies over periods of the run."""
     pairs = _pairs(problem)
 

@@ -15,7 +15,7 @@ from controllers.on_demand import OnDemandConfig
 from controllers.ports import SatelliteView
 from controllers.satellite import SatelliteController
 from controllers.uav import FlightConfig, UavController
-from emulator.nature.world import World
+from emulator.world.world import World
 from protos.core import (
     FIBER_CONTROLLER,
     SATELLITE_CONTROLLER,

@@ -29,12 +29,14 @@ from emulator.experiment.fault_config import (
 from emulator.experiment.section import Timed
 from emulator.experiment.topology import Topology
 from emulator.experiment.weather_config import CloudEvent, FogEvent, StormEvent
-from emulator.nature.happenings import (
+from emulator.parts import skies
+from emulator.parts.daytime import as_law
+from emulator.parts.fiber_links import QuantumLink, link_between, quantum_links
+from emulator.world.events import (
     DemandShift,
     Dimming,
     Eavesdropper,
     FiberCut,
-    Happening,
     MessageFault,
     Outage,
     Partition,
@@ -42,11 +44,9 @@ from emulator.nature.happenings import (
     SatelliteLoss,
     Schedule,
     UavLoss,
+    WorldEvent,
 )
-from emulator.nature.storms import Event
-from emulator.parts import skies
-from emulator.parts.daytime import as_law
-from emulator.parts.fiber_links import QuantumLink, link_between, quantum_links
+from emulator.world.weather_events import Event
 from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX, key_manager_of
 
 TAP_STEPS = 64
@@ -58,7 +58,7 @@ def schedule_of(experiment: Experiment, topology: Topology) -> Schedule:
     return Schedule(tuple(item for item in found if not isinstance(item, Event)))
 
 
-def happenings_of(experiment: Experiment, topology: Topology) -> tuple[Happening, ...]:
+def happenings_of(experiment: Experiment, topology: Topology) -> tuple[WorldEvent, ...]:
     """Return all that happens in an experiment, in the order of its schedule."""
     resolver = _Resolver(experiment, topology)
     return tuple(
@@ -92,44 +92,44 @@ class _Resolver:
         return quantum_links(self.experiment.fiber, self.topology)
 
     @singledispatchmethod
-    def resolve(self, event: FaultEvent) -> Happening:
+    def resolve(self, event: FaultEvent) -> WorldEvent:
         """Return what one entry of the schedule does."""
         raise NotImplementedError(event)
 
     @resolve.register
-    def _(self, event: FiberCutEvent) -> Happening:
+    def _(self, event: FiberCutEvent) -> WorldEvent:
         return FiberCut(*event.link, *_time(event))
 
     @resolve.register
-    def _(self, event: LinkDegradedEvent) -> Happening:
+    def _(self, event: LinkDegradedEvent) -> WorldEvent:
         offer = link_between(self.links, *event.link).dimmed(event.loss_db)
         return Dimming(*event.link, *_time(event), offer)
 
     @resolve.register
-    def _(self, event: EavesdropperEvent) -> Happening:
+    def _(self, event: EavesdropperEvent) -> WorldEvent:
         link = link_between(self.links, *event.link)
         rates = [link.tapped(step / TAP_STEPS) for step in range(TAP_STEPS + 1)]
         skr_bps, worst_qber = tuple(rate.skr_bps for rate in rates), rates[-1].qber or 0.0
         return Eavesdropper(*event.link, event.fraction, *_time(event), skr_bps, worst_qber)
 
     @resolve.register
-    def _(self, event: PowerCutEvent) -> Happening:
+    def _(self, event: PowerCutEvent) -> WorldEvent:
         return PowerCut(event.node, *_time(event))
 
     @resolve.register
-    def _(self, event: SatelliteLossEvent) -> Happening:
+    def _(self, event: SatelliteLossEvent) -> WorldEvent:
         return SatelliteLoss(frozenset(event.satellites or ()), *_time(event))
 
     @resolve.register
-    def _(self, event: UavLossEvent) -> Happening:
+    def _(self, event: UavLossEvent) -> WorldEvent:
         return UavLoss(event.uavs, *_time(event))
 
     @resolve.register
-    def _(self, event: OutageEvent) -> Happening:
+    def _(self, event: OutageEvent) -> WorldEvent:
         return Outage(entity_named(event.entity), *_time(event))
 
     @resolve.register
-    def _(self, event: MessageFaultEvent) -> Happening:
+    def _(self, event: MessageFaultEvent) -> WorldEvent:
         return MessageFault(
             entities_named(event.sources),
             entities_named(event.destinations),
@@ -142,11 +142,11 @@ class _Resolver:
         )
 
     @resolve.register
-    def _(self, event: PartitionEvent) -> Happening:
+    def _(self, event: PartitionEvent) -> WorldEvent:
         return Partition(tuple(entities_named(group) for group in event.groups), *_time(event))
 
     @resolve.register
-    def _(self, event: DemandShiftEvent) -> Happening:
+    def _(self, event: DemandShiftEvent) -> WorldEvent:
         demand = self.experiment.demand
         law = demand.distribution.scenarios_of_mean(event.mean_units, demand.scenarios)
         return DemandShift(event.from_period, as_law(demand.kept(law)))
@@ -154,7 +154,7 @@ class _Resolver:
     @resolve.register(StormEvent)
     @resolve.register(FogEvent)
     @resolve.register(CloudEvent)
-    def _(self, event: skies.WeatherEvent) -> Happening:
+    def _(self, event: skies.WeatherEvent) -> WorldEvent:
         return skies.happening(event, self.topology)
 
 

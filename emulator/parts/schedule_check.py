@@ -24,10 +24,10 @@ from emulator.experiment.fault_config import (
 )
 from emulator.experiment.topology import Topology
 from emulator.experiment.weather_config import CloudEvent, FogEvent, StormEvent
+from emulator.input_checks import ParameterError
 from emulator.parts import skies
 from emulator.parts.fiber_links import QuantumLink, link_between, quantum_links
 from emulator.parts.schedule import entity_named
-from emulator.physics.parameters import ParameterError
 from global_manager.provisioning import demand as laws
 from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX
 

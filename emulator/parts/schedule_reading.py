@@ -12,10 +12,10 @@ from pydantic import BaseModel, ValidationError
 from emulator.experiment.fault_config import FaultEvent, ProcessEvent, RandomEvent
 from emulator.experiment.reading import read
 from emulator.experiment.wording import mistakes
-from emulator.nature.announcement import write_down
 from emulator.parts.schedule import happenings_of
 from emulator.parts.schedule_check import schedule_faults
 from emulator.runtime.injection import InjectionError
+from emulator.world.events import write_down
 
 
 class _One(BaseModel):

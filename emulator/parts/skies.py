@@ -13,10 +13,10 @@ from pathlib import Path
 from emulator.experiment.config import Experiment
 from emulator.experiment.topology import Topology
 from emulator.experiment.weather_config import CloudEvent, FogEvent, StormEvent
-from emulator.nature.sky import Site
-from emulator.nature.storms import Circle, Event, EventKind, Named
-from emulator.nature.weather import Sky
-from emulator.nature.weather_replay import Recording, WeatherError, read_recording
+from emulator.world.visibility import Site
+from emulator.world.weather import Sky
+from emulator.world.weather_events import Circle, Event, EventKind, Named
+from emulator.world.weather_replay import Recording, WeatherError, read_recording
 
 WeatherEvent = StormEvent | FogEvent | CloudEvent
 

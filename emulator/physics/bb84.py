@@ -6,15 +6,15 @@ Rates are bits per emitted pulse until multiplied by the clock.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from emulator.physics.channel import binary_entropy, phase_entropy
-from emulator.physics.parameters import (
+from emulator.input_checks import (
     ParameterError,
     require_between,
     require_not_negative,
     require_positive,
 )
+from emulator.physics.channel import binary_entropy, phase_entropy
 
 BACKGROUND_ERROR = 0.5  # a background click is right half the time
 
@@ -25,7 +25,7 @@ class Bb84Setup:
 
     clock_hz: float
     receiver_efficiency: float  # optics and detectors
-    background_yield: float  # clicks a pulse without light, all detectors together
+    background_yield: float  # clicks per pulse without light, all detectors together
     misalignment: float  # fraction of photons that reach the wrong detector
     signal_photons: float  # mu
     decoy_photons: float  # nu
@@ -58,8 +58,8 @@ class Bb84Setup:
 class Clicks:
     """What the receiver sees of pulses of one intensity."""
 
-    gain: float  # clicks a pulse
-    error_gain: float  # wrong clicks a pulse
+    gain: float  # clicks per pulse
+    error_gain: float  # wrong clicks per pulse
 
     @property
     def qber(self) -> float:
@@ -71,13 +71,13 @@ class Clicks:
 class SinglePhotons:
     """What is known of the pulses that held exactly one photon."""
 
-    yield_: float  # clicks a single-photon pulse
+    yield_: float  # clicks per single-photon pulse
     error: float  # fraction of these that are wrong
 
 
 @dataclass(frozen=True)
 class DecoyRate:
-    """Secret bits a pulse, never negative, and the error rate of the signal."""
+    """Secret bits per pulse, never negative, and the error rate of the signal."""
 
     bits_per_pulse: float
     qber: float
@@ -94,7 +94,7 @@ def clicks(setup: Bb84Setup, transmittance: float, photons: float) -> Clicks:
 
 
 def effective_background(setup: Bb84Setup, transmittance: float) -> float:
-    """Return false clicks a pulse: dark counts, stray light, and afterpulses of all clicks.
+    """Return false clicks per pulse: dark counts, stray light, and afterpulses of all clicks.
 
     An afterpulse follows any click with probability p, itself included: Q = Y0 + light + p Q.
     """
@@ -112,7 +112,7 @@ def intercepted_qber(qber: float, share: float) -> float:
 
 
 def sifted_gain(setup: Bb84Setup, transmittance: float) -> float:
-    """Return the signal clicks a pulse that both sides keep."""
+    """Return the signal clicks per pulse that both sides keep."""
     share = setup.sifting * setup.signal_fraction * live_fraction(setup, transmittance)
     return share * clicks(setup, transmittance, setup.signal_photons).gain
 
@@ -172,24 +172,6 @@ def one_decoy_bounds(setup: Bb84Setup, transmittance: float) -> SinglePhotons:
         (signal.error_gain * math.exp(mu) - decoy.error_gain * math.exp(nu)) / (mu - nu),
     )
     return _bounded(mu / (mu * nu - nu**2) * rest, wrong)
-
-
-def best_signal_photons(setup: Bb84Setup, transmittance: float) -> float:
-    """Return the mu in (0, 2) with the best rate for infinite decoys, to 1e-6 (golden section)."""
-    shrink = (math.sqrt(5) - 1) / 2
-    low, high = 0.0, 2.0
-    while high - low > 1e-6:
-        left, right = high - shrink * (high - low), low + shrink * (high - low)
-        if _rate_at(setup, transmittance, left) < _rate_at(setup, transmittance, right):
-            low = left
-        else:
-            high = right
-    return (low + high) / 2
-
-
-def _rate_at(setup: Bb84Setup, transmittance: float, photons: float) -> float:
-    trial = replace(setup, signal_photons=photons, decoy_photons=photons / 10, vacuum_photons=0.0)
-    return infinite_decoy_rate(trial, transmittance).bits_per_pulse
 
 
 def _rate(setup: Bb84Setup, transmittance: float, single: SinglePhotons) -> DecoyRate:

@@ -12,9 +12,9 @@ expected from a model.
 import math
 from dataclasses import dataclass
 
+from emulator.input_checks import ParameterError, require_between, require_positive
 from emulator.physics.bb84 import Bb84Setup, DecoyRate, clicks, live_fraction
 from emulator.physics.channel import binary_entropy, phase_entropy
-from emulator.physics.parameters import ParameterError, require_between, require_positive
 
 _TERMS_TWO_DECOYS = 21  # failure terms that share eps_secrecy (Lim 2014, supplement)
 _TERMS_ONE_DECOY = 19  # the same for one decoy (Rusca 2018, appendix)
@@ -133,12 +133,12 @@ def _rate(
         return DecoyRate(0.0, signal.qber)
     block = expected_block(setup, transmittance, photons, fractions)
     bits = key_bits(block, setup.ec_efficiency, setup.eps_secrecy, setup.eps_correctness)
-    sifted = setup.sifting * gain * live_fraction(setup, transmittance)  # bits a pulse
+    sifted = setup.sifting * gain * live_fraction(setup, transmittance)  # bits per pulse
     return DecoyRate(bits / setup.block_bits * sifted, signal.qber)
 
 
 def _test_to_key(setup: FiniteSetup) -> float:
-    """Return test clicks a key click: both sides choose the key basis with sqrt(sifting)."""
+    """Return test clicks per key click: both sides choose the key basis with sqrt(sifting)."""
     key_choice = math.sqrt(setup.sifting)
     return ((1 - key_choice) / key_choice) ** 2
 

@@ -5,11 +5,10 @@ Rates are those of Shor and Preskill, with keys of infinite length.  The source 
 on the fiber, and nobody needs to trust it.
 """
 
-import math
 from dataclasses import dataclass
 
+from emulator.input_checks import require_between, require_not_negative, require_positive
 from emulator.physics.channel import binary_entropy, fiber_transmittance, phase_entropy
-from emulator.physics.parameters import require_between, require_not_negative, require_positive
 
 _E0 = 0.5  # a random coincidence is right half the time
 
@@ -19,10 +18,10 @@ class PulsedSetup:
     """A pulsed pair source and two receivers."""
 
     clock_hz: float
-    mean_pairs: float  # 2 lambda, a pulse
+    mean_pairs: float  # 2 lambda, per pulse
     efficiency_a: float  # receiver optics and detectors
     efficiency_b: float
-    background_yield_a: float  # clicks a pulse without light
+    background_yield_a: float  # clicks per pulse without light
     background_yield_b: float
     misalignment: float
     ec_efficiency: float = 1.22
@@ -69,13 +68,13 @@ class ContinuousSetup:
 
     @property
     def clock_hz(self) -> float:
-        """Return coincidence windows a second: what counts as one use of the channel."""
+        """Return coincidence windows per second: what counts as one use of the channel."""
         return 1 / self.coincidence_window_s
 
 
 @dataclass(frozen=True)
 class PairRate:
-    """Coincidences and secret bits (a pulse or a second, as the function says), and the QBER."""
+    """Coincidences and secret bits (per pulse or per second, as the function says), and the QBER."""
 
     coincidences: float
     qber: float
@@ -94,7 +93,7 @@ def arms(setup: PulsedSetup | ContinuousSetup, length_km: float) -> tuple[float,
 
 
 def pulsed_rate(setup: PulsedSetup, eta_a: float, eta_b: float) -> PairRate:
-    """Return coincidences and secret bits a pulse for two arms (Ma, Fung, Lo 2007, eqs. 9-11).
+    """Return coincidences and secret bits per pulse for two arms (Ma, Fung, Lo 2007, eqs. 9-11).
 
     Both click by chance, or more often because pairs come together; no term is a difference.
     """
@@ -113,7 +112,7 @@ def pulsed_rate(setup: PulsedSetup, eta_a: float, eta_b: float) -> PairRate:
 
 
 def continuous_rate(setup: ContinuousSetup, eta_a: float, eta_b: float) -> PairRate:
-    """Return coincidences and secret bits a second for two arms (Neumann 2021, eqs. 1-8)."""
+    """Return coincidences and secret bits per second for two arms (Neumann 2021, eqs. 1-8)."""
     singles_a = setup.pair_rate_hz * eta_a + setup.dark_rate_a_hz
     singles_b = setup.pair_rate_hz * eta_b + setup.dark_rate_b_hz
     true = setup.pair_rate_hz * eta_a * eta_b * setup.window_efficiency
@@ -127,8 +126,3 @@ def secret_rate(sifted: float, qber: float, ec_efficiency: float) -> float:
     """Return sifted [1 - f h(E) - h(E)], clipped at zero: Shor, Preskill, PRL 85, 441 (2000)."""
     lost = ec_efficiency * binary_entropy(qber) + phase_entropy(qber)
     return max(0.0, sifted * (1 - lost))
-
-
-def qber_from_chsh(chsh: float) -> float:
-    """Return the QBER of a Werner state with the given CHSH value S: E = (1 - S / 2 sqrt 2) / 2."""
-    return (1 - chsh / (2 * math.sqrt(2))) / 2

@@ -11,11 +11,6 @@ def transmittance_from_db(loss_db: float) -> float:
     return float(10 ** (-loss_db / 10))
 
 
-def db_from_transmittance(transmittance: float) -> float:
-    """Return the loss in dB of a transmittance."""
-    return -10 * math.log10(transmittance)
-
-
 def fiber_transmittance(
     length_km: float, attenuation_db_per_km: float = 0.2, insertion_loss_db: float = 0.0
 ) -> float:

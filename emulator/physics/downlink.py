@@ -12,15 +12,14 @@ is left out, as is its fading.
 import math
 from dataclasses import dataclass
 
-from emulator.physics.channel import transmittance_from_db
-from emulator.physics.parameters import (
+from emulator.input_checks import (
     ParameterError,
     require_between,
     require_not_negative,
     require_positive,
 )
+from emulator.physics.channel import transmittance_from_db
 
-EARTH_KM = 6371.0
 # Spectral radiance of a clear sky in W / (m^2 sr um), orders of magnitude: Miao, Han, Gong, Zhang,
 # Diao, Guo, NJP 7, 215 (2005).  The darkest nights are down to 1.5e-6, bright days up to 150.
 NEW_MOON_SKY, FULL_MOON_SKY, CLEAR_DAY_SKY = 1e-5, 1.5e-3, 1.5
@@ -57,14 +56,6 @@ def half_divergence_rad(full_width_rad: float) -> float:
     I = exp(-2 r^2 / w^2) is 1/2 at r = w sqrt(ln(2) / 2).
     """
     return full_width_rad / math.sqrt(2 * math.log(2))
-
-
-def slant_range_km(altitude_km: float, elevation_deg: float) -> float:
-    """Return the distance to a satellite at a height, over a round Earth of 6371 km."""
-    sine = math.sin(math.radians(elevation_deg))
-    return math.sqrt(altitude_km * (2 * EARTH_KM + altitude_km) + (EARTH_KM * sine) ** 2) - (
-        EARTH_KM * sine
-    )
 
 
 def beam_radius_m(half_divergence: float, wavelength_m: float, range_km: float) -> float:
@@ -123,7 +114,7 @@ def transmittance(
 
 
 def sky_photons_hz(link: Downlink, radiance: float) -> float:
-    """Return photons of the sky that reach the detectors in a second.
+    """Return photons of the sky that reach the detectors per second.
 
     H Omega A dLambda / (h c / lambda), times the optics; H in W / (m^2 sr um): Miao et al. 2005.
     """

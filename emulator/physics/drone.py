@@ -15,9 +15,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from emulator.input_checks import ParameterError, require_between, require_positive
 from emulator.physics.bbm92 import ContinuousSetup, PairRate, continuous_rate
 from emulator.physics.channel import transmittance_from_db
-from emulator.physics.parameters import ParameterError, require_between, require_positive
 from emulator.physics.relay import span_count
 
 _KM = 1_000.0
@@ -117,15 +117,8 @@ def hop_transmittance(hop: HopSetup, distance_km: float) -> float:
     )
 
 
-def chain_transmittance(hop: HopSetup, distance_km: float, relays: int) -> float:
-    """Return the share of photons that survive a distance with relays at equal steps."""
-    if relays < 0:
-        raise ParameterError("relays", f"must be zero or more, not {relays}")
-    return float(hop_transmittance(hop, distance_km / (relays + 1)) ** (relays + 1))
-
-
 def chain_rate(setup: UavSetup, distance_km: float, uavs: int | None = None) -> PairRate:
-    """Return coincidences and secret bits a second between two ground stations.
+    """Return coincidences and secret bits per second between two ground stations.
 
     n UAVs make n + 1 equal hops; the one with the source is in the middle, or half a hop off it.
     Without `uavs` there is one for each `hop_km`, begun or whole.
@@ -157,7 +150,7 @@ def relayed_rate(setup: UavSetup, distance_km: float, uavs: int | None = None) -
 def sky_light_hz(
     radiance_w_m2_sr_um: float, bandwidth_um: float, wavelength_m: float = 810e-9
 ) -> float:
-    """Return the photons a second that the sky sends into one spatial mode, both polarizations.
+    """Return the photons per second that the sky sends into one spatial mode, both polarizations.
 
     A mode has the etendue lambda^2, whatever the lens.  Radiances in W m^-2 sr^-1 um^-1: day 1.5 to
     150, full moon 1.5e-3 (Miao et al., New J. Phys. 7, 215 (2005)).

@@ -8,10 +8,10 @@ thief.  The thief is taken to keep all counts as they were; devices are not atta
 from dataclasses import replace
 from typing import Any
 
+from emulator.input_checks import ParameterError
 from emulator.physics.bb84 import Bb84Setup, intercepted_qber
 from emulator.physics.bbm92 import ContinuousSetup, PulsedSetup
 from emulator.physics.mdi import MdiSetup
-from emulator.physics.parameters import ParameterError
 from emulator.physics.router import RouterSetup
 
 

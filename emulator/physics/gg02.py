@@ -9,7 +9,7 @@ Rates are bits per symbol until multiplied by the clock.
 import math
 from dataclasses import dataclass, replace
 
-from emulator.physics.parameters import require_between, require_not_negative, require_positive
+from emulator.input_checks import require_between, require_not_negative, require_positive
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class FiniteGg02Setup(Gg02Setup):
 
 
 def rate(setup: Gg02Setup, transmittance: float) -> float:
-    """Return key bits a symbol in the asymptotic limit, never negative."""
+    """Return key bits per symbol in the asymptotic limit, never negative."""
     if transmittance <= 0:
         return 0.0
     shared = setup.reconciliation_efficiency * mutual_information(setup, transmittance)
@@ -60,7 +60,7 @@ def rate(setup: Gg02Setup, transmittance: float) -> float:
 
 
 def finite_rate(setup: FiniteGg02Setup, transmittance: float) -> float:
-    """Return key bits a symbol for blocks of finite size, never negative.
+    """Return key bits per symbol for blocks of finite size, never negative.
 
     K = n/N [beta I - chi(T_min, xi_max) - Delta(n)] (Leverrier et al. 2010, eq. 1).
     """
@@ -74,14 +74,14 @@ def finite_rate(setup: FiniteGg02Setup, transmittance: float) -> float:
 
 
 def mutual_information(setup: Gg02Setup, transmittance: float) -> float:
-    """Return I_AB in bits a symbol: one quadrature, or two with heterodyne detection."""
+    """Return I_AB in bits per symbol: one quadrature, or two with heterodyne detection."""
     noise = _line_noise(setup, transmittance) + _receiver_noise(setup) / transmittance
     one = math.log1p(setup.modulation_variance / (1 + noise)) / math.log(2)
     return one if setup.heterodyne else one / 2
 
 
 def holevo_information(setup: Gg02Setup, transmittance: float) -> float:
-    """Return chi_BE, what an eavesdropper may know, in bits a symbol (Lodewyck 2007, eqs. 5-9)."""
+    """Return chi_BE, what an eavesdropper may know, in bits per symbol (Lodewyck 2007, eqs. 5-9)."""
     eta, v = transmittance, setup.modulation_variance + 1
     line, receiver = _line_noise(setup, eta), _receiver_noise(setup)
     a = v**2 * (1 - 2 * eta) + 2 * eta + (eta * (v + line)) ** 2

@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from emulator.input_checks import require_between, require_not_negative, require_positive
 from emulator.physics.channel import binary_entropy, fiber_transmittance, phase_entropy
-from emulator.physics.parameters import require_between, require_not_negative, require_positive
 
 _E0 = 0.5  # a background click is right half the time
 
@@ -52,7 +52,7 @@ class MdiGains:
 
 @dataclass(frozen=True)
 class MdiRate:
-    """Secret bits a pair of pulses, never negative, and the error rate in the key basis."""
+    """Secret bits per pair of pulses, never negative, and the error rate in the key basis."""
 
     bits_per_pair: float
     qber: float

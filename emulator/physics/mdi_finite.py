@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 
+from emulator.input_checks import ParameterError, require_between, require_positive
 from emulator.physics.bb84_finite import sampling_deviation
 from emulator.physics.channel import binary_entropy, phase_entropy
 from emulator.physics.mdi import MdiGains, MdiRate, MdiSetup, arm_efficiencies, gains
-from emulator.physics.parameters import ParameterError, require_between, require_positive
 
 _COUNTS = 7 + 7 + 4  # that are bounded from both sides: gains in Z and in X, errors in X
 _TERMS = 2 * _COUNTS + 3  # failure terms that share eps_secrecy
@@ -80,7 +80,7 @@ class SinglePairs:
 
 
 def rate(setup: FiniteMdiSetup, length_km: float) -> MdiRate:
-    """Return secret bits a pair of pulses for the block that the model expects."""
+    """Return secret bits per pair of pulses for the block that the model expects."""
     eta_a, eta_b = arm_efficiencies(setup, length_km)
     seen = gains(setup, eta_a, eta_b)
     if seen.z_gain <= 0:
@@ -89,22 +89,8 @@ def rate(setup: FiniteMdiSetup, length_km: float) -> MdiRate:
     return MdiRate(key_bits(setup, pairs, eta_a, eta_b) / pairs, seen.z_qber)
 
 
-def endless_rate(setup: FiniteMdiSetup, length_km: float) -> float:
-    """Return what these decoys yield a pair of signals sent for key, if blocks never end.
-
-    R = Q11 [1 - h(e11)] - Q_Z f h(E_Z) with what the decoys bound (Xu et al. 2013, eq. 1), or zero.
-    """
-    eta_a, eta_b = arm_efficiencies(setup, length_km)
-    table = expected_gains(setup, eta_a, eta_b)
-    bounds = single_pairs_bounds(setup, table)
-    seen = table[_SIGNAL, _SIGNAL]
-    leaked = seen.z_gain * setup.ec_efficiency * binary_entropy(seen.z_qber)
-    secret = _both_single(setup) * bounds.z_yield * (1 - phase_entropy(bounds.x_error))
-    return max(0.0, secret - leaked)
-
-
 def key_bits(setup: FiniteMdiSetup, pairs: float, eta_a: float, eta_b: float) -> float:
-    """Return the secret bits of so many pairs of pulses; never negative."""
+    """Return the secret bits of that many pairs of pulses; never negative."""
     log_inverse = math.log(_TERMS / setup.eps_secrecy)
     key_share, test_share = setup.sifting, (1 - math.sqrt(setup.sifting)) ** 2
     table = expected_gains(setup, eta_a, eta_b)
@@ -130,7 +116,7 @@ def key_bits(setup: FiniteMdiSetup, pairs: float, eta_a: float, eta_b: float) ->
 
 
 def sifted_gain(setup: FiniteMdiSetup, eta_a: float, eta_b: float) -> float:
-    """Return sifted bits a pair of pulses: both sent a signal for key, and the relay saw it."""
+    """Return sifted bits per pair of pulses: both sent a signal for key, and the relay saw it."""
     return setup.sifting * setup.signal_fraction**2 * gains(setup, eta_a, eta_b).z_gain
 
 

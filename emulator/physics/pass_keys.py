@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from emulator.input_checks import require_not_negative, require_positive
 from emulator.physics import bb84, bb84_finite, bbm92
 from emulator.physics.bb84_finite import BasisCounts, Block, FiniteSetup
 from emulator.physics.bb84_finite import sampling_deviation as sampling_gap
@@ -16,7 +17,6 @@ from emulator.physics.bbm92 import ContinuousSetup, PairRate
 from emulator.physics.channel import binary_entropy, phase_entropy
 from emulator.physics.devices import Device
 from emulator.physics.downlink import NEW_MOON_SKY, Downlink, half_divergence_rad, sky_photons_hz
-from emulator.physics.parameters import require_not_negative, require_positive
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def decoy_pass_bits(station: DecoyDownlink, block: Block) -> float:
 
 
 def pair_rate(setup: ContinuousSetup, transmittance_a: float, transmittance_b: float) -> PairRate:
-    """Return coincidences, errors and asymptotic key of two simultaneous downlinks, a second."""
+    """Return coincidences, errors and asymptotic key of two simultaneous downlinks, per second."""
     return bbm92.continuous_rate(
         setup, transmittance_a * setup.efficiency_a, transmittance_b * setup.efficiency_b
     )

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from emulator.input_checks import require_not_negative, require_positive
 from emulator.physics import bb84, bb84_finite, bbm92, devices, gg02, mdi, mdi_finite, relay, router
 from emulator.physics.channel import fiber_transmittance, plob_bits_per_use
-from emulator.physics.parameters import require_not_negative, require_positive
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from emulator.input_checks import ParameterError, require_positive
 from emulator.physics.bb84 import Bb84Setup, DecoyRate, vacuum_weak_rate
 from emulator.physics.channel import fiber_transmittance, plob_bits_per_use
-from emulator.physics.parameters import ParameterError, require_positive
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,6 @@ def span_count(length_km: float, span_km: float) -> int:
         raise ParameterError("span_km", f"must be positive, not {span_km}")
     # 1e-9: 0.1 * 3 km in spans of 0.1 km are three spans, not four
     return max(1, math.ceil(length_km / span_km - 1e-9))
-
-
-def relay_count(length_km: float, span_km: float) -> int:
-    """Return how many relays stand between the ends of a link."""
-    return span_count(length_km, span_km) - 1
-
-
-def delivered_bps(hop_skr_bps: Iterable[float]) -> float:
-    """Return the end-to-end rate of a path: that of its slowest hop (0 for no hops)."""
-    return min(hop_skr_bps, default=0.0)
-
-
-def consumed_bits(delivered_bits: int, hops: int) -> int:
-    """Return the key consumed on all hops together to deliver so many bits."""
-    return delivered_bits * hops
 
 
 def chain_bound_bits_per_use(transmittances: Iterable[float]) -> float:

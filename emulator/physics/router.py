@@ -9,9 +9,9 @@ away, and with it the round.  Sangouard et al., RMP 83, 33 (2011); cut-off: Coll
 import math
 from dataclasses import dataclass
 
+from emulator.input_checks import require_between, require_not_negative, require_positive
 from emulator.physics.bbm92 import secret_rate
 from emulator.physics.channel import fiber_transmittance
-from emulator.physics.parameters import require_between, require_not_negative, require_positive
 
 FIBER_KM_PER_S = 2e5  # light in glass
 _COARSE = 2e-3  # attempts are lumped until one success in a lump is about this likely
@@ -54,7 +54,7 @@ class RouterSetup:
 class ChainOutcome:
     """What a chain of routers delivers."""
 
-    pairs_hz: float  # end-to-end pairs a second
+    pairs_hz: float  # end-to-end pairs per second
     werner: float  # mean w of a delivered pair
     skr_bps: float
 
@@ -90,28 +90,6 @@ def link_probability(setup: RouterSetup, length_km: float) -> float:
 def attempt_s(setup: RouterSetup, length_km: float) -> float:
     """Return the time of one attempt: photons to the middle, and the herald back."""
     return setup.preparation_s + length_km / FIBER_KM_PER_S
-
-
-def mean_attempts_until_all(links: int, probability: float) -> float:
-    """Return the mean number of attempts until all of several links have succeeded.
-
-    sum over k of (-1)^(k+1) C(n, k) / (1 - (1-p)^k); two links: (3 - 2p) / (p (2 - p)).
-    """
-    if probability <= 0:
-        return math.inf
-    log_fail = math.log1p(-probability) if probability < 1 else -math.inf
-    return sum(
-        (1 if k % 2 else -1) * math.comb(links, k) / -math.expm1(k * log_fail)
-        for k in range(1, links + 1)
-    )
-
-
-def nested_rate_hz(levels: int, probability: float, swap_success: float, period_s: float) -> float:
-    """Return (2 p_s / 3)^m p / T0, the usual estimate for 2^m links (RMP 83, 33, eq. 5).
-
-    For comparison only: some 10 to 20 % off beyond two levels.
-    """
-    return math.pow(2 * swap_success / 3, levels) * probability / period_s
 
 
 def chain(setup: RouterSetup, length_km: float) -> ChainOutcome:

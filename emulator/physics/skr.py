@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from emulator.input_checks import ParameterError
 from emulator.physics.eavesdropping import under_interception
-from emulator.physics.parameters import ParameterError
 from emulator.physics.protocols import PROTOCOLS
 
 _Value = TypeVar("_Value")
@@ -44,7 +44,7 @@ def secret_key_rate(
 ) -> KeyRate:
     """Return the secret-key rate of one fiber link.
 
-    `overrides` replace fields of the device's setup (see `field_names`); `intercepted` is the share of
+    `overrides` replace fields of the device's setup; `intercepted` is the share of
     pulses that somebody measures and sends on (see `emulator.physics.eavesdropping`); `extra_loss_db` comes
     on top of what fiber and connectors lose.
     Raises ParameterError for an unknown protocol, device or field, or a value out of range.
@@ -77,17 +77,6 @@ def secret_key_rate(
 def protocol_names() -> tuple[str, ...]:
     """Return the names of all protocols."""
     return tuple(PROTOCOLS)
-
-
-def device_names(protocol: str) -> tuple[str, ...]:
-    """Return the devices of a protocol, the default first."""
-    return tuple(_one_of("protocol", protocol, PROTOCOLS).devices)
-
-
-def field_names(protocol: str) -> tuple[str, ...]:
-    """Return the fields that `overrides` may set for a protocol."""
-    chosen = _one_of("protocol", protocol, PROTOCOLS)
-    return tuple(field.name for field in fields(next(iter(chosen.devices.values())).setup))
 
 
 def _dimmed(setup: Any, loss_db: float) -> Any:

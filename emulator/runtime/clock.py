@@ -27,8 +27,6 @@ from pathlib import Path
 
 import grpc
 
-from emulator.nature.announcement import read_back, write_down
-from emulator.nature.happenings import ProcessDeed, begun_at
 from emulator.runtime.deeds import do
 from emulator.runtime.doors import CLOCK
 from emulator.runtime.identity import Identity
@@ -36,7 +34,8 @@ from emulator.runtime.injection_table import Injected, Injections, dated
 from emulator.runtime.registry import Registry
 from emulator.runtime.transport import GONE, Channels
 from emulator.telemetry.reporting import EXPORTER, ProcessMeter, Reporter, WindowMeter, telemetry
-from protos.core import Timeline, Totals, key_manager_of
+from emulator.world.events import ProcessDeed, begun_at, read_back, write_down
+from protos.core import Timeline, Totals, key_manager_of, steps_until
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
 DRAIN_LIMIT = 1_000
@@ -212,7 +211,7 @@ class BarrierClock:
             fault = {**item.fault, "at_s": max(at_s, item.fault["at_s"])}
             if self._injections.accept(item.number, fault, "", window):
                 deed = ProcessDeed(fault["deed"])
-                when = math.ceil(fault["at_s"] / self._config.window_s - 1e-9)
+                when = steps_until(fault["at_s"], self._config.window_s)
                 self._deeds.append(Deed(when, fault["actor"], deed, fault["wall_s"]))
             return False
         happening = begun_at(read_back(item.happening), at_s, self._config.timeline)

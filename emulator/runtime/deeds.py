@@ -14,8 +14,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from emulator.nature.happenings import ProcessDeed
 from emulator.runtime.registry import Registry
+from emulator.world.events import ProcessDeed
 
 STOPPED_LIMIT_S = 10.0
 _TURN_S = 0.1

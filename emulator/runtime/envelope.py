@@ -10,8 +10,8 @@ from __future__ import annotations
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from emulator.nature.happenings import Happening
 from emulator.runtime.management_keys import ManagementKeys
+from emulator.world.events import WorldEvent
 from protos.gen.qsagin.v1 import management_pb2
 
 Batch = management_pb2.ManagementBatch
@@ -44,9 +44,9 @@ class Envelopes:
         self.used = 0
         self.overdue: set[_Pair] = set()
 
-    def hear(self, happening: Happening) -> None:
+    def hear(self, happening: WorldEvent) -> None:
         """Learn of something that happens after the window that is under way."""
-        self.keys = self.keys.told(happening)
+        self.keys = self.keys.with_event(happening)
 
     def close(self, batch: Batch) -> None:
         """Seal every message of a batch."""

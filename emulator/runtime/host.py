@@ -221,7 +221,7 @@ class Host:
         async with self._at_home:
             for happening in self._residents.hear(news.happenings):
                 self._envelopes.hear(happening)
-                self._sky = self._sky and self._sky.told(happening)
+                self._sky = self._sky and self._sky.with_event(happening)
         return self._state()
 
     def _state(self) -> runtime_pb2.State:

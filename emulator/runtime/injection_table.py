@@ -14,7 +14,7 @@ from math import isinf
 from pathlib import Path
 from typing import Any
 
-from emulator.nature.happenings import DemandShift, Happening
+from emulator.world.events import DemandShift, WorldEvent
 
 FILE = "injected.sqlite"
 _SCHEMA = """
@@ -95,7 +95,7 @@ class Injections:
         return [Injected(number, json.loads(fault), *rest) for number, fault, *rest in rows]
 
 
-def dated(fault: Mapping[str, Any], happening: Happening) -> dict[str, Any]:
+def dated(fault: Mapping[str, Any], happening: WorldEvent) -> dict[str, Any]:
     """Return a fault's fields with the time at which it happens."""
     if isinstance(happening, DemandShift):
         return {**fault, "from_period": happening.from_period}

@@ -13,19 +13,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import ceil, inf
+from math import inf
 
-from emulator.nature.happenings import (
+from emulator.world.events import (
     NOTHING,
-    Happening,
     MessageFault,
     Outage,
     Partition,
     PowerCut,
     Schedule,
+    WorldEvent,
 )
-from emulator.nature.luck import number
-from protos.core import BY_NAME, EntityOrder, Message, key_manager_of
+from emulator.world.keyed_random import number
+from protos.core import BY_NAME, EntityOrder, Message, key_manager_of, steps_until
 from protos.keys import Confirm, Relay
 from protos.pdu import Pdu
 
@@ -45,9 +45,9 @@ class Interference:
     schedule: Schedule = NOTHING
     order: EntityOrder = BY_NAME
 
-    def told(self, happening: Happening) -> Interference:
-        """Return the same with that happening too."""
-        return replace(self, schedule=self.schedule.told(happening))
+    def with_event(self, event: WorldEvent) -> Interference:
+        """Return the same with that event too."""
+        return replace(self, schedule=self.schedule.with_event(event))
 
     @property
     def is_idle(self) -> bool:
@@ -116,8 +116,8 @@ class Interference:
         return found
 
     def _windows(self, start_s: float, end_s: float) -> tuple[int, float]:
-        last = inf if end_s == inf else ceil(end_s / self.window_s - 1e-9)
-        return ceil(start_s / self.window_s - 1e-9), min(last, self.last_window + 1)
+        last = inf if end_s == inf else steps_until(end_s, self.window_s)
+        return steps_until(start_s, self.window_s), min(last, self.last_window + 1)
 
     def _is_on(self, item: MessageFault | Partition, window: int) -> bool:
         now_s = window * self.window_s

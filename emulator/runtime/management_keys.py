@@ -15,14 +15,13 @@ more.  What feeds these stores takes nothing from the reservations of requests.
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from emulator.nature.happenings import Happening
-from emulator.nature.world import World
+from emulator.world.events import WorldEvent
+from emulator.world.world import World
 from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,
@@ -30,6 +29,7 @@ from protos.core import (
     SATELLITE_CONTROLLER,
     UAV_CONTROLLER,
     key_manager_of,
+    steps_until,
 )
 from protos.facts import Fact, FactKind, Rotated
 from protos.mib import MediumCode
@@ -73,9 +73,9 @@ class ManagementKeys:
     stored_keys: int = 4
     qber_limit: float = 0.11
 
-    def told(self, happening: Happening) -> ManagementKeys:
+    def with_event(self, event: WorldEvent) -> ManagementKeys:
         """Return the keys of the world in which that happens too."""
-        return replace(self, world=self.world.told(happening))
+        return replace(self, world=self.world.with_event(event))
 
     def due(self, window: int) -> int:
         """Return which key should be in force in a window."""
@@ -86,7 +86,7 @@ class ManagementKeys:
         number = 1 if after is None else self.due(after) + 1
         if number > self._last:
             return None
-        window = math.ceil(number * self.rotation_s / self.window_s - 1e-9)
+        window = steps_until(number * self.rotation_s, self.window_s)
         return window if after is None else max(window, after + 1)
 
     def serial(self, a: str, b: str, due: int) -> int:
@@ -96,8 +96,7 @@ class ManagementKeys:
 
     def key(self, a: str, b: str, serial: int) -> bytes:
         """Return a key, the same for both ends."""
-        first, second = sorted((a, b))
-        return self.world.block(f"{MANAGEMENT}/{first}/{second}", serial, KEY_BYTES)
+        return self.world.shared(MANAGEMENT, a, b, serial, KEY_BYTES)
 
     def left_bits(self, entity: str, due: int) -> int:
         """Return what the stores of a key manager hold together after a rotation."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import copyreg
 import io
-import math
 import pickle
 import time
 from collections import defaultdict
@@ -25,22 +24,21 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from emulator.nature.announcement import read_back
-from emulator.nature.happenings import Happening, Told
 from emulator.parts.roles import Role
 from emulator.runtime.interference import UNDISTURBED, Interference, Post
 from emulator.runtime.journal import Journal
 from emulator.runtime.mailbox import Mailbox
 from emulator.runtime.sealing import Seal
+from emulator.world.events import EventAware, WorldEvent, read_back
 from protos import wire
-from protos.core import Core, EntityOrder, Measure, Message, Step, Totals
+from protos.core import Core, EntityOrder, Measure, Message, Step, Totals, steps_until
 from protos.facts import Fact
 from protos.holdings import KeyChange
 from protos.keys import Confirm, Relay
 from protos.pdu import Pdu
 
 _CHECKPOINT = "checkpoint"
-T = TypeVar("T", bound=Told)
+T = TypeVar("T", bound=EventAware)
 _KEPT_WINDOWS = 2
 _CHECKPOINT_SHARE = 10
 
@@ -75,7 +73,7 @@ class Residents:
         self._roles = tuple(sorted(roles, key=lambda role: order.key(role.entity)))
         self._told = _told(self._roles)
         self._interference, self._post = interference, Post()
-        self._news: list[Happening] = []
+        self._news: list[WorldEvent] = []
         self._here = {role.entity: _Resident(role.build(), Mailbox(order)) for role in self._roles}
         self._raw: dict[int, list[wire.Batch]] = defaultdict(list)
         self._sent: dict[int, list[Message]] = {}
@@ -121,7 +119,7 @@ class Residents:
         """How many messages from here the schedule has lost, doubled, damaged or held back."""
         return self._post.befallen
 
-    def hear(self, news: Sequence[str]) -> list[Happening]:
+    def hear(self, news: Sequence[str]) -> list[WorldEvent]:
         """Learn what happens after the last window that was run; return what of it was not known.
 
         `news` is all that the schedule has got since the run began.
@@ -135,7 +133,7 @@ class Residents:
     def told(self, world: T) -> T:
         """Return something that was told what the experiment says, told all that was heard since."""
         for happening in self._news:
-            world = world.told(happening)
+            world = world.with_event(happening)
         return world
 
     def take(self, batch: wire.Batch, messages: Sequence[Message]) -> int:
@@ -194,12 +192,12 @@ class Residents:
             }
             self._journal.finish(left, self._holdings())
 
-    def _learn(self, happening: Happening) -> None:
+    def _learn(self, happening: WorldEvent) -> None:
         state = self._state()
         self._news.append(happening)
         self._roles = tuple(_role_told(role, happening) for role in self._roles)
         self._told = _told(self._roles)
-        self._interference = self._interference.told(happening)
+        self._interference = self._interference.with_event(happening)
         self._take_up(state)
 
     def _holdings(self) -> dict[str, list[KeyChange]]:
@@ -234,7 +232,7 @@ class Residents:
     def _window_of(self, wake_s: float | None, now: int) -> int | None:
         if wake_s is None:
             return None
-        return max(now + 1, math.ceil(wake_s / self._window_s - 1e-9))
+        return max(now + 1, steps_until(wake_s, self._window_s))
 
     def _recover(self) -> None:
         for text in self._journal.news():
@@ -265,10 +263,10 @@ class Residents:
         self._here, self._sent, self._post, self.last_window = unpickler.load()
 
 
-def _role_told(role: Role, happening: Happening) -> Role:
+def _role_told(role: Role, happening: WorldEvent) -> Role:
     """Return a role whose world has that happening too."""
-    worlds = {name: value for name, value in vars(role).items() if isinstance(value, Told)}
-    return replace(role, **{name: value.told(happening) for name, value in worlds.items()})  # type: ignore[type-var]
+    worlds = {name: value for name, value in vars(role).items() if isinstance(value, EventAware)}
+    return replace(role, **{name: value.with_event(happening) for name, value in worlds.items()})  # type: ignore[type-var]
 
 
 def _told(roles: Iterable[Role]) -> dict[str, object]:

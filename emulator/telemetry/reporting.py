@@ -21,7 +21,6 @@ from typing import Any, Protocol, TypeAlias
 import grpc
 from prometheus_client import CollectorRegistry
 
-from emulator.nature.happenings import Told
 from emulator.runtime.transport import Channels, Context
 from emulator.telemetry.metrics import (
     FAMILY_OF,
@@ -30,6 +29,7 @@ from emulator.telemetry.metrics import (
     check,
     process_registry,
 )
+from emulator.world.events import EventAware
 from protos.core import (
     CONTROLLERS,
     GLOBAL_MANAGER,
@@ -167,7 +167,7 @@ class _Site(Protocol):
         """The node that stands there."""
 
 
-class WeatherOver(Told, Protocol):
+class WeatherOver(EventAware, Protocol):
     """The weather over some sites; processes that do not report it need not load it."""
 
     @property

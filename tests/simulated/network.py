@@ -24,7 +24,7 @@ from emulator.runtime import journal
 from emulator.runtime.interference import UNDISTURBED, Interference, Post
 from emulator.runtime.mailbox import Mailbox
 from emulator.runtime.sealing import KEY_BYTES, Seal
-from protos.core import BY_NAME, Core, EntityOrder, Message
+from protos.core import BY_NAME, Core, EntityOrder, Message, steps_until
 from protos.facts import Fact
 
 _COPY = 10**9
@@ -156,7 +156,7 @@ class SimulatedNetwork:
         self._wake[name] = (
             None
             if step.wake_s is None
-            else max(window + 1, math.ceil(step.wake_s / self.window_s - 1e-9))
+            else max(window + 1, steps_until(step.wake_s, self.window_s))
         )
         if name in self._checkpoint:
             self._read[name].append((window, inbox))

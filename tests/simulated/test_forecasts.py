@@ -20,16 +20,15 @@ from controllers.fleet import FleetConfig
 from controllers.ports import Contact
 from emulator.experiment.config import Experiment, Limits
 from emulator.experiment.topology import Topology
-from emulator.nature.forecast import Forecast
-from emulator.nature.overhead import Overhead
-from emulator.nature.sky import Site
-from emulator.nature.storms import Event, EventKind, Named
-from emulator.nature.weather import Sky
 from emulator.parts.assembly import Assembly, assemble
 from emulator.parts.cast import cast_of
 from emulator.views import ledger
 from emulator.views.audit import audit
 from emulator.views.ledger import Ledger
+from emulator.world.satellite_links import SatelliteLinks
+from emulator.world.visibility import Site
+from emulator.world.weather import Forecast, Sky
+from emulator.world.weather_events import Event, EventKind, Named
 from protos.core import SATELLITE_CONTROLLER
 from protos.facts import FactKind
 
@@ -80,7 +79,7 @@ def played(
     assembly = assemble(experiment, case[1])
     forecast = Forecast(1, skill=1.0, memory_s=1e9)
     end_s, sky = assembly.timeline.end_s, skies(assembly, clear_s)
-    overhead = Overhead(STATIONS, contacts(end_s, bits, joint=joint), 30.0, sky, forecast)
+    overhead = SatelliteLinks(STATIONS, contacts(end_s, bits, joint=joint), 30.0, sky, forecast)
     assembly = replace(assembly, overhead=overhead, fleet=fleet)
     roles = sorted(cast_of(experiment, assembly).everybody, key=lambda role: role.entity)
     cores = {role.entity: role.build() for role in roles}

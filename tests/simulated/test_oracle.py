@@ -96,7 +96,7 @@ def told(
     world, demand = assembly.world, experiment.demand
     demand_draws, sky_draws = {}, {}
     for place, request in enumerate(assembly.problem.requests):
-        ends = sorted((request.source, request.target))
+        ends = sorted(world.number(node) for node in (request.source, request.target))
         for period in range(demand.periods + MORE_PERIODS):
             who = () if demand.correlated else (place,)
             demand_draws[place, period] = world.uniform("demand", period, *who)

@@ -21,7 +21,7 @@ from network import SimulatedNetwork
 from controllers.crossing import Crossing, Stage
 from controllers.key_manager import KeyManagerConfig, LocalKeyManager
 from controllers.key_store import key_name
-from controllers.ports import LinkSample
+from controllers.ports import ChannelId, LinkSample
 from controllers.serving import Application
 from emulator.views.audit import audit
 from protos.core import FIBER_CONTROLLER, UAV_CONTROLLER, Message, Timeline
@@ -54,10 +54,13 @@ class _World:
         wavelength_bytes = -(-units * KEY_BITS // 8 // UNITS)
         return LinkSample(8.0 * wavelength_bytes / PERIOD_S, 0.0)
 
-    def errors(self, _channel: str, _serial: int, _sifted_bits: int, _qber: float) -> int:
+    def errors(self, _channel: ChannelId, _serial: int, _sifted_bits: int, _qber: float) -> int:
         return 0
 
-    def block(self, channel: str, serial: int, n_bytes: int) -> bytes:
+    def knows(self, _node: str) -> bool:
+        return True
+
+    def block(self, channel: ChannelId, serial: int, n_bytes: int) -> bytes:
         return shake_128(f"{channel}#{serial}".encode()).digest(n_bytes)
 
     def fresh(self, node: str, request: int, serial: int, n_bytes: int) -> bytes:

@@ -50,7 +50,7 @@ def test_no_uav_takes_off_where_fog_or_storm_forbids_it(day) -> None:
         ends = (requests[fact.request].source, requests[fact.request].target)
         start_s = timeline.begins_s(fact.period)
         over = [
-            {event.kind for node in ends for event in sky.happening(node, at_s)}
+            {event.kind for node in ends for event in sky.events_over(node, at_s)}
             for at_s in (start_s, start_s + period_s)
         ]
         if all(over):

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from emulator.experiment.reading import ExperimentError, read
-from emulator.nature.happenings import DemandShift
 from emulator.parts.assembly import assemble
 from emulator.parts.manager_role import planner_of, scenarios_of_mean
+from emulator.world.events import DemandShift
 from global_manager.provisioning.demand import mean_units, poisson_scenarios
 from global_manager.provisioning.model import Scenario
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from emulator.nature.happenings import ProcessDeed
 from emulator.runtime import journal
 from emulator.runtime.deeds import do
 from emulator.runtime.journal import FOLDER, Journal, SupersededError
@@ -17,6 +16,7 @@ from emulator.runtime.key_table import KeysDifferError
 from emulator.runtime.registry import FILE, Registry
 from emulator.runtime.sealing import Seal, SealBrokenError, new_key
 from emulator.views.status import stores_of
+from emulator.world.events import ProcessDeed
 from protos.facts import Fact, FactKind
 from protos.holdings import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened
 from protos.mib import MediumCode

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from emulator.nature.happenings import FiberCut, Schedule
 from emulator.parts.assembly import Assembly
 from emulator.runtime.envelope import EnvelopeError, Envelopes
 from emulator.runtime.management_keys import ManagementKeys
+from emulator.world.events import FiberCut, Schedule
 from protos import wire
 from protos.core import GLOBAL_MANAGER, Message, Timeline
 from protos.gen.qsagin.v1 import management_pb2

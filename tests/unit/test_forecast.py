@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.ports import Contact
-from emulator.nature.forecast import Forecast
-from emulator.nature.overhead import Overhead
-from emulator.nature.sky import Site
-from emulator.nature.storms import Event, EventKind, Named
-from emulator.nature.weather import Sky
+from emulator.world.satellite_links import SatelliteLinks
+from emulator.world.visibility import Site
+from emulator.world.weather import Forecast, Sky
+from emulator.world.weather_events import Event, EventKind, Named
 
 CITIES = (
     Site("Phoenix", 33.45, -111.98),
@@ -101,7 +100,7 @@ def test_a_storm_that_has_not_begun_is_a_surprise() -> None:
     storm = Event(EventKind.STORM, Named(frozenset({"Miami"})), 1000.0, 2000.0)
     sky = Sky(5, CITIES, events=(forced, storm))
     contact = Contact("sat-1-1", ("Miami",), 1400.0, 1600.0, 100, 0.01)
-    overhead = Overhead(("Miami",), (contact,), 600.0, sky, Forecast(1, 1.0, 1e9))
+    overhead = SatelliteLinks(("Miami",), (contact,), 600.0, sky, Forecast(1, 1.0, 1e9))
     assert overhead.is_promised(contact, 900.0)
     assert not overhead.has_made(contact)
     assert not overhead.is_promised(contact, 1100.0)

@@ -35,7 +35,9 @@ from protos.mib import (
     SYS_UP_TIME,
     TABLES,
     ChannelRow,
+    DeliveryRow,
     MediumCode,
+    OrderRow,
     RowStatus,
     ShortageRow,
     Table,
@@ -202,3 +204,20 @@ def test_the_manager_buys_nothing_for_who_may_not_ask(source: str, row: Shortage
     inform = notify(KEY_SHORTAGE, row, 7, 1.0, Verb.INFORM)
     facts = manager.step(1.0, [Message(source, GLOBAL_MANAGER, 1, inform)]).facts
     assert [fact.kind for fact in facts] == [FactKind.REJECTED]
+
+
+@pytest.mark.parametrize(
+    ("source", "entity", "row"),
+    [
+        (GLOBAL_MANAGER, SATELLITE_CONTROLLER, OrderRow(1, 0, 0, "A", "Z", 1, 4)),
+        (GLOBAL_MANAGER, UAV_CONTROLLER, OrderRow(1, 0, 0, "Z", "A", 1, 4)),
+        (UAV_CONTROLLER, "kme-A", DeliveryRow(1, 0, 0, MediumCode.UAV, "Z", 1, 1, 4)),
+    ],
+)
+def test_nothing_is_brought_to_a_node_that_does_not_exist(
+    source: str, entity: str, row: OrderRow | DeliveryRow
+) -> None:
+    core = _roles()[entity].build()
+    step = core.step(1.0, [Message(source, entity, 1, Pdu(Verb.SET, 1, tuple(encode(row))))])
+    (answer,) = [message.body for message in step.outbox if isinstance(message.body, Pdu)]
+    assert answer.error_status is ErrorStatus.INCONSISTENT_VALUE

@@ -15,9 +15,9 @@ from network import simulate
 
 from emulator.experiment.demand_config import Distribution
 from emulator.experiment.reading import ExperimentError, read
-from emulator.nature.rhythm import Law, Rhythm
 from emulator.parts.assembly import assemble, problem_of
 from emulator.parts.basis import basis_of
+from emulator.world.demand_profile import DemandProfile, Law
 from global_manager.provisioning import Scenario, solve
 from global_manager.provisioning.check import evaluate
 from protos.core import Timeline
@@ -63,7 +63,7 @@ def test_the_marginal_is_the_mixture_of_what_applications_draw_from(
         tuple((s.units, s.probability) for s in base.scaled(factor).scenarios(8))
         for factor in factors
     )
-    rhythm, timeline = Rhythm((laws,), ((0, hour_at_0),)), Timeline(77.0, period_s, periods)
+    rhythm, timeline = DemandProfile((laws,), ((0, hour_at_0),)), Timeline(77.0, period_s, periods)
 
     marginal = dict(rhythm.marginal(0, timeline) or ())
 
@@ -96,7 +96,7 @@ def test_the_hour_is_that_of_the_sun_at_the_source(daily: Write) -> None:
     path = daily()
     (path.parent / "tiny.nodes.csv").write_text("node,lat,lon\nA,40,-90\nB,0,0\nC,40,135\n")
     experiment, topology = read(str(path))
-    rhythm = assemble(experiment, topology).world.rhythm
+    rhythm = assemble(experiment, topology).world.demand_profile
     assert rhythm is not None
 
     avatar_at_a, twin_at_b, model_at_c = rhythm.requests
@@ -110,8 +110,8 @@ def test_the_hour_is_that_of_the_sun_at_the_source(daily: Write) -> None:
 
 def test_without_coordinates_the_hour_is_utc(daily: Write) -> None:
     world = assemble(*read(str(daily()))).world
-    assert world.rhythm is not None
-    assert world.rhythm.requests == ((AVATAR, 0.0), None, (MODEL, 0.0))
+    assert world.demand_profile is not None
+    assert world.demand_profile.requests == ((AVATAR, 0.0), None, (MODEL, 0.0))
 
 
 def test_what_the_plan_expects_is_the_mean_over_the_hours_whatever_is_reserved(
@@ -119,7 +119,7 @@ def test_what_the_plan_expects_is_the_mean_over_the_hours_whatever_is_reserved(
 ) -> None:
     experiment, topology = read(str(daily()))
     assembly = assemble(experiment, topology)
-    problem, rhythm = assembly.problem, assembly.world.rhythm
+    problem, rhythm = assembly.problem, assembly.world.demand_profile
     assert rhythm is not None
     plan = solve(problem, gap=1e-6)
     assert sum(item.units for item in plan.allocations) > 0
@@ -152,9 +152,12 @@ def test_a_run_demands_as_much_as_its_hours_say_within_sampling_error(daily: Wri
     assert len(facts) == 3 * 48
 
     for request in (0, 2):
-        assert world.rhythm is not None
+        assert world.demand_profile is not None
         drawn = sum(fact.units for fact in facts if fact.request == request)
-        laws = [world.rhythm.law(request, timeline.begins_s(period)) or () for period in range(48)]
+        laws = [
+            world.demand_profile.law(request, timeline.begins_s(period)) or ()
+            for period in range(48)
+        ]
         sigma = sqrt(fsum(map(variance, laws)))
         assert abs(drawn - fsum(map(mean, laws))) < 4 * sigma
         silent = [
@@ -169,9 +172,9 @@ def test_a_run_demands_as_much_as_its_hours_say_within_sampling_error(daily: Wri
 
 def test_a_correlated_draw_is_one_quantile_of_every_law(daily: Write) -> None:
     world = assemble(*read(str(daily(demand__correlated=True)))).world
-    assert world.rhythm is not None
-    twin = replace(world.rhythm, requests=((0, 0.0), (0, 0.0), (1, 0.0)))
-    both = replace(world, rhythm=twin)
+    assert world.demand_profile is not None
+    twin = replace(world.demand_profile, requests=((0, 0.0), (0, 0.0), (1, 0.0)))
+    both = replace(world, demand_profile=twin)
     assert [both.demanded_units(0, p) for p in range(48)] == [
         both.demanded_units(1, p) for p in range(48)
     ]

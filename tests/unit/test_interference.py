@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from emulator.nature.happenings import MessageFault, Outage, Partition, PowerCut, Schedule
 from emulator.runtime.interference import UNDISTURBED, Interference, Post
-from protos.core import Message
+from emulator.world.events import MessageFault, Outage, Partition, PowerCut, Schedule
+from protos.core import Message, steps_until
 from protos.keys import Confirm, Relay, Settled
 from protos.mib import MediumCode
 from protos.pdu import Pdu, Verb
@@ -121,3 +121,7 @@ def test_only_who_is_out_now_and_comes_back_is_waited_for() -> None:
     by = under(Outage("x", 10.0, 20.0), Outage("y", 500.0, 600.0))
     assert [w for w in range(8, 22) if by.is_away("x", w)] == list(range(10, 20))
     assert not any(by.is_away("y", w) for w in range(30))
+
+
+def test_a_time_that_rounding_puts_just_after_a_window_is_that_window() -> None:
+    assert [steps_until(at_s, 0.1) for at_s in (0.0, 0.3, 0.1 * 3, 0.31, 7.0)] == [0, 3, 3, 4, 70]

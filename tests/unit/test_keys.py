@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from controllers.channel import Channel, Pad, fiber_channel
 from controllers.key_store import KeyStore, name_keys
-from controllers.ports import LinkSample
+from controllers.ports import ChannelId, LinkSample
 from protos.facts import Fact, FactKind
 from protos.holdings import (
     Key,
@@ -35,10 +35,10 @@ class _Fiber:
     ) -> LinkSample:
         return self.offer
 
-    def errors(self, _channel: str, _serial: int, sifted_bits: int, _qber: float) -> int:
+    def errors(self, _channel: ChannelId, _serial: int, sifted_bits: int, _qber: float) -> int:
         return min(self.wrong, sifted_bits)
 
-    def block(self, channel: str, serial: int, n_bytes: int) -> bytes:
+    def block(self, channel: ChannelId, serial: int, n_bytes: int) -> bytes:
         return (f"{channel}#{serial}".encode() * n_bytes)[:n_bytes]
 
 

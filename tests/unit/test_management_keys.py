@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulator.nature.happenings import FiberCut, Schedule
 from emulator.parts.assembly import Assembly
 from emulator.runtime.management_keys import CENTRE, KEY_BITS, ManagementKeys
+from emulator.world.events import FiberCut, Schedule
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Timeline
 from protos.facts import FactKind
 
@@ -121,7 +121,7 @@ def test_every_bit_that_came_into_a_store_was_withdrawn_or_is_left_at_both_ends_
     learned = keys
     for item in cuts:
         learned.serial(FIBER_CONTROLLER, "kme-B", keys.due(int(min(item.start_s, END_S))))
-        learned = learned.told(item)
+        learned = learned.with_event(item)
     assert [learned.serial(FIBER_CONTROLLER, "kme-B", due) for due in range(last + 1)] == [
         cut.serial(FIBER_CONTROLLER, "kme-B", due) for due in range(last + 1)
     ]

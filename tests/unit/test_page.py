@@ -17,16 +17,17 @@ from emulator.experiment.config import Experiment
 from emulator.experiment.fault_config import FaultEvent, FiberCutEvent
 from emulator.experiment.reading import read
 from emulator.experiment.topology import Topology
-from emulator.nature.sky import Site, views
 from emulator.runtime.injection import InjectionError
 from emulator.runtime.injection_table import Injected, Injections
 from emulator.runtime.journal import FOLDER, Journal
 from emulator.views.page.feed import Feed
 from emulator.views.page.following import Follower
 from emulator.views.page.forms import fault_forms
-from emulator.views.page.scenery import EARTH_KM, Scenery, footprint_deg
+from emulator.views.page.scenery import Scenery, footprint_deg
 from emulator.views.page.server import Door, application
 from emulator.views.page.state import View, view_of
+from emulator.world.cloud_climate import EARTH_KM
+from emulator.world.visibility import Site, views
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER
 from protos.facts import Fact, FactKind, LinkCondition, LinkState, Planned, Reason
 

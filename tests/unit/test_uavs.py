@@ -92,7 +92,7 @@ def test_a_computed_rate_is_that_of_the_chain_between_the_nodes(
 
 def test_weather_does_not_matter_to_uavs_unless_an_experiment_says_so(placed: Write) -> None:
     world = assemble(*read(str(placed(faults=[FOG, STORM])))).world
-    assert world.airborne is None
+    assert world.uav_links is None
     assert world.sample(UAV, "A", "B", 150.0).usable
 
 
@@ -140,9 +140,9 @@ def test_only_the_uav_controller_carries_the_air(placed: Write) -> None:
     assembly = assemble(experiment, topology)
     for role in cast_of(experiment, assembly).everybody:
         if isinstance(role, KeyManagerRole):
-            assert role.world.airborne is None
+            assert role.world.uav_links is None
         if isinstance(role, UavRole):
-            assert role.world.airborne == assembly.world.airborne is not None
+            assert role.world.uav_links == assembly.world.uav_links is not None
 
 
 class Air:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from emulator.experiment.reading import ExperimentError, read
-from emulator.nature.world import World
 from emulator.parts.assembly import assemble
 from emulator.parts.cast import cast_of
 from emulator.parts.roles import KeyManagerRole, SatelliteRole
+from emulator.world.world import World
 from protos.mib import MediumCode
 
 Write = Callable[..., Path]

@@ -6,16 +6,28 @@ from dataclasses import replace
 from math import sqrt
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from emulator.nature.happenings import Eavesdropper, FiberCut, Schedule
+from controllers.channel import fiber_channel
+from controllers.ports import ChannelId, LinkSample
 from emulator.parts.assembly import Assembly
 from emulator.parts.fiber_links import link_between
+from emulator.world.events import Eavesdropper, FiberCut, PowerCut, Schedule
+from emulator.world.visibility import Site
+from emulator.world.weather import Forecast, Sky
+from emulator.world.weather_events import Event, EventKind, Named
+from emulator.world.world import FreeSpace, World
+from protos.core import Timeline
 from protos.mib import MediumCode
+
+HOP = fiber_channel("A", "B", 3)
+ORDER = ChannelId(MediumCode.SATELLITE, "A", "C", 3)
 
 
 def test_every_process_gets_the_same_answers(tiny_assembly: Assembly) -> None:
     world, copy = tiny_assembly.world, replace(tiny_assembly.world)
-    assert world.block("x", 1, 32) == copy.block("x", 1, 32)
+    assert world.block(HOP, 1, 32) == copy.block(HOP, 1, 32)
     assert [world.demanded_units(r, p) for r in range(3) for p in range(9)] == [
         copy.demanded_units(r, p) for r in range(3) for p in range(9)
     ]
@@ -25,14 +37,97 @@ def test_no_two_questions_share_key(tiny_assembly: Assembly) -> None:
     world = tiny_assembly.world
     other = replace(world, seed=world.seed + 1)
     blocks = {
-        world.block("x", 1, 32),
-        world.block("x", 2, 32),
-        world.block("y", 1, 32),
-        world.fresh("x", 1, 1, 32),
-        world.fresh("x", 1, 2, 32),
-        other.block("x", 1, 32),
+        world.block(HOP, 1, 32),
+        world.block(HOP, 2, 32),
+        world.block(HOP._replace(b="C"), 1, 32),
+        world.block(HOP._replace(number=4), 1, 32),
+        world.block(HOP._replace(generation=1), 1, 32),
+        world.block(ORDER, 1, 32),
+        world.block(ORDER._replace(a="C", b="A"), 1, 32),
+        world.block(ORDER._replace(medium=MediumCode.UAV), 1, 32),
+        world.fresh("A", 1, 1, 32),
+        world.fresh("A", 1, 2, 32),
+        world.fresh("B", 1, 1, 32),
+        world.shared("management", "kme-A", "kme-B", 1, 32),
+        world.shared("management", "kme-A", "global-manager", 1, 32),
+        other.block(HOP, 1, 32),
     }
-    assert len(blocks) == 6
+    assert len(blocks) == 14
+
+
+def test_both_ends_of_a_fiber_get_the_same_block(tiny_assembly: Assembly) -> None:
+    world = tiny_assembly.world
+    back = HOP._replace(a="B", b="A")
+    assert world.block(HOP, 1, 32) == world.block(back, 1, 32)
+    assert world.errors(HOP, 1, 10_000, 0.02) == world.errors(back, 1, 10_000, 0.02)
+
+
+def test_nobody_knows_anything_of_a_stranger(tiny_assembly: Assembly) -> None:
+    world = tiny_assembly.world
+    for ask in (
+        lambda: world.block(HOP._replace(a="X"), 1, 32),
+        lambda: world.errors(HOP._replace(b="X"), 1, 100, 0.02),
+        lambda: world.fresh("X", 1, 1, 32),
+        lambda: world.shared("management", "kme-X", "kme-A", 1, 32),
+        lambda: world.sample(MediumCode.SATELLITE, "A", "X", 0.0),
+        lambda: world.sample(MediumCode.UAV, "X", "A", 0.0),
+        lambda: world.sample(MediumCode.FIBER, "X", "A", 0.0),
+    ):
+        with pytest.raises(KeyError):
+            ask()
+
+
+@given(
+    names=st.lists(st.text(min_size=1, max_size=4), min_size=2, max_size=12, unique=True),
+    seed=st.integers(0, 9),
+    places=st.tuples(st.integers(0, 11), st.integers(0, 11), st.integers(0, 11)),
+)
+def test_renaming_nodes_changes_no_answer(
+    names: list[str], seed: int, places: tuple[int, int, int]
+) -> None:
+    numbers = [str(number) for number in range(1, len(names) + 1)]
+    assert answers(names, seed, places) == answers(numbers, seed, places)
+
+
+def answers(names: list[str], seed: int, places: tuple[int, int, int]) -> list[object]:
+    """Return what a ring of nodes, to which something happens, is told of all its links and nodes."""
+    first, second, third = (names[place % len(names)] for place in places)
+    ring = [(a, b) for a, b in zip(names, names[1:] + names[:1], strict=True)]
+    sites = tuple(Site(name, 30.0 + n, -100.0 + n) for n, name in enumerate(names))
+    storm = Event(EventKind.STORM, Named(frozenset({first})), 0.0, 3_600.0)
+    sky, forecast = Sky(seed, sites, events=(storm,)), Forecast(seed, 0.5, 7_200.0)
+    schedule = Schedule((
+        PowerCut(second, 0.0, 50.0),
+        FiberCut(*ring[places[0] % len(ring)], 40.0, 200.0),
+        Eavesdropper(*ring[places[1] % len(ring)], 0.5, 0.0, 90.0, (100.0, 40.0, 0.0), 0.2),
+    ))  # fmt: skip
+    world = World(
+        seed=seed,
+        timeline=Timeline(100.0, 50.0, 4),
+        nodes=tuple(names),
+        fibers=tuple((a, b, LinkSample(100.0, 0.02, sifted_bps=300.0)) for a, b in ring),
+        satellite=FreeSpace(1_000.0, 0.01, 0.5),
+        uav=FreeSpace(500.0, 0.03, 0.7),
+        demand=((1, 0.5), (2, 0.3), (5, 0.2)),
+        correlated=False,
+        sky=sky,
+        schedule=schedule,
+    )
+    told: list[object] = [world.demanded_units(request, 1) for request in range(5)]
+    for at_s in (10.0, 120.0):
+        told += [world.sample(MediumCode.FIBER, a, b, at_s) for a, b in ring]
+        for medium in (MediumCode.SATELLITE, MediumCode.UAV):
+            pairs = [(a, b) for a in names for b in (first, third)]
+            told += [world.sample(medium, a, b, at_s) for a, b in pairs]
+    for a, b in ring:
+        hop, order = fiber_channel(a, b, 3, 1), ChannelId(MediumCode.UAV, b, a, 7)
+        told += [world.errors(hop, 1, 1_000, 0.3), world.errors(order, 1, 1_000, 0.3)]
+        told += [world.block(hop, 2, 16), world.block(order, 2, 16)]
+        told += [world.shared("management", f"kme-{a}", f"kme-{b}", 1, 16)]
+    for name in names:
+        told += [world.fresh(name, 3, 1, 16), world.is_dark(name, 10.0), sky.opaque(name, 7_200.0)]
+        told += [forecast.expects_clear(sky, name, 3_600.0 * lead, 600.0) for lead in range(1, 9)]
+    return told
 
 
 @pytest.mark.parametrize("correlated", [True, False])

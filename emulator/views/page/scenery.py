@@ -18,15 +18,15 @@ from emulator.experiment.config import Experiment
 from emulator.experiment.fault_config import FaultEvent
 from emulator.experiment.satellite_config import SatelliteOptions
 from emulator.experiment.topology import Topology
-from emulator.nature.orbits import Constellation, Floats, OrbitError
-from emulator.nature.storms import Circle
-from emulator.nature.weather import Sky
 from emulator.parts.assembly import Assembly, assemble
 from emulator.parts.skies import sites_of, sky_of
 from emulator.views.layout import Layout, layout_of
+from emulator.world.cloud_climate import EARTH_KM
+from emulator.world.orbits import Constellation, Floats, OrbitError
+from emulator.world.weather import Sky
+from emulator.world.weather_events import Circle
 from protos.mib import MediumCode
 
-EARTH_KM = 6371.0
 _MARGIN_DEG = 6.0
 
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from emulator.input_checks import ParameterError
 from emulator.physics import bb84, bb84_finite
 from emulator.physics.bb84_finite import BasisCounts, Block, FiniteSetup, key_bits
 from emulator.physics.devices import BB84_FINITE_DEVICES, BOARON
-from emulator.physics.parameters import ParameterError
 
 GYS = BB84_FINITE_DEVICES["gys"].setup
 

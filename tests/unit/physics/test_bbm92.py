@@ -56,11 +56,6 @@ def test_micius_2020_asymptotic_rate():
     assert bbm92.secret_rate(1.1, 0.045, 1.19) == pytest.approx(0.43, rel=0.15)
 
 
-@pytest.mark.parametrize(("chsh", "qber"), [(2.41, 0.074), (2.49, 0.060), (2 * 2**0.5, 0.0)])
-def test_error_rate_from_a_bell_violation(chsh, qber):
-    assert bbm92.qber_from_chsh(chsh) == pytest.approx(qber, abs=0.0005)
-
-
 @pytest.mark.parametrize(("eta_a", "eta_b"), [(0.1, 0.1), (0.9, 0.3), (1e-3, 1e-2)])
 def test_stable_coincidences_agree_with_the_formula_as_printed(eta_a, eta_b):
     lam, dark = MFL.mean_pairs / 2, 6.02e-6

@@ -1,19 +1,28 @@
 """UAV links: beams and fog as tabulated, error rates against experiments, and exact limits."""
 
+import math
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.input_checks import ParameterError
 from emulator.physics import bb84, drone
-from emulator.physics.bbm92 import qber_from_chsh
-from emulator.physics.channel import db_from_transmittance, plob_bits_per_use
+from emulator.physics.channel import plob_bits_per_use
 from emulator.physics.devices import T12
 from emulator.physics.drone import HopSetup
-from emulator.physics.parameters import ParameterError
 
 LIU = drone.LIU_2020.setup
+
+
+def qber_from_chsh(chsh):
+    """The error rate of a Werner state with the CHSH value S: E = (1 - S / 2 sqrt 2) / 2."""
+    return (1 - chsh / (2 * math.sqrt(2))) / 2
+
+
+def chain_transmittance(hop, distance_km, relays):
+    return drone.hop_transmittance(hop, distance_km / (relays + 1)) ** (relays + 1)
 
 
 @pytest.mark.parametrize(("wavelength_m", "waist_mm", "length_m"), [
@@ -39,7 +48,7 @@ def test_at_the_rayleigh_length_a_beam_is_wider_by_root_two():
 ])  # fmt: skip
 def test_loss_between_lenses_1_km_apart(wavelength_m, waist_m, low_db, high_db):
     spot_m = drone.spot_radius_m(waist_m, wavelength_m, 1.0)
-    loss_db = db_from_transmittance(drone.collected(0.0528, spot_m))
+    loss_db = -10 * math.log10(drone.collected(0.0528, spot_m))
 
     assert low_db < loss_db < high_db
 
@@ -96,18 +105,10 @@ def test_decoy_bb84_over_200_m_between_drones_and_ground():
     assert seen.bits_per_pulse > 0
 
 
-@given(st.floats(0.1, 5), st.integers(0, 6))
-def test_a_chain_is_the_product_of_its_hops(distance_km, relays):
-    hop = HopSetup(coupling=0.5)
-    one = drone.hop_transmittance(hop, distance_km / (relays + 1))
-
-    assert drone.chain_transmittance(hop, distance_km, relays) == pytest.approx(one ** (relays + 1))
-
-
 def test_relays_without_loss_beat_one_long_hop():
     hop = HopSetup(visibility_km=1e6)
 
-    assert drone.chain_transmittance(hop, 5.0, 4) > 2 * drone.chain_transmittance(hop, 5.0, 0)
+    assert chain_transmittance(hop, 5.0, 4) > 2 * chain_transmittance(hop, 5.0, 0)
 
 
 def test_error_rate_grows_along_a_chain_because_the_signal_falls():
@@ -121,7 +122,7 @@ def test_error_rate_grows_along_a_chain_because_the_signal_falls():
 @given(st.floats(0.01, 20), st.integers(1, 20), st.floats(0.2, 50))
 def test_no_chain_passes_the_capacity_of_its_channel(distance_km, uavs, visibility_km):
     setup = replace(LIU, hop=replace(LIU.hop, visibility_km=visibility_km))
-    eta = drone.chain_transmittance(setup.hop, distance_km, uavs)
+    eta = chain_transmittance(setup.hop, distance_km, uavs)
 
     per_use = drone.chain_rate(setup, distance_km, uavs).secret_bits / setup.pairs.clock_hz
     assert 0 <= per_use <= plob_bits_per_use(eta)
@@ -138,7 +139,6 @@ def test_sky_light_in_one_mode():
     lambda: HopSetup(visibility_km=-1.0),
     lambda: drone.UavSetup(LIU.hop, LIU.pairs, hop_km=0.0),
     lambda: drone.extinction_db_per_km(0.0),
-    lambda: drone.chain_transmittance(LIU.hop, 1.0, -1),
     lambda: drone.chain_rate(LIU, 1.0, 0),
 ])  # fmt: skip
 def test_nonsense_is_refused(wrong):

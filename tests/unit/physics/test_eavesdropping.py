@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from emulator.physics.parameters import ParameterError
+from emulator.input_checks import ParameterError
 from emulator.physics.skr import protocol_names, secret_key_rate
 
 COUNTING = [name for name in protocol_names() if not name.startswith(("gg02", "plob"))]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.nature.orbits import (
+from emulator.world.orbits import (
     CircularOrbit,
     Constellation,
     OrbitError,
@@ -19,8 +19,8 @@ from emulator.nature.orbits import (
     from_tle,
     walker,
 )
-from emulator.nature.passes import contacts, nights, passes, passes_over
-from emulator.nature.sky import Site, sun_altitude_deg, sunlit, sweep, views
+from emulator.world.passes import passes_over
+from emulator.world.visibility import Site, sun_altitude_deg, views
 
 DAY_S = 86_400.0
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
@@ -64,7 +64,7 @@ def test_micius_over_xinglong_on_19_december_2016():
     """Closest 645 km (Liao et al. 2017); 16:52:14 UTC and 47.8 degrees from a calculation apart."""
     micius = from_tle(f"{LINE1}\n{LINE2}", EVENING)
 
-    night = passes(micius, XINGLONG, 0, DAY_S / 2, 10.0)
+    night = passes_over(micius, [XINGLONG], 0, DAY_S / 2, 10.0)
 
     assert len(night) == 1
     closest = EVENING + timedelta(seconds=night[0].culmination_s)
@@ -72,7 +72,7 @@ def test_micius_over_xinglong_on_19_december_2016():
     assert abs(closest - datetime(2016, 12, 19, 16, 52, 14, tzinfo=UTC)) < timedelta(seconds=5)
     assert night[0].max_elevation_deg == pytest.approx(47.8, abs=0.1)
     # key was made from 15 degrees up to 10 degrees down, over 273 s; between masks of 15 there is
-    above_15 = passes(micius, XINGLONG, 0, DAY_S / 2, 15.0)[0]
+    above_15 = passes_over(micius, [XINGLONG], 0, DAY_S / 2, 15.0)[0]
     assert above_15.set_s - above_15.rise_s < night[0].set_s - night[0].rise_s
     assert above_15.set_s - above_15.rise_s > 273
 
@@ -255,7 +255,7 @@ def test_passes_agree_with_skyfield():
 
     instants, kinds = peer.find_events(ground, start, end, altitude_degrees=15.0)
     seconds = [(t.utc_datetime() - EVENING).total_seconds() for t in instants]
-    ours = passes(micius, XINGLONG, 0, 5 * DAY_S, 15.0)
+    ours = passes_over(micius, [XINGLONG], 0, 5 * DAY_S, 15.0)
 
     assert list(kinds) == [0, 1, 2] * len(ours)
     found = [t for each in ours for t in (each.rise_s, each.culmination_s, each.set_s)]
@@ -308,20 +308,6 @@ def test_the_sun_agrees_with_skyfield(ephemeris):
         assert ours == pytest.approx(altitude.degrees, abs=0.05)
 
 
-def test_the_shadow_agrees_with_skyfield(ephemeris):
-    """Skyfield asks whether the Earth hides the Sun's center; a cylinder errs by seconds."""
-    from skyfield.api import EarthSatellite, load
-
-    scale = load.timescale(builtin=True)
-    times_s = np.arange(0, DAY_S, 20.0)
-    instants = scale.from_datetimes([EVENING + timedelta(seconds=float(t)) for t in times_s])
-    theirs = EarthSatellite(LINE1, LINE2, "qss", scale).at(instants).is_sunlit(ephemeris)
-    ours = sunlit(from_tle(f"{LINE1}\n{LINE2}", EVENING), times_s)[0]
-
-    assert np.mean(ours != theirs) < 0.01
-    assert 0.5 < np.mean(ours) < 0.8
-
-
 # Laws
 
 SITES = st.builds(
@@ -367,7 +353,7 @@ def test_east_and_west_of_a_meridian_look_the_same(lat_deg, offset_deg):
 @given(SITES, st.integers(0, 20), st.floats(5, 40))
 def test_passes_are_when_the_satellite_is_above_the_mask(site, hour, mask_deg):
     fleet, start_s = design(satellites=6), hour * 3_600.0
-    found = passes(fleet, site, start_s, start_s + 7_200, mask_deg)
+    found = passes_over(fleet, [site], start_s, start_s + 7_200, mask_deg)
     times_s = np.arange(start_s, start_s + 7_200, 5.0)
     elevation_deg = views(fleet, [site], times_s).elevation_deg[:, 0]
 
@@ -385,51 +371,16 @@ def test_passes_are_when_the_satellite_is_above_the_mask(site, hour, mask_deg):
 def test_passes_do_not_depend_on_who_asks_for_what_else():
     sites = usnet_sites()[:3]
     together = passes_over(design(), sites, 0, 20_000, 20.0)
-    alone = [each for site in sites for each in passes(design(), site, 0, 20_000, 20.0)]
+    alone = [each for site in sites for each in passes_over(design(), [site], 0, 20_000, 20.0)]
 
     assert sorted(together, key=repr) == sorted(alone, key=repr)
     assert together == sorted(together, key=lambda each: each.rise_s)
-
-
-def test_contacts_are_when_both_sites_see_the_satellite():
-    denver, miami = (next(s for s in usnet_sites() if s.name == n) for n in ("Denver", "Miami"))
-    found = contacts(design(), denver, miami, 0, DAY_S, min_elevation_deg=10.0)
-
-    assert found
-    names = list(design().names)
-    for each in found:
-        assert (each.site_a, each.site_b) == ("Denver", "Miami")
-        times_s = np.linspace(each.start_s, each.end_s, 5)
-        seen = views(design(), [denver, miami], times_s)
-        assert np.all(seen.elevation_deg[names.index(each.satellite)] > 10 - 0.02)
-    mirrored = contacts(design(), miami, denver, 0, DAY_S, min_elevation_deg=10.0)
-    assert [(c.satellite, c.start_s) for c in mirrored] == [(c.satellite, c.start_s) for c in found]
-
-
-def test_nights_begin_and_end_at_the_given_depth():
-    found = nights(XINGLONG, NEW_YEAR, 0, 3 * DAY_S, -12.0)
-
-    assert len(found) == 3
-    edges = np.array([t for each in found for t in (each.start_s, each.end_s) if 0 < t < 3 * DAY_S])
-    assert sun_altitude_deg([XINGLONG], NEW_YEAR, edges)[0] == pytest.approx(-12, abs=0.01)
-    assert nights(Site("pole", 89.0, 0.0), NEW_YEAR, 0, DAY_S)[0].end_s == DAY_S
-    assert nights(Site("antarctica", -89.0, 0.0), NEW_YEAR, 0, DAY_S) == []
-
-
-def test_a_sweep_is_the_same_in_chunks():
-    sites = usnet_sites()
-    chunks = list(sweep(design(), sites, 0, 2_000, 1.0))
-    whole = views(design(), sites, np.arange(0, 2_000, 1.0))
-
-    assert len(chunks) > 1
-    joined = np.concatenate([seen.elevation_deg for _, seen in chunks], axis=-1)
-    assert np.allclose(joined, whole.elevation_deg, rtol=0, atol=1e-9)
 
 
 def test_nonsense_is_refused():
     with pytest.raises(OrbitError, match="lat_deg"):
         Site("nowhere", 91.0, 0.0)
     with pytest.raises(OrbitError, match="after"):
-        passes(design(), XINGLONG, 10, 10)
+        passes_over(design(), [XINGLONG], 10, 10)
     with pytest.raises(OrbitError, match="min_elevation_deg"):
-        passes(design(), XINGLONG, 0, 10, 90)
+        passes_over(design(), [XINGLONG], 0, 10, 90)

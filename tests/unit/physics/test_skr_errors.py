@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from emulator.physics.parameters import ParameterError
-from emulator.physics.skr import device_names, field_names, protocol_names, secret_key_rate
+from emulator.input_checks import ParameterError
+from emulator.physics.protocols import PROTOCOLS
+from emulator.physics.skr import protocol_names, secret_key_rate
 
 
 def test_eighty_kilometres_of_fiber_give_key_by_default():
@@ -48,8 +49,9 @@ def test_every_protocol_has_a_device_and_fields_and_says_what_it_assumes(protoco
     rate = secret_key_rate(protocol, 10)
 
     assert rate.skr_bps > 0
-    assert rate.device == device_names(protocol)[0]
-    assert "attenuation_db_per_km" in field_names(protocol)
+    assert rate.device == next(iter(PROTOCOLS[protocol].devices))
+    setup = PROTOCOLS[protocol].devices[rate.device].setup
+    assert hasattr(setup, "attenuation_db_per_km")
     assert len(rate.assumptions) >= 2
 
 

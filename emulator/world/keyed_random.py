@@ -1,12 +1,29 @@
-"""Binomial numbers from uniform ones, by inversion, at a cost that does not grow with their size."""
+"""Keyed random numbers: every question has its number, in every process and in any order.
+
+A number is the keyed BLAKE2b hash of its question, so that processes agree without state and without
+sequence.  Each purpose has a key or a `person` of its own.  From a uniform number follows a binomial one by
+inversion, at a cost that does not grow with its size.
+
+Thin on imports on purpose: every actor loads it.
+"""
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from math import exp, floor, log1p, sqrt
 from statistics import NormalDist
 
+Word = str | int
+
 _SUMMED = 100.0  # up to this variance the distribution is summed up exactly
 _NORMAL = NormalDist()
+
+
+def number(question: tuple[Word, ...], key: bytes = b"", person: bytes = b"") -> float:
+    """Return the number in [0, 1) that belongs to a question, of 53 bits."""
+    words = "\x1f".join(map(str, question)).encode()
+    digest = blake2b(words, digest_size=8, key=key, person=person).digest()
+    return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
 
 
 def binomial_quantile(trials: int, chance: float, uniform: float) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.experiment.input_files import InputFileError
+from emulator.input_checks import InputFileError
 
 _NEEDED = ("site", "start_s", "opaque")
 _OPTIONAL = ("visibility_km",)

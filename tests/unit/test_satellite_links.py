@@ -15,22 +15,20 @@ from controllers.on_demand import OnDemandConfig
 from controllers.ports import LinkSample
 from controllers.satellite import SatelliteController
 from controllers.uav import UavController
-from emulator.nature.beams import Beams, Entangled, Trusted, contacts
-from emulator.nature.contacts import ContactRules
-from emulator.nature.forecast import Forecast
-from emulator.nature.orbits import walker
-from emulator.nature.overhead import Overhead
-from emulator.nature.sky import Site, sun_altitude_deg
-from emulator.nature.storms import Event, EventKind, Named
-from emulator.nature.weather import Sky
 from emulator.physics.pass_keys import MICIUS_2017, MICIUS_2020
+from emulator.world.contacts import Beams, ContactRules, Entangled, Trusted, contacts
+from emulator.world.orbits import walker
+from emulator.world.satellite_links import SatelliteLinks
+from emulator.world.visibility import Site, sun_altitude_deg
+from emulator.world.weather import Forecast, Sky
+from emulator.world.weather_events import Event, EventKind, Named
 from protos.core import GLOBAL_MANAGER, Message, Step
 from protos.mib import MediumCode, OrderRow, RowStatus
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import encode
 
 EPOCH = datetime(2026, 1, 1, 5, tzinfo=UTC)
-SITES = (Site("Denver", 39.74, -104.99), Site("Dallas", 32.78, -96.80))
+SITES = (Site("Dallas", 32.78, -96.80), Site("Denver", 39.74, -104.99))
 NAMES = tuple(site.name for site in SITES)
 DAY_S = 86_400.0
 
@@ -44,16 +42,16 @@ def source() -> Trusted:
 
 
 @pytest.fixture(scope="module")
-def clear(source: Trusted) -> Overhead:
+def clear(source: Trusted) -> SatelliteLinks:
     """Every pass by night, with no limit to contacts."""
-    return Overhead(NAMES, contacts(source, ContactRules(None, None)), 600.0, None)
+    return SatelliteLinks(NAMES, contacts(source, ContactRules(None, None)), 600.0, None)
 
 
-def usable_share(overhead: Overhead) -> float:
+def usable_share(overhead: SatelliteLinks) -> float:
     return overhead.share_of("Denver", "Dallas", [float(s) for s in np.arange(0.0, DAY_S, 300.0)])
 
 
-def test_every_contact_is_at_night_and_makes_key(clear: Overhead) -> None:
+def test_every_contact_is_at_night_and_makes_key(clear: SatelliteLinks) -> None:
     site = {site.name: site for site in SITES}
     for item in clear.contacts:
         (station,) = item.stations
@@ -63,7 +61,7 @@ def test_every_contact_is_at_night_and_makes_key(clear: Overhead) -> None:
         assert 0 <= item.qber < 0.11
 
 
-def test_both_ends_are_told_the_same_and_wait_no_longer_than_allowed(clear: Overhead) -> None:
+def test_both_ends_are_told_the_same_and_wait_no_longer_than_allowed(clear: SatelliteLinks) -> None:
     usable = 0
     for at_s in np.arange(0.0, DAY_S, 300.0):
         one = clear.passages("Denver", "Dallas", float(at_s))
@@ -76,11 +74,11 @@ def test_both_ends_are_told_the_same_and_wait_no_longer_than_allowed(clear: Over
     assert usable / 288 == usable_share(clear)
 
 
-def test_by_day_there_is_nothing(clear: Overhead) -> None:
+def test_by_day_there_is_nothing(clear: SatelliteLinks) -> None:
     assert not clear.passages("Denver", "Dallas", 14 * 3600.0)
 
 
-def test_clouds_can_only_take_away(clear: Overhead) -> None:
+def test_clouds_can_only_take_away(clear: SatelliteLinks) -> None:
     cloudy = replace(clear, sky=Sky(3, SITES, EPOCH))
     assert usable_share(cloudy) < usable_share(clear)
     assert {clear.has_made(item) for item in clear.contacts} == {True}
@@ -88,7 +86,7 @@ def test_clouds_can_only_take_away(clear: Overhead) -> None:
 
 
 def test_one_contact_at_a_time_takes_away_and_short_contacts_give_some_of_it_back(
-    source: Trusted, clear: Overhead
+    source: Trusted, clear: SatelliteLinks
 ) -> None:
     whole, short = (
         replace(clear, contacts=contacts(source, rules))
@@ -120,7 +118,7 @@ def pairs(source: Trusted) -> Entangled:
 
 
 def test_pairs_need_both_stations_at_once_and_no_trust(
-    pairs: Entangled, clear: Overhead, source: Trusted
+    pairs: Entangled, clear: SatelliteLinks, source: Trusted
 ) -> None:
     entangled = replace(clear, contacts=contacts(pairs, ContactRules(None, None)))
     found = entangled.contacts
@@ -140,7 +138,9 @@ def test_pairs_need_both_stations_at_once_and_no_trust(
     assert max(item.bits for item in found) < min(trusted.values())
 
 
-def test_one_cloud_over_either_station_spoils_the_pairs(pairs: Entangled, clear: Overhead) -> None:
+def test_one_cloud_over_either_station_spoils_the_pairs(
+    pairs: Entangled, clear: SatelliteLinks
+) -> None:
     item = contacts(pairs, ContactRules())[0]
     for opaque in ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0)):
         events = tuple(
@@ -159,7 +159,7 @@ def test_the_pairs_that_have_flown_make_no_key_in_one_pass(pairs: Entangled) -> 
 def test_the_plan_expects_of_satellites_what_their_controller_delivers(source: Trusted) -> None:
     """The same contacts, forecasts and clouds: an order at each of these times, one after the other."""
     short, forecast = contacts(source, ContactRules(contact_s=60.0)), Forecast(4, 0.5, 39_600.0)
-    overhead = Overhead(NAMES, short, 1800.0, Sky(7, SITES, EPOCH), forecast)
+    overhead = SatelliteLinks(NAMES, short, 1800.0, Sky(7, SITES, EPOCH), forecast)
     times_s = [float(at_s) for at_s in np.arange(0.0, DAY_S, 300.0)]
     satellite = SatelliteController(OnDemandConfig(0.0, 256, 0.11, 1e9), _Air(), overhead)
     heard: Counter[str] = Counter()
@@ -176,7 +176,7 @@ def test_the_plan_expects_of_satellites_what_their_controller_delivers(source: T
     assert served == round(overhead.share_of("Denver", "Dallas", times_s) * len(times_s))
 
 
-def test_it_travels_to_another_process_unchanged(clear: Overhead) -> None:
+def test_it_travels_to_another_process_unchanged(clear: SatelliteLinks) -> None:
     copy = pickle.loads(pickle.dumps(replace(clear)))
     assert copy.contacts == clear.contacts
     for at_s in (0.0, 3_600.0, 20_000.0):

@@ -1,6 +1,6 @@
 """Demand that follows the hours of the day: the law that a request's demand has at a time.
 
-The hour is that of mean solar time at the source of a request, four minutes a degree of longitude, and
+The hour is that of mean solar time at the source of a request, four minutes per degree of longitude, and
 of UTC where nobody knows the longitude.  Over a run a request draws from the laws of all hours in which
 its periods begin; `marginal` is their mixture, which is all that a plan with linear recourse can know.
 
@@ -22,8 +22,8 @@ _DAY_H, _HOUR_S = 24, 3600.0
 
 
 @dataclass(frozen=True)
-class Rhythm:
-    """Laws by the hour of the day: `laws` one row of 24 a class of requests.
+class DemandProfile:
+    """Laws by the hour of the day: `laws` has one row of 24 per class of requests.
 
     `requests` holds for each request its row, and the hour at its source at emulated second 0; None for
     one whose demand does not follow the hours.

@@ -4,8 +4,8 @@ A trusted satellite shares one key with each of two ground stations, in a contac
 with the other, and announces their exclusive or; a source of entangled pairs serves both in one contact.
 An order can be served if one satellite completes what it takes within `max_wait_s`; the key is there when
 the last contact is over.
-Which contacts there are follows from orbits and nights alone (`emulator.nature.beams`,
-`emulator.nature.contacts`). A contact makes key if the sky over its stations is clear in the middle of it.
+Which contacts there are follows from orbits and nights alone (`emulator.world.contacts`).  A contact makes
+key if the sky over its stations is clear in the middle of it.
 
 A pure function of its configuration.
 """
@@ -19,13 +19,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from controllers.ports import Contact, Passage
-from emulator.nature.forecast import Forecast
-from emulator.nature.happenings import Happening, PowerCut, SatelliteLoss
-from emulator.nature.weather import Sky
+from emulator.world.events import PowerCut, SatelliteLoss, WorldEvent
+from emulator.world.weather import Forecast, Sky
 
 
 @dataclass(frozen=True)
-class Overhead:
+class SatelliteLinks:
     """All contacts of some stations.
 
     `sky` None means that it is always clear.  `forecast` None means that what is expected comes true,
@@ -39,12 +38,12 @@ class Overhead:
     forecast: Forecast | None = None
     losses: tuple[SatelliteLoss | PowerCut, ...] = ()
 
-    def told(self, happening: Happening) -> Overhead:
-        """Return the same with that happening too."""
+    def with_event(self, event: WorldEvent) -> SatelliteLinks:
+        """Return the same with that event too."""
         losses = self.losses
-        if isinstance(happening, SatelliteLoss | PowerCut):
-            losses = (*losses, happening)
-        return replace(self, sky=self.sky and self.sky.told(happening), losses=losses)
+        if isinstance(event, SatelliteLoss | PowerCut):
+            losses = (*losses, event)
+        return replace(self, sky=self.sky and self.sky.with_event(event), losses=losses)
 
     def passages(self, a: str, b: str, now_s: float) -> list[Passage]:
         """Return what two stations may wait for from now on, soonest first.

@@ -3,7 +3,7 @@
 A chain follows the great circle, with one UAV for each hop of `hop_km`, begun or whole.  Where weather
 matters, fog or wind at either end grounds UAVs, and haze dims the hops of a computed chain; where it does
 not, the air is clear and calm.  Daylight is left out: it takes 1 % of the default hop's rate.
-A pure function of its configuration; heavy to import, so only who asks about UAVs loads it.
+A pure function of its configuration; heavy to import, so it is loaded only where UAVs matter.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from controllers.ports import LinkSample
-from emulator.nature.cloud_climate import great_circle_km
-from emulator.nature.happenings import Happening
-from emulator.nature.sky import Site
-from emulator.nature.weather import CLEAR_AIR_KM, Sky
 from emulator.physics.bbm92 import PairRate
 from emulator.physics.drone import UavSetup, chain_rate, relayed_rate
 from emulator.physics.relay import span_count
+from emulator.world.cloud_climate import great_circle_km
+from emulator.world.events import WorldEvent
+from emulator.world.visibility import Site
+from emulator.world.weather import CLEAR_AIR_KM, Sky
 
 FOG_KM = 1.0
 """With less of a view it is fog: World Meteorological Organization."""
@@ -69,7 +69,7 @@ class Grounding:
 
 
 @dataclass(frozen=True)
-class Airborne:
+class UavLinks:
     """UAVs in the air of an experiment.
 
     Without `chains` they offer what is `assumed`; without `grounding` they fly in any weather.
@@ -79,12 +79,12 @@ class Airborne:
     chains: Chains | None
     grounding: Grounding | None
 
-    def told(self, happening: Happening) -> Airborne:
+    def with_event(self, event: WorldEvent) -> UavLinks:
         """Return the air in which that happens too."""
         grounding = self.grounding
         if grounding is None:
             return self
-        return replace(self, grounding=replace(grounding, sky=grounding.sky.told(happening)))
+        return replace(self, grounding=replace(grounding, sky=grounding.sky.with_event(event)))
 
     def sample(self, a: str, b: str, now_s: float) -> LinkSample:
         """Return what a chain offers two nodes now."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.nature.binomial import binomial_quantile
+from emulator.world.keyed_random import binomial_quantile
 
 
 def _at_most(successes: int, trials: int, chance: float) -> float:

@@ -1,20 +1,19 @@
-"""What is seen from the ground at an instant: satellites, their shadow, and the Sun.
+"""What is seen from the ground at an instant: satellites and the Sun.
 
 Times are seconds since the constellation's epoch; elevations are geometric, without refraction.  The Sun
-is that of the Astronomical Almanac's low-precision formulas (0.01 degrees, 1950 to 2050), the Earth's
-shadow a cylinder.  Clouds and keys are not known here.
+is that of the Astronomical Almanac's low-precision formulas (0.01 degrees, 1950 to 2050).  Clouds and keys
+are not known here.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
-from emulator.nature.orbits import (
-    EQUATOR_KM,
+from emulator.world.cloud_climate import Place
+from emulator.world.orbits import (
     Constellation,
     Floats,
     earth_turn_rad,
@@ -24,7 +23,6 @@ from emulator.nature.orbits import (
 )
 
 _WGS84_KM, _WGS84_FLATTENING = 6378.137, 1 / 298.257223563
-_CHUNK = 400_000  # satellite-site-times worked on at once: few enough for the caches
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,7 @@ class Site:
     @property
     def up(self) -> Floats:
         """Return the unit vector to the zenith, fixed to the Earth."""
-        lat, lon = math.radians(self.lat_deg), math.radians(self.lon_deg)
-        across = math.cos(lat)
-        return np.array([across * math.cos(lon), across * math.sin(lon), math.sin(lat)])
+        return _zenith(self)
 
     @property
     def position_km(self) -> Floats:
@@ -69,25 +65,10 @@ class Views:
 def views(constellation: Constellation, sites: Sequence[Site], times_s: Floats) -> Views:
     """Return elevation and slant range of every satellite from every site at every time.
 
-    Memory grows with the product of the three; `sweep` does the same in chunks.  Raises OrbitError.
+    Memory grows with the product of the three.  Raises OrbitError.
     """
     sine, square = sights(constellation.positions_km(times_s), sites)
     return Views(np.degrees(np.arcsin(np.clip(sine, -1, 1))), np.sqrt(square))
-
-
-def sweep(
-    constellation: Constellation,
-    sites: Sequence[Site],
-    start_s: float,
-    end_s: float,
-    step_s: float = 1.0,
-) -> Iterator[tuple[Floats, Views]]:
-    """Yield times and views from start to before end, a chunk that fits the caches at a time."""
-    times_s = np.arange(start_s, end_s, step_s)
-    length = max(1, _CHUNK // (len(sites) * len(constellation.orbits)))
-    for first in range(0, len(times_s), length):
-        chunk_s = times_s[first : first + length]
-        yield chunk_s, views(constellation, sites, chunk_s)
 
 
 def sights(positions_km: Floats, sites: Sequence[Site]) -> tuple[Floats, Floats]:
@@ -104,13 +85,13 @@ def sights(positions_km: Floats, sites: Sequence[Site]) -> tuple[Floats, Floats]
     return sine, square
 
 
-def sun_altitude_deg(sites: Sequence[Site], epoch: datetime, times_s: Floats) -> Floats:
-    """Return the altitude of the Sun's center by site and time, as from the Earth's center."""
+def sun_altitude_deg(places: Sequence[Place], epoch: datetime, times_s: Floats) -> Floats:
+    """Return the altitude of the Sun's center by place and time, as from the Earth's center."""
     require_utc("epoch", epoch)
     x, y, z = sun_direction(epoch, times_s).T
     turn = earth_turn_rad(epoch, times_s)
     east, north = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
-    ups = np.array([site.up for site in sites])
+    ups = np.array([_zenith(place) for place in places])
     return np.asarray(np.degrees(np.arcsin(np.clip(ups @ np.array([east, north, z]), -1, 1))))
 
 
@@ -129,9 +110,7 @@ def sun_direction(epoch: datetime, times_s: Floats) -> Floats:
     return np.stack([np.cos(longitude), np.cos(tilt) * sine, np.sin(tilt) * sine], axis=-1)
 
 
-def sunlit(constellation: Constellation, times_s: Floats) -> NDArray[np.bool_]:
-    """Return whether each satellite is in sunlight, by satellite and time."""
-    positions_km = constellation.teme_km(times_s)
-    along_km = np.einsum("stx,tx->st", positions_km, sun_direction(constellation.epoch, times_s))
-    aside_km = np.sqrt(np.maximum(0, np.sum(positions_km**2, axis=-1) - along_km**2))
-    return np.asarray((along_km > 0) | (aside_km > EQUATOR_KM))
+def _zenith(place: Place) -> Floats:
+    lat, lon = math.radians(place.lat_deg), math.radians(place.lon_deg)
+    across = math.cos(lat)
+    return np.array([across * math.cos(lon), across * math.sin(lon), math.sin(lat)])

@@ -1,13 +1,15 @@
-"""The sky over every site: cover, visibility, and what a forecast says of them.
+"""The sky over every site: cover, visibility, wind; and a forecast of clear skies.
 
 Truth is a pure function of (seed, sites, epoch, events, recording) and the question, the same in any
 process and in any order.  Cover comes from the recording where it names the site, else from chance
 with the statistics of real stations, held for the hour as in an hourly report; events are laid over it.
-Wind and a poor view come with events and recordings only: elsewhere the air is calm and clear.
+Wind and a poor view come with events and recordings only: elsewhere the air is calm and clear.  Events
+that have not begun surprise whoever looks ahead; the ways and ends of those that have are known.
 
-A forecast knows the sky and the events of the moment it is issued, and how weather like this goes on:
-it is right at lead 0, errs more with every hour, and ends as the climate of night or day.  Events that
-have not begun surprise it; the ways and ends of those that have are known to it.
+The satellite controller goes by a `Forecast`: persistence that fades into the climate, and errs.  It says
+clear with the chance c + w (now - c): c is how often that hour of night or day is clear, now is 1 under a
+clear sky and 0 under another, and w is skill exp(-lead / memory).  With skill 1 it is right at once; with
+skill 0, or long before, it knows nothing but climate.
 Nothing here knows orbits, links or keys.
 """
 
@@ -15,13 +17,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from math import exp
 from typing import Any
 
-from emulator.nature.cloud_climate import CLEAR_OPAQUE, CLEAR_TENTHS, Place
-from emulator.nature.cloud_process import CloudProcess
-from emulator.nature.happenings import Happening
-from emulator.nature.storms import Event, EventKind
-from emulator.nature.weather_replay import Recording
+from emulator.world.cloud_climate import CLEAR_OPAQUE, Place
+from emulator.world.cloud_process import CloudProcess
+from emulator.world.events import WorldEvent
+from emulator.world.keyed_random import number
+from emulator.world.weather_events import Event, EventKind
+from emulator.world.weather_replay import Recording
 
 CLEAR_AIR_KM = 23.0  # visibility of the standard clear atmosphere (MODTRAN, rural)
 _HOUR_S = 3600
@@ -32,8 +36,9 @@ _NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 class Sky:
     """The weather of one experiment; `epoch` is emulated second 0, in UTC.
 
-    Two skies with equal fields agree.  Every question raises KeyError for an unknown site, and
-    ValueError for a time before 0.  Not for several threads at once.
+    Draws depend on the order of sites, not on their names.  Two skies with equal fields agree.  Every
+    question raises KeyError for an unknown site, and ValueError for a time before 0.  Not for several
+    threads at once.
     """
 
     seed: int
@@ -53,18 +58,22 @@ class Sky:
         """Travel without the memory: the other side computes the same."""
         return type(self), tuple(getattr(self, field.name) for field in fields(self))
 
+    def number(self, site: str) -> int:
+        """Return a site's place among the sites, counted from 1."""
+        return self._number[site]
+
     def opaque(self, site: str, at_s: float) -> float:
         """Return the fraction of the sky that is covered."""
-        events = self.happening(site, at_s)
+        events = self.events_over(site, at_s)
         forced = _forced(events)
         cover = self._cover(site, at_s) if forced is None else forced.opaque
         return max([cover, *_covers(events)])
 
-    def told(self, happening: Happening) -> "Sky":
+    def with_event(self, event: WorldEvent) -> "Sky":
         """Return the sky in which that happens too, if it is weather."""
-        if not isinstance(happening, Event):
+        if not isinstance(event, Event):
             return self
-        return replace(self, events=(*self.events, happening))
+        return replace(self, events=(*self.events, event))
 
     def is_clear(self, site: str, at_s: float) -> bool:
         """Return whether at most 2/10 of the sky are covered."""
@@ -83,49 +92,20 @@ class Sky:
         view_km = CLEAR_AIR_KM
         if spell is not None and spell.visibility_km is not None:
             view_km = spell.visibility_km
-        return min([view_km, *(event.view_km for event in self.happening(site, at_s))])
+        return min([view_km, *(event.view_km for event in self.events_over(site, at_s))])
 
     def wind_m_s(self, site: str, at_s: float) -> float:
         """Return the wind; 0 where nothing else is known."""
-        return max((event.gust_m_s for event in self.happening(site, at_s)), default=0.0)
+        return max((event.gust_m_s for event in self.events_over(site, at_s)), default=0.0)
 
-    def happening(self, site: str, at_s: float) -> tuple[Event, ...]:
+    def events_over(self, site: str, at_s: float) -> tuple[Event, ...]:
         """Return the events over a site, in the order in which they began."""
         place = self._site[site]
         return tuple(event for event in self._events if event.reaches(place, at_s))
 
-    def forecast(self, site: str, at_s: float, issued_at_s: float) -> float:
-        """Return the cover that a forecast expects: the mean of all skies that may come.
-
-        The past is known: for `at_s` before `issued_at_s` it is the truth.
-        """
-        if at_s <= issued_at_s:
-            return self.opaque(site, at_s)
-        events = self._foreseen(site, at_s, issued_at_s)
-        forced = _forced(events)
-        expected = forced.opaque if forced else self._expected_cover(site, at_s, issued_at_s)
-        return max([expected, *_covers(events)])
-
-    def clear_probability(self, site: str, at_s: float, issued_at_s: float) -> float:
-        """Return the chance that a forecast gives to a clear sky; 0 or 1 where it knows."""
-        if at_s <= issued_at_s:
-            return float(self.is_clear(site, at_s))
-        events = self._foreseen(site, at_s, issued_at_s)
-        if any(opaque > CLEAR_OPAQUE for opaque in _covers(events)):
-            return 0.0
-        if forced := _forced(events):
-            return float(forced.opaque <= CLEAR_OPAQUE)
-        climate = self.clear_climate(site, at_s)
-        if self._is_recorded(site):
-            now = float(self._cover(site, issued_at_s) <= CLEAR_OPAQUE)
-            return climate + self._memory(site, at_s - issued_at_s) * (now - climate)
-        if self._hour(at_s) == self._hour(issued_at_s):
-            return float(self._cover(site, at_s) <= CLEAR_OPAQUE)
-        return 1 - self._exceedance(site, at_s, issued_at_s)[CLEAR_TENTHS]
-
     def clear_climate(self, site: str, at_s: float) -> float:
         """Return how often the sky is clear at such an hour of night or day, by chance alone."""
-        return 1 - self._exceedance(site, at_s, None)[CLEAR_TENTHS]
+        return self._clouds.clear_climate(self._place[site], self._hour(at_s))
 
     def _cover(self, site: str, at_s: float) -> float:
         """Return the cover without events."""
@@ -133,31 +113,8 @@ class Sky:
         spell = self.recording.at(site, at_s) if self.recording else None
         return self._clouds.tenths(self._place[site], hour) / 10 if spell is None else spell.opaque
 
-    def _expected_cover(self, site: str, at_s: float, issued_at_s: float) -> float:
-        """Return the mean cover without events, given the state at the time of issue.
-
-        Of a recording no model is known; there the anomaly dies away as it does in the climate.
-        """
-        if self._is_recorded(site):
-            climate = sum(self._exceedance(site, at_s, None)) / 10
-            now = self._cover(site, issued_at_s)
-            return climate + self._memory(site, at_s - issued_at_s) * (now - climate)
-        if self._hour(at_s) == self._hour(issued_at_s):
-            return self._cover(site, at_s)
-        return sum(self._exceedance(site, at_s, issued_at_s)) / 10
-
-    def _exceedance(self, site: str, at_s: float, issued_at_s: float | None) -> Sequence[float]:
-        issued_hour = None if issued_at_s is None else self._hour(issued_at_s)
-        return self._clouds.exceedance(self._place[site], self._hour(at_s), issued_hour)
-
-    def _memory(self, site: str, lead_s: float) -> float:
-        return self._clouds.memory(self._place[site], lead_s / _HOUR_S)
-
     def _foreseen(self, site: str, at_s: float, issued_at_s: float) -> list[Event]:
-        return [event for event in self.happening(site, at_s) if event.start_s <= issued_at_s]
-
-    def _is_recorded(self, site: str) -> bool:
-        return self.recording is not None and site in self.recording.spells
+        return [event for event in self.events_over(site, at_s) if event.start_s <= issued_at_s]
 
     def _hour(self, at_s: float) -> int:
         if at_s < 0:
@@ -165,13 +122,24 @@ class Sky:
         return int(at_s // _HOUR_S)
 
     @cached_property
+    def _number(self) -> dict[str, int]:
+        return {site.name: number for number, site in enumerate(self.sites, start=1)}
+
+    @cached_property
+    def _drawn(self) -> list[Place]:
+        """Sites in the order in which chance draws for them: that of their numbers as text.
+
+        Names have no say; USNET, whose names are these numbers, keeps the sky it has always had.
+        """
+        return sorted(self.sites, key=lambda site: str(self.number(site.name)))
+
+    @cached_property
     def _place(self) -> dict[str, int]:
-        return {name: index for index, name in enumerate(sorted(s.name for s in self.sites))}
+        return {site.name: index for index, site in enumerate(self._drawn)}
 
     @cached_property
     def _clouds(self) -> CloudProcess:
-        """Chance, in order of names: the order in which sites are given changes nothing."""
-        return CloudProcess(self.seed, sorted(self.sites, key=lambda s: s.name), self.epoch)
+        return CloudProcess(self.seed, self._drawn, self.epoch)
 
     @cached_property
     def _site(self) -> dict[str, Place]:
@@ -180,6 +148,33 @@ class Sky:
     @cached_property
     def _events(self) -> list[Event]:
         return sorted(self.events, key=lambda event: event.start_s)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A forecast's quality: `skill` from 0 to 1, and the e-folding time of persistence.
+
+    Errors are drawn by (seed, number of the site, hour of issue, hour in question): asked again, it says
+    the same, as long as the sky is the same.  It does not know how the weather is made.
+    """
+
+    seed: int
+    skill: float
+    memory_s: float
+
+    def expects_clear(self, sky: Sky, station: str, at_s: float, issued_s: float) -> bool:
+        """Return what a forecast says; of the past it knows what was seen."""
+        seen_s = min(issued_s, at_s)
+        chance = self.clear_chance(sky, station, at_s, seen_s)
+        hours = int(seen_s // _HOUR_S), int(at_s // _HOUR_S)
+        question = (self.seed, sky.number(station), *hours)
+        return number(question, person=b"qsagin-forecast") < chance
+
+    def clear_chance(self, sky: Sky, station: str, at_s: float, issued_s: float) -> float:
+        """Return the chance with which a forecast says clear."""
+        climate = sky.clear_climate(station, at_s)
+        weight = self.skill * exp(-(at_s - issued_s) / self.memory_s)
+        return climate + weight * (sky.is_clear(station, issued_s) - climate)
 
 
 def _forced(events: Sequence[Event]) -> Event | None:

@@ -1,4 +1,4 @@
-"""When a ground site can use a satellite: passes, contacts of two sites, and nights.
+"""When a satellite passes over a ground site.
 
 Times are seconds since the constellation's epoch; elevations are geometric, without refraction.
 Pure functions: the same answer in any process.  Clouds and keys are not known here.
@@ -7,23 +7,13 @@ Pure functions: the same answer in any process.  Clouds and keys are not known h
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 
-from emulator.nature.orbits import Constellation, Floats, OrbitError, require_between
-from emulator.nature.sky import Site, sights, sun_altitude_deg
+from emulator.world.orbits import Constellation, Floats, OrbitError, require_between
+from emulator.world.visibility import Site, sights
 
 _STEP_S = 10.0  # between samples that passes are searched in
-_NIGHT_STEP_S = 120.0  # the Sun is slow
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A stretch of time."""
-
-    start_s: float
-    end_s: float
 
 
 @dataclass(frozen=True)
@@ -39,28 +29,6 @@ class Pass:
     min_range_km: float
 
 
-@dataclass(frozen=True)
-class Contact:
-    """One satellite that sees two sites at once."""
-
-    satellite: str
-    site_a: str
-    site_b: str
-    start_s: float
-    end_s: float
-
-
-def passes(
-    constellation: Constellation,
-    site: Site,
-    start_s: float,
-    end_s: float,
-    min_elevation_deg: float = 20.0,
-) -> list[Pass]:
-    """Return the passes over a site in the given time, by rise; see `passes_over`."""
-    return passes_over(constellation, [site], start_s, end_s, min_elevation_deg)
-
-
 def passes_over(
     constellation: Constellation,
     sites: Sequence[Site],
@@ -68,7 +36,7 @@ def passes_over(
     end_s: float,
     min_elevation_deg: float = 20.0,
 ) -> list[Pass]:
-    """Return the passes over all sites, by rise, then satellite and site.
+    """Return the passes over all sites, by rise, then satellite; of equals in order of sites.
 
     Sampled every 10 s, then refined by parabolas: edges to 0.02 s, the highest elevation to 0.02
     degrees (0.3 right under the zenith).  A satellite that stays up has one pass, as long as the
@@ -89,37 +57,7 @@ def passes_over(
                 elevation_deg = math.degrees(math.asin(min(1.0, top + mask)))
                 nearest_km = math.sqrt(-nearest)
                 found.append(Pass(name, site.name, rise_s, set_s, top_s, elevation_deg, nearest_km))
-    return sorted(found, key=lambda each: (each.rise_s, each.satellite, each.site))
-
-
-def contacts(
-    constellation: Constellation,
-    site_a: Site,
-    site_b: Site,
-    start_s: float,
-    end_s: float,
-    *,
-    min_elevation_deg: float = 20.0,
-) -> list[Contact]:
-    """Return when one satellite sees both sites above the mask, as for entanglement; by start."""
-    both = passes_over(constellation, [site_a, site_b], start_s, end_s, min_elevation_deg)
-    found = [
-        Contact(a.satellite, a.site, b.site, max(a.rise_s, b.rise_s), min(a.set_s, b.set_s))
-        for a in both
-        for b in both
-        if (a.site, b.site, a.satellite) == (site_a.name, site_b.name, b.satellite)
-    ]
-    real = [each for each in found if each.start_s < each.end_s]
-    return sorted(real, key=lambda each: (each.start_s, each.satellite))
-
-
-def nights(
-    site: Site, epoch: datetime, start_s: float, end_s: float, max_sun_altitude_deg: float = -12.0
-) -> list[Interval]:
-    """Return when the Sun is below the given altitude at a site."""
-    times_s = _grid(start_s, end_s, _NIGHT_STEP_S)
-    below = max_sun_altitude_deg - sun_altitude_deg([site], epoch, times_s)[0]
-    return [Interval(first, last) for first, last in _stretches_above_zero(times_s, below)]
+    return sorted(found, key=lambda each: (each.rise_s, each.satellite))
 
 
 def _grid(start_s: float, end_s: float, step_s: float) -> Floats:

@@ -1,15 +1,22 @@
-"""What satellites see of ground stations by night, and what a stretch of it makes in key.
+"""Which satellite tracks which ground station, when, and what key that makes under a clear sky.
 
 To a trusted satellite a pass is open whose highest point is in the night of its station; to a source of
-entangled pairs, what passes by night over two stations have in common.  Transmittance is computed once, on
-a grid of 5 s that all stretches share; a stretch is distilled as one finite block.
-Clouds, and who is served, are not known here.  Heavy to import.
+entangled pairs, what passes by night over two stations have in common.  A pass gets at most `contact_s` of
+the time in which it is open to a contact.  Contacts of one satellite or of one station are `acquire_s`
+apart, unless it can hold several at once.  Passes choose in the order of what they are worth, each the free
+stretch nearest to its best moment; one that finds none is lost.  That is a greedy schedule, made from
+orbits alone before anybody knows weather or demand; it is not the best one.
+
+Transmittance is computed once, on a grid of 5 s that all stretches share; a stretch is distilled as one
+finite block.  Pure functions: the same schedule in any process and from any order of openings, whatever the
+names of stations; of equals the one comes first whose stations come first.  Clouds, and who is served, are
+not known here.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import ceil
@@ -18,10 +25,6 @@ from typing import Protocol
 import numpy as np
 
 from controllers.ports import Contact
-from emulator.nature.contacts import ContactRules, Opening, Slot, booked, stretches
-from emulator.nature.orbits import CircularOrbit, Constellation, TleOrbit
-from emulator.nature.passes import Pass, passes_over
-from emulator.nature.sky import Site, sun_altitude_deg, views
 from emulator.physics.bb84 import vacuum_weak_rate
 from emulator.physics.bb84_finite import FiniteSetup
 from emulator.physics.downlink import Downlink, transmittance
@@ -35,8 +38,43 @@ from emulator.physics.pass_keys import (
     pair_pass_bits,
     pair_setup,
 )
+from emulator.world.orbits import CircularOrbit, Constellation, TleOrbit
+from emulator.world.passes import Pass, passes_over
+from emulator.world.visibility import Site, sun_altitude_deg, views
 
 STEP_S = 5.0
+
+_SLIDE_S = 10.0  # between the stretches that a pass tries
+
+
+@dataclass(frozen=True)
+class ContactRules:
+    """How many contacts at a time (None: any number), how long, and how far apart."""
+
+    per_station: int | None = 1
+    per_satellite: int | None = 1
+    contact_s: float | None = None
+    acquire_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A stretch in which one satellite can serve one station, or two at once."""
+
+    start_s: float
+    end_s: float
+    satellite: str
+    stations: tuple[str, ...]
+    best_s: float
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What an opening got."""
+
+    opening: Opening
+    start_s: float
+    end_s: float
 
 
 @dataclass(frozen=True)
@@ -94,6 +132,10 @@ Transmittances = dict[tuple[str, str], dict[int, float]]
 
 class Source(Protocol):
     """What a satellite sends, and when it can."""
+
+    @property
+    def beams(self) -> Beams:
+        """The satellites and stations."""
 
     def openings(self) -> list[Opening]:
         """Return all stretches in which it could be received."""
@@ -183,8 +225,61 @@ def contacts(source: Source, rules: ContactRules) -> tuple[Contact, ...]:
         opening: value(next(stretches(opening, rules.contact_s))).bits
         for opening in source.openings()
     }
-    slots = booked({item: bits for item, bits in worth.items() if bits > 0}, rules)
+    stations = [site.name for site in source.beams.sites]
+    slots = booked({item: bits for item, bits in worth.items() if bits > 0}, rules, stations)
     return tuple(contact for slot in slots if (contact := value(slot)).bits > 0)
+
+
+def booked(
+    worth: Mapping[Opening, float], rules: ContactRules, stations: Sequence[str]
+) -> list[Slot]:
+    """Return the contacts of openings, given their worth in any unit, by start.
+
+    `stations` are all, in the order that decides between equals.
+    """
+    number = {station: index for index, station in enumerate(stations)}
+
+    def rank(opening: Opening) -> tuple[float, float, str, tuple[int, ...], float]:
+        numbers = tuple(number[name] for name in opening.stations)
+        return opening.start_s, opening.end_s, opening.satellite, numbers, opening.best_s
+
+    taken: dict[tuple[str, str], list[Slot]] = defaultdict(list)
+    found: list[Slot] = []
+    for opening in sorted(sorted(worth, key=rank), key=worth.__getitem__, reverse=True):
+        users = [(("satellite", opening.satellite), rules.per_satellite)]
+        users += [(("station", name), rules.per_station) for name in opening.stations]
+        for slot in stretches(opening, rules.contact_s):
+            if all(_has_room(taken[user], slot, most, rules.acquire_s) for user, most in users):
+                for user, _ in users:
+                    taken[user].append(slot)
+                found.append(slot)
+                break
+    return sorted(found, key=lambda slot: (slot.start_s, *rank(slot.opening)))
+
+
+def stretches(opening: Opening, contact_s: float | None) -> Iterator[Slot]:
+    """Yield what a contact may be, the nearest to the best moment first."""
+    spare_s = 0.0 if contact_s is None else opening.end_s - opening.start_s - contact_s
+    if contact_s is None or spare_s <= 0:
+        yield Slot(opening, opening.start_s, opening.end_s)
+        return
+    best_s = min(max(opening.best_s - opening.start_s - contact_s / 2, 0.0), spare_s)
+    steps = range(-int(best_s // _SLIDE_S), int((spare_s - best_s) // _SLIDE_S) + 1)
+    for step in sorted(steps, key=lambda step: (abs(step), step)):
+        start_s = opening.start_s + best_s + step * _SLIDE_S
+        yield Slot(opening, start_s, start_s + contact_s)
+
+
+def _has_room(taken: list[Slot], slot: Slot, most: int | None, apart_s: float) -> bool:
+    """Return whether at no instant of a slot, and of the time to acquire it, all contacts are taken."""
+    if most is None:
+        return True
+    first_s, last_s = slot.start_s - apart_s, slot.end_s + apart_s
+    near = [other for other in taken if other.start_s < last_s and first_s < other.end_s]
+    if len(near) < most:
+        return True
+    instants = [first_s, *(other.start_s for other in near if other.start_s > first_s)]
+    return all(sum(o.start_s <= at_s < o.end_s for o in near) < most for at_s in instants)
 
 
 def _steps(start_s: float, end_s: float) -> range:

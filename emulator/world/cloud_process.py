@@ -6,14 +6,14 @@ place weighs them so that the autocorrelation of its *cover* comes nearest the t
 24 h.  Between places cover correlates as exp(-d / 379 km), measured between the stations of the table.
 A threshold weakens correlation; what the normal variable needs follows from its Hermite expansion.
 
-States are drawn forward from hour 0, a day at a time, by PCG64 seeded with (seed, "weather"), and kept:
+Covers are drawn forward from hour 0, a day at a time, by PCG64 seeded with (seed, "weather"), and kept:
 the same in any process and in any order of questions, up to the rounding of numpy's linear algebra.
 All places share the draw: another set of places has another sky.  Not for several threads at once.
 """
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from hashlib import blake2b
 from statistics import NormalDist
@@ -21,7 +21,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.nature.cloud_climate import (
+from emulator.world.cloud_climate import (
+    CLEAR_TENTHS,
     Climate,
     Floats,
     Place,
@@ -29,16 +30,16 @@ from emulator.nature.cloud_climate import (
     great_circle_km,
     thresholds,
 )
+from emulator.world.visibility import sun_altitude_deg
 
 E_FOLD_KM = 379.0
 _MEMORY_H = np.array([3.0, 15.0, 200.0])
 _LAGS_H = np.array([1.0, 6.0, 24.0])
-_DAY_H = 24
+_DAY_H, _HOUR_S = 24, 3600.0
 _HERMITE_TERMS = 200
 _GRID = np.linspace(0.0, 1.0, 501)
 _SIMPLEX_STEPS = 50
 _LEAST_EIGENVALUE = 1e-6
-_J2000 = datetime(2000, 1, 1, 12, tzinfo=UTC)
 _KEEP = np.exp(-1 / _MEMORY_H)  # share of a component that lives for another hour
 
 
@@ -50,7 +51,7 @@ class CloudProcess:
         self._epoch = epoch
         digest = blake2b(str(seed).encode(), digest_size=16, person=b"qsagin-weather").digest()
         self._random = np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
-        self._states: list[Floats] = []  # a day each: hour, component, place
+        self._state: Floats | None = None  # after the last hour drawn: component, place
         self._tenths: list[bytes] = []  # a day each: hour, place
         self._dark: dict[int, NDArray[np.bool_]] = {}  # a day each: hour, place
 
@@ -61,27 +62,11 @@ class CloudProcess:
             self._draw_day()
         return self._tenths[day][hour_of_day * len(self._places) + place]
 
-    def exceedance(self, place: int, hour: int, issued_hour: int | None) -> list[float]:
-        """Return the chances of more than 0, 1, ... 9 tenths, given the state at an earlier hour.
-
-        Given nothing (None), it is the climate of that hour: of night or of day.
-        """
-        mean, spread = 0.0, 1.0
-        if issued_hour is not None:
-            self.tenths(place, issued_hour)
-            day, hour_of_day = divmod(issued_hour, _DAY_H)
-            left = _KEEP ** (hour - issued_hour)
-            state, weights = self._states[day][hour_of_day, :, place], self._weights[place]
-            mean = float(np.sqrt(weights) @ (left * state))
-            spread = math.sqrt(max(1e-12, 1 - float(weights @ left**2)))
+    def clear_climate(self, place: int, hour: int) -> float:
+        """Return how often at most 2/10 are covered at such an hour of night or day."""
         day, hour_of_day = divmod(hour, _DAY_H)
         limits = (self._night if self._darkness(day)[hour_of_day, place] else self._day)[place]
-        cdf = NormalDist(mean, spread).cdf
-        return [1 - cdf(limit) for limit in limits.tolist()]
-
-    def memory(self, place: int, lag_h: float) -> float:
-        """Return the autocorrelation of the normal variable."""
-        return float(self._weights[place] @ np.exp(-lag_h / _MEMORY_H))
+        return NormalDist().cdf(float(limits[CLEAR_TENTHS]))
 
     def _draw_day(self) -> None:
         """Append the next day."""
@@ -90,16 +75,15 @@ class CloudProcess:
         states = np.empty(shape)
         fresh = np.sqrt(1 - _KEEP**2)[:, None]
         for hour in range(_DAY_H):
-            if hour == 0 and not self._states:
-                states[0] = news[0]  # stationary from the start
-                continue
-            before = states[hour - 1] if hour else self._states[-1][-1]
-            states[hour] = _KEEP[:, None] * before + fresh * news[hour]
+            if self._state is None:
+                self._state = news[0]  # stationary from the start
+            else:
+                self._state = _KEEP[:, None] * self._state + fresh * news[hour]
+            states[hour] = self._state
         normal = (np.sqrt(self._weights).T * states).sum(axis=1)
-        dark = self._darkness(len(self._states))
+        dark = self._darkness(len(self._tenths))
         limits = np.where(dark[:, :, None], self._night, self._day)
         tenths = (normal[:, :, None] > limits).sum(axis=2).astype(np.uint8)
-        self._states.append(states)
         self._tenths.append(tenths.tobytes())
 
     def _darkness(self, day: int) -> NDArray[np.bool_]:
@@ -109,32 +93,11 @@ class CloudProcess:
         return self._dark[day]
 
     def _is_night(self, hours: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return whether the sun is below the horizon at the middle of each hour, at each place.
-
-        Low-precision sun of the Astronomical Almanac: minutes off, which is nothing to clouds.
-        """
-        days = (self._epoch - _J2000).total_seconds() / 86_400 + (hours[:, None] + 0.5) / _DAY_H
-        anomaly = np.radians(357.528 + 0.9856003 * days)
-        longitude = np.radians(
-            280.460 + 0.9856474 * days + 1.915 * np.sin(anomaly) + 0.020 * np.sin(2 * anomaly)
+        """Return whether the Sun is below the horizon at the middle of each hour, at each place."""
+        altitude_deg = sun_altitude_deg(
+            self._places, self._epoch, _HOUR_S * (hours.astype(float) + 0.5)
         )
-        tilt = math.radians(23.439)
-        right_ascension = np.arctan2(math.cos(tilt) * np.sin(longitude), np.cos(longitude))
-        declination = np.arcsin(math.sin(tilt) * np.sin(longitude))
-        sidereal = np.radians(280.46062 + 360.98564737 * days + self._lon_deg)
-        hour_angle = sidereal - right_ascension
-        lat = np.radians(self._lat_deg)
-        sine = np.sin(lat) * np.sin(declination)
-        sine = sine + np.cos(lat) * np.cos(declination) * np.cos(hour_angle)
-        return np.asarray(sine < 0)
-
-    @cached_property
-    def _lat_deg(self) -> Floats:
-        return np.array([place.lat_deg for place in self._places])
-
-    @cached_property
-    def _lon_deg(self) -> Floats:
-        return np.array([place.lon_deg for place in self._places])
+        return np.asarray(altitude_deg.T < 0)
 
     @cached_property
     def _climates(self) -> list[Climate]:

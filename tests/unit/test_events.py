@@ -12,8 +12,9 @@ from controllers.fleet import Fleet, FleetConfig
 from controllers.ports import Contact
 from emulator.experiment.fault_config import RandomEvent
 from emulator.experiment.reading import ExperimentError, read
-from emulator.nature.announcement import read_back, write_down
-from emulator.nature.happenings import (
+from emulator.parts.assembly import Assembly, assemble
+from emulator.parts.schedule import happenings_of
+from emulator.world.events import (
     DemandShift,
     Dimming,
     FiberCut,
@@ -22,10 +23,10 @@ from emulator.nature.happenings import (
     Schedule,
     UavLoss,
     begun_at,
+    read_back,
+    write_down,
 )
-from emulator.nature.overhead import Overhead
-from emulator.parts.assembly import Assembly, assemble
-from emulator.parts.schedule import happenings_of
+from emulator.world.satellite_links import SatelliteLinks
 from protos.mib import MediumCode
 
 EVENTS: list[dict[str, Any]] = [
@@ -115,14 +116,14 @@ def test_lost_uavs_do_not_take_off() -> None:
 
 def test_a_loss_in_orbit_surprises_who_was_promised_before_and_nobody_after() -> None:
     contact = Contact("sat-1", ("A", "B"), 100.0, 120.0, 1000, 0.01)
-    sky = Overhead(("A", "B"), (contact,), 600.0, None)
+    sky = SatelliteLinks(("A", "B"), (contact,), 600.0, None)
     assert sky.is_promised(contact, 50.0)
-    hit = sky.told(SatelliteLoss(frozenset({"sat-1"}), 80.0, 200.0))
+    hit = sky.with_event(SatelliteLoss(frozenset({"sat-1"}), 80.0, 200.0))
     assert hit.is_promised(contact, 79.0)
     assert not hit.is_promised(contact, 80.0)
     assert not hit.has_made(contact)
-    assert sky.told(SatelliteLoss(frozenset({"sat-2"}), 80.0, 200.0)).has_made(contact)
-    assert not sky.told(PowerCut("A", 105.0, 115.0)).has_made(contact)
+    assert sky.with_event(SatelliteLoss(frozenset({"sat-2"}), 80.0, 200.0)).has_made(contact)
+    assert not sky.with_event(PowerCut("A", 105.0, 115.0)).has_made(contact)
 
 
 def test_random_faults_are_drawn_from_the_seed_and_written_out(write_experiment: Any) -> None:

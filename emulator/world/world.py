@@ -6,6 +6,9 @@ generator needs no state and no sequence; key material is a SHAKE-256 stream, so
 channel derive the same block and nobody has to carry it.  Whoever knows the seed knows every key: an
 emulation protects nothing.
 
+A question about a node has its number in the network, counted from 1, not its name: a network whose nodes
+are renamed has the same draws and the same keys.
+
 Thin on imports on purpose: every actor loads it.
 """
 
@@ -19,23 +22,23 @@ from itertools import accumulate
 from math import ceil, inf
 from typing import Any, Protocol, Self, TypeVar
 
-from controllers.ports import LinkSample
-from emulator.nature import luck
-from emulator.nature.binomial import binomial_quantile
-from emulator.nature.happenings import (
+from controllers.ports import ChannelId, LinkSample
+from emulator.world import keyed_random
+from emulator.world.demand_profile import DemandProfile, Law
+from emulator.world.events import (
     NOTHING,
     DemandShift,
     Dimming,
     Eavesdropper,
     FiberCut,
-    Happening,
     PowerCut,
     SatelliteLoss,
     Schedule,
     UavLoss,
+    WorldEvent,
 )
-from emulator.nature.rhythm import Law, Rhythm
-from protos.core import Timeline
+from emulator.world.keyed_random import binomial_quantile
+from protos.core import KEY_MANAGER_PREFIX, Timeline
 from protos.mib import MediumCode
 
 Found = TypeVar("Found")
@@ -57,22 +60,22 @@ class FreeSpace:
 
 
 class SkyView(Protocol):
-    """The sky over nodes; see `emulator.nature.weather`."""
+    """The sky over nodes; see `emulator.world.weather`."""
 
     def is_clear(self, site: str, at_s: float) -> bool:
         """Return whether satellites can be seen from a node."""
 
-    def told(self, happening: Happening) -> Self:
+    def with_event(self, event: WorldEvent) -> Self:
         """Return the sky in which that happens too."""
 
 
 class UavView(Protocol):
-    """UAVs whose rate is computed, or that weather grounds; see `emulator.nature.airborne`."""
+    """UAVs whose rate is computed, or that weather grounds; see `emulator.world.uav_links`."""
 
     def sample(self, a: str, b: str, now_s: float) -> LinkSample:
         """Return what UAVs offer two nodes."""
 
-    def told(self, happening: Happening) -> Self:
+    def with_event(self, event: WorldEvent) -> Self:
         """Return the air in which that happens too."""
 
 
@@ -81,32 +84,34 @@ class World:
     """The world of one experiment.
 
     Satellites are as assumed, as far as the `sky` is clear at both ends; those of known orbits are not
-    asked for here.  UAVs are as assumed, unless they are `airborne`.
+    asked for here.  UAVs are as assumed, unless there are `uav_links`.
 
+    `nodes` are in the order of the network; questions about others raise `KeyError`.
     `fibers` holds what each fiber offers on one wavelength, as (a, b, sample); `demand` the scenario
-    distribution as (units, probability), and `rhythm` those of requests that follow the hours of the day;
-    `correlated` says whether one draw serves all requests.
+    distribution as (units, probability), and `demand_profile` those of requests that follow the hours of
+    the day; `correlated` says whether one draw serves all requests.
     """
 
     seed: int
     timeline: Timeline
+    nodes: tuple[str, ...]
     fibers: tuple[tuple[str, str, LinkSample], ...]
     satellite: FreeSpace
     uav: FreeSpace
     demand: tuple[tuple[int, float], ...]
     correlated: bool
     sky: SkyView | None = None
-    airborne: UavView | None = None
-    rhythm: Rhythm | None = None
+    uav_links: UavView | None = None
+    demand_profile: DemandProfile | None = None
     schedule: Schedule = NOTHING
 
-    def told(self, happening: Happening) -> World:
+    def with_event(self, event: WorldEvent) -> World:
         """Return the world in which that happens too."""
         return replace(
             self,
-            schedule=self.schedule.told(happening),
-            sky=self.sky and self.sky.told(happening),
-            airborne=self.airborne and self.airborne.told(happening),
+            schedule=self.schedule.with_event(event),
+            sky=self.sky and self.sky.with_event(event),
+            uav_links=self.uav_links and self.uav_links.with_event(event),
         )
 
     def sample(
@@ -114,8 +119,10 @@ class World:
     ) -> LinkSample:
         """Return what a link offers now, or to a block begun at `since_s` and complete now.
 
-        Raises `KeyError` for a fiber that does not exist.
+        Raises `KeyError` for a node or fiber that does not exist.
         """
+        if not (self.knows(a) and self.knows(b)):
+            raise KeyError(f"{a}-{b}")
         if medium is MediumCode.FIBER:
             return self._on_fiber(a, b, now_s if since_s is None else since_s, now_s)
         offer = (
@@ -143,18 +150,27 @@ class World:
             for at_s in times
         )
 
-    def block(self, channel: str, serial: int, n_bytes: int) -> bytes:
-        """Return a block of key, the same at both ends of the channel."""
-        return self._stream("channel", channel, serial, n_bytes)
+    def knows(self, node: str) -> bool:
+        """Return whether a node exists."""
+        return node in self._number
 
-    def errors(self, channel: str, serial: int, sifted_bits: int, qber: float) -> int:
+    def block(self, channel: ChannelId, serial: int, n_bytes: int) -> bytes:
+        """Return a block of key, the same at both ends of the channel."""
+        return self._stream("channel", self._words(channel), serial, n_bytes)
+
+    def errors(self, channel: ChannelId, serial: int, sifted_bits: int, qber: float) -> int:
         """Return how many bits of a block differ at its ends, drawn by inversion."""
-        luck = self.uniform("errors", channel, serial)
-        return binomial_quantile(sifted_bits, qber, luck)
+        uniform = self.uniform("errors", self._words(channel), serial)
+        return binomial_quantile(sifted_bits, qber, uniform)
+
+    def shared(self, purpose: str, a: str, b: str, serial: int, n_bytes: int) -> bytes:
+        """Return a key that two entities share for a purpose, the same for both."""
+        first, second = sorted(self._entity(name) for name in (a, b))
+        return self._stream("channel", f"{purpose}/{first}/{second}", serial, n_bytes)
 
     def fresh(self, node: str, request: int, serial: int, n_bytes: int) -> bytes:
         """Return a node's own random bytes."""
-        return self._stream("node", f"{node}/{request}", serial, n_bytes)
+        return self._stream("node", f"{self.number(node)}/{request}", serial, n_bytes)
 
     def demanded_units(self, request: int, period: int) -> int:
         """Return the units that a request needs in a period, by inversion of the distribution."""
@@ -164,30 +180,34 @@ class World:
         place = bisect_right(cumulative, self.uniform("demand", period, *who))
         return demand[min(place, len(demand) - 1)][0]
 
+    def number(self, node: str) -> int:
+        """Return a node's place in the network, counted from 1.  Raises `KeyError` for a stranger."""
+        return self._number[node]
+
     def uniform(self, *question: str | int) -> float:
         """Return the number in [0, 1) that belongs to this question."""
-        return luck.number(question, key=self._key)
+        return keyed_random.number(question, key=self._key)
 
     def _above(self, a: str, b: str, now_s: float) -> LinkSample:
         """Return what assumed satellites offer, of which a loss takes all."""
-        usable = self._is_lucky(self.satellite, MediumCode.SATELLITE, a, b, now_s)
+        usable = self._is_available(self.satellite, MediumCode.SATELLITE, a, b, now_s)
         if self.sky is not None:
             usable = usable and all(self.sky.is_clear(node, now_s) for node in (a, b))
         lost = any(item.start_s <= now_s < item.end_s for item in self._of(SatelliteLoss))
         return LinkSample(self.satellite.skr_bps, self.satellite.qber, usable and not lost)
 
     def _in_the_air(self, a: str, b: str, now_s: float) -> LinkSample:
-        if self.airborne is not None:
-            offer = self.airborne.sample(a, b, now_s)
+        if self.uav_links is not None:
+            offer = self.uav_links.sample(a, b, now_s)
         else:
-            usable = self._is_lucky(self.uav, MediumCode.UAV, a, b, now_s)
+            usable = self._is_available(self.uav, MediumCode.UAV, a, b, now_s)
             offer = LinkSample(self.uav.skr_bps, self.uav.qber, usable)
         return replace(offer, usable=False) if self.lost_uavs(now_s, now_s) == inf else offer
 
-    def _is_lucky(
+    def _is_available(
         self, service: FreeSpace, medium: MediumCode, a: str, b: str, now_s: float
     ) -> bool:
-        who = () if service.one_for_all else sorted((a, b))
+        who = () if service.one_for_all else sorted(self.number(node) for node in (a, b))
         period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)
         return self.uniform(medium.name, *who, period) < service.probability
 
@@ -195,7 +215,9 @@ class World:
         began = [shift for shift in self._of(DemandShift) if shift.from_period <= period]
         if began:
             return max(began, key=lambda shift: shift.from_period).demand
-        by_hour = self.rhythm and self.rhythm.law(request, self.timeline.begins_s(period))
+        by_hour = self.demand_profile and self.demand_profile.law(
+            request, self.timeline.begins_s(period)
+        )
         return by_hour or self.demand
 
     def _of(self, kind: type[Found]) -> tuple[Found, ...]:
@@ -203,6 +225,24 @@ class World:
         if kind not in self._by_kind:
             self._by_kind[kind] = self.schedule.of(kind)
         return self._by_kind[kind]
+
+    def _words(self, channel: ChannelId) -> str:
+        """Return a channel by the numbers of its ends."""
+        ends = [self.number(node) for node in (channel.a, channel.b)]
+        rest = [channel.number]
+        if channel.medium is MediumCode.FIBER:
+            ends.sort()
+            rest.append(channel.generation)
+        return "/".join(map(str, (channel.medium.name.lower(), *ends, *rest)))
+
+    def _entity(self, name: str) -> str:
+        """Return an entity's name, with the number of its node."""
+        node = name.removeprefix(KEY_MANAGER_PREFIX)
+        return name if node == name else f"{KEY_MANAGER_PREFIX}{self.number(node)}"
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {node: number for number, node in enumerate(self.nodes, start=1)}
 
     @cached_property
     def _by_kind(self) -> dict[type, tuple[Any, ...]]:

@@ -1,17 +1,21 @@
-"""What happens to the emulated world and to whom, at which emulated time: the schedule of a run.
+"""The events of the emulated world: what happens to which part of it, and when; and their text.
 
-Each is a frozen value over [start_s, end_s) of emulated time, with all that physics has to say about it
-worked out, so that a process which is told of it computes nothing anew.  A schedule only ever grows, and
-what it says of a time does not depend on what is added for later: so a run that is told of something while
-it goes on becomes the run that has known it from the start.  Weather (`emulator.nature.storms`) happens
-too, and so do deeds to processes, which change no outcome.  Nothing here knows actors or wall time.
+Each is a frozen value over [start_s, end_s) of emulated time with its physical consequences worked out, so
+that a process which learns of it computes nothing again.  A schedule only ever grows, and what it says of
+a time does not depend on what is added for later: a run that learns of an event on its way becomes the run
+that has known it from the start.  Weather (`emulator.world.weather_events`) is an event too, and so are
+faults of processes, which change no outcome.  As text, events are sent to processes and kept in files.
+Nothing here knows actors or wall time.
+
+Thin on imports on purpose: every actor loads it.  Only reading a text loads the weather and a validator.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
-from typing import Protocol, Self, TypeVar, cast, runtime_checkable
+from typing import Any, Protocol, Self, TypeVar, cast, runtime_checkable
 
 from controllers.ports import LinkSample
 from protos.core import Timeline
@@ -96,7 +100,7 @@ class SatelliteLoss:
 
 @dataclass(frozen=True)
 class UavLoss:
-    """So many UAVs of the fleet that cannot fly: lost, or with an empty battery; None: all of them."""
+    """UAVs of the fleet that cannot fly: lost, or with an empty battery; `uavs` None: all of them."""
 
     uavs: int | None
     start_s: float
@@ -139,7 +143,7 @@ class MessageFault:
 
 @dataclass(frozen=True)
 class Partition:
-    """Groups of entities that hear nothing of one another; who is in no group hears everybody."""
+    """Groups of entities that hear nothing of one another; an entity in no group hears everybody."""
 
     groups: tuple[frozenset[str], ...]
     start_s: float
@@ -159,42 +163,84 @@ class DemandShift:
     demand: tuple[tuple[int, float], ...]
 
 
-class Happening(Protocol):
-    """Any of these, or of `emulator.nature.storms`; a `DemandShift` begins with a period."""
+class WorldEvent(Protocol):
+    """Any of these, or of `emulator.world.weather_events`; a `DemandShift` begins with a period."""
+
+
+_KINDS = {
+    kind.__name__: kind
+    for kind in (
+        FiberCut,
+        Dimming,
+        Eavesdropper,
+        PowerCut,
+        SatelliteLoss,
+        UavLoss,
+        Outage,
+        MessageFault,
+        Partition,
+        DemandShift,
+    )
+}
 
 
 @runtime_checkable
-class Told(Protocol):
-    """Something that depends on the schedule, and can be told more of it."""
+class EventAware(Protocol):
+    """Something that depends on the schedule, and can learn of more events."""
 
-    def told(self, happening: Happening) -> Self:
+    def with_event(self, event: WorldEvent) -> Self:
         """Return this as it is when that happens too."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """All that happens, in the order in which it was announced."""
+    """All events, in the order in which they were announced."""
 
-    happenings: tuple[Happening, ...] = ()
+    events: tuple[WorldEvent, ...] = ()
 
-    def told(self, happening: Happening) -> Schedule:
+    def with_event(self, event: WorldEvent) -> Schedule:
         """Return the schedule with one more."""
-        return Schedule((*self.happenings, happening))
+        return Schedule((*self.events, event))
 
     def of(self, kind: type[Found]) -> tuple[Found, ...]:
         """Return all of one kind."""
-        return tuple(item for item in self.happenings if isinstance(item, kind))
+        return tuple(item for item in self.events if isinstance(item, kind))
 
 
 NOTHING = Schedule()
 
 
-def begun_at(happening: Happening, at_s: float, timeline: Timeline) -> Happening:
-    """Return it as it is when it begins then at the earliest; one that would begin sooner is put off."""
-    if isinstance(happening, DemandShift):
+def begun_at(event: WorldEvent, at_s: float, timeline: Timeline) -> WorldEvent:
+    """Return the event with a start no sooner than that; if it is put off, it lasts as long."""
+    if isinstance(event, DemandShift):
         periods = (at_s - timeline.first_period_s) / timeline.period_s
-        first = max(happening.from_period, int(max(0.0, -(-periods // 1))))
-        return replace(happening, from_period=first)
-    timed = cast("FiberCut", happening)
+        first = max(event.from_period, int(max(0.0, -(-periods // 1))))
+        return replace(event, from_period=first)
+    timed = cast("FiberCut", event)
     delay_s = max(0.0, at_s - timed.start_s)
     return replace(timed, start_s=timed.start_s + delay_s, end_s=timed.end_s + delay_s)
+
+
+def write_down(event: WorldEvent) -> str:
+    """Return an event as one line of JSON."""
+    return json.dumps([type(event).__name__, _plain(event)])
+
+
+def read_back(text: str) -> WorldEvent:
+    """Return the event that was written down.  Raises `ValueError` or `KeyError` for anything else."""
+    from pydantic import TypeAdapter
+
+    from emulator.world.weather_events import Event
+
+    name, values = json.loads(text)
+    kind = Event if name == Event.__name__ else _KINDS[name]
+    found: WorldEvent = TypeAdapter(kind).validate_python(values)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

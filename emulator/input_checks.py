@@ -1,4 +1,6 @@
-"""What a parameter may be: checks that name the field, the value and what would be right."""
+"""Errors of what somebody has written: which field, which value, and what would be right."""
+
+from __future__ import annotations
 
 import math
 
@@ -12,6 +14,17 @@ class ParameterError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.field}: {self.problem}"
+
+
+class InputFileError(ValueError):
+    """A file cannot be used as written."""
+
+    def __init__(self, file: str, field: str, problem: str) -> None:
+        super().__init__(file, field, problem)  # pickle rebuilds from these
+        self.file, self.field, self.problem = file, field, problem
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.field}: {self.problem}"
 
 
 def require_between(setup: object, low: float, high: float, *fields: str) -> None:
