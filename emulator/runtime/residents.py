@@ -25,9 +25,9 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from emulator.build.roles import Role
 from emulator.nature.announcement import read_back
 from emulator.nature.happenings import Happening, Told
-from emulator.parts.roles import Role
 from emulator.runtime.interference import UNDISTURBED, Interference, Post
 from emulator.runtime.journal import Journal
 from emulator.runtime.mailbox import Mailbox

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from emulator.parts.fiber_links import QuantumLink
+from emulator.build.quantum_links import QuantumLink
 from emulator.runtime import journal
 from protos.core import FIBER_CONTROLLER, FactKind, key_manager_of
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from emulator.build.assembly import Assembly
 from emulator.nature.happenings import FiberCut, Schedule
-from emulator.parts.assembly import Assembly
 from emulator.runtime.envelope import EnvelopeError, Envelopes
 from emulator.runtime.management_keys import ManagementKeys
 from protos import wire

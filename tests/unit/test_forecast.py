@@ -50,7 +50,7 @@ def test_with_full_skill_the_sky_of_the_moment_is_known() -> None:
 
 
 @pytest.mark.parametrize("skill", [0.0, 0.5, 0.9])
-def test_a_forecast_of_the_moment_is_as_skilful_as_it_says(skill: float) -> None:
+def test_a_foreactors_of_the_moment_is_as_skilful_as_it_says(skill: float) -> None:
     """Cities and hours differ in climate, which is known without skill and gives a score of its own.
 
     The score of n forecasts has a standard error of about 1 / sqrt(n); four of them are allowed.

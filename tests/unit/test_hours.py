@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from network import simulate
 
-from emulator.experiment.demand_config import Distribution
-from emulator.experiment.reading import ExperimentError, read
+from emulator.build.assembly import assemble
+from emulator.build.loading import ExperimentError, read
+from emulator.build.plan_report import basis_of
+from emulator.build.problem import problem_of
+from emulator.config.demand import Distribution
 from emulator.nature.rhythm import Law, Rhythm
-from emulator.parts.assembly import assemble, problem_of
-from emulator.parts.basis import basis_of
 from global_manager.provisioning import Scenario, solve
 from global_manager.provisioning.check import evaluate
 from protos.core import FactKind, Timeline
@@ -94,8 +95,8 @@ def test_a_factor_scales_the_mean_and_keeps_the_mixture_what_it_is(
 def test_the_hour_is_that_of_the_sun_at_the_source(daily: Write) -> None:
     path = daily()
     (path.parent / "tiny.nodes.csv").write_text("node,lat,lon\nA,40,-90\nB,0,0\nC,40,135\n")
-    experiment, topology = read(str(path))
-    rhythm = assemble(experiment, topology).world.rhythm
+    setup = read(str(path))
+    rhythm = assemble(setup).world.rhythm
     assert rhythm is not None
 
     avatar_at_a, twin_at_b, model_at_c = rhythm.requests
@@ -108,7 +109,7 @@ def test_the_hour_is_that_of_the_sun_at_the_source(daily: Write) -> None:
 
 
 def test_without_coordinates_the_hour_is_utc(daily: Write) -> None:
-    world = assemble(*read(str(daily()))).world
+    world = assemble(read(str(daily()))).world
     assert world.rhythm is not None
     assert world.rhythm.requests == ((AVATAR, 0.0), None, (MODEL, 0.0))
 
@@ -116,8 +117,8 @@ def test_without_coordinates_the_hour_is_utc(daily: Write) -> None:
 def test_what_the_plan_expects_is_the_mean_over_the_hours_whatever_is_reserved(
     daily: Write,
 ) -> None:
-    experiment, topology = read(str(daily()))
-    assembly = assemble(experiment, topology)
+    setup = read(str(daily()))
+    assembly = assemble(setup)
     problem, rhythm = assembly.problem, assembly.world.rhythm
     assert rhythm is not None
     plan = solve(problem, gap=1e-6)
@@ -144,8 +145,8 @@ def as_scenarios(law: Law | None) -> tuple[Scenario, ...] | None:
 
 
 def test_a_run_demands_as_much_as_its_hours_say_within_sampling_error(daily: Write) -> None:
-    experiment, topology = read(str(daily()))
-    network, assembly = simulate(experiment, topology)
+    setup = read(str(daily()))
+    network, assembly = simulate(setup)
     world, timeline = assembly.world, assembly.timeline
     facts = [fact for fact in network.all_facts() if fact.kind is FactKind.DEMANDED]
     assert len(facts) == 3 * 48
@@ -161,13 +162,13 @@ def test_a_run_demands_as_much_as_its_hours_say_within_sampling_error(daily: Wri
         ]
         assert silent
         assert not any(silent)
-    plan_mean = basis_of(experiment, assembly.problem)["mean_units"]
+    plan_mean = basis_of(setup.experiment, assembly.problem)["mean_units"]
     everything = sum(fact.units for fact in facts) / len(facts)
     assert everything == pytest.approx(plan_mean, rel=0.25)
 
 
 def test_a_correlated_draw_is_one_quantile_of_every_law(daily: Write) -> None:
-    world = assemble(*read(str(daily(demand__correlated=True)))).world
+    world = assemble(read(str(daily(demand__correlated=True)))).world
     assert world.rhythm is not None
     twin = replace(world.rhythm, requests=((0, 0.0), (0, 0.0), (1, 0.0)))
     both = replace(world, rhythm=twin)
@@ -203,10 +204,10 @@ def test_what_does_not_go_with_hours_is_refused_in_one_line(
 ) -> None:
     with pytest.raises(ExperimentError) as caught:
         read(str(daily(**changes)))
-    assert len(caught.value.faults) == 1, str(caught.value)
-    assert f"{caught.value.faults[0].field}: {caught.value.faults[0].message}".startswith(fault)
+    assert len(caught.value.mistakes) == 1, str(caught.value)
+    assert f"{caught.value.mistakes[0].field}: {caught.value.mistakes[0].message}".startswith(fault)
 
 
 def test_an_experiment_without_hours_is_planned_as_before(write_experiment: Write) -> None:
-    problem = problem_of(*read(str(write_experiment())))
+    problem = problem_of(read(str(write_experiment())))
     assert not problem.has_own_demands

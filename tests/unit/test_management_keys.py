@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from emulator.build.assembly import Assembly
 from emulator.nature.happenings import FiberCut, Schedule
-from emulator.parts.assembly import Assembly
 from emulator.runtime.management_keys import CENTRE, KEY_BITS, ManagementKeys
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, FactKind, Timeline
 

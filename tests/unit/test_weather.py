@@ -413,7 +413,7 @@ def test_a_forecast_errs_more_with_every_hour_and_ends_as_climate():
     )
 
 
-def test_a_forecast_of_a_clear_sky_means_what_it_says():
+def test_a_foreactors_of_a_clear_sky_means_what_it_says():
     """Of the hours given a chance of 0.7 to 0.9 for a clear sky, about 0.8 are clear."""
     sky = Sky(4, CITIES)
     given_, came = [], []
@@ -437,7 +437,7 @@ def test_a_storm_surprises_a_forecast_and_is_then_known(tmp_path):
     assert sky.forecast("Denver", 950.0, 650.0) < 0.2
 
 
-def test_a_forecast_of_a_recording_fades_into_the_climate(tmp_path):
+def test_a_foreactors_of_a_recording_fades_into_the_climate(tmp_path):
     sky = cloudless(tmp_path)
     climate = Sky(1, CITIES).forecast("Denver", 4000 * 3600.0, 0.0)
 

@@ -7,9 +7,9 @@ from math import sqrt
 
 import pytest
 
+from emulator.build.assembly import Assembly
+from emulator.build.quantum_links import link_between
 from emulator.nature.happenings import Eavesdropper, FiberCut, Schedule
-from emulator.parts.assembly import Assembly
-from emulator.parts.fiber_links import link_between
 from protos.mib import MediumCode
 
 
