@@ -155,8 +155,8 @@ def _key_managers(setup: Setup, retry_after_s: float) -> tuple[KeyManagerConfig,
     for link in topology.links:
         neighbours[link.a].add(link.b)
         neighbours[link.b].add(link.a)
-    for place, request in enumerate(requests_of(setup)):
-        item = Application(place, request.id, request.application, request.target)
+    for index, request in enumerate(requests_of(setup)):
+        item = Application(index, request.id, request.application, request.target)
         applications[request.source].append(item)
     return tuple(
         KeyManagerConfig(

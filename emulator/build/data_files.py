@@ -1,8 +1,8 @@
 """What an experiment's other files say: a history of demand, orbits of satellites, recorded weather.
 
-A history and a file of orbits are read once: the experiment then holds the fitted law or the frequencies, and
-the elements, in their place, so that an experiment that is written down again needs neither file.  A weather
-file is named by its path from here instead; a run folder holds a copy.
+A history and a file of orbits are read once: the experiment then holds the fitted law or the frequencies,
+and the elements, in their place, so that an experiment that is written down again needs neither file.  A
+weather file is named by its path from here instead; a run folder holds a copy.
 """
 
 from __future__ import annotations

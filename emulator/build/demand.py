@@ -19,7 +19,7 @@ _DEGREES_PER_HOUR = 15.0
 
 @part
 def requests_of(setup: Setup) -> tuple[RequestItem, ...]:
-    """Return all requests, listed or generated; a request's number is its place here."""
+    """Return all requests, listed or generated; the index of a request is its position here."""
     experiment = setup.experiment
     requests = experiment.demand.requests
     if not isinstance(requests, dict):
@@ -29,7 +29,7 @@ def requests_of(setup: Setup) -> tuple[RequestItem, ...]:
     items = []
     for kind, count in requests.items():
         for number in range(1, count + 1):
-            source, target = (names[place] for place in stream.choice(len(names), 2, replace=False))
+            source, target = (names[index] for index in stream.choice(len(names), 2, replace=False))
             fields = {"id": f"{kind}-{number}", "class": kind, "source": source, "target": target}
             items.append(RequestItem.model_validate(fields))
     return tuple(items)
@@ -70,7 +70,7 @@ def with_marginals(setup: Setup, requests: Sequence[Request]) -> tuple[Request, 
     rhythm, timeline = rhythm_of(setup), timeline_of(setup)
     if rhythm is None:
         return tuple(requests)
-    laws = (rhythm.marginal(place, timeline) for place in range(len(requests)))
+    laws = (rhythm.marginal(index, timeline) for index in range(len(requests)))
     return tuple(
         replace(item, scenarios=tuple(Scenario(*chance) for chance in law)) if law else item
         for item, law in zip(requests, laws, strict=True)

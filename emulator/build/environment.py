@@ -1,7 +1,7 @@
 """What surrounds the network of an experiment: when periods are, and the sky over its nodes.
 
-Weather needs the coordinates of every node; where they are known there is a sky, clear unless the experiment
-says otherwise.
+Weather needs the coordinates of every node; where they are known there is a sky, clear unless the
+experiment says otherwise.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Experiment files: reading one into a checked setup, replacing its fields, and writing it down again.
 
-An experiment comes from a file or from a built-in name.  What `read` returns can be planned and run; unknown
-fields, wrong types and impossible values are refused with file, field and what would be right.  All mistakes are
-told at once: what is sound is checked although something else is not.
+An experiment comes from a file or from a built-in name.  What `read` returns can be planned and run;
+unknown fields, wrong types and impossible values are refused with file, field and what would be right.
+All mistakes are told at once: what is sound is checked although something else is not.
 """
 
 from __future__ import annotations
@@ -113,13 +113,13 @@ def change(fields: dict[str, Any], way: str, value: Any) -> None:
     """
     *heads, last = way.split(".")
     section: Any = fields
-    for place, head in enumerate(heads, 1):
+    for index, head in enumerate(heads, 1):
         key = _key(section, head, way)
         if isinstance(section, dict) and section.get(key) is None:
             section[key] = {}
         section = section[key]
         if not isinstance(section, dict | list):
-            raise ChangeError(way, f"{'.'.join(heads[:place])} is {section!r}, which has no fields")
+            raise ChangeError(way, f"{'.'.join(heads[:index])} is {section!r}, which has no fields")
     section[_key(section, last, way)] = value
 
 
@@ -181,8 +181,8 @@ def _changed(fields: dict[str, Any], changes: Mapping[str, Any]) -> list[Mistake
 def _typed(fields: dict[str, Any]) -> tuple[Experiment | None, list[Mistake]]:
     """Return the experiment as far as its fields are sound, and what is wrong with the others.
 
-    Fields with a mistake are left out, or else their whole sections; if there is no telling which fields are
-    meant there is no experiment.
+    Fields with a mistake are left out, or else their whole sections; if there is no telling which fields
+    are meant there is no experiment.
     """
     try:
         return Experiment.model_validate(fields), []

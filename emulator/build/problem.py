@@ -1,10 +1,10 @@
 """The provisioning problem of an experiment: what is demanded, what it costs, and what all requests share.
 
-*Limits* are what all requests together can buy on demand in a period, the same for the plan and for the run.
-A plan with limits is priced on *joint futures*.  Where one draw of demand and one sky serve all requests, every
-demand and sky is listed and nothing is left to chance.  Elsewhere futures are drawn: demand from its
-scenarios, and the sky as the world has it: from orbits, night and clouds at the start of a period of the run
-chosen at random, or by a draw for each pair of nodes.
+*Limits* are what all requests together can buy on demand in a period, the same for the plan and for the
+run. A plan with limits is priced on *joint futures*.  Where one draw of demand and one sky serve all
+requests, every demand and sky is listed and nothing is left to chance.  Elsewhere futures are drawn:
+demand from its scenarios, and the sky as the world has it: from orbits, night and clouds at the start of
+a period of the run chosen at random, or by a draw for each pair of nodes.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _FRESH = 2000
 def problem_of(setup: Setup) -> Problem:
     """Return the provisioning problem of an experiment.
 
-    Links that do not bring a key per wavelength and period are left out.  With orbits, how often a satellite
-    is usable for a request is estimated from the emulated world, over the starts of all periods; storms,
-    fogs and forced skies of the schedule are not foreseen.
+    Links that do not bring a key per wavelength and period are left out.  With orbits, how often a
+    satellite is usable for a request is estimated from the emulated world, over the starts of all
+    periods; storms, fogs and forced skies of the schedule are not foreseen.
     """
     experiment, network = setup.experiment, setup.experiment.network
     prices = _prices(experiment)
@@ -169,7 +169,7 @@ def _can_be_listed(experiment: Experiment, problem: Problem) -> bool:
 def _assumed_skies(experiment: Experiment, problem: Problem) -> Skies:
     """Return draws for each pair of nodes, or for all, as the world makes them."""
     satellite, pairs = experiment.satellite, _pairs(problem)
-    number = {name: place for place, name in enumerate(problem.nodes)}
+    number = {name: index for index, name in enumerate(problem.nodes)}
     apart = sorted(set(pairs), key=lambda pair: (number[pair[0]], number[pair[1]]))
 
     def draw(stream: Stream) -> tuple[bool, ...]:
@@ -203,6 +203,6 @@ def _skies_again(problem: Problem) -> Skies:
 
 def _pairs(problem: Problem) -> list[tuple[str, str]]:
     """Return the ends of each request, the earlier node first."""
-    number = {name: place for place, name in enumerate(problem.nodes)}
+    number = {name: index for index, name in enumerate(problem.nodes)}
     ends = ((request.source, request.target) for request in problem.requests)
     return [(a, b) if number[a] <= number[b] else (b, a) for a, b in ends]

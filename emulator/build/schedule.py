@@ -1,8 +1,8 @@
 """The schedule of an experiment: what happens in its world, and what its seed makes of random faults.
 
 Everything that physics has to say, the rate of a tapped or dimmed fiber for instance, is worked out here,
-so that actors need not.  What is done to processes is not part of it.  An experiment that has been read holds
-nothing that is left to chance, so that a run folder repeats it.
+so that actors need not.  What is done to processes is not part of it.  An experiment that has been read
+holds nothing that is left to chance, so that a run folder repeats it.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ _STREAM = 0x4641
 @part
 def schedule_of(setup: Setup) -> Schedule:
     """Return what happens in an experiment, except the weather, which belongs to the sky."""
-    found = happenings_of(setup)
+    found = events_of(setup)
     return Schedule(tuple(item for item in found if not isinstance(item, Event)))
 
 
 @part
-def happenings_of(setup: Setup) -> tuple[Happening, ...]:
+def events_of(setup: Setup) -> tuple[Happening, ...]:
     """Return all that happens in an experiment, in the order of its schedule."""
     resolver = _Resolver(setup)
     return tuple(
@@ -171,24 +171,24 @@ def drawn(setup: Setup) -> Setup:
     if not any(isinstance(event, RandomEvent) for event in experiment.faults):
         return setup
     faults: list[FaultEvent] = []
-    for place, event in enumerate(experiment.faults):
+    for index, event in enumerate(experiment.faults):
         if isinstance(event, RandomEvent):
-            faults += _draw(event, place, setup)
+            faults += _draw(event, index, setup)
         else:
             faults.append(event)
     return setup.with_experiment(experiment.model_copy(update={"faults": faults}))
 
 
-def _draw(event: RandomEvent, place: int, setup: Setup) -> Iterator[FaultEvent]:
+def _draw(event: RandomEvent, index: int, setup: Setup) -> Iterator[FaultEvent]:
     """Yield as many faults, in order of time, on whole windows."""
     experiment = setup.experiment
-    luck = np.random.Generator(np.random.PCG64([experiment.seed, _STREAM, place]))
+    stream = np.random.Generator(np.random.PCG64([experiment.seed, _STREAM, index]))
     demand, window_s = experiment.demand, experiment.clock.window_s
     until_s = event.until_s or (demand.periods + 1) * demand.period_s
-    make = _Dice(luck, setup).makers()
-    for at_s in sorted(luck.uniform(event.at_s, max(event.at_s, until_s), event.count)):
-        kind = str(luck.choice(event.kinds))
-        lasts = max(1, round(luck.exponential(event.mean_s) / window_s))
+    make = _Dice(stream, setup).makers()
+    for at_s in sorted(stream.uniform(event.at_s, max(event.at_s, until_s), event.count)):
+        kind = str(stream.choice(event.kinds))
+        lasts = max(1, round(stream.exponential(event.mean_s) / window_s))
         begins = round(float(at_s) / window_s)
         time = {"at_s": begins * window_s, "until_s": (begins + lasts) * window_s}
         yield TypeAdapter(FaultEvent).validate_python({"kind": kind, **time, **make[kind]()})
@@ -197,9 +197,9 @@ def _draw(event: RandomEvent, place: int, setup: Setup) -> Iterator[FaultEvent]:
 class _Dice:
     """Draws what each kind of fault is about."""
 
-    def __init__(self, luck: np.random.Generator, setup: Setup) -> None:
+    def __init__(self, stream: np.random.Generator, setup: Setup) -> None:
         topology = setup.topology
-        self._luck, self._experiment = luck, setup.experiment
+        self._stream, self._experiment = stream, setup.experiment
         self._links = [[link.a, link.b] for link in topology.links]
         self._nodes = [node.name for node in topology.nodes]
         self._places = [(n.lat_deg, n.lon_deg) for n in topology.nodes]
@@ -220,13 +220,13 @@ class _Dice:
         }
 
     def _one(self, choices: list[Any]) -> Any:
-        return choices[int(self._luck.integers(len(choices)))]
+        return choices[int(self._stream.integers(len(choices)))]
 
     def _uavs(self) -> dict[str, Any]:
         fleet = self._experiment.uav.fleet
         if fleet is None or not fleet.uavs:
             return {}
-        return {"uavs": int(self._luck.integers(1, fleet.uavs + 1))}
+        return {"uavs": int(self._stream.integers(1, fleet.uavs + 1))}
 
     def _storm(self) -> dict[str, Any]:
         lat_deg, lon_deg = self._one(self._places)

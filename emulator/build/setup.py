@@ -1,8 +1,8 @@
 """An experiment on its network, and whatever is derived from the two, each part once and only if asked for.
 
-A part is a function of a setup, written where it belongs and marked by `part`: the first call computes it, every
-later one returns the same value.  So planning and assembling share what they need, and asking for the requests
-computes no satellite.  Nothing here knows which parts there are.
+A part is a function of a setup, written where it belongs and marked by `part`: the first call computes
+it, every later one returns the same value.  So planning and assembling share what they need, and asking
+for the requests computes no satellite.  Nothing here knows which parts there are.
 
 A setup with another experiment is another setup and shares no parts with this one.  Pickles carry none.
 """

@@ -1,8 +1,8 @@
 """The rules that an experiment must keep, beyond what each of its sections says of itself.
 
-A rule yields what is wrong and what would be right.  It names the fields that it reads: where one of them is
-broken itself, the rule has nothing to say, and all other rules still have.  So one check tells everything
-that can be told.  `RULES` lists them all.
+A rule yields what is wrong and what would be right.  It names the fields that it reads: where one of them
+is broken itself, the rule has nothing to say, and all other rules still have.  So one check tells
+everything that can be told.  `RULES` lists them all.
 """
 
 from __future__ import annotations
@@ -101,20 +101,20 @@ def _requests(setup: Setup) -> Mistakes:
     if not (sum(requests.values()) if isinstance(requests, dict) else requests):
         yield "demand.requests", "at least one request is needed"
     seen = set()
-    for place, item in enumerate(_listed(setup)):
+    for index, item in enumerate(_listed(setup)):
         if item.id in seen:
-            yield f"demand.requests.{place}.id", f"{item.id} is used twice"
+            yield f"demand.requests.{index}.id", f"{item.id} is used twice"
         seen.add(item.id)
         if item.source == item.target:
-            yield f"demand.requests.{place}.target", "must differ from the source"
+            yield f"demand.requests.{index}.target", "must differ from the source"
 
 
 def _ends_of_requests(setup: Setup) -> Mistakes:
     names = _names(setup.topology)
-    for place, item in enumerate(_listed(setup)):
+    for index, item in enumerate(_listed(setup)):
         for end, node in (("source", item.source), ("target", item.target)):
             if node not in names:
-                yield f"demand.requests.{place}.{end}", f"no node {node} in the network"
+                yield f"demand.requests.{index}.{end}", f"no node {node} in the network"
 
 
 def _listed(setup: Setup) -> list[RequestItem]:
@@ -181,22 +181,17 @@ def _time_to_cross(setup: Setup) -> Mistakes:
     window_s, period_s = setup.experiment.clock.window_s, setup.experiment.demand.period_s
     lead = lead_windows(setup.topology)
     if period_s / window_s < lead + 2:
-        yield (
-            "clock.window_s",
-            f"a period must hold at least {lead + 2} windows here, so at most "
-            f"{period_s / (lead + 2):g} s",
-        )
+        most_s = period_s / (lead + 2)
+        right = f"a period must hold at least {lead + 2} windows here, so at most {most_s:g} s"
+        yield "clock.window_s", right
 
 
 def _lifetime(setup: Setup) -> Mistakes:
     lead_s = lead_windows(setup.topology) * setup.experiment.clock.window_s
     lifetime_s = setup.experiment.keys.lifetime_s
     if lifetime_s is not None and lifetime_s <= lead_s:
-        yield (
-            "keys.lifetime_s",
-            f"must be more than {lead_s:g} s here, or keys are gone before the period "
-            "that they are made for",
-        )
+        right = f"must be more than {lead_s:g} s here, or keys are gone before their period"
+        yield "keys.lifetime_s", right
 
 
 # Fibers
@@ -217,8 +212,8 @@ def _special_links(setup: Setup) -> Mistakes:
     fiber = setup.experiment.fiber
     links = {frozenset((link.a, link.b)): link for link in setup.topology.links}
     seen = set()
-    for place, item in enumerate(fiber.links):
-        field, ends = f"fiber.links.{place}", frozenset(item.link)
+    for index, item in enumerate(fiber.links):
+        field, ends = f"fiber.links.{index}", frozenset(item.link)
         if ends not in links:
             yield f"{field}.link", f"no link {'-'.join(item.link)} in the network"
             continue
@@ -444,9 +439,9 @@ def _places_of_weather(setup: Setup) -> Mistakes:
 
 def _events(setup: Setup, kind: type[_Event]) -> Iterator[tuple[str, _Event]]:
     """Yield the entries of a kind, each with its field."""
-    for place, event in enumerate(setup.experiment.faults):
+    for index, event in enumerate(setup.experiment.faults):
         if isinstance(event, kind):
-            yield f"faults.{place}", event
+            yield f"faults.{index}", event
 
 
 def _names(topology: Topology) -> set[str]:

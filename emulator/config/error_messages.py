@@ -70,8 +70,8 @@ def _field(location: Location) -> str:
             location = ("prices", *rest)
         case ("demand", "requests", _, *rest):
             location = ("demand", "requests", *rest)
-        case ("faults", int(place), _, *rest):
-            location = ("faults", place, *rest)
+        case ("faults", int(index), _, *rest):
+            location = ("faults", index, *rest)
     return ".".join(str(part) for part in location) or "file"
 
 

@@ -20,7 +20,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from emulator.build.loading import read
-from emulator.build.schedule import happenings_of
+from emulator.build.schedule import events_of
 from emulator.build.validation import check_schedule
 from emulator.config.error_messages import mistakes
 from emulator.config.experiment import Experiment
@@ -88,7 +88,7 @@ def _resolved(experiment_file: Path, fault: Mapping[str, Any]) -> tuple[dict[str
             f"{item.field.replace('faults.0', 'fault')}: {item.message}" for item in wrong
         )
         raise InjectionError(said)
-    happening = "" if isinstance(event, ProcessEvent) else write_down(happenings_of(alone)[0])
+    happening = "" if isinstance(event, ProcessEvent) else write_down(events_of(alone)[0])
     return event.model_dump(mode="json", by_alias=True), happening
 
 

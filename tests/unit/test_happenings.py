@@ -12,7 +12,7 @@ from controllers.fleet import Fleet, FleetConfig
 from controllers.ports import Contact
 from emulator.build.assembly import Assembly, assemble
 from emulator.build.loading import ExperimentError, read
-from emulator.build.schedule import happenings_of
+from emulator.build.schedule import events_of
 from emulator.config.schedule import RandomEvent
 from emulator.nature.announcement import read_back, write_down
 from emulator.nature.happenings import (
@@ -43,7 +43,7 @@ EVENTS: list[dict[str, Any]] = [
 
 
 def happen(write_experiment: Any, event: dict[str, Any]) -> Any:
-    (found,) = happenings_of(read(str(write_experiment(faults=[event]))))
+    (found,) = events_of(read(str(write_experiment(faults=[event]))))
     return found
 
 
