@@ -36,8 +36,8 @@ from typing import Any
 
 from bars import Row, at_least, none, tell
 
-from emulator.experiment.reading import read
-from emulator.parts.assembly import problem_of
+from emulator.build.loading import read
+from emulator.build.problem import problem_of
 from global_manager.provisioning import Problem
 from global_manager.provisioning.assignment import Route, route_of
 from global_manager.provisioning.check import relative_gap
@@ -83,7 +83,7 @@ def main() -> None:
     for name, paths in product(chosen.instances, chosen.paths):
         gc.collect()  # what other lines have left must slow down neither side
         gc.freeze()
-        problem = problem_of(*read(name))
+        problem = problem_of(read(name))
         theirs = by_extensive_form(problem, paths, chosen.gap, chosen.limit_s)
         gc.collect()
         gc.freeze()

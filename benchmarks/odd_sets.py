@@ -18,7 +18,7 @@ from unittest.mock import patch
 from bars import words
 from provisioning import network, poisson
 
-from emulator.experiment import topology
+from emulator.config import topology
 from global_manager.provisioning import Plan, Problem, solve, stochastic_plan
 from global_manager.provisioning.selection import choose
 

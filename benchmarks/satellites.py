@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 from bars import Row, at_most, tell
 
-from emulator.experiment.reading import read
+from emulator.build.loading import read
 from emulator.world.orbits import walker
 from emulator.world.visibility import Site, views
 
@@ -23,7 +23,7 @@ def rows() -> Iterator[Row]:
     constellation = walker(
         epoch, satellites=24, planes=6, phasing=1, inclination_deg=53, altitude_km=550
     )
-    _, topology = read("sagin-day")
+    topology = read("sagin-day").topology
     sites = [
         Site(node.name, node.lat_deg, node.lon_deg)
         for node in topology.nodes

@@ -32,8 +32,8 @@ from bars import Row, at_least, at_most, tell
 from matplotlib.figure import Figure
 from networks import write_experiment
 
-from emulator.experiment.reading import read
-from emulator.parts.assembly import timeline_of
+from emulator.build.environment import timeline_of
+from emulator.build.loading import read
 from emulator.runtime import journal
 
 RESULTS = Path(__file__).parent / "results"
@@ -101,7 +101,7 @@ def measure(nodes: int, requests_a_node: int, periods: int, limit_s: float) -> L
     with tempfile.TemporaryDirectory() as place:
         experiment = write_experiment(Path(place) / "drawn", nodes, requests, periods)
         out = Path(place) / "run"
-        first_period_s = timeline_of(*read(str(experiment))).first_period_s  # windows are of 1 s
+        first_period_s = timeline_of(read(str(experiment))).first_period_s  # windows are of 1 s
         plan_s = _plan_s(experiment, limit_s)
         command = [sys.executable, "-m", "emulator", "run", str(experiment), "--out", str(out)]
         began_s = time.monotonic()

@@ -26,8 +26,8 @@ from pathlib import Path
 import yaml
 from bars import Row, interval, surely_at_most, tell, words
 
-from emulator.experiment.reading import fields_of, read
-from emulator.parts.assembly import timeline_of
+from emulator.build.environment import timeline_of
+from emulator.build.loading import fields_of, read
 from emulator.runtime.journal import FOLDER, uri_of
 from emulator.runtime.registry import FILE, Registry
 from emulator.telemetry.exporter import METRICS
@@ -74,7 +74,7 @@ def _long(folder: Path, turns: int) -> Path:
 
 def turns_s(experiment: Path, out: Path, first: int) -> list[float]:
     """Run, scrape in every other turn from the first on, and return how long each turn took."""
-    timeline = timeline_of(*read(str(experiment)))
+    timeline = timeline_of(read(str(experiment)))
     command = [sys.executable, "-m", "emulator", "run", str(experiment), "--out", str(out)]
     scraping, ended = threading.Event(), threading.Event()
     scraper = threading.Thread(target=_scrape, args=(out, scraping, ended))

@@ -21,22 +21,23 @@ from bars import Row, at_most, tell, words
 from counting import Counter
 
 from emulator import run as running
-from emulator.experiment.reading import read
-from emulator.parts.cast import Cast
+from emulator.build.loading import read
+from emulator.build.manager_role import Actors
 from emulator.runtime.clock import Pace
 
 _MOST_WALL_S = 180.0
 
 
-def counted(cast: Cast, folder: str) -> Cast:
+def counted(actors: Actors, folder: str) -> Actors:
     """Return the same roles, each with a counter around what it asks."""
 
     def count(role: Any) -> Any:
         names = [name for name in ("world", "overhead") if getattr(role, name, None) is not None]
         return replace(role, **{name: Counter(getattr(role, name), folder) for name in names})
 
-    leads, key_managers = (tuple(map(count, group)) for group in (cast.leads, cast.key_managers))
-    return replace(cast, leads=leads, key_managers=key_managers)
+    groups = (actors.leads, actors.key_managers)
+    leads, key_managers = (tuple(map(count, group)) for group in groups)
+    return replace(actors, leads=leads, key_managers=key_managers)
 
 
 def rows(name: str = "sagin-day", hosts: str = "2") -> Iterator[Row]:
@@ -45,9 +46,9 @@ def rows(name: str = "sagin-day", hosts: str = "2") -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         wall_s = _run(name, int(hosts), Path(folder, "run"))["wall_s"]
         yield at_most(processes, wall_s, "s", _MOST_WALL_S)
-    plain = vars(running)["cast_of"]
+    plain = vars(running)["actors_of"]
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as counters:
-        vars(running)["cast_of"] = lambda *parts: counted(plain(*parts), counters)
+        vars(running)["actors_of"] = lambda *parts: counted(plain(*parts), counters)
         running_s = _run(name, int(hosts), Path(folder, "run"))["running_s"]
         world_s = sum(float(path.read_text()) for path in Path(counters).iterdir())
     note = f"{world_s:.2f} s of processor time, {running_s:.1f} s running"
@@ -56,7 +57,7 @@ def rows(name: str = "sagin-day", hosts: str = "2") -> Iterator[Row]:
 
 def _run(name: str, hosts: int, out: Path) -> dict[str, Any]:
     options = running.Options(Pace.parse("max"), hosts)
-    outcome = running.run(*read(name), out, options, running.Watcher())
+    outcome = running.run(read(name), out, options, running.Watcher())
     if outcome.failure:
         sys.exit(f"{name}: {outcome.failure}")
     return outcome.summary

@@ -12,10 +12,10 @@ import sys
 
 import typer
 
+from emulator.build.loading import ExperimentError
 from emulator.commands import disturbing, looking, planning, rating, running, sweeping
 from emulator.commands.options import UsageError
 from emulator.commands.terminal import tell
-from emulator.experiment.reading import ExperimentError
 from emulator.input_checks import ParameterError
 from emulator.runtime.journal import JournalError
 from emulator.store.files import FormatError

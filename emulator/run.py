@@ -22,14 +22,14 @@ from types import FrameType
 from typing import Any
 
 from emulator import launch
-from emulator.experiment.config import Experiment
-from emulator.experiment.fault_config import ProcessEvent
-from emulator.experiment.reading import read
-from emulator.experiment.topology import Topology
-from emulator.experiment.writing import write
-from emulator.parts.assembly import Assembly, assemble, unused_of
-from emulator.parts.cast import Cast, cast_of
-from emulator.parts.roles import Role
+from emulator.build.assembly import Assembly, assemble
+from emulator.build.loading import read, write
+from emulator.build.manager_role import Actors, actors_of
+from emulator.build.problem import unused_of
+from emulator.build.roles import Role
+from emulator.build.setup import Setup
+from emulator.config.experiment import Experiment
+from emulator.config.schedule import ProcessEvent
 from emulator.runtime import injection, journal, sealing
 from emulator.runtime.clock import DRAIN_LIMIT, ClockConfig, Deed, Pace, Progress
 from emulator.runtime.deeds import Watchdog
@@ -116,14 +116,18 @@ class Watcher:
 class _Job:
     """What is run, where, and how."""
 
-    experiment: Experiment
-    topology: Topology
+    setup: Setup
     assembly: Assembly
     folder: Path
     options: Options
     homes: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # of a run that is gone on with
+
+    @property
+    def experiment(self) -> Experiment:
+        """What is run."""
+        return self.setup.experiment
 
     @property
     def last_window(self) -> int:
@@ -135,7 +139,7 @@ class _Job:
         """The failure domain of every key manager, if actors are placed by domain."""
         if self.options.placement is not Placement.DOMAINS:
             return {}
-        return {key_manager_of(node.name): node.domain for node in self.topology.nodes}
+        return {key_manager_of(node.name): node.domain for node in self.setup.topology.nodes}
 
 
 class ResumeError(Exception):
@@ -155,46 +159,42 @@ class _Interrupted(Exception):  # noqa: N818 - a request to end, not an error
         self.number = number
 
 
-def run(
-    experiment: Experiment, topology: Topology, folder: Path, options: Options, watcher: Watcher
-) -> Outcome:
+def run(setup: Setup, folder: Path, options: Options, watcher: Watcher) -> Outcome:
     """Run an experiment into a folder, which must not hold anything yet.
 
     Raises `FileExistsError`, `InvalidProblemError` before anything is written, `LaunchError` if the
     actors cannot be started, and `JoinError` (the folder is empty again) if the cluster is not fit for it.
     """
     began_s = time.monotonic()
-    assembly = assemble(experiment, topology)
+    assembly = assemble(setup)
     check_problem(assembly.problem)
-    _prepare(folder, experiment, topology)
+    _prepare(folder, setup)
     try:
-        job = _Job(experiment, topology, assembly, folder, options)
+        job = _Job(setup, assembly, folder, options)
         return _account(job, watcher, began_s)
     except JoinError:
         shutil.rmtree(folder)
         raise
 
 
-def resume(
-    experiment: Experiment, topology: Topology, folder: Path, options: Options, watcher: Watcher
-) -> Outcome:
-    """Go on with a run that was cut short, to its end; `experiment` is that of its folder.
+def resume(setup: Setup, folder: Path, options: Options, watcher: Watcher) -> Outcome:
+    """Go on with a run that was cut short, to its end; `setup` is that of its folder.
 
     Raises `ResumeError`, `JoinError` and `JournalError` before anything is started.
     """
     began_s = time.monotonic()
-    experiment = injection.as_begun(folder, experiment)
-    assembly = assemble(experiment, topology)
+    setup = setup.with_experiment(injection.as_begun(folder, setup.experiment))
+    assembly = assemble(setup)
     summary = folder / "summary.json"
     if summary.exists() and json.loads(summary.read_text(encoding="utf-8"))["complete"]:
         raise ResumeError(str(folder), "has come to its end; there is nothing to go on with")
-    everybody = {role.entity for role in cast_of(experiment, assembly).everybody}
+    everybody = {role.entity for role in actors_of(setup.experiment, assembly).everybody}
     with _alone(folder):
         if not everybody <= set(journal.entities(folder)):
             problem = "was cut short before everybody had begun; start it anew in another folder"
             raise ResumeError(str(folder), problem)
         homes = journal.homes(folder)
-    return _account(_Job(experiment, topology, assembly, folder, options, homes), watcher, began_s)
+    return _account(_Job(setup, assembly, folder, options, homes), watcher, began_s)
 
 
 def _account(job: _Job, watcher: Watcher, began_s: float) -> Outcome:
@@ -205,8 +205,8 @@ def _account(job: _Job, watcher: Watcher, began_s: float) -> Outcome:
         ending = replace(ending, wall_s=time.monotonic() - began_s)
         _record_plan(job)
         injection.record(job.folder)
-        experiment, _ = read(str(job.folder / "experiment.yaml"))
-        summary = report.write(job.folder, experiment, job.topology, job.assembly, ending)
+        setup = read(str(job.folder / "experiment.yaml"))
+        summary = report.write(job.folder, setup, job.assembly, ending)
     return Outcome(summary, ending.stopped_by, ending.failure)
 
 
@@ -287,26 +287,26 @@ def _begin_again(job: _Job) -> None:
         (job.folder / "summary.json").unlink(missing_ok=True)
 
 
-def _prepare(folder: Path, experiment: Experiment, topology: Topology) -> None:
+def _prepare(folder: Path, setup: Setup) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(str(folder))
     (folder / journal.FOLDER).mkdir(parents=True)
     write_format(folder)
     Registry(folder)  # so that actors need not race to make it
-    write(experiment, topology, folder)
+    write(setup, folder)
 
 
 def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
     """One host for the manager and each controller; key managers dealt out to the others."""
     experiment, options = job.experiment, job.options
-    cast = cast_of(experiment, job.assembly)
+    actors = actors_of(experiment, job.assembly)
     key, window_s = sealing.new_key(), experiment.clock.window_s
     schedule = job.assembly.world.schedule
-    order = EntityOrder(tuple(node.name for node in job.topology.nodes))
+    order = EntityOrder(tuple(node.name for node in job.setup.topology.nodes))
     interference = Interference(experiment.seed, window_s, job.last_window, schedule, order)
     management = experiment.management.model_dump()
     qber_limit = experiment.keys.qber_limit
-    management_keys = ManagementKeys(cast.ground, window_s, qber_limit=qber_limit, **management)
+    management_keys = ManagementKeys(actors.ground, window_s, qber_limit=qber_limit, **management)
     return [
         HostConfig(
             name,
@@ -325,21 +325,21 @@ def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
             interference=interference,
             thinks=any(role.entity == GLOBAL_MANAGER for role in group),
         )
-        for name, group in _groups(job, cast)
+        for name, group in _groups(job, actors)
     ]
 
 
-def _groups(job: _Job, cast: Cast) -> list[tuple[str, tuple[Role, ...]]]:
+def _groups(job: _Job, actors: Actors) -> list[tuple[str, tuple[Role, ...]]]:
     """Return the roles on each host, by its name; those of a run that is gone on with stay together."""
     if job.homes:
-        roles = {role.entity: role for role in cast.everybody}
+        roles = {role.entity: role for role in actors.everybody}
         return [
             (name, tuple(roles[entity] for entity in entities))
             for name, entities in job.homes.items()
         ]
-    nodes = cast.key_managers
+    nodes = actors.key_managers
     count = min(job.options.hosts or len(nodes), len(nodes))
-    groups = [(role,) for role in cast.leads] + _dealt(nodes, count, job.domains)
+    groups = [(role,) for role in actors.leads] + _dealt(nodes, count, job.domains)
     return [(_name(group, place), group) for place, group in enumerate(groups)]
 
 
@@ -451,5 +451,5 @@ def _record_plan(job: _Job) -> None:
     with contextlib.suppress(journal.JournalError):
         text = journal_queries.first_plan(folder)
         if text is not None:
-            document = json.loads(text) | unused_of(job.experiment, job.topology).fields()
+            document = json.loads(text) | unused_of(job.setup).fields()
             write_atomically(path, json.dumps(document, indent=1) + "\n")

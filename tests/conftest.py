@@ -10,15 +10,14 @@ import pytest
 import yaml
 from hypothesis import settings
 
-from emulator.experiment.config import Experiment
-from emulator.experiment.reading import read
-from emulator.experiment.topology import Topology
-from emulator.parts.assembly import Assembly, assemble
+from emulator.build.assembly import Assembly, assemble
+from emulator.build.loading import read
+from emulator.build.setup import Setup
 
 settings.register_profile("qsagin", deadline=None)  # how fast a machine is proves nothing
 settings.load_profile("qsagin")
 
-TINY = Path(__file__).parent.parent / "emulator" / "experiment" / "experiments"
+TINY = Path(__file__).parent.parent / "emulator" / "config" / "experiments"
 
 Write = Callable[..., Path]
 
@@ -47,12 +46,12 @@ def write_experiment(tmp_path: Path) -> Write:
 
 
 @pytest.fixture
-def tiny() -> tuple[Experiment, Topology]:
+def tiny() -> Setup:
     """The built-in experiment `tiny`."""
     return read("tiny")
 
 
 @pytest.fixture
-def tiny_assembly(tiny: tuple[Experiment, Topology]) -> Assembly:
+def tiny_assembly(tiny: Setup) -> Assembly:
     """All parts of `tiny`."""
-    return assemble(*tiny)
+    return assemble(tiny)

@@ -18,13 +18,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from emulator.build.environment import sites_of, timeline_of, weather_event
+from emulator.build.loading import read
+from emulator.build.problem import problem_of
+from emulator.build.setup import Setup
 from emulator.chaos.actions import undisturbed
-from emulator.experiment.config import Experiment
-from emulator.experiment.reading import read
-from emulator.experiment.topology import Topology
-from emulator.experiment.weather_config import CloudEvent, FogEvent, StormEvent
-from emulator.parts.assembly import problem_of, timeline_of
-from emulator.parts.skies import happening, sites_of
+from emulator.config.topology import Topology
+from emulator.config.weather import CloudEvent, FogEvent, StormEvent
 from emulator.runtime import injection_table, journal
 from emulator.runtime.registry import Registry
 from emulator.views import journal_queries, ledger
@@ -83,7 +83,7 @@ def units_under_bad_weather(run_folder: str, medium: str, grace_s: float = 0.0) 
     """Return how many units a medium brought to requests with an end under a storm, fog or closed sky."""
     seen = _Seen(Path(run_folder))
     sites = {site.name: site for site in sites_of(seen.topology)}
-    found = [happening(event, seen.topology) for event in seen.weather]
+    found = [weather_event(event, seen.topology) for event in seen.weather]
     return sum(
         units
         for at_s, request, units in seen.deliveries(medium)
@@ -200,26 +200,25 @@ class _Seen:
     folder: Path
 
     @property
-    def _read(self) -> tuple[Experiment, Topology]:
+    def setup(self) -> Setup:
         path = self.folder / "experiment.yaml"
-        return _experiment(str(path), path.stat().st_mtime_ns)
+        return _setup(str(path), path.stat().st_mtime_ns)
 
     @property
     def topology(self) -> Topology:
-        return self._read[1]
+        return self.setup.topology
 
     @property
     def window_s(self) -> float:
-        return self._read[0].clock.window_s
+        return self.setup.experiment.clock.window_s
 
     @cached_property
     def requests(self) -> tuple[Request, ...]:
-        path = self.folder / "experiment.yaml"
-        return _requests(str(path), path.stat().st_mtime_ns)
+        return problem_of(self.setup).requests
 
     @cached_property
     def timeline(self) -> Timeline:
-        return timeline_of(*self._read)
+        return timeline_of(self.setup)
 
     @cached_property
     def now_s(self) -> float:
@@ -246,7 +245,9 @@ class _Seen:
     @cached_property
     def faults(self) -> list[dict[str, Any]]:
         """All faults that have a time, with their fields: scheduled first, then injected."""
-        known = [event.model_dump(mode="json", by_alias=True) for event in self._read[0].faults]
+        known = [
+            event.model_dump(mode="json", by_alias=True) for event in self.setup.experiment.faults
+        ]
         if (self.folder / injection_table.FILE).exists():
             with closing(injection_table.Injections(self.folder)) as table:
                 taken = [item.fault for item in table.accepted()]
@@ -282,13 +283,8 @@ class _Seen:
 
 
 @lru_cache(maxsize=4)
-def _experiment(path: str, _changed_ns: int) -> tuple[Experiment, Topology]:
+def _setup(path: str, _changed_ns: int) -> Setup:
     return read(path)
-
-
-@lru_cache(maxsize=4)
-def _requests(path: str, changed_ns: int) -> tuple[Request, ...]:
-    return problem_of(*_experiment(path, changed_ns)).requests
 
 
 def _time(fault: dict[str, Any]) -> tuple[float, float]:

@@ -9,9 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from emulator.experiment import reading
-from emulator.experiment.config import Experiment
-from emulator.experiment.topology import Topology
+from emulator.build import loading
+from emulator.build.setup import Setup
 from global_manager.provisioning.model import Policy
 
 ExperimentArgument = Annotated[
@@ -42,11 +41,9 @@ class UsageError(Exception):
         return f"{self.where}: {self.problem}"
 
 
-def read(
-    source: str, seed: int | None, policy: Policy | None, gap: float | None
-) -> tuple[Experiment, Topology]:
+def read(source: str, seed: int | None, policy: Policy | None, gap: float | None) -> Setup:
     """Read an experiment and put the options of the command line in its place."""
-    experiment, topology = reading.read(source, seed)
+    setup = loading.read(source, seed)
     changes: dict[str, Any] = {}
     if policy is not None:
         changes["policy"] = policy
@@ -54,8 +51,10 @@ def read(
         if not 0 < gap < 1:
             raise UsageError("--gap", f"must be between 0 and 1, not {gap:g}")
         changes["gap"] = gap
-    options = experiment.plan.model_copy(update=changes)
-    return experiment.model_copy(update={"plan": options}), topology
+    if not changes:
+        return setup
+    options = setup.experiment.plan.model_copy(update=changes)
+    return setup.with_experiment(setup.experiment.model_copy(update={"plan": options}))
 
 
 def require_empty(out: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from emulator.build import loading
+from emulator.build.loading import ExperimentError
 from emulator.commands.options import (
     ExperimentArgument,
     Json,
@@ -18,45 +20,44 @@ from emulator.commands.options import (
     require_writable,
 )
 from emulator.commands.terminal import ERR, OUT, answer, print_fields, print_json, print_table, tell
-from emulator.experiment import reading
-from emulator.experiment.reading import ExperimentError, Fault
+from emulator.config.error_messages import Mistake
 from global_manager.provisioning.check import InvalidProblemError, check_problem
 from global_manager.provisioning.model import Policy, Problem
 
 
 def experiments(json_: Json = False) -> None:
     """List the built-in experiments."""
-    found = [reading.read(name)[0] for name in reading.built_in_names()]
+    found = [loading.read(name).experiment for name in loading.built_in_names()]
     rows = [{"name": item.name, "description": item.description} for item in found]
     answer(json_, rows, lambda: print_table(["name", "description"], rows))
 
 
 def schema() -> None:
     """Print the JSON schema of experiment files."""
-    print_json(reading.schema())
+    print_json(loading.schema())
 
 
 def check(experiment: ExperimentArgument, json_: Json = False) -> None:
     """Validate an experiment; start nothing."""
-    from emulator.parts.assembly import unused_of
+    from emulator.build.problem import unused_of
 
-    faults: tuple[Fault, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
     warnings: list[str] = []
     try:
-        warnings = unused_of(*reading.read(experiment)).sentences()
+        warnings = unused_of(loading.read(experiment)).sentences()
     except ExperimentError as error:
         if not json_:
             raise
-        faults = error.faults
+        mistakes = error.mistakes
     document = {
-        "ok": not faults,
-        "errors": [fault.model_dump() for fault in faults],
+        "ok": not mistakes,
+        "errors": [mistake.model_dump() for mistake in mistakes],
         "warnings": warnings,
     }
     for line in warnings:
         tell(f"{experiment}: warning: {line}")
     answer(json_, document, lambda: OUT.print(f"{experiment}: ok"))
-    if faults:
+    if mistakes:
         raise typer.Exit(2)
 
 
@@ -70,39 +71,37 @@ def plan(
     json_: Json = False,
 ) -> None:
     """Solve the provisioning program; start no actor."""
-    from emulator.parts.assembly import problem_of, unused_of
-    from emulator.parts.basis import basis_of
-    from emulator.parts.fiber_links import by_kind, quantum_links
-    from emulator.parts.futures import fresh_fields
-    from emulator.parts.plans import fields
+    from emulator.build.plan_report import basis_of, fields
+    from emulator.build.problem import fresh_fields, problem_of, unused_of
+    from emulator.build.quantum_links import by_kind, links_of
     from emulator.views.solve_display import SolveDisplay
     from global_manager.provisioning import solve
 
-    setup, topology = read(experiment, seed, policy, gap)
+    setup = read(experiment, seed, policy, gap)
+    wanted = setup.experiment
     if time_limit is not None and time_limit <= 0:
         raise UsageError("--time-limit", f"must be positive, not {time_limit:g}")
-    problem = problem_of(setup, topology)
-    _plannable(experiment, problem, setup.plan.policy)
+    problem = problem_of(setup)
+    _plannable(experiment, problem, wanted.plan.policy)
     began_s = time.monotonic()
     with SolveDisplay(ERR, progress) as display:
         solution = solve(
             problem,
-            setup.plan.policy,
-            gap=setup.plan.gap,
+            wanted.plan.policy,
+            gap=wanted.plan.gap,
             time_limit_s=time_limit,
-            seed=setup.seed,
-            rounding=setup.plan.expected_value_rounding,
+            seed=wanted.seed,
+            rounding=wanted.plan.expected_value_rounding,
             progress=display,
         )
     solve_s = round(time.monotonic() - began_s, 3)
-    head = {"experiment": setup.name, "seed": setup.seed, "requests": len(problem.requests)}
-    links = quantum_links(setup.fiber, topology)
-    unused = unused_of(setup, topology)
-    fresh, basis = fresh_fields(setup, problem, solution), basis_of(setup, problem)
+    head = {"experiment": wanted.name, "seed": wanted.seed, "requests": len(problem.requests)}
+    links, unused = links_of(setup), unused_of(setup)
+    fresh, basis = fresh_fields(wanted, problem, solution), basis_of(wanted, problem)
     shown = {"solve_s": solve_s, "basis": basis, "links": [item.fields() for item in links]}
     document = head | fields(solution) | fresh | shown | unused.fields()
     for line in unused.sentences():
-        tell(f"{setup.name}: {line}")
+        tell(f"{wanted.name}: {line}")
     answer(json_, document, lambda: _show_plan(document, by_kind(links)))
 
 
@@ -117,13 +116,13 @@ def compare(
     from emulator.views.figures import comparison_rows
     from emulator.views.solve_display import SolveDisplay
 
-    setup, topology = read(experiment, seed, None, None)
+    setup = read(experiment, seed, None, None)
     counts = _counts(requests)
-    if counts and not isinstance(setup.demand.requests, dict):
+    if counts and not isinstance(setup.experiment.demand.requests, dict):
         raise UsageError("--requests", f"{experiment} lists its requests one by one; leave it out")
     with SolveDisplay(ERR, progress) as display:
-        rows, values, bases = comparison_rows(setup, topology, counts, display)
-    head = {"experiment": setup.name, "seed": setup.seed}
+        rows, values, bases = comparison_rows(setup, counts, display)
+    head = {"experiment": setup.experiment.name, "seed": setup.experiment.seed}
     document = head | {"rows": rows, "values": values, "basis": bases}
     answer(json_, document, lambda: _show_comparison(rows, values, bases))
 
@@ -137,10 +136,10 @@ def figures(
     from emulator.views.figures import draw
 
     require_writable(out)
-    setup, topology = read(experiment, None, None, None)
-    if not isinstance(setup.demand.requests, dict):
+    setup = read(experiment, None, None, None)
+    if not isinstance(setup.experiment.demand.requests, dict):
         raise UsageError("--experiment", f"{experiment} lists its requests one by one")
-    files = [str(path) for path in draw(setup, topology, out)]
+    files = [str(path) for path in draw(setup, out)]
     answer(json_, {"files": files}, lambda: OUT.print("\n".join(files)))
 
 
@@ -192,7 +191,7 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
 
 def _show_bases(bases: list[dict[str, Any]]) -> None:
     """Print what the figures rest on, once where it is the same."""
-    from emulator.parts.basis import sentences
+    from emulator.build.plan_report import sentences
 
     OUT.print()
     for line in dict.fromkeys(line for basis in bases for line in sentences(basis)):

@@ -22,8 +22,8 @@ from emulator.commands.options import (
     require_free_port,
 )
 from emulator.commands.terminal import ERR, OUT, answer, fail, tell
-from emulator.experiment.config import Experiment
-from emulator.experiment.topology import Topology
+from emulator.config.experiment import Experiment
+from emulator.config.topology import Topology
 from emulator.runtime.placement import Placement
 from emulator.store.files import check_format
 from global_manager.provisioning.check import InvalidProblemError
@@ -85,10 +85,10 @@ def run(
     if resume is not None:
         _resumable(resume, experiment, out, seed, hosts, policy, volatile or None)
     source, folder = _subject(experiment, out, resume)
-    setup, topology = read(source, seed, policy, None)
-    chosen_pace = _runnable(setup, None if resume else folder, pace, address)
-    _placeable(source, topology, placement, address)
-    display = RunDisplay(ERR, setup)
+    setup = read(source, seed, policy, None)
+    chosen_pace = _runnable(setup.experiment, None if resume else folder, pace, address)
+    _placeable(source, setup.topology, placement, address)
+    display = RunDisplay(ERR, setup.experiment)
     if page_port is None and page:
         page_port = 0
     require_free_port(page_port or 0, "--page-port")
@@ -109,7 +109,7 @@ def run(
     try:
         with display:
             go = resume_run if resume else run_experiment
-            outcome = go(setup, topology, folder, options, display)
+            outcome = go(setup, folder, options, display)
     except InvalidProblemError as error:
         raise UsageError(source, str(error)) from error
     except ResumeError as error:
@@ -147,11 +147,11 @@ def _resumable(folder: Path, *given: object) -> None:
     check_format(folder)
 
 
-def _runnable(setup: Experiment, out: Path | None, pace: str, address: str | None) -> Pace:
+def _runnable(experiment: Experiment, out: Path | None, pace: str, address: str | None) -> Pace:
     """Refuse what cannot be run before anything is started; return the pace."""
     from emulator.runtime.clock import Pace
 
-    if setup.plan.policy is Policy.DETERMINISTIC:
+    if experiment.plan.policy is Policy.DETERMINISTIC:
         problem = "deterministic knows demand beforehand; it is a bound for `plan` and `compare`"
         raise UsageError("--policy", problem)
     if out is not None:

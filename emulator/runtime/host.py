@@ -23,7 +23,7 @@ from pathlib import Path
 
 import grpc
 
-from emulator.parts.roles import Role
+from emulator.build.roles import Role
 from emulator.runtime.doors import CLOCK, Doors
 from emulator.runtime.envelope import Envelopes
 from emulator.runtime.identity import Identity

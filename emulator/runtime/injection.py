@@ -1,10 +1,10 @@
-"""Faults and weather for a run that goes on: asked for by anybody who may write to its folder.
+"""Faults and weather for a live run: asked for by anybody who may write to its folder.
 
-Who asks checks the fault as an experiment would be checked, works out what it does to the world, and puts
-both into a table in the run folder.  The clock takes it at the next boundary of two windows: from then on
-it has a time, every host learns of it before it runs the next window, and it belongs to the run's schedule.
-`record` writes it into the folder's experiment, which, run again, is the same run.
-What is asked of a run that does not take it in time is withdrawn, and has not happened.
+The asking process checks the fault as if it stood in the experiment, works out what it does to the world,
+and puts both into a table in the run folder.  The clock takes it at the next boundary of two windows:
+from then on it has a time, every host learns of it before it runs the next window, and it belongs to the
+run's schedule. `record` writes it into the folder's experiment, which, run again, is the same run. What
+is asked of a run that does not take it in time is withdrawn, and has not happened.
 """
 
 from __future__ import annotations
@@ -12,14 +12,22 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
-from emulator.experiment.config import Experiment
+from emulator.build.loading import read
+from emulator.build.schedule import events_of
+from emulator.build.validation import check_schedule
+from emulator.config.error_messages import mistakes
+from emulator.config.experiment import Experiment
+from emulator.config.schedule import FaultEvent, ProcessEvent, RandomEvent
 from emulator.runtime.injection_table import FILE, Injected, Injections
 from emulator.store.files import write_atomically
+from emulator.world.events import write_down
 
 _PATIENCE_S = 20.0
 _LOOK_EVERY_S = 0.05
@@ -29,19 +37,21 @@ class InjectionError(ValueError):
     """A fault cannot be injected; one line that names field and remedy."""
 
 
+class _One(BaseModel):
+    fault: FaultEvent
+
+
 def submit(run_folder: Path, fault: Mapping[str, Any]) -> Injected:
     """Have a live run take a fault; return it with its time.
 
     The fields are those of an entry of `faults`; `at_s` may be left out, or be a time to come, and `for_s`
     may stand for `until_s`.  Raises `InjectionError`.
     """
-    from emulator.parts.schedule_reading import resolved
-
     if not (run_folder / "experiment.yaml").exists():
         raise InjectionError(f"{run_folder}: is not the folder of a run")
     if (run_folder / "summary.json").exists():
         raise InjectionError(f"{run_folder}: the run has ended")
-    fields, happening = resolved(run_folder / "experiment.yaml", fault)
+    fields, happening = _resolved(run_folder / "experiment.yaml", fault)
     with _table(run_folder) as injections:
         number = injections.ask(fields, happening)
         try:
@@ -50,6 +60,49 @@ def submit(run_folder: Path, fault: Mapping[str, Any]) -> Injected:
             injections.withdraw(number)
             raise
         return next(item for item in injections.accepted() if item.number == number)
+
+
+def _resolved(experiment_file: Path, fault: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return a fault's fields in full, and what it does as text; empty if that is to processes.
+
+    Raises `InjectionError` with all mistakes in one line.
+    """
+    setup = read(str(experiment_file))
+    fields = dict(fault)
+    fields.setdefault("from_period" if fields.get("kind") == "demand-shift" else "at_s", 0)
+    if "until_s" in fields and "at_s" not in fault:
+        raise InjectionError("fault.until_s: say at_s too, or for_s: how long from now on")
+    if "for_s" in fields:
+        fields["until_s"] = _until_s(fields)
+    try:
+        event = _One.model_validate({"fault": fields}).fault
+    except ValidationError as error:
+        said = "; ".join(f"{item.field}: {item.message}" for item in mistakes(error))
+        raise InjectionError(said) from error
+    if isinstance(event, RandomEvent):
+        raise InjectionError("fault.kind: random faults are drawn when an experiment is read")
+    alone = setup.with_experiment(setup.experiment.model_copy(update={"faults": [event]}))
+    wrong = check_schedule(alone)
+    if wrong:
+        said = "; ".join(
+            f"{item.field.replace('faults.0', 'fault')}: {item.message}" for item in wrong
+        )
+        raise InjectionError(said)
+    happening = "" if isinstance(event, ProcessEvent) else write_down(events_of(alone)[0])
+    return event.model_dump(mode="json", by_alias=True), happening
+
+
+def _until_s(fields: dict[str, Any]) -> float:
+    for_s = fields.pop("for_s")
+    if "until_s" in fields:
+        raise InjectionError("fault.for_s: stands for until_s; give one of them")
+    try:
+        at_s, lasts_s = float(fields.get("at_s", 0.0)), float(for_s)
+    except (TypeError, ValueError):
+        at_s, lasts_s = 0.0, 0.0
+    if not 0 < lasts_s < inf:
+        raise InjectionError(f"fault.for_s: must be positive seconds, not {for_s}")
+    return at_s + lasts_s
 
 
 def _wait_for(injections: Injections, number: int, run_folder: Path) -> None:

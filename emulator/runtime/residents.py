@@ -24,7 +24,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from emulator.parts.roles import Role
+from emulator.build.roles import Role
 from emulator.runtime.interference import UNDISTURBED, Interference, Post
 from emulator.runtime.journal import Journal
 from emulator.runtime.mailbox import Mailbox

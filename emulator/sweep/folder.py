@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emulator.experiment.config import Experiment
-from emulator.experiment.topology import Topology
-from emulator.experiment.writing import FILE as EXPERIMENT_FILE
-from emulator.experiment.writing import write
+from emulator.build.loading import FILE as EXPERIMENT_FILE
+from emulator.build.loading import write
+from emulator.build.setup import Setup
 from emulator.store.files import locked
 from emulator.sweep.grid import Grid, Point, grid_of
 
@@ -79,17 +78,15 @@ def summary_of(run_folder: Path) -> dict[str, Any] | None:
     return summary if summary["complete"] else None
 
 
-def create(
-    path: Path, grid: Grid, experiments: Iterable[tuple[Point, Experiment, Topology]]
-) -> SweepFolder:
+def create(path: Path, grid: Grid, setups: Iterable[tuple[Point, Setup]]) -> SweepFolder:
     """Write down what is to be run; the grid last, so that a folder which has it has all."""
     folder = SweepFolder(path, grid)
     for part in (_RUNS, _LOGS):
         (path / part).mkdir(parents=True, exist_ok=True)
-    for point, experiment, topology in experiments:
+    for point, setup in setups:
         place = folder.experiment_file(point).parent
         place.mkdir(parents=True)
-        write(experiment, topology, place)
+        write(setup, place)
     (path / FILE).write_text(grid.text(), encoding="utf-8")
     return folder
 

@@ -18,12 +18,12 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
-from emulator.experiment import reading
-from emulator.experiment.config import Experiment
-from emulator.experiment.reading import ExperimentError, Fault
-from emulator.experiment.section import Section
-from emulator.experiment.topology import Topology
-from emulator.experiment.wording import mistakes
+from emulator.build import loading
+from emulator.build.loading import ExperimentError
+from emulator.build.setup import Setup
+from emulator.config.error_messages import Mistake, mistakes
+from emulator.config.experiment import Experiment
+from emulator.config.section import Section
 from global_manager.provisioning.model import Policy
 
 MOST_POINTS = 10_000
@@ -114,9 +114,9 @@ def grid_of(source: str, axes: Mapping[str, Sequence[Any]], seeds: Sequence[int]
 
     Raises `ExperimentError`.
     """
-    path, fields = reading.fields_of(source)
+    path, fields = loading.fields_of(source)
     if "experiment" not in fields:
-        is_built_in = source in reading.built_in_names()
+        is_built_in = source in loading.built_in_names()
         file = _SweepFile(experiment=source if is_built_in else str(path.resolve()))
     else:
         file = _sweep_file(path, fields)
@@ -134,12 +134,12 @@ def grid_of(source: str, axes: Mapping[str, Sequence[Any]], seeds: Sequence[int]
 
 def _own_seed(experiment: str) -> int:
     default = Experiment.model_fields["seed"].default
-    seed: int = reading.fields_of(experiment)[1].get("seed", default)
+    seed: int = loading.fields_of(experiment)[1].get("seed", default)
     return seed
 
 
-def experiments_of(grid: Grid) -> Iterator[tuple[Point, Experiment, Topology]]:
-    """Yield every point with its experiment, each checked.
+def experiments_of(grid: Grid) -> Iterator[tuple[Point, Setup]]:
+    """Yield every point with its setup, each checked.
 
     Raises `ExperimentError` at the end, with each mistake once, and with the first point that has it.
     """
@@ -147,21 +147,21 @@ def experiments_of(grid: Grid) -> Iterator[tuple[Point, Experiment, Topology]]:
     points = grid.points()
     for point in points:
         try:
-            experiment, topology = reading.read(grid.experiment, point.seed, point.values)
-            if experiment.plan.policy is Policy.DETERMINISTIC:
+            setup = loading.read(grid.experiment, point.seed, point.values)
+            if setup.experiment.plan.policy is Policy.DETERMINISTIC:
                 problem = "deterministic is a bound for `plan` and `compare`; it cannot be run"
                 raise _error(grid.experiment, "plan.policy", problem)
         except ExperimentError as error:
-            for fault in error.faults:
-                wrong.setdefault((error.file, fault.field, fault.message), []).append(point)
+            for mistake in error.mistakes:
+                wrong.setdefault((error.file, mistake.field, mistake.message), []).append(point)
             continue
-        yield point, experiment, topology
+        yield point, setup
     if wrong:
-        faults = [
-            Fault(field=field, message=message + _where(found, points))
+        found_anywhere = [
+            Mistake(field=field, message=message + _where(found, points))
             for (_, field, message), found in wrong.items()
         ]
-        raise ExperimentError(next(iter(wrong))[0], tuple(faults))
+        raise ExperimentError(next(iter(wrong))[0], tuple(found_anywhere))
 
 
 def _where(found: Sequence[Point], points: Sequence[Point]) -> str:
@@ -176,9 +176,8 @@ def _sweep_file(path: Path, fields: Mapping[str, Any]) -> _SweepFile:
     try:
         file = _SweepFile.model_validate(fields)
     except ValidationError as error:
-        faults = [Fault(field=field, message=message) for field, message in mistakes(error)]
-        raise ExperimentError(str(path), tuple(faults)) from error
-    if file.experiment in reading.built_in_names():
+        raise ExperimentError(str(path), tuple(mistakes(error))) from error
+    if file.experiment in loading.built_in_names():
         return file
     return file.model_copy(update={"experiment": str((path.parent / file.experiment).resolve())})
 
@@ -197,4 +196,4 @@ def _check_axes(file: str, axes: Mapping[str, tuple[Any, ...]]) -> None:
 
 
 def _error(file: str, field: str, problem: str) -> ExperimentError:
-    return ExperimentError(file, (Fault(field=field, message=problem),))
+    return ExperimentError(file, (Mistake(field=field, message=problem),))

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from emulator.experiment.config import Experiment
+from emulator.config.experiment import Experiment
 from emulator.run import Watcher
 from emulator.runtime import clock
 from emulator.views.live import Live

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from emulator.experiment.config import Experiment
-from emulator.experiment.topology import Topology
-from emulator.parts.assembly import problem_of
-from emulator.parts.basis import basis_of
+from emulator.build.demand import requests_of
+from emulator.build.plan_report import basis_of
+from emulator.build.problem import problem_of
+from emulator.build.setup import Setup
 from emulator.views.plotting import Figure
 from global_manager.provisioning import PolicyCost, SolveProgress, Watch, compare, solve
 from global_manager.provisioning.model import Policy, Problem
@@ -38,11 +38,12 @@ _SHOWN = (Policy.STOCHASTIC, Policy.EXPECTED_VALUE, Policy.RANDOM)
 _COLOURS = ("#0072B2", "#E69F00", "#D55E00")
 
 
-def with_requests(experiment: Experiment, count: int) -> Experiment:
-    """Return the experiment with so many generated requests, classes in the same proportion.
+def with_requests(setup: Setup, count: int) -> Setup:
+    """Return the setup with this number of generated requests, classes in the same proportion.
 
     Raises `TypeError` if the experiment lists its requests one by one.
     """
+    experiment = setup.experiment
     classes = experiment.demand.requests
     if not isinstance(classes, dict):
         raise TypeError("needs generated requests (class: count)")
@@ -50,15 +51,14 @@ def with_requests(experiment: Experiment, count: int) -> Experiment:
     shares = {kind: count * number // whole for kind, number in classes.items()}
     shares[max(shares, key=lambda kind: shares[kind])] += count - sum(shares.values())
     demand = experiment.demand.model_copy(update={"requests": shares})
-    return experiment.model_copy(update={"demand": demand})
+    return setup.with_experiment(experiment.model_copy(update={"demand": demand}))
 
 
 Table = list[dict[str, Any]]
 
 
 def comparison_rows(
-    experiment: Experiment,
-    topology: Topology,
+    setup: Setup,
     counts: Sequence[int] | None,
     progress: Callable[[SolveProgress], None],
 ) -> tuple[Table, Table, Table]:
@@ -71,9 +71,9 @@ def comparison_rows(
     values: Table = []
     bases: Table = []
     for count in counts or (None,):
-        variant = experiment if count is None else with_requests(experiment, count)
-        problem = problem_of(variant, topology)
-        options = experiment.plan
+        variant = setup if count is None else with_requests(setup, count)
+        problem = problem_of(variant)
+        options = setup.experiment.plan
         result = compare(
             problem,
             gap=options.gap,
@@ -87,7 +87,7 @@ def comparison_rows(
         differences = {"VSS": result.vss, "EVPI": result.evpi}
         differences |= {"EVPI_least": result.evpi_least, "EVPI_most": result.evpi_most}
         values.append({"requests": requests, **names, **differences})
-        bases.append({"requests": requests, **basis_of(variant, problem)})
+        bases.append({"requests": requests, **basis_of(variant.experiment, problem)})
     return rows, values, bases
 
 
@@ -102,15 +102,15 @@ def _row(requests: int, row: PolicyCost, rp: float) -> dict[str, Any]:
     }
 
 
-def draw(experiment: Experiment, topology: Topology, folder: Path) -> list[Path]:
+def draw(setup: Setup, folder: Path) -> list[Path]:
     """Write fig4a and fig4b as CSV and PNG; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    stages = fig4a(problem_of(experiment, topology))
+    stages, name = fig4a(problem_of(setup)), setup.experiment.name
     _write_csv(folder / "fig4a.csv", ("reserved", "first_stage", "second_stage", "total"), stages)
-    _save(_draw_stages(stages, experiment.name), folder / "fig4a.png")
-    totals = [point for count in FIG_4B_REQUESTS for point in fig4b(experiment, topology, count)]
+    _save(_draw_stages(stages, name), folder / "fig4a.png")
+    totals = [point for count in FIG_4B_REQUESTS for point in fig4b(setup, count)]
     _write_csv(folder / "fig4b.csv", ("requests", "policy", "total"), totals)
-    _save(_draw_policies(totals, experiment.name), folder / "fig4b.png")
+    _save(_draw_policies(totals, name), folder / "fig4b.png")
     return [folder / f"{name}.{kind}" for name in ("fig4a", "fig4b") for kind in ("csv", "png")]
 
 
@@ -172,13 +172,14 @@ def _recourse(problem: Problem) -> Floats:
     return recourse_table(costs, missing_table([problem.demand_of(r) for r in problem.requests]))
 
 
-def fig4b(experiment: Experiment, topology: Topology, count: int) -> list[tuple[int, str, float]]:
+def fig4b(setup: Setup, count: int) -> list[tuple[int, str, float]]:
     """Return (requests, policy, total) for the paper's three policies at this number of requests."""
-    whole = len(problem_of(experiment, topology).requests)
+    experiment = setup.experiment
+    whole = len(requests_of(setup))
     wavelengths = experiment.network.wavelengths * max(1, ceil(count / whole))
     network = experiment.network.model_copy(update={"wavelengths": wavelengths})
-    variant = with_requests(experiment.model_copy(update={"network": network}), count)
-    problem, options = problem_of(variant, topology), experiment.plan
+    wider = setup.with_experiment(experiment.model_copy(update={"network": network}))
+    problem, options = problem_of(with_requests(wider, count)), experiment.plan
     points = []
     for policy in _SHOWN:
         seeds = RANDOM_SEEDS if policy is Policy.RANDOM else (experiment.seed,)

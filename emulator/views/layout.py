@@ -11,7 +11,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.experiment.topology import Topology
+from emulator.config.topology import Topology
 
 _MANY_NODES = 200
 

@@ -8,14 +8,13 @@ the run went on: what the journals do not say did not happen.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emulator.parts.key_use import down_s
 from emulator.runtime import journal
 from emulator.views import journal_queries
 from global_manager.provisioning.model import Request
@@ -106,6 +105,34 @@ def read(
         served = row.fiber_units + row.satellite_units + row.uav_units
         row.shortfall_units = row.demanded_units - served
     return Ledger(tuple(rows.values()), periods)
+
+
+def down_s(
+    arrivals: Iterable[tuple[float, int]],
+    demanded_units: int,
+    period_s: float,
+    units_per_key: int = 1,
+) -> float:
+    """Return for how long a link was down in a period.
+
+    A link that needs d keys in a period of T seconds uses each for T/d seconds, one after the other,
+    whatever the cipher; a key is there when its last unit is, and keys that come late bring the link up
+    again. `arrivals` are (seconds since the period began, units).  A link that needs no key is never
+    down; what is demanded counts as whole keys, the last of which may want fewer units.
+    """
+    keys = -(-demanded_units // units_per_key)
+    if keys == 0:
+        return 0.0
+    up_until_s = down = 0.0
+    came_units = came_keys = 0
+    for at_s, units in sorted(arrivals):
+        came_units += units
+        whole = keys if came_units >= demanded_units else came_units // units_per_key
+        if whole > came_keys:
+            down += max(0.0, min(at_s, period_s) - up_until_s)
+            up_until_s = max(up_until_s, at_s) + (whole - came_keys) * period_s / keys
+            came_keys = whole
+    return down + max(0.0, period_s - up_until_s)
 
 
 def write(ledger: Ledger, run_folder: Path) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from emulator.parts.fiber_links import QuantumLink
+from emulator.build.quantum_links import QuantumLink
 from emulator.views import journal_queries
 from emulator.views.journal_queries import Blocks
 from protos.core import key_manager_of

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from emulator.experiment.topology import Topology
+from emulator.config.topology import Topology
 from emulator.views.layout import Layout, layout_of
 from emulator.views.outlines import Frame, Line, borders, land
 from emulator.views.plotting import (

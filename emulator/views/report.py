@@ -12,11 +12,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from emulator.experiment.config import Experiment
-from emulator.experiment.topology import Topology
-from emulator.parts.assembly import Assembly
-from emulator.parts.basis import basis_of
-from emulator.parts.key_use import KeyUse
+from emulator.build.assembly import Assembly
+from emulator.build.plan_report import basis_of
+from emulator.build.setup import Setup
+from emulator.config.applications import KeyUse
+from emulator.config.experiment import Experiment
 from emulator.runtime import journal
 from emulator.runtime.registry import Registry
 from emulator.store.files import write_atomically
@@ -54,13 +54,12 @@ class Ending:
         return not self.failure and self.stopped_by is None
 
 
-def write(
-    folder: Path, experiment: Experiment, topology: Topology, assembly: Assembly, ending: Ending
-) -> dict[str, Any]:
+def write(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -> dict[str, Any]:
     """Write all result files, the summary last, which says that there are the others; return it.
 
     A run that was ended before it had a journal gets a summary with zeros.
     """
+    experiment = setup.experiment
     book = _book(folder, experiment, assembly)
     pools = assembly.problem.pools
     plans = _plans(folder, pools.shortfall_cost if pools else 0, experiment.clock.window_s)
@@ -78,7 +77,7 @@ def write(
     ledger.write(book, folder)
     write_decisions(decided, folder)
     expected, classes = _expected_by_period(plans, book.periods), _by_application(book)
-    results = Results(experiment, topology, assembly, summary, book, expected, classes)
+    results = Results(experiment, setup.topology, assembly, summary, book, expected, classes)
     report_page.write(folder, results)
     write_atomically(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary

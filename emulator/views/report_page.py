@@ -18,11 +18,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from emulator.experiment.config import Experiment
-from emulator.experiment.topology import Topology
-from emulator.parts.assembly import Assembly
-from emulator.parts.basis import sentences
-from emulator.parts.fiber_links import by_kind
+from emulator.build.assembly import Assembly
+from emulator.build.plan_report import sentences
+from emulator.build.quantum_links import by_kind
+from emulator.config.experiment import Experiment
+from emulator.config.topology import Topology
 from emulator.views import network_map, report_charts
 from emulator.views.dealings import OrderCount, order_counts
 from emulator.views.figures import fig4a, growth, within_reach

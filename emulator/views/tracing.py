@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from emulator.experiment.reading import ExperimentError, read
-from emulator.parts.assembly import request_ids
+from emulator.build.demand import requests_of
+from emulator.build.loading import ExperimentError, read
 from emulator.runtime import journal
 from emulator.views import journal_queries
 from protos import wire
@@ -61,15 +61,16 @@ class Step:
 def story(run_folder: Path, request: str, period: int | None) -> list[Step]:
     """Return all steps in order of time.  Raises `TraceError` and `JournalError`."""
     try:
-        experiment, topology = read(str(run_folder / "experiment.yaml"))
+        setup = read(str(run_folder / "experiment.yaml"))
     except (ExperimentError, yaml.YAMLError) as error:
         raise TraceError(f"is not the folder of a run: {error}") from error
-    names = request_ids(experiment, topology)
+    names = [item.id for item in requests_of(setup)]
+    demand = setup.experiment.demand
     if request not in names:
         raise TraceError(f"no request {request}; the first is {names[0]}")
-    if period is not None and period >= experiment.demand.periods:
-        raise TraceError(f"no period {period}; there are {experiment.demand.periods}, from 0 on")
-    place, window_s = names.index(request), experiment.clock.window_s
+    if period is not None and period >= demand.periods:
+        raise TraceError(f"no period {period}; there are {demand.periods}, from 0 on")
+    place, window_s = names.index(request), setup.experiment.clock.window_s
     found = [
         *_messages(run_folder, place, period, window_s),
         *_facts(run_folder, place, period, window_s),

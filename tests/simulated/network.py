@@ -16,10 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from emulator.experiment.config import Experiment
-from emulator.experiment.topology import Topology
-from emulator.parts.assembly import Assembly, assemble
-from emulator.parts.cast import cast_of
+from emulator.build.assembly import Assembly, assemble
+from emulator.build.manager_role import actors_of
+from emulator.build.setup import Setup
 from emulator.runtime import journal
 from emulator.runtime.interference import UNDISTURBED, Interference, Post
 from emulator.runtime.mailbox import Mailbox
@@ -171,8 +170,7 @@ class SimulatedNetwork:
 
 
 def simulate(  # noqa: PLR0917
-    experiment: Experiment,
-    topology: Topology,
+    setup: Setup,
     late: float = 0.0,
     twice: float = 0.0,
     seed: int = 0,
@@ -180,8 +178,8 @@ def simulate(  # noqa: PLR0917
     calm_periods: int = 0,
 ) -> tuple[SimulatedNetwork, Assembly]:
     """Run an experiment to its end without processes; in the last periods messages come as they should."""
-    assembly = assemble(experiment, topology)
-    roles = cast_of(experiment, assembly).everybody
+    experiment, assembly = setup.experiment, assemble(setup)
+    roles = actors_of(experiment, assembly).everybody
     order = EntityOrder(assembly.problem.nodes)
     cores = {
         role.entity: role.build() for role in sorted(roles, key=lambda role: order.key(role.entity))

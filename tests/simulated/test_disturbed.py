@@ -9,8 +9,8 @@ import pytest
 import yaml
 from network import simulate
 
+from emulator.build.loading import read
 from emulator.chaos.actions import NETWORKS
-from emulator.experiment.reading import read
 from emulator.views.audit import audit
 
 POWER = {"kind": "power-cut", "node": "12", "at_s": 380, "until_s": 440}
@@ -35,7 +35,7 @@ def test_reservations_moved_by_lost_and_late_messages_leave_no_key_behind(
     fields = yaml.safe_load((NETWORKS / "country.yaml").read_text(encoding="utf-8"))
     path = tmp_path / "country.yaml"
     path.write_text(yaml.safe_dump(fields | {"faults": faults}), encoding="utf-8")
-    network, assembly = simulate(*read(str(path)))
+    network, assembly = simulate(read(str(path)))
     network.write_journals(tmp_path / "run")
     found = audit(tmp_path / "run")
     assert found.ok

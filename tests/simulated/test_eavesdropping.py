@@ -10,8 +10,8 @@ import pytest
 from network import SimulatedNetwork, simulate
 
 from controllers.key_store import name_keys
-from emulator.experiment.reading import read
-from emulator.parts.assembly import Assembly
+from emulator.build.assembly import Assembly
+from emulator.build.loading import read
 from emulator.views import ledger
 from emulator.views.audit import audit
 from emulator.views.ledger import Ledger
@@ -45,13 +45,16 @@ def _run(
         faults=faults if fraction else [],
         **changes,
     )
-    experiment, topology = read(str(path))
-    simulated, assembly = simulate(experiment, topology)
+    setup = read(str(path))
+    simulated, assembly = simulate(setup)
     folder = tmp_path / f"run-{fraction}-{len(changes)}"
     simulated.write_journals(folder)
     assert audit(folder).ok
     book = ledger.read(
-        folder, assembly.problem.requests, experiment.clock.window_s, experiment.demand.period_s
+        folder,
+        assembly.problem.requests,
+        setup.experiment.clock.window_s,
+        setup.experiment.demand.period_s,
     )
     return book, simulated, assembly
 

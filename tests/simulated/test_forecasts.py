@@ -18,10 +18,10 @@ from network import SimulatedNetwork
 
 from controllers.fleet import FleetConfig
 from controllers.ports import Contact
-from emulator.experiment.config import Experiment, Limits
-from emulator.experiment.topology import Topology
-from emulator.parts.assembly import Assembly, assemble
-from emulator.parts.cast import cast_of
+from emulator.build.assembly import Assembly, assemble
+from emulator.build.manager_role import actors_of
+from emulator.build.setup import Setup
+from emulator.config.experiment import Limits
 from emulator.views import ledger
 from emulator.views.audit import audit
 from emulator.views.ledger import Ledger
@@ -62,7 +62,7 @@ def skies(assembly: Assembly, clear_s: float | None) -> Sky:
 
 
 def played(
-    case: tuple[Experiment, Topology],
+    case: Setup,
     folder: Path,
     clear_s: float | None = None,
     *,
@@ -74,14 +74,14 @@ def played(
     seed: int = 0,
 ) -> tuple[Ledger, SimulatedNetwork]:
     """Run `tiny` under these satellites and this sky; the audit has to agree, and every row to balance."""
-    demand = case[0].demand.model_copy(update={"period_s": PERIOD_S, "periods": 40})
-    experiment = case[0].model_copy(update={"demand": demand, "limits": limits})
-    assembly = assemble(experiment, case[1])
+    demand = case.experiment.demand.model_copy(update={"period_s": PERIOD_S, "periods": 40})
+    experiment = case.experiment.model_copy(update={"demand": demand, "limits": limits})
+    assembly = assemble(case.with_experiment(experiment))
     forecast = Forecast(1, skill=1.0, memory_s=1e9)
     end_s, sky = assembly.timeline.end_s, skies(assembly, clear_s)
-    overhead = SatelliteLinks(STATIONS, contacts(end_s, bits, joint=joint), 30.0, sky, forecast)
-    assembly = replace(assembly, overhead=overhead, fleet=fleet)
-    roles = sorted(cast_of(experiment, assembly).everybody, key=lambda role: role.entity)
+    links = SatelliteLinks(STATIONS, contacts(end_s, bits, joint=joint), 30.0, sky, forecast)
+    assembly = replace(assembly, links=links, fleet=fleet)
+    roles = sorted(actors_of(experiment, assembly).everybody, key=lambda role: role.entity)
     cores = {role.entity: role.build() for role in roles}
     network = SimulatedNetwork(cores, experiment.clock.window_s, late, late, seed)
     network.run(ceil(end_s / experiment.clock.window_s))
@@ -112,7 +112,7 @@ def forecasts(network: SimulatedNetwork) -> dict[tuple[str, ...], float]:
 
 
 def test_what_the_forecast_promises_and_the_sky_keeps_is_served_from_orbit(
-    tiny: tuple[Experiment, Topology], tmp_path: Path
+    tiny: Setup, tmp_path: Path
 ) -> None:
     book, network = played(tiny, tmp_path)
     assert total(book, "satellite_units") == total(book, "late_units") > 0
@@ -121,7 +121,7 @@ def test_what_the_forecast_promises_and_the_sky_keeps_is_served_from_orbit(
 
 
 def test_what_the_sky_breaks_is_bought_from_a_uav_and_only_that_is_paid(
-    tiny: tuple[Experiment, Topology], tmp_path: Path
+    tiny: Setup, tmp_path: Path
 ) -> None:
     book, network = played(tiny, tmp_path, clear_s=3.0)
     assert total(book, "failed_units") == total(book, "uav_units") == total(book, "late_units") > 0
@@ -135,7 +135,7 @@ def test_what_the_sky_breaks_is_bought_from_a_uav_and_only_that_is_paid(
 
 
 def test_what_the_sky_breaks_is_a_shortfall_where_no_uav_is_left(
-    tiny: tuple[Experiment, Topology], tmp_path: Path
+    tiny: Setup, tmp_path: Path
 ) -> None:
     book, _ = played(tiny, tmp_path, clear_s=3.0, fleet=NO_UAVS)
     assert total(book, "shortfall_units") == total(book, "late_units") > 0
@@ -145,7 +145,7 @@ def test_what_the_sky_breaks_is_a_shortfall_where_no_uav_is_left(
 
 
 def test_where_requests_share_limits_a_failure_is_weighed_again_with_what_is_left(
-    tiny: tuple[Experiment, Topology], tmp_path: Path
+    tiny: Setup, tmp_path: Path
 ) -> None:
     limits = Limits(satellite_units=50, uav_units=1, shortfall_cost=200_000)
     book, _ = played(tiny, tmp_path, clear_s=3.0, limits=limits)
@@ -159,7 +159,7 @@ def test_where_requests_share_limits_a_failure_is_weighed_again_with_what_is_lef
 
 
 def test_a_source_of_pairs_serves_both_ends_in_one_contact_and_the_sky_may_break_it(
-    tiny: tuple[Experiment, Topology], tmp_path: Path
+    tiny: Setup, tmp_path: Path
 ) -> None:
     clear, _ = played(tiny, tmp_path / "clear", joint=True)
     assert total(clear, "satellite_units") == total(clear, "late_units") > 0
@@ -172,9 +172,7 @@ def test_a_source_of_pairs_serves_both_ends_in_one_contact_and_the_sky_may_break
     assert notes
 
 
-def test_contacts_that_are_spent_leave_the_rest_to_uavs(
-    tiny: tuple[Experiment, Topology], tmp_path: Path
-) -> None:
+def test_contacts_that_are_spent_leave_the_rest_to_uavs(tiny: Setup, tmp_path: Path) -> None:
     book, _ = played(tiny, tmp_path, bits=256)
     assert total(book, "satellite_units") > 0
     assert total(book, "uav_units") > 0
@@ -183,7 +181,7 @@ def test_contacts_that_are_spent_leave_the_rest_to_uavs(
 
 @pytest.mark.parametrize("seed", range(5))
 def test_late_and_doubled_failures_are_paid_back_once_and_lose_no_key(
-    tiny: tuple[Experiment, Topology], tmp_path: Path, seed: int
+    tiny: Setup, tmp_path: Path, seed: int
 ) -> None:
     book, network = played(tiny, tmp_path, clear_s=3.0, late=0.3, seed=seed)
     facts = network.all_facts()
@@ -195,8 +193,6 @@ def test_late_and_doubled_failures_are_paid_back_once_and_lose_no_key(
     assert total(book, "satellite_cost") == 0
 
 
-def test_the_same_seed_gives_the_same_facts(
-    tiny: tuple[Experiment, Topology], tmp_path: Path
-) -> None:
+def test_the_same_seed_gives_the_same_facts(tiny: Setup, tmp_path: Path) -> None:
     one, two = (played(tiny, tmp_path / name, clear_s=3.0)[1] for name in ("one", "two"))
     assert one.facts == two.facts

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from network import SimulatedNetwork
 
-from emulator.experiment.reading import read
-from emulator.parts.assembly import assemble
-from emulator.parts.cast import cast_of
+from emulator.build.assembly import assemble
+from emulator.build.loading import read
+from emulator.build.manager_role import actors_of
 from emulator.views.audit import audit
 from protos.core import Message
 from protos.facts import FactKind
@@ -29,8 +29,8 @@ lies = st.one_of(
 
 
 def _network() -> SimulatedNetwork:
-    experiment, topology = read("tiny")
-    roles = cast_of(experiment, assemble(experiment, topology)).everybody
+    setup = read("tiny")
+    roles = actors_of(setup.experiment, assemble(setup)).everybody
     return SimulatedNetwork({role.entity: role.build() for role in roles}, 1.0)
 
 

@@ -19,8 +19,8 @@ from network import SimulatedNetwork, simulate
 from schedules import Case, cases
 from test_oracle import UNHURRIED, plans_of
 
-from emulator.experiment.reading import read
-from emulator.parts.assembly import Assembly
+from emulator.build.assembly import Assembly
+from emulator.build.loading import read
 from emulator.views import ledger
 from emulator.views.audit import audit
 from emulator.views.ledger import LedgerRow
@@ -61,10 +61,10 @@ def shared_pools(draw: st.DrawFn) -> Case:
 def check(case: Case) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
-        experiment, topology = read(str(case.write(folder)))
-        network, assembly = simulate(experiment, topology)
+        setup = read(str(case.write(folder)))
+        network, assembly = simulate(setup)
         network.write_journals(folder / "run")
-        clock, demand = experiment.clock, experiment.demand
+        clock, demand = setup.experiment.clock, setup.experiment.demand
         requests = assembly.problem.requests
         book = ledger.read(folder / "run", requests, clock.window_s, demand.period_s)
         found = audit(folder / "run")

@@ -12,11 +12,10 @@ import pytest
 from network import simulate
 from test_loop import booked, changed
 
-from emulator.experiment.config import Experiment, Limits
-from emulator.experiment.topology import Topology
-from emulator.experiment.uav_config import Fleet
-from emulator.parts.assembly import problem_of
-from emulator.parts.futures import fresh_fields
+from emulator.build.problem import fresh_fields, problem_of
+from emulator.build.setup import Setup
+from emulator.config.experiment import Experiment, Limits
+from emulator.config.uavs import Fleet
 from global_manager.provisioning import solve
 from protos.facts import FactKind
 
@@ -31,9 +30,9 @@ def limited(tiny: Experiment, *, correlated: bool, sky: str, periods: int) -> Ex
     return experiment.model_copy(update={"limits": LIMITS})
 
 
-def by_period(experiment: Experiment, topology: Topology, folder: Path) -> dict[str, Any]:
+def by_period(setup: Setup, folder: Path) -> dict[str, Any]:
     """Return cost (losses at their price) and losses of every period, and what was bought most."""
-    book, assembly, _ = booked(experiment, topology, folder)
+    book, assembly, _ = booked(setup, folder)
     lost, satellite, uav = Counter[int](), Counter[int](), Counter[int]()
     for row in book.rows:
         lost[row.period] += row.shortfall_units
@@ -54,10 +53,10 @@ def mean_and_error(values: list[float]) -> tuple[float, float]:
 
 
 def test_a_run_costs_and_loses_what_its_plan_expects_where_pools_bind(
-    tiny: tuple[Experiment, Topology], tmp_path: Path
+    tiny: Setup, tmp_path: Path
 ) -> None:
-    experiment = limited(tiny[0], correlated=True, sky="common", periods=1500)
-    seen = by_period(experiment, tiny[1], tmp_path)
+    experiment = limited(tiny.experiment, correlated=True, sky="common", periods=1500)
+    seen = by_period(tiny.with_experiment(experiment), tmp_path)
     plan = solve(seen["problem"], gap=1e-6)
     for name, expected in (("cost", plan.objective), ("lost", plan.expected_shortfall_units)):
         mean, error = mean_and_error(seen[name])
@@ -68,10 +67,10 @@ def test_a_run_costs_and_loses_what_its_plan_expects_where_pools_bind(
 
 @pytest.mark.parametrize(("correlated", "sky"), [(False, "each-pair"), (True, "each-pair")])
 def test_a_plan_over_drawn_futures_is_as_wrong_as_it_says(
-    tiny: tuple[Experiment, Topology], tmp_path: Path, correlated: bool, sky: str
+    tiny: Setup, tmp_path: Path, correlated: bool, sky: str
 ) -> None:
-    experiment = limited(tiny[0], correlated=correlated, sky=sky, periods=800)
-    seen = by_period(experiment, tiny[1], tmp_path)
+    experiment = limited(tiny.experiment, correlated=correlated, sky=sky, periods=800)
+    seen = by_period(tiny.with_experiment(experiment), tmp_path)
     plan = solve(seen["problem"], gap=1e-6)
     fresh = fresh_fields(experiment, seen["problem"], plan)["fresh"]
     mean, error = mean_and_error(seen["cost"])
@@ -80,10 +79,10 @@ def test_a_plan_over_drawn_futures_is_as_wrong_as_it_says(
 
 
 def test_orders_beyond_the_limits_are_not_even_sent_and_nothing_is_bought_twice(
-    tiny: tuple[Experiment, Topology],
+    tiny: Setup,
 ) -> None:
-    experiment = limited(tiny[0], correlated=True, sky="common", periods=60)
-    network, _ = simulate(experiment, tiny[1], late=0.3, twice=0.3)
+    experiment = limited(tiny.experiment, correlated=True, sky="common", periods=60)
+    network, _ = simulate(tiny.with_experiment(experiment), late=0.3, twice=0.3)
     bought, refused = Counter[tuple[int, str]](), 0
     for fact in network.all_facts():
         if fact.kind is FactKind.BOUGHT:
@@ -95,11 +94,11 @@ def test_orders_beyond_the_limits_are_not_even_sent_and_nothing_is_bought_twice(
 
 
 def test_the_same_seed_draws_the_same_futures_and_another_seed_others(
-    tiny: tuple[Experiment, Topology],
+    tiny: Setup,
 ) -> None:
-    experiment = limited(tiny[0], correlated=False, sky="each-pair", periods=10)
-    one, again = (problem_of(experiment, tiny[1]) for _ in range(2))
-    other = problem_of(experiment.model_copy(update={"seed": 8}), tiny[1])
+    experiment = limited(tiny.experiment, correlated=False, sky="each-pair", periods=10)
+    one, again = (problem_of(tiny.with_experiment(experiment)) for _ in range(2))
+    other = problem_of(tiny.with_experiment(experiment.model_copy(update={"seed": 8})))
     assert one == again
     assert one.futures != other.futures
     assert len(one.futures) == experiment.limits.futures  # type: ignore[union-attr]
@@ -113,13 +112,14 @@ def test_the_same_seed_draws_the_same_futures_and_another_seed_others(
     ("uavs", "uavs_per_order", "turn_s", "units"), [(7, 2, 8, 3), (7, 1, 12, 3), (1, 2, 1, 0)]
 )
 def test_a_fleet_limits_the_plan_as_it_limits_the_run(
-    tiny: tuple[Experiment, Topology], uavs: int, uavs_per_order: int, turn_s: float, units: int
+    tiny: Setup, uavs: int, uavs_per_order: int, turn_s: float, units: int
 ) -> None:
     # a UAV is away for 10 s and its turn-round: periods last 20 s
     fleet = Fleet(uavs=uavs, uavs_per_order=uavs_per_order, turn_s=turn_s)
     limits = LIMITS.model_copy(update={"uav_units": None, "satellite_units": 0})
-    experiment = changed(tiny[0], demand={"correlated": True, "periods": 40}, uav={"fleet": fleet})
-    network, assembly = simulate(experiment.model_copy(update={"limits": limits}), tiny[1])
+    sections = {"demand": {"correlated": True, "periods": 40}, "uav": {"fleet": fleet}}
+    experiment = changed(tiny.experiment, **sections).model_copy(update={"limits": limits})
+    network, assembly = simulate(tiny.with_experiment(experiment))
     assert assembly.problem.pools is not None
     assert assembly.problem.pools.uav_units == assembly.uav.units_per_period == units
     kinds = Counter(fact.kind for fact in network.all_facts())

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from network import simulate
 
-from emulator.experiment.fiber_config import LinkKind
-from emulator.experiment.reading import read
+from emulator.build.loading import read
+from emulator.config.fiber import LinkKind
 from emulator.views import ledger
 from emulator.views.audit import audit
 from emulator.views.link_history import alarms, with_blocks
@@ -27,14 +27,14 @@ def test_a_link_is_one_hop_of_key_whatever_stands_on_it(
     (tmp_path / "far.csv").write_text(f"source,target,length_km,kind\nA,B,120,{kind}\n")
     requests = [{"id": "r1", "class": "avatar", "source": "A", "target": "B"}]
     path = write_experiment(network__topology="far.csv", demand__requests=requests)
-    experiment, topology = read(str(path))
-    network, assembly = simulate(experiment, topology)
+    setup = read(str(path))
+    network, assembly = simulate(setup)
     network.write_journals(tmp_path / "run")
     book = ledger.read(
         tmp_path / "run",
         assembly.problem.requests,
-        experiment.clock.window_s,
-        experiment.demand.period_s,
+        setup.experiment.clock.window_s,
+        setup.experiment.demand.period_s,
     )
     assert sum(row.fiber_units for row in book.rows) > 0
     assert [name for name in network.cores if name.startswith(KEY_MANAGER_PREFIX)] == [
@@ -56,8 +56,8 @@ def test_a_link_too_long_for_its_relay_carries_nothing_and_its_key_is_bought(
     (tmp_path / "far.csv").write_text("source,target,length_km,kind\nA,B,120,\nB,C,500,untrusted\n")
     requests = [{"id": "r1", "class": "avatar", "source": "C", "target": "B"}]
     path = write_experiment(network__topology="far.csv", demand__requests=requests)
-    experiment, topology = read(str(path))
-    network, _ = simulate(experiment, topology)
+    setup = read(str(path))
+    network, _ = simulate(setup)
     delivered = [f for f in network.all_facts() if f.kind is FactKind.DELIVERED]
     assert delivered
     assert "fiber" not in {fact.medium for fact in delivered}
@@ -76,12 +76,12 @@ def test_a_path_whose_second_hop_is_weaker_brings_what_that_can_carry(
         satellite__probability=0.0,
         faults=[dimmed],
     )
-    experiment, topology = read(str(path))
-    network, assembly = simulate(experiment, topology)
+    setup = read(str(path))
+    network, assembly = simulate(setup)
     weak = assembly.world.sample(MediumCode.FIBER, "B", "C", 100.0).skr_bps
     (reserved,) = [f.units for f in network.all_facts() if f.kind is FactKind.RESERVED]
-    key_bytes = experiment.keys.unit_bits // 8
-    carried = reserved * int(weak * experiment.demand.period_s / 8) // key_bytes
+    key_bytes = setup.experiment.keys.unit_bits // 8
+    carried = reserved * int(weak * setup.experiment.demand.period_s / 8) // key_bytes
     assert 0 < carried < reserved
     made = {
         end: [f.units for f in network.all_facts() if (f.kind, f.end) == (FactKind.CREATED, end)]
@@ -92,18 +92,18 @@ def test_a_path_whose_second_hop_is_weaker_brings_what_that_can_carry(
     result = audit(tmp_path / "run")
     assert result.ok
     assert result.totals["destroyed_bits"] > 0
-    window_s, period_s = experiment.clock.window_s, experiment.demand.period_s
+    window_s, period_s = setup.experiment.clock.window_s, setup.experiment.demand.period_s
     book = ledger.read(tmp_path / "run", assembly.problem.requests, window_s, period_s)
     assert max(row.fiber_units for row in book.rows) >= carried
     assert sum(row.shortfall_units for row in book.rows) == 0
 
 
 def test_the_city_uses_all_kinds_of_links_and_goes_round_its_eavesdropper(tmp_path: Path) -> None:
-    experiment, topology = read("sagin-metro")
+    setup = read("sagin-metro")
     fewer = {"avatar": 5, "digital-twin": 20, "ai-model": 25}
-    demand = experiment.demand.model_copy(update={"requests": fewer})
-    experiment = experiment.model_copy(update={"demand": demand})
-    network, assembly = simulate(experiment, topology)
+    demand = setup.experiment.demand.model_copy(update={"requests": fewer})
+    experiment = setup.experiment.model_copy(update={"demand": demand})
+    network, assembly = simulate(setup.with_experiment(experiment))
     network.write_journals(tmp_path / "run")
     assert audit(tmp_path / "run").ok
     links = with_blocks(tmp_path / "run", assembly.links)
@@ -112,10 +112,10 @@ def test_the_city_uses_all_kinds_of_links_and_goes_round_its_eavesdropper(tmp_pa
     noisy = [row for row in links if row["discarded_blocks"]]
     assert [row["link"] for row in noisy] == ["Hauptbahnhof-Landstrasse"]
     quiet = next(row for row in links if row["link"] == "Aspern-Erdberg")
-    assert 1.5 * quiet["qber"] < quiet["measured_qber"] < experiment.keys.qber_limit
-    (alarm,) = alarms(tmp_path / "run", experiment.clock.window_s)
+    assert 1.5 * quiet["qber"] < quiet["measured_qber"] < setup.experiment.keys.qber_limit
+    (alarm,) = alarms(tmp_path / "run", setup.experiment.clock.window_s)
     assert (alarm["link"], alarm["cleared_s"]) == ("Hauptbahnhof-Landstrasse", 2040)
-    assert 1210 < alarm["raised_s"] <= 1210 + experiment.fiber.monitor_s
+    assert 1210 < alarm["raised_s"] <= 1210 + setup.experiment.fiber.monitor_s
     made = [
         window
         for window, fact in network.facts["kme-Landstrasse"]

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from network import SimulatedNetwork, simulate
 
-from emulator.experiment.config import Experiment
-from emulator.experiment.reading import read
-from emulator.experiment.topology import Topology
-from emulator.parts.assembly import Assembly
+from emulator.build.assembly import Assembly
+from emulator.build.loading import read
+from emulator.build.setup import Setup
+from emulator.config.experiment import Experiment
 from emulator.views import ledger
 from emulator.views.audit import audit
 from emulator.views.ledger import Ledger
@@ -36,29 +36,26 @@ def changed(experiment: Experiment, **sections: dict[str, Any]) -> Experiment:
     return experiment.model_copy(update=updates)
 
 
-def booked(
-    experiment: Experiment, topology: Topology, folder: Path
-) -> tuple[Ledger, Assembly, SimulatedNetwork]:
+def booked(setup: Setup, folder: Path) -> tuple[Ledger, Assembly, SimulatedNetwork]:
     """Simulate, and read the ledger from the journals as a run does."""
-    network, assembly = simulate(experiment, topology)
+    network, assembly = simulate(setup)
     network.write_journals(folder)
+    experiment = setup.experiment
     book = ledger.read(
         folder, assembly.problem.requests, experiment.clock.window_s, experiment.demand.period_s
     )
     return book, assembly, network
 
 
-def test_every_row_of_the_ledger_balances_and_the_audit_agrees(
-    tiny: tuple[Experiment, Topology], tmp_path: Path
-) -> None:
-    book, assembly, _ = booked(*tiny, tmp_path)
+def test_every_row_of_the_ledger_balances_and_the_audit_agrees(tiny: Setup, tmp_path: Path) -> None:
+    book, assembly, _ = booked(tiny, tmp_path)
     for row in book.rows:
         served = row.fiber_units + row.satellite_units + row.uav_units
         assert row.demanded_units == served + row.shortfall_units
         assert row.late_units == row.satellite_units + row.uav_units + row.shortfall_units
     world, asked = assembly.world, Counter[str]()
     for place, request in enumerate(assembly.problem.requests):
-        for period in range(tiny[0].demand.periods):
+        for period in range(tiny.experiment.demand.periods):
             asked[request.id] += world.demanded_units(place, period)
     found = Counter[str]()
     for row in book.rows:
@@ -72,10 +69,10 @@ def test_every_row_of_the_ledger_balances_and_the_audit_agrees(
 
 
 def test_all_three_media_serve_and_the_shortage_ends_when_key_arrives(
-    tiny: tuple[Experiment, Topology], tmp_path: Path
+    tiny: Setup, tmp_path: Path
 ) -> None:
-    experiment = changed(tiny[0], demand={"periods": 60})
-    book, _, _ = booked(experiment, tiny[1], tmp_path)
+    experiment = changed(tiny.experiment, demand={"periods": 60})
+    book, _, _ = booked(tiny.with_experiment(experiment), tmp_path)
     for medium in ("fiber", "satellite", "uav"):
         assert sum(getattr(row, f"{medium}_units") for row in book.rows) > 0
     for row in book.rows:
@@ -86,8 +83,8 @@ def test_all_three_media_serve_and_the_shortage_ends_when_key_arrives(
     assert any(0 < row.down_s < row.shortfall_s for row in book.rows)
 
 
-def test_both_ends_deliver_the_same_keys(tiny: tuple[Experiment, Topology]) -> None:
-    network, _ = simulate(*tiny)
+def test_both_ends_deliver_the_same_keys(tiny: Setup) -> None:
+    network, _ = simulate(tiny)
     ends: dict[str, dict[str, bytes]] = {"source": {}, "target": {}}
     for fact in network.all_facts():
         if fact.kind is FactKind.DELIVERED:
@@ -97,9 +94,9 @@ def test_both_ends_deliver_the_same_keys(tiny: tuple[Experiment, Topology]) -> N
 
 
 def test_a_key_crosses_every_hop_encrypted_and_uses_a_bit_of_each_hop_for_each_bit(
-    tiny: tuple[Experiment, Topology],
+    tiny: Setup,
 ) -> None:
-    network, assembly = simulate(*tiny)
+    network, assembly = simulate(tiny)
     relayed = [m.body for m in network.sent if isinstance(m.body, Relay)]
     secrets = {
         assembly.world.fresh(source, r, epoch, 32)
@@ -113,9 +110,9 @@ def test_a_key_crosses_every_hop_encrypted_and_uses_a_bit_of_each_hop_for_each_b
 
 
 def test_phases_happen_by_messages_with_the_verbs_of_snmp(
-    tiny: tuple[Experiment, Topology],
+    tiny: Setup,
 ) -> None:
-    network, _ = simulate(*tiny)
+    network, _ = simulate(tiny)
     pdus = [m for m in network.sent if isinstance(m.body, Pdu)]
     verbs = Counter(m.body.verb for m in pdus if isinstance(m.body, Pdu))
     assert {Verb.SET, Verb.RESPONSE, Verb.TRAP, Verb.INFORM, Verb.GET_BULK} <= verbs.keys()
@@ -127,10 +124,10 @@ def test_phases_happen_by_messages_with_the_verbs_of_snmp(
 
 
 def test_the_same_seed_gives_the_same_facts_and_another_seed_others(
-    tiny: tuple[Experiment, Topology],
+    tiny: Setup,
 ) -> None:
-    one, two = simulate(*tiny)[0], simulate(*tiny)[0]
-    other = simulate(tiny[0].model_copy(update={"seed": 8}), tiny[1])[0]
+    one, two = simulate(tiny)[0], simulate(tiny)[0]
+    other = simulate(tiny.with_experiment(tiny.experiment.model_copy(update={"seed": 8})))[0]
     assert one.facts == two.facts
     assert one.facts != other.facts
 
@@ -138,9 +135,9 @@ def test_the_same_seed_gives_the_same_facts_and_another_seed_others(
 @pytest.mark.parametrize("lost", [0.0, 0.05, 0.3])
 @pytest.mark.parametrize("seed", range(5))
 def test_late_doubled_and_lost_messages_lose_no_key_and_buy_nothing_twice(
-    tiny: tuple[Experiment, Topology], tmp_path: Path, seed: int, lost: float
+    tiny: Setup, tmp_path: Path, seed: int, lost: float
 ) -> None:
-    network, assembly = simulate(*tiny, late=0.3, twice=0.3, lost=lost, calm_periods=3, seed=seed)
+    network, assembly = simulate(tiny, late=0.3, twice=0.3, lost=lost, calm_periods=3, seed=seed)
     network.write_journals(tmp_path)
     result = audit(tmp_path)
     assert result.ok, result.fields()
@@ -152,21 +149,23 @@ def test_late_doubled_and_lost_messages_lose_no_key_and_buy_nothing_twice(
 
 
 def test_a_manager_that_has_run_ten_times_as_long_remembers_no_more(
-    tiny: tuple[Experiment, Topology],
+    tiny: Setup,
 ) -> None:
     sizes = []
     for periods in (20, 200):
-        experiment = changed(tiny[0], demand={"periods": periods})
-        network, _ = simulate(experiment, tiny[1], late=0.2, twice=0.2, lost=0.1, calm_periods=2)
+        experiment = changed(tiny.experiment, demand={"periods": periods})
+        network, _ = simulate(
+            tiny.with_experiment(experiment), late=0.2, twice=0.2, lost=0.1, calm_periods=2
+        )
         sizes.append(len(pickle.dumps(network.cores[GLOBAL_MANAGER])))
     assert sizes[1] < sizes[0] + 100
 
 
 def test_the_realised_mean_cost_agrees_with_the_expected_cost_of_the_plan(
-    tiny: tuple[Experiment, Topology], tmp_path: Path
+    tiny: Setup, tmp_path: Path
 ) -> None:
-    experiment = changed(tiny[0], demand={"periods": 1500})
-    book, assembly, _ = booked(experiment, tiny[1], tmp_path)
+    experiment = changed(tiny.experiment, demand={"periods": 1500})
+    book, assembly, _ = booked(tiny.with_experiment(experiment), tmp_path)
     costs = book.cost_by_period()
     planned = solve(assembly.problem, Policy.STOCHASTIC).objective
     standard_error = stdev(costs) / sqrt(len(costs))
@@ -174,13 +173,11 @@ def test_the_realised_mean_cost_agrees_with_the_expected_cost_of_the_plan(
     assert standard_error < 0.03 * planned
 
 
-def test_other_policies_cost_more_under_the_same_demand(
-    tiny: tuple[Experiment, Topology], tmp_path: Path
-) -> None:
+def test_other_policies_cost_more_under_the_same_demand(tiny: Setup, tmp_path: Path) -> None:
     means = {}
     for policy in (Policy.STOCHASTIC, Policy.EXPECTED_VALUE, Policy.RANDOM, Policy.NONE):
-        experiment = changed(tiny[0], demand={"periods": 400}, plan={"policy": policy})
-        book, _, _ = booked(experiment, tiny[1], tmp_path / policy)
+        experiment = changed(tiny.experiment, demand={"periods": 400}, plan={"policy": policy})
+        book, _, _ = booked(tiny.with_experiment(experiment), tmp_path / policy)
         means[policy] = fmean(book.cost_by_period())
     assert means[Policy.STOCHASTIC] < means[Policy.EXPECTED_VALUE]
     assert means[Policy.STOCHASTIC] < means[Policy.RANDOM]
@@ -189,9 +186,9 @@ def test_other_policies_cost_more_under_the_same_demand(
 
 @pytest.mark.system
 def test_the_papers_network_costs_what_its_plan_expects(tmp_path: Path) -> None:
-    experiment, topology = read("paper")
-    independent = changed(experiment, demand={"periods": 40, "correlated": False})
-    book, assembly, _ = booked(independent, topology, tmp_path)
+    setup = read("paper")
+    independent = changed(setup.experiment, demand={"periods": 40, "correlated": False})
+    book, assembly, _ = booked(setup.with_experiment(independent), tmp_path)
     costs = book.cost_by_period()
     planned = solve(assembly.problem, Policy.STOCHASTIC).objective
     assert abs(fmean(costs) - planned) < 3 * stdev(costs) / sqrt(len(costs))

@@ -20,10 +20,9 @@ from oracle_nature import Undetermined
 from oracle_terms import Event, Given, Way
 from schedules import Case, cases
 
-from emulator.experiment.config import Experiment
-from emulator.experiment.reading import read
-from emulator.experiment.topology import Topology
-from emulator.parts.assembly import Assembly
+from emulator.build.assembly import Assembly
+from emulator.build.loading import read
+from emulator.build.setup import Setup
 from emulator.runtime.interference import Interference
 from emulator.views import ledger
 from protos.core import GLOBAL_MANAGER, Message
@@ -65,16 +64,16 @@ def differences(case: Case) -> list[str]:
     """Run a case and predict it; return in which the two differ, the earliest window first."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        experiment, topology = read(str(case.write(folder)))
-        network, assembly = simulate(experiment, topology)
+        setup = read(str(case.write(folder)))
+        network, assembly = simulate(setup)
         network.write_journals(folder / "run")
         book = ledger.read(
             folder / "run",
             assembly.problem.requests,
-            experiment.clock.window_s,
-            experiment.demand.period_s,
+            setup.experiment.clock.window_s,
+            setup.experiment.demand.period_s,
         )
-    predicted = oracle.predict(told(experiment, topology, network, assembly))
+    predicted = oracle.predict(told(setup, network, assembly))
     return [
         *predicted.objections,
         *different_windows(predicted, happened(network, predicted.last_window)),
@@ -82,11 +81,10 @@ def differences(case: Case) -> list[str]:
     ]
 
 
-def told(
-    experiment: Experiment, topology: Topology, network: SimulatedNetwork, assembly: Assembly
-) -> Given:
+def told(setup: Setup, network: SimulatedNetwork, assembly: Assembly) -> Given:
     """Return what the oracle may know: the experiment, the network, draws, and what plans chose."""
     graph: nx.Graph[str] = nx.Graph()
+    experiment, topology = setup.experiment, setup.topology
     for node in topology.nodes:
         graph.add_node(node.name, lat=node.lat_deg, lon=node.lon_deg)
     for link in topology.links:

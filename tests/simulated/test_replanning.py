@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from network import SimulatedNetwork, simulate
 
-from emulator.experiment.reading import ExperimentError, read
-from emulator.parts.manager_role import planner_of
+from emulator.build.loading import ExperimentError, read
+from emulator.build.manager_role import planner_of
 from emulator.views import ledger
 from emulator.views.audit import audit
 from emulator.views.ledger import Ledger
@@ -41,11 +41,14 @@ def _ring(write_experiment: Write, tmp_path: Path, **changes: Any) -> str:
 
 
 def _book(path: str, folder: Path) -> tuple[Ledger, SimulatedNetwork]:
-    experiment, topology = read(path)
-    network, assembly = simulate(experiment, topology)
+    setup = read(path)
+    network, assembly = simulate(setup)
     network.write_journals(folder)
     return ledger.read(
-        folder, assembly.problem.requests, experiment.clock.window_s, experiment.demand.period_s
+        folder,
+        assembly.problem.requests,
+        setup.experiment.clock.window_s,
+        setup.experiment.demand.period_s,
     ), network
 
 
@@ -132,9 +135,9 @@ def test_who_is_cut_off_is_served_on_demand_until_the_fiber_is_back(
 def test_how_much_a_new_plan_may_change_is_said_in_the_experiment(
     write_experiment: Write, tmp_path: Path
 ) -> None:
-    stable, _ = read(_ring(write_experiment, tmp_path))
+    stable = read(_ring(write_experiment, tmp_path)).experiment
     changes = {"replan_changes": 7, "replan_saving": 900}
-    lively, _ = read(_ring(write_experiment, tmp_path, plan=changes))
+    lively = read(_ring(write_experiment, tmp_path, plan=changes)).experiment
     assert planner_of(stable).rearrangement.changes == 0
     assert planner_of(lively).rearrangement == Rearrangement(changes=7, least_saving=900)
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from network import simulate
 
-from emulator.experiment.reading import read
+from emulator.build.loading import read
 from emulator.views import report
 from emulator.views.decisions import FILE
 from emulator.views.report import Ending
@@ -43,11 +43,11 @@ def run_with(
         "satellite": {"probability": 0.0},
         "faults": faults,
     } | changes
-    experiment, topology = read(str(write_experiment(**fields)))
-    network, assembly = simulate(experiment, topology)
+    setup = read(str(write_experiment(**fields)))
+    network, assembly = simulate(setup)
     out = folder / "run"
     network.write_journals(out)
-    return report.write(out, experiment, topology, assembly, Ending(network.window, 0.0, 0.0))
+    return report.write(out, setup, assembly, Ending(network.window, 0.0, 0.0))
 
 
 def test_a_cut_is_noticed_answered_and_over(write_experiment: Any, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 from network import simulate
 
-from emulator.experiment.reading import read
-from emulator.parts.skies import sky_of
+from emulator.build.environment import sky_of
+from emulator.build.loading import read
 from protos.facts import Fact, FactKind
 
 pytestmark = pytest.mark.system
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture(scope="module")
 def day() -> tuple[list[Fact], object]:
-    experiment, topology = read("sagin-day")
-    network, assembly = simulate(experiment, topology)
+    setup = read("sagin-day")
+    network, assembly = simulate(setup)
     return network.all_facts(), assembly
 
 
@@ -36,9 +36,9 @@ def test_all_three_media_serve_and_what_none_can_serve_stays_a_shortfall(day) ->
 
 def test_no_uav_takes_off_where_fog_or_storm_forbids_it(day) -> None:
     facts, assembly = day
-    experiment, topology = read("sagin-day")
+    setup = read("sagin-day")
     sky, timeline, requests = (
-        sky_of(experiment, topology),
+        sky_of(setup),
         assembly.timeline,
         assembly.problem.requests,
     )

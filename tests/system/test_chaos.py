@@ -16,7 +16,7 @@ import yaml
 
 from emulator.chaos import actions, trial
 from emulator.chaos.actions import NETWORKS
-from emulator.experiment.fault_config import RandomEvent
+from emulator.config.schedule import RandomEvent
 from emulator.runtime.registry import Registry
 
 pytestmark = pytest.mark.system

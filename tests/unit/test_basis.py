@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from emulator.experiment.reading import read
-from emulator.parts.assembly import problem_of
-from emulator.parts.basis import basis_of, sentences
+from emulator.build.loading import read
+from emulator.build.plan_report import basis_of, sentences
+from emulator.build.problem import problem_of
 from global_manager.provisioning import evaluate, solve
 
 Write = Callable[..., Path]
 
 
 def test_what_is_cut_off_is_the_tail_of_the_law(write_experiment: Write) -> None:
-    experiment, topology = read(str(write_experiment()))
-    basis = basis_of(experiment, problem_of(experiment, topology))
+    setup = read(str(write_experiment()))
+    basis = basis_of(setup.experiment, problem_of(setup))
     kept = sum(exp(-1.5) * 1.5**k / factorial(k) for k in range(5))
     assert basis["tail_mass"] == pytest.approx(1 - kept)
     assert basis["scenarios"] == basis["reduced_from"] == 5
@@ -34,10 +34,10 @@ def test_no_plan_is_priced_more_wrongly_than_the_stated_error(
     write_experiment: Write, n: int, pools: dict[str, int] | None
 ) -> None:
     changes = {"plan": {"pools": pools}, "demand__correlated": True} if pools else {}
-    whole = problem_of(*read(str(write_experiment(**changes))))
-    experiment, topology = read(str(write_experiment(demand__reduce_to=n, **changes)))
-    reduced = problem_of(experiment, topology)
-    error = basis_of(experiment, reduced)["reduction_error"]
+    whole = problem_of(read(str(write_experiment(**changes))))
+    setup = read(str(write_experiment(demand__reduce_to=n, **changes)))
+    reduced = problem_of(setup)
+    error = basis_of(setup.experiment, reduced)["reduction_error"]
     assert error > 0
     for plan in (solve(whole), solve(reduced), solve(replace(reduced, fibers=()))):
         costs = (evaluate(problem, plan.allocations).total for problem in (whole, reduced))
@@ -51,8 +51,8 @@ def test_a_history_is_named_with_how_good_its_fit_is(
     said = {}
     for fit in ("poisson", "empirical"):
         history = {"history": {"file": "past.csv", "fit": fit}}
-        experiment, topology = read(str(write_experiment(demand__distribution=history)))
-        basis = basis_of(experiment, problem_of(experiment, topology))
+        setup = read(str(write_experiment(demand__distribution=history)))
+        basis = basis_of(setup.experiment, problem_of(setup))
         assert basis["fitted_from"]["periods"] == 60
         said[fit] = list(sentences(basis))[-1]
     assert said["poisson"].startswith("From past.csv, 60 periods: poisson by maximum likelihood")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from emulator.experiment.demand_config import Distribution, History
-from emulator.experiment.reading import ExperimentError, built_in_names, read, schema
-from emulator.experiment.writing import write
-from emulator.parts.assembly import assemble, problem_of
+from emulator.build.assembly import assemble
+from emulator.build.loading import ExperimentError, built_in_names, read, schema, write
+from emulator.build.problem import problem_of
+from emulator.config.demand import Distribution, History
 from global_manager.provisioning.scenario_reduction import reduced_scenarios, wasserstein_units
 from protos.mib import MediumCode
 
@@ -22,16 +22,16 @@ Write = Callable[..., Path]
 
 @pytest.mark.parametrize("name", built_in_names())
 def test_every_built_in_experiment_can_be_read_and_assembled(name: str) -> None:
-    experiment, topology = read(name)
-    assembly = assemble(experiment, topology)
-    assert len(assembly.key_managers) == len(topology.nodes)
+    setup = read(name)
+    assembly = assemble(setup)
+    assert len(assembly.key_managers) == len(setup.topology.nodes)
 
 
 def test_the_papers_case_is_what_the_paper_says() -> None:
-    experiment, topology = read("paper")
-    problem = problem_of(experiment, topology)
-    assert (len(topology.nodes), len(topology.links)) == (24, 43)
-    assert {link.length_km for link in topology.links} == {80.0}
+    setup = read("paper")
+    problem = problem_of(setup)
+    assert (len(setup.topology.nodes), len(setup.topology.links)) == (24, 43)
+    assert {link.length_km for link in setup.topology.links} == {80.0}
     assert {fiber.unit_cost for fiber in problem.fibers} == {5480}
     kinds = [request.application for request in problem.requests]
     assert [kinds.count(kind) for kind in ("avatar", "digital-twin", "ai-model")] == [20, 80, 100]
@@ -42,7 +42,7 @@ def test_the_papers_case_is_what_the_paper_says() -> None:
 
 
 def test_an_on_demand_unit_costs_its_bundle_on_every_hop_of_the_shortest_path() -> None:
-    problem = problem_of(*read("paper"))
+    problem = problem_of(read("paper"))
     for request in problem.requests:
         hops, rest = divmod(request.on_demand.uav_cost, 18_520)
         assert rest == 0
@@ -51,7 +51,7 @@ def test_an_on_demand_unit_costs_its_bundle_on_every_hop_of_the_shortest_path() 
 
 
 def test_the_seed_of_the_command_line_replaces_the_files_and_changes_the_requests() -> None:
-    one, two, again = (problem_of(*read("paper", seed)) for seed in (1, 2, 1))
+    one, two, again = (problem_of(read("paper", seed)) for seed in (1, 2, 1))
     assert one.requests != two.requests
     assert one.requests == again.requests
 
@@ -60,7 +60,7 @@ def test_the_least_file_of_the_documentation_is_enough(write_experiment: Write) 
     path = write_experiment(
         network__wavelengths=None, prices=None, satellite=None, uav=None, clock=None, seed=None
     )
-    assert read(str(path))[0].name == "tiny"
+    assert read(str(path)).experiment.name == "tiny"
 
 
 # ruff: noqa: E501 - a table reads better in rows
@@ -144,8 +144,8 @@ def test_a_mistake_is_named_by_file_field_and_remedy(
     path = write_experiment(**changes)
     with pytest.raises(ExperimentError) as caught:
         read(str(path))
-    faults = {fault.field: fault.message for fault in caught.value.faults}
-    assert any(name.startswith(field) and words in text for name, text in faults.items()), faults
+    found = {item.field: item.message for item in caught.value.mistakes}
+    assert any(name.startswith(field) and words in text for name, text in found.items()), found
     for line in str(caught.value).splitlines():
         assert line.startswith(f"{path}: ")
 
@@ -212,21 +212,21 @@ def test_a_history_that_was_read_is_written_down_and_read_again_without_its_file
     write_experiment: Write, tmp_path: Path, text: str, fit: str, law: str
 ) -> None:
     path = with_history(write_experiment, text, fit)
-    experiment, topology = read(str(path))
+    setup = read(str(path))
 
-    fields = experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
+    fields = setup.experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
     path.with_name("past.csv").unlink()
     path.write_text(yaml.safe_dump(fields, sort_keys=False))
-    again, _ = read(str(path))
+    again = read(str(path))
 
     assert set(fields["demand"]["distribution"]) == {law, "fitted_from"}
     assert fields["demand"]["distribution"]["fitted_from"]["file"] == "past.csv"
-    assert again == experiment
-    assert problem_of(again, topology) == problem_of(experiment, topology)
+    assert again == setup
+    assert problem_of(again) == problem_of(setup)
 
 
 def test_a_fitted_distribution_says_how_well_it_fits(write_experiment: Write) -> None:
-    experiment, _ = read(str(with_history(write_experiment, PAST, "best")))
+    experiment = read(str(with_history(write_experiment, PAST, "best"))).experiment
 
     law, source = experiment.demand.distribution, experiment.demand.distribution.fitted_from
     assert law.negative_binomial is not None
@@ -243,13 +243,13 @@ def test_a_fitted_distribution_says_how_well_it_fits(write_experiment: Write) ->
 def test_seen_demand_is_planned_for_and_asked_for_as_often_as_it_was_seen(
     write_experiment: Write,
 ) -> None:
-    experiment, topology = read(str(with_history(write_experiment, PAST, "empirical")))
-    assembly = assemble(experiment, topology)
+    setup = read(str(with_history(write_experiment, PAST, "empirical")))
+    assembly = assemble(setup)
 
     kept = {0: 5 / 10, 1: 2 / 10, 2: 1 / 10, 4: 2 / 10}  # 6 and 9 are beyond scenarios: 5
     assert {s.units: s.probability for s in assembly.problem.scenarios} == pytest.approx(kept)
     assert dict(assembly.world.demand) == pytest.approx(kept)
-    assert experiment.demand.distribution.tail_mass(5) == pytest.approx(2 / 12)
+    assert setup.experiment.demand.distribution.tail_mass(5) == pytest.approx(2 / 12)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_seen_demand_is_planned_for_and_asked_for_as_often_as_it_was_seen(
 def test_what_is_cut_off_can_be_asked_for(
     write_experiment: Write, distribution: dict[str, Any], tail: float
 ) -> None:
-    experiment, _ = read(str(write_experiment(demand__distribution=distribution)))
+    experiment = read(str(write_experiment(demand__distribution=distribution))).experiment
     law = experiment.demand.distribution
     assert law.tail_mass(5) == pytest.approx(tail, abs=1e-6)
     assert sum(item.probability for item in law.scenarios(5)) == pytest.approx(1)
@@ -276,8 +276,7 @@ def test_a_history_that_was_not_read_cannot_be_planned_for() -> None:
 
 def test_fewer_scenarios_are_planned_for_when_asked(write_experiment: Write) -> None:
     full, few, all_of_them = (
-        problem_of(*read(str(write_experiment(demand__reduce_to=n)))).scenarios
-        for n in (None, 2, 5)
+        problem_of(read(str(write_experiment(demand__reduce_to=n)))).scenarios for n in (None, 2, 5)
     )
     assert len(full) == len(all_of_them) == 5
     assert len(few) == 2
@@ -309,7 +308,7 @@ def test_the_schema_describes_every_section() -> None:
 
 
 def test_a_fiber_of_many_spans_yields_what_one_span_yields() -> None:
-    near, far = (assemble(*read(name)).world for name in ("paper", "paper-real-km"))
+    near, far = (assemble(read(name)).world for name in ("paper", "paper-real-km"))
     a, b = near.fibers[0][:2]
     sample = near.sample(MediumCode.FIBER, a, b, 0.0)
     assert 50 < sample.skr_bps < 200
@@ -320,7 +319,7 @@ def test_a_run_folder_keeps_what_is_without_a_limit(
     tmp_path: Path, write_experiment: Write
 ) -> None:
     weather = {"max_wind_m_s": None}
-    experiment, topology = read(str(write_experiment(uav__weather=weather)))
-    again, _ = read(str(write(experiment, topology, tmp_path)))
-    assert again.uav == experiment.uav
-    assert again.demand == experiment.demand
+    setup = read(str(write_experiment(uav__weather=weather)))
+    again = read(str(write(setup, tmp_path))).experiment
+    assert again.uav == setup.experiment.uav
+    assert again.demand == setup.experiment.demand

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from emulator.experiment.reading import ExperimentError, read
-from emulator.parts.assembly import assemble
-from emulator.parts.manager_role import planner_of, scenarios_of_mean
+from emulator.build.assembly import assemble
+from emulator.build.loading import ExperimentError, read
+from emulator.build.manager_role import planner_of, scenarios_of_mean
 from emulator.world.events import DemandShift
 from global_manager.provisioning.demand import mean_units, poisson_scenarios
 from global_manager.provisioning.model import Scenario
@@ -27,7 +27,7 @@ def shifted(write: Write, law: str, mean: float = 3.0, **changes: Any) -> tuple[
     """Return the law from which applications draw after a shift."""
     event = {"kind": "demand-shift", "from_period": 4, "mean_units": mean}
     path = write(demand__distribution=LAWS[law], demand__scenarios=60, faults=[event], **changes)
-    (shift,) = assemble(*read(str(path))).world.schedule.of(DemandShift)
+    (shift,) = assemble(read(str(path))).world.schedule.of(DemandShift)
     return tuple(Scenario(*chance) for chance in shift.demand)
 
 
@@ -67,18 +67,18 @@ def test_the_manager_expects_the_mean_that_it_saw_by_the_law_that_it_knew(
     write_experiment: Write, law: str, count: int
 ) -> None:
     path = write_experiment(demand__distribution=LAWS[law], demand__scenarios=count)
-    experiment, topology = read(str(path))
-    problem = assemble(experiment, topology).problem
-    expected = planner_of(experiment).expect(problem, 2.5)
+    setup = read(str(path))
+    problem = assemble(setup).problem
+    expected = planner_of(setup.experiment).expect(problem, 2.5)
     assert mean_units(expected.scenarios) == pytest.approx(2.5, rel=1e-6)
     assert max(s.units for s in expected.scenarios) < count
     assert (dispersion(expected.scenarios) > 1.2) == (law != "poisson")
 
 
 def test_a_mean_beyond_the_cut_is_expected_as_near_as_it_can_be(write_experiment: Write) -> None:
-    experiment, _ = read(
+    experiment = read(
         str(write_experiment(demand__distribution={"empirical": {"counts": {2: 1}}}))
-    )
+    ).experiment
     assert mean_units(scenarios_of_mean(experiment.demand, 50.0)) == pytest.approx(4.0)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from emulator.experiment.config import Experiment
-from emulator.experiment.reading import schema
-from emulator.experiment.topology import BUILT_IN_NAMES
+from emulator.build.loading import schema
+from emulator.config.experiment import Experiment
+from emulator.config.topology import BUILT_IN_NAMES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from emulator.parts.assembly import Assembly
+from emulator.build.assembly import Assembly
 from emulator.runtime.envelope import EnvelopeError, Envelopes
 from emulator.runtime.management_keys import ManagementKeys
 from emulator.world.events import FiberCut, Schedule

@@ -10,10 +10,10 @@ import pytest
 
 from controllers.fleet import Fleet, FleetConfig
 from controllers.ports import Contact
-from emulator.experiment.fault_config import RandomEvent
-from emulator.experiment.reading import ExperimentError, read
-from emulator.parts.assembly import Assembly, assemble
-from emulator.parts.schedule import happenings_of
+from emulator.build.assembly import Assembly, assemble
+from emulator.build.loading import ExperimentError, read
+from emulator.build.schedule import events_of
+from emulator.config.schedule import RandomEvent
 from emulator.world.events import (
     DemandShift,
     Dimming,
@@ -44,7 +44,7 @@ EVENTS: list[dict[str, Any]] = [
 
 
 def happen(write_experiment: Any, event: dict[str, Any]) -> Any:
-    (found,) = happenings_of(*read(str(write_experiment(faults=[event]))))
+    (found,) = events_of(read(str(write_experiment(faults=[event]))))
     return found
 
 
@@ -81,8 +81,8 @@ def test_a_node_without_power_has_no_link_of_any_kind(tiny_assembly: Assembly) -
 def test_a_dimmed_fiber_yields_what_its_devices_make_of_the_loss(write_experiment: Any) -> None:
     dimming = happen(write_experiment, EVENTS[1])
     assert isinstance(dimming, Dimming)
-    experiment, topology = read(str(write_experiment(faults=[EVENTS[1]])))
-    world = assemble(experiment, topology).world
+    setup = read(str(write_experiment(faults=[EVENTS[1]])))
+    world = assemble(setup).world
     before, during = (world.sample(MediumCode.FIBER, "A", "B", at_s) for at_s in (8.9, 9.0))
     assert during == dimming.offer
     assert 0 < during.skr_bps < 0.7 * before.skr_bps
@@ -128,9 +128,9 @@ def test_a_loss_in_orbit_surprises_who_was_promised_before_and_nobody_after() ->
 
 def test_random_faults_are_drawn_from_the_seed_and_written_out(write_experiment: Any) -> None:
     chance = {"kind": "random", "count": 20, "kinds": ["fiber-cut", "outage", "power-cut"]}
-    first, _ = read(str(write_experiment(faults=[chance])))
-    again, _ = read(str(write_experiment(faults=[chance])))
-    other, _ = read(str(write_experiment(faults=[chance], seed=99)))
+    first = read(str(write_experiment(faults=[chance]))).experiment
+    again = read(str(write_experiment(faults=[chance]))).experiment
+    other = read(str(write_experiment(faults=[chance], seed=99))).experiment
     assert first.faults == again.faults != other.faults
     assert len(first.faults) == 20
     assert not any(isinstance(event, RandomEvent) for event in first.faults)

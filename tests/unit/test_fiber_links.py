@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from emulator.experiment.config import Keys
-from emulator.experiment.fiber_config import FiberLink, FiberOptions, LinkKind
-from emulator.experiment.reading import ExperimentError, built_in_names, read
-from emulator.experiment.topology import Link, load, save_csv
-from emulator.parts.assembly import problem_of, unused_of
-from emulator.parts.fiber_links import QuantumLink, Unused, by_kind, equip, quantum_links
+from emulator.build.loading import ExperimentError, built_in_names, read
+from emulator.build.problem import problem_of, unused_of
+from emulator.build.quantum_links import QuantumLink, Unused, by_kind, equip, quantum_links
+from emulator.config.experiment import Keys
+from emulator.config.fiber import FiberLink, FiberOptions, LinkKind
+from emulator.config.topology import Link, load, save_csv
 from emulator.physics.skr import secret_key_rate
 from global_manager.provisioning import Policy, solve
 from global_manager.provisioning.prices import Prices
@@ -81,8 +81,8 @@ def test_a_link_is_as_the_experiment_says_or_the_topology_or_the_default(
         network__topology="mixed.csv",
         fiber={"repeaters": "untrusted", "links": [{"link": ["A", "C"], "kind": "trusted"}]},
     )
-    experiment, topology = read(str(path))
-    links = quantum_links(experiment.fiber, topology)
+    setup = read(str(path))
+    links = quantum_links(setup.experiment.fiber, setup.topology)
     assert {(i.link.a + i.link.b): i.kind.value for i in links} == {
         "AB": "untrusted",
         "AC": "trusted",
@@ -105,10 +105,10 @@ def test_an_unknown_kind_in_the_topology_is_named(write_experiment: Write, tmp_p
     (tmp_path / "odd.csv").write_text(MIXED.replace("untrusted", "honest"))
     with pytest.raises(ExperimentError) as caught:
         read(str(write_experiment(network__topology="odd.csv")))
-    (fault,) = caught.value.faults
-    assert fault.field == "network.topology"
+    (mistake,) = caught.value.mistakes
+    assert mistake.field == "network.topology"
     assert "link B-C: kind must be one of trusted, untrusted, quantum-router, not honest" in (
-        fault.message
+        mistake.message
     )
 
 
@@ -125,7 +125,7 @@ def test_the_plan_pays_what_the_kind_of_each_link_costs(
     write_experiment: Write, tmp_path: Path
 ) -> None:
     (tmp_path / "mixed.csv").write_text(MIXED)
-    problem = problem_of(*read(str(write_experiment(network__topology="mixed.csv"))))
+    problem = problem_of(read(str(write_experiment(network__topology="mixed.csv"))))
     costs = {fiber.a + fiber.b: fiber.unit_cost for fiber in problem.fibers}
     assert costs == {"AB": 10_960, "BC": 7_680, "AC": 13_530}
 
@@ -166,14 +166,14 @@ def test_no_plan_reserves_on_a_link_that_yields_nothing_and_the_reader_is_told(
         {"id": "r2", "class": "avatar", "source": "A", "target": "B"},
     ]
     path = write_experiment(network__topology="far.csv", demand__requests=requests)
-    experiment, topology = read(str(path))
-    plan = solve(problem_of(experiment, topology), policy, gap=0.0, seed=1)
+    setup = read(str(path))
+    plan = solve(problem_of(setup), policy, gap=0.0, seed=1)
     assert [item.units for item in plan.allocations if item.request == "r1"] == [0]
     assert not [item for item in plan.allocations if "C" in item.path]
-    unused = unused_of(experiment, topology)
+    unused = unused_of(setup)
     assert (list(unused.links), unused.requests) == (["B-C"], ("r1",))
 
 
 @pytest.mark.parametrize("name", built_in_names())
 def test_every_built_in_experiment_can_use_all_its_links(name: str) -> None:
-    assert unused_of(*read(name)) == Unused({}, ())
+    assert unused_of(read(name)) == Unused({}, ())

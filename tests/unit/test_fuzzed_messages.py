@@ -11,10 +11,10 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.experiment.reading import read
-from emulator.parts.assembly import assemble
-from emulator.parts.cast import cast_of
-from emulator.parts.roles import Role
+from emulator.build.assembly import assemble
+from emulator.build.loading import read
+from emulator.build.manager_role import actors_of
+from emulator.build.roles import Role
 from protos import wire
 from protos.core import (
     FIBER_CONTROLLER,
@@ -119,8 +119,8 @@ bodies = st.lists(st.one_of(plausible(), anything), max_size=6)
 
 @cache
 def _roles() -> dict[str, Role]:
-    experiment, topology = read("tiny")
-    cast = cast_of(experiment, assemble(experiment, topology))
+    setup = read("tiny")
+    cast = actors_of(setup.experiment, assemble(setup))
     return {role.entity: role for role in cast.everybody}
 
 

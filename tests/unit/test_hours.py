@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from network import simulate
 
-from emulator.experiment.demand_config import Distribution
-from emulator.experiment.reading import ExperimentError, read
-from emulator.parts.assembly import assemble, problem_of
-from emulator.parts.basis import basis_of
+from emulator.build.assembly import assemble
+from emulator.build.loading import ExperimentError, read
+from emulator.build.plan_report import basis_of
+from emulator.build.problem import problem_of
+from emulator.config.demand import Distribution
 from emulator.world.demand_profile import DemandProfile, Law
 from global_manager.provisioning import Scenario, solve
 from global_manager.provisioning.check import evaluate
@@ -63,9 +64,9 @@ def test_the_marginal_is_the_mixture_of_what_applications_draw_from(
         tuple((s.units, s.probability) for s in base.scaled(factor).scenarios(8))
         for factor in factors
     )
-    rhythm, timeline = DemandProfile((laws,), ((0, hour_at_0),)), Timeline(77.0, period_s, periods)
+    profile, timeline = DemandProfile((laws,), ((0, hour_at_0),)), Timeline(77.0, period_s, periods)
 
-    marginal = dict(rhythm.marginal(0, timeline) or ())
+    marginal = dict(profile.marginal(0, timeline) or ())
 
     hours = [int(hour_at_0 + timeline.begins_s(p) / 3600) % 24 for p in range(periods)]
     for units in range(8):
@@ -95,21 +96,21 @@ def test_a_factor_scales_the_mean_and_keeps_the_mixture_what_it_is(
 def test_the_hour_is_that_of_the_sun_at_the_source(daily: Write) -> None:
     path = daily()
     (path.parent / "tiny.nodes.csv").write_text("node,lat,lon\nA,40,-90\nB,0,0\nC,40,135\n")
-    experiment, topology = read(str(path))
-    rhythm = assemble(experiment, topology).world.demand_profile
-    assert rhythm is not None
+    setup = read(str(path))
+    profile = assemble(setup).world.demand_profile
+    assert profile is not None
 
-    avatar_at_a, twin_at_b, model_at_c = rhythm.requests
+    avatar_at_a, twin_at_b, model_at_c = profile.requests
 
     assert avatar_at_a == (AVATAR, 18.0)  # midnight UTC is six in the evening at 90 W,
     assert model_at_c == (MODEL, 9.0)  # and nine in the morning at 135 E
     assert twin_at_b is None
     noon_at_a_s = 18 * 3600.0
-    assert rhythm.law(0, noon_at_a_s) == rhythm.laws[AVATAR][12]
+    assert profile.law(0, noon_at_a_s) == profile.laws[AVATAR][12]
 
 
 def test_without_coordinates_the_hour_is_utc(daily: Write) -> None:
-    world = assemble(*read(str(daily()))).world
+    world = assemble(read(str(daily()))).world
     assert world.demand_profile is not None
     assert world.demand_profile.requests == ((AVATAR, 0.0), None, (MODEL, 0.0))
 
@@ -117,10 +118,10 @@ def test_without_coordinates_the_hour_is_utc(daily: Write) -> None:
 def test_what_the_plan_expects_is_the_mean_over_the_hours_whatever_is_reserved(
     daily: Write,
 ) -> None:
-    experiment, topology = read(str(daily()))
-    assembly = assemble(experiment, topology)
-    problem, rhythm = assembly.problem, assembly.world.demand_profile
-    assert rhythm is not None
+    setup = read(str(daily()))
+    assembly = assemble(setup)
+    problem, profile = assembly.problem, assembly.world.demand_profile
+    assert profile is not None
     plan = solve(problem, gap=1e-6)
     assert sum(item.units for item in plan.allocations) > 0
 
@@ -130,7 +131,7 @@ def test_what_the_plan_expects_is_the_mean_over_the_hours_whatever_is_reserved(
         then = replace(
             problem,
             requests=tuple(
-                replace(item, scenarios=as_scenarios(rhythm.law(place, at_s)))
+                replace(item, scenarios=as_scenarios(profile.law(place, at_s)))
                 for place, item in enumerate(problem.requests)
             ),
         )
@@ -145,8 +146,8 @@ def as_scenarios(law: Law | None) -> tuple[Scenario, ...] | None:
 
 
 def test_a_run_demands_as_much_as_its_hours_say_within_sampling_error(daily: Write) -> None:
-    experiment, topology = read(str(daily()))
-    network, assembly = simulate(experiment, topology)
+    setup = read(str(daily()))
+    network, assembly = simulate(setup)
     world, timeline = assembly.world, assembly.timeline
     facts = [fact for fact in network.all_facts() if fact.kind is FactKind.DEMANDED]
     assert len(facts) == 3 * 48
@@ -165,13 +166,13 @@ def test_a_run_demands_as_much_as_its_hours_say_within_sampling_error(daily: Wri
         ]
         assert silent
         assert not any(silent)
-    plan_mean = basis_of(experiment, assembly.problem)["mean_units"]
+    plan_mean = basis_of(setup.experiment, assembly.problem)["mean_units"]
     everything = sum(fact.units for fact in facts) / len(facts)
     assert everything == pytest.approx(plan_mean, rel=0.25)
 
 
 def test_a_correlated_draw_is_one_quantile_of_every_law(daily: Write) -> None:
-    world = assemble(*read(str(daily(demand__correlated=True)))).world
+    world = assemble(read(str(daily(demand__correlated=True)))).world
     assert world.demand_profile is not None
     twin = replace(world.demand_profile, requests=((0, 0.0), (0, 0.0), (1, 0.0)))
     both = replace(world, demand_profile=twin)
@@ -207,10 +208,10 @@ def test_what_does_not_go_with_hours_is_refused_in_one_line(
 ) -> None:
     with pytest.raises(ExperimentError) as caught:
         read(str(daily(**changes)))
-    assert len(caught.value.faults) == 1, str(caught.value)
-    assert f"{caught.value.faults[0].field}: {caught.value.faults[0].message}".startswith(fault)
+    assert len(caught.value.mistakes) == 1, str(caught.value)
+    assert f"{caught.value.mistakes[0].field}: {caught.value.mistakes[0].message}".startswith(fault)
 
 
 def test_an_experiment_without_hours_is_planned_as_before(write_experiment: Write) -> None:
-    problem = problem_of(*read(str(write_experiment())))
+    problem = problem_of(read(str(write_experiment())))
     assert not problem.has_own_demands

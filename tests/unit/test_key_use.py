@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.experiment.reading import ExperimentError, read
-from emulator.parts.key_use import AES_MOST_BYTES, Cipher, KeyUse, down_s
+from emulator.build.loading import ExperimentError, read
+from emulator.config.applications import AES_MOST_BYTES, Cipher, KeyUse
+from emulator.views.ledger import down_s
 
 Write = Callable[..., Path]
 

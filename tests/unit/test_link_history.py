@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from emulator.parts.assembly import Assembly
+from emulator.build.assembly import Assembly
 from emulator.runtime.journal import FOLDER, Journal
 from emulator.views.link_history import alarms, with_blocks
 from protos.core import FIBER_CONTROLLER

@@ -17,7 +17,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 
 import emulator.runtime
-from emulator.experiment.reading import read
+from emulator.build.loading import read
 from emulator.telemetry.exporter import Reports
 from emulator.telemetry.metrics import (
     FAMILIES,
@@ -340,9 +340,10 @@ def _measures(cores: dict[str, Core]) -> Iterator[Measure]:
 
 @pytest.mark.parametrize("name", ["tiny", "sagin-metro"])
 def test_every_measure_of_every_core_is_in_the_catalogue_with_its_labels(name: str) -> None:
-    experiment, topology = read(name)
-    demand = experiment.demand.model_copy(update={"periods": 4})
-    network, _ = simulate(experiment.model_copy(update={"demand": demand}), topology)
+    setup = read(name)
+    demand = setup.experiment.demand.model_copy(update={"periods": 4})
+    shorter = setup.experiment.model_copy(update={"demand": demand})
+    network, _ = simulate(setup.with_experiment(shorter))
     measures = list(_measures(network.cores))
     for measure in measures:
         assert tuple(key for key, _ in measure.labels) == FAMILY_OF[measure.metric].labels
@@ -361,7 +362,7 @@ def test_what_was_asked_for_came_at_once_or_late_or_never(tiny_network: dict[str
 
 @pytest.fixture
 def tiny_network() -> dict[str, float]:
-    network, _ = simulate(*read("tiny"))
+    network, _ = simulate(read("tiny"))
     sums: dict[str, float] = {}
     for measure in _measures(network.cores):
         sums[measure.metric] = sums.get(measure.metric, 0.0) + measure.value
@@ -369,7 +370,7 @@ def tiny_network() -> dict[str, float]:
 
 
 def test_only_the_source_of_a_request_says_how_much_key_it_reserves() -> None:
-    network, _ = simulate(*read("tiny"))
+    network, _ = simulate(read("tiny"))
     stores = {
         tuple(value for _, value in measure.labels)
         for measure in _measures(network.cores)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from starlette.types import Message
 
-from emulator.experiment.config import Experiment
-from emulator.experiment.fault_config import FaultEvent, FiberCutEvent
-from emulator.experiment.reading import read
-from emulator.experiment.topology import Topology
+from emulator.build.loading import read
+from emulator.build.setup import Setup
+from emulator.config.experiment import Experiment
+from emulator.config.schedule import FaultEvent, FiberCutEvent
 from emulator.runtime.injection import InjectionError
 from emulator.runtime.injection_table import Injected, Injections
 from emulator.runtime.journal import FOLDER, Journal
@@ -176,10 +176,10 @@ def test_a_run_that_keeps_its_journals_in_memory_has_nothing_to_show_yet(
 def test_a_footprint_ends_where_the_satellite_stands_at_the_least_elevation() -> None:
     horizon = footprint_deg(np.array([EARTH_KM + 550]), 0.0)[0]
     assert horizon == pytest.approx(degrees(acos(EARTH_KM / (EARTH_KM + 550))))
-    experiment, topology = read("sagin-day")
-    orbits = experiment.satellite.orbits
+    setup = read("sagin-day")
+    orbits = setup.experiment.satellite.orbits
     assert orbits is not None
-    name, longitude, latitude, radius = Scenery(experiment, topology).at(600.0)["satellites"][0]
+    name, longitude, latitude, radius = Scenery(setup).at(600.0)["satellites"][0]
     constellation = orbits.constellation()
     edges = [Site("edge", latitude + way * radius, longitude) for way in (-1, 1)]
     seen = views(constellation, edges, np.array([600.0]))
@@ -188,25 +188,25 @@ def test_a_footprint_ends_where_the_satellite_stands_at_the_least_elevation() ->
 
 
 def test_the_scenery_knows_storms_on_their_way_and_fibers_that_are_cut() -> None:
-    experiment, topology = read("sagin-day")
-    early, late = (Scenery(experiment, topology).at(hour * 3600.0) for hour in (4, 10))
+    setup = read("sagin-day")
+    early, late = (Scenery(setup).at(hour * 3600.0) for hour in (4, 10))
     assert early["storms"][0]["at"] != late["storms"][0]["at"]
-    assert set(late["clouds"]) == {node.name for node in topology.nodes}
-    experiment, topology = read("tiny")
+    assert set(late["clouds"]) == {node.name for node in setup.topology.nodes}
+    setup = read("tiny")
     cut = FiberCutEvent(kind="fiber-cut", link=("A", "B"), at_s=5, until_s=65)
-    scenery = Scenery(experiment.model_copy(update={"faults": [cut]}), topology)
+    scenery = Scenery(setup.with_experiment(setup.experiment.model_copy(update={"faults": [cut]})))
     assert [rate > 0 for rate in scenery.at(30.0)["rates_bps"]] == [False, True]
     assert [rate > 0 for rate in scenery.at(70.0)["rates_bps"]] == [True, True]
 
 
 def test_viewers_are_told_the_end_of_a_run_and_nobody_looks_when_nobody_watches(
-    tmp_path: Path, tiny: tuple[Experiment, Topology]
+    tmp_path: Path, tiny: Setup
 ) -> None:
     run = Written(tmp_path)
     run.go_on(8)
 
     async def watch() -> list[dict[str, Any]]:
-        feed, seen = Feed(tmp_path, *tiny), []
+        feed, seen = Feed(tmp_path, tiny), []
         following = asyncio.create_task(feed.follow())
         async for text in feed.documents():
             seen.append(json.loads(text))
@@ -251,10 +251,8 @@ def _ask(
     return sent[0]["status"], found, answer.decode()
 
 
-def test_only_requests_that_name_this_machine_are_answered(
-    tmp_path: Path, tiny: tuple[Experiment, Topology]
-) -> None:
-    app = application(Feed(tmp_path, *tiny), DOOR)
+def test_only_requests_that_name_this_machine_are_answered(tmp_path: Path, tiny: Setup) -> None:
+    app = application(Feed(tmp_path, tiny), DOOR)
     assert _ask(app, "/api/run", "127.0.0.1:4242")[0] == 200
     assert _ask(app, "/api/run", "localhost:4242")[0] == 200
     for host in ("evil.example:4242", "127.0.0.1", "127.0.0.1:80", ""):
@@ -264,9 +262,9 @@ def test_only_requests_that_name_this_machine_are_answered(
 
 
 def test_a_browser_is_told_to_run_and_load_nothing_but_the_page(
-    tmp_path: Path, tiny: tuple[Experiment, Topology]
+    tmp_path: Path, tiny: Setup
 ) -> None:
-    app = application(Feed(tmp_path, *tiny), DOOR)
+    app = application(Feed(tmp_path, tiny), DOOR)
     status, headers, page = _ask(app, "/", "localhost:4242")
     assert status == 200
     policy = headers["content-security-policy"]
@@ -290,10 +288,8 @@ def test_the_token_stands_where_browsers_do_not_send_it() -> None:
     assert DOOR.url == "http://127.0.0.1:4242/#secret-token"
 
 
-def _post(
-    folder: Path, setup: tuple[Experiment, Topology], token: str, fault: object
-) -> tuple[int, Any]:
-    app = application(Feed(folder, *setup), DOOR)
+def _post(folder: Path, setup: Setup, token: str, fault: object) -> tuple[int, Any]:
+    app = application(Feed(folder, setup), DOOR)
     status, _, body = _ask(
         app, "/api/faults", "localhost:4242", "POST", json.dumps(fault), x_qsagin_token=token
     )
@@ -301,7 +297,7 @@ def _post(
 
 
 def test_a_fault_is_taken_only_from_who_has_the_token(
-    tmp_path: Path, tiny: tuple[Experiment, Topology], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, Any]] = []
 
@@ -336,7 +332,7 @@ def test_there_is_a_form_for_every_kind_of_fault_but_drawn_ones() -> None:
 
 
 def test_a_fault_that_was_injected_is_told_and_seen_in_the_world(
-    tmp_path: Path, tiny: tuple[Experiment, Topology]
+    tmp_path: Path, tiny: Setup
 ) -> None:
     Written(tmp_path).go_on(8)
     (tmp_path / "summary.json").write_text("{}")
@@ -346,14 +342,14 @@ def test_a_fault_that_was_injected_is_told_and_seen_in_the_world(
     injections.close()
 
     async def watch(experiment: Experiment) -> dict[str, Any]:
-        feed = Feed(tmp_path, experiment, tiny[1])
+        feed = Feed(tmp_path, tiny.with_experiment(experiment))
         following = asyncio.create_task(feed.follow())
         seen = [json.loads(text) async for text in feed.documents()]
         await following
         return seen[-1]
 
-    recorded = tiny[0].model_copy(update={"faults": [FiberCutEvent.model_validate(cut)]})
-    for experiment in (tiny[0], recorded):  # while the run goes on, and afterwards
+    recorded = tiny.experiment.model_copy(update={"faults": [FiberCutEvent.model_validate(cut)]})
+    for experiment in (tiny.experiment, recorded):  # while the run goes on, and afterwards
         last = asyncio.run(watch(experiment))
         assert [rate > 0 for rate in last["around"]["rates_bps"]] == [True, False]
         told = [(event["window"], event["words"]) for event in last["events"]]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from emulator.experiment.config import Experiment
-from emulator.experiment.fault_config import FiberCutEvent
-from emulator.experiment.reading import read
-from emulator.experiment.topology import Link, Node, Topology
-from emulator.parts.assembly import Assembly, assemble
+from emulator.build.assembly import Assembly, assemble
+from emulator.build.loading import read
+from emulator.build.setup import Setup
+from emulator.config.schedule import FiberCutEvent
+from emulator.config.topology import Link, Node, Topology
 from emulator.runtime.journal import FOLDER, Journal
 from emulator.views import report
 from emulator.views.dealings import OrderCount, order_counts
@@ -71,16 +71,16 @@ class _Page(HTMLParser):
         self.text += data
 
 
-def _written(folder: Path, experiment: Experiment, topology: Topology, failure: str = "") -> _Page:
+def _written(folder: Path, setup: Setup, failure: str = "") -> _Page:
     ending = report.Ending(windows=8, emulated_s=8.0, wall_s=1.0, failure=failure)
-    report.write(folder, experiment, topology, assemble(experiment, topology), ending)
+    report.write(folder, setup, assemble(setup), ending)
     return _Page((folder / "report.html").read_text())
 
 
 def test_the_report_needs_nothing_from_elsewhere_and_names_every_picture_and_table(
-    run_folder: Path, tiny: tuple[Experiment, Topology]
+    run_folder: Path, tiny: Setup
 ) -> None:
-    page = _written(run_folder, *tiny)
+    page = _written(run_folder, tiny)
     sources = [values.get("src") or values.get("href") for tag, values in page.tags]
     assert all(found.startswith(("data:", "#")) for found in sources if found)
     assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe"}
@@ -92,12 +92,12 @@ def test_the_report_needs_nothing_from_elsewhere_and_names_every_picture_and_tab
 
 
 def test_the_report_tells_faults_alarms_and_orders_that_failed(
-    run_folder: Path, tiny: tuple[Experiment, Topology]
+    run_folder: Path, tiny: Setup
 ) -> None:
-    experiment, topology = tiny
+    experiment = tiny.experiment
     cut = FiberCutEvent(kind="fiber-cut", link=("B", "A"), at_s=5, until_s=65)
     experiment = experiment.model_copy(update={"faults": [cut]})
-    text = " ".join(_written(run_folder, experiment, topology).text.split())
+    text = " ".join(_written(run_folder, tiny.with_experiment(experiment)).text.split())
     assert "fiber-cut 0 0:00:05 0:01:05 link B-A" in text
     assert "A-B no signal 0:00:07 –" in text
     assert "satellite 1 1 0 0 1 1 70" in text
@@ -105,18 +105,14 @@ def test_the_report_tells_faults_alarms_and_orders_that_failed(
     assert "3 requests asked for 2 units of key; 50.0% were there when asked for" in text
 
 
-def test_what_a_run_says_is_never_taken_for_html(
-    run_folder: Path, tiny: tuple[Experiment, Topology]
-) -> None:
-    page = _written(run_folder, *tiny, failure="<script>alert(1)</script>")
+def test_what_a_run_says_is_never_taken_for_html(run_folder: Path, tiny: Setup) -> None:
+    page = _written(run_folder, tiny, failure="<script>alert(1)</script>")
     assert "script" not in {tag for tag, _ in page.tags}
     assert "<script>alert(1)</script>" in page.text
 
 
-def test_a_run_that_ended_before_it_began_has_a_report_too(
-    tmp_path: Path, tiny: tuple[Experiment, Topology]
-) -> None:
-    page = _written(tmp_path, *tiny, failure="the actors could not be started")
+def test_a_run_that_ended_before_it_began_has_a_report_too(tmp_path: Path, tiny: Setup) -> None:
+    page = _written(tmp_path, tiny, failure="the actors could not be started")
     assert "Nobody asked for key" in page.text
     assert "before there was anything to audit" in page.text
     assert [tag for tag, _ in page.tags].count("img") == 1
@@ -168,18 +164,18 @@ def test_a_thousand_nodes_make_a_map_that_opens_quickly() -> None:
 
 
 def test_usnet_is_drawn_with_names() -> None:
-    _, usnet = read("paper")
+    usnet = read("paper").topology
     figure = draw(usnet, [0] * len(usnet.links), {}, {})
     assert {text.get_text() for text in figure.axes[0].texts} == {n.name for n in usnet.nodes}
 
 
 def test_a_summary_is_there_only_if_all_else_is(
-    tmp_path: Path, tiny: tuple[Experiment, Topology], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_words: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("emulator.views.report.report_page.write", full)
     with pytest.raises(OSError, match="No space"):
-        _written(tmp_path, *tiny)
+        _written(tmp_path, tiny)
     assert not (tmp_path / "summary.json").exists()

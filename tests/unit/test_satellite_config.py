@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from emulator.experiment.reading import ExperimentError, read
-from emulator.parts.assembly import overhead_of, timeline_of
+from emulator.build.loading import ExperimentError, read
+from emulator.build.satellites import satellites_of
 
 # QSS (Micius), NORAD 41731
 LINE1 = "1 41731U 16051A   16353.90152003  .00000364  00000-0  17957-4 0  9993"
@@ -41,26 +41,25 @@ def write_orbits(write_experiment: Write) -> Write:
 def refusal(path: Path) -> str:
     with pytest.raises(ExperimentError) as caught:
         read(str(path))
-    (fault,) = caught.value.faults
-    return f"{fault.field}: {fault.message}"
+    (mistake,) = caught.value.mistakes
+    return f"{mistake.field}: {mistake.message}"
 
 
 def test_a_tle_file_is_read_once_and_the_run_folder_needs_it_no_more(
     write_orbits: Write, tmp_path: Path
 ) -> None:
     path = write_orbits(f"QSS\n{LINE1}\n{LINE2}\n", tle="satellites.tle", epoch=EVENING)
-    experiment, topology = read(str(path))
-    fields = experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
+    setup = read(str(path))
+    fields = setup.experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
     copy = tmp_path / "elsewhere" / "experiment.yaml"
     copy.parent.mkdir()
     copy.write_text(yaml.safe_dump(fields))
-    assert read(str(copy))[0] == experiment
-    timeline = timeline_of(experiment, topology)
-    overhead = overhead_of(experiment, topology, timeline)
-    assert overhead is not None
-    assert {contact.satellite for contact in overhead.contacts} == {"QSS"}
-    assert {contact.stations[0] for contact in overhead.contacts} <= {
-        n.name for n in topology.nodes
+    assert read(str(copy)) == setup
+    links = satellites_of(setup)
+    assert links is not None
+    assert {contact.satellite for contact in links.contacts} == {"QSS"}
+    assert {contact.stations[0] for contact in links.contacts} <= {
+        n.name for n in setup.topology.nodes
     }
 
 

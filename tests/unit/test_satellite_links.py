@@ -47,8 +47,8 @@ def clear(source: Trusted) -> SatelliteLinks:
     return SatelliteLinks(NAMES, contacts(source, ContactRules(None, None)), 600.0, None)
 
 
-def usable_share(overhead: SatelliteLinks) -> float:
-    return overhead.share_of("Denver", "Dallas", [float(s) for s in np.arange(0.0, DAY_S, 300.0)])
+def usable_share(links: SatelliteLinks) -> float:
+    return links.share_of("Denver", "Dallas", [float(s) for s in np.arange(0.0, DAY_S, 300.0)])
 
 
 def test_every_contact_is_at_night_and_makes_key(clear: SatelliteLinks) -> None:
@@ -93,9 +93,9 @@ def test_one_contact_at_a_time_takes_away_and_short_contacts_give_some_of_it_bac
         for rules in (ContactRules(), ContactRules(contact_s=60.0))
     )
     assert usable_share(whole) < usable_share(short) < usable_share(clear)
-    for overhead in (whole, short):
+    for links in (whole, short):
         ends_s: dict[str, float] = {}
-        for item in overhead.contacts:
+        for item in links.contacts:
             for name in (item.satellite, *item.stations):
                 assert item.start_s >= ends_s.get(name, 0.0) - 1e-6
                 ends_s[name] = item.end_s
@@ -159,9 +159,9 @@ def test_the_pairs_that_have_flown_make_no_key_in_one_pass(pairs: Entangled) -> 
 def test_the_plan_expects_of_satellites_what_their_controller_delivers(source: Trusted) -> None:
     """The same contacts, forecasts and clouds: an order at each of these times, one after the other."""
     short, forecast = contacts(source, ContactRules(contact_s=60.0)), Forecast(4, 0.5, 39_600.0)
-    overhead = SatelliteLinks(NAMES, short, 1800.0, Sky(7, SITES, EPOCH), forecast)
+    links = SatelliteLinks(NAMES, short, 1800.0, Sky(7, SITES, EPOCH), forecast)
     times_s = [float(at_s) for at_s in np.arange(0.0, DAY_S, 300.0)]
-    satellite = SatelliteController(OnDemandConfig(0.0, 256, 0.11, 1e9), _Air(), overhead)
+    satellite = SatelliteController(OnDemandConfig(0.0, 256, 0.11, 1e9), _Air(), links)
     heard: Counter[str] = Counter()
     for number, at_s in enumerate(times_s, 1):
         row = OrderRow(number, 0, 0, "Denver", "Dallas", 1, RowStatus.CREATE_AND_GO)
@@ -173,7 +173,7 @@ def test_the_plan_expects_of_satellites_what_their_controller_delivers(source: T
     heard.update(item.destination for item in satellite.step(2 * DAY_S, []).outbox)
     served = heard["kme-Denver"]
     assert 0 < served < heard["taken"]
-    assert served == round(overhead.share_of("Denver", "Dallas", times_s) * len(times_s))
+    assert served == round(links.share_of("Denver", "Dallas", times_s) * len(times_s))
 
 
 def test_it_travels_to_another_process_unchanged(clear: SatelliteLinks) -> None:

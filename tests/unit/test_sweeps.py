@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from emulator import launch
-from emulator.experiment.reading import ExperimentError, read
+from emulator.build.loading import ExperimentError, read
 from emulator.sweep import figure, sweeping, table
 from emulator.sweep.folder import SweepFolder, create, reopen
 from emulator.sweep.grid import experiments_of, grid_of, labels_of
@@ -148,9 +148,9 @@ def test_a_wrong_sweep_file_is_refused_by_field(
     file.write_text(yaml.safe_dump(fields))
     with pytest.raises(ExperimentError) as error:
         grid_of(str(file), {}, None)
-    (fault,) = error.value.faults
-    assert fault.field == field
-    assert problem in fault.message
+    (mistake,) = error.value.mistakes
+    assert mistake.field == field
+    assert problem in mistake.message
 
 
 @pytest.mark.parametrize(
@@ -186,16 +186,22 @@ def test_a_mistake_is_told_once_with_the_first_point_that_has_it() -> None:
     grid = grid_of("tiny", {MEAN: [1, 2], "demand.periods": [3, 0]}, [1, 2])
     with pytest.raises(ExperimentError) as error:
         list(experiments_of(grid))
-    (fault,) = error.value.faults
-    assert fault.message.endswith(f"(with {MEAN} 1, demand.periods 0, seed 1, and 3 other points)")
+    (mistake,) = error.value.mistakes
+    assert mistake.message.endswith(
+        f"(with {MEAN} 1, demand.periods 0, seed 1, and 3 other points)"
+    )
 
 
 def test_the_experiment_of_a_point_is_the_base_with_its_values(tmp_path: Path) -> None:
     folder = _made(tmp_path, {MEAN: [1, 2], PRICE: [5]}, [3])
-    experiment, topology = read(str(folder.experiment_file(folder.grid.points()[1])))
-    base, same = read("tiny", 3, {MEAN: 2, PRICE: 5})
-    assert (experiment.demand, experiment.prices, experiment.seed) == (base.demand, base.prices, 3)
-    assert topology.links == same.links
+    setup = read(str(folder.experiment_file(folder.grid.points()[1])))
+    base = read("tiny", 3, {MEAN: 2, PRICE: 5})
+    assert (setup.experiment.demand, setup.experiment.prices, setup.experiment.seed) == (
+        base.experiment.demand,
+        base.experiment.prices,
+        3,
+    )
+    assert setup.topology.links == base.topology.links
 
 
 def test_a_sweep_that_fails_in_part_ends_with_1_and_has_a_row_for_every_point(

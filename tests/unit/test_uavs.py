@@ -14,10 +14,10 @@ from controllers.fleet import FleetConfig
 from controllers.on_demand import OnDemandConfig
 from controllers.ports import LinkSample
 from controllers.uav import FlightConfig, UavController
-from emulator.experiment.reading import ExperimentError, read
-from emulator.parts.assembly import assemble
-from emulator.parts.cast import cast_of
-from emulator.parts.roles import KeyManagerRole, UavRole
+from emulator.build.assembly import assemble
+from emulator.build.loading import ExperimentError, read
+from emulator.build.manager_role import actors_of
+from emulator.build.roles import KeyManagerRole, UavRole
 from emulator.physics.drone import LIU_2020, chain_rate, relayed_rate
 from global_manager.ordering import unit_cost
 from global_manager.provisioning.model import Medium
@@ -62,7 +62,7 @@ def test_a_trusted_chain_is_as_fast_as_one_hop_and_a_lens_chain_soon_yields_noth
 
 def test_a_chain_is_as_long_as_the_distance_and_costs_by_the_uav(placed: Write) -> None:
     uav = {"rate": "computed", "chain": {"relays": "trusted"}, "setup_s": 5}
-    assembly = assemble(*read(str(placed(uav=uav))))
+    assembly = assemble(read(str(placed(uav=uav))))
 
     assert assembly.flights.chains == {("A", "C"): 43, ("A", "B"): 3, ("B", "C"): 40}
     long, short, middle = assembly.problem.requests
@@ -77,7 +77,7 @@ def test_a_computed_rate_is_that_of_the_chain_between_the_nodes(
     placed: Write, relays: str, rate: Any
 ) -> None:
     uav = {"rate": "computed", "chain": {"relays": relays}, "setup_s": 5}
-    world = assemble(*read(str(placed(uav=uav)))).world
+    world = assemble(read(str(placed(uav=uav)))).world
 
     sample = world.sample(UAV, "B", "A", 50.0)
 
@@ -91,7 +91,7 @@ def test_a_computed_rate_is_that_of_the_chain_between_the_nodes(
 
 
 def test_weather_does_not_matter_to_uavs_unless_an_experiment_says_so(placed: Write) -> None:
-    world = assemble(*read(str(placed(faults=[FOG, STORM])))).world
+    world = assemble(read(str(placed(faults=[FOG, STORM])))).world
     assert world.uav_links is None
     assert world.sample(UAV, "A", "B", 150.0).usable
 
@@ -110,7 +110,7 @@ def test_weather_does_not_matter_to_uavs_unless_an_experiment_says_so(placed: Wr
 def test_fog_and_wind_at_either_end_ground_uavs_as_far_as_they_matter(
     placed: Write, weather: dict[str, Any], event: dict[str, Any], grounded: bool
 ) -> None:
-    world = assemble(*read(str(placed(uav__weather=weather, faults=[event])))).world
+    world = assemble(read(str(placed(uav__weather=weather, faults=[event])))).world
     copy = pickle.loads(pickle.dumps(world))
 
     for at_s, usable in ((99.0, True), (100.0, not grounded)):
@@ -125,7 +125,7 @@ def test_haze_dims_a_computed_chain_where_weather_matters(placed: Write) -> None
     (path.parent / "haze.csv").write_text(
         "site,start_s,opaque,visibility_km\nA,0,0,\nA,60,0,2\nA,90,0,0.9\n"
     )
-    world = assemble(*read(str(path))).world
+    world = assemble(read(str(path))).world
 
     clear, haze, fog = (world.sample(UAV, "A", "B", at_s) for at_s in (0.0, 60.0, 90.0))
 
@@ -136,9 +136,9 @@ def test_haze_dims_a_computed_chain_where_weather_matters(placed: Write) -> None
 
 
 def test_only_the_uav_controller_carries_the_air(placed: Write) -> None:
-    experiment, topology = read(str(placed(uav__weather={}, faults=[FOG])))
-    assembly = assemble(experiment, topology)
-    for role in cast_of(experiment, assembly).everybody:
+    setup = read(str(placed(uav__weather={}, faults=[FOG])))
+    assembly = assemble(setup)
+    for role in actors_of(setup.experiment, assembly).everybody:
         if isinstance(role, KeyManagerRole):
             assert role.world.uav_links is None
         if isinstance(role, UavRole):
@@ -224,7 +224,7 @@ def test_what_is_called_home_is_paid_back_and_bought_elsewhere(placed: Write) ->
         uav={"setup_s": 8, "weather": {"look_s": 1}},
         faults=gusts,
     )
-    network, _ = simulate(*read(str(path)))
+    network, _ = simulate(read(str(path)))
     facts = network.all_facts()
 
     refunds = [fact for fact in facts if fact.cost < 0]
@@ -244,7 +244,7 @@ def test_what_fog_grounds_stays_a_shortfall(placed: Write) -> None:
     everywhere = {"kind": "fog", "sites": ["A", "B", "C"], "at_s": 0.0}
     bought = {}
     for name, faults in (("calm", []), ("fog", [everywhere])):
-        network, _ = simulate(*read(str(placed(**changes, faults=faults))))
+        network, _ = simulate(read(str(placed(**changes, faults=faults))))
         facts = network.all_facts()
         media = {fact.medium for fact in facts if fact.kind is FactKind.DELIVERED}
         bought[name] = "uav" in media
@@ -286,5 +286,5 @@ def test_a_computed_chain_needs_coordinates(write_experiment: Write) -> None:
 def the_fault(path: Path) -> str:
     with pytest.raises(ExperimentError) as caught:
         read(str(path))
-    assert len(caught.value.faults) == 1, str(caught.value)
-    return f"{caught.value.faults[0].field}: {caught.value.faults[0].message}"
+    assert len(caught.value.mistakes) == 1, str(caught.value)
+    return f"{caught.value.mistakes[0].field}: {caught.value.mistakes[0].message}"

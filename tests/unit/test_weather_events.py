@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from emulator.experiment.reading import ExperimentError, read
-from emulator.parts.assembly import assemble
-from emulator.parts.cast import cast_of
-from emulator.parts.roles import KeyManagerRole, SatelliteRole
+from emulator.build.assembly import assemble
+from emulator.build.loading import ExperimentError, read
+from emulator.build.manager_role import actors_of
+from emulator.build.roles import KeyManagerRole, SatelliteRole
 from emulator.world.world import World
 from protos.mib import MediumCode
 
@@ -37,7 +37,7 @@ def placed(write_experiment: Write) -> Write:
 
 
 def world_of(path: Path) -> World:
-    return assemble(*read(str(path))).world
+    return assemble(read(str(path))).world
 
 
 def served(world: World, at_s: float) -> list[tuple[str, str]]:
@@ -93,18 +93,18 @@ def test_computed_satellites_lose_the_contacts_that_a_schedule_covers(placed: Wr
         "clock__window_s": clock["window_s"],
         "demand__periods": 4,
     }
-    free = assemble(*read(str(placed(**changes))))
+    free = assemble(read(str(placed(**changes))))
     storm = STORM | {"at_s": 0.0}
-    stormy = assemble(*read(str(placed(**changes, faults=[storm]))))
-    assert free.overhead is not None
-    assert stormy.overhead is not None
+    stormy = assemble(read(str(placed(**changes, faults=[storm]))))
+    assert free.satellite_links is not None
+    assert stormy.satellite_links is not None
 
     made = [
-        [overhead.has_made(contact) for contact in free.overhead.contacts]
-        for overhead in (free.overhead, stormy.overhead)
+        [links.has_made(contact) for contact in free.satellite_links.contacts]
+        for links in (free.satellite_links, stormy.satellite_links)
     ]
-    over_a = [contact.stations == ("A",) for contact in free.overhead.contacts]
-    assert stormy.overhead.contacts == free.overhead.contacts
+    over_a = [contact.stations == ("A",) for contact in free.satellite_links.contacts]
+    assert stormy.satellite_links.contacts == free.satellite_links.contacts
     assert any(over_a)
     assert not all(over_a)
     assert made == [[True] * len(over_a), [not covered for covered in over_a]]
@@ -115,15 +115,15 @@ def test_the_world_with_weather_is_the_same_everywhere_and_only_satellites_carry
     placed: Write,
 ) -> None:
     path = placed(faults=[STORM | {"until_s": 300.0, "speed_km_h": 500.0}])
-    experiment, topology = read(str(path))
-    assembly = assemble(experiment, topology)
+    setup = read(str(path))
+    assembly = assemble(setup)
     copy = pickle.loads(pickle.dumps(assembly.world))
     times_s = [7.0 * step for step in range(60)]
 
     assert [served(copy, t) for t in reversed(times_s)] == [
         served(assembly.world, t) for t in reversed(times_s)
     ]
-    for role in cast_of(experiment, assembly).everybody:
+    for role in actors_of(setup.experiment, assembly).everybody:
         if isinstance(role, KeyManagerRole):
             assert role.world.sky is None
         if isinstance(role, SatelliteRole):
@@ -177,5 +177,5 @@ def test_a_weather_file_is_refused_with_row_and_remedy(placed: Write) -> None:
 def the_fault(path: Path) -> str:
     with pytest.raises(ExperimentError) as caught:
         read(str(path))
-    assert len(caught.value.faults) == 1, str(caught.value)
-    return f"{caught.value.faults[0].field}: {caught.value.faults[0].message}"
+    assert len(caught.value.mistakes) == 1, str(caught.value)
+    return f"{caught.value.mistakes[0].field}: {caught.value.mistakes[0].message}"

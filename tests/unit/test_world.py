@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from controllers.channel import fiber_channel
 from controllers.ports import ChannelId, LinkSample
-from emulator.parts.assembly import Assembly
-from emulator.parts.fiber_links import link_between
+from emulator.build.assembly import Assembly
+from emulator.build.quantum_links import link_between
 from emulator.world.events import Eavesdropper, FiberCut, PowerCut, Schedule
 from emulator.world.visibility import Site
 from emulator.world.weather import Forecast, Sky

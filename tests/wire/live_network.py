@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from emulator.experiment.reading import read
-from emulator.experiment.topology import save_csv
-from emulator.parts.assembly import assemble
-from emulator.parts.cast import cast_of
+from emulator.build.assembly import assemble
+from emulator.build.loading import read
+from emulator.build.manager_role import actors_of
+from emulator.config.topology import save_csv
 from emulator.runtime.clock import BarrierClock, ClockConfig, Pace
 from emulator.runtime.doors import CLOCK
 from emulator.runtime.host import Host, HostConfig
@@ -39,21 +39,22 @@ class LiveNetwork:
         experiment: str = "tiny",
         rotation_s: float = 25.0,
     ) -> None:
-        setup, topology = read(experiment)
+        setup = read(experiment)
         if period_s is not None:
-            demand = setup.demand.model_copy(update={"period_s": period_s})
-            setup = setup.model_copy(update={"demand": demand})
-        assembly = assemble(setup, topology)
+            demand = setup.experiment.demand.model_copy(update={"period_s": period_s})
+            changed = setup.experiment.model_copy(update={"demand": demand})
+            setup = setup.with_experiment(changed)
+        assembly = assemble(setup)
         (folder / FOLDER).mkdir(parents=True)
-        cast = cast_of(setup, assembly)
-        roles = cast.everybody
+        actors = actors_of(setup.experiment, assembly)
+        roles = actors.everybody
         self.folder = folder
         self.authority = Authority()
-        self.management_keys = ManagementKeys(cast.ground, 1.0, rotation_s)
+        self.management_keys = ManagementKeys(actors.ground, 1.0, rotation_s)
         self.last_window = math.ceil(assembly.timeline.end_s)
         order = EntityOrder(assembly.problem.nodes)
         schedule = assembly.world.schedule
-        disturbed = Interference(setup.seed, 1.0, self.last_window, schedule, order)
+        disturbed = Interference(setup.experiment.seed, 1.0, self.last_window, schedule, order)
         self.configs = {
             name: HostConfig(
                 name,
@@ -137,9 +138,9 @@ class LiveNetwork:
 
 def write_experiment_of(name: str, folder: Path) -> Path:
     """Write an experiment down as a run does."""
-    experiment, topology = read(name)
-    fields = experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
-    fields["network"]["topology"] = save_csv(topology, folder / "network.csv").name
+    setup = read(name)
+    fields = setup.experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
+    fields["network"]["topology"] = save_csv(setup.topology, folder / "network.csv").name
     fields["network"].pop("link_km", None)
     path = folder / "experiment.yaml"
     path.write_text(yaml.safe_dump(fields), encoding="utf-8")

@@ -13,11 +13,11 @@ from chaoslib.exceptions import InterruptExecution
 from live_network import LiveNetwork, within
 from typer.testing import CliRunner
 
+from emulator.build.loading import read
 from emulator.chaos import actions, probes, trial
 from emulator.cli import app
 from emulator.commands.options import UsageError
-from emulator.experiment.reading import read
-from emulator.experiment.topology import save_csv
+from emulator.config.topology import save_csv
 from emulator.views.audit import audit
 
 CUT = {"kind": "fiber-cut", "link": ["A", "B"], "at_s": 100.0, "until_s": 160.0}
@@ -34,9 +34,9 @@ async def _run(folder: Path, source: str) -> None:
 def cut_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of `tiny` that has ended, with a fiber cut, written down as a run does."""
     folder = tmp_path_factory.mktemp("chaos")
-    experiment, topology = read("tiny")
-    fields = experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
-    fields["network"]["topology"] = save_csv(topology, folder / "network.csv").name
+    setup = read("tiny")
+    fields = setup.experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
+    fields["network"]["topology"] = save_csv(setup.topology, folder / "network.csv").name
     fields["network"].pop("link_km", None)
     fields["faults"] = [CUT]
     (folder / "experiment.yaml").write_text(yaml.safe_dump(fields), encoding="utf-8")

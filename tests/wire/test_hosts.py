@@ -11,9 +11,8 @@ import grpc
 import pytest
 from live_network import LiveNetwork, within
 
-from emulator.experiment.fault_config import MessageFaultEvent
-from emulator.experiment.reading import read
-from emulator.experiment.writing import write
+from emulator.build.loading import read, write
+from emulator.config.schedule import MessageFaultEvent
 from emulator.runtime import journal
 from emulator.runtime.clock import BarrierClock, ClockConfig, HostFailedError, Pace
 from emulator.runtime.doors import CLOCK
@@ -267,10 +266,10 @@ def test_a_new_clock_knows_who_waits_for_an_answer(tmp_path: Path) -> None:
 
 async def _waiting_after_the_clock_is_lost(folder: Path) -> list[tuple[set[str], set[str]]]:
     """Run `tiny` with losses; lose the clock in some windows, and return who waits as (known, true)."""
-    setup, topology = read("tiny")
+    setup = read("tiny")
     loss = MessageFaultEvent(kind="message-fault", at_s=0, drop=0.6)
     setup = setup.model_copy(update={"faults": [loss]})
-    network = LiveNetwork(folder, 7, experiment=str(write(setup, topology, folder)))
+    network = LiveNetwork(folder, 7, experiment=str(write(setup, folder)))
     await network.start()
     running, found = asyncio.create_task(network.run()), []
     for window in (40, 47, 53, 60, 66):

@@ -12,9 +12,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from emulator.experiment.config import Experiment
-from emulator.experiment.fault_config import FaultEvent
-from emulator.experiment.topology import Topology
+from emulator.build.setup import Setup
+from emulator.config.schedule import FaultEvent
 from emulator.views.page.following import Follower, injected
 from emulator.views.page.forms import fault_forms
 from emulator.views.page.scenery import Scenery
@@ -32,17 +31,15 @@ class Feed:
     gone on with has a summary already.
     """
 
-    def __init__(
-        self, run_folder: Path, experiment: Experiment, topology: Topology, *, beside: bool = False
-    ) -> None:
+    def __init__(self, run_folder: Path, setup: Setup, *, beside: bool = False) -> None:
         self.folder, self._beside = run_folder, beside
-        self._experiment, self._topology = experiment, topology
+        self._setup = setup
         self._injected = 0
-        self.scenery = Scenery(experiment, topology)
-        problem, links = self.scenery.assembly.problem, topology.links
+        self.scenery = Scenery(setup)
+        problem, links = self.scenery.assembly.problem, setup.topology.links
         loss = problem.pools.shortfall_cost if problem.pools else 0
         ends = [(link.a, link.b) for link in links]
-        self._view = view_of(problem.requests, ends, self._windows(experiment.faults), loss)
+        self._view = view_of(problem.requests, ends, self._windows(setup.experiment.faults), loss)
         self._follower = Follower(run_folder)
         self._around: dict[str, Any] = {}
         self._viewers = 0
@@ -52,7 +49,7 @@ class Feed:
 
     def about(self) -> dict[str, Any]:
         """Return what does not change: the network, its places, and when periods are."""
-        experiment, scenery = self._experiment, self.scenery
+        experiment, scenery = self._setup.experiment, self.scenery
         timeline, layout = scenery.assembly.timeline, scenery.layout
         return {
             "experiment": experiment.name,
@@ -112,7 +109,7 @@ class Feed:
         growth = await asyncio.to_thread(self._follower.growth)
         await asyncio.to_thread(self._take_injected)
         if self._view.take(growth) or not self._around:
-            at_s = self._view.window * self._experiment.clock.window_s
+            at_s = self._view.window * self._setup.experiment.clock.window_s
             self._around = {"at_s": at_s} | await asyncio.to_thread(self.scenery.at, at_s)
         self._ended = is_last
         async with self._news:
@@ -126,20 +123,21 @@ class Feed:
 
     def _windows(self, faults: Iterable[FaultEvent]) -> list[tuple[int, str]]:
         """Return in which windows faults begin and end, in words."""
-        window_s = self._experiment.clock.window_s
+        window_s = self._setup.experiment.clock.window_s
         return [(int(at_s / window_s), words) for at_s, words in self.scenery.happening(faults)]
 
     def _take_injected(self) -> None:
         """Take in what has been injected into the run, and is not in its experiment yet."""
         fresh = injected(self.folder)[self._injected :]
         self._injected += len(fresh)
-        known = self._experiment.faults
+        known = self._setup.experiment.faults
         faults = [item for item in _FAULTS.validate_python(fresh) if item not in known]
         if not faults:
             return
         known = [*known, *faults]
-        self._experiment = self._experiment.model_copy(update={"faults": known})
-        self.scenery = Scenery(self._experiment, self._topology)
+        experiment = self._setup.experiment.model_copy(update={"faults": known})
+        self._setup = self._setup.with_experiment(experiment)
+        self.scenery = Scenery(self._setup)
         self._view.schedule += self._windows(faults)
 
     @asynccontextmanager

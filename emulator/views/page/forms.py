@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from emulator.experiment.fault_config import FaultEvent, RandomEvent
+from emulator.config.schedule import FaultEvent, RandomEvent
 
 _TIMES = {"kind", "at_s", "until_s", "from_period"}
 _LASTS = {"name": "for_s", "type": "number", "words": "lasts so many seconds; empty: for good"}

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from emulator.experiment.config import Experiment
-from emulator.experiment.fault_config import FaultEvent
-from emulator.experiment.satellite_config import SatelliteOptions
-from emulator.experiment.topology import Topology
-from emulator.parts.assembly import Assembly, assemble
-from emulator.parts.skies import sites_of, sky_of
+from emulator.build.assembly import Assembly, assemble
+from emulator.build.environment import sites_of, sky_of
+from emulator.build.setup import Setup
+from emulator.config.satellites import SatelliteOptions
+from emulator.config.schedule import FaultEvent
 from emulator.views.layout import Layout, layout_of
 from emulator.world.cloud_climate import EARTH_KM
 from emulator.world.orbits import Constellation, Floats, OrbitError
@@ -34,8 +33,7 @@ _MARGIN_DEG = 6.0
 class Scenery:
     """The surroundings of one experiment."""
 
-    experiment: Experiment
-    topology: Topology
+    setup: Setup
 
     def happening(self, faults: Iterable[FaultEvent]) -> Iterator[tuple[float, str]]:
         """Yield when faults begin and end, in seconds and in words."""
@@ -61,26 +59,28 @@ class Scenery:
     @cached_property
     def assembly(self) -> Assembly:
         """All parts of the experiment but its orbits, whose contacts take long to compute."""
-        satellite = SatelliteOptions(setup_s=self.experiment.satellite.setup_s)
-        return assemble(self.experiment.model_copy(update={"satellite": satellite}), self.topology)
+        experiment = self.setup.experiment
+        satellite = SatelliteOptions(setup_s=experiment.satellite.setup_s)
+        assumed = experiment.model_copy(update={"satellite": satellite})
+        return assemble(self.setup.with_experiment(assumed))
 
     @cached_property
     def layout(self) -> Layout:
         """Where nodes are drawn."""
-        return layout_of(self.topology)
+        return layout_of(self.setup.topology)
 
     @cached_property
     def _sky(self) -> Sky | None:
-        return sky_of(self.experiment, self.topology)
+        return sky_of(self.setup)
 
     @cached_property
     def _constellation(self) -> Constellation | None:
-        orbits = self.experiment.satellite.orbits
+        orbits = self.setup.experiment.satellite.orbits
         return orbits.constellation() if orbits else None
 
     def _satellites(self, now_s: float) -> Iterator[tuple[str, float, float, float]]:
         """Yield name, longitude, latitude and radius of the footprint of those that are near."""
-        orbits = self.experiment.satellite.orbits
+        orbits = self.setup.experiment.satellite.orbits
         if self._constellation is None or orbits is None:
             return
         try:
@@ -102,7 +102,7 @@ class Scenery:
     @cached_property
     def _middle(self) -> tuple[Floats, float]:
         """The direction of the network from the center of the Earth, and how far it reaches."""
-        ups = np.array([site.up for site in sites_of(self.topology)])
+        ups = np.array([site.up for site in sites_of(self.setup.topology)])
         middle = ups.mean(axis=0) / np.linalg.norm(ups.mean(axis=0))
         return middle, float(np.degrees(np.arccos(np.clip(ups @ middle, -1, 1)).max()))
 
@@ -126,7 +126,8 @@ class Scenery:
         """Return what one wavelength of each fiber makes, in the order of the network."""
         world = self.assembly.world
         samples = (
-            world.sample(MediumCode.FIBER, link.a, link.b, now_s) for link in self.topology.links
+            world.sample(MediumCode.FIBER, link.a, link.b, now_s)
+            for link in self.setup.topology.links
         )
         return [round(sample.skr_bps * sample.usable, 3) for sample in samples]
 

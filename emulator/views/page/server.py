@@ -32,7 +32,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from emulator.experiment.reading import read
+from emulator.build.loading import read
 from emulator.runtime.injection import submit
 from emulator.views.page.feed import Feed
 
@@ -158,11 +158,11 @@ def application(feed: Feed, door: Door) -> Starlette:
 def serve(run_folder: Path, port: int, announce: Callable[[str], None], *, beside: bool) -> None:
     """Show a run until a signal; `beside` a run, until standard input is closed.
 
-    Announces the URL as soon as it answers.  Raises what `emulator.experiment.reading.read` does, and
+    Announces the URL as soon as it answers.  Raises what `emulator.build.loading.read` does, and
     `OSError` if the port is taken.
     """
     os.nice(19)
-    feed = Feed(run_folder, *read(str(run_folder / "experiment.yaml")), beside=beside)
+    feed = Feed(run_folder, read(str(run_folder / "experiment.yaml")), beside=beside)
     with socket.create_server((HOST, port)) as listener:
         door = Door(listener.getsockname()[1], secrets.token_urlsafe(18))
         app = application(feed, door)

@@ -40,7 +40,7 @@ def design(**changes):
 
 
 def usnet_sites():
-    text = resources.files("emulator.experiment.topologies").joinpath("usnet.nodes.csv").read_text()
+    text = resources.files("emulator.config.topologies").joinpath("usnet.nodes.csv").read_text()
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     return [Site(row["city"], float(row["lat"]), float(row["lon"])) for row in rows]
 

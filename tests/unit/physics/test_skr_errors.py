@@ -64,7 +64,7 @@ def test_an_override_is_told_among_the_assumptions():
 
 def test_key_rates_load_without_numpy_or_networkx():
     code = (
-        "import sys, emulator.physics.skr, emulator.experiment.topology;"
+        "import sys, emulator.physics.skr, emulator.config.topology;"
         "sys.exit(bool({'numpy', 'networkx', 'scipy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

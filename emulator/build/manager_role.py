@@ -1,0 +1,170 @@
+"""The global manager's role, and with it the roles of all actors of a run.
+
+Apart from the other roles, which hosts load, because this one loads the solvers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from emulator.build.assembly import Assembly
+from emulator.build.plan_report import document
+from emulator.build.roles import FiberRole, KeyManagerRole, Role, SatelliteRole, UavRole
+from emulator.config.demand import Demand
+from emulator.config.experiment import Experiment
+from emulator.world.world import World
+from global_manager.manager import Fibers, GlobalManager, ManagerConfig
+from global_manager.provisioning import Rearrangement, replan, solve
+from global_manager.provisioning.demand import mean_units
+from global_manager.provisioning.model import Plan, Policy, Problem, Scenario
+from global_manager.provisioning.scenario_sampling import with_demand_redrawn
+from protos.core import GLOBAL_MANAGER, Core
+
+_BISECTIONS = 60
+
+
+@dataclass(frozen=True)
+class StandardPlanner:
+    """Plans by the optimizer; stops by gap and never by wall time."""
+
+    policy: Policy
+    gap: float
+    seed: int
+    rounding: str
+    demand: Demand
+    rearrangement: Rearrangement
+
+    def solve(self, problem: Problem) -> Plan:
+        """Return a plan by the policy."""
+        return solve(problem, self.policy, gap=self.gap, seed=self.seed, rounding=self.rounding)
+
+    def replan(
+        self, problem: Problem, previous: Plan, down: Fibers, movable: frozenset[str]
+    ) -> Plan:
+        """Return a plan that keeps what may stay, or nearly all of it."""
+        return replan(
+            problem,
+            previous,
+            down,
+            movable=movable,
+            gap=self.gap,
+            rearrangement=self.rearrangement,
+        )
+
+    def expect(self, problem: Problem, mean_units: float) -> Problem:
+        """Return the problem with scenarios of this mean: the same law, cut off and reduced as before."""
+        scenarios = self.demand.kept(scenarios_of_mean(self.demand, mean_units))
+        return with_demand_redrawn(replace(problem, scenarios=scenarios), self.seed)
+
+    def describe(self, plan: Plan) -> str:
+        """Return the plan as JSON."""
+        return document(plan)
+
+
+class TimedPlanner:
+    """A planner that remembers how long it took, which decides nothing."""
+
+    def __init__(self, planner: StandardPlanner) -> None:
+        self._planner = planner
+        self.last_solve_s = 0.0
+
+    def solve(self, problem: Problem) -> Plan:
+        """Return a plan by the policy."""
+        with self._timed():
+            return self._planner.solve(problem)
+
+    def replan(
+        self, problem: Problem, previous: Plan, down: Fibers, movable: frozenset[str]
+    ) -> Plan:
+        """Return a plan that keeps what may stay, or nearly all of it."""
+        with self._timed():
+            return self._planner.replan(problem, previous, down, movable)
+
+    def expect(self, problem: Problem, mean_units: float) -> Problem:
+        """Return the problem with scenarios of this mean."""
+        return self._planner.expect(problem, mean_units)
+
+    def describe(self, plan: Plan) -> str:
+        """Return the plan as JSON."""
+        return self._planner.describe(plan)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began_s = time.perf_counter()
+        yield
+        self.last_solve_s = time.perf_counter() - began_s
+
+
+@dataclass(frozen=True)
+class ManagerRole:
+    """The global manager and how it is to plan."""
+
+    config: ManagerConfig
+    planner: StandardPlanner
+    entity: str = GLOBAL_MANAGER
+
+    def build(self) -> Core:
+        """Return the core."""
+        return GlobalManager(self.config, TimedPlanner(self.planner))
+
+
+def planner_of(experiment: Experiment) -> StandardPlanner:
+    """Return the planner that an experiment asks for."""
+    options = experiment.plan
+    return StandardPlanner(
+        policy=options.policy,
+        gap=options.gap,
+        seed=experiment.seed,
+        rounding=options.expected_value_rounding,
+        demand=experiment.demand,
+        rearrangement=Rearrangement(options.replan_changes, options.replan_saving),
+    )
+
+
+def scenarios_of_mean(demand: Demand, mean: float) -> tuple[Scenario, ...]:
+    """Return scenarios of the experiment's law whose mean is `mean` units, as near as they can have it.
+
+    Cutting demand off lowers the mean; bisection over the law's own mean makes up for it.
+    """
+
+    def law(parameter: float) -> tuple[Scenario, ...]:
+        return demand.distribution.scenarios_of_mean(parameter, demand.scenarios)
+
+    low, high = 1e-9, 10.0 * demand.scenarios
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if mean_units(law(middle)) < mean else (low, middle)
+    return law(high)
+
+
+@dataclass(frozen=True)
+class Actors:
+    """The roles of the manager, the controllers and the key managers, and the world without sky and air."""
+
+    ground: World
+    leads: tuple[Role, ...]
+    key_managers: tuple[Role, ...]
+
+    @property
+    def everybody(self) -> tuple[Role, ...]:
+        """All roles."""
+        return self.leads + self.key_managers
+
+
+def actors_of(experiment: Experiment, assembly: Assembly) -> Actors:
+    """Return all roles; those that sky and air do not concern get a world that loads no weather."""
+    ground = replace(assembly.world, sky=None, uav_links=None)
+    air = replace(assembly.world, sky=None)
+    return Actors(
+        ground=ground,
+        leads=(
+            ManagerRole(assembly.manager, planner_of(experiment)),
+            FiberRole(assembly.fiber, ground),
+            SatelliteRole(assembly.satellite, assembly.world, assembly.satellite_links),
+            UavRole(assembly.uav, air, assembly.fleet, assembly.flights),
+        ),
+        key_managers=tuple(KeyManagerRole(item, ground) for item in assembly.key_managers),
+    )

@@ -1,0 +1,158 @@
+"""A plan for its readers: as a JSON document, and on what its figures rest.
+
+The *basis* tells how demand became scenarios, and what that lost; it follows from the experiment and its
+problem, and depends on no plan or run.  `qsagin plan` and a run's plan.json have the same document.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from math import fsum
+from statistics import fmean
+from typing import Any
+
+from emulator.config.experiment import Experiment
+from global_manager.provisioning.demand import mean_units
+from global_manager.provisioning.model import Plan, Problem
+from global_manager.provisioning.recourse import expected_unit_cost
+from global_manager.provisioning.scenario_reduction import wasserstein_units
+from global_manager.provisioning.shared_recourse import has_pools
+
+
+def fields(plan: Plan) -> dict[str, Any]:
+    """Return the plan's fields under their public names."""
+    return {
+        "policy": plan.policy.value,
+        "termination": plan.termination.value,
+        "objective": plan.objective,
+        "lower_bound": plan.lower_bound,
+        "gap": plan.gap,
+        "first_stage_cost": plan.first_stage_cost,
+        "expected_recourse_cost": plan.expected_recourse_cost,
+        "expected_shortfall_units": plan.expected_shortfall_units,
+        "unplaced_units": sum(item.units - len(item.wavelengths) for item in plan.allocations),
+        "displaced_units": plan.displaced_units,
+        "reserved_units": sum(item.units for item in plan.allocations),
+        "allocations": [
+            {
+                "request": item.request,
+                "source": item.source,
+                "target": item.target,
+                "path": list(item.path),
+                "wavelengths": list(item.wavelengths),
+                "units": item.units,
+            }
+            for item in plan.allocations
+        ],
+    }
+
+
+def document(plan: Plan) -> str:
+    """Return the plan as JSON text; equal plans give equal text."""
+    return json.dumps(fields(plan), sort_keys=True)
+
+
+def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
+    """Return what a reader must know to trust a plan for this problem.
+
+    `mean_units` is the mean over requests; `tail_mass` the chance of more demand than any scenario has, at
+    the busiest hour of the busiest class; `reduction_error` bounds, in monetary units per period, by how
+    much the expected cost of any plan is wrong because scenarios were reduced; `satellites` says where
+    the mean `satellite_probability`, that an order is served from orbit, comes from.
+    """
+    demand, orbits = experiment.demand, experiment.satellite.orbits
+    law = demand.distribution.model_dump(by_alias=True, exclude_none=True)
+    source = law.pop("fitted_from", None)
+    whole = demand.distribution.scenarios(demand.scenarios)
+    moved_units = wasserstein_units(whole, problem.scenarios)
+    return {
+        "seed": experiment.seed,
+        "law": law,
+        "fitted_from": source,
+        "correlated": demand.correlated,
+        "scenarios": len(problem.scenarios),
+        "mean_units": fmean(mean_units(problem.demand_of(item)) for item in problem.requests),
+        "tail_from_units": demand.scenarios,
+        "tail_mass": demand.distribution.scaled(demand.busiest).tail_mass(demand.scenarios),
+        "hours": sorted(demand.hours),
+        "reduced_from": len(whole),
+        "reduction_distance_units": moved_units,
+        "reduction_error": moved_units * _dearest_unit_of_all(problem),
+        "limits": asdict(problem.pools) if problem.pools else None,
+        "joint_futures": len(problem.futures),
+        "satellites": "assumed" if orbits is None else orbits.mode.value,
+        "satellite_probability": fmean(
+            item.on_demand.satellite_probability for item in problem.requests
+        ),
+    }
+
+
+def sentences(basis: dict[str, Any]) -> Iterator[str]:
+    """Yield a basis as sentences for a reader."""
+    draw = "one draw for all requests" if basis["correlated"] else "a draw for each request"
+    yield (
+        f"{basis['scenarios']} scenarios of demand, mean {basis['mean_units']:.4g} units, {draw}; "
+        f"seed {basis['seed']}."
+    )
+    if basis["hours"]:
+        kinds = ", ".join(basis["hours"])
+        yield (
+            f"Demand of {kinds} follows the hours of the day: the plan sees the mixture over all periods, "
+            "applications draw from the law of the hour."
+        )
+    yield (
+        f"Cut off: demand of {basis['tail_from_units']} units or more, "
+        f"which has a chance of {basis['tail_mass']:.2g}{' at the busiest hour' * bool(basis['hours'])}."
+    )
+    if basis["scenarios"] < basis["reduced_from"]:
+        yield (
+            f"Reduced from {basis['reduced_from']} scenarios, "
+            f"{basis['reduction_distance_units']:.4g} units away (1-Wasserstein): the expected cost of "
+            f"any plan is wrong by at most {basis['reduction_error']:,.0f}."
+        )
+    chance = f"{basis['satellite_probability']:.2%} of orders on average"
+    if basis["satellites"] == "assumed":
+        yield f"Satellites are assumed to serve {chance}."
+    else:
+        yield (
+            f"Satellites ({basis['satellites']}) serve {chance}, as estimated from orbits, contacts, "
+            "forecasts and clouds at the starts of all periods."
+        )
+    if basis["fitted_from"]:
+        yield _fitted(basis)
+    if basis["limits"]:
+        yield _limited(basis["limits"])
+    if basis["joint_futures"]:
+        yield (
+            f"Priced over {basis['joint_futures']} joint futures of demand and sky, drawn: bound and gap "
+            "are proven for these, and estimates for all others."
+        )
+
+
+def _fitted(basis: dict[str, Any]) -> str:
+    source, law = basis["fitted_from"], next(iter(basis["law"]))
+    head = f"From {source['file']}, {source['periods']} periods"
+    if source.get("aic") is None:
+        return f"{head}, as they were."
+    p_value = source.get("p_value")
+    fit = "too few periods to test the fit" if p_value is None else f"p-value {p_value:.2g}"
+    return f"{head}: {law} by maximum likelihood, {fit}."
+
+
+def _limited(limits: dict[str, Any]) -> str:
+    names = {"satellite_units": "by satellite", "uav_units": "by UAV"}
+    parts = (f"{limits[k]:,} units {words}" for k, words in names.items() if limits[k] is not None)
+    shared = " and ".join(parts) or "any number of units"
+    return (
+        f"All requests together can buy {shared} per period; "
+        f"a unit that never comes is priced at {limits['shortfall_cost']:,}."
+    )
+
+
+def _dearest_unit_of_all(problem: Problem) -> float:
+    """Return by how much recourse changes at most when every request needs one unit more."""
+    if has_pools(problem) and problem.pools is not None:
+        return float(problem.pools.shortfall_cost * len(problem.requests))
+    return fsum(expected_unit_cost(request.on_demand) for request in problem.requests)

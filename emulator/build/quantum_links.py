@@ -1,0 +1,237 @@
+"""Fiber links as they are equipped: which devices stand on them, which must be trusted, what they yield.
+
+A link is one hop of key, however long.  Trusted repeaters inside it hold every key that it carries;
+an MDI relay or a quantum router never has one.  All rates are of one wavelength; all wavelengths of a
+link are alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from controllers.ports import LinkSample
+from emulator.build.setup import Setup, part
+from emulator.config.experiment import Keys
+from emulator.config.fiber import FiberLink, FiberOptions, LinkKind
+from emulator.config.topology import Link, Topology
+from emulator.physics.relay import span_count
+from emulator.physics.skr import KeyRate, secret_key_rate
+from global_manager.provisioning.prices import Prices
+
+
+@dataclass(frozen=True)
+class QuantumLink:
+    """One fiber with its devices; `sections` are the lengths of fiber between them.
+
+    `rate` is that of the whole link, which for trusted repeaters is that of one section; `parameters`
+    replace what its devices have.
+    """
+
+    link: Link
+    kind: LinkKind
+    sections: int
+    rate: KeyRate
+    parameters: dict[str, float]
+
+    @property
+    def trusted_repeaters(self) -> int:
+        """How many sites between the ends hold key."""
+        return self.sections - 1 if self.kind is LinkKind.TRUSTED else 0
+
+    @property
+    def untrusted_repeaters(self) -> int:
+        """How many relays or routers between the ends never hold key."""
+        return 0 if self.kind is LinkKind.TRUSTED else self.sections - 1
+
+    @property
+    def measuring_sites(self) -> int:
+        """Bell measurements between the ends: in the relay, or half-way between two routers."""
+        match self.kind:
+            case LinkKind.TRUSTED:
+                return 0
+            case LinkKind.UNTRUSTED:
+                return 1
+            case LinkKind.QUANTUM_ROUTER:
+                return self.sections
+
+    @property
+    def transmitters(self) -> int:
+        """Senders per wavelength: one per trusted section, or two towards each measurement."""
+        return 2 * self.measuring_sites or self.sections
+
+    @property
+    def receivers(self) -> int:
+        """Receivers per wavelength: one per trusted section, or one at each measurement."""
+        return self.measuring_sites or self.sections
+
+    @property
+    def sample(self) -> LinkSample:
+        """What one wavelength yields while nothing disturbs it."""
+        return _sample(self.rate)
+
+    def shortcoming(self, keys: Keys, period_s: float) -> str:
+        """Return why a wavelength does not bring a key in every period, in words; nothing if it does."""
+        rate, period_bits = self.rate, self.rate.skr_bps * period_s
+        if (rate.qber or 0.0) > keys.qber_limit:
+            return f"errors are {rate.qber:.3f}, more than keys.qber_limit of {keys.qber_limit:g}"
+        if period_bits == 0:
+            return "no key is left over its length"
+        if period_bits < keys.unit_bits:
+            return f"{period_bits:.3g} bit in a period, less than a key of {keys.unit_bits}"
+        return ""
+
+    def tapped(self, share: float) -> KeyRate:
+        """Return the rate while that share of the pulses of one section is intercepted.
+
+        Raises `ParameterError` where nobody counts errors.
+        """
+        rate = self.rate
+        return secret_key_rate(rate.protocol, rate.length_km, rate.device, self.parameters, share)
+
+    def dimmed(self, loss_db: float) -> LinkSample:
+        """Return what one wavelength yields while every section loses this much more.
+
+        Raises `ParameterError` where devices are described without it.
+        """
+        rate = self.rate
+        return _sample(
+            secret_key_rate(
+                rate.protocol, rate.length_km, rate.device, self.parameters, extra_loss_db=loss_db
+            )
+        )
+
+    def unit_cost(self, prices: Prices) -> int:
+        """Return what one wavelength costs for one period."""
+        if self.kind is LinkKind.TRUSTED:
+            return prices.reserved_unit(self.link.length_km)
+        return prices.reserved_untrusted_unit(self.link.length_km, self.measuring_sites)
+
+    def fields(self) -> dict[str, Any]:
+        """Return what a reader wants to know, under public names."""
+        return {
+            "link": f"{self.link.a}-{self.link.b}",
+            "length_km": self.link.length_km,
+            "kind": self.kind.value,
+            "trusted_repeaters": self.trusted_repeaters,
+            "untrusted_repeaters": self.untrusted_repeaters,
+            "transmitters": self.transmitters,
+            "receivers": self.receivers,
+            "protocol": self.rate.protocol,
+            "device": self.rate.device,
+            "skr_bps": self.rate.skr_bps,
+            "qber": self.rate.qber,
+        }
+
+
+def quantum_links(options: FiberOptions, topology: Topology) -> tuple[QuantumLink, ...]:
+    """Return every link of a network as it is equipped, in the order of the network.
+
+    Raises `ParameterError` for a parameter that its devices do not have, `ValueError` for an unknown
+    kind in the topology; `emulator.build.loading` refuses both.
+    """
+    special = {frozenset(item.link): item for item in options.links}
+    return tuple(
+        equip(options, link, special.get(frozenset((link.a, link.b)))) for link in topology.links
+    )
+
+
+def equip(options: FiberOptions, link: Link, special: FiberLink | None = None) -> QuantumLink:
+    """Return one link with the devices of its kind.  Raises as `quantum_links` does."""
+    kind = (special and special.kind) or LinkKind(link.kind or options.repeaters)
+    protocol, devices = options.devices_of(kind)
+    parameters = devices.parameters | (special.parameters if special else {})
+    spans, length_km = span_count(link.length_km, options.span_km), link.length_km
+    match kind:
+        case LinkKind.TRUSTED:
+            sections, length_km = spans, length_km / spans
+        case LinkKind.UNTRUSTED:
+            sections = 2
+        case LinkKind.QUANTUM_ROUTER:
+            parameters = {"routers": max(1, spans - 1)} | parameters
+            sections = int(parameters["routers"]) + 1
+    rate = secret_key_rate(protocol, length_km, devices.device, parameters)
+    return QuantumLink(link, kind, sections, rate, parameters)
+
+
+@part
+def links_of(setup: Setup) -> tuple[QuantumLink, ...]:
+    """Return every link of an experiment as it is equipped.  Raises as `quantum_links` does."""
+    return quantum_links(setup.experiment.fiber, setup.topology)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """The links that a plan can use, and why it cannot use the others, by `a-b`."""
+
+    used: tuple[QuantumLink, ...]
+    reasons: dict[str, str]
+
+
+@part
+def usage_of(setup: Setup) -> Usage:
+    """Return of which links every wavelength brings a key in every period.
+
+    A plan pays for a unit and counts on it, so it cannot use the others.
+    """
+    keys, period_s = setup.experiment.keys, setup.experiment.demand.period_s
+    found, reasons = [], {}
+    for item in links_of(setup):
+        reason = item.shortcoming(keys, period_s)
+        if reason:
+            reasons[f"{item.link.a}-{item.link.b}"] = reason
+        else:
+            found.append(item)
+    return Usage(tuple(found), reasons)
+
+
+@dataclass(frozen=True)
+class Unused:
+    """Links that are never reserved on, with the reason, and requests that no other links can serve."""
+
+    links: dict[str, str]
+    requests: tuple[str, ...]
+
+    def fields(self) -> dict[str, Any]:
+        """Return what a reader of the plan wants to know, under public names."""
+        links = [{"link": link, "reason": reason} for link, reason in self.links.items()]
+        return {"unused_links": links, "requests_without_fiber": list(self.requests)}
+
+    def sentences(self) -> list[str]:
+        """Say the same in words, one line each."""
+        lines = [f"link {link} is not used: {reason}" for link, reason in self.links.items()]
+        if self.requests:
+            some = ", ".join(self.requests[:5]) + (", ..." if len(self.requests) > 5 else "")
+            lines.append(
+                f"{len(self.requests)} of the requests can never be served by fiber: {some}; "
+                "all their keys are bought"
+            )
+        return lines
+
+
+def _sample(rate: KeyRate) -> LinkSample:
+    usable, sifted_bps = rate.skr_bps > 0, rate.sifted_bps or 0.0
+    return LinkSample(rate.skr_bps, rate.qber or 0.0, usable, sifted_bps=sifted_bps)
+
+
+def link_between(links: tuple[QuantumLink, ...], a: str, b: str) -> QuantumLink:
+    """Return the link between two nodes.  Raises `StopIteration` if there is none."""
+    return next(item for item in links if {item.link.a, item.link.b} == {a, b})
+
+
+def by_kind(links: tuple[QuantumLink, ...]) -> list[dict[str, Any]]:
+    """Return for each kind of link that there is: how many, how long, and who holds key."""
+    rows = []
+    for kind in LinkKind:
+        found = [item for item in links if item.kind is kind]
+        if found:
+            row = {
+                "kind": kind.value,
+                "links": len(found),
+                "km": sum(item.link.length_km for item in found),
+                "trusted_repeaters": sum(item.trusted_repeaters for item in found),
+                "untrusted_repeaters": sum(item.untrusted_repeaters for item in found),
+                "min_skr_bps": min(item.rate.skr_bps for item in found),
+            }
+            rows.append(row)
+    return rows

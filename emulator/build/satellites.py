@@ -1,0 +1,70 @@
+"""The satellites of an experiment that gives orbits: their contacts, and how often they serve a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+from emulator.build.demand import requests_of
+from emulator.build.environment import foreseen_sky_of, sites_of, sky_of, timeline_of
+from emulator.build.schedule import schedule_of
+from emulator.build.setup import Setup, part
+from emulator.config.satellites import Mode
+from emulator.world.contacts import Beams, Entangled, Source, Trusted, contacts
+from emulator.world.events import PowerCut, SatelliteLoss
+from emulator.world.satellite_links import SatelliteLinks
+from emulator.world.weather import Forecast
+
+
+@part
+def satellites_of(setup: Setup) -> SatelliteLinks | None:
+    """Return the satellites of an experiment, or None if they are assumed."""
+    foreseen = foreseen_satellites_of(setup)
+    if foreseen is None:
+        return None
+    schedule = schedule_of(setup)
+    losses = schedule.of(SatelliteLoss) + schedule.of(PowerCut)
+    return replace(foreseen, sky=sky_of(setup), losses=losses)
+
+
+@part
+def foreseen_satellites_of(setup: Setup) -> SatelliteLinks | None:
+    """Return the same without what the schedule does to satellites and sky, which no plan foresees."""
+    experiment, orbits = setup.experiment, setup.experiment.satellite.orbits
+    if orbits is None:
+        return None
+    sites = sites_of(setup.topology)
+    beams = Beams(
+        constellation=orbits.constellation(),
+        sites=sites,
+        horizon_s=timeline_of(setup).end_s + orbits.max_wait_s,
+        min_elevation_deg=orbits.min_elevation_deg,
+        max_sun_altitude_deg=orbits.max_sun_altitude_deg,
+    )
+    source: Source = Trusted(beams, orbits.decoy_station)
+    if orbits.mode is Mode.ENTANGLED:
+        ends = ((item.source, item.target) for item in requests_of(setup))
+        source = Entangled(beams, orbits.pair_station, setup.topology.pairs(ends))
+    varies = orbits.clouds or experiment.weather.replay is not None
+    forecast = None
+    if orbits.forecast and varies:
+        forecast = Forecast(experiment.seed, **orbits.forecast.model_dump())
+    return SatelliteLinks(
+        stations=tuple(site.name for site in sites),
+        contacts=contacts(source, orbits.contact_rules),
+        max_wait_s=orbits.max_wait_s,
+        sky=foreseen_sky_of(setup),
+        forecast=forecast,
+        losses=(),
+    )
+
+
+@part
+def usable_share_of(setup: Setup) -> Callable[[str, str], float]:
+    """Return how often a satellite can serve two nodes, over the starts of all periods."""
+    satellites, timeline = foreseen_satellites_of(setup), timeline_of(setup)
+    if satellites is None:
+        return lambda _a, _b: setup.experiment.satellite.probability
+    times_s = [timeline.begins_s(period) for period in range(timeline.periods)]
+    return cache(lambda a, b: satellites.share_of(a, b, times_s))

@@ -1,0 +1,495 @@
+"""The rules that an experiment must keep, beyond what each of its sections says of itself.
+
+A rule yields what is wrong and what would be right.  It names the fields that it reads: where one of them
+is broken itself, the rule has nothing to say, and all other rules still have.  So one check tells
+everything that can be told.  `RULES` lists them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import TypeVar
+
+import numpy as np
+
+from emulator.build.environment import lead_windows, recording_of
+from emulator.build.quantum_links import QuantumLink, equip, link_between, links_of
+from emulator.build.schedule import entity_named
+from emulator.build.setup import Setup
+from emulator.config.demand import RequestItem
+from emulator.config.error_messages import Mistake
+from emulator.config.fiber import LinkKind
+from emulator.config.schedule import (
+    DemandShiftEvent,
+    EavesdropperEvent,
+    FiberCutEvent,
+    LinkDegradedEvent,
+    MessageFaultEvent,
+    OutageEvent,
+    PartitionEvent,
+    PowerCutEvent,
+    ProcessEvent,
+    RandomEvent,
+    SatelliteLossEvent,
+    UavLossEvent,
+)
+from emulator.config.topology import Topology
+from emulator.config.weather import CloudEvent, FogEvent, StormEvent
+from emulator.input_checks import ParameterError
+from emulator.world.orbits import OrbitError
+from emulator.world.weather_replay import WeatherError
+from global_manager.provisioning import demand as laws
+from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX
+
+CLOCK, EXPORTER = "clock", "exporter"
+
+Mistakes = Iterator[tuple[str, str]]
+_Event = TypeVar("_Event")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Yields (field, what would be right) for a setup whose fields that it `reads` are sound."""
+
+    mistakes: Callable[[Setup], Mistakes]
+    reads: tuple[str, ...]
+
+    def applies(self, broken: Collection[str]) -> bool:
+        """Return whether everything that it reads is sound."""
+        return not any(_overlap(ours, theirs) for ours in self.reads for theirs in broken)
+
+
+def check(setup: Setup, broken: Collection[str] = ()) -> list[Mistake]:
+    """Return all mistakes in a setup; fields that are known to be `broken` are told elsewhere."""
+    return _told(RULES, setup, broken)
+
+
+def check_schedule(setup: Setup) -> list[Mistake]:
+    """Return the mistakes in the schedule of a setup that is sound but for it."""
+    return _told(SCHEDULE_RULES, setup, ())
+
+
+def _told(rules: Iterable[Rule], setup: Setup, broken: Collection[str]) -> list[Mistake]:
+    return [
+        Mistake(field=field, message=message)
+        for rule in rules
+        if rule.applies(broken)
+        for field, message in rule.mistakes(setup)
+    ]
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Return whether one of two fields is the other or inside it."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+# Demand
+
+
+def _scenarios(setup: Setup) -> Mistakes:
+    demand = setup.experiment.demand
+    try:
+        demand.distribution.scenarios(demand.scenarios)
+    except laws.DemandParameterError as error:  # all demand that was seen is cut off
+        yield "demand.scenarios", f"must be {error.right}, not {error.value:g}"
+
+
+def _requests(setup: Setup) -> Mistakes:
+    requests = setup.experiment.demand.requests
+    if not (sum(requests.values()) if isinstance(requests, dict) else requests):
+        yield "demand.requests", "at least one request is needed"
+    seen = set()
+    for index, item in enumerate(_listed(setup)):
+        if item.id in seen:
+            yield f"demand.requests.{index}.id", f"{item.id} is used twice"
+        seen.add(item.id)
+        if item.source == item.target:
+            yield f"demand.requests.{index}.target", "must differ from the source"
+
+
+def _ends_of_requests(setup: Setup) -> Mistakes:
+    names = _names(setup.topology)
+    for index, item in enumerate(_listed(setup)):
+        for end, node in (("source", item.source), ("target", item.target)):
+            if node not in names:
+                yield f"demand.requests.{index}.{end}", f"no node {node} in the network"
+
+
+def _listed(setup: Setup) -> list[RequestItem]:
+    requests = setup.experiment.demand.requests
+    return [] if isinstance(requests, dict) else requests
+
+
+def _applications(setup: Setup) -> Mistakes:
+    experiment = setup.experiment
+    requests = experiment.demand.requests
+    classes = set(requests) if isinstance(requests, dict) else experiment.demand.kinds
+    for name in experiment.applications:
+        if name not in classes:
+            known = ", ".join(sorted(classes))
+            yield f"applications.{name}", f"no request is of this class; there are {known}"
+
+
+def _uses_of_keys(setup: Setup) -> Mistakes:
+    experiment = setup.experiment
+    for name, use in experiment.applications.items():
+        problem = use.problem(experiment.keys.unit_bits, experiment.demand.period_s)
+        if problem:
+            yield f"applications.{name}", problem
+
+
+def _hours(setup: Setup) -> Mistakes:
+    """Refuse what does not go with demand that follows the hours of the day."""
+    demand, plan = setup.experiment.demand, setup.experiment.plan
+    if not demand.hours:
+        return
+    if demand.distribution.empirical is not None:
+        yield (
+            "demand.hours",
+            "scale the mean of a law; with what was seen as it was there is none: fit it, or use poisson",
+        )
+    without = "leave it out, or demand.hours"
+    if demand.reduce_to is not None:
+        yield "demand.reduce_to", f"would reduce every hour's law apart; {without}"
+    if setup.experiment.limits is not None:
+        yield "limits", f"need a demand that is the same in all periods; {without}"
+    if plan.look_every_periods:
+        yield "plan.look_every_periods", f"cannot tell a drift from the time of day; {without}"
+
+
+def _hours_by_class(setup: Setup) -> Mistakes:
+    demand = setup.experiment.demand
+    for kind in sorted(demand.hours.keys() - demand.kinds):
+        known = ", ".join(sorted(demand.kinds))
+        yield f"demand.hours.{kind}", f"no request is of this class; there are {known}"
+
+
+# Time
+
+
+def _windows_of_a_period(setup: Setup) -> Mistakes:
+    period_s, window_s = setup.experiment.demand.period_s, setup.experiment.clock.window_s
+    windows = period_s / window_s
+    if abs(windows - round(windows)) > 1e-9:
+        right = f"must be a whole number of windows of {window_s:g} s, not {period_s:g}"
+        yield "demand.period_s", right
+
+
+def _time_to_cross(setup: Setup) -> Mistakes:
+    window_s, period_s = setup.experiment.clock.window_s, setup.experiment.demand.period_s
+    lead = lead_windows(setup.topology)
+    if period_s / window_s < lead + 2:
+        most_s = period_s / (lead + 2)
+        right = f"a period must hold at least {lead + 2} windows here, so at most {most_s:g} s"
+        yield "clock.window_s", right
+
+
+def _lifetime(setup: Setup) -> Mistakes:
+    lead_s = lead_windows(setup.topology) * setup.experiment.clock.window_s
+    lifetime_s = setup.experiment.keys.lifetime_s
+    if lifetime_s is not None and lifetime_s <= lead_s:
+        right = f"must be more than {lead_s:g} s here, or keys are gone before their period"
+        yield "keys.lifetime_s", right
+
+
+# Fibers
+
+
+def _kinds_of_links(setup: Setup) -> Mistakes:
+    right = ", ".join(LinkKind)
+    for link in setup.topology.links:
+        if link.kind and link.kind not in list(LinkKind):
+            yield (
+                "network.topology",
+                f"link {link.a}-{link.b}: kind must be one of {right}, not {link.kind}",
+            )
+
+
+def _special_links(setup: Setup) -> Mistakes:
+    """Check what the fiber section says of single links, and that their devices can do it."""
+    fiber = setup.experiment.fiber
+    links = {frozenset((link.a, link.b)): link for link in setup.topology.links}
+    seen = set()
+    for index, item in enumerate(fiber.links):
+        field, ends = f"fiber.links.{index}", frozenset(item.link)
+        if ends not in links:
+            yield f"{field}.link", f"no link {'-'.join(item.link)} in the network"
+            continue
+        if ends in seen:
+            yield f"{field}.link", "is named before; keep one"
+        seen.add(ends)
+        try:
+            equip(fiber, links[ends], item)
+        except ParameterError as error:
+            yield f"{field}.parameters", str(error)
+        except ValueError:
+            continue  # the topology names an unknown kind
+
+
+# Sky and air
+
+
+def _sites_under_orbits(setup: Setup) -> Mistakes:
+    needs = _without_place(setup.topology)
+    if setup.experiment.satellite.orbits is not None and needs:
+        yield "satellite.orbits", needs
+
+
+def _elements(setup: Setup) -> Mistakes:
+    """Refuse elements of satellites that come down before the end."""
+    orbits, demand = setup.experiment.satellite.orbits, setup.experiment.demand
+    if orbits is None or orbits.elements is None:
+        return
+    end_s = (demand.periods + 2) * demand.period_s + orbits.max_wait_s
+    try:
+        orbits.constellation().teme_km(np.arange(0.0, end_s, 3600.0))
+    except OrbitError as error:
+        yield "satellite.orbits.elements", str(error)
+
+
+def _recorded_weather(setup: Setup) -> Mistakes:
+    needs = _without_place(setup.topology)
+    if setup.experiment.weather.replay is not None and needs:
+        yield "weather.replay", needs
+    try:
+        recording_of(setup)
+    except WeatherError as error:
+        yield "weather.replay", str(error)
+
+
+def _fleet(setup: Setup) -> Mistakes:
+    uav, deploy_s = setup.experiment.uav, setup.experiment.uav.setup_s
+    if uav.fleet is not None and uav.fleet.endurance_s <= 2 * deploy_s:
+        right = f"must exceed twice uav.setup_s ({deploy_s:g} s), the way out and back"
+        yield "uav.fleet.endurance_s", right
+    if uav.rate == "assumed" and uav.chain is not None:
+        yield "uav.chain", "is for a computed rate; leave it out, or set uav.rate to computed"
+    if uav.rate == "computed" and uav.fleet is not None and uav.fleet.uavs_per_order > 1:
+        yield "uav.fleet.uavs_per_order", "follows from the length of the chain; leave it out"
+
+
+def _sites_under_chains(setup: Setup) -> Mistakes:
+    needs = _without_place(setup.topology)
+    if setup.experiment.uav.rate == "computed" and needs:
+        yield "uav.rate", needs
+
+
+def _without_place(topology: Topology) -> str:
+    """Return what is missing in a network for orbits, weather and flights; nothing if nothing is."""
+    lost = [node.name for node in topology.nodes if node.lat_deg is None or node.lon_deg is None]
+    needs = f"needs coordinates (lat, lon) of every node; there are none of {', '.join(lost[:5])}"
+    return needs if lost else ""
+
+
+# The schedule
+
+
+def _struck_links(setup: Setup) -> Mistakes:
+    known = _ends(setup.topology)
+    strikes: Iterator[tuple[str, FiberCutEvent | EavesdropperEvent | LinkDegradedEvent]] = chain(
+        _events(setup, FiberCutEvent),
+        _events(setup, EavesdropperEvent),
+        _events(setup, LinkDegradedEvent),
+    )
+    for field, event in strikes:
+        if frozenset(event.link) not in known:
+            yield f"{field}.link", f"no link {'-'.join(event.link)} in the network"
+
+
+def _disturbed_devices(setup: Setup) -> Mistakes:
+    """Refuse what no formula describes; links that are not there are told of elsewhere."""
+    for field, tap in _events(setup, EavesdropperEvent):
+        for link in _equipped(setup, tap.link):
+            try:
+                link.tapped(tap.fraction)
+            except ParameterError as error:
+                problem = f"cannot be listened to with protocol {link.rate.protocol}: {error}"
+                yield f"{field}.link", problem
+    for field, bend in _events(setup, LinkDegradedEvent):
+        for link in _equipped(setup, bend.link):
+            try:
+                link.dimmed(bend.loss_db)
+            except ParameterError as error:
+                problem = f"cannot be degraded with protocol {link.rate.protocol}: {error}"
+                yield f"{field}.link", problem
+
+
+def _equipped(setup: Setup, ends: tuple[str, str]) -> Iterator[QuantumLink]:
+    """Yield the link as it is equipped, if it is there and its devices are possible."""
+    try:
+        links = links_of(setup)
+    except (ParameterError, ValueError):
+        return  # told of another field
+    if frozenset(ends) in _ends(setup.topology):
+        yield link_between(links, *ends)
+
+
+def _struck_nodes(setup: Setup) -> Mistakes:
+    for field, cut in _events(setup, PowerCutEvent):
+        yield from _strange_nodes(setup, f"{field}.node", [cut.node])
+    clouds: Iterator[tuple[str, FogEvent | CloudEvent]] = chain(
+        _events(setup, FogEvent), _events(setup, CloudEvent)
+    )
+    for field, event in clouds:
+        yield from _strange_nodes(setup, f"{field}.sites", event.sites or ())
+
+
+def _strange_nodes(setup: Setup, field: str, names: Iterable[str]) -> Mistakes:
+    for name in sorted(set(names) - _names(setup.topology)):
+        yield field, f"no node {name} in the network"
+
+
+def _struck_entities(setup: Setup) -> Mistakes:
+    for field, outage in _events(setup, OutageEvent):
+        yield from _strangers(setup, f"{field}.entity", [outage.entity])
+    for field, fault in _events(setup, MessageFaultEvent):
+        yield from _strangers(setup, f"{field}.sources", fault.sources or ())
+        yield from _strangers(setup, f"{field}.destinations", fault.destinations or ())
+    for field, partition in _events(setup, PartitionEvent):
+        names = [name for group in partition.groups for name in group]
+        yield from _strangers(setup, f"{field}.groups", names)
+    for field, event in _events(setup, ProcessEvent):
+        if event.actor not in (CLOCK, EXPORTER):
+            yield from _strangers(setup, f"{field}.actor", [event.actor])
+
+
+def _strangers(setup: Setup, field: str, names: Iterable[str]) -> Mistakes:
+    nodes = _names(setup.topology)
+    for name in sorted(set(names)):
+        entity = entity_named(name)
+        if not entity.startswith(KEY_MANAGER_PREFIX):
+            continue
+        if entity.removeprefix(KEY_MANAGER_PREFIX) not in nodes:
+            known = ", ".join((GLOBAL_MANAGER, *CONTROLLERS))
+            yield field, f"no entity {name}; name a node, or one of {known}"
+
+
+def _groups(setup: Setup) -> Mistakes:
+    for field, event in _events(setup, PartitionEvent):
+        names = [name for group in event.groups for name in group]
+        if len({entity_named(name) for name in names}) < len(names):
+            yield f"{field}.groups", "an entity can be named once only"
+
+
+def _lost_satellites(setup: Setup) -> Mistakes:
+    orbits = setup.experiment.satellite.orbits
+    for field, event in _events(setup, SatelliteLossEvent):
+        if event.satellites is None:
+            continue
+        if orbits is None:
+            yield (
+                f"{field}.satellites",
+                "assumed satellites have no names; leave it out to lose all",
+            )
+            continue
+        known = orbits.constellation().names
+        for name in sorted(set(event.satellites) - set(known)):
+            yield f"{field}.satellites", f"no satellite {name}; they are named as {known[0]}"
+
+
+def _lost_uavs(setup: Setup) -> Mistakes:
+    fleet = setup.experiment.uav.fleet
+    for field, event in _events(setup, UavLossEvent):
+        if event.uavs is not None and fleet is None:
+            problem = "there is no fleet to lose that many of; leave it out to lose all"
+            yield f"{field}.uavs", problem
+        elif event.uavs is not None and fleet is not None and event.uavs > fleet.uavs:
+            yield f"{field}.uavs", f"the fleet has {fleet.uavs}, not {event.uavs}"
+
+
+def _shifts_of_demand(setup: Setup) -> Mistakes:
+    """Refuse a mean that demand as it was seen cannot be stretched to, and shifts of hourly demand."""
+    demand = setup.experiment.demand
+    for field, event in _events(setup, DemandShiftEvent):
+        try:
+            demand.distribution.scenarios_of_mean(event.mean_units, demand.scenarios)
+        except laws.DemandError as error:
+            problem = f"the experiment's law cannot have this mean: {error}"
+            yield f"{field}.mean_units", problem
+
+
+def _shifts_of_hours(setup: Setup) -> Mistakes:
+    for field, _ in _events(setup, DemandShiftEvent):
+        if setup.experiment.demand.hours:
+            yield (
+                field,
+                "would replace the laws of all hours by one; leave it out, or demand.hours",
+            )
+
+
+def _random_times(setup: Setup) -> Mistakes:
+    for field, event in _events(setup, RandomEvent):
+        if event.until_s is not None and event.until_s <= event.at_s:
+            yield f"{field}.until_s", f"must be after at_s, {event.at_s:g}"
+
+
+def _places_of_weather(setup: Setup) -> Mistakes:
+    needs = _without_place(setup.topology)
+    if not needs:
+        return
+    for field, event in _events(setup, RandomEvent):
+        if {"storm", "cloud"} & set(event.kinds):
+            yield f"{field}.kinds", f"weather {needs}"
+    for kind in (StormEvent, FogEvent, CloudEvent):
+        for field, _ in _events(setup, kind):
+            yield field, needs
+
+
+def _events(setup: Setup, kind: type[_Event]) -> Iterator[tuple[str, _Event]]:
+    """Yield the entries of a kind, each with its field."""
+    for index, event in enumerate(setup.experiment.faults):
+        if isinstance(event, kind):
+            yield f"faults.{index}", event
+
+
+def _names(topology: Topology) -> set[str]:
+    return {node.name for node in topology.nodes}
+
+
+def _ends(topology: Topology) -> set[frozenset[str]]:
+    return {frozenset((link.a, link.b)) for link in topology.links}
+
+
+_LAW = ("demand.distribution", "demand.scenarios")
+_TIME = ("demand.period_s", "clock.window_s")
+_NETWORK = "network.topology"
+_FIBERS = (_NETWORK, "network.link_km", "fiber")
+
+SCHEDULE_RULES = (
+    Rule(_struck_links, ("faults", _NETWORK)),
+    Rule(_disturbed_devices, ("faults", *_FIBERS)),
+    Rule(_struck_nodes, ("faults", _NETWORK)),
+    Rule(_struck_entities, ("faults", _NETWORK)),
+    Rule(_groups, ("faults",)),
+    Rule(_lost_satellites, ("faults", "satellite.orbits")),
+    Rule(_lost_uavs, ("faults", "uav.fleet")),
+    Rule(_shifts_of_demand, ("faults", *_LAW)),
+    Rule(_shifts_of_hours, ("faults", "demand.hours")),
+    Rule(_random_times, ("faults",)),
+    Rule(_places_of_weather, ("faults", _NETWORK)),
+)
+RULES = (
+    Rule(_scenarios, _LAW),
+    Rule(_requests, ("demand.requests",)),
+    Rule(_ends_of_requests, ("demand.requests", _NETWORK)),
+    Rule(_windows_of_a_period, _TIME),
+    Rule(_time_to_cross, (*_TIME, _NETWORK)),
+    Rule(_lifetime, ("keys.lifetime_s", "clock.window_s", _NETWORK)),
+    Rule(_kinds_of_links, (_NETWORK,)),
+    Rule(_special_links, _FIBERS),
+    Rule(_applications, ("applications", "demand.requests")),
+    Rule(_uses_of_keys, ("applications", "keys.unit_bits", "demand.period_s")),
+    Rule(_sites_under_orbits, ("satellite.orbits", _NETWORK)),
+    Rule(_elements, ("satellite.orbits", "demand.periods", "demand.period_s")),
+    Rule(_recorded_weather, ("weather.replay", _NETWORK)),
+    *SCHEDULE_RULES,
+    Rule(_fleet, ("uav",)),
+    Rule(_sites_under_chains, ("uav.rate", _NETWORK)),
+    Rule(
+        _hours,
+        ("demand.hours", "demand.distribution", "demand.reduce_to", "limits", "plan"),
+    ),
+    Rule(_hours_by_class, ("demand.hours", "demand.requests")),
+)

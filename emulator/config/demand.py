@@ -1,0 +1,233 @@
+"""The demand section of an experiment file: who needs key, how much, how it is distributed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from emulator.config.section import Positive, Section
+from global_manager.provisioning import demand as laws
+from global_manager.provisioning.model import Scenario
+from global_manager.provisioning.scenario_reduction import reduced_scenarios
+
+MOST_UNITS = 100_000  # in one period of a history: far above what a fiber carries
+
+
+Units = Annotated[int, Field(ge=0, le=MOST_UNITS)]
+
+
+class Poisson(Section):
+    """Poisson demand, in units per request and period."""
+
+    mean_units: Positive
+
+
+class NegativeBinomial(Section):
+    """Negative binomial demand, in units per request and period: Poisson with a mean that itself varies."""
+
+    mean_units: Positive
+    variance: Positive = Field(description="in units squared; greater than mean_units")
+
+    @field_validator("variance")
+    @classmethod
+    def _overdispersed(cls, variance: float, info: ValidationInfo) -> float:
+        mean_units = info.data.get("mean_units", 0.0)
+        if variance <= mean_units:
+            raise ValueError(
+                f"must be greater than mean_units, {mean_units:g}; if they are equal, use poisson"
+            )
+        return variance
+
+
+class Empirical(Section):
+    """Demand as often as it was seen."""
+
+    counts: dict[Units, Annotated[int, Field(ge=1)]] = Field(
+        min_length=1, description="by units, the number of periods in which that many were needed"
+    )
+
+
+class Fit(StrEnum):
+    """What becomes of a history."""
+
+    BEST = "best"
+    POISSON = "poisson"
+    NEGATIVE_BINOMIAL = "negative-binomial"
+    EMPIRICAL = "empirical"
+
+
+class History(Section):
+    """Demand that was seen: a CSV file with one column, `units`, and one row per period."""
+
+    file: str = Field(description="relative to the experiment file")
+    fit: Fit = Field(Fit.BEST, description="best: Poisson or negative binomial, by AIC")
+
+
+class FittedFrom(Section):
+    """Where a distribution comes from, and how well it fits; for the reader only.
+
+    Written in place of a history.  `Fitted` in `global_manager/provisioning/demand.py` explains the
+    statistics.
+    """
+
+    file: str
+    periods: int
+    log_likelihood: float | None = None
+    aic: float | None = None
+    dispersion_index: float | None = Field(None, description="variance / mean of the history")
+    chi_square: float | None = None
+    degrees_of_freedom: int | None = None
+    p_value: float | None = Field(None, description="small: a poor fit")
+
+
+_LAWS = ("poisson", "negative-binomial", "empirical", "history")
+
+
+class Distribution(Section):
+    """The distribution of demand; exactly one is named."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [law]} for law in _LAWS]})
+
+    poisson: Poisson | None = None
+    negative_binomial: NegativeBinomial | None = Field(None, alias="negative-binomial")
+    empirical: Empirical | None = None
+    history: History | None = None
+    fitted_from: FittedFrom | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Distribution:
+        values = (self.poisson, self.negative_binomial, self.empirical, self.history)
+        found = [law for law, value in zip(_LAWS, values, strict=True) if value is not None]
+        if len(found) != 1:
+            raise ValueError(
+                f"give exactly one of {', '.join(_LAWS)}, not {' and '.join(found) or 'none'}"
+            )
+        return self
+
+    def scenarios(self, count: int) -> tuple[Scenario, ...]:
+        """Return the scenarios of 0 .. count-1 units.  A history must have been read before."""
+        if self.poisson:
+            return laws.poisson_scenarios(self.poisson.mean_units, count)
+        if self.negative_binomial:
+            law = self.negative_binomial
+            return laws.negative_binomial_scenarios(law.mean_units, law.variance, count)
+        return laws.truncated_scenarios(laws.empirical_scenarios(self._counts), count)
+
+    def scaled(self, factor: float) -> Distribution:
+        """Return the law of a mean `factor` times as large; raises ValueError for an empirical one."""
+        if factor == 1:
+            return self
+        if factor == 0:
+            return Distribution(empirical=Empirical(counts={0: 1}))
+        law = self.poisson or self.negative_binomial
+        if law is None:
+            raise ValueError("demand.hours: an empirical law has no mean to scale")
+        return self._law_of_mean(factor * law.mean_units)
+
+    def scenarios_of_mean(self, mean_units: float, count: int) -> tuple[Scenario, ...]:
+        """Return scenarios as `scenarios` does, of the same law with another mean.
+
+        What was seen as it was is stretched; then more than count-1 units count as count-1.
+        Raises HistoryError if it has no demand.
+        """
+        if self.poisson or self.negative_binomial:
+            return self._law_of_mean(mean_units).scenarios(count)
+        seen = laws.empirical_scenarios(self._counts)
+        return laws.stretched_scenarios(seen, mean_units, count - 1)
+
+    def _law_of_mean(self, mean_units: float) -> Distribution:
+        """Return Poisson or negative binomial demand of another mean.
+
+        Negative binomial demand stays Poisson demand whose mean is Gamma-distributed: that mean is
+        scaled, so what the variance exceeds the mean by goes with the square.
+        """
+        if self.negative_binomial is None:
+            return Distribution(poisson=Poisson(mean_units=mean_units))
+        factor = mean_units / self.negative_binomial.mean_units
+        excess = self.negative_binomial.variance - self.negative_binomial.mean_units
+        law = NegativeBinomial(mean_units=mean_units, variance=mean_units + factor**2 * excess)
+        return Distribution.model_validate({"negative-binomial": law})
+
+    def tail_mass(self, count: int) -> float:
+        """Return the chance of `count` units or more, which `scenarios` leaves out."""
+        if self.poisson:
+            return laws.tail_mass(self.poisson.mean_units, self.poisson.mean_units, count)
+        if self.negative_binomial:
+            law = self.negative_binomial
+            return laws.tail_mass(law.mean_units, law.variance, count)
+        counts = self._counts
+        beyond = sum(periods for units, periods in counts.items() if units >= count)
+        return beyond / sum(counts.values())
+
+    @property
+    def _counts(self) -> dict[int, int]:
+        if self.empirical is None:
+            raise ValueError("demand.distribution.history: has not been read; use `read`")
+        return self.empirical.counts
+
+
+def _a_day(factors: list[float]) -> list[float]:
+    if len(factors) != 24:
+        raise ValueError(f"give 24 factors, from midnight on, not {len(factors)}")
+    return factors
+
+
+Day = Annotated[list[Annotated[float, Field(ge=0, le=1_000)]], AfterValidator(_a_day)]
+
+
+class RequestItem(Section):
+    """One security request, written out."""
+
+    id: str = Field(min_length=1)
+    application: str = Field("application", alias="class")
+    source: str
+    target: str
+
+
+class Demand(Section):
+    """Who needs key, how much, and for how long."""
+
+    periods: int = Field(60, ge=1, description="provisioning periods to emulate")
+    period_s: Positive = 60.0
+    scenarios: int = Field(10, ge=1, le=MOST_UNITS, description="demand is 0 .. scenarios-1 units")
+    reduce_to: int | None = Field(
+        None, ge=1, description="the number of scenarios kept, chosen to be nearest to all"
+    )
+    distribution: Distribution = Distribution(poisson=Poisson(mean_units=10 / 3))
+    hours: dict[str, Day] = Field(
+        default_factory=dict,
+        description="by class, 24 factors of the mean for the hours of the day, in solar time at the "
+        "source; a class that is not named needs as much at every hour",
+    )
+    correlated: bool = Field(
+        True, description="one draw per period for all requests, or one for each request"
+    )
+    requests: dict[str, Annotated[int, Field(ge=0)]] | list[RequestItem]
+
+    def kept(self, scenarios: Sequence[Scenario]) -> tuple[Scenario, ...]:
+        """Return scenarios, reduced if the experiment says so."""
+        if self.reduce_to is None:
+            return tuple(scenarios)
+        return reduced_scenarios(scenarios, self.reduce_to).scenarios
+
+    @property
+    def kinds(self) -> set[str]:
+        """The classes of all requests."""
+        if isinstance(self.requests, dict):
+            return {kind for kind, count in self.requests.items() if count}
+        return {item.application for item in self.requests}
+
+    @property
+    def busiest(self) -> float:
+        """The greatest factor of the mean, over classes and hours."""
+        return max((max(day) for day in self.hours.values()), default=1.0)

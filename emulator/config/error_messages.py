@@ -1,0 +1,90 @@
+"""Mistakes in an experiment file, and what pydantic finds wrong with one in the words of that file.
+
+Pydantic names the forms that it tried for a field as if they were fields, and speaks of Python's types;
+whoever writes YAML knows neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+Location = tuple[int | str, ...]
+
+_FORMS = {
+    "prices": "must be paper, or a table of prices",
+    "demand.requests": "must be the number of requests of each class, or a list of requests",
+}
+_FORMER = {"plan.pools": "is the former name of limits; leave it out"}
+_MAPPING = "must be a mapping of fields"
+_NUMBER, _WHOLE = "must be a number", "must be a whole number"
+_MESSAGES = {
+    "missing": "is required",
+    "extra_forbidden": "unknown field; remove it or correct its name",
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+    "dict_type": "must be a mapping",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "string_type": "must be text; put it in quotes",
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "union_tag_not_found": "kind: is required",
+}
+
+
+class Mistake(BaseModel):
+    """One mistake in an input: where, and what would be right."""
+
+    field: str
+    message: str
+
+
+def mistakes(error: ValidationError) -> Iterator[Mistake]:
+    """Yield what is wrong.  Where a field may have one of two forms, it is about the form that it has."""
+    items = error.errors()
+    inside = [_field(item["loc"]) for item in items if not _is_form(item["loc"])]
+    formless = {_field(item["loc"]): None for item in items if _is_form(item["loc"])}
+    for item in items:
+        if not _is_form(item["loc"]):
+            yield _mistake(item)
+    for field in formless:
+        if not any(other.startswith(f"{field}.") for other in inside):
+            yield Mistake(field=field, message=_FORMS[field])
+
+
+def _is_form(location: Location) -> bool:
+    """Return whether the mistake is only that a field does not have this one of its forms."""
+    return ".".join(str(part) for part in location[:-1]) in _FORMS
+
+
+def _field(location: Location) -> str:
+    """Return the way to a field as the file has it, without the form that was tried."""
+    match location:
+        case ("prices", _, *rest):
+            location = ("prices", *rest)
+        case ("demand", "requests", _, *rest):
+            location = ("demand", "requests", *rest)
+        case ("faults", int(index), _, *rest):
+            location = ("faults", index, *rest)
+    return ".".join(str(part) for part in location) or "file"
+
+
+def _mistake(item: ErrorDetails) -> Mistake:
+    field, words = _field(item["loc"]), item["msg"].removeprefix("Value error, ")
+    for python in ("Input should", "String should", "List should", "Tuple should"):
+        words = words.replace(python, "must")
+    words = _MESSAGES.get(item["type"], words.replace(" after validation", ""))
+    if item["type"] == "union_tag_invalid":
+        words = f"kind: must be one of {item['ctx']['expected_tags']}, not {item['ctx']['tag']}"
+    head, colon, tail = words.partition(": ")
+    if field == "file" and colon and " " not in head:
+        field, words = head, tail
+    if item["type"] == "extra_forbidden" and field in _FORMER:
+        words = _FORMER[field]
+    return Mistake(field=field, message=words)

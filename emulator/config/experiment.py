@@ -1,0 +1,181 @@
+"""Experiments as typed, frozen configuration: the sections of an experiment file.
+
+Every field except `name`, `network.topology` and `demand.requests` has a documented default.
+`emulator.build.loading` makes an `Experiment` from a file.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from emulator.config.applications import KeyUse
+from emulator.config.demand import Demand
+from emulator.config.fiber import FiberOptions
+from emulator.config.satellites import Orbits, SatelliteOptions
+from emulator.config.schedule import FaultEvent
+from emulator.config.section import Positive, Section
+from emulator.config.uavs import UavOptions
+from emulator.config.weather import Weather
+from global_manager.provisioning.model import Policy
+from global_manager.provisioning.prices import Prices
+
+Price = Annotated[int, Field(ge=0)]
+
+
+class Capacity(StrEnum):
+    """How the wavelengths of a fiber are counted."""
+
+    BOTH_DIRECTIONS = "both-directions"
+    PER_DIRECTION = "per-direction"
+
+
+class Network(Section):
+    """Nodes and fibers."""
+
+    topology: str = Field(description="a built-in name, or a file relative to the experiment file")
+    link_km: Positive | None = Field(None, description="overrides every length")
+    wavelengths: int = Field(80, ge=1, description="per fiber")
+    capacity: Capacity = Field(
+        Capacity.BOTH_DIRECTIONS, description="whether both directions share the wavelengths"
+    )
+
+
+class PriceTable(Section):
+    """The paper's table: reserved units by 80-km span, on-demand units by hop."""
+
+    reserved_transmitter: Price = Prices.reserved_transmitter
+    reserved_receiver: Price = Prices.reserved_receiver
+    reserved_local_key_manager: Price = Prices.reserved_local_key_manager
+    reserved_security_infrastructure: Price = Prices.reserved_security_infrastructure
+    reserved_mux_demux: Price = Prices.reserved_mux_demux
+    reserved_fiber_km: Price = Prices.reserved_fiber_km
+    on_demand_transmitter: Price = Prices.on_demand_transmitter
+    on_demand_receiver: Price = Prices.on_demand_receiver
+    on_demand_secret_key_buffer: Price = Prices.on_demand_secret_key_buffer
+    on_demand_security_infrastructure: Price = Prices.on_demand_security_infrastructure
+    on_demand_uav: Price = Prices.on_demand_uav
+    on_demand_satellite: Price = Prices.on_demand_satellite
+
+
+class Limits(Section):
+    """What all requests together can buy in a period, in units; None: no limit.
+
+    The plan counts on no more, and in a run the controllers give no more.
+    """
+
+    satellite_units: int | None = Field(None, ge=0)
+    uav_units: int | None = Field(
+        None, ge=0, description="default: what uav.fleet can fly, at an assumed rate"
+    )
+    shortfall_cost: Price = Field(description="to the plan, of a unit that nobody can bring")
+    futures: int = Field(
+        100, ge=2, description="joint futures drawn, where demands or skies are too many to list"
+    )
+
+
+class PlanOptions(Section):
+    """How the first stage is decided."""
+
+    policy: Policy = Policy.STOCHASTIC
+    gap: float = Field(1e-3, gt=0, lt=1, description="relative gap at which solving may stop")
+    expected_value_rounding: Literal["floor", "nearest", "up"] = "floor"
+    replan: bool = Field(
+        True, description="plan again on fibers lost or back, and drift; the stochastic policy only"
+    )
+    look_every_periods: int = Field(0, ge=0, description="compare demand with the plan; 0: never")
+    replan_changes: int = Field(
+        0, ge=0, description="reservations that work and a plan made again may change all the same"
+    )
+    replan_saving: Price = Field(
+        5_000, description="what each of these changes must save in a period"
+    )
+    drift_sigmas: Positive = Field(3.0, description="standard errors that count as a drift")
+
+
+class Keys(Section):
+    """What a unit of key is."""
+
+    unit_bits: int = Field(256, ge=8, multiple_of=8, description="one unit is one key of this size")
+    qber_limit: float = Field(0.11, gt=0, lt=0.5, description="a noisier block is discarded")
+    lifetime_s: Positive | None = Field(
+        None, description="reserved keys that nobody has used by then are destroyed; None: kept"
+    )
+
+
+class Management(Section):
+    """How management messages are protected."""
+
+    rotation_s: float = Field(
+        600.0, ge=1, allow_inf_nan=False, description="emulated time after which keys are replaced"
+    )
+    share: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="of what a wavelength yields on each fiber of a node, beside those of requests; "
+        "each end gives this share",
+    )
+    stored_keys: int = Field(
+        4, ge=1, le=1_000_000, description="how many keys each pair's store can hold"
+    )
+
+
+class Clock(Section):
+    """Emulated time."""
+
+    window_s: float = Field(
+        1.0, ge=0.001, allow_inf_nan=False, description="the least latency of a message"
+    )
+
+
+class Experiment(Section):
+    """A whole experiment."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")
+    description: str = ""
+    seed: int = Field(1, ge=0)
+    network: Network
+    demand: Demand
+    prices: Literal["paper"] | PriceTable = "paper"
+    plan: PlanOptions = PlanOptions()
+    limits: Limits | None = Field(None, description="what requests share on demand")
+    keys: Keys = Keys()
+    applications: dict[str, KeyUse] = Field(
+        default_factory=dict, description="how each class uses its keys; the default is AES-256-GCM"
+    )
+    fiber: FiberOptions = FiberOptions()
+    satellite: SatelliteOptions = SatelliteOptions()
+    uav: UavOptions = UavOptions()
+    weather: Weather = Weather()
+    faults: list[FaultEvent] = Field(default_factory=list)
+    management: Management = Management()
+    clock: Clock = Clock()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pools_are_limits(cls, fields: Any) -> Any:
+        """Take `plan.pools`, the former name of `limits`, for it."""
+        plan = fields.get("plan") if isinstance(fields, dict) else None
+        if not isinstance(plan, dict) or "pools" not in plan:
+            return fields
+        if fields.get("limits") is not None:
+            return fields  # refused as an unknown field of plan
+        rest = {name: value for name, value in plan.items() if name != "pools"}
+        return fields | {"plan": rest, "limits": plan["pools"]}
+
+    @property
+    def epoch(self) -> datetime:
+        """Emulated second 0, in UTC: that of the orbits, or else their default."""
+        return (self.satellite.orbits or Orbits()).epoch
+
+    @property
+    def price_table(self) -> PriceTable:
+        """The prices, by name or written out."""
+        return PriceTable() if self.prices == "paper" else self.prices

@@ -1,0 +1,90 @@
+"""The fiber section of an experiment file: what stands at the ends of a fiber, and along it.
+
+A link is of one kind.  *trusted*: spans of at most `span_km` with a trusted repeater between each two.
+*untrusted*: both ends send to a relay that measures and need not be trusted (MDI), wherever it stands.
+*quantum-router*: routers with memories swap entanglement between the ends.  What is not said for a link
+is as the topology file says (`kind`), or else as `repeaters`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from emulator.config.section import Positive, Section
+from emulator.input_checks import ParameterError
+from emulator.physics.skr import secret_key_rate
+
+Parameters = dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+
+
+class LinkKind(StrEnum):
+    """What stands between the ends of a fiber link."""
+
+    TRUSTED = "trusted"
+    UNTRUSTED = "untrusted"
+    QUANTUM_ROUTER = "quantum-router"
+
+
+class Devices(Section):
+    """A device preset of `qsagin skr`, and parameters to replace in it (its --set)."""
+
+    device: str | None = None
+    parameters: Parameters = Field(default_factory=dict)
+
+
+class UntrustedDevices(Devices):
+    """Those of an MDI relay and its senders, with endless or finite blocks."""
+
+    protocol: Literal["mdi", "mdi-finite"] = "mdi"
+
+
+class FiberLink(Section):
+    """What is special about one link; end `a` of a parameter's name is the one named first."""
+
+    link: tuple[str, str]
+    kind: LinkKind | None = None
+    parameters: Parameters = Field(
+        default_factory=dict, description="replaces parameters of the devices of its kind"
+    )
+
+
+class FiberOptions(Section):
+    """The quantum devices of all links, and where links differ."""
+
+    protocol: str = Field("bb84", description="of the spans between trusted repeaters")
+    device: str | None = None
+    span_km: Positive = Field(80.0, description="the most between repeaters or routers")
+    monitor_s: Positive = Field(10.0, description="how often the controller looks at all fibers")
+    wait_to_restore_s: float = Field(
+        60.0, ge=0, description="how long a fiber that was down must be good before it is up"
+    )
+    repeaters: LinkKind = Field(LinkKind.TRUSTED, description="the kind of links not named below")
+    untrusted: UntrustedDevices = Field(
+        UntrustedDevices(), description="of links with an untrusted relay"
+    )
+    quantum_router: Devices = Field(Devices(), description="of links with quantum routers")
+    links: list[FiberLink] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _known_devices(self) -> FiberOptions:
+        for kind in LinkKind:
+            protocol, devices = self.devices_of(kind)
+            try:
+                secret_key_rate(protocol, 1.0, devices.device, devices.parameters)
+            except ParameterError as error:
+                where = "" if kind is LinkKind.TRUSTED else f"{kind.name.lower()}: "
+                raise ValueError(f"{where}{error}") from error
+        return self
+
+    def devices_of(self, kind: LinkKind) -> tuple[str, Devices]:
+        """Return the protocol and the devices of a kind of link."""
+        match kind:
+            case LinkKind.TRUSTED:
+                return self.protocol, Devices(device=self.device)
+            case LinkKind.UNTRUSTED:
+                return self.untrusted.protocol, self.untrusted
+            case LinkKind.QUANTUM_ROUTER:
+                return "router", self.quantum_router

@@ -1,0 +1,159 @@
+"""The schedule of an experiment file: every kind of fault and weather that can be asked for.
+
+Three doors, all outside the control plane.  Physical: what happens to fibers, nodes, satellites, UAVs and
+the sky.  Messages: what happens between entities, and whole entities that are out.  Processes: what is done
+to the operating system's processes, which changes no outcome.  The plan is told of none of them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from emulator.config.section import Fraction, Positive, Section, Timed
+from emulator.config.weather import CloudEvent, FogEvent, StormEvent
+from emulator.world.events import ProcessDeed
+
+Names = Annotated[list[str], Field(min_length=1)]
+
+
+class FiberCutEvent(Timed):
+    """A fiber that carries nothing."""
+
+    kind: Literal["fiber-cut"]
+    link: tuple[str, str]
+
+
+class LinkDegradedEvent(Timed):
+    """A fiber that loses more light: a bend, a dirty connector."""
+
+    kind: Literal["link-degraded"]
+    link: tuple[str, str]
+    loss_db: Positive = Field(description="in each section between devices, on top of the fiber's")
+
+
+class EavesdropperEvent(Timed):
+    """Somebody who intercepts part of the pulses on a fiber and sends others on."""
+
+    kind: Literal["eavesdropper"]
+    link: tuple[str, str]
+    fraction: float = Field(gt=0, le=1, description="of the pulses; adds about a quarter to QBER")
+
+
+class PowerCutEvent(Timed):
+    """A node without power: its quantum devices are dark, and its local key manager is out."""
+
+    kind: Literal["power-cut"]
+    node: str
+
+
+class SatelliteLossEvent(Timed):
+    """Satellites that serve nobody any more."""
+
+    kind: Literal["satellite-loss"]
+    satellites: Names | None = Field(None, description="None: all; assumed ones have no names")
+
+
+class UavLossEvent(Timed):
+    """UAVs of the fleet that cannot fly: lost, or with an empty battery."""
+
+    kind: Literal["uav-loss"]
+    uavs: int | None = Field(None, ge=1, description="None: all")
+
+
+class OutageEvent(Timed):
+    """A controller, the global manager or a local key manager that is out; mail to it is lost."""
+
+    kind: Literal["outage"]
+    entity: str = Field(
+        description="as global-manager, uav-controller; or a node, for its key manager"
+    )
+
+
+class MessageFaultEvent(Timed):
+    """What befalls messages on their way, each by chance."""
+
+    kind: Literal["message-fault"]
+    sources: Names | None = Field(None, description="entities, or nodes; None: all")
+    destinations: Names | None = Field(None, description="entities, or nodes; None: all")
+    drop: Fraction = 0.0
+    duplicate: Fraction = 0.0
+    corrupt: Fraction = 0.0
+    delay_s: float = Field(0.0, ge=0, le=3600, description="at most; each message by chance")
+    reorder: bool = Field(False, description="messages of one window arrive in another order")
+
+    @model_validator(mode="after")
+    def _anything(self) -> MessageFaultEvent:
+        if not (self.drop or self.duplicate or self.corrupt or self.delay_s or self.reorder):
+            raise ValueError("give one of drop, duplicate, corrupt, delay_s, reorder")
+        return self
+
+
+class PartitionEvent(Timed):
+    """Groups of entities that hear nothing of one another."""
+
+    kind: Literal["partition"]
+    groups: Annotated[list[Names], Field(min_length=2)]
+
+
+class DemandShiftEvent(Section):
+    """From a period on, applications draw from the same law with another mean; the plan is not told."""
+
+    kind: Literal["demand-shift"]
+    from_period: int = Field(ge=0)
+    mean_units: Positive
+
+
+class ProcessEvent(Section):
+    """Something done to the process of an actor, when a window begins; no outcome changes."""
+
+    kind: Literal["process"]
+    actor: str = Field(description="clock, exporter, or an entity: the process that it lives in")
+    deed: ProcessDeed
+    at_s: float = Field(ge=0, description="emulated time")
+    wall_s: float = Field(2.0, gt=0, le=600, description="how long to stop or slow; real time")
+
+
+class RandomEvent(Section):
+    """Faults drawn from the experiment's seed when the experiment is read."""
+
+    kind: Literal["random"]
+    count: int = Field(ge=1, le=10_000)
+    kinds: list[
+        Literal[
+            "fiber-cut",
+            "link-degraded",
+            "eavesdropper",
+            "power-cut",
+            "satellite-loss",
+            "uav-loss",
+            "outage",
+            "message-fault",
+            "storm",
+            "cloud",
+        ]
+    ] = Field(["fiber-cut"], min_length=1)
+    at_s: float = Field(0.0, ge=0, description="none begins before")
+    until_s: Positive | None = Field(None, description="all have begun by then; None: by the end")
+    mean_s: Positive = Field(300.0, description="how long they last; exponentially distributed")
+
+
+FaultEvent = Annotated[
+    FiberCutEvent
+    | LinkDegradedEvent
+    | EavesdropperEvent
+    | PowerCutEvent
+    | SatelliteLossEvent
+    | UavLossEvent
+    | OutageEvent
+    | MessageFaultEvent
+    | PartitionEvent
+    | DemandShiftEvent
+    | StormEvent
+    | FogEvent
+    | CloudEvent
+    | ProcessEvent
+    | RandomEvent,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,66 @@
+"""The weather of an experiment file: where the sky comes from, and storms, fog and forced skies.
+
+The events stand in the experiment's schedule, `faults`.  They close the sky to satellites, and ground
+UAVs where the experiment says that weather matters to them.  The plan is not told of them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from emulator.config.section import Positive, Section, Timed
+
+Latitude = Annotated[float, Field(ge=-90, le=90)]
+Longitude = Annotated[float, Field(ge=-180, le=180)]
+Sites = Annotated[list[str], Field(min_length=1)]
+
+
+class Weather(Section):
+    """The sky over the nodes: by chance, as each site's climate has it, or as it was recorded."""
+
+    replay: str | None = Field(
+        None,
+        description="a weather file, relative to the experiment file; sites that it does not name "
+        "keep to chance",
+    )
+
+
+class StormEvent(Timed):
+    """Cloud, rain and wind inside a circle, which may travel along a great circle."""
+
+    kind: Literal["storm"]
+    lat_deg: Latitude
+    lon_deg: Longitude
+    radius_km: Positive
+    speed_km_h: float = Field(0.0, ge=0, le=500)
+    course_deg: float = Field(0.0, ge=0, le=360, description="where to: 0 north, 90 east")
+    wind_m_s: float = Field(25.0, ge=0, description="default: where Beaufort 10, a storm, begins")
+
+
+class FogEvent(Timed):
+    """Fog over some sites, or inside a circle."""
+
+    kind: Literal["fog"]
+    sites: Sites | None = None
+    lat_deg: Latitude | None = None
+    lon_deg: Longitude | None = None
+    radius_km: Positive | None = None
+    visibility_km: float = Field(0.2, gt=0, lt=1, description="less than 1 km, or it is no fog")
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> FogEvent:
+        circle = (self.lat_deg, self.lon_deg, self.radius_km)
+        given = [number is not None for number in circle]
+        if any(given) if self.sites is not None else not all(given):
+            raise ValueError("give either sites, or lat_deg, lon_deg and radius_km")
+        return self
+
+
+class CloudEvent(Timed):
+    """A sky that is as said, in place of chance or recording; storms close it all the same."""
+
+    kind: Literal["cloud"]
+    sky: Literal["clear", "overcast"]
+    sites: Sites | None = Field(None, description="None: all")
