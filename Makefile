@@ -5,7 +5,6 @@ BIN := .venv/bin
 LOCK := --universal --generate-hashes --no-header --no-annotate --quiet
 export PYTHONDONTWRITEBYTECODE =
 export RAY_USAGE_STATS_ENABLED = 0
-export RAY_AUTH_MODE = disabled
 
 .PHONY: setup demo test test-unit test-long test-servers test-system check format protos dashboards vendor bench bench-all lock clean
 

@@ -2,17 +2,23 @@
 
 Ray starts, places and supervises processes; it carries no message of the emulated network.  By
 default a private Ray instance is started that listens on the loopback interface only, sends no usage
-statistics, needs no token and writes nothing outside its own temporary folder, which is removed.  A run
-may join a cluster instead, of machines that all have the same software and see the same run folder;
-its actors then listen at the addresses by which these machines know each other.  Sweeps have whole runs
+statistics and writes nothing outside a temporary folder that nobody else can enter, which is removed.
+Whoever can speak to Ray can run code as its owner; so a private instance obeys only processes that have
+its token, which is drawn for it and stands nowhere but in their environment, and a cluster without token
+authentication is not joined, unless `QSAGIN_UNAUTHENTICATED_CLUSTER=1` says that its network is trusted.
+
+A run may join a cluster of machines that all have the same software and see the same run folder; its
+actors then listen at the addresses by which these machines know each other.  Sweeps have whole runs
 spread over the machines, each of which then starts an instance of its own.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import io
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -30,8 +36,10 @@ _ENVIRONMENT = {
     "RAY_max_direct_call_object_size": str(64 * 2**20),  # so that restarts need no object store
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+_TRUSTS_NETWORK = os.environ.get("QSAGIN_UNAUTHENTICATED_CLUSTER") == "1"
 os.environ.update(_ENVIRONMENT)
-os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # explicit: versions of Ray differ
+if not _TRUSTS_NETWORK:
+    os.environ["RAY_AUTH_MODE"] = "token"
 
 import psutil  # noqa: E402
 import ray  # noqa: E402 - Ray reads its environment when it is imported
@@ -44,6 +52,10 @@ from emulator.runtime.joining import JoinError, check, probe, survey  # noqa: E4
 from emulator.runtime.placement import LABEL, Machine  # noqa: E402
 from emulator.telemetry.exporter import Exporter, ExporterConfig  # noqa: E402
 
+_TOKEN_BYTES = 32
+_RAY_FOLDER = "ray"
+_LONGEST_TEMPORARY = 32  # a socket's path, of which Ray makes 70, may have 107 bytes
+_PR_SET_DUMPABLE = 4
 _OBJECT_STORE_BYTES = 80 * 2**20
 _STOP_LIMIT_S = 300.0  # a journal of gigabytes gets its index then
 _LINGER_S = 3.0
@@ -79,6 +91,7 @@ class _Server:
         try:
             self._inner = kind(_settled(config))
             await self._inner.start()
+            _close_to_others()
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear of it
             self._problem = error
 
@@ -169,7 +182,7 @@ def ray_instance(actors: int, address: str | None, run_folder: Path) -> Iterator
     The first is where we are.  While it lasts nothing reaches standard output: under load Ray prints
     advice there.  Raises `JoinError` if a machine cannot take part in a run in this folder.
     """
-    folder = tempfile.mkdtemp(prefix="qsagin-")
+    folder = tempfile.mkdtemp(prefix="qsagin-", dir=_short_folder())
     before = set(psutil.Process().children(recursive=True))
     with redirect_stdout(io.StringIO()):
         try:
@@ -200,6 +213,9 @@ def _join(address: str, run_folder: Path) -> list[Machine]:
     """Become part of a cluster, and have every machine of it survey itself and the run folder."""
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except ray.exceptions.AuthenticationError as error:
+        problem = "refuses our token; give all machines the same by RAY_AUTH_TOKEN_PATH"
+        raise JoinError(address, problem) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         words = " ".join(str(error).split())
         raise JoinError(address, f"cannot be joined from here: {words}") from error
@@ -214,7 +230,7 @@ def _join(address: str, run_folder: Path) -> list[Machine]:
             except ray.exceptions.RayError as error:
                 problem = f"has no qsagin that answers, or another one: {_cause(error)}"
                 raise JoinError(machine.address, problem) from error
-            check(machine.address, place, found)
+            check(machine.address, place, found, trusts_network=_TRUSTS_NETWORK)
     return sorted(machines, key=lambda machine: machine.key != here)
 
 
@@ -252,6 +268,10 @@ def _settled(config: Any) -> Any:
 
 
 def _begin(actors: int, folder: str) -> None:
+    if _TRUSTS_NETWORK:
+        problem = "QSAGIN_UNAUTHENTICATED_CLUSTER is for runs with --address; unset it"
+        raise LaunchError(problem)
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(_TOKEN_BYTES)
     os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
     ray_constants.ENABLE_RAY_CLUSTER = False  # Ray's switch for "bind to loopback only"
     ray.init(
@@ -261,8 +281,19 @@ def _begin(actors: int, folder: str) -> None:
         log_to_driver=False,
         logging_level="ERROR",
         object_store_memory=_OBJECT_STORE_BYTES,
-        _temp_dir=folder,
+        _temp_dir=f"{folder}/{_RAY_FOLDER}",  # which Ray opens to everybody
     )
+
+
+def _short_folder() -> str:
+    """Return the folder for temporary files, or /tmp where its path is too long for Ray's sockets."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual.encode()) <= _LONGEST_TEMPORARY else "/tmp"  # noqa: S108 - 0700 below
+
+
+def _close_to_others() -> None:
+    """Have no other process of this user read our memory, and leave no core file: there is key in it."""
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 @contextmanager

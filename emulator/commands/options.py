@@ -27,6 +27,9 @@ ShowProgress = Annotated[
 Beside = Annotated[
     bool, typer.Option("--beside", hidden=True, help="End when standard input is closed.")
 ]
+Share = Annotated[
+    bool, typer.Option("--share", help="Let other users of this machine read the results.")
+]
 PolicyOption = Annotated[Policy | None, typer.Option(help="Replaces the policy of the experiment.")]
 
 
@@ -55,6 +58,11 @@ def read(source: str, seed: int | None, policy: Policy | None, gap: float | None
         return setup
     options = setup.experiment.plan.model_copy(update=changes)
     return setup.with_experiment(setup.experiment.model_copy(update={"plan": options}))
+
+
+def keep_private(*, share: bool) -> None:
+    """Have what this process and its children make be readable by its owner only, or by everybody."""
+    os.umask(0o022 if share else 0o077)
 
 
 def require_empty(out: Path) -> None:

@@ -15,7 +15,9 @@ from emulator.commands.options import (
     Beside,
     Json,
     PolicyOption,
+    Share,
     UsageError,
+    keep_private,
     read,
     require_address,
     require_empty,
@@ -71,6 +73,7 @@ def run(
         int | None,
         typer.Option(min=0, max=65535, help="Port of the page, which this asks for; 0: any."),
     ] = None,
+    share: Share = False,
     beside: Beside = False,
     json_: Json = False,
 ) -> None:
@@ -82,6 +85,7 @@ def run(
     from emulator.runtime.joining import JoinError
     from emulator.views.display import RunDisplay
 
+    keep_private(share=share)
     if resume is not None:
         _resumable(resume, experiment, out, seed, hosts, policy, volatile or None)
     source, folder = _subject(experiment, out, resume)

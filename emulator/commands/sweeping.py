@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
-from emulator.commands.options import Json, UsageError, require_address, require_empty
+from emulator.commands.options import (
+    Json,
+    Share,
+    UsageError,
+    keep_private,
+    require_address,
+    require_empty,
+)
 from emulator.commands.terminal import ERR, OUT, answer, fail, print_table, tell
 from emulator.sweep.grid import experiments_of, grid_of, labels_of
 
@@ -51,6 +58,7 @@ def sweep(
     address: Annotated[
         str | None, typer.Option(help="Have the machines of this Ray cluster take the points.")
     ] = None,
+    share: Share = False,
     json_: Json = False,
 ) -> None:
     """Run an experiment with fields varied, in parallel; one table and one figure at the end."""
@@ -60,6 +68,7 @@ def sweep(
     from emulator.sweep.sweeping import sweep as sweep_points
     from emulator.views.sweep_display import SweepDisplay
 
+    keep_private(share=share)
     require_address(address)
     try:
         if resume is not None:
@@ -75,7 +84,7 @@ def sweep(
             grid = grid_of(source, _axes(set_ or []), _seeds(seeds))
             folder = create(out, grid, list(experiments_of(grid)))
         with SweepDisplay(ERR, folder.grid.size) as display:
-            outcome = sweep_points(folder, Options(jobs, hosts, address), display)
+            outcome = sweep_points(folder, Options(jobs, hosts, address, share), display)
     except SweepFolderError as error:
         raise UsageError("--resume", str(error)) from error
     except JoinError as error:

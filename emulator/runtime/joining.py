@@ -8,6 +8,7 @@ knows Ray.
 
 from __future__ import annotations
 
+import os
 import platform
 import secrets
 import sqlite3
@@ -38,11 +39,15 @@ class JoinError(Exception):
 
 @dataclass(frozen=True)
 class Survey:
-    """What a machine has: versions by name, and what it sees in the probe of the run folder."""
+    """What a machine has: versions by name, and what it sees in the probe of the run folder.
+
+    `is_authenticated` says whether its part of Ray wants a token.
+    """
 
     versions: tuple[tuple[str, str], ...]
     token: str
     is_locked: bool
+    is_authenticated: bool
 
 
 @contextmanager
@@ -66,10 +71,11 @@ def survey(place: Path) -> Survey:
     token = ""
     with suppress(OSError):
         token = (place / _TOKEN).read_text()
-    return Survey(versions(), token, bool(token) and _is_locked(place / _LOCK))
+    is_authenticated = os.environ.get("RAY_AUTH_MODE") == "token"
+    return Survey(versions(), token, bool(token) and _is_locked(place / _LOCK), is_authenticated)
 
 
-def check(machine: str, place: Path, theirs: Survey) -> None:
+def check(machine: str, place: Path, theirs: Survey, *, trusts_network: bool) -> None:
     """Compare a machine's survey with what is here.  Raises `JoinError`."""
     ours, has = dict(versions()), dict(theirs.versions)
     other = [name for name in ours if ours[name] != has.get(name)]
@@ -77,6 +83,12 @@ def check(machine: str, place: Path, theirs: Survey) -> None:
         here = ", ".join(f"{name} {ours[name]}" for name in other)
         there = ", ".join(f"{name} {has.get(name, 'none')}" for name in other)
         raise JoinError(machine, f"has {there}, but here is {here}; install the same everywhere")
+    if not theirs.is_authenticated and not trusts_network:
+        problem = (
+            "takes orders from anybody on its network; start Ray with RAY_AUTH_MODE=token, or set "
+            "QSAGIN_UNAUTHENTICATED_CLUSTER=1 here if you trust that network"
+        )
+        raise JoinError(machine, problem)
     if theirs.token != place.name:
         problem = f"does not see {place.parent}; name a folder on storage that all machines mount"
         raise JoinError(machine, problem)

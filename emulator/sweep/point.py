@@ -30,12 +30,16 @@ _BAD_INPUT = 2
 
 @dataclass(frozen=True)
 class Errand:
-    """What is run, where to, where its words go, and in how many processes its key managers live."""
+    """What is run, where to, where its words go, and in how many processes its key managers live.
+
+    `share` lets other users read the results.
+    """
 
     experiment: Path
     run_folder: Path
     log: Path
     hosts: int
+    share: bool = False
 
 
 class _BusyError(Exception):
@@ -56,12 +60,12 @@ def carry_out(errand: Errand) -> str:
                 pass
         except _BusyError:
             return "is a run that goes on"
-        status = _command(["--resume", str(folder)], errand.log)
+        status = _command(["--resume", str(folder)], errand)
         if status != _BAD_INPUT:
             return _verdict(errand, status)
         _set_aside(folder)  # it was cut short before there was anything to go on with
     words = [str(errand.experiment), "--out", str(folder), "--hosts", str(errand.hosts)]
-    return _verdict(errand, _command(words, errand.log))
+    return _verdict(errand, _command(words, errand))
 
 
 def _set_aside(folder: Path) -> None:
@@ -70,12 +74,13 @@ def _set_aside(folder: Path) -> None:
     folder.rename(next(name for name in names if not name.exists()))
 
 
-def _command(words: list[str], log: Path) -> int:
+def _command(words: list[str], errand: Errand) -> int:
     """Give a command; return its exit status."""
     command = [sys.executable, "-m", "emulator", "run", *words, "--json", "--beside"]
+    command += ["--share"] if errand.share else []
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     with (
-        log.open("w", encoding="utf-8") as said,
+        errand.log.open("w", encoding="utf-8") as said,
         subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.PIPE,

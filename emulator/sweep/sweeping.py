@@ -23,12 +23,14 @@ class Options:
     """How to sweep; none of this changes an outcome.
 
     At most `jobs` points at a time, None: one for two CPUs.  `hosts` is that of every run.  `ray_address`
-    is that of a cluster whose machines take the points; None: all are run here.
+    is that of a cluster whose machines take the points; None: all are run here.  `share` lets other users
+    read the results.
     """
 
     jobs: int | None = None
     hosts: int = 1
     ray_address: str | None = None
+    share: bool = False
 
 
 class Watcher:
@@ -64,14 +66,14 @@ def sweep(folder: SweepFolder, options: Options, watcher: Watcher) -> Outcome:
             with launch.ray_instance(own_jobs, options.ray_address, folder.path) as machines:
                 jobs = own_jobs if options.jobs or not machines else _share(_cpus(machines))
                 watcher.started(len(todo), jobs)
-                for point, problem in _handed_out(folder, todo, options.hosts, jobs, received):
+                for point, problem in _handed_out(folder, todo, options, jobs, received):
                     problems[point.name] = problem
                     watcher.ended(point, problem)
     return Outcome(problems, received[0] if received else None)
 
 
 def _handed_out(
-    folder: SweepFolder, todo: list[Point], hosts: int, jobs: int, received: list[int]
+    folder: SweepFolder, todo: list[Point], options: Options, jobs: int, received: list[int]
 ) -> Iterator[tuple[Point, str]]:
     """Yield every point that has ended, with what went wrong, or nothing."""
     errands = {
@@ -79,7 +81,8 @@ def _handed_out(
             folder.experiment_file(point).resolve(),
             folder.run_folder(point).resolve(),
             folder.log(point).resolve(),
-            hosts,
+            options.hosts,
+            options.share,
         ): point
         for point in todo
     }

@@ -74,15 +74,17 @@ def test_an_actor_listens_where_its_machine_is_known_unless_it_keeps_to_loopback
 
 def _problem(folder: Path, change: object) -> str:
     with probe(folder) as look:
-        found = survey(look)
+        found = replace(survey(look), is_authenticated=True)
         with pytest.raises(JoinError) as caught:
-            check("10.0.0.2", look, replace(found, **change))  # type: ignore[arg-type]
+            given = replace(found, **change)  # type: ignore[arg-type]
+            check("10.0.0.2", look, given, trusts_network=False)
     return str(caught.value)
 
 
 def test_a_machine_like_this_one_that_sees_the_folder_may_join(tmp_path: Path) -> None:
     with probe(tmp_path) as look:
-        check("10.0.0.2", look, survey(look))
+        found = replace(survey(look), is_authenticated=True)
+        check("10.0.0.2", look, found, trusts_network=False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -107,8 +109,16 @@ def test_a_folder_that_is_not_the_same_everywhere_is_refused(tmp_path: Path) -> 
     assert "but not its file locks" in _problem(tmp_path, {"is_locked": False})
 
 
+def test_a_cluster_that_wants_no_token_is_refused_unless_its_network_is_trusted(
+    tmp_path: Path,
+) -> None:
+    assert "takes orders from anybody" in _problem(tmp_path, {"is_authenticated": False})
+    with probe(tmp_path) as look:
+        check("10.0.0.2", look, survey(look), trusts_network=True)
+
+
 def test_a_machine_on_which_nothing_is_mounted_says_so(tmp_path: Path) -> None:
-    assert survey(tmp_path / "elsewhere") == Survey(versions(), "", False)
+    assert survey(tmp_path / "elsewhere") == Survey(versions(), "", False, is_authenticated=False)
 
 
 def test_a_lock_that_nobody_holds_is_seen_to_be_free(tmp_path: Path) -> None:
