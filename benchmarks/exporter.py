@@ -24,9 +24,9 @@ from typing import Any
 import grpc
 from bars import Row, at_most, tell
 
-from emulator.runtime.identity import Authority
-from emulator.runtime.registry import Registry
-from emulator.runtime.transport import Channels
+from emulator.net.identity import Authority
+from emulator.net.transport import Channels
+from emulator.store.registry import Registry
 from emulator.telemetry.exporter import METRICS, Exporter, ExporterConfig
 from emulator.telemetry.reporting import EXPORTER, ProcessMeter, RpcMeter, telemetry, zeros
 from protos.core import Measure

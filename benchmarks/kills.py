@@ -25,8 +25,8 @@ from typing import Any
 
 from bars import Row, at_most, none, tell, words
 
-from emulator.runtime.doors import CLOCK
-from emulator.runtime.registry import Registry, Whereabouts
+from emulator.runtime.grpc_services import CLOCK
+from emulator.store.registry import Registry, Whereabouts
 from emulator.telemetry.exporter import METRICS
 
 QSAGIN = [sys.executable, "-m", "emulator"]

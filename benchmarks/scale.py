@@ -34,7 +34,7 @@ from networks import write_experiment
 
 from emulator.build.environment import timeline_of
 from emulator.build.loading import read
-from emulator.runtime import journal
+from emulator.store import journal
 
 RESULTS = Path(__file__).parent / "results"
 _HOSTS = 2

@@ -28,8 +28,8 @@ from bars import Row, interval, surely_at_most, tell, words
 
 from emulator.build.environment import timeline_of
 from emulator.build.loading import fields_of, read
-from emulator.runtime.journal import FOLDER, uri_of
-from emulator.runtime.registry import FILE, Registry
+from emulator.store.journal import FOLDER, uri_of
+from emulator.store.registry import FILE, Registry
 from emulator.telemetry.exporter import METRICS
 from protos.core import GLOBAL_MANAGER, Timeline
 

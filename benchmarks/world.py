@@ -28,6 +28,10 @@ from emulator.runtime.clock import Pace
 _MOST_WALL_S = 180.0
 
 
+class _Quiet(running.RunWatcher):
+    """Watches a run and says nothing."""
+
+
 def counted(actors: Actors, folder: str) -> Actors:
     """Return the same roles, each with a counter around what it asks."""
 
@@ -57,7 +61,7 @@ def rows(name: str = "sagin-day", hosts: str = "2") -> Iterator[Row]:
 
 def _run(name: str, hosts: int, out: Path) -> dict[str, Any]:
     options = running.Options(Pace.parse("max"), hosts)
-    outcome = running.run(read(name), out, options, running.Watcher())
+    outcome = running.run(read(name), out, options, _Quiet())
     if outcome.failure:
         sys.exit(f"{name}: {outcome.failure}")
     return outcome.summary

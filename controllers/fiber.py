@@ -15,10 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from controllers.agent import Refusal
 from controllers.managed import ManagedCore
 from controllers.ports import LinkProbe, LinkSample
-from controllers.view import Tables
+from controllers.snmp_agent import Refusal, Tables
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Measure, key_manager_of
 from protos.facts import Fact, FactKind, LinkCondition, LinkState, Reason
 from protos.mib import (

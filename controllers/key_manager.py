@@ -12,19 +12,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from controllers.agent import Refusal
 from controllers.channel import Block
+from controllers.key_delivery import Application, Serving, Shortage
+from controllers.key_relay import Relaying
 from controllers.key_store import KeyStores
 from controllers.managed import ManagedCore
 from controllers.ports import World
-from controllers.relaying import Relaying
-from controllers.repeating import Repeats
-from controllers.serving import Application, Serving, Shortage
-from controllers.settling import Settling
-from controllers.view import Tables
+from controllers.reliable_delivery import Repeats, Settling
+from controllers.snmp_agent import Refusal, Tables
 from protos.core import GLOBAL_MANAGER, Measure, Timeline, Totals, key_manager_of
 from protos.facts import Fact, FactKind, Reason
-from protos.holdings import KeyChange
+from protos.key_changes import KeyChange
 from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay, Settled
 from protos.mib import (
     KEY_SHORTAGE,

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from uuid import UUID
 
 from protos.core import key_manager_of
-from protos.holdings import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened, tag
+from protos.key_changes import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened, tag
 from protos.mib import MediumCode
 
 Report = Callable[[KeyChange], None]

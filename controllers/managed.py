@@ -11,15 +11,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from controllers.agent import Agent, Refusal
-from controllers.view import Tables
+from controllers.snmp_agent import Agent, Refusal, Tables
 from protos.core import GLOBAL_MANAGER, Effects, Measure, Message, Step, Totals
-from protos.exchange import Exchange
 from protos.facts import Fact
-from protos.holdings import KeyChange
+from protos.key_changes import KeyChange
 from protos.keys import KeyTraffic
 from protos.mib import COLD_START, AgentRow, Row
 from protos.pdu import Pdu, Verb
+from protos.pending_requests import Exchange
 from protos.rows import notify
 
 Context = TypeVar("Context")

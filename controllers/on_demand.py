@@ -14,10 +14,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controllers.agent import Refusal
 from controllers.managed import ManagedCore
 from controllers.ports import LinkProbe, LinkSample
-from controllers.view import Tables
+from controllers.snmp_agent import Refusal, Tables
 from protos.core import GLOBAL_MANAGER, Measure, Timeline, key_manager_of
 from protos.facts import Fact, FactKind, Reason
 from protos.mib import (

@@ -13,12 +13,12 @@ import sys
 import typer
 
 from emulator.build.loading import ExperimentError
-from emulator.commands import disturbing, looking, planning, rating, running, sweeping
+from emulator.commands import inject, inspect, plan, run, skr, sweep
 from emulator.commands.options import UsageError
 from emulator.commands.terminal import tell
 from emulator.input_checks import ParameterError
-from emulator.runtime.journal import JournalError
 from emulator.store.files import FormatError
+from emulator.store.journal import JournalError
 
 app = typer.Typer(
     name="qsagin",
@@ -28,22 +28,22 @@ app = typer.Typer(
     help="Emulate the control plane of a quantum-secured space-air-ground integrated network.",
 )
 for _command in (  # in the order of `qsagin --help`
-    planning.experiments,
-    planning.schema,
-    planning.check,
-    planning.plan,
-    planning.compare,
-    planning.figures,
-    running.run,
-    sweeping.sweep,
-    looking.audit,
-    looking.status,
-    disturbing.inject,
-    looking.page,
-    looking.trace,
-    disturbing.chaos,
-    rating.skr,
-    rating.rates,
+    plan.experiments,
+    plan.schema,
+    plan.check,
+    plan.plan,
+    plan.compare,
+    plan.figures,
+    run.run,
+    sweep.sweep,
+    inspect.audit,
+    inspect.status,
+    inject.inject,
+    inspect.page,
+    inspect.trace,
+    inject.chaos,
+    skr.skr,
+    skr.rates,
 ):
     app.command()(_command)
 

@@ -23,12 +23,12 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -47,9 +47,8 @@ from ray._private import ray_constants  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 from emulator.runtime.clock import Clock, ClockConfig, Pace, Progress  # noqa: E402
+from emulator.runtime.cluster import LABEL, JoinError, Machine, check, probe, survey  # noqa: E402
 from emulator.runtime.host import Host, HostConfig  # noqa: E402
-from emulator.runtime.joining import JoinError, check, probe, survey  # noqa: E402
-from emulator.runtime.placement import LABEL, Machine  # noqa: E402
 from emulator.telemetry.exporter import Exporter, ExporterConfig  # noqa: E402
 
 _TOKEN_BYTES = 32
@@ -65,11 +64,7 @@ _SURVEY_LIMIT_S = 30.0
 _LEAST_CPU = 0.001
 # A state of a million values is not looked through for garbage all the time.
 _GARBAGE_THRESHOLDS = (100_000, 20, 100)
-_LOOK_EVERY_S = 0.2
-_ERRAND_RETRIES = 2
-_ERRAND_END_LIMIT_S = 90.0
-
-Errand = TypeVar("Errand")
+LOOK_EVERY_S = 0.2
 
 
 class LaunchError(Exception):
@@ -133,7 +128,7 @@ class Cluster:
             window, failure = ray.get(running)
             return int(window), str(failure)
         except ray.exceptions.RayError as error:
-            return 0, f"the clock is gone: {_cause(error)}"
+            return 0, f"the clock is gone: {cause_of(error)}"
 
     def progress(self) -> Progress | None:
         """Return how far the run has come; None if the clock does not answer at once."""
@@ -155,7 +150,7 @@ class Cluster:
             try:
                 ray.get(end, timeout=0)
             except (ray.exceptions.RayError, TimeoutError) as error:
-                return f"{name} has not closed its journal: {_cause(error)}"
+                return f"{name} has not closed its journal: {cause_of(error)}"
         return ""
 
 
@@ -228,7 +223,7 @@ def _join(address: str, run_folder: Path) -> list[Machine]:
             try:
                 found = ray.get(look, timeout=_SURVEY_LIMIT_S)
             except ray.exceptions.RayError as error:
-                problem = f"has no qsagin that answers, or another one: {_cause(error)}"
+                problem = f"has no qsagin that answers, or another one: {cause_of(error)}"
                 raise JoinError(machine.address, problem) from error
             check(machine.address, place, found, trusts_network=_TRUSTS_NETWORK)
     return sorted(machines, key=lambda machine: machine.key != here)
@@ -350,41 +345,11 @@ def start(
     try:
         ray.get([actor.ready.remote() for actor in everybody])
     except ray.exceptions.RayError as error:
-        raise LaunchError(_cause(error)) from error
+        raise LaunchError(cause_of(error)) from error
     return cluster
 
 
-def spread(
-    work: Callable[[Errand], str], errands: Sequence[Errand], jobs: int, stopped: Callable[[], bool]
-) -> Iterator[tuple[Errand, str]]:
-    """Have work done for every errand, so many at a time, on machines that have a CPU to spare.
-
-    Yields each errand when it is done, with its result, which is the error if it has raised one.  What a
-    lost machine had is begun again on another.  Once `stopped` nothing more is begun, and what is under
-    way is interrupted by a `KeyboardInterrupt`, waited for, and not yielded.
-    """
-    begin = ray.remote(num_cpus=1, scheduling_strategy="SPREAD", max_retries=_ERRAND_RETRIES)(work)
-    waiting, under_way = list(reversed(errands)), dict[Any, Errand]()
-    while (waiting or under_way) and not stopped():
-        while waiting and len(under_way) < jobs:
-            errand = waiting.pop()
-            under_way[begin.remote(errand)] = errand
-        done, _ = ray.wait(list(under_way), timeout=_LOOK_EVERY_S)
-        for reference in done:
-            yield under_way.pop(reference), _result(reference)
-    for reference in under_way:
-        ray.cancel(reference)
-    if under_way:
-        ray.wait(list(under_way), num_returns=len(under_way), timeout=_ERRAND_END_LIMIT_S)
-
-
-def _result(reference: Any) -> str:
-    try:
-        return str(ray.get(reference))
-    except ray.exceptions.RayError as error:
-        return _cause(error)
-
-
-def _cause(error: Exception) -> str:
+def cause_of(error: Exception) -> str:
+    """Return in one line what went wrong, without what Ray wraps around it."""
     cause = getattr(error, "cause", None) or error
     return f"{type(cause).__name__}: {cause}".splitlines()[0]

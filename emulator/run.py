@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from emulator import launch
 from emulator.build.assembly import Assembly, assemble
@@ -30,23 +30,24 @@ from emulator.build.roles import Role
 from emulator.build.setup import Setup
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import ProcessEvent
-from emulator.runtime import injection, journal, sealing
+from emulator.live_page.process import Beside, page_beside
+from emulator.net.identity import Authority, certificates_needed
+from emulator.net.transport import LOOPBACK, Endpoint
+from emulator.report import summary
+from emulator.results import journal_queries
+from emulator.runtime import injection
 from emulator.runtime.clock import DRAIN_LIMIT, ClockConfig, Deed, Pace, Progress
-from emulator.runtime.deeds import Watchdog
-from emulator.runtime.doors import CLOCK
+from emulator.runtime.cluster import JoinError, Placement, place
+from emulator.runtime.envelopes import ManagementKeys
+from emulator.runtime.grpc_services import CLOCK
 from emulator.runtime.host import HostConfig
-from emulator.runtime.identity import Authority, certificates_needed
-from emulator.runtime.interference import Interference
-from emulator.runtime.joining import JoinError
-from emulator.runtime.management_keys import ManagementKeys
-from emulator.runtime.placement import Placement, place
-from emulator.runtime.registry import Registry
-from emulator.runtime.transport import LOOPBACK, Endpoint
+from emulator.runtime.message_faults import Interference
+from emulator.runtime.watchdog import Watchdog
+from emulator.store import journal, sealing
 from emulator.store.files import locked, write_atomically, write_format
+from emulator.store.registry import Registry
 from emulator.telemetry.exporter import METRICS, ExporterConfig, RunInfo
 from emulator.telemetry.reporting import EXPORTER
-from emulator.views import journal_queries, report
-from emulator.views.page.beside import Beside, page_beside
 from global_manager.provisioning import check_problem
 from protos.core import (
     GLOBAL_MANAGER,
@@ -102,8 +103,8 @@ class Outcome:
     failure: str
 
 
-class Watcher:
-    """Told what happens while a run goes on; this one does nothing."""
+class RunWatcher(Protocol):
+    """Told what happens during a run."""
 
     def started(self, metrics_url: str, page_url: str, last_window: int) -> None:
         """Take note that the actors serve; there is no page if `page_url` is empty."""
@@ -159,7 +160,7 @@ class _Interrupted(Exception):  # noqa: N818 - a request to end, not an error
         self.number = number
 
 
-def run(setup: Setup, folder: Path, options: Options, watcher: Watcher) -> Outcome:
+def run(setup: Setup, folder: Path, options: Options, watcher: RunWatcher) -> Outcome:
     """Run an experiment into a folder, which must not hold anything yet.
 
     Raises `FileExistsError`, `InvalidProblemError` before anything is written, `LaunchError` if the
@@ -177,7 +178,7 @@ def run(setup: Setup, folder: Path, options: Options, watcher: Watcher) -> Outco
         raise
 
 
-def resume(setup: Setup, folder: Path, options: Options, watcher: Watcher) -> Outcome:
+def resume(setup: Setup, folder: Path, options: Options, watcher: RunWatcher) -> Outcome:
     """Go on with a run that was cut short, to its end; `setup` is that of its folder.
 
     Raises `ResumeError`, `JoinError` and `JournalError` before anything is started.
@@ -197,7 +198,7 @@ def resume(setup: Setup, folder: Path, options: Options, watcher: Watcher) -> Ou
     return _account(_Job(setup, assembly, folder, options, homes), watcher, began_s)
 
 
-def _account(job: _Job, watcher: Watcher, began_s: float) -> Outcome:
+def _account(job: _Job, watcher: RunWatcher, began_s: float) -> Outcome:
     """Run, and write down what the journals say."""
     beside = page_beside(job.folder, job.options.page_port)
     with _alone(job.folder), _signals_raise(), beside as page:
@@ -206,8 +207,8 @@ def _account(job: _Job, watcher: Watcher, began_s: float) -> Outcome:
         _record_plan(job)
         injection.record(job.folder)
         setup = read(str(job.folder / "experiment.yaml"))
-        summary = report.write(job.folder, setup, job.assembly, ending)
-    return Outcome(summary, ending.stopped_by, ending.failure)
+        written = summary.write(job.folder, setup, job.assembly, ending)
+    return Outcome(written, ending.stopped_by, ending.failure)
 
 
 def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -215,11 +216,11 @@ def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
     return locked(folder, ResumeError(str(folder), "is a run that goes on"))
 
 
-def _play(job: _Job, page: Beside, watcher: Watcher) -> report.Ending:
+def _play(job: _Job, page: Beside, watcher: RunWatcher) -> summary.Ending:
     """Start the actors, run all windows, and end the actors; signals are ignored from then on."""
     began_s = time.monotonic()
     folder, last_window = job.folder, job.last_window
-    ending = report.Ending(windows=0, emulated_s=0.0, wall_s=0.0)
+    ending = summary.Ending(windows=0, emulated_s=0.0, wall_s=0.0)
     try:
         with _actors(job) as cluster:
             try:
@@ -433,7 +434,7 @@ def _signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _recording(job: _Job, watcher: Watcher) -> Callable[[Progress], None]:
+def _recording(job: _Job, watcher: RunWatcher) -> Callable[[Progress], None]:
     """Write the plan as soon as there is one, then pass progress on."""
 
     def on_progress(progress: Progress) -> None:

@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from global_manager import reserving
-from global_manager.ordering import CONTROLLER_OF, Buy, Ordering
+from global_manager import reservations
+from global_manager.monitoring import AgentWatch, DemandWatch, FiberWatch
+from global_manager.orders import CONTROLLER_OF, Buy, Ordering
 from global_manager.provisioning.check import InvalidPlanError, InvalidProblemError
 from global_manager.provisioning.model import (
     Allocation,
@@ -24,8 +25,7 @@ from global_manager.provisioning.model import (
     Plan,
     Problem,
 )
-from global_manager.reserving import Schedule
-from global_manager.watching import AgentWatch, DemandWatch, FiberWatch
+from global_manager.reservations import Schedule
 from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,
@@ -37,7 +37,6 @@ from protos.core import (
     key_manager_of,
     role_of,
 )
-from protos.exchange import Exchange, Heard
 from protos.facts import (
     AgentCondition,
     AgentState,
@@ -49,7 +48,7 @@ from protos.facts import (
     Replanned,
     Verified,
 )
-from protos.holdings import KeyChange
+from protos.key_changes import KeyChange
 from protos.mib import (
     BY_ROW,
     COLD_START,
@@ -73,6 +72,7 @@ from protos.mib import (
     UsageRow,
 )
 from protos.pdu import Arcs, ErrorStatus, Pdu, VarBind, Verb
+from protos.pending_requests import Exchange, Heard
 from protos.rows import VarBindError, command, notified
 
 _WALK_ROWS = 500
@@ -256,9 +256,9 @@ class GlobalManager:
         self._plans += 1
         for place in gone:
             self._take_down(place, before[place], now_s)
-        unit_costs = reserving.unit_costs_of(self._problem.fibers)
+        unit_costs = reservations.unit_costs_of(self._problem.fibers)
         for place in new:
-            price = reserving.cost(wanted[place], unit_costs)
+            price = reservations.cost(wanted[place], unit_costs)
             self._note_reserved(place, wanted[place].units, price)
             self._generation[place] += 1
             self._set_up(place, now_s)
@@ -267,7 +267,7 @@ class GlobalManager:
         self._up.discard(place)
         self._again_s.pop(place, None)
         self._note_reserved(place, 0, 0)
-        row = reserving.head(
+        row = reservations.head(
             place,
             allocation,
             RowStatus.DESTROY,
@@ -280,7 +280,7 @@ class GlobalManager:
 
     def _set_up(self, place: int, now_s: float) -> None:
         asked = _Reserve(place, self._generation[place])
-        rows = reserving.rows(
+        rows = reservations.rows(
             place, self._reserved[place], self._config.schedule, now_s, asked.generation
         )
         self._request(FIBER_CONTROLLER, command(*rows), asked, now_s)

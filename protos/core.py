@@ -14,7 +14,7 @@ from math import ceil
 from typing import Protocol
 
 from protos.facts import Fact
-from protos.holdings import KeyChange
+from protos.key_changes import KeyChange
 from protos.keys import KeyTraffic
 from protos.mib import Role
 from protos.pdu import Pdu

@@ -10,9 +10,9 @@ from functools import partial
 
 from controllers.fiber import FiberControllerConfig
 from controllers.fleet import FleetConfig
+from controllers.key_delivery import Application
 from controllers.key_manager import KeyManagerConfig
 from controllers.on_demand import OnDemandConfig
-from controllers.serving import Application
 from controllers.uav import FlightConfig
 from emulator.build.demand import as_law, demand_profile_of, requests_of, scenarios_of
 from emulator.build.environment import SETUP_WINDOWS, lead_windows, sky_of, timeline_of
@@ -26,9 +26,9 @@ from emulator.world.satellite_links import SatelliteLinks
 from emulator.world.weather import Sky
 from emulator.world.world import FreeSpace, World
 from global_manager.manager import ManagerConfig
-from global_manager.ordering import unit_cost
+from global_manager.orders import unit_cost
 from global_manager.provisioning.model import Medium, Policy, Problem
-from global_manager.reserving import Schedule
+from global_manager.reservations import Schedule
 from protos.core import Timeline
 
 RETRY_WINDOWS = 10

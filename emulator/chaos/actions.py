@@ -24,7 +24,8 @@ import psutil
 import yaml
 from chaoslib.exceptions import InterruptExecution
 
-from emulator.runtime import injection, journal
+from emulator.runtime import injection
+from emulator.store import journal
 
 NETWORKS = Path(__file__).parent / "networks"
 _LOOK_EVERY_S = 0.1

@@ -25,12 +25,12 @@ from emulator.build.setup import Setup
 from emulator.chaos.actions import undisturbed
 from emulator.config.topology import Topology
 from emulator.config.weather import CloudEvent, FogEvent, StormEvent
-from emulator.runtime import injection_table, journal
-from emulator.runtime.registry import Registry
-from emulator.views import journal_queries, ledger
-from emulator.views.audit import audit, digest
-from emulator.views.ledger import LedgerRow
-from emulator.views.link_history import alarms
+from emulator.results import journal_queries, ledger
+from emulator.results.audit import audit, digest
+from emulator.results.ledger import LedgerRow
+from emulator.results.links import alarms
+from emulator.store import injection_table, journal
+from emulator.store.registry import Registry
 from global_manager.provisioning.model import Request
 from protos.core import KEY_MANAGER_PREFIX, Timeline, key_manager_of
 

@@ -27,12 +27,12 @@ from pathlib import Path
 
 import grpc
 
-from emulator.runtime.deeds import do
-from emulator.runtime.doors import CLOCK
-from emulator.runtime.identity import Identity
-from emulator.runtime.injection_table import Injected, Injections, dated
-from emulator.runtime.registry import Registry
-from emulator.runtime.transport import GONE, Channels
+from emulator.net.identity import Identity
+from emulator.net.transport import GONE, Channels
+from emulator.runtime.grpc_services import CLOCK
+from emulator.runtime.process_faults import do
+from emulator.store.injection_table import Injected, Injections, dated
+from emulator.store.registry import Registry
 from emulator.telemetry.reporting import EXPORTER, ProcessMeter, Reporter, WindowMeter, telemetry
 from emulator.world.events import ProcessDeed, begun_at, read_back, write_down
 from protos.core import Timeline, Totals, key_manager_of, steps_until

@@ -24,16 +24,15 @@ from pathlib import Path
 import grpc
 
 from emulator.build.roles import Role
-from emulator.runtime.doors import CLOCK, Doors
-from emulator.runtime.envelope import Envelopes
-from emulator.runtime.identity import Identity
-from emulator.runtime.interference import UNDISTURBED, Interference
-from emulator.runtime.journal import Journal
-from emulator.runtime.management_keys import ManagementKeys
-from emulator.runtime.registry import Registry
-from emulator.runtime.residents import Residents
-from emulator.runtime.sealing import Seal
-from emulator.runtime.transport import ANYWHERE_HERE, GONE, Channels, Endpoint, bind, new_server
+from emulator.net.identity import Identity
+from emulator.net.transport import ANYWHERE_HERE, GONE, Channels, Endpoint, bind, new_server
+from emulator.runtime.envelopes import Envelopes, ManagementKeys
+from emulator.runtime.grpc_services import CLOCK, Doors
+from emulator.runtime.hosted_cores import Residents
+from emulator.runtime.message_faults import UNDISTURBED, Interference
+from emulator.store.journal import Journal
+from emulator.store.registry import Registry
+from emulator.store.sealing import Seal
 from emulator.telemetry.reporting import (
     EXPORTER,
     ProcessMeter,

@@ -25,8 +25,8 @@ from emulator.build.validation import check_schedule
 from emulator.config.error_messages import mistakes
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import FaultEvent, ProcessEvent, RandomEvent
-from emulator.runtime.injection_table import FILE, Injected, Injections
 from emulator.store.files import write_atomically
+from emulator.store.injection_table import FILE, Injected, Injections
 from emulator.world.events import write_down
 
 _PATIENCE_S = 20.0

@@ -12,9 +12,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from emulator.report.plotting import COLOURS, MUTED, Axes, Figure
 from emulator.sweep.grid import labels_of, shown
 from emulator.sweep.table import DONE, Row
-from emulator.views.plotting import COLOURS, MUTED, Axes, Figure
 
 _MOST_LINES = 6
 _COLOURS = (*COLOURS.values(), "#56B4E9")

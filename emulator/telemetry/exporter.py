@@ -28,9 +28,9 @@ from prometheus_client import Metric, generate_latest
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from emulator.runtime.identity import Identity, uri
-from emulator.runtime.registry import Registry
-from emulator.runtime.transport import ANYWHERE_HERE, Context, Endpoint, bind, callers, new_server
+from emulator.net.identity import Identity, uri
+from emulator.net.transport import ANYWHERE_HERE, Context, Endpoint, bind, callers, new_server
+from emulator.store.registry import Registry
 from emulator.telemetry.metrics import FAMILIES, FAMILY_OF, STANDARD, Kind, UndeclaredMetricError
 from emulator.telemetry.reporting import EXPORTER, ProcessMeter
 from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX, Measure

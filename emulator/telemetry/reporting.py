@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeAlias
 import grpc
 from prometheus_client import CollectorRegistry
 
-from emulator.runtime.transport import Channels, Context
+from emulator.net.transport import Channels, Context
 from emulator.telemetry.metrics import (
     FAMILY_OF,
     PREFIX,

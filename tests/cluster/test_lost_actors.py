@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from emulator.runtime.registry import Registry
+from emulator.store.registry import Registry
 from emulator.telemetry.exporter import METRICS
 
 pytestmark = pytest.mark.cluster

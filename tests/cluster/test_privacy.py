@@ -19,7 +19,7 @@ BEGIN = """
 import sys
 from pathlib import Path
 from emulator import launch
-import ray
+import ray  # noqa: E402 - Ray reads its environment when it is imported
 with launch.ray_instance(1, None, Path()):
     print(ray.get_runtime_context().gcs_address, ray._private.worker._global_node.get_temp_dir_path(),
         flush=True, file=sys.__stdout__)
@@ -28,7 +28,7 @@ with launch.ray_instance(1, None, Path()):
 ASK = """
 import os, sys
 os.environ["RAY_AUTH_MODE"] = sys.argv[2]
-import ray
+import ray  # noqa: E402 - Ray reads its environment when it is imported
 from ray._raylet import GcsClient
 os.setgroups([])
 os.setgid(65534)

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from emulator.views.status import status_of
+from emulator.results.status import status_of
 
 pytestmark = pytest.mark.cluster
 COMMAND = [sys.executable, "-m", "emulator", "run"]

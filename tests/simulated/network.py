@@ -19,10 +19,10 @@ from pathlib import Path
 from emulator.build.assembly import Assembly, assemble
 from emulator.build.manager_role import actors_of
 from emulator.build.setup import Setup
-from emulator.runtime import journal
-from emulator.runtime.interference import UNDISTURBED, Interference, Post
-from emulator.runtime.mailbox import Mailbox
-from emulator.runtime.sealing import KEY_BYTES, Seal
+from emulator.runtime.hosted_cores import Mailbox
+from emulator.runtime.message_faults import UNDISTURBED, Interference, Post
+from emulator.store import journal
+from emulator.store.sealing import KEY_BYTES, Seal
 from protos.core import BY_NAME, Core, EntityOrder, Message, steps_until
 from protos.facts import Fact
 

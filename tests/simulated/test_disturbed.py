@@ -11,7 +11,7 @@ from network import simulate
 
 from emulator.build.loading import read
 from emulator.chaos.actions import NETWORKS
-from emulator.views.audit import audit
+from emulator.results.audit import audit
 
 POWER = {"kind": "power-cut", "node": "12", "at_s": 380, "until_s": 440}
 SLEEP = {"kind": "outage", "entity": "12", "at_s": 380, "until_s": 440}

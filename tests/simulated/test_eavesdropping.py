@@ -12,9 +12,9 @@ from network import SimulatedNetwork, simulate
 from controllers.key_store import name_keys
 from emulator.build.assembly import Assembly
 from emulator.build.loading import read
-from emulator.views import ledger
-from emulator.views.audit import audit
-from emulator.views.ledger import Ledger
+from emulator.results import ledger
+from emulator.results.audit import audit
+from emulator.results.ledger import Ledger
 from protos.facts import Fact, FactKind
 from protos.mib import MediumCode
 

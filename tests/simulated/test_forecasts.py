@@ -22,9 +22,9 @@ from emulator.build.assembly import Assembly, assemble
 from emulator.build.manager_role import actors_of
 from emulator.build.setup import Setup
 from emulator.config.experiment import Limits
-from emulator.views import ledger
-from emulator.views.audit import audit
-from emulator.views.ledger import Ledger
+from emulator.results import ledger
+from emulator.results.audit import audit
+from emulator.results.ledger import Ledger
 from emulator.world.satellite_links import SatelliteLinks
 from emulator.world.visibility import Site
 from emulator.world.weather import Forecast, Sky

@@ -13,7 +13,7 @@ from network import SimulatedNetwork
 from emulator.build.assembly import assemble
 from emulator.build.loading import read
 from emulator.build.manager_role import actors_of
-from emulator.views.audit import audit
+from emulator.results.audit import audit
 from protos.core import Message
 from protos.facts import FactKind
 from protos.keys import Confirm, Delivered, Discard

@@ -21,10 +21,10 @@ from test_oracle import UNHURRIED, plans_of
 
 from emulator.build.assembly import Assembly
 from emulator.build.loading import read
-from emulator.views import ledger
-from emulator.views.audit import audit
-from emulator.views.ledger import LedgerRow
-from global_manager.ordering import unit_cost
+from emulator.results import ledger
+from emulator.results.audit import audit
+from emulator.results.ledger import LedgerRow
+from global_manager.orders import unit_cost
 from global_manager.provisioning.model import Medium
 
 CALM_WINDOWS = 80  # in which late messages arrive, and what was lost is said again

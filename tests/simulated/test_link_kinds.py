@@ -10,9 +10,9 @@ from network import simulate
 
 from emulator.build.loading import read
 from emulator.config.fiber import LinkKind
-from emulator.views import ledger
-from emulator.views.audit import audit
-from emulator.views.link_history import alarms, with_blocks
+from emulator.results import ledger
+from emulator.results.audit import audit
+from emulator.results.links import alarms, with_blocks
 from protos.core import KEY_MANAGER_PREFIX
 from protos.facts import FactKind, LinkState
 from protos.mib import MediumCode

@@ -16,9 +16,9 @@ from emulator.build.assembly import Assembly
 from emulator.build.loading import read
 from emulator.build.setup import Setup
 from emulator.config.experiment import Experiment
-from emulator.views import ledger
-from emulator.views.audit import audit
-from emulator.views.ledger import Ledger
+from emulator.results import ledger
+from emulator.results.audit import audit
+from emulator.results.ledger import Ledger
 from global_manager.provisioning import solve
 from global_manager.provisioning.model import Policy
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER

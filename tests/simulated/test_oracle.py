@@ -23,8 +23,8 @@ from schedules import Case, cases
 from emulator.build.assembly import Assembly
 from emulator.build.loading import read
 from emulator.build.setup import Setup
-from emulator.runtime.interference import Interference
-from emulator.views import ledger
+from emulator.results import ledger
+from emulator.runtime.message_faults import Interference
 from protos.core import GLOBAL_MANAGER, Message
 from protos.facts import Fact, FactKind, LinkState, label_of
 from protos.keys import Settled

@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from network import SimulatedNetwork
 
-from controllers.crossing import Crossing, Stage
+from controllers.key_delivery import Application
 from controllers.key_manager import KeyManagerConfig, LocalKeyManager
+from controllers.key_relay import Crossing, Stage
 from controllers.key_store import key_name
 from controllers.ports import ChannelId, LinkSample
-from controllers.serving import Application
-from emulator.views.audit import audit
+from emulator.results.audit import audit
 from protos.core import FIBER_CONTROLLER, UAV_CONTROLLER, Message, Timeline
 from protos.facts import FactKind
-from protos.holdings import KeysHeld
+from protos.key_changes import KeysHeld
 from protos.keys import Relay
 from protos.mib import ChannelRow, DeliveryRow, MediumCode, Row, RowStatus
 from protos.pdu import Pdu, Verb

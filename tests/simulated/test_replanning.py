@@ -12,9 +12,9 @@ from network import SimulatedNetwork, simulate
 
 from emulator.build.loading import ExperimentError, read
 from emulator.build.manager_role import planner_of
-from emulator.views import ledger
-from emulator.views.audit import audit
-from emulator.views.ledger import Ledger
+from emulator.results import ledger
+from emulator.results.audit import audit
+from emulator.results.ledger import Ledger
 from global_manager.provisioning import Rearrangement
 from protos.facts import FactKind
 

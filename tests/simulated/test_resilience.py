@@ -11,10 +11,10 @@ import pytest
 from network import simulate
 
 from emulator.build.loading import read
-from emulator.views import report
-from emulator.views.decisions import FILE
-from emulator.views.report import Ending
-from emulator.views.resilience import Story, _recovered_after_s
+from emulator.report import summary
+from emulator.report.summary import Ending
+from emulator.results.decisions import FILE
+from emulator.results.resilience import Story, _recovered_after_s
 from protos.core import Timeline
 
 REQUESTS = [
@@ -47,7 +47,7 @@ def run_with(
     network, assembly = simulate(setup)
     out = folder / "run"
     network.write_journals(out)
-    return report.write(out, setup, assembly, Ending(network.window, 0.0, 0.0))
+    return summary.write(out, setup, assembly, Ending(network.window, 0.0, 0.0))
 
 
 def test_a_cut_is_noticed_answered_and_over(write_experiment: Any, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import yaml
 from emulator.chaos import actions, trial
 from emulator.chaos.actions import NETWORKS
 from emulator.config.schedule import RandomEvent
-from emulator.runtime.registry import Registry
+from emulator.store.registry import Registry
 
 pytestmark = pytest.mark.system
 KINDS = RandomEvent.model_json_schema()["properties"]["kinds"]["items"]["enum"]

@@ -16,9 +16,9 @@ import psutil
 import pytest
 from machines import Machines, need_namespaces, until
 
-from emulator.runtime.doors import CLOCK
-from emulator.runtime.journal import FOLDER, last_window
-from emulator.runtime.registry import Registry, Whereabouts
+from emulator.runtime.grpc_services import CLOCK
+from emulator.store.journal import FOLDER, last_window
+from emulator.store.registry import Registry, Whereabouts
 from protos.facts import FactKind
 
 pytestmark = [pytest.mark.system, pytest.mark.cluster]

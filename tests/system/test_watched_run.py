@@ -35,9 +35,9 @@ from monitoring import (
     webhook,
 )
 
+from emulator.net.transport import Channels
 from emulator.runtime.clock import Pace
-from emulator.runtime.registry import Registry
-from emulator.runtime.transport import Channels
+from emulator.store.registry import Registry
 from protos.core import UAV_CONTROLLER
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from controllers.key_store import key_name
-from emulator.runtime.journal import FOLDER, Journal, JournalError
-from emulator.runtime.management_keys import MANAGEMENT
-from emulator.views.audit import audit
+from emulator.results.audit import audit
+from emulator.runtime.envelopes import MANAGEMENT
+from emulator.store.journal import FOLDER, Journal, JournalError
 from protos.facts import Fact, FactKind
 from protos.mib import MediumCode
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from global_manager.buying import PoolBuyer, Purchase
+from global_manager.orders import PoolBuyer, Purchase
 from global_manager.provisioning import Medium, OnDemand, Pools, Request
 
 NEAR = Request("near", "any", "a", "b", OnDemand(20, 10, 0.5))

@@ -12,6 +12,7 @@ from controllers.ports import LinkSample
 from controllers.satellite import SatelliteController
 from controllers.uav import UavController
 from global_manager.manager import Fibers, GlobalManager, ManagerConfig, column_of
+from global_manager.monitoring import DemandWatch
 from global_manager.provisioning.check import InvalidProblemError
 from global_manager.provisioning.model import (
     Allocation,
@@ -26,8 +27,7 @@ from global_manager.provisioning.model import (
 )
 from global_manager.provisioning.model import Fiber as ProblemFiber
 from global_manager.provisioning.prices import Prices
-from global_manager.reserving import Schedule
-from global_manager.watching import DemandWatch
+from global_manager.reservations import Schedule
 from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from emulator.runtime import journal
-from emulator.runtime.deeds import do
-from emulator.runtime.journal import FOLDER, Journal, SupersededError
-from emulator.runtime.key_table import KeysDifferError
-from emulator.runtime.registry import FILE, Registry
-from emulator.runtime.sealing import Seal, SealBrokenError, new_key
-from emulator.views.status import stores_of
+from emulator.results.status import stores_of
+from emulator.runtime.process_faults import do
+from emulator.store import journal
+from emulator.store.journal import FOLDER, Journal, SupersededError
+from emulator.store.key_table import KeysDifferError
+from emulator.store.registry import FILE, Registry
+from emulator.store.sealing import Seal, SealBrokenError, new_key
 from emulator.world.events import ProcessDeed
 from protos.facts import Fact, FactKind
-from protos.holdings import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened
+from protos.key_changes import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened
 from protos.mib import MediumCode
 
 ME = "kme-A"

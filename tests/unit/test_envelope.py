@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from emulator.build.assembly import Assembly
-from emulator.runtime.envelope import EnvelopeError, Envelopes
-from emulator.runtime.management_keys import ManagementKeys
+from emulator.runtime.envelopes import EnvelopeError, Envelopes, ManagementKeys
 from emulator.world.events import FiberCut, Schedule
 from protos import wire
 from protos.core import GLOBAL_MANAGER, Message, Timeline

@@ -7,8 +7,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protos.exchange import Exchange, Heard
 from protos.pdu import Pdu, Verb
+from protos.pending_requests import Exchange, Heard
 
 INFORM = Pdu(Verb.INFORM, 0)
 FATES = st.lists(st.sampled_from(["heard", "answered", "held back"]), max_size=80)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.runtime import journal
-from emulator.runtime.journal import FOLDER, Journal
+from emulator.store import journal
+from emulator.store.journal import FOLDER, Journal
 from protos.facts import (
     DETAILS,
     AgentState,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from emulator.runtime.interference import UNDISTURBED, Interference, Post
+from emulator.runtime.message_faults import UNDISTURBED, Interference, Post
 from emulator.world.events import MessageFault, Outage, Partition, PowerCut, Schedule
 from protos.core import Message, steps_until
 from protos.keys import Confirm, Relay, Settled

@@ -8,10 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from emulator.runtime import joining
-from emulator.runtime.joining import JoinError, Survey, check, probe, survey, versions
-from emulator.runtime.placement import Machine, Placement, place
-from emulator.runtime.transport import Endpoint, NoFreePortError
+from emulator.net.transport import Endpoint, NoFreePortError
+from emulator.runtime.cluster import (
+    JoinError,
+    Machine,
+    Placement,
+    Survey,
+    check,
+    place,
+    probe,
+    survey,
+    versions,
+)
 
 HERE, EAST, THIRD = (
     Machine("1", "10.0.0.1", 2),
@@ -75,8 +83,8 @@ def test_an_actor_listens_where_its_machine_is_known_unless_it_keeps_to_loopback
 def _problem(folder: Path, change: object) -> str:
     with probe(folder) as look:
         found = replace(survey(look), is_authenticated=True)
+        given = replace(found, **change)  # type: ignore[arg-type]
         with pytest.raises(JoinError) as caught:
-            given = replace(found, **change)  # type: ignore[arg-type]
             check("10.0.0.2", look, given, trusts_network=False)
     return str(caught.value)
 
@@ -100,7 +108,7 @@ def test_other_versions_are_told_by_name_on_both_sides(tmp_path: Path) -> None:
 
 def test_the_same_version_made_of_other_source_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
     before = dict(versions.__wrapped__())["qsagin"]
-    monkeypatch.setattr(joining, "_SOURCES", ("protos",))
+    monkeypatch.setattr(cluster, "_SOURCES", ("protos",))
     assert dict(versions.__wrapped__())["qsagin"] != before
 
 

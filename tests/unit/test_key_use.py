@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from emulator.build.loading import ExperimentError, read
 from emulator.config.applications import AES_MOST_BYTES, Cipher, KeyUse
-from emulator.views.ledger import down_s
+from emulator.results.ledger import down_s
 
 Write = Callable[..., Path]
 

@@ -10,15 +10,7 @@ from controllers.channel import Channel, Pad, fiber_channel
 from controllers.key_store import KeyStore, name_keys
 from controllers.ports import ChannelId, LinkSample
 from protos.facts import Fact, FactKind
-from protos.holdings import (
-    Key,
-    KeyChange,
-    KeysConfirmed,
-    KeysGone,
-    KeysHeld,
-    StoreOpened,
-    tag,
-)
+from protos.key_changes import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened, tag
 from protos.mib import ChannelRow, MediumCode
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from emulator.build.assembly import Assembly
-from emulator.runtime.journal import FOLDER, Journal
-from emulator.views.link_history import alarms, with_blocks
+from emulator.results.links import alarms, with_blocks
+from emulator.store.journal import FOLDER, Journal
 from protos.core import FIBER_CONTROLLER
 from protos.facts import Fact, FactKind, LinkCondition, LinkState, Measured
 

@@ -11,11 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.agent import MAX_VARBINDS, Agent, Refusal
-from controllers.view import View
+from controllers.snmp_agent import MAX_VARBINDS, Agent, Refusal, View
 from protos import wire
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Message
-from protos.exchange import Exchange
 from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay, Settled
 from protos.mib import (
     BY_ROW,
@@ -32,6 +30,7 @@ from protos.mib import (
     TransceiverRow,
 )
 from protos.pdu import ErrorStatus, Missing, Pdu, VarBind, Verb
+from protos.pending_requests import Exchange
 from protos.rows import VarBindError, decode, encode, instance, notified, notify
 from protos.smi import module_text
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulator.build.assembly import Assembly
-from emulator.runtime.management_keys import CENTRE, KEY_BITS, ManagementKeys
+from emulator.runtime.envelopes import CENTRE, KEY_BITS, ManagementKeys
 from emulator.world.events import FiberCut, Schedule
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Timeline
 from protos.facts import FactKind

@@ -17,15 +17,15 @@ from emulator.build.loading import read
 from emulator.build.setup import Setup
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import FaultEvent, FiberCutEvent
+from emulator.live_page.feed import Feed
+from emulator.live_page.forms import fault_forms
+from emulator.live_page.scenery import Scenery, footprint_deg
+from emulator.live_page.server import Door, application
+from emulator.live_page.state import View, view_of
+from emulator.results.following import Follower
 from emulator.runtime.injection import InjectionError
-from emulator.runtime.injection_table import Injected, Injections
-from emulator.runtime.journal import FOLDER, Journal
-from emulator.views.page.feed import Feed
-from emulator.views.page.following import Follower
-from emulator.views.page.forms import fault_forms
-from emulator.views.page.scenery import Scenery, footprint_deg
-from emulator.views.page.server import Door, application
-from emulator.views.page.state import View, view_of
+from emulator.store.injection_table import Injected, Injections
+from emulator.store.journal import FOLDER, Journal
 from emulator.world.cloud_climate import EARTH_KM
 from emulator.world.visibility import Site, views
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER
@@ -307,7 +307,7 @@ def test_a_fault_is_taken_only_from_who_has_the_token(
             raise InjectionError("fault.link: no link A-X in the network")
         return Injected(1, fault, "", 17)
 
-    monkeypatch.setattr("emulator.views.page.server.submit", submit)
+    monkeypatch.setattr("emulator.live_page.server.submit", submit)
     cut = {"kind": "fiber-cut", "link": ["A", "B"]}
     for stranger in ("", "secret-toke", "geheim-ü"):
         assert _post(tmp_path, tiny, stranger, cut)[0] == 403

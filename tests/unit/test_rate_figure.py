@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emulator.physics.channel import fiber_transmittance, plob_bits_per_use
 from emulator.physics.skr import protocol_names
-from emulator.views.rate_figure import CHAINS, LENGTHS_KM, curves, draw
+from emulator.report.rate_figure import CHAINS, LENGTHS_KM, curves, draw
 
 
 def test_only_chains_cross_the_bound_of_the_whole_fiber() -> None:

@@ -1,4 +1,4 @@
-"""What a reader finds in report.html: everything in one file, true to the journals, and safe to open."""
+"""What a reader finds in summary.html: everything in one file, true to the journals, and safe to open."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from emulator.build.loading import read
 from emulator.build.setup import Setup
 from emulator.config.schedule import FiberCutEvent
 from emulator.config.topology import Link, Node, Topology
-from emulator.runtime.journal import FOLDER, Journal
-from emulator.views import report
-from emulator.views.dealings import OrderCount, order_counts
-from emulator.views.figures import fig4a, growth
-from emulator.views.layout import layout_of
-from emulator.views.network_map import draw
-from emulator.views.outlines import borders, land
+from emulator.report import summary
+from emulator.report.layout import layout_of
+from emulator.report.network_map import draw
+from emulator.report.outlines import borders, land
+from emulator.report.paper_figures import fig4a, growth
+from emulator.results.decisions import OrderCount, order_counts
+from emulator.store.journal import FOLDER, Journal
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER
 from protos.facts import Fact, FactKind, LinkCondition, LinkState, Reason
 
@@ -72,8 +72,8 @@ class _Page(HTMLParser):
 
 
 def _written(folder: Path, setup: Setup, failure: str = "") -> _Page:
-    ending = report.Ending(windows=8, emulated_s=8.0, wall_s=1.0, failure=failure)
-    report.write(folder, setup, assemble(setup), ending)
+    ending = summary.Ending(windows=8, emulated_s=8.0, wall_s=1.0, failure=failure)
+    summary.write(folder, setup, assemble(setup), ending)
     return _Page((folder / "report.html").read_text())
 
 
@@ -175,7 +175,7 @@ def test_a_summary_is_there_only_if_all_else_is(
     def full(*_words: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("emulator.views.report.report_page.write", full)
+    monkeypatch.setattr("emulator.report.summary.report_page.write", full)
     with pytest.raises(OSError, match="No space"):
         _written(tmp_path, tiny)
     assert not (tmp_path / "summary.json").exists()

@@ -16,10 +16,10 @@ import yaml
 
 from emulator import launch
 from emulator.build.loading import ExperimentError, read
-from emulator.sweep import figure, sweeping, table
+from emulator.sweep import figure, runner, table
 from emulator.sweep.folder import SweepFolder, create, reopen
 from emulator.sweep.grid import experiments_of, grid_of, labels_of
-from emulator.sweep.point import Errand
+from emulator.sweep.job import Errand
 
 Write = Callable[..., Path]
 Call = Callable[..., tuple[int, str, str]]
@@ -53,6 +53,10 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[Errand]:
     monkeypatch.setattr(launch, "spread", spread)
     monkeypatch.setattr(launch, "ray_instance", lambda *_: Instance())
     return tried
+
+
+class Quiet(runner.SweepWatcher):
+    """Watches a sweep and says nothing."""
 
 
 def _finish(folder: Path, cost: float = 1.0, *, complete: bool = True, ok: bool = True) -> None:
@@ -252,11 +256,11 @@ def test_resuming_tries_only_what_is_not_finished(tmp_path: Path, tried: list[Er
     first, second, third = folder.grid.points()
     _finish(folder.run_folder(first))
     _finish(folder.run_folder(third), complete=False)
-    outcome = sweeping.sweep(reopen(tmp_path), sweeping.Options(), sweeping.Watcher())
+    outcome = runner.sweep(reopen(tmp_path), runner.Options(), Quiet())
     assert [errand.run_folder.name for errand in tried] == [second.name, third.name]
     assert outcome.problems == {second.name: "no room", third.name: ""}
     tried.clear()
-    assert sweeping.sweep(reopen(tmp_path), sweeping.Options(), sweeping.Watcher()).problems
+    assert runner.sweep(reopen(tmp_path), runner.Options(), Quiet()).problems
     assert [errand.run_folder.name for errand in tried] == [second.name]
 
 
@@ -276,7 +280,7 @@ def test_a_signal_leaves_what_is_finished_and_says_how_to_go_on(
     def strike(_self: object, _point: object, _problem: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr("emulator.views.sweep_display.SweepDisplay.ended", strike)
+    monkeypatch.setattr("emulator.commands.displays.SweepDisplay.ended", strike)
     words = ["sweep", "tiny", "--out", str(tmp_path), "--set", f"{MEAN}=1,3,4", "--json"]
     status, out, err = qsagin(*words)
     assert (status, len(tried)) == (130, 1)

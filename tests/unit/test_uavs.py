@@ -19,7 +19,7 @@ from emulator.build.loading import ExperimentError, read
 from emulator.build.manager_role import actors_of
 from emulator.build.roles import KeyManagerRole, UavRole
 from emulator.physics.drone import LIU_2020, chain_rate, relayed_rate
-from global_manager.ordering import unit_cost
+from global_manager.orders import unit_cost
 from global_manager.provisioning.model import Medium
 from global_manager.provisioning.prices import Prices
 from protos.core import GLOBAL_MANAGER, Message, Step

@@ -14,14 +14,14 @@ from emulator.build.assembly import assemble
 from emulator.build.loading import read
 from emulator.build.manager_role import actors_of
 from emulator.config.topology import save_csv
+from emulator.net.identity import Authority
 from emulator.runtime.clock import BarrierClock, ClockConfig, Pace
-from emulator.runtime.doors import CLOCK
+from emulator.runtime.envelopes import ManagementKeys
+from emulator.runtime.grpc_services import CLOCK
 from emulator.runtime.host import Host, HostConfig
-from emulator.runtime.identity import Authority
-from emulator.runtime.interference import Interference
-from emulator.runtime.journal import FOLDER
-from emulator.runtime.management_keys import ManagementKeys
-from emulator.runtime.registry import Registry
+from emulator.runtime.message_faults import Interference
+from emulator.store.journal import FOLDER
+from emulator.store.registry import Registry
 from emulator.telemetry.exporter import METRICS, Exporter, ExporterConfig
 from emulator.telemetry.reporting import EXPORTER
 from protos.core import GLOBAL_MANAGER, EntityOrder

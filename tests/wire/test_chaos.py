@@ -18,7 +18,7 @@ from emulator.chaos import actions, probes, trial
 from emulator.cli import app
 from emulator.commands.options import UsageError
 from emulator.config.topology import save_csv
-from emulator.views.audit import audit
+from emulator.results.audit import audit
 
 CUT = {"kind": "fiber-cut", "link": ["A", "B"], "at_s": 100.0, "until_s": 160.0}
 

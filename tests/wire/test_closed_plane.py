@@ -13,14 +13,14 @@ import pytest
 from cryptography import x509
 from live_network import LiveNetwork, within
 
-from emulator.runtime import journal
-from emulator.runtime.doors import MOST_MESSAGES
-from emulator.runtime.envelope import Envelopes
-from emulator.runtime.identity import Authority, Identity, certificates_needed
-from emulator.runtime.registry import Registry
-from emulator.runtime.transport import Channels
+from emulator.net.identity import Authority, Identity, certificates_needed
+from emulator.net.transport import Channels
+from emulator.results.audit import audit
+from emulator.runtime.envelopes import Envelopes
+from emulator.runtime.grpc_services import MOST_MESSAGES
+from emulator.store import journal
+from emulator.store.registry import Registry
 from emulator.telemetry.reporting import EXPORTER
-from emulator.views.audit import audit
 from protos import wire
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Message
 from protos.gen.qsagin.v1 import (

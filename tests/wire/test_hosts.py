@@ -13,14 +13,14 @@ from live_network import LiveNetwork, within
 
 from emulator.build.loading import read, write
 from emulator.config.schedule import MessageFaultEvent
-from emulator.runtime import journal
+from emulator.net.identity import Authority
+from emulator.net.transport import Channels
+from emulator.results.audit import audit
 from emulator.runtime.clock import BarrierClock, ClockConfig, HostFailedError, Pace
-from emulator.runtime.doors import CLOCK
-from emulator.runtime.identity import Authority
-from emulator.runtime.registry import Registry
-from emulator.runtime.transport import Channels
+from emulator.runtime.grpc_services import CLOCK
+from emulator.store import journal
+from emulator.store.registry import Registry
 from emulator.telemetry.reporting import EXPORTER, Reporter
-from emulator.views.audit import audit
 from protos.core import GLOBAL_MANAGER, Timeline
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from live_network import LiveNetwork, within, write_experiment_of
 
+from emulator.results.audit import audit
 from emulator.runtime import injection
 from emulator.runtime.clock import Pace
-from emulator.runtime.injection_table import Injections
-from emulator.views.audit import audit
+from emulator.store.injection_table import Injections
 
 BEGUN = 30
 FAULTS = [

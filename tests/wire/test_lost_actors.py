@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from live_network import LiveNetwork, within
 
+from emulator.results.audit import audit
 from emulator.runtime.clock import BarrierClock, HostFailedError, Pace
-from emulator.runtime.journal import FOLDER, SupersededError
-from emulator.runtime.key_table import KeysDifferError
-from emulator.runtime.registry import Registry
-from emulator.views.audit import audit
+from emulator.store.journal import FOLDER, SupersededError
+from emulator.store.key_table import KeysDifferError
+from emulator.store.registry import Registry
 
 
 async def _undisturbed(folder: Path, hosts: int) -> None:

@@ -16,9 +16,9 @@ import pytest
 from live_network import LiveNetwork, within
 from prometheus_client.parser import text_string_to_metric_families
 
-from emulator.runtime.identity import Authority
-from emulator.runtime.registry import Registry
-from emulator.runtime.transport import Channels
+from emulator.net.identity import Authority
+from emulator.net.transport import Channels
+from emulator.store.registry import Registry
 from emulator.telemetry import scrapes
 from emulator.telemetry.exporter import METRICS, Exporter, ExporterConfig
 from emulator.telemetry.metrics import FAMILIES, STANDARD, Kind, UndeclaredMetricError

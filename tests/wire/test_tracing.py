@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from live_network import LiveNetwork, within, write_experiment_of
 
-from emulator.runtime import journal
-from emulator.views.otlp import traces, write_traces
-from emulator.views.tracing import Step, TraceError, story
+from emulator.results.tracing import Step, TraceError, story, traces, write_traces
+from emulator.store import journal
 from protos.core import GLOBAL_MANAGER
 from protos.facts import FactKind
 from protos.rows import trace_id

@@ -1,0 +1,280 @@
+"""What applications ask of a local key manager, and what they get.
+
+When a period begins, the application of a request asks for keys.  What the store has is delivered
+at once; the rest is a shortage: the encrypted link is down, the manager is told, and keys that come
+before the period ends are delivered as they come.  At the end of the period the need lapses.
+A key is written down as delivered before it is handed over, at both ends.
+Nothing here knows paths, prices or media rates.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from controllers.key_store import KeyStore, KeyStores, name_keys
+from controllers.ports import Applications, ChannelId, QuantumChannel
+from controllers.reliable_delivery import Repeats, Settling
+from protos.core import Effects, Timeline, Totals, key_manager_of
+from protos.facts import Fact, FactKind, Reason
+from protos.key_changes import Key, tag
+from protos.keys import Confirm, Delivered, Discard
+from protos.mib import DeliveryRow, MediumCode
+
+
+@dataclass(frozen=True)
+class Application:
+    """The application of one request, at its source."""
+
+    request: int
+    id: str
+    kind: str
+    target: str
+
+
+@dataclass
+class Shortage:
+    """Units of one request that are still missing in the current period."""
+
+    period: int
+    units: int
+
+
+@dataclass
+class Serving:
+    """The applications at one node and the keys that free-space services bring for them.
+
+    `orders` are the blocks brought that are not settled yet, by medium and order.
+    """
+
+    node: str
+    key_bytes: int
+    timeline: Timeline
+    applications: dict[int, Application]
+    demand: Applications
+    quantum: QuantumChannel
+    effects: Effects
+    stores: KeyStores
+    repeats: Repeats
+    settling: Settling
+    shortages: dict[int, Shortage] = field(default_factory=dict)
+    orders: dict[tuple[MediumCode, int], DeliveryRow] = field(default_factory=dict)
+    next_period: int = 0
+    demanded_units: Counter[int] = field(default_factory=Counter)
+    late_units: Counter[int] = field(default_factory=Counter)
+    lapsed_units: Counter[int] = field(default_factory=Counter)
+    delivered_bits: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def wake_s(self) -> float | None:
+        """When the next period begins, or the last one ends."""
+        if not self.applications or self.next_period > self.timeline.periods:
+            return None
+        return self.timeline.begins_s(self.next_period)
+
+    @property
+    def totals(self) -> Totals:
+        """Running totals at the sources of requests."""
+        late = self.late_units.total()
+        return Totals(self.demanded_units.total(), late, self.lapsed_units.total())
+
+    def begin_periods(self, now_s: float) -> list[tuple[int, Shortage]]:
+        """Serve every period that has begun; return new shortages as (request, shortage).
+
+        Of those that have lapsed already nobody hears.
+        """
+        news: list[tuple[int, Shortage]] = []
+        while (wake_s := self.wake_s) is not None and wake_s <= now_s:
+            self._lapse()
+            news = []
+            if self.next_period < self.timeline.periods:
+                is_over = self.timeline.begins_s(self.next_period + 1) <= now_s
+                news = self._begin_period(self.next_period, is_over)
+            self.next_period += 1
+        return news
+
+    def fill(self, request: int, made_s: float) -> None:
+        """Deliver what a store has to an application that is short.
+
+        Key that was made after the period began is for the next one, which counts on it.
+        """
+        shortage = self.shortages.get(request)
+        store = self.stores.find(request, MediumCode.FIBER)
+        if shortage and store and made_s <= self.timeline.begins_s(shortage.period):
+            self._serve(request, shortage, MediumCode.FIBER, store.consume(shortage.units))
+
+    def can_bring(self, row: DeliveryRow) -> bool:
+        """Return whether an order is new, brings anything, and comes with a node that exists."""
+        is_new = (MediumCode(row.medium), row.order) not in self.orders
+        return is_new and row.units > 0 and self.quantum.knows(row.peer)
+
+    def bring(self, row: DeliveryRow, now_s: float) -> None:
+        """Take the block that a free-space service has made with the other end.
+
+        The target says that it has it until the source has settled what becomes of it.
+        """
+        medium = MediumCode(row.medium)
+        source, target = (self.node, row.peer) if row.is_source else (row.peer, self.node)
+        channel = ChannelId(medium, source, target, row.order)
+        material = self.quantum.block(channel, row.order, row.units * self.key_bytes)
+        keys = name_keys(row.request, medium, row.order, material, self.key_bytes)
+        self.orders[medium, row.order] = row
+        self._store_of(row).expect(row.order, keys, now_s)
+        self._note(FactKind.GENERATED, row, len(keys))
+        if not row.is_source:
+            confirm = Confirm(row.request, medium, row.order, row.units, tag(material))
+            self.repeats.say((medium, row.order), key_manager_of(row.peer), confirm)
+
+    def on_confirm(self, source: str, confirm: Confirm) -> None:
+        """Deliver confirmed keys to the application that waits for them; void what it needs not.
+
+        What has not been brought here yet, or has been settled, is left alone: the target says it again.
+        """
+        row = self.orders.get((confirm.medium, confirm.serial))
+        if row is None or not row.is_source or source != key_manager_of(row.peer):
+            return
+        del self.orders[confirm.medium, confirm.serial]
+        store = self._store_of(row)
+        shortage = self.shortages.get(row.request)
+        is_whole = confirm.units == row.units
+        agreed = is_whole and store.confirm(confirm.serial, confirm.units, confirm.tag)
+        if agreed and shortage is not None and shortage.period == row.period:
+            keys = store.consume(shortage.units)
+            self._serve(row.request, shortage, confirm.medium, keys)
+        surplus = store.void(confirm.serial)
+        if surplus:
+            self._note(FactKind.DESTROYED, row, surplus)
+            void = Discard(row.request, confirm.medium, row.order)
+            self.settling.tell(key_manager_of(row.peer), void)
+
+    def on_discard(self, source: str, discard: Discard) -> None:
+        """Destroy the target's copy of what is left of keys that their source has voided."""
+        row = self.orders.get((discard.medium, discard.serial))
+        if row is not None and not row.is_source and source == key_manager_of(row.peer):
+            del self.orders[discard.medium, discard.serial]
+            self.repeats.stop((discard.medium, discard.serial))
+            self._note(FactKind.DESTROYED, row, self._store_of(row).void(discard.serial))
+
+    def on_delivered(self, source: str, delivered: Delivered) -> None:
+        """Hand the target's application the keys that the source's application got."""
+        for key_id in delivered.key_ids:
+            key = self._take(source, delivered, key_id)
+            if key is None:
+                self.effects.note(
+                    Fact(
+                        FactKind.REJECTED,
+                        request=delivered.request,
+                        peer=source,
+                        key_id=key_id,
+                        details=Reason("no such key here"),
+                    )
+                )
+            else:
+                self._deliver(delivered, key, "target", source)
+        self._settle(delivered.medium)
+
+    def remaining(self) -> list[Fact]:
+        """Return what free-space services have brought and nobody has taken."""
+        return [
+            self._fact(FactKind.STORED, row, self._store_of(row).units_of(row.order))
+            for row in self.orders.values()
+        ]
+
+    def _begin_period(self, period: int, is_over: bool) -> list[tuple[int, Shortage]]:
+        """Serve a period; one that was slept through gets nothing any more."""
+        for request, application in self.applications.items():
+            units = self.demand.demanded_units(request, period)
+            self.demanded_units[request] += units
+            self.effects.note(Fact(FactKind.DEMANDED, request=request, period=period, units=units))
+            store = self.stores.find(request, MediumCode.FIBER)
+            keys = store.consume(units) if store and not is_over else []
+            shortage = Shortage(period, units)
+            self.shortages[request] = shortage
+            self._serve(request, shortage, MediumCode.FIBER, keys)
+            if shortage.units:
+                self.late_units[request] += shortage.units
+                self._note_shortage(FactKind.SHORT, request, shortage, application.target)
+        return list(self.shortages.items())
+
+    def _lapse(self) -> None:
+        for request, shortage in self.shortages.items():
+            self.lapsed_units[request] += shortage.units
+            target = self.applications[request].target
+            self._note_shortage(FactKind.LAPSED, request, shortage, target)
+        self.shortages = {}
+
+    def _serve(self, request: int, shortage: Shortage, medium: MediumCode, keys: list[Key]) -> None:
+        if keys:
+            target = key_manager_of(self.applications[request].target)
+            names = tuple(key.id for key in keys)
+            delivered = Delivered(request, medium, shortage.period, names)
+            for key in keys:
+                self._deliver(delivered, key, "source", target)
+            self.settling.tell(target, delivered)
+        shortage.units -= len(keys)
+        if shortage.units == 0:
+            del self.shortages[request]
+
+    def _take(self, source: str, delivered: Delivered, key_id: str) -> Key | None:
+        store = self.stores.find(delivered.request, delivered.medium)
+        return store.take(key_id) if store and store.is_filled_by(source) else None
+
+    def _settle(self, medium: MediumCode) -> None:
+        """Forget the orders of which no key is left."""
+        for (item, order), row in list(self.orders.items()):
+            if item is medium and not self._store_of(row).units_of(order):
+                del self.orders[item, order]
+                self.repeats.stop((item, order))
+
+    def _store_of(self, row: DeliveryRow) -> KeyStore:
+        """Return the store of an order, with room for what has been brought for its request."""
+        medium, end = MediumCode(row.medium), "source" if row.is_source else "target"
+        open_rows = (item for (of, _), item in self.orders.items() if of is medium)
+        capacity_units = sum(item.units for item in open_rows if item.request == row.request)
+        return self.stores.open(row.request, medium, row.peer, end, capacity_units)
+
+    def _deliver(self, delivered: Delivered, key: Key, end: str, peer: str) -> None:
+        medium = delivered.medium.name.lower()
+        self.delivered_bits[medium] += key.bits
+        self.effects.note(
+            Fact(
+                FactKind.DELIVERED,
+                request=delivered.request,
+                period=delivered.period,
+                medium=medium,
+                peer=peer,
+                end=end,
+                units=1,
+                bits=key.bits,
+                key_id=key.id,
+                fingerprint=key.fingerprint,
+            )
+        )
+
+    def _note_shortage(self, kind: FactKind, request: int, shortage: Shortage, target: str) -> None:
+        self.effects.note(
+            Fact(
+                kind,
+                request=request,
+                period=shortage.period,
+                peer=target,
+                units=shortage.units,
+                bits=8 * self.key_bytes * shortage.units,
+            )
+        )
+
+    def _note(self, kind: FactKind, row: DeliveryRow, units: int) -> None:
+        self.effects.note(self._fact(kind, row, units))
+
+    def _fact(self, kind: FactKind, row: DeliveryRow, units: int) -> Fact:
+        return Fact(
+            kind,
+            request=row.request,
+            period=row.period,
+            serial=row.order,
+            medium=MediumCode(row.medium).name.lower(),
+            peer=row.peer,
+            end="source" if row.is_source else "target",
+            units=units,
+            bits=8 * self.key_bytes * units,
+        )

@@ -1,0 +1,322 @@
+"""End-to-end keys over fiber: made at the source, relayed by trusted nodes, confirmed by the target.
+
+When an epoch begins, the source makes as many keys as its store has room for and sends them down the
+path, encrypted with the block of one hop after the other.  A relay whose next hop has made less key
+passes on the first ones, as many as its block can carry, perhaps none.  The target tells the source how
+many have arrived, with a tag; only then are these available, and the others void.  The source retransmits
+until then; a node that is asked again does again what it did.  Keys that are not confirmed when the epoch
+ends, and keys older than `lifetime_s`, are void; the target keeps its copy until the source has it
+delivered or discarded.
+
+At each node the keys of an epoch of a reservation are in one state after the other:
+
+    reserved    the blocks of the epoch are there; nothing has been encrypted with them
+    forwarded   the keys went on: to the next node, or at the target as a tag to the source
+    confirmed   at the source: the target has those that every hop could carry
+    released    the epoch is over, or the keys are void: what comes later comes too late
+
+What was sent on is kept until the release, so that a repeat gets the same answer: of a pad no bit is used
+twice, and none more than once for the same key.  Relays keep nothing beyond an epoch.  Nothing here knows
+what keys are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from math import inf
+
+from controllers.channel import Block, Channel
+from controllers.key_store import KeyStore, KeyStores, name_keys
+from controllers.ports import World
+from controllers.reliable_delivery import Repeats, Settling
+from protos.core import Effects, key_manager_of
+from protos.facts import Fact, FactKind, Reason
+from protos.key_changes import Key, tag
+from protos.keys import Confirm, Discard, Relay
+from protos.mib import ChannelRow, MediumCode, TransceiverRow
+
+
+class Stage(Enum):
+    """How far keys have come at a node."""
+
+    RESERVED = auto()
+    FORWARDED = auto()
+    CONFIRMED = auto()
+    RELEASED = auto()
+
+
+_AFTER = {
+    Stage.RESERVED: {Stage.FORWARDED, Stage.RELEASED},
+    Stage.FORWARDED: {Stage.CONFIRMED, Stage.RELEASED},
+    Stage.CONFIRMED: {Stage.RELEASED},
+    Stage.RELEASED: {Stage.RELEASED},
+}
+
+
+class Crossing:
+    """See the module.  A step that is not possible raises `ValueError`."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.stage = Stage.RESERVED
+        self.onward: tuple[str, Relay | Confirm] | None = None
+
+    def forward(self, destination: str, onward: Relay | Confirm) -> None:
+        """Send the keys on; `onward` is what is sent again when somebody asks again."""
+        self._come_to(Stage.FORWARDED)
+        self.onward = (destination, onward)
+
+    def confirm(self) -> None:
+        """Take note that the target has the keys."""
+        self._come_to(Stage.CONFIRMED)
+
+    def release(self) -> None:
+        """Nothing more is done for these keys here."""
+        self._come_to(Stage.RELEASED)
+        self.onward = None
+
+    def _come_to(self, stage: Stage) -> None:
+        if stage not in _AFTER[self.stage]:
+            raise ValueError(f"keys that are {self.stage.name} cannot be {stage.name}")
+        self.stage = stage
+
+
+@dataclass
+class Relaying:
+    """The fiber channels of one node, and the end-to-end stores that they fill."""
+
+    node: str
+    key_bytes: int
+    qber_limit: float
+    world: World
+    effects: Effects
+    stores: KeyStores
+    repeats: Repeats
+    settling: Settling
+    lifetime_s: float | None = None
+    crossings: dict[int, Crossing] = field(default_factory=dict)
+    channels: dict[int, Channel] = field(default_factory=dict)
+    transceivers: dict[tuple[int, int], TransceiverRow] = field(default_factory=dict)
+    latest: dict[str, Block] = field(default_factory=dict)
+    released: dict[int, int] = field(default_factory=dict)
+    last_epoch: dict[int, int] = field(default_factory=dict)
+    due_s: float = inf  # of the channel that is due first
+
+    def configure(self, row: ChannelRow) -> None:
+        """Take part in a reservation from now on, with a store if the node is an end of it.
+
+        It takes the place of an earlier generation, and repeats no epoch of it; one that has been
+        released already is over.
+        """
+        if row.generation <= self.released.get(row.request, -1):
+            return
+        self.release(row.request, row.generation - 1)
+        channel = Channel(self.node, row, self.key_bytes, self.qber_limit)
+        channel.skip(self.last_epoch.get(row.request, 0))
+        self.channels[row.request] = channel
+        self.due_s = min(self.due_s, channel.due_s)
+        if channel.is_source or channel.is_target:
+            end = "source" if channel.is_source else "target"
+            self.stores.open(row.request, MediumCode.FIBER, row.peer, end, row.units)
+
+    def release(self, request: int, generation: int) -> None:
+        """Take no part in a reservation any more, up to this generation; available keys stay so."""
+        self.released[request] = max(generation, self.released.get(request, -1))
+        channel = self.channels.get(request)
+        if channel is None or channel.row.generation > generation:
+            return
+        del self.channels[request]
+        self._look_ahead()
+        for fact in channel.expire():
+            self.effects.note(fact)
+        self._end_epoch(channel)
+        self.transceivers = {
+            place: row for place, row in self.transceivers.items() if row.request != request
+        }
+
+    def begin_epochs(self, now_s: float) -> None:
+        """Renew the blocks of every channel whose epoch is over, and send new keys on their way."""
+        if now_s < self.due_s:
+            return
+        for channel in self.channels.values():
+            while channel.due_s <= now_s:
+                self._end_epoch(channel)
+                for fact in channel.begin_epoch(self.world, self.world):
+                    self.effects.note(fact)
+                self.crossings[channel.row.request] = Crossing(channel.epoch)
+                self.last_epoch[channel.row.request] = channel.epoch
+                self.latest |= channel.blocks
+                if channel.is_source:
+                    self._send_keys(channel)
+        self._look_ahead()
+
+    def expire(self, now_s: float) -> None:
+        """Void, at the source, available keys that have become too old."""
+        if self.lifetime_s is not None:
+            for request, store in self._sources():
+                for serial in store.available_since(now_s - self.lifetime_s):
+                    self._void(request, store, serial)
+
+    def on_relay(self, source: str, relay: Relay) -> None:
+        """Pass keys on to the next hop, or keep them at the end of the path."""
+        channel = self.channels.get(relay.request)
+        if channel is None or source != key_manager_of(channel.row.upstream):
+            self._reject(relay.request, source, "not upstream of this node")
+            return
+        crossing = self.crossings.get(relay.request)
+        if crossing is None or crossing.epoch != relay.epoch:
+            reason = f"relayed in epoch {relay.epoch}, but this node is in {channel.epoch}"
+            self._reject(relay.request, source, reason)
+        elif crossing.onward is not None:
+            self.effects.send(*crossing.onward)
+        elif crossing.stage is Stage.RELEASED:
+            self._reject(relay.request, source, "these keys are void")
+        else:
+            self._pass_on(source, channel, crossing, relay)
+
+    def on_confirm(self, source: str, confirm: Confirm) -> None:
+        """Make available what has arrived, if the tag agrees; void it at both ends if not."""
+        store = self._store(confirm.request)
+        crossing = self.crossings.get(confirm.request)
+        if store is None or crossing is None or store.end != "source":
+            return
+        if source != key_manager_of(store.peer):
+            return
+        if crossing.stage is Stage.FORWARDED and crossing.epoch == confirm.serial:
+            self.repeats.stop(confirm.request)
+            sent_units = store.units_of(confirm.serial)
+            if store.confirm(confirm.serial, confirm.units, confirm.tag):
+                crossing.confirm()
+                self._note_stranded(confirm, sent_units - confirm.units)
+            else:
+                self._end_epoch(self.channels[confirm.request])
+
+    def on_discard(self, source: str, discard: Discard) -> None:
+        """Destroy the target's copy of keys that their source, and nobody else, has voided."""
+        store = self._store(discard.request)
+        if store is None or not store.is_filled_by(source):
+            return
+        crossing = self.crossings.get(discard.request)
+        if crossing is not None and crossing.epoch == discard.serial:
+            crossing.release()
+        units = store.void(discard.serial)
+        if units:
+            self._note(discard.request, FactKind.DESTROYED, "target", discard.serial, units)
+
+    @property
+    def wake_s(self) -> float | None:
+        """When the next epoch is over, or keys become too old."""
+        times = [self.due_s] if self.channels else []
+        if self.lifetime_s is not None:
+            made = (store.oldest_s for _, store in self._sources())
+            times += [at_s + self.lifetime_s for at_s in made if at_s is not None]
+        return min(times, default=None)
+
+    def _look_ahead(self) -> None:
+        self.due_s = min((channel.due_s for channel in self.channels.values()), default=inf)
+
+    def _send_keys(self, channel: Channel) -> None:
+        request, store = channel.row.request, self._own_store(channel)
+        units = min(channel.ready_units(), store.room_units)
+        if units == 0:
+            return
+        size = units * self.key_bytes
+        material = self.world.fresh(self.node, request, channel.epoch, size)
+        store.expect(channel.epoch, self._named(request, channel.epoch, material), channel.made_s)
+        self._note(request, FactKind.CREATED, "source", channel.epoch, units)
+        destination, onward = self._encrypt(channel, channel.epoch, material)
+        self.crossings[request].forward(destination, onward)
+        self.repeats.say(request, destination, onward)
+
+    def _pass_on(self, source: str, channel: Channel, crossing: Crossing, relay: Relay) -> None:
+        try:
+            material, used = channel.decrypt(relay.epoch, relay.ciphertext, relay.errors)
+            if material:
+                self.effects.note(used)
+            if channel.is_target:
+                crossing.forward(
+                    key_manager_of(channel.row.peer), self._keep(channel, relay.epoch, material)
+                )
+            else:
+                size = min(len(material), channel.ready_units() * self.key_bytes)
+                crossing.forward(*self._encrypt(channel, relay.epoch, material[:size]))
+        except ValueError as error:
+            crossing.release()
+            self._reject(relay.request, source, str(error))
+        if crossing.onward is not None:
+            self.effects.send(*crossing.onward)
+
+    def _encrypt(self, channel: Channel, epoch: int, material: bytes) -> tuple[str, Relay]:
+        ciphertext, used = channel.encrypt(material)
+        if material:
+            self.effects.note(used)
+        units = len(material) // self.key_bytes
+        errors = channel.blocks[channel.row.downstream].errors
+        onward = Relay(channel.row.request, epoch, units, ciphertext, errors)
+        return key_manager_of(channel.row.downstream), onward
+
+    def _keep(self, channel: Channel, epoch: int, material: bytes) -> Confirm:
+        request = channel.row.request
+        keys = self._named(request, epoch, material)
+        if keys:
+            self._own_store(channel).expect(epoch, keys, channel.made_s)
+            self._note(request, FactKind.CREATED, "target", epoch, len(keys))
+        return Confirm(request, MediumCode.FIBER, epoch, len(keys), tag(material))
+
+    def _note_stranded(self, confirm: Confirm, units: int) -> None:
+        """Account for keys that a hop of the path could not carry: their target never had them."""
+        if units:
+            self._note(confirm.request, FactKind.DESTROYED, "source", confirm.serial, units)
+
+    def _named(self, request: int, epoch: int, material: bytes) -> list[Key]:
+        return name_keys(request, MediumCode.FIBER, epoch, material, self.key_bytes)
+
+    def _end_epoch(self, channel: Channel) -> None:
+        """Release what an epoch has reserved; at the source, give up what was not confirmed."""
+        crossing = self.crossings.pop(channel.row.request, None)
+        if crossing is None:
+            return
+        if channel.is_source and crossing.stage is Stage.FORWARDED:
+            self.repeats.stop(channel.row.request)
+            self._void(channel.row.request, self._own_store(channel), crossing.epoch)
+        crossing.release()
+
+    def _void(self, request: int, store: KeyStore, serial: int) -> None:
+        """Destroy keys here, at the source, and have the target destroy them."""
+        self._note(request, FactKind.DESTROYED, "source", serial, store.void(serial))
+        void = Discard(request, MediumCode.FIBER, serial)
+        self.settling.tell(key_manager_of(store.peer), void)
+
+    def _sources(self) -> Iterator[tuple[int, KeyStore]]:
+        """Yield the stores that this node fills."""
+        stores = self.stores.of(MediumCode.FIBER)
+        return ((request, store) for request, store in stores if store.end == "source")
+
+    def _store(self, request: int) -> KeyStore | None:
+        return self.stores.find(request, MediumCode.FIBER)
+
+    def _own_store(self, channel: Channel) -> KeyStore:
+        """Return the store of a channel that ends here."""
+        row = channel.row
+        end = "source" if channel.is_source else "target"
+        return self.stores.open(row.request, MediumCode.FIBER, row.peer, end, row.units)
+
+    def _note(self, request: int, kind: FactKind, end: str, serial: int, units: int) -> None:
+        self.effects.note(
+            Fact(
+                kind,
+                request=request,
+                serial=serial,
+                medium="end-to-end",
+                end=end,
+                units=units,
+                bits=8 * units * self.key_bytes,
+            )
+        )
+
+    def _reject(self, request: int, source: str, reason: str) -> None:
+        self.effects.note(
+            Fact(FactKind.REJECTED, request=request, peer=source, details=Reason(reason))
+        )

@@ -1,0 +1,102 @@
+"""What the source of keys tells others until they have heard it: retransmission and acknowledgement.
+
+Key traffic relies on no message to arrive, to arrive once, or in order.  What must be heard is sent again
+until it is known to have arrived.  Which keys an application gets, and which are void, is decided at
+their source: it numbers what it tells each target and retransmits it until the target has acknowledged it;
+the target carries out number after number, and acknowledges the last one once per step.  So both ends let
+go of the same keys for the same reason, sooner or later.  Nothing here knows what an instruction means.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+from protos.core import Effects
+from protos.keys import Delivered, Discard, KeyTraffic, Settled
+
+
+@dataclass
+class _Repeated:
+    destination: str
+    body: KeyTraffic
+    again_s: float | None = None
+
+
+class Repeats:
+    """The messages of one key manager that wait for an effect."""
+
+    def __init__(self, effects: Effects, retry_after_s: float) -> None:
+        self._effects, self._retry_after_s = effects, retry_after_s
+        self._waiting: dict[Hashable, _Repeated] = {}
+
+    def say(self, name: Hashable, destination: str, body: KeyTraffic) -> None:
+        """Send a message now, and again until it is stopped."""
+        self._waiting[name] = _Repeated(destination, body)
+        self._effects.send(destination, body)
+
+    def stop(self, name: Hashable) -> None:
+        """Say it no more."""
+        self._waiting.pop(name, None)
+
+    def resend(self, now_s: float) -> None:
+        """Say again what was said too long ago; to be called in every step, after all else."""
+        for item in self._waiting.values():
+            if item.again_s is not None and item.again_s <= now_s:
+                self._effects.send(item.destination, item.body)
+                item.again_s = None
+            if item.again_s is None:
+                item.again_s = now_s + self._retry_after_s
+
+    @property
+    def wake_s(self) -> float | None:
+        """When something must be said again; None: never."""
+        times = (item.again_s for item in self._waiting.values())
+        return min((at_s for at_s in times if at_s is not None), default=None)
+
+
+Instruction = Delivered | Discard
+
+
+class Settling:
+    """Both sides of it at one node."""
+
+    def __init__(self, effects: Effects, repeats: Repeats) -> None:
+        self._effects, self._repeats = effects, repeats
+        self._told: Counter[str] = Counter()
+        self._settled: Counter[str] = Counter()
+        self._done: Counter[str] = Counter()
+        self._ahead: dict[str, dict[int, Instruction]] = defaultdict(dict)
+        self._to_answer: dict[str, None] = {}
+
+    def tell(self, target: str, instruction: Instruction) -> None:
+        """Have a target carry out an instruction."""
+        self._told[target] += 1
+        number = self._told[target]
+        self._repeats.say((target, number), target, replace(instruction, number=number))
+
+    def on_settled(self, target: str, settled: Settled) -> None:
+        """Repeat no more what a target has carried out."""
+        last = min(settled.number, self._told[target])
+        for number in range(self._settled[target] + 1, last + 1):
+            self._repeats.stop((target, number))
+        self._settled[target] = max(self._settled[target], last)
+
+    def accept(self, source: str, instruction: Instruction) -> list[Instruction]:
+        """Return what is to be carried out now, in order; nothing for a repeat, or if one is missing."""
+        self._to_answer[source] = None
+        ahead = self._ahead[source]
+        if instruction.number > self._done[source]:
+            ahead[instruction.number] = instruction
+        ready: list[Instruction] = []
+        while (following := ahead.pop(self._done[source] + 1, None)) is not None:
+            self._done[source] += 1
+            ready.append(following)
+        return ready
+
+    def answer(self) -> None:
+        """Tell whoever gave instructions in this step how far they have been carried out."""
+        for source in self._to_answer:
+            self._effects.send(source, Settled(self._done[source]))
+        self._to_answer = {}

@@ -1,0 +1,95 @@
+"""Commands that look at the folder of a run, live or ended, and change nothing in it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emulator.commands.options import Beside, Json, UsageError, require_free_port
+from emulator.commands.terminal import answer, print_fields, print_table
+from emulator.store.files import check_format
+
+
+def audit(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
+    json_: Json = False,
+) -> None:
+    """Add up a run's journals again, independently of the run's own counters."""
+    from emulator.results.audit import audit as audit_run
+
+    check_format(folder)
+    result = audit_run(folder)
+    answer(json_, result.fields(), lambda: _show_audit(result.fields()))
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
+    json_: Json = False,
+) -> None:
+    """Look at a run, live or ended; with --json also at every key store."""
+    from emulator.results.status import status_of, stores_of
+
+    check_format(folder)
+    found = status_of(folder)
+    answer(json_, found | {"stores": stores_of(folder)}, lambda: print_fields(found))
+
+
+def page(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0: any.")] = 0,
+    beside: Beside = False,
+    json_: Json = False,
+) -> None:
+    """Show a run, live or ended, to a browser on this machine, until interrupted."""
+    from emulator.live_page.server import serve
+
+    check_format(folder)
+    require_free_port(port, "--port")
+
+    def announce(url: str) -> None:
+        print(json.dumps({"url": url}) if json_ or beside else url, flush=True)  # noqa: T201
+
+    try:
+        serve(folder, port, announce, beside=beside)
+    except KeyboardInterrupt:
+        raise typer.Exit(128 + signal.SIGINT) from None
+
+
+def trace(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
+    request: Annotated[str, typer.Option(help="Whose need is followed.")],
+    period: Annotated[
+        int | None, typer.Option(min=0, help="In which period; none: its reservation.")
+    ] = None,
+    otlp: Annotated[
+        Path | None,
+        typer.Option(help="A new file for Jaeger, Tempo or an OpenTelemetry collector."),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Follow one need for keys from node to manager, to satellite or UAV, and back."""
+    from emulator.results.tracing import TraceError, story, write_traces
+
+    if otlp is not None and (otlp.exists() or not otlp.absolute().parent.is_dir()):
+        raise UsageError("--otlp", f"{otlp} must be a new file in a folder that is there")
+    check_format(folder)
+    try:
+        steps = story(folder, request, period)
+    except TraceError as error:
+        raise UsageError(str(folder), str(error)) from error
+    rows = [step.fields() for step in steps]
+    if otlp is not None:
+        write_traces(otlp, steps, f"{request}, period {period}" if period is not None else request)
+    answer(json_, rows, lambda: print_table(["at_s", "who", "what"], rows))
+
+
+def _show_audit(fields: dict[str, Any]) -> None:
+    management = {f"management_{name}": value for name, value in fields["management"].items()}
+    plain = {k: v for k, v in fields.items() if k not in ("totals", "management")}
+    print_fields(plain | fields["totals"] | management)

@@ -1,0 +1,212 @@
+"""Commands that start nothing: what is built in, is an experiment sound, what would its plan be."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emulator.build import loading
+from emulator.build.loading import ExperimentError
+from emulator.commands.options import (
+    ExperimentArgument,
+    Json,
+    PolicyOption,
+    ShowProgress,
+    UsageError,
+    read,
+    require_writable,
+)
+from emulator.commands.terminal import ERR, OUT, answer, print_fields, print_json, print_table, tell
+from emulator.config.error_messages import Mistake
+from global_manager.provisioning.check import InvalidProblemError, check_problem
+from global_manager.provisioning.model import Policy, Problem
+
+
+def experiments(json_: Json = False) -> None:
+    """List the built-in experiments."""
+    found = [loading.read(name).experiment for name in loading.built_in_names()]
+    rows = [{"name": item.name, "description": item.description} for item in found]
+    answer(json_, rows, lambda: print_table(["name", "description"], rows))
+
+
+def schema() -> None:
+    """Print the JSON schema of experiment files."""
+    print_json(loading.schema())
+
+
+def check(experiment: ExperimentArgument, json_: Json = False) -> None:
+    """Validate an experiment; start nothing."""
+    from emulator.build.problem import unused_of
+
+    mistakes: tuple[Mistake, ...] = ()
+    warnings: list[str] = []
+    try:
+        warnings = unused_of(loading.read(experiment)).sentences()
+    except ExperimentError as error:
+        if not json_:
+            raise
+        mistakes = error.mistakes
+    document = {
+        "ok": not mistakes,
+        "errors": [mistake.model_dump() for mistake in mistakes],
+        "warnings": warnings,
+    }
+    for line in warnings:
+        tell(f"{experiment}: warning: {line}")
+    answer(json_, document, lambda: OUT.print(f"{experiment}: ok"))
+    if mistakes:
+        raise typer.Exit(2)
+
+
+def plan(
+    experiment: ExperimentArgument,
+    policy: PolicyOption = None,
+    gap: Annotated[float | None, typer.Option(help="Relative gap at which to stop.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds, at most.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
+    progress: ShowProgress = None,
+    json_: Json = False,
+) -> None:
+    """Solve the provisioning program; start no actor."""
+    from emulator.build.plan_report import basis_of, fields
+    from emulator.build.problem import fresh_fields, problem_of, unused_of
+    from emulator.build.quantum_links import by_kind, links_of
+    from emulator.commands.displays import SolveDisplay
+    from global_manager.provisioning import solve
+
+    setup = read(experiment, seed, policy, gap)
+    wanted = setup.experiment
+    if time_limit is not None and time_limit <= 0:
+        raise UsageError("--time-limit", f"must be positive, not {time_limit:g}")
+    problem = problem_of(setup)
+    _plannable(experiment, problem, wanted.plan.policy)
+    began_s = time.monotonic()
+    with SolveDisplay(ERR, progress) as display:
+        solution = solve(
+            problem,
+            wanted.plan.policy,
+            gap=wanted.plan.gap,
+            time_limit_s=time_limit,
+            seed=wanted.seed,
+            rounding=wanted.plan.expected_value_rounding,
+            progress=display,
+        )
+    solve_s = round(time.monotonic() - began_s, 3)
+    head = {"experiment": wanted.name, "seed": wanted.seed, "requests": len(problem.requests)}
+    links, unused = links_of(setup), unused_of(setup)
+    fresh, basis = fresh_fields(wanted, problem, solution), basis_of(wanted, problem)
+    shown = {"solve_s": solve_s, "basis": basis, "links": [item.fields() for item in links]}
+    document = head | fields(solution) | fresh | shown | unused.fields()
+    for line in unused.sentences():
+        tell(f"{wanted.name}: {line}")
+    answer(json_, document, lambda: _show_plan(document, by_kind(links)))
+
+
+def compare(
+    experiment: ExperimentArgument,
+    requests: Annotated[str | None, typer.Option(help="Numbers of requests: 50,100,...")] = None,
+    seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
+    progress: ShowProgress = None,
+    json_: Json = False,
+) -> None:
+    """Compare all policies on the same instance and scenarios."""
+    from emulator.commands.displays import SolveDisplay
+    from emulator.report.paper_figures import comparison_rows
+
+    setup = read(experiment, seed, None, None)
+    counts = _counts(requests)
+    if counts and not isinstance(setup.experiment.demand.requests, dict):
+        raise UsageError("--requests", f"{experiment} lists its requests one by one; leave it out")
+    with SolveDisplay(ERR, progress) as display:
+        rows, values, bases = comparison_rows(setup, counts, display)
+    head = {"experiment": setup.experiment.name, "seed": setup.experiment.seed}
+    document = head | {"rows": rows, "values": values, "basis": bases}
+    answer(json_, document, lambda: _show_comparison(rows, values, bases))
+
+
+def figures(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    experiment: Annotated[str, typer.Option(help="One that generates its requests.")] = "paper",
+    json_: Json = False,
+) -> None:
+    """Draw the paper's figures 4a and 4b."""
+    from emulator.report.paper_figures import draw
+
+    require_writable(out)
+    setup = read(experiment, None, None, None)
+    if not isinstance(setup.experiment.demand.requests, dict):
+        raise UsageError("--experiment", f"{experiment} lists its requests one by one")
+    files = [str(path) for path in draw(setup, out)]
+    answer(json_, {"files": files}, lambda: OUT.print("\n".join(files)))
+
+
+def _plannable(source: str, problem: Problem, policy: Policy) -> None:
+    """Refuse a problem that contradicts itself, naming the file."""
+    try:
+        check_problem(problem)
+    except InvalidProblemError as error:
+        raise UsageError(source, str(error)) from error
+    if policy is Policy.DETERMINISTIC and problem.has_own_demands:
+        raise UsageError(
+            "--policy", "deterministic needs one demand for all; leave out demand.hours"
+        )
+
+
+def _counts(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    parts = text.split(",")
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise UsageError("--requests", f"must be positive numbers like 50,100, not {text}")
+    return [int(part) for part in parts]
+
+
+def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
+    apart = ("allocations", "basis", "fresh", "links", "unused_links", "requests_without_fiber")
+    print_fields({k: v for k, v in document.items() if k not in apart})
+    counts: dict[int, int] = {}
+    for item in document["allocations"]:
+        counts[item["units"]] = counts.get(item["units"], 0) + 1
+    rows = [{"reserved units": units, "requests": counts[units]} for units in sorted(counts)]
+    OUT.print()
+    print_table(["reserved units", "requests"], rows)
+    OUT.print()
+    print_table(list(kinds[0]), kinds)
+    OUT.print(
+        "Trusted repeaters hold every key of their link; untrusted ones never have one. "
+        "Costs are monetary units a provisioning period. --json lists every path and wavelength."
+    )
+    _show_bases([document["basis"]])
+    if "fresh" in document:
+        fresh = document["fresh"]
+        OUT.print(
+            f"On {fresh['futures']:,} futures drawn afresh this plan costs {fresh['cost']:,.0f}, standard "
+            f"error {fresh['standard_error']:,.0f}, and loses {fresh['shortfall_units']:.3g} units.",
+            soft_wrap=True,
+        )
+
+
+def _show_bases(bases: list[dict[str, Any]]) -> None:
+    """Print what the figures rest on, once where it is the same."""
+    from emulator.build.plan_report import sentences
+
+    OUT.print()
+    for line in dict.fromkeys(line for basis in bases for line in sentences(basis)):
+        OUT.print(line, soft_wrap=True)
+
+
+def _show_comparison(
+    rows: list[dict[str, Any]], values: list[dict[str, Any]], bases: list[dict[str, Any]]
+) -> None:
+    print_table(list(rows[0]), rows)
+    OUT.print()
+    print_table(list(values[0]), values)
+    OUT.print(
+        "RP: recourse problem; EEV: expected cost of the mean-value plan; EV: what that plan believes; "
+        "WS: perfect information. VSS = EEV - RP; EVPI = RP - WS of the plans found; EVPI_least and "
+        "EVPI_most: what is proven. Random: mean of five seeds."
+    )
+    _show_bases(bases)

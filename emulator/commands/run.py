@@ -1,0 +1,198 @@
+"""`qsagin run`: the whole emulation, or the rest of one that was cut short."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emulator.commands.options import (
+    Beside,
+    Json,
+    PolicyOption,
+    Share,
+    UsageError,
+    keep_private,
+    read,
+    require_address,
+    require_empty,
+    require_free_port,
+)
+from emulator.commands.terminal import ERR, OUT, answer, fail, tell
+from emulator.config.experiment import Experiment
+from emulator.config.topology import Topology
+from emulator.runtime.cluster import Placement
+from emulator.store.files import check_format
+from global_manager.provisioning.check import InvalidProblemError
+from global_manager.provisioning.model import Policy
+
+if TYPE_CHECKING:  # slow to import, and only a run needs them
+    from emulator.run import Outcome
+    from emulator.runtime.clock import Pace
+
+
+def run(
+    experiment: Annotated[
+        str | None,
+        typer.Argument(metavar="EXPERIMENT", help="A YAML file or the name of a built-in one."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A new folder for the results.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="In place of both: go on with a run that was cut short.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
+    pace: Annotated[str, typer.Option(help="realtime, max, or emulated seconds a second.")] = "max",
+    hosts: Annotated[
+        int | None, typer.Option(min=1, help="Processes for the key managers; default one each.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Join this Ray cluster: host:port or auto.")
+    ] = None,
+    policy: PolicyOption = None,
+    placement: Annotated[
+        Placement, typer.Option(help="Where the actors of a cluster are started.")
+    ] = Placement.SPREAD,
+    ports: Annotated[
+        str | None, typer.Option(help="Ports that actors may listen on: 20000-20999; default any.")
+    ] = None,
+    metrics_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port for Prometheus; 0: any.")
+    ] = 0,
+    volatile: Annotated[
+        bool, typer.Option(help="Keep journals in memory: faster, but no lost actor comes back.")
+    ] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Show the run to a browser on this machine.")
+    ] = False,
+    page_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the page, which this asks for; 0: any."),
+    ] = None,
+    share: Share = False,
+    beside: Beside = False,
+    json_: Json = False,
+) -> None:
+    """Run the whole emulation: reserve, transmit, buy recourse, account."""
+    from emulator.commands.displays import RunDisplay
+    from emulator.launch import LaunchError
+    from emulator.run import Options, ResumeError
+    from emulator.run import resume as resume_run
+    from emulator.run import run as run_experiment
+    from emulator.runtime.cluster import JoinError
+
+    keep_private(share=share)
+    if resume is not None:
+        _resumable(resume, experiment, out, seed, hosts, policy, volatile or None)
+    source, folder = _subject(experiment, out, resume)
+    setup = read(source, seed, policy, None)
+    chosen_pace = _runnable(setup.experiment, None if resume else folder, pace, address)
+    _placeable(source, setup.topology, placement, address)
+    display = RunDisplay(ERR, setup.experiment)
+    if page_port is None and page:
+        page_port = 0
+    require_free_port(page_port or 0, "--page-port")
+    if address is None:  # else it is a port of another machine, perhaps
+        require_free_port(metrics_port, "--metrics-port")
+    options = Options(
+        chosen_pace,
+        hosts,
+        address,
+        metrics_port,
+        volatile,
+        placement,
+        _port_range(ports),
+        page_port,
+    )
+    if beside:
+        threading.Thread(target=_end_when_let_go, daemon=True).start()
+    try:
+        with display:
+            go = resume_run if resume else run_experiment
+            outcome = go(setup, folder, options, display)
+    except InvalidProblemError as error:
+        raise UsageError(source, str(error)) from error
+    except ResumeError as error:
+        raise UsageError("--resume", str(error)) from error
+    except JoinError as error:
+        raise UsageError("--address", str(error)) from error
+    except LaunchError as error:
+        fail(f"the actors could not be started: {error}")
+    answer(json_, outcome.summary, lambda: display.conclude(OUT, outcome.summary, folder))
+    _end(outcome, folder)
+
+
+def _end_when_let_go() -> None:
+    """End the run, as by a signal, when nobody holds the other end of standard input any more."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _subject(source: str | None, out: Path | None, resume: Path | None) -> tuple[str, Path]:
+    """Return the experiment of a run, and its folder."""
+    if resume is not None:
+        return str(resume / "experiment.yaml"), resume
+    if source is None or out is None:
+        missing = "EXPERIMENT" if source is None else "--out"
+        raise UsageError(missing, "is missing; name it, or a run to go on with by --resume")
+    return source, out
+
+
+def _resumable(folder: Path, *given: object) -> None:
+    """Refuse to change a run that is gone on with, or to go on with what is none."""
+    if any(item is not None for item in given):
+        own = "EXPERIMENT, --out, --seed, --hosts, --policy and --volatile"
+        raise UsageError("--resume", f"takes a run as it is; leave out {own}")
+    check_format(folder)
+
+
+def _runnable(experiment: Experiment, out: Path | None, pace: str, address: str | None) -> Pace:
+    """Refuse what cannot be run before anything is started; return the pace."""
+    from emulator.runtime.clock import Pace
+
+    if experiment.plan.policy is Policy.DETERMINISTIC:
+        problem = "deterministic knows demand beforehand; it is a bound for `plan` and `compare`"
+        raise UsageError("--policy", problem)
+    if out is not None:
+        require_empty(out)
+    require_address(address)
+    try:
+        return Pace.parse(pace)
+    except ValueError as error:
+        raise UsageError("--pace", str(error)) from error
+
+
+def _placeable(source: str, topology: Topology, placement: Placement, address: str | None) -> None:
+    """Refuse a placement for which there are no machines, or no domains."""
+    if placement is not Placement.SPREAD and address is None:
+        raise UsageError("--placement", "needs a cluster; name one with --address")
+    unnamed = [node.name for node in topology.nodes if not node.domain]
+    if placement is Placement.DOMAINS and unnamed:
+        problem = f"{source}: node {unnamed[0]} has no domain; give each one in NAME.nodes.csv"
+        raise UsageError("--placement", problem)
+
+
+def _port_range(text: str | None) -> range | None:
+    if text is None:
+        return None
+    first, dash, last = text.partition("-")
+    if not (dash and first.isdigit() and last.isdigit() and 0 < int(first) <= int(last) < 65536):
+        raise UsageError("--ports", f"must be two ports like 20000-20999, not {text}")
+    return range(int(first), int(last) + 1)
+
+
+def _end(outcome: Outcome, out: Path) -> None:
+    """Turn the end of a run into an exit status."""
+    if outcome.failure:
+        fail(outcome.failure)
+    if outcome.stopped_by is not None:
+        name = signal.Signals(outcome.stopped_by).name
+        tell(f"ended by {name}; partial results are in {out}")
+        raise typer.Exit(128 + outcome.stopped_by)
+    if not outcome.summary["audit"]["ok"]:
+        fail(f"the audit found faults; see {out / 'summary.json'}")

@@ -1,0 +1,65 @@
+"""Secret key rates: one of them, or all protocols against distance."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emulator.commands.options import Json, UsageError, require_writable
+from emulator.commands.terminal import OUT, answer, print_fields
+
+
+def skr(
+    protocol: Annotated[
+        str, typer.Option(help="bb84, mdi, gg02, bbm92, router, plob, ...; a wrong name lists all.")
+    ],
+    length_km: Annotated[float, typer.Option(help="Length of the fiber.")],
+    device: Annotated[
+        str | None, typer.Option(help="A device preset; a wrong name lists all.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="K=V", help="Replace a parameter; a wrong name lists all."),
+    ] = None,
+    intercepted: Annotated[
+        float, typer.Option(help="Share of the pulses that an eavesdropper measures and sends on.")
+    ] = 0.0,
+    json_: Json = False,
+) -> None:
+    """Compute one secret key rate."""
+    from dataclasses import asdict
+
+    from emulator.physics.skr import secret_key_rate
+
+    overrides = _overrides(set_ or [])
+    rate = asdict(secret_key_rate(protocol, length_km, device, overrides, intercepted))
+    if math.isinf(rate["bound_bps"]):
+        rate["bound_bps"] = None  # no loss, no ceiling; JSON has no infinity
+    answer(json_, rate, lambda: print_fields(rate))
+
+
+def rates(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")], json_: Json = False
+) -> None:
+    """Draw the secret key rates of all protocols against distance, under the PLOB bound."""
+    from emulator.report.rate_figure import draw
+
+    require_writable(out)
+    files = [str(path) for path in draw(out)]
+    answer(json_, {"files": files}, lambda: OUT.print("\n".join(files)))
+
+
+def _overrides(items: list[str]) -> dict[str, float]:
+    found = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise UsageError("--set", f"must be NAME=NUMBER, not {item}")
+    return found

@@ -1,0 +1,131 @@
+"""Connections between the actors of a run: gRPC over mutual TLS, so that each end is sure of the other.
+
+A server takes nobody without a certificate of the run's authority, a client speaks to nobody but the
+actor that it means.  Who calls is read from the certificate, never from the message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any
+
+import grpc
+
+from emulator.net.identity import Identity, server_name
+
+GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", 64 * 2**20),
+    ("grpc.max_send_message_length", 64 * 2**20),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.keepalive_time_ms", 2_000),  # a machine that is gone sends nothing, not even a farewell
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1_000),
+)
+LOOPBACK = "127.0.0.1"
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class NoFreePortError(Exception):
+    """Every port that an actor may listen on is taken."""
+
+    def __init__(self, host: str, ports: range) -> None:
+        super().__init__(host, ports)
+        self.host, self.ports = host, ports
+
+    def __str__(self) -> str:
+        return f"no port from {self.ports.start} to {self.ports.stop - 1} is free at {self.host}"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where an actor may listen: at which address of its machine, and on which ports; None: on any.
+
+    An empty address stands for that by which other machines reach the one on which the actor is started.
+    """
+
+    host: str = LOOPBACK
+    ports: range | None = None
+
+    def at(self, machine: str) -> Endpoint:
+        """Return the endpoint of an actor that is started on the machine with this address."""
+        return self if self.host else replace(self, host=machine)
+
+    def bind(self, actor: str, former_address: str, listen: Callable[[str, int], int]) -> str:
+        """Have `listen` take a port: that of the life before, if it is free; return the address.
+
+        `listen` returns the port, and raises `OSError` or `RuntimeError` if it is taken.  Each actor begins
+        to look at a place of its own in the range.  Raises `NoFreePortError`.
+        """
+        host, _, port = former_address.rpartition(":")
+        if host == self.host:
+            with suppress(OSError, RuntimeError):
+                return f"{host}:{listen(host, int(port))}"
+        if self.ports is None:
+            return f"{self.host}:{listen(self.host, 0)}"
+        start = int.from_bytes(blake2b(actor.encode(), digest_size=4).digest()) % len(self.ports)
+        for candidate in (*self.ports[start:], *self.ports[:start]):
+            with suppress(OSError, RuntimeError):
+                return f"{self.host}:{listen(self.host, candidate)}"
+        raise NoFreePortError(self.host, self.ports)
+
+
+ANYWHERE_HERE = Endpoint()
+
+
+def new_server(*interceptors: grpc.aio.ServerInterceptor) -> grpc.aio.Server:
+    """Return a server that is not bound yet."""
+    return grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
+
+
+def bind(
+    server: grpc.aio.Server, identity: Identity, endpoint: Endpoint, former_address: str
+) -> str:
+    """Bind a server to its former address if that is free, or else as the endpoint says."""
+    credentials = grpc.ssl_server_credentials(
+        [(identity.private_key, identity.certificate)],
+        identity.authority,
+        require_client_auth=True,
+    )
+
+    def listen(host: str, port: int) -> int:
+        return server.add_secure_port(f"{host}:{port}", credentials)
+
+    return endpoint.bind(identity.name, former_address, listen)
+
+
+def callers(context: Context) -> frozenset[str]:
+    """Return the URIs in the certificate of who calls: the actor, and the entities that live there."""
+    return frozenset(item.decode() for item in context.auth_context().get("peer_uri", ()))
+
+
+class Channels:
+    """The channels of one actor to others, each opened when it is first needed."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._credentials = grpc.ssl_channel_credentials(
+            identity.authority, identity.private_key, identity.certificate
+        )
+        self._open: dict[tuple[str, str], grpc.aio.Channel] = {}
+
+    def to(self, actor: str, address: str) -> grpc.aio.Channel:
+        """Return the channel to an actor at an address."""
+        if (actor, address) not in self._open:
+            name = ("grpc.ssl_target_name_override", server_name(actor))
+            self._open[actor, address] = grpc.aio.secure_channel(
+                address, self._credentials, options=(*_OPTIONS, name)
+            )
+        return self._open[actor, address]
+
+    async def close(self) -> None:
+        """Close them all."""
+        await asyncio.gather(*(channel.close() for channel in self._open.values()))

@@ -1,0 +1,335 @@
+"""report.html: one file that tells a reader how a run went, on a screen or on paper.
+
+It holds its pictures and needs nothing from anywhere.  It is made from the summary, the ledger and the
+journals after the run, and says nothing that they do not.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import platform
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from emulator.build.assembly import Assembly
+from emulator.build.plan_report import sentences
+from emulator.build.quantum_links import by_kind
+from emulator.config.experiment import Experiment
+from emulator.config.topology import Topology
+from emulator.report import charts, network_map
+from emulator.report.charts import Span
+from emulator.report.paper_figures import fig4a, growth, within_reach
+from emulator.report.plotting import COLOURS, Figure
+from emulator.results.decisions import OrderCount, order_counts
+from emulator.results.ledger import Ledger
+from global_manager.provisioning.model import Problem
+from protos.core import Timeline
+
+FILE = "report.html"
+_TOP_REQUESTS, _TOP_LINKS = 15, 15
+_AUDITED = {True: "passed", False: "failed", None: "none"}
+_EVENT_FIELDS = {"kind", "at_s", "until_s", "from_period"}
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that the page tells of; `expected` is what the plan in force expected to pay, by period."""
+
+    experiment: Experiment
+    topology: Topology
+    assembly: Assembly
+    summary: dict[str, Any]
+    book: Ledger
+    expected: list[float]
+    classes: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One chart, as base64 of an SVG, what it shows for who cannot see it, and what to know about it."""
+
+    svg: str
+    alt: str
+    caption: str
+
+
+def write(folder: Path, results: Results) -> None:
+    """Write the page into the folder of a run."""
+    environment = Environment(
+        loader=PackageLoader("emulator.views", "templates"),
+        autoescape=select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": _number, "percent": _percent, "clock": _clock}
+    deals = order_counts(folder)
+    page = environment.get_template(FILE).render(
+        summary=results.summary,
+        verdict=list(_verdict(results.summary)),
+        tiles=_tiles(results.summary),
+        basis=list(sentences(results.summary["basis"])),
+        pictures=dict(_pictures(results, deals)),
+        classes=results.classes,
+        link_kinds=by_kind(results.assembly.links),
+        busiest=_busiest(results.summary["links"]),
+        worst=_worst(results.book),
+        faults=[_fault(event) for event in results.summary["faults"]],
+        orders=_orders(deals),
+        versions=_versions(),
+    )
+    (folder / FILE).write_text(page, encoding="utf-8")
+
+
+def _verdict(summary: dict[str, Any]) -> Iterator[str]:
+    """Yield in sentences how it went."""
+    served, demanded = summary["served_units"], summary["demanded_units"]
+    if not demanded:
+        yield "Nobody asked for key."
+        return
+    yield (
+        f"{summary['requests']:,} requests asked for {demanded:,} units of key; "
+        f"{served['fiber'] / demanded:.1%} were there when asked for, from reserved fiber."
+    )
+    bought = served["satellite"] + served["uav"]
+    if summary["late_units"]:
+        yield (
+            f"{summary['late_units']:,} were missing: {bought:,} were bought in time "
+            f"({served['satellite']:,} by satellite, {served['uav']:,} by UAV) and "
+            f"{summary['shortfall_units']:,} never came."
+        )
+    mean, planned = summary["cost_per_period"], summary["cost_per_period"]["planned"]
+    if planned and mean["ci95_low"] is not None:
+        inside = mean["ci95_low"] <= planned <= mean["ci95_high"]
+        words = "which lies within" if inside else "which lies outside"
+        yield (
+            f"A period cost {mean['mean']:,.0f} on average. The plan expected {planned:,.0f}, {words} "
+            f"the 95 % confidence interval of that mean, {mean['ci95_low']:,.0f} to "
+            f"{mean['ci95_high']:,.0f}."
+        )
+
+
+def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the figures that a reader looks for first, as (what, value, how that compares)."""
+    cost, demanded = summary["cost"]["total"], max(1, summary["demanded_units"])
+    against = cost / summary["planned_cost"] - 1 if summary["planned_cost"] else None
+    alarms, replans = len(summary["alarms"]), len(summary["replans"])
+    gap = summary["plan"].get("gap")
+    return [
+        ("cost", _short(cost), "" if against is None else f"{against:+.1%} against the plan"),
+        (
+            "from reserved fiber",
+            f"{summary['served_units']['fiber'] / demanded:.1%}",
+            "of all units",
+        ),
+        (
+            "late",
+            _short(summary["late_units"]),
+            f"{summary['late_units'] / demanded:.1%} of all units",
+        ),
+        ("never came", _short(summary["shortfall_units"]), "units"),
+        ("links down", _clock(round(summary["down_s"])), "hours for want of key, all requests"),
+        ("plan's gap", "–" if gap is None else f"{gap:.2%}", "proven, at most"),
+        ("faults", str(len(summary["faults"])), f"alarms {alarms}, new plans {replans}"),
+        (
+            "audit",
+            _AUDITED[summary["audit"].get("ok")],
+            "every bit of key re-added",
+        ),
+    ]
+
+
+def _pictures(results: Results, deals: list[OrderCount]) -> Iterator[tuple[str, Picture]]:
+    summary, book, timeline = results.summary, results.book, results.assembly.timeline
+    yield "map", _map(results)
+    problem = results.assembly.problem
+    if summary["plan"] and problem.pools is None and within_reach(problem).requests:
+        yield from _plan_pictures(problem, results.experiment, summary)
+    if not book.periods:
+        return
+    cost, served = summary["cost"], summary["served_units"]
+    yield (
+        "cost",
+        _picture(
+            charts.cost_in_time(book, timeline, results.expected),
+            f"Cost by period, stacked by medium: {cost['reservation']:,} for reservations, "
+            f"{cost['satellite']:,} by satellite and {cost['uav']:,} by UAV in all.",
+            "Cost of every period by medium; the dashed line is what the plan in force expected.",
+        ),
+    )
+    yield (
+        "service",
+        _picture(
+            charts.service_in_time(book, timeline),
+            f"Units asked for by period, stacked by who brought them: {served['fiber']:,} fiber, "
+            f"{served['satellite']:,} satellite, {served['uav']:,} UAV, "
+            f"{summary['shortfall_units']:,} never; below, units that were late, by class.",
+            "Above: units by who brought them. Below: units that were not there when asked for.",
+        ),
+    )
+    yield (
+        "classes",
+        _picture(
+            charts.by_application(results.classes),
+            "Shares of the units of each class by medium; the table has the numbers.",
+            "Who served each class of application.",
+        ),
+    )
+    yield (
+        "happenings",
+        _picture(
+            charts.happenings(_spans(summary, timeline), summary["replans"], deals, book, timeline),
+            f"{len(summary['faults'])} faults and {len(summary['alarms'])} alarms over time, above orders "
+            "by medium and units missing by period; the tables have the numbers.",
+            "Faults (filled with colour) and link alarms (grey); what was ordered on demand, with failed "
+            "orders below the line; and what was missing.",
+        ),
+    )
+
+
+def _plan_pictures(
+    problem: Problem, experiment: Experiment, summary: dict[str, Any]
+) -> Iterator[tuple[str, Picture]]:
+    plan, paid = summary["plan"], summary["cost_per_period"]
+    stages = fig4a(problem)
+    best = min(stages, key=lambda row: row[3])
+    reserved = plan["reserved_units"] / summary["requests"]
+    yield (
+        "reserving",
+        _picture(
+            charts.reserving(stages, reserved, plan["objective"], paid),
+            f"Expected cost of a period over reserved units: least, {best[3]:,.0f}, at {best[0]}; "
+            f"this plan reserves {reserved:.2f} a request and expects {plan['objective']:,.0f}.",
+            "Expected cost if every request reserves the same on its cheapest path, wavelengths not "
+            "counted (compare Fig. 4a of the paper).",
+        ),
+    )
+    curves = growth(problem, experiment.plan.expected_value_rounding, experiment.seed)
+    costs = ", ".join(f"{name} {values[-1]:,.0f}" for name, values in curves.items())
+    yield (
+        "growing",
+        _picture(
+            charts.growing(curves, plan["objective"], paid),
+            f"Expected cost of a period over the number of requests by policy; for all: {costs}.",
+            "Expected cost over the number of requests, in a random order, by policy, wavelengths not "
+            "counted (compare Fig. 4b of the paper).",
+        ),
+    )
+
+
+def _map(results: Results) -> Picture:
+    summary, topology = results.summary, results.topology
+    carried = [link["carried_bits"] for link in summary["links"]]
+    named = {f"{link.a}-{link.b}": frozenset((link.a, link.b)) for link in topology.links}
+    troubles = {named[item["link"]]: network_map.CUT for item in summary["alarms"]}
+    for event in summary["faults"]:
+        if "link" in event:
+            tapped = event["kind"] == "eavesdropper"
+            troubles[frozenset(event["link"])] = network_map.TAPPED if tapped else network_map.CUT
+    ends = Counter(
+        end for item in results.assembly.problem.requests for end in (item.source, item.target)
+    )
+    return _picture(
+        network_map.draw(topology, carried, troubles, ends),
+        f"Map of {len(topology.nodes)} nodes and {len(topology.links)} links; "
+        f"{len(troubles)} links were in trouble; the table of links has the numbers.",
+        "Links by the relayed key that they carried; the larger a node, the more requests end there.",
+    )
+
+
+def _spans(summary: dict[str, Any], timeline: Timeline) -> list[Span]:
+    """Return faults, then alarms, as lanes of the timeline."""
+    spans = []
+    for event in summary["faults"]:
+        at_s = event["at_s"] if "at_s" in event else timeline.begins_s(event["from_period"])
+        colour = COLOURS["plan"] if event["kind"] == "eavesdropper" else COLOURS["shortfall"]
+        struck = "-".join(event.get("link", ()))
+        struck = struck or event.get("node") or event.get("entity") or event.get("actor", "")
+        words = f"{event['kind']} {struck}".strip()
+        spans.append(Span(words, colour, at_s, event.get("until_s")))
+    return spans + [
+        Span(f"alarm {item['link']}", "#9aa5b1", item["raised_s"], item["cleared_s"])
+        for item in summary["alarms"]
+    ]
+
+
+def _fault(event: dict[str, Any]) -> dict[str, Any]:
+    """Return a fault as a row: what, from, until, and all else that the summary says of it."""
+    apart = {*_EVENT_FIELDS, "resilience"}
+    rest = {name: value for name, value in event.items() if name not in apart}
+    words = {
+        name: "-".join(map(str, value)) if name == "link" else value
+        for name, value in rest.items()
+        if value is not None
+    }
+    took = event.get("resilience", {})
+    return {name: event.get(name) for name in _EVENT_FIELDS} | {"rest": words, "took": took}
+
+
+def _orders(deals: list[OrderCount]) -> list[dict[str, Any]]:
+    """Return orders by medium."""
+    names = [field.name for field in fields(OrderCount) if field.name not in {"period", "medium"}]
+    return [
+        {"medium": medium}
+        | {name: sum(getattr(d, name) for d in deals if d.medium == medium) for name in names}
+        for medium in sorted({deal.medium for deal in deals})
+    ]
+
+
+def _worst(book: Ledger) -> list[dict[str, Any]]:
+    """Return the requests whose links were down longest."""
+    names = ("demanded_units", "late_units", "shortfall_units", "shortfall_s", "down_s", "cost")
+    found: dict[str, dict[str, Any]] = {}
+    for row in book.rows:
+        head = {"request": row.request, "application": row.application}
+        head |= {"source": row.source, "target": row.target}
+        line = found.setdefault(row.request, head | dict.fromkeys(names, 0))
+        for name in names:
+            line[name] += getattr(row, name)
+    late = [line for line in found.values() if line["late_units"]]
+    return sorted(late, key=lambda line: (-line["down_s"], -line["late_units"]))[:_TOP_REQUESTS]
+
+
+def _busiest(links: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(links, key=lambda item: -item["carried_bits"])[:_TOP_LINKS]
+
+
+def _versions() -> dict[str, str]:
+    names = ("qsagin", "ray", "PuLP", "highspy", "numpy", "grpcio")
+    return {"Python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def _picture(figure: Figure, alt: str, caption: str) -> Picture:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", dpi=160, metadata={"Date": None})
+    return Picture(base64.b64encode(buffer.getvalue()).decode(), alt, caption)
+
+
+def _number(value: object, digits: int = 0) -> str:
+    return "–" if not isinstance(value, int | float) else f"{value:,.{digits}f}"
+
+
+def _percent(value: object, digits: int = 1) -> str:
+    return "–" if not isinstance(value, int | float) else f"{value:.{digits}%}"
+
+
+def _clock(value: object) -> str:
+    """Return seconds of emulated time as hours, minutes and seconds."""
+    if not isinstance(value, int | float):
+        return "–"
+    minutes, seconds = divmod(value, 60)
+    return f"{int(minutes // 60)}:{int(minutes % 60):02}:{seconds:04.1f}".removesuffix(".0")
+
+
+def _short(value: float) -> str:
+    """Return a number in few characters."""
+    for size, mark in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            return f"{value / (1e3 if mark == 'k' else size):.4g} {mark}"
+    return f"{value:,.0f}"

@@ -1,0 +1,257 @@
+"""What a run leaves for its reader: ledger.parquet, decisions.parquet, summary.json and report.html.
+
+All numbers come from the journals by way of the ledger; the audit adds the digest.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from emulator.build.assembly import Assembly
+from emulator.build.plan_report import basis_of
+from emulator.build.setup import Setup
+from emulator.config.applications import KeyUse
+from emulator.config.experiment import Experiment
+from emulator.report import page
+from emulator.report.page import Results
+from emulator.results import journal_queries, ledger
+from emulator.results.audit import audit
+from emulator.results.decisions import Decision, decisions
+from emulator.results.decisions import write as write_decisions
+from emulator.results.ledger import Ledger
+from emulator.results.links import alarms, with_blocks
+from emulator.results.resilience import Story, resilience
+from emulator.store import journal
+from emulator.store.files import write_atomically
+from emulator.store.registry import Registry
+
+_T95 = 1.96
+
+
+@dataclass(frozen=True)
+class Ending:
+    """When and how a run ended.
+
+    `startup_s` is wall time until all actors served, `running_s` that of all windows.  `failure` is
+    empty and `stopped_by` None if the run came to its end.
+    """
+
+    windows: int
+    emulated_s: float
+    wall_s: float
+    startup_s: float = 0.0
+    running_s: float = 0.0
+    failure: str = ""
+    stopped_by: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run came to its end."""
+        return not self.failure and self.stopped_by is None
+
+
+def write(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -> dict[str, Any]:
+    """Write all result files, the summary last, which says that there are the others; return it.
+
+    A run that was ended before it had a journal gets a summary with zeros.
+    """
+    experiment = setup.experiment
+    book = _book(folder, experiment, assembly)
+    pools = assembly.problem.pools
+    plans = _plans(folder, pools.shortfall_cost if pools else 0, experiment.clock.window_s)
+    summary = _summary(experiment, assembly, book, plans, ending)
+    summary["links"] = with_blocks(folder, assembly.links)
+    summary["alarms"] = alarms(folder, experiment.clock.window_s)
+    summary["applications"] = _use_of_keys(experiment, book)
+    decided = decisions(folder, assembly.problem.requests, experiment.clock.window_s)
+    summary["faults"] = _faults(experiment, assembly, plans, book, decided, summary["alarms"])
+    summary |= {"windows_run": journal.windows_run(folder), "restarts": Registry(folder).restarts}
+    summary |= {"digest": "", "audit": {}}
+    if journal.exists(folder):
+        result = audit(folder)
+        summary |= {"digest": result.digest, "audit": result.fields()}
+    ledger.write(book, folder)
+    write_decisions(decided, folder)
+    expected, classes = _expected_by_period(plans, book.periods), _by_application(book)
+    results = Results(experiment, setup.topology, assembly, summary, book, expected, classes)
+    page.write(folder, results)
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    return summary
+
+
+def _book(folder: Path, experiment: Experiment, assembly: Assembly) -> Ledger:
+    try:
+        unit_bits = experiment.keys.unit_bits
+        sizes = {
+            name: use.units_per_key(unit_bits) for name, use in experiment.applications.items()
+        }
+        requests, period_s = assembly.problem.requests, experiment.demand.period_s
+        return ledger.read(folder, requests, experiment.clock.window_s, period_s, sizes)
+    except journal.JournalError:
+        return Ledger((), 0)
+
+
+@dataclass(frozen=True)
+class _InForce:
+    """A plan, the period from which on it was in force, and what it expected to pay in one.
+
+    What it expected to lose has a price in its objective that nobody pays.
+    """
+
+    from_period: int
+    plan: dict[str, Any]
+    paid: float
+    at_s: float
+    reason: str
+    set_up: int
+
+
+def _plans(folder: Path, shortfall_cost: int, window_s: float) -> list[_InForce]:
+    """Return all plans of a run in order; each later one with the reason for it."""
+    plans: list[_InForce] = []
+    for item in journal_queries.if_any(lambda: journal_queries.plans(folder)):
+        plan = json.loads(item.document)
+        paid = plan["objective"] - shortfall_cost * plan["expected_shortfall_units"]
+        reason = item.reason.text if item.reason is not None else "start"
+        at_s = item.window * window_s
+        plans.append(_InForce(item.period, plan, paid, at_s, reason, item.set_up))
+    return plans
+
+
+def _expected_by_period(plans: list[_InForce], periods: int) -> list[float]:
+    """Return what the plan in force expected to pay in each period."""
+    expected = [0.0] * periods
+    for item in plans:
+        for period in range(item.from_period, periods):
+            expected[period] = item.paid
+    return expected
+
+
+def _shown(plan: dict[str, Any]) -> dict[str, Any]:
+    """Return a plan without its allocations."""
+    return {key: value for key, value in plan.items() if key != "allocations"}
+
+
+def _summary(
+    experiment: Experiment, assembly: Assembly, book: Ledger, plans: list[_InForce], ending: Ending
+) -> dict[str, Any]:
+    rows = book.rows
+    expected = _expected_by_period(plans, book.periods)
+    cost = {
+        "reservation": sum(row.reservation_cost for row in rows),
+        "satellite": sum(row.satellite_cost for row in rows),
+        "uav": sum(row.uav_cost for row in rows),
+    }
+    return {
+        "experiment": experiment.name,
+        "seed": experiment.seed,
+        "policy": experiment.plan.policy.value,
+        "windows": ending.windows,
+        "emulated_s": ending.emulated_s,
+        "wall_s": round(ending.wall_s, 3),
+        "startup_s": round(ending.startup_s, 3),
+        "running_s": round(ending.running_s, 3),
+        "periods": book.periods,
+        "requests": len(assembly.problem.requests),
+        "demanded_units": sum(row.demanded_units for row in rows),
+        "served_units": {
+            "fiber": sum(row.fiber_units for row in rows),
+            "satellite": sum(row.satellite_units for row in rows),
+            "uav": sum(row.uav_units for row in rows),
+        },
+        "late_units": sum(row.late_units for row in rows),
+        "failed_units": sum(row.failed_units for row in rows),
+        "shortfall_units": sum(row.shortfall_units for row in rows),
+        "shortfall_s": sum(row.shortfall_s for row in rows),
+        "down_s": sum(row.down_s for row in rows),
+        "cost": cost | {"total": sum(cost.values())},
+        "planned_cost": sum(expected),
+        "cost_per_period": _mean_cost(book) | {"planned": fmean(expected) if expected else None},
+        "complete": ending.complete,
+        "failure": ending.failure,
+        "plan": _shown(plans[0].plan) if plans else {},
+        "basis": basis_of(experiment, assembly.problem),
+        "replans": [
+            {"at_s": item.at_s, "from_period": item.from_period}
+            | {"reason": item.reason, "set_up": item.set_up}
+            | {name: item.plan[name] for name in ("objective", "lower_bound", "gap")}
+            for item in plans[1:]
+        ],
+        "units": {
+            "cost": "monetary units of the price table",
+            "unit_bits": experiment.keys.unit_bits,
+        },
+    }
+
+
+def _faults(  # noqa: PLR0917
+    experiment: Experiment,
+    assembly: Assembly,
+    plans: list[_InForce],
+    book: Ledger,
+    decided: list[Decision],
+    raised: list[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Return the schedule, with how the run took each fault."""
+    made = [(item.at_s, item.plan["allocations"]) for item in plans]
+    requests = assembly.problem.requests
+    story = Story(assembly.timeline, requests, made, raised, decided, book.rows)
+    events = [event.model_dump(mode="json", by_alias=True) for event in experiment.faults]
+    return [
+        event | {"resilience": took}
+        for event, took in zip(events, resilience(events, story), strict=True)
+    ]
+
+
+def _mean_cost(book: Ledger) -> dict[str, float | None]:
+    """Return the mean cost of a period and its 95 % confidence interval (normal approximation)."""
+    costs = book.cost_by_period()
+    if len(costs) < 2:
+        return {"mean": costs[0] if costs else None, "ci95_low": None, "ci95_high": None}
+    mean, half = fmean(costs), _T95 * stdev(costs) / sqrt(len(costs))
+    return {"mean": mean, "ci95_low": mean - half, "ci95_high": mean + half}
+
+
+def _use_of_keys(experiment: Experiment, book: Ledger) -> dict[str, dict[str, Any]]:
+    """Say by class what its keys were for, how long links were up, and what they carried."""
+    found = {}
+    for line in _by_application(book):
+        use = experiment.applications.get(line["application"], KeyUse())
+        served = line["demanded_units"] - line["shortfall_units"]
+        up_s = line["needed_s"] - line["down_s"]
+        found[line["application"]] = {
+            "cipher": use.cipher.value,
+            "key_bits": use.key_bits or experiment.keys.unit_bits,
+            "needed_s": line["needed_s"],
+            "up_s": up_s,
+            "data_bits": use.data_bits(served, up_s, experiment.keys.unit_bits),
+        }
+    return found
+
+
+def _by_application(book: Ledger) -> list[dict[str, Any]]:
+    kinds: dict[str, dict[str, Any]] = {}
+    for row in book.rows:
+        line = kinds.setdefault(row.application, dict.fromkeys(_SUMS, 0))
+        for name in _SUMS:
+            line[name] += getattr(row, name)
+    return [{"application": kind, **line} for kind, line in kinds.items()]
+
+
+_SUMS = (
+    "demanded_units",
+    "fiber_units",
+    "satellite_units",
+    "uav_units",
+    "late_units",
+    "shortfall_units",
+    "shortfall_s",
+    "down_s",
+    "needed_s",
+    "cost",
+)

@@ -1,0 +1,483 @@
+"""All questions that are put to the facts of a run, and their answers as typed values.
+
+This is the only module with SQL over facts; values are bound, never written into a query.  A fact's
+details are read as JSON by their fields (`protos.facts`).  Questions concern one entity, whose journal is
+read, and raise `JournalError` if there is none; `if_any` turns that into no answers.  Nothing here knows
+what answers are for.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from emulator.runtime.envelopes import MANAGEMENT
+from emulator.store import journal
+from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER
+from protos.facts import Details, FactKind, LinkState, Planned, details_of
+
+Row = TypeVar("Row")
+
+_USES = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
+_ORDERS = (FactKind.BOUGHT, FactKind.REFUSED, FactKind.FAILED)
+_PAID = (FactKind.BOUGHT, FactKind.FAILED)
+_AT_THE_END = (FactKind.STORED, FactKind.EXPIRED)
+_SHOWN = (
+    FactKind.PLANNED,
+    FactKind.REPLANNED,
+    FactKind.RESERVED,
+    FactKind.PERIOD,
+    FactKind.DEMANDED,
+    FactKind.SHORT,
+    FactKind.LAPSED,
+    FactKind.DELIVERED,
+    FactKind.LINK,
+    FactKind.BOUGHT,
+    FactKind.FAILED,
+    FactKind.COMPLETED,
+)
+_DECIDED = (
+    FactKind.REPLANNED,
+    FactKind.RESERVED,
+    FactKind.VERIFIED,
+    FactKind.ORDERED,
+    FactKind.REFUSED,
+    FactKind.BOUGHT,
+    FactKind.FAILED,
+    FactKind.AGENT,
+    FactKind.REJECTED,
+)
+_PER_KEY_OR_HOP = (
+    FactKind.DELIVERED,
+    FactKind.GENERATED,
+    FactKind.CREATED,
+    FactKind.RELAYED,
+    FactKind.EXPIRED,
+    FactKind.STORED,
+)
+
+
+class PlanNoted(NamedTuple):
+    """A plan as it came into force: its document, and for a later one why, and what it set up."""
+
+    window: int
+    period: int
+    document: str
+    reason: Details | None = None
+    set_up: int = 0
+
+
+class Decided(NamedTuple):
+    """One decision of the manager; `request` is an index, -1 where it concerns none."""
+
+    window: int
+    kind: FactKind
+    request: int
+    period: int
+    medium: str
+    units: int
+    cost: int
+    peer: str
+    details: Details | None
+
+
+class OrdersNoted(NamedTuple):
+    """Orders of one period to one medium with one end; `refund` is what they gave back."""
+
+    period: int
+    medium: str
+    kind: FactKind
+    units: int
+    refund: int
+    orders: int
+
+
+class Reserved(NamedTuple):
+    """What a request's reservation costs in each period from `period` on."""
+
+    request: int
+    period: int
+    cost: int
+
+
+class Purchase(NamedTuple):
+    """What was bought for a request in a period, or, for FAILED, given back."""
+
+    request: int
+    period: int
+    medium: str
+    kind: FactKind
+    cost: int
+    units: int
+
+
+class Use(NamedTuple):
+    """Units that applications asked for, got or went without, at the source, in one window."""
+
+    request: int
+    period: int
+    kind: FactKind
+    medium: str
+    units: int
+    window: int
+
+
+class Blocks(NamedTuple):
+    """Blocks of a link as one end has them; `qber` is the mean of those that were measured."""
+
+    peer: str
+    blocks: int
+    discarded: int
+    qber: float | None
+    carried_bits: int
+
+
+class Delivery(NamedTuple):
+    """Units that were delivered at a source in one window."""
+
+    window: int
+    request: int
+    units: int
+
+
+class Followed(NamedTuple):
+    """One fact about a request, as `qsagin trace` tells it."""
+
+    window: int
+    kind: FactKind
+    medium: str
+    peer: str
+    units: int
+    cost: int
+    details: Details | None
+
+
+class KeyFact(NamedTuple):
+    """What an audit needs of a fact about key."""
+
+    kind: str
+    request: int
+    serial: int
+    medium: str
+    peer: str
+    end: str
+    bits: int
+    key_id: str
+    fingerprint: bytes
+    units: int
+
+
+class ManagementFact(NamedTuple):
+    """What an audit needs of a fact about management keys."""
+
+    kind: str
+    serial: int
+    peer: str
+    units: int
+    bits: int
+
+
+class News(NamedTuple):
+    """Facts of one entity that differ in nothing but number; `window` is that of the last."""
+
+    entity: str
+    kind: FactKind
+    request: int
+    period: int
+    serial: int
+    medium: str
+    peer: str
+    details: Details | None
+    units: int
+    bits: int
+    cost: int
+    window: int
+
+
+class BlockNews(NamedTuple):
+    """Key of one end of a fiber: made if `kind` is GENERATED, used if RELAYED; `qber` is the mean."""
+
+    entity: str
+    kind: FactKind
+    peer: str
+    bits: int
+    discarded: int
+    qber: float | None
+
+
+def if_any(answers: Callable[[], Iterable[Row]]) -> list[Row]:
+    """Return all answers; none if the run was ended before there was a journal."""
+    try:
+        return list(answers())
+    except journal.JournalError:
+        return []
+
+
+def last_window(folder: Path, entity: str) -> int:
+    """Return the window of the last fact of an entity; 0 if it has noted none."""
+    return _number(folder, entity, "SELECT coalesce(max(window), 0) FROM fact", ())
+
+
+def periods_begun(folder: Path) -> int:
+    """Return how many provisioning periods have begun."""
+    query = "SELECT count(*) FROM fact WHERE kind = ?"
+    return _number(folder, GLOBAL_MANAGER, query, (FactKind.PERIOD,))
+
+
+def late_units(folder: Path, entity: str) -> int:
+    """Return how many units were missing at a key manager when they were asked for."""
+    query = "SELECT coalesce(sum(units), 0) FROM fact WHERE kind = ?"
+    return _number(folder, entity, query, (FactKind.SHORT,))
+
+
+def recourse_cost(folder: Path) -> int:
+    """Return what has been paid on demand, less what was given back."""
+    query = f"SELECT coalesce(sum(cost), 0) FROM fact WHERE kind IN {_marks(_PAID)}"
+    return _number(folder, GLOBAL_MANAGER, query, _PAID)
+
+
+def plans(folder: Path) -> Iterator[PlanNoted]:
+    """Yield all plans in order."""
+    kinds = (FactKind.PLANNED, FactKind.REPLANNED)
+    query = (
+        "SELECT kind, window, period, details, units FROM fact "
+        f"WHERE kind IN {_marks(kinds)} ORDER BY rowid"
+    )
+    pending: PlanNoted | None = None
+    for kind, window, period, details, units in _rows(folder, GLOBAL_MANAGER, query, kinds):
+        if kind == FactKind.REPLANNED and pending is not None:
+            pending = pending._replace(reason=details_of(kind, details), set_up=units)
+            continue
+        if pending is not None:
+            yield pending
+        pending = PlanNoted(window, period, _document(details_of(kind, details)))
+    if pending is not None:
+        yield pending
+
+
+def first_plan(folder: Path) -> str | None:
+    """Return the document of the first plan, as soon as there is one."""
+    query = "SELECT details FROM fact WHERE kind = ? ORDER BY rowid LIMIT 1"
+    found = _rows(folder, GLOBAL_MANAGER, query, (FactKind.PLANNED,))
+    return next((_document(details_of(FactKind.PLANNED, text)) for (text,) in found), None)
+
+
+def decided(folder: Path) -> Iterator[Decided]:
+    """Yield the manager's decisions in order."""
+    query = (
+        "SELECT window, kind, request, period, medium, units, cost, peer, details FROM fact "
+        f"WHERE kind IN {_marks(_DECIDED)} ORDER BY rowid"
+    )
+    for window, kind, *fields, details in _rows(folder, GLOBAL_MANAGER, query, _DECIDED):
+        yield Decided._make((window, FactKind(kind), *fields, details_of(kind, details)))
+
+
+def orders(folder: Path) -> Iterator[OrdersNoted]:
+    """Yield orders added up by period, medium and what became of them."""
+    query = (
+        "SELECT period, medium, kind, sum(units), -sum(cost), count(*) FROM fact "
+        f"WHERE kind IN {_marks(_ORDERS)} GROUP BY period, medium, kind"
+    )
+    for period, medium, kind, *numbers in _rows(folder, GLOBAL_MANAGER, query, _ORDERS):
+        yield OrdersNoted(period, medium, FactKind(kind), *numbers)
+
+
+def reservations(folder: Path) -> Iterator[Reserved]:
+    """Yield changes of what is reserved, in order."""
+    query = "SELECT request, period, cost FROM fact WHERE kind = ? ORDER BY rowid"
+    return (Reserved(*row) for row in _rows(folder, GLOBAL_MANAGER, query, (FactKind.RESERVED,)))
+
+
+def purchases(folder: Path) -> Iterator[Purchase]:
+    """Yield what was bought and given back, added up."""
+    query = (
+        "SELECT request, period, medium, kind, sum(cost), sum(units) FROM fact "
+        f"WHERE kind IN {_marks(_PAID)} GROUP BY request, period, medium, kind"
+    )
+    for request, period, medium, kind, cost, units in _rows(folder, GLOBAL_MANAGER, query, _PAID):
+        yield Purchase(request, period, medium, FactKind(kind), cost, units)
+
+
+def plan_gaps(folder: Path) -> Iterator[tuple[int, float]]:
+    """Yield from which period on plans were in force, and their gaps, in order."""
+    query = "SELECT period, json_extract(details, '$.gap') FROM fact WHERE kind = ? ORDER BY rowid"
+    return _rows(folder, GLOBAL_MANAGER, query, (FactKind.PLANNED,))
+
+
+def uses(folder: Path, entity: str) -> Iterator[Use]:
+    """Yield what the applications at a key manager asked for, got and went without."""
+    query = (
+        "SELECT request, period, kind, medium, sum(units), window FROM fact "
+        f"WHERE kind IN {_marks(_USES)} AND \"end\" != 'target' "
+        "GROUP BY request, period, kind, medium, window"
+    )
+    for request, period, kind, medium, units, window in _rows(folder, entity, query, _USES):
+        yield Use(request, period, FactKind(kind), medium, units, window)
+
+
+def deliveries(folder: Path, entity: str, medium: str) -> Iterator[Delivery]:
+    """Yield what a medium brought to the applications at a key manager."""
+    query = (
+        "SELECT window, request, units FROM fact "
+        "WHERE kind = ? AND medium = ? AND \"end\" != 'target'"
+    )
+    rows = _rows(folder, entity, query, (FactKind.DELIVERED, medium))
+    return (Delivery(*row) for row in rows)
+
+
+def blocks(folder: Path, entity: str) -> Iterator[Blocks]:
+    """Yield the blocks of each link of a node, as it has them."""
+    query = (
+        "SELECT peer, coalesce(sum(kind = :made AND details != ''), 0), "
+        "coalesce(sum(json_extract(nullif(details, ''), '$.discarded')), 0), "
+        "avg(json_extract(nullif(details, ''), '$.qber')), "
+        "coalesce(sum(bits) FILTER (WHERE kind = :used), 0) FROM fact "
+        "WHERE medium = 'fiber' AND kind IN (:made, :used) GROUP BY peer"
+    )
+    values = {"made": FactKind.GENERATED, "used": FactKind.RELAYED}
+    return (Blocks(*row) for row in _rows(folder, entity, query, values))
+
+
+def carried_bits(
+    folder: Path, entity: str, peers: tuple[str, str], from_window: float, to_window: float
+) -> int:
+    """Return how much of a link's key a node has used in windows from one up to, not including, another.
+
+    `peers` are the names that the other end has in facts.
+    """
+    query = (
+        "SELECT coalesce(sum(bits), 0) FROM fact WHERE kind = ? AND medium = 'fiber' "
+        "AND peer IN (?, ?) AND window >= ? AND window < ?"
+    )
+    values = (FactKind.RELAYED, *peers, from_window, to_window)
+    return _number(folder, entity, query, values)
+
+
+def link_states(folder: Path) -> Iterator[tuple[int, LinkState]]:
+    """Yield when the fiber controller found links down or up, in order."""
+    query = "SELECT window, details FROM fact WHERE kind = ? ORDER BY rowid"
+    for window, text in _rows(folder, FIBER_CONTROLLER, query, (FactKind.LINK,)):
+        state = details_of(FactKind.LINK, text)
+        if isinstance(state, LinkState):
+            yield window, state
+
+
+def followed(folder: Path, entity: str, request: int, period: int | None) -> Iterator[Followed]:
+    """Yield what an entity noted about a request in a period, or about its reservation."""
+    query = (
+        "SELECT window, kind, medium, peer, units, cost, details FROM fact "
+        "WHERE request = ? AND (period = ? OR (? AND period < 0)) "
+        f"AND kind NOT IN {_marks(_PER_KEY_OR_HOP)} ORDER BY rowid"
+    )
+    values = (request, period, period is None, *_PER_KEY_OR_HOP)
+    for window, kind, *fields, details in _rows(folder, entity, query, values):
+        yield Followed._make((window, FactKind(kind), *fields, details_of(kind, details)))
+
+
+def key_facts(folder: Path, entity: str) -> Iterator[KeyFact]:
+    """Yield all that an entity noted about key of requests, in order."""
+    query = f"SELECT {_columns(KeyFact)} FROM fact WHERE medium <> ? ORDER BY rowid"
+    return (KeyFact(*row) for row in _rows(folder, entity, query, (MANAGEMENT,)))
+
+
+def management_facts(folder: Path, entity: str) -> Iterator[ManagementFact]:
+    """Yield all that an entity noted about management keys, in order."""
+    query = f"SELECT {_columns(ManagementFact)} FROM fact WHERE medium = ? ORDER BY rowid"
+    return (ManagementFact(*row) for row in _rows(folder, entity, query, (MANAGEMENT,)))
+
+
+def everything(folder: Path, entity: str) -> Iterator[tuple[Any, ...]]:
+    """Yield all that an entity noted, in order, a value for each column."""
+    query = f"SELECT {journal.NAMES} FROM fact ORDER BY rowid"
+    return _rows(folder, entity, query, ())
+
+
+def until(folder: Path, entity: str, window: int) -> Iterator[tuple[Any, ...]]:
+    """Yield all that an entity noted up to a window, but for what is noted when a run ends."""
+    query = (
+        f"SELECT {journal.NAMES} FROM fact WHERE window <= ? "
+        f"AND kind NOT IN {_marks(_AT_THE_END)} ORDER BY rowid"
+    )
+    return _rows(folder, entity, query, (window, *_AT_THE_END))
+
+
+class Portion(NamedTuple):
+    """What a journal has got since a row of it was the last, and its last row and window now."""
+
+    news: list[News]
+    blocks: list[BlockNews]
+    last_row: int
+    window: int
+
+
+def since(path: Path, row: int) -> Portion | None:
+    """Return what a journal has got after a row; None if it is being made or folded."""
+    try:
+        with closing(sqlite3.connect(journal.uri_of(path), uri=True)) as connection:
+            last, window = connection.execute(
+                "SELECT coalesce(max(rowid), 0), (SELECT coalesce(max(window), 0) FROM mail) "
+                "FROM fact"
+            ).fetchone()
+            return Portion(
+                list(_news(connection, row, last)),
+                list(_block_news(connection, row, last)),
+                last,
+                window,
+            )
+    except sqlite3.DatabaseError:
+        return None
+
+
+def _news(connection: sqlite3.Connection, after: int, last: int) -> Iterator[News]:
+    query = (
+        "SELECT entity, kind, request, period, serial, medium, peer, details, "
+        "sum(units), sum(bits), sum(cost), max(window), min(fact.rowid) AS first "
+        "FROM fact JOIN resident ON resident = place WHERE fact.rowid > ? AND fact.rowid <= ? "
+        f"AND kind IN {_marks(_SHOWN)} AND \"end\" != 'target' "
+        "GROUP BY entity, kind, request, period, serial, medium, peer, details ORDER BY first"
+    )
+    for entity, kind, *named, details, units, bits, cost, window, _ in connection.execute(
+        query, (after, last, *_SHOWN)
+    ):
+        known = (entity, FactKind(kind), *named, details_of(kind, details))
+        yield News._make((*known, units, bits, cost, window))
+
+
+def _block_news(connection: sqlite3.Connection, after: int, last: int) -> Iterator[BlockNews]:
+    kinds = (FactKind.GENERATED, FactKind.RELAYED)
+    query = (
+        "SELECT entity, kind, peer, sum(bits), "
+        "coalesce(sum(json_extract(nullif(details, ''), '$.discarded')), 0), "
+        "avg(json_extract(nullif(details, ''), '$.qber')) "
+        "FROM fact JOIN resident ON resident = place WHERE fact.rowid > ? AND fact.rowid <= ? "
+        f"AND medium = 'fiber' AND kind IN {_marks(kinds)} GROUP BY entity, kind, peer"
+    )
+    for entity, kind, *numbers in connection.execute(query, (after, last, *kinds)):
+        yield BlockNews(entity, FactKind(kind), *numbers)
+
+
+def _rows(
+    folder: Path, entity: str, query: str, values: journal.Values
+) -> Iterator[tuple[Any, ...]]:
+    return journal.rows(folder, entity, query, values)
+
+
+def _number(folder: Path, entity: str, query: str, values: journal.Values) -> int:
+    ((found,),) = _rows(folder, entity, query, values)
+    return int(found)
+
+
+def _marks(kinds: tuple[FactKind, ...]) -> str:
+    """Return as many question marks as there are kinds, in brackets."""
+    return f"({', '.join('?' * len(kinds))})"
+
+
+def _columns(of: type[Any]) -> str:
+    return ", ".join(f'"{name}"' for name in of._fields)
+
+
+def _document(details: Details | None) -> str:
+    return details.document if isinstance(details, Planned) else ""

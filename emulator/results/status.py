@@ -1,0 +1,56 @@
+"""What can be said of a run by looking at its folder, while it goes on or afterwards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from emulator.results import journal_queries
+from emulator.store import journal
+from protos.core import KEY_MANAGER_PREFIX, key_manager_of
+
+_KEY_COUNTS = ("stored_key_count", "max_key_count", "unconfirmed_key_count")
+
+
+def status_of(folder: Path) -> dict[str, Any]:
+    """Return how far the run has come.  Raises `JournalError` if the folder holds no run."""
+    entities = journal.entities(folder)
+    managers = [entity for entity in entities if entity.startswith(KEY_MANAGER_PREFIX)]
+    summary, stores = folder / "summary.json", stores_of(folder)
+    ended = summary.exists()
+    return {
+        "ok": True,
+        "ended": ended,
+        "complete": json.loads(summary.read_text(encoding="utf-8"))["complete"] if ended else False,
+        "entities": len(entities),
+        "key_managers": len(managers),
+        "window": max(journal_queries.last_window(folder, entity) for entity in entities),
+        "periods_begun": journal_queries.periods_begun(folder),
+        "late_units": sum(journal_queries.late_units(folder, entity) for entity in managers),
+        "recourse_cost": journal_queries.recourse_cost(folder),
+        **{name: sum(store[name] for store in stores) for name in _KEY_COUNTS},
+    }
+
+
+def stores_of(folder: Path) -> list[dict[str, Any]]:
+    """Return every key store, in the words of ETSI GS QKD 014: key counts, and `key_size` in bits.
+
+    A target has no key for its application before the source names it: its keys are all unconfirmed.
+    """
+    return [
+        {
+            "source_KME_ID": entity,
+            "target_KME_ID": key_manager_of(peer),
+            "request": request,
+            "medium": medium,
+            "end": end,
+            "key_size": key_bits,
+            "stored_key_count": available,
+            "max_key_count": capacity,
+            "unconfirmed_key_count": held - available,
+        }
+        for entity, request, medium, peer, end, key_bits, capacity, available, held, _ in (
+            journal.key_stores(folder)
+        )
+    ]

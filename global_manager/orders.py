@@ -1,0 +1,289 @@
+"""Orders: what is bought for requests that run short, from whom, at which price, and what comes of it.
+
+An order goes to the medium that the request prefers, and to the next one if that controller refuses, or
+takes it and fails while the period lasts; one that has been silent for long is asked last.  What an order
+costs is noted when it is taken, and given back when it fails.
+
+Where requests share pools, the plan's second stage is carried out: what is missing in a period is served at
+the least cost that the pools allow.  The plan knows the sky of every future, the manager does not; so it
+first orders what satellites should bring if they could serve everybody not yet refused, and decides again
+after every refusal or failure.  When no satellite order is open, UAVs are ordered for the rest.  What is
+lost is not ordered.  No medium is special here, and nothing is known of reservations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+
+from global_manager.provisioning.model import Medium, Pools, Problem, Request
+from global_manager.provisioning.shared_recourse import serve
+from protos.core import SATELLITE_CONTROLLER, UAV_CONTROLLER, Effects, Timeline
+from protos.facts import Fact, FactKind, OrderCause, Ordered, Reason
+from protos.mib import OrderFailureRow, OrderRow, RowStatus, ShortageRow
+from protos.pdu import ErrorStatus, Pdu
+from protos.rows import command
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """Units of key that a request is to get from a medium in a period."""
+
+    request: int
+    period: int
+    medium: Medium
+    units: int
+
+
+class PoolBuyer:
+    """What is missing in the current period, and what the pools still have."""
+
+    def __init__(self, requests: Sequence[Request], pools: Pools) -> None:
+        self._requests, self._pools = requests, pools
+        self.period, self._awaited, self._left = -1, 0, pools
+        self._open: dict[int, int] = {}
+        self._refused: set[tuple[int, Medium]] = set()
+
+    def lacks(self, request: int, period: int, units: int) -> None:
+        """Take note of a shortage; what a former period still lacks has lapsed."""
+        if period > self.period:
+            self.period, self._awaited, self._left = period, 0, self._pools
+            self._open, self._refused = {}, set()
+        if period == self.period:
+            self._open[request] = self._open.get(request, 0) + units
+
+    def orders(self) -> list[Purchase]:
+        """Return what to order now; nothing while answers are awaited."""
+        if self._awaited or not self._open:
+            return []
+        places = sorted(self._open)
+        costs = [self._requests[place].on_demand for place in places]
+        service = serve(
+            [self._open[place] for place in places],
+            self._unless_refused(places, Medium.SATELLITE, [c.satellite_cost for c in costs]),
+            self._unless_refused(places, Medium.UAV, [c.uav_cost for c in costs]),
+            self._left,
+        )
+        wanted = self._purchases(places, Medium.SATELLITE, service.satellite)
+        wanted = wanted or self._purchases(places, Medium.UAV, service.uav)
+        for purchase in wanted:
+            self._book(purchase, 1)
+        self._awaited = len(wanted)
+        return wanted
+
+    def answered(self, purchase: Purchase, *, taken: bool) -> None:
+        """Take note of the answer to an order; a refused request is offered to that medium no more."""
+        if purchase.period != self.period:
+            return
+        self._awaited -= 1
+        if not taken:
+            self._refused.add((purchase.request, purchase.medium))
+            self._book(purchase, -1)
+
+    def failed(self, purchase: Purchase) -> None:
+        """Take note that an order that was taken has brought nothing: as if it had been refused."""
+        if purchase.period == self.period:
+            self._refused.add((purchase.request, purchase.medium))
+            self._book(purchase, -1)
+
+    def _unless_refused(
+        self, places: Sequence[int], medium: Medium, costs: Sequence[int]
+    ) -> list[int | None]:
+        by_place = zip(places, costs, strict=True)
+        return [None if (place, medium) in self._refused else cost for place, cost in by_place]
+
+    def _purchases(
+        self, places: Sequence[int], medium: Medium, units: Sequence[int]
+    ) -> list[Purchase]:
+        by_place = zip(places, units, strict=True)
+        return [Purchase(place, self.period, medium, n) for place, n in by_place if n > 0]
+
+    def _book(self, purchase: Purchase, times: int) -> None:
+        """Take a purchase from what is missing and from its pool; or put it back."""
+        units = purchase.units * times
+        self._open[purchase.request] = self._open.get(purchase.request, 0) - units
+        if self._open[purchase.request] == 0:
+            del self._open[purchase.request]
+        self._left = self._left.less(purchase.medium, units)
+
+
+CONTROLLER_OF = {Medium.SATELLITE: SATELLITE_CONTROLLER, Medium.UAV: UAV_CONTROLLER}
+
+
+@dataclass(frozen=True)
+class Buy:
+    """An order that a controller has, and the media to try if it refuses or fails."""
+
+    order: OrderRow
+    medium: Medium
+    others: tuple[Medium, ...]
+
+    @property
+    def purchase(self) -> Purchase:
+        """What is bought."""
+        order = self.order
+        return Purchase(order.request, order.period, self.medium, order.units)
+
+
+class Ordering:
+    """See the module.  `ask` sends a controller a Set, and has its answer come back with the `Buy`.
+
+    `media` gives for each request the on-demand media in the order in which to try them.  `spent` and
+    `refunded` are in monetary units, by medium.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        media: Sequence[Sequence[Medium]],
+        timeline: Timeline,
+        effects: Effects,
+        ask: Callable[[str, Pdu, Buy, float], None],
+    ) -> None:
+        self._requests, self._media, self._timeline = problem.requests, media, timeline
+        self._effects, self._ask = effects, ask
+        self._buyer = PoolBuyer(problem.requests, problem.pools) if problem.pools else None
+        self._last = 0
+        self._open: dict[int, Buy] = {}
+        self._unanswered: set[int] = set()
+        self.spent: Counter[Medium] = Counter()
+        self.refunded: Counter[Medium] = Counter()
+
+    def lacks(self, row: ShortageRow, silent: Collection[str], now_s: float) -> None:
+        """Buy what a request is short of; who is silent is asked last."""
+        if self._is_over(row.period, now_s):
+            late = Reason("heard of when its period was over")
+            self._effects.note(Fact(FactKind.REJECTED, row.request, row.period, details=late))
+            return
+        if self._buyer is not None:
+            self._buyer.lacks(row.request, row.period, row.units)
+            return
+        media = self._media[row.request]
+        heard = [medium for medium in media if CONTROLLER_OF[medium] not in silent]
+        unheard = [medium for medium in media if medium not in heard]
+        why = Ordered(OrderCause.CHEAPEST, row.units)
+        if unheard and heard:
+            why = Ordered(OrderCause.SILENT, row.units, CONTROLLER_OF[unheard[0]])
+        order = self._new(row.request, row.period, row.units)
+        self._order(order, (*heard, *unheard), now_s, why)
+
+    def buy_from_pools(self, now_s: float) -> None:
+        """Order what is best for all that share pools; to be called in every step."""
+        if self._buyer is None or self._is_over(self._buyer.period, now_s):
+            return
+        for item in self._buyer.orders():
+            order = self._new(item.request, item.period, item.units)
+            why = Ordered(OrderCause.SHARED, item.units)
+            self._order(order, (item.medium,), now_s, why)
+
+    def answered(self, buy: Buy, answer: Pdu, now_s: float) -> None:
+        """Pay for an order that is taken; turn elsewhere with one that is refused."""
+        if buy.order.order not in self._unanswered:
+            return  # that it failed was heard first
+        if answer.error_status is ErrorStatus.NO_ERROR:
+            self._pay(buy)
+            return
+        self._unanswered.discard(buy.order.order)
+        del self._open[buy.order.order]
+        refusal = answer.error_status.name
+        self._note(FactKind.REFUSED, buy, 0, Reason(refusal))
+        if self._buyer is not None:
+            self._buyer.answered(buy.purchase, taken=False)
+        self._order_elsewhere(buy, now_s, OrderCause.REFUSED, refusal)
+
+    def failed(self, source: str, row: OrderFailureRow, now_s: float) -> None:
+        """Take the money back, and buy elsewhere if the key would still come in its period."""
+        buy = self._open.get(row.order)
+        if buy is None or CONTROLLER_OF[buy.medium] != source:
+            why = Reason(f"no order {row.order} is open there")
+            self._effects.note(Fact(FactKind.REJECTED, peer=source, details=why))
+            return
+        if row.order in self._unanswered:
+            self._pay(buy)
+        del self._open[row.order]
+        self.refunded[buy.medium] += self._price(buy)
+        self._note(FactKind.FAILED, buy, -self._price(buy), Reason(row.reason))
+        if self._buyer is not None and not self._is_over(buy.order.period, now_s):
+            self._buyer.failed(buy.purchase)
+        self._order_elsewhere(buy, now_s, OrderCause.FAILED, row.reason)
+
+    def completed(self, source: str, row: OrderRow) -> None:
+        """Take note that both ends have the key."""
+        self._open.pop(row.order, None)
+        self._effects.note(
+            Fact(
+                FactKind.COMPLETED,
+                row.request,
+                row.period,
+                serial=row.order,
+                peer=source,
+                units=row.units,
+            )
+        )
+
+    def _new(self, place: int, period: int, units: int) -> OrderRow:
+        request = self._requests[place]
+        self._last += 1
+        return OrderRow(
+            order=self._last,
+            request=place,
+            period=period,
+            source=request.source,
+            target=request.target,
+            units=units,
+            row_status=RowStatus.CREATE_AND_GO,
+        )
+
+    def _order(self, order: OrderRow, media: Sequence[Medium], now_s: float, why: Ordered) -> None:
+        medium, *others = media
+        buy = Buy(order, medium, tuple(others))
+        self._open[order.order] = buy
+        self._unanswered.add(order.order)
+        self._note(FactKind.ORDERED, buy, self._price(buy), why)
+        self._ask(CONTROLLER_OF[medium], command(order), buy, now_s)
+
+    def _order_elsewhere(self, buy: Buy, now_s: float, cause: OrderCause, reason: str) -> None:
+        if buy.others and not self._is_over(buy.order.period, now_s):
+            self._last += 1
+            why = Ordered(cause, buy.order.units, buy.medium.value, reason)
+            self._order(replace(buy.order, order=self._last), buy.others, now_s, why)
+
+    def _pay(self, buy: Buy) -> None:
+        self._unanswered.discard(buy.order.order)
+        self.spent[buy.medium] += self._price(buy)
+        self._note(FactKind.BOUGHT, buy, self._price(buy))
+        if self._buyer is not None:
+            self._buyer.answered(buy.purchase, taken=True)
+
+    def _price(self, buy: Buy) -> int:
+        return buy.order.units * unit_cost(self._requests[buy.order.request], buy.medium)
+
+    def _is_over(self, period: int, now_s: float) -> bool:
+        """Whether a period is over, so that nobody needs key for it any more."""
+        return now_s >= self._timeline.begins_s(period + 1)
+
+    def _note(
+        self, kind: FactKind, buy: Buy, cost: int, details: Ordered | Reason | None = None
+    ) -> None:
+        self._effects.note(
+            Fact(
+                kind,
+                request=buy.order.request,
+                period=buy.order.period,
+                serial=buy.order.order,
+                medium=buy.medium.value,
+                units=buy.order.units,
+                cost=cost,
+                details=details,
+            )
+        )
+
+
+def unit_cost(request: Request, medium: Medium) -> int:
+    """Return what one on-demand unit costs a request by a medium."""
+    costs = {
+        Medium.SATELLITE: request.on_demand.satellite_cost,
+        Medium.UAV: request.on_demand.uav_cost,
+    }
+    return costs[medium]
