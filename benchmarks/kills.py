@@ -26,7 +26,7 @@ from typing import Any
 from bars import Row, at_most, none, tell, words
 
 from emulator.runtime.grpc_services import CLOCK
-from emulator.store.registry import Registry, Whereabouts
+from emulator.store.registry import ActorRecord, Registry
 from emulator.telemetry.exporter import METRICS
 
 QSAGIN = [sys.executable, "-m", "emulator"]
@@ -112,7 +112,7 @@ def _started(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def _is_back(registry: Registry, name: str, before: Whereabouts) -> bool:
+def _is_back(registry: Registry, name: str, before: ActorRecord) -> bool:
     now = registry.everybody()[name]
     return now.incarnation > before.incarnation and (now.published or name == CLOCK)
 

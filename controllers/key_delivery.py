@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from controllers.key_store import KeyStore, KeyStores, name_keys
 from controllers.ports import Applications, ChannelId, QuantumChannel
-from controllers.reliable_delivery import Repeats, Settling
+from controllers.reliable_delivery import Acknowledgements, Retransmissions
 from protos.core import Effects, Timeline, Totals, key_manager_of
 from protos.facts import Fact, FactKind, Reason
 from protos.key_changes import Key, tag
@@ -41,7 +41,7 @@ class Shortage:
 
 
 @dataclass
-class Serving:
+class KeyDelivery:
     """The applications at one node and the keys that free-space services bring for them.
 
     `orders` are the blocks brought that are not settled yet, by medium and order.
@@ -55,8 +55,8 @@ class Serving:
     quantum: QuantumChannel
     effects: Effects
     stores: KeyStores
-    repeats: Repeats
-    settling: Settling
+    retransmissions: Retransmissions
+    acknowledgements: Acknowledgements
     shortages: dict[int, Shortage] = field(default_factory=dict)
     orders: dict[tuple[MediumCode, int], DeliveryRow] = field(default_factory=dict)
     next_period: int = 0
@@ -123,7 +123,7 @@ class Serving:
         self._note(FactKind.GENERATED, row, len(keys))
         if not row.is_source:
             confirm = Confirm(row.request, medium, row.order, row.units, tag(material))
-            self.repeats.say((medium, row.order), key_manager_of(row.peer), confirm)
+            self.retransmissions.say((medium, row.order), key_manager_of(row.peer), confirm)
 
     def on_confirm(self, source: str, confirm: Confirm) -> None:
         """Deliver confirmed keys to the application that waits for them; void what it needs not.
@@ -145,14 +145,14 @@ class Serving:
         if surplus:
             self._note(FactKind.DESTROYED, row, surplus)
             void = Discard(row.request, confirm.medium, row.order)
-            self.settling.tell(key_manager_of(row.peer), void)
+            self.acknowledgements.tell(key_manager_of(row.peer), void)
 
     def on_discard(self, source: str, discard: Discard) -> None:
         """Destroy the target's copy of what is left of keys that their source has voided."""
         row = self.orders.get((discard.medium, discard.serial))
         if row is not None and not row.is_source and source == key_manager_of(row.peer):
             del self.orders[discard.medium, discard.serial]
-            self.repeats.stop((discard.medium, discard.serial))
+            self.retransmissions.stop((discard.medium, discard.serial))
             self._note(FactKind.DESTROYED, row, self._store_of(row).void(discard.serial))
 
     def on_delivered(self, source: str, delivered: Delivered) -> None:
@@ -210,7 +210,7 @@ class Serving:
             delivered = Delivered(request, medium, shortage.period, names)
             for key in keys:
                 self._deliver(delivered, key, "source", target)
-            self.settling.tell(target, delivered)
+            self.acknowledgements.tell(target, delivered)
         shortage.units -= len(keys)
         if shortage.units == 0:
             del self.shortages[request]
@@ -224,7 +224,7 @@ class Serving:
         for (item, order), row in list(self.orders.items()):
             if item is medium and not self._store_of(row).units_of(order):
                 del self.orders[item, order]
-                self.repeats.stop((item, order))
+                self.retransmissions.stop((item, order))
 
     def _store_of(self, row: DeliveryRow) -> KeyStore:
         """Return the store of an order, with room for what has been brought for its request."""

@@ -13,17 +13,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from controllers.channel import Block
-from controllers.key_delivery import Application, Serving, Shortage
-from controllers.key_relay import Relaying
+from controllers.key_delivery import Application, KeyDelivery, Shortage
+from controllers.key_relay import KeyRelay
 from controllers.key_store import KeyStores
 from controllers.managed import ManagedCore
 from controllers.ports import World
-from controllers.reliable_delivery import Repeats, Settling
+from controllers.reliable_delivery import Acknowledgements, Retransmissions
 from controllers.snmp_agent import Refusal, Tables
 from protos.core import GLOBAL_MANAGER, Measure, Timeline, Totals, key_manager_of
 from protos.facts import Fact, FactKind, Reason
 from protos.key_changes import KeyChange
-from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay, Settled
+from protos.keys import Ack, Confirm, Delivered, Discard, KeyTraffic, Relay
 from protos.mib import (
     KEY_SHORTAGE,
     ChannelRow,
@@ -63,20 +63,20 @@ class LocalKeyManager(ManagedCore[None]):
         self._config = config
         key_bytes = config.unit_bits // 8
         self._stores = KeyStores(config.unit_bits, self._effects.keep)
-        self._repeats = Repeats(self._effects, config.retry_after_s)
-        self._settling = Settling(self._effects, self._repeats)
-        self._relaying = Relaying(
+        self._retransmissions = Retransmissions(self._effects, config.retry_after_s)
+        self._acknowledgements = Acknowledgements(self._effects, self._retransmissions)
+        self._relay = KeyRelay(
             config.node,
             key_bytes,
             config.qber_limit,
             world,
             self._effects,
             self._stores,
-            self._repeats,
-            self._settling,
+            self._retransmissions,
+            self._acknowledgements,
             config.lifetime_s,
         )
-        self._serving = Serving(
+        self._delivery = KeyDelivery(
             config.node,
             key_bytes,
             config.timeline,
@@ -85,17 +85,17 @@ class LocalKeyManager(ManagedCore[None]):
             world,
             self._effects,
             self._stores,
-            self._repeats,
-            self._settling,
+            self._retransmissions,
+            self._acknowledgements,
         )
 
     def waits(self) -> bool:
         """Return whether an answer is missing, or an effect of what was said."""
-        return super().waits() or self._repeats.wake_s is not None
+        return super().waits() or self._retransmissions.wake_s is not None
 
     def close(self) -> list[Fact]:
         """Return the key that is left, as facts."""
-        return [*self._left_in_pads(), *self._left_in_stores(), *self._serving.remaining()]
+        return [*self._left_in_pads(), *self._left_in_stores(), *self._delivery.remaining()]
 
     def holdings(self) -> list[KeyChange]:
         """Return what all stores hold."""
@@ -103,22 +103,22 @@ class LocalKeyManager(ManagedCore[None]):
 
     def totals(self) -> Totals:
         """Return running totals of the applications here."""
-        return self._serving.totals
+        return self._delivery.totals
 
     def measures(self) -> list[Measure]:
         """Return the metrics of this node."""
         return [*self._application_measures(), *self._store_measures(), *self._link_measures()]
 
     def _act(self, now_s: float) -> None:
-        self._relaying.expire(now_s)
-        self._relaying.begin_epochs(now_s)
-        for request, shortage in self._serving.begin_periods(now_s):
+        self._relay.expire(now_s)
+        self._relay.begin_epochs(now_s)
+        for request, shortage in self._delivery.begin_periods(now_s):
             self._inform(request, shortage, now_s)
-        self._settling.answer()
-        self._repeats.resend(now_s)
+        self._acknowledgements.answer()
+        self._retransmissions.resend(now_s)
 
     def _due_s(self) -> float | None:
-        wakes = (self._relaying.wake_s, self._serving.wake_s, self._repeats.wake_s)
+        wakes = (self._relay.wake_s, self._delivery.wake_s, self._retransmissions.wake_s)
         return min((at_s for at_s in wakes if at_s is not None), default=None)
 
     def _on_answer(self, source: str, context: None, answer: Pdu, now_s: float) -> None:
@@ -127,19 +127,19 @@ class LocalKeyManager(ManagedCore[None]):
     def _on_traffic(self, source: str, body: KeyTraffic) -> None:
         match body:
             case Relay():
-                self._relaying.on_relay(source, body)
+                self._relay.on_relay(source, body)
             case Confirm(medium=MediumCode.FIBER):
-                self._relaying.on_confirm(source, body)
-                channel = self._relaying.channels.get(body.request)
+                self._relay.on_confirm(source, body)
+                channel = self._relay.channels.get(body.request)
                 if channel is not None:
-                    self._serving.fill(body.request, channel.made_s)
+                    self._delivery.fill(body.request, channel.made_s)
             case Confirm():
-                self._serving.on_confirm(source, body)
+                self._delivery.on_confirm(source, body)
             case Delivered() | Discard() if self._stores.are_filled_by(source):
-                for instruction in self._settling.accept(source, body):
+                for instruction in self._acknowledgements.accept(source, body):
                     self._carry_out(source, instruction)
-            case Settled():
-                self._settling.on_settled(source, body)
+            case Ack():
+                self._acknowledgements.on_ack(source, body)
             case _:
                 why = Reason("not the source of any key here")
                 self._effects.note(Fact(FactKind.REJECTED, peer=source, details=why))
@@ -147,11 +147,11 @@ class LocalKeyManager(ManagedCore[None]):
     def _carry_out(self, source: str, instruction: Delivered | Discard) -> None:
         match instruction:
             case Delivered():
-                self._serving.on_delivered(source, instruction)
+                self._delivery.on_delivered(source, instruction)
             case Discard(medium=MediumCode.FIBER):
-                self._relaying.on_discard(source, instruction)
+                self._relay.on_discard(source, instruction)
             case Discard():
-                self._serving.on_discard(source, instruction)
+                self._delivery.on_discard(source, instruction)
 
     def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
         for place, row in enumerate(rows):
@@ -164,7 +164,7 @@ class LocalKeyManager(ManagedCore[None]):
                 MediumCode.UAV,
             ):
                 return Refusal(ErrorStatus.WRONG_VALUE, place)
-            if isinstance(row, DeliveryRow) and not self._serving.can_bring(row):
+            if isinstance(row, DeliveryRow) and not self._delivery.can_bring(row):
                 return Refusal(ErrorStatus.INCONSISTENT_VALUE, place)
         for row in rows:
             self._take(row, now_s)
@@ -174,7 +174,7 @@ class LocalKeyManager(ManagedCore[None]):
         """Whether a channel that is to go is there, and one that is to come is new and possible."""
         if row.row_status == RowStatus.DESTROY:
             return True
-        channel = self._relaying.channels.get(row.request)
+        channel = self._relay.channels.get(row.request)
         is_here = channel is not None and channel.row.generation >= row.generation
         around = {name for name in (row.upstream, row.downstream) if name}
         return (
@@ -190,13 +190,13 @@ class LocalKeyManager(ManagedCore[None]):
     def _take(self, row: Row, now_s: float) -> None:
         match row:
             case ChannelRow(row_status=RowStatus.DESTROY):
-                self._relaying.release(row.request, row.generation)
+                self._relay.release(row.request, row.generation)
             case ChannelRow():
-                self._relaying.configure(row)
-            case TransceiverRow() if row.request in self._relaying.channels:
-                self._relaying.transceivers[row.request, row.position] = row
+                self._relay.configure(row)
+            case TransceiverRow() if row.request in self._relay.channels:
+                self._relay.transceivers[row.request, row.position] = row
             case DeliveryRow():
-                self._serving.bring(row, now_s)
+                self._delivery.bring(row, now_s)
 
     def _inform(self, request: int, shortage: Shortage, now_s: float) -> None:
         row = ShortageRow(request, shortage.period, shortage.units)
@@ -204,7 +204,7 @@ class LocalKeyManager(ManagedCore[None]):
         self._request(GLOBAL_MANAGER, pdu, None, now_s)
 
     def _tables(self) -> Tables:
-        relaying, serving = self._relaying, self._serving
+        relaying, serving = self._relay, self._delivery
         return {
             ChannelRow: (channel.row for channel in relaying.channels.values()),
             KeyBlockRow: (
@@ -229,7 +229,7 @@ class LocalKeyManager(ManagedCore[None]):
         }
 
     def _left_in_pads(self) -> Iterator[Fact]:
-        for request, channel in self._relaying.channels.items():
+        for request, channel in self._relay.channels.items():
             for peer, bits in channel.left().items():
                 yield Fact(
                     FactKind.STORED,
@@ -255,7 +255,7 @@ class LocalKeyManager(ManagedCore[None]):
 
     def _application_measures(self) -> Iterator[Measure]:
         node = ("node", self._config.node)
-        serving = self._serving
+        serving = self._delivery
         for name, units in (
             ("key_demanded_bits_total", serving.demanded_units),
             ("key_shortfall_bits_total", serving.late_units),
@@ -266,7 +266,7 @@ class LocalKeyManager(ManagedCore[None]):
                 by_kind[item.kind] += units[item.request] * self._config.unit_bits
             for kind, bits in by_kind.items():
                 yield Measure(name, (node, ("application", kind)), bits)
-        for medium, bits in self._serving.delivered_bits.items():
+        for medium, bits in self._delivery.delivered_bits.items():
             yield Measure("keys_delivered_bits_total", (node, ("medium", medium)), bits)
 
     def _store_measures(self) -> Iterator[Measure]:
@@ -286,7 +286,7 @@ class LocalKeyManager(ManagedCore[None]):
             yield Measure("key_store_oldest_key_timestamp_seconds", (node,), min(oldest_s))
 
     def _link_measures(self) -> Iterator[Measure]:
-        for peer, block in self._relaying.latest.items():
+        for peer, block in self._relay.latest.items():
             if self._config.node < peer:
                 link = ("link", f"{self._config.node}-{peer}")
                 rate = "link_secret_key_rate_bits_per_second"

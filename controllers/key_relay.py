@@ -30,7 +30,7 @@ from math import inf
 from controllers.channel import Block, Channel
 from controllers.key_store import KeyStore, KeyStores, name_keys
 from controllers.ports import World
-from controllers.reliable_delivery import Repeats, Settling
+from controllers.reliable_delivery import Acknowledgements, Retransmissions
 from protos.core import Effects, key_manager_of
 from protos.facts import Fact, FactKind, Reason
 from protos.key_changes import Key, tag
@@ -55,7 +55,7 @@ _AFTER = {
 }
 
 
-class Crossing:
+class RelayState:
     """See the module.  A step that is not possible raises `ValueError`."""
 
     def __init__(self, epoch: int) -> None:
@@ -84,7 +84,7 @@ class Crossing:
 
 
 @dataclass
-class Relaying:
+class KeyRelay:
     """The fiber channels of one node, and the end-to-end stores that they fill."""
 
     node: str
@@ -93,10 +93,10 @@ class Relaying:
     world: World
     effects: Effects
     stores: KeyStores
-    repeats: Repeats
-    settling: Settling
+    retransmissions: Retransmissions
+    acknowledgements: Acknowledgements
     lifetime_s: float | None = None
-    crossings: dict[int, Crossing] = field(default_factory=dict)
+    relay_states: dict[int, RelayState] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
     transceivers: dict[tuple[int, int], TransceiverRow] = field(default_factory=dict)
     latest: dict[str, Block] = field(default_factory=dict)
@@ -107,7 +107,7 @@ class Relaying:
     def configure(self, row: ChannelRow) -> None:
         """Take part in a reservation from now on, with a store if the node is an end of it.
 
-        It takes the place of an earlier generation, and repeats no epoch of it; one that has been
+        It takes the place of an earlier generation, and retransmissions no epoch of it; one that has been
         released already is over.
         """
         if row.generation <= self.released.get(row.request, -1):
@@ -145,7 +145,7 @@ class Relaying:
                 self._end_epoch(channel)
                 for fact in channel.begin_epoch(self.world, self.world):
                     self.effects.note(fact)
-                self.crossings[channel.row.request] = Crossing(channel.epoch)
+                self.relay_states[channel.row.request] = RelayState(channel.epoch)
                 self.last_epoch[channel.row.request] = channel.epoch
                 self.latest |= channel.blocks
                 if channel.is_source:
@@ -165,30 +165,30 @@ class Relaying:
         if channel is None or source != key_manager_of(channel.row.upstream):
             self._reject(relay.request, source, "not upstream of this node")
             return
-        crossing = self.crossings.get(relay.request)
-        if crossing is None or crossing.epoch != relay.epoch:
+        state = self.relay_states.get(relay.request)
+        if state is None or state.epoch != relay.epoch:
             reason = f"relayed in epoch {relay.epoch}, but this node is in {channel.epoch}"
             self._reject(relay.request, source, reason)
-        elif crossing.onward is not None:
-            self.effects.send(*crossing.onward)
-        elif crossing.stage is Stage.RELEASED:
+        elif state.onward is not None:
+            self.effects.send(*state.onward)
+        elif state.stage is Stage.RELEASED:
             self._reject(relay.request, source, "these keys are void")
         else:
-            self._pass_on(source, channel, crossing, relay)
+            self._pass_on(source, channel, state, relay)
 
     def on_confirm(self, source: str, confirm: Confirm) -> None:
         """Make available what has arrived, if the tag agrees; void it at both ends if not."""
         store = self._store(confirm.request)
-        crossing = self.crossings.get(confirm.request)
-        if store is None or crossing is None or store.end != "source":
+        state = self.relay_states.get(confirm.request)
+        if store is None or state is None or store.end != "source":
             return
         if source != key_manager_of(store.peer):
             return
-        if crossing.stage is Stage.FORWARDED and crossing.epoch == confirm.serial:
-            self.repeats.stop(confirm.request)
+        if state.stage is Stage.FORWARDED and state.epoch == confirm.serial:
+            self.retransmissions.stop(confirm.request)
             sent_units = store.units_of(confirm.serial)
             if store.confirm(confirm.serial, confirm.units, confirm.tag):
-                crossing.confirm()
+                state.confirm()
                 self._note_stranded(confirm, sent_units - confirm.units)
             else:
                 self._end_epoch(self.channels[confirm.request])
@@ -198,9 +198,9 @@ class Relaying:
         store = self._store(discard.request)
         if store is None or not store.is_filled_by(source):
             return
-        crossing = self.crossings.get(discard.request)
-        if crossing is not None and crossing.epoch == discard.serial:
-            crossing.release()
+        state = self.relay_states.get(discard.request)
+        if state is not None and state.epoch == discard.serial:
+            state.release()
         units = store.void(discard.serial)
         if units:
             self._note(discard.request, FactKind.DESTROYED, "target", discard.serial, units)
@@ -227,26 +227,26 @@ class Relaying:
         store.expect(channel.epoch, self._named(request, channel.epoch, material), channel.made_s)
         self._note(request, FactKind.CREATED, "source", channel.epoch, units)
         destination, onward = self._encrypt(channel, channel.epoch, material)
-        self.crossings[request].forward(destination, onward)
-        self.repeats.say(request, destination, onward)
+        self.relay_states[request].forward(destination, onward)
+        self.retransmissions.say(request, destination, onward)
 
-    def _pass_on(self, source: str, channel: Channel, crossing: Crossing, relay: Relay) -> None:
+    def _pass_on(self, source: str, channel: Channel, state: RelayState, relay: Relay) -> None:
         try:
             material, used = channel.decrypt(relay.epoch, relay.ciphertext, relay.errors)
             if material:
                 self.effects.note(used)
             if channel.is_target:
-                crossing.forward(
+                state.forward(
                     key_manager_of(channel.row.peer), self._keep(channel, relay.epoch, material)
                 )
             else:
                 size = min(len(material), channel.ready_units() * self.key_bytes)
-                crossing.forward(*self._encrypt(channel, relay.epoch, material[:size]))
+                state.forward(*self._encrypt(channel, relay.epoch, material[:size]))
         except ValueError as error:
-            crossing.release()
+            state.release()
             self._reject(relay.request, source, str(error))
-        if crossing.onward is not None:
-            self.effects.send(*crossing.onward)
+        if state.onward is not None:
+            self.effects.send(*state.onward)
 
     def _encrypt(self, channel: Channel, epoch: int, material: bytes) -> tuple[str, Relay]:
         ciphertext, used = channel.encrypt(material)
@@ -275,19 +275,19 @@ class Relaying:
 
     def _end_epoch(self, channel: Channel) -> None:
         """Release what an epoch has reserved; at the source, give up what was not confirmed."""
-        crossing = self.crossings.pop(channel.row.request, None)
-        if crossing is None:
+        state = self.relay_states.pop(channel.row.request, None)
+        if state is None:
             return
-        if channel.is_source and crossing.stage is Stage.FORWARDED:
-            self.repeats.stop(channel.row.request)
-            self._void(channel.row.request, self._own_store(channel), crossing.epoch)
-        crossing.release()
+        if channel.is_source and state.stage is Stage.FORWARDED:
+            self.retransmissions.stop(channel.row.request)
+            self._void(channel.row.request, self._own_store(channel), state.epoch)
+        state.release()
 
     def _void(self, request: int, store: KeyStore, serial: int) -> None:
         """Destroy keys here, at the source, and have the target destroy them."""
         self._note(request, FactKind.DESTROYED, "source", serial, store.void(serial))
         void = Discard(request, MediumCode.FIBER, serial)
-        self.settling.tell(key_manager_of(store.peer), void)
+        self.acknowledgements.tell(key_manager_of(store.peer), void)
 
     def _sources(self) -> Iterator[tuple[int, KeyStore]]:
         """Yield the stores that this node fills."""

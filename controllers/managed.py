@@ -11,14 +11,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from controllers.snmp_agent import Agent, Refusal, Tables
+from controllers.snmp_agent import Refusal, SnmpAgent, Tables
 from protos.core import GLOBAL_MANAGER, Effects, Measure, Message, Step, Totals
 from protos.facts import Fact
 from protos.key_changes import KeyChange
 from protos.keys import KeyTraffic
 from protos.mib import COLD_START, AgentRow, Row
 from protos.pdu import Pdu, Verb
-from protos.pending_requests import Exchange
+from protos.pending_requests import PendingRequests
 from protos.rows import notify
 
 Context = TypeVar("Context")
@@ -30,8 +30,8 @@ class ManagedCore(ABC, Generic[Context]):
     def __init__(self, name: str, retry_after_s: float) -> None:
         self.name = name
         self._effects = Effects(name)
-        self._requests: Exchange[Context | None] = Exchange(retry_after_s)
-        self._agent = Agent(self._all_tables, self._accept)
+        self._requests: PendingRequests[Context | None] = PendingRequests(retry_after_s)
+        self._agent = SnmpAgent(self._all_tables, self._accept)
         self._starts = 0
 
     def step(self, now_s: float, inbox: Sequence[Message]) -> Step:

@@ -14,26 +14,26 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 from protos.core import Effects
-from protos.keys import Delivered, Discard, KeyTraffic, Settled
+from protos.keys import Ack, Delivered, Discard, KeyTraffic
 
 
 @dataclass
-class _Repeated:
+class _Retransmitted:
     destination: str
     body: KeyTraffic
     again_s: float | None = None
 
 
-class Repeats:
+class Retransmissions:
     """The messages of one key manager that wait for an effect."""
 
     def __init__(self, effects: Effects, retry_after_s: float) -> None:
         self._effects, self._retry_after_s = effects, retry_after_s
-        self._waiting: dict[Hashable, _Repeated] = {}
+        self._waiting: dict[Hashable, _Retransmitted] = {}
 
     def say(self, name: Hashable, destination: str, body: KeyTraffic) -> None:
         """Send a message now, and again until it is stopped."""
-        self._waiting[name] = _Repeated(destination, body)
+        self._waiting[name] = _Retransmitted(destination, body)
         self._effects.send(destination, body)
 
     def stop(self, name: Hashable) -> None:
@@ -59,11 +59,11 @@ class Repeats:
 Instruction = Delivered | Discard
 
 
-class Settling:
+class Acknowledgements:
     """Both sides of it at one node."""
 
-    def __init__(self, effects: Effects, repeats: Repeats) -> None:
-        self._effects, self._repeats = effects, repeats
+    def __init__(self, effects: Effects, retransmissions: Retransmissions) -> None:
+        self._effects, self._retransmissions = effects, retransmissions
         self._told: Counter[str] = Counter()
         self._settled: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
@@ -74,13 +74,13 @@ class Settling:
         """Have a target carry out an instruction."""
         self._told[target] += 1
         number = self._told[target]
-        self._repeats.say((target, number), target, replace(instruction, number=number))
+        self._retransmissions.say((target, number), target, replace(instruction, number=number))
 
-    def on_settled(self, target: str, settled: Settled) -> None:
+    def on_ack(self, target: str, settled: Ack) -> None:
         """Repeat no more what a target has carried out."""
         last = min(settled.number, self._told[target])
         for number in range(self._settled[target] + 1, last + 1):
-            self._repeats.stop((target, number))
+            self._retransmissions.stop((target, number))
         self._settled[target] = max(self._settled[target], last)
 
     def accept(self, source: str, instruction: Instruction) -> list[Instruction]:
@@ -98,5 +98,5 @@ class Settling:
     def answer(self) -> None:
         """Tell whoever gave instructions in this step how far they have been carried out."""
         for source in self._to_answer:
-            self._effects.send(source, Settled(self._done[source]))
+            self._effects.send(source, Ack(self._done[source]))
         self._to_answer = {}

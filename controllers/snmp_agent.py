@@ -82,7 +82,7 @@ class Refusal:
     row: int = 0
 
 
-class Agent:
+class SnmpAgent:
     """Answers requests on behalf of a core.
 
     `tables` returns the rows that can be read, by their type; `accept` takes all rows of a Set, sent by an

@@ -30,18 +30,18 @@ from emulator.build.roles import Role
 from emulator.build.setup import Setup
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import ProcessEvent
-from emulator.live_page.process import Beside, page_beside
+from emulator.live_page.process import PageProcess, page_process
 from emulator.net.identity import Authority, certificates_needed
 from emulator.net.transport import LOOPBACK, Endpoint
 from emulator.report import summary
 from emulator.results import journal_queries
 from emulator.runtime import injection
-from emulator.runtime.clock import DRAIN_LIMIT, ClockConfig, Deed, Pace, Progress
+from emulator.runtime.clock import DRAIN_LIMIT, ClockConfig, Pace, ProcessFault, Progress
 from emulator.runtime.cluster import JoinError, Placement, place
 from emulator.runtime.envelopes import ManagementKeys
 from emulator.runtime.grpc_services import CLOCK
 from emulator.runtime.host import HostConfig
-from emulator.runtime.message_faults import Interference
+from emulator.runtime.message_faults import MessageFaults
 from emulator.runtime.watchdog import Watchdog
 from emulator.store import journal, sealing
 from emulator.store.files import locked, write_atomically, write_format
@@ -200,7 +200,7 @@ def resume(setup: Setup, folder: Path, options: Options, watcher: RunWatcher) ->
 
 def _account(job: _Job, watcher: RunWatcher, began_s: float) -> Outcome:
     """Run, and write down what the journals say."""
-    beside = page_beside(job.folder, job.options.page_port)
+    beside = page_process(job.folder, job.options.page_port)
     with _alone(job.folder), _signals_raise(), beside as page:
         ending = _play(job, page, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
@@ -216,7 +216,7 @@ def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
     return locked(folder, ResumeError(str(folder), "is a run that goes on"))
 
 
-def _play(job: _Job, page: Beside, watcher: RunWatcher) -> summary.Ending:
+def _play(job: _Job, page: PageProcess, watcher: RunWatcher) -> summary.Ending:
     """Start the actors, run all windows, and end the actors; signals are ignored from then on."""
     began_s = time.monotonic()
     folder, last_window = job.folder, job.last_window
@@ -262,7 +262,7 @@ def _actors(job: _Job) -> Iterator[launch.Cluster]:
         authority.issue(CLOCK, ()),
         job.assembly.timeline,
         _VOLATILE_PATIENCE_S if options.volatile else _PATIENCE_S,
-        tuple(_deeds(job.experiment)),
+        tuple(_process_faults(job.experiment)),
     )
     exporter = ExporterConfig(
         run_folder,
@@ -304,7 +304,7 @@ def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
     key, window_s = sealing.new_key(), experiment.clock.window_s
     schedule = job.assembly.world.schedule
     order = EntityOrder(tuple(node.name for node in job.setup.topology.nodes))
-    interference = Interference(experiment.seed, window_s, job.last_window, schedule, order)
+    message_faults = MessageFaults(experiment.seed, window_s, job.last_window, schedule, order)
     management = experiment.management.model_dump()
     qber_limit = experiment.keys.qber_limit
     management_keys = ManagementKeys(actors.ground, window_s, qber_limit=qber_limit, **management)
@@ -323,7 +323,7 @@ def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
             sky=job.assembly.sky if group[0].entity == SATELLITE_CONTROLLER else None,
             endpoint=options.endpoint,
             shared=options.joins,
-            interference=interference,
+            message_faults=message_faults,
             thinks=any(role.entity == GLOBAL_MANAGER for role in group),
         )
         for name, group in _groups(job, actors)
@@ -360,11 +360,11 @@ def _dealt(nodes: Sequence[Role], count: int, domains: Mapping[str, str]) -> lis
     return groups
 
 
-def _deeds(experiment: Experiment) -> Iterator[Deed]:
+def _process_faults(experiment: Experiment) -> Iterator[ProcessFault]:
     for event in experiment.faults:
         if isinstance(event, ProcessEvent):
             window = steps_until(event.at_s, experiment.clock.window_s)
-            yield Deed(window, event.actor, event.deed, event.wall_s)
+            yield ProcessFault(window, event.actor, event.deed, event.wall_s)
 
 
 def _name(group: tuple[Role, ...], place: int) -> str:

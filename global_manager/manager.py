@@ -17,7 +17,7 @@ from typing import Protocol
 
 from global_manager import reservations
 from global_manager.monitoring import AgentWatch, DemandWatch, FiberWatch
-from global_manager.orders import CONTROLLER_OF, Buy, Ordering
+from global_manager.orders import CONTROLLER_OF, Buy, Orders
 from global_manager.provisioning.check import InvalidPlanError, InvalidProblemError
 from global_manager.provisioning.model import (
     Allocation,
@@ -72,7 +72,7 @@ from protos.mib import (
     UsageRow,
 )
 from protos.pdu import Arcs, ErrorStatus, Pdu, VarBind, Verb
-from protos.pending_requests import Exchange, Heard
+from protos.pending_requests import HeardRequests, PendingRequests
 from protos.rows import VarBindError, command, notified
 
 _WALK_ROWS = 500
@@ -157,7 +157,9 @@ class GlobalManager:
         self._usage: dict[int, int] = {}
         self._asked: set[str] = set()
         self._effects = Effects(self.name)
-        self._requests: Exchange[_Walk | _Reserve | _Usage | Buy] = Exchange(config.retry_after_s)
+        self._requests: PendingRequests[_Walk | _Reserve | _Usage | Buy] = PendingRequests(
+            config.retry_after_s
+        )
         self._plan: Plan | None = None
         self._plans = 0
         self._reserved: dict[int, Allocation] = {}
@@ -165,10 +167,8 @@ class GlobalManager:
         self._up: set[int] = set()
         self._generation: Counter[int] = Counter()
         timeline = config.schedule.timeline
-        self._ordering = Ordering(
-            self._problem, config.media, timeline, self._effects, self._request
-        )
-        self._informed = Heard()
+        self._orders = Orders(self._problem, config.media, timeline, self._effects, self._request)
+        self._informed = HeardRequests()
         self._agents = AgentWatch(_SILENT_AFTER_RETRIES * config.retry_after_s)
         self._next_period = 0
         self._reservation_cost = 0
@@ -184,7 +184,7 @@ class GlobalManager:
                 self._on_pdu(message.source, message.body, now_s)
         for entity in self._agents.look(self._requests.unanswered_since(), now_s):
             self._note_agent(entity, AgentCondition.SILENT)
-        self._ordering.buy_from_pools(now_s)
+        self._orders.buy_from_pools(now_s)
         self._begin_periods(now_s)
         self._reserve_again(now_s)
         self._requests.resend(self._effects, now_s)
@@ -210,18 +210,18 @@ class GlobalManager:
 
     def totals(self) -> Totals:
         """Return what has been spent."""
-        on_demand = self._ordering.spent.total() - self._ordering.refunded.total()
+        on_demand = self._orders.spent.total() - self._orders.refunded.total()
         return Totals(cost=self._reservation_cost + on_demand)
 
     def measures(self) -> list[Measure]:
         """Return cost by stage and medium, what of it was given back, and the plan's expectation."""
-        cost, spent = "provisioning_cost_total", self._ordering.spent
+        cost, spent = "provisioning_cost_total", self._orders.spent
         reserved = (("stage", "reservation"), ("medium", Medium.FIBER))
         found = [Measure(cost, reserved, self._reservation_cost)]
         for medium in CONTROLLER_OF:
             of_medium = ("medium", medium)
             found.append(Measure(cost, (("stage", "recourse"), of_medium), spent[medium]))
-            refunded = self._ordering.refunded[medium]
+            refunded = self._orders.refunded[medium]
             found.append(Measure("provisioning_refunds_total", (of_medium,), refunded))
         if self._plan is not None:
             found += self._plan_measures(self._plan)
@@ -330,7 +330,7 @@ class GlobalManager:
             self._reject(f"{kind.name} is not for {source} to say", peer=source)
             return
         if kind is KEY_SHORTAGE and isinstance(row, ShortageRow):
-            self._ordering.lacks(row, self._agents.silent, now_s)
+            self._orders.lacks(row, self._agents.silent, now_s)
         elif kind is RESERVATION_UP and isinstance(row, ReservationRow):
             self._up.add(row.request)
             if self._up == self._reserved.keys():
@@ -340,9 +340,9 @@ class GlobalManager:
         elif kind is COLD_START and pdu.verb is Verb.INFORM:
             self._on_cold_start(source, now_s)
         elif kind is ORDER_FAILED and isinstance(row, OrderFailureRow):
-            self._ordering.failed(source, row, now_s)
+            self._orders.failed(source, row, now_s)
         elif kind is ORDER_COMPLETE and isinstance(row, OrderRow):
-            self._ordering.completed(source, row)
+            self._orders.completed(source, row)
 
     def _may_say(self, source: str, row: Row) -> bool:
         """Whether a notification is possible, and comes from whom it concerns."""
@@ -394,7 +394,7 @@ class GlobalManager:
                 if request in self._reserved and generation == self._generation[request]:
                     self._again_s[request] = now_s + self._config.retry_after_s
             case Buy() as buy:
-                self._ordering.answered(buy, pdu, now_s)
+                self._orders.answered(buy, pdu, now_s)
             case _Walk() as walk:
                 self._on_walked(walk, pdu, now_s)
             case _Usage(entity):

@@ -126,7 +126,7 @@ class Buy:
         return Purchase(order.request, order.period, self.medium, order.units)
 
 
-class Ordering:
+class Orders:
     """See the module.  `ask` sends a controller a Set, and has its answer come back with the `Buy`.
 
     `media` gives for each request the on-demand media in the order in which to try them.  `spent` and

@@ -61,10 +61,10 @@ class Discard:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Ack:
     """Of what the source told, the target has carried out everything up to `number`."""
 
     number: int
 
 
-KeyTraffic = Relay | Confirm | Delivered | Discard | Settled
+KeyTraffic = Relay | Confirm | Delivered | Discard | Ack

@@ -25,7 +25,7 @@ class _Pending(Generic[Context]):
     since_s: float
 
 
-class Exchange(Generic[Context]):
+class PendingRequests(Generic[Context]):
     """Request-ids, retries and contexts of one entity."""
 
     def __init__(self, retry_after_s: float) -> None:
@@ -90,7 +90,7 @@ class Exchange(Generic[Context]):
         return min((item.retry_s for item in open_here), default=None)
 
 
-class Heard:
+class HeardRequests:
     """Which requests of others have been heard, for as long as they may come again."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from protos.core import Message
 from protos.gen.qsagin.v1 import keys_pb2, management_pb2, runtime_pb2
-from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay, Settled
+from protos.keys import Ack, Confirm, Delivered, Discard, KeyTraffic, Relay
 from protos.mib import MediumCode
 from protos.pdu import TRACE_BYTES, ErrorStatus, Missing, Pdu, Value, VarBind, Verb
 
@@ -144,7 +144,7 @@ def _encode_traffic(body: KeyTraffic, out: keys_pb2.KeyMessage) -> None:
         case Discard(request, medium, serial, number):
             out.discard.request, out.discard.medium = request, medium
             out.discard.serial, out.discard.number = serial, number
-        case Settled(number):
+        case Ack(number):
             out.settled.number = number
 
 
@@ -168,6 +168,6 @@ def _decode_traffic(item: keys_pb2.KeyMessage) -> KeyTraffic:
             void = item.discard
             return Discard(void.request, MediumCode(void.medium), void.serial, void.number)
         case "settled":
-            return Settled(item.settled.number)
+            return Ack(item.settled.number)
         case _:
             raise ValueError(f"message {item.sequence} of {item.source} is empty")

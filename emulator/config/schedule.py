@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from emulator.config.section import Fraction, Positive, Section, Timed
 from emulator.config.weather import CloudEvent, FogEvent, StormEvent
-from emulator.world.events import ProcessDeed
+from emulator.world.events import ProcessAction
 
 Names = Annotated[list[str], Field(min_length=1)]
 
@@ -110,7 +110,7 @@ class ProcessEvent(Section):
 
     kind: Literal["process"]
     actor: str = Field(description="clock, exporter, or an entity: the process that it lives in")
-    deed: ProcessDeed
+    deed: ProcessAction
     at_s: float = Field(ge=0, description="emulated time")
     wall_s: float = Field(2.0, gt=0, le=600, description="how long to stop or slow; real time")
 

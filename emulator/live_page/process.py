@@ -20,16 +20,16 @@ _END_S = 8.0
 
 
 @contextmanager
-def page_beside(run_folder: Path, port: int | None) -> Iterator[Beside]:
+def page_process(run_folder: Path, port: int | None) -> Iterator[PageProcess]:
     """Have a page next to a run, on some port if 0, none if None."""
-    page = Beside(run_folder, port)
+    page = PageProcess(run_folder, port)
     try:
         yield page
     finally:
         page.close()
 
 
-class Beside:
+class PageProcess:
     """A page, or none."""
 
     def __init__(self, run_folder: Path, port: int | None) -> None:

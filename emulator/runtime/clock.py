@@ -34,7 +34,7 @@ from emulator.runtime.process_faults import do
 from emulator.store.injection_table import Injected, Injections, dated
 from emulator.store.registry import Registry
 from emulator.telemetry.reporting import EXPORTER, ProcessMeter, Reporter, WindowMeter, telemetry
-from emulator.world.events import ProcessDeed, begun_at, read_back, write_down
+from emulator.world.events import ProcessAction, begun_at, read_back, write_down
 from protos.core import Timeline, Totals, key_manager_of, steps_until
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
@@ -90,12 +90,12 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Deed:
+class ProcessFault:
     """Something to be done to the process of an actor, an entity or a node before a window is run."""
 
     window: int
     actor: str
-    deed: ProcessDeed
+    deed: ProcessAction
     wall_s: float
 
 
@@ -103,7 +103,8 @@ class Deed:
 class ClockConfig:
     """Which entities live on each host, by the host's name; where their run is; and what a window is.
 
-    A lost host is waited for `patience_s` of wall time.  `deeds` are what the schedule does to processes.
+    A lost host is waited for `patience_s` of wall time.  `process_faults` is what the schedule does to
+    processes.
     """
 
     residents: Mapping[str, tuple[str, ...]]
@@ -112,7 +113,7 @@ class ClockConfig:
     identity: Identity
     timeline: Timeline
     patience_s: float = 60.0
-    deeds: tuple[Deed, ...] = ()
+    process_faults: tuple[ProcessFault, ...] = ()
 
 
 class BarrierClock:
@@ -138,7 +139,7 @@ class BarrierClock:
         self._began_s, self._pace, self._awaited = 0.0, Pace(None), 0
         self._is_waiting = False
         self._injections = Injections(Path(config.run_folder))
-        self._deeds = list(config.deeds)
+        self._process_faults = list(config.process_faults)
         self._unsettled: set[str] = set()
         self.window = 0
 
@@ -195,7 +196,7 @@ class BarrierClock:
 
     async def _take_orders(self, window: int) -> bool:
         """Do what is due, and have everybody hear what was asked for; return whether there was anything."""
-        for place, deed in enumerate(self._deeds):
+        for place, deed in enumerate(self._process_faults):
             if deed.window <= window and self._injections.is_new(f"{place} {deed}"):
                 home = self._home.get(deed.actor) or self._home.get(key_manager_of(deed.actor))
                 do(Path(self._config.run_folder), home or deed.actor, deed.deed, deed.wall_s)
@@ -210,9 +211,11 @@ class BarrierClock:
         if not item.happening:
             fault = {**item.fault, "at_s": max(at_s, item.fault["at_s"])}
             if self._injections.accept(item.number, fault, "", window):
-                deed = ProcessDeed(fault["deed"])
+                deed = ProcessAction(fault["deed"])
                 when = steps_until(fault["at_s"], self._config.window_s)
-                self._deeds.append(Deed(when, fault["actor"], deed, fault["wall_s"]))
+                self._process_faults.append(
+                    ProcessFault(when, fault["actor"], deed, fault["wall_s"])
+                )
             return False
         happening = begun_at(read_back(item.happening), at_s, self._config.timeline)
         fault = dated(item.fault, happening)

@@ -40,7 +40,7 @@ Receipt = management_pb2.Receipt
 _log = logging.getLogger(__name__)
 
 
-class Household(Protocol):
+class HostApi(Protocol):
     """Who lives behind the doors; `emulator.runtime.host.Host`."""
 
     incarnation: int
@@ -64,11 +64,11 @@ class Household(Protocol):
         """Send again what somebody has lost."""
 
 
-class Doors:
+class HostServices:
     """All services of a host.  `refused` counts what was not taken, by reason."""
 
-    def __init__(self, household: Household, envelopes: Envelopes, most_windows: int) -> None:
-        self._household, self._envelopes = household, envelopes
+    def __init__(self, household: HostApi, envelopes: Envelopes, most_windows: int) -> None:
+        self._host, self._envelopes = household, envelopes
         self._most_windows = most_windows
         self._window = 0
         self._taken: Counter[str] = Counter()
@@ -79,7 +79,7 @@ class Doors:
         management_pb2_grpc.add_AgentServicer_to_server(_Agent(self), server)
         management_pb2_grpc.add_StationServicer_to_server(_Station(self), server)
         keys_pb2_grpc.add_KeyManagerServicer_to_server(_KeyManager(self), server)
-        runtime_pb2_grpc.add_HostServicer_to_server(_Clock(self._household, self), server)
+        runtime_pb2_grpc.add_HostServicer_to_server(_Clock(self._host, self), server)
 
     def refuse(self, reason: str, who: str) -> None:
         """Count and log something that was not taken."""
@@ -125,7 +125,7 @@ class Doors:
                 context, grpc.StatusCode.RESOURCE_EXHAUSTED, "too many", messages[0].source
             )
         try:
-            repeated = await self._household.take(batch, messages)
+            repeated = await self._host.take(batch, messages)
         except KeyError as error:
             await self.deny(context, grpc.StatusCode.NOT_FOUND, "unknown destination", str(error))
         self.refused["repeated"] += repeated
@@ -153,66 +153,66 @@ class Doors:
 class _Agent(management_pb2_grpc.AgentServicer):
     """Takes requests; they are answered in the next window."""
 
-    def __init__(self, doors: Doors) -> None:
-        self._doors = doors
+    def __init__(self, doors: HostServices) -> None:
+        self._services = doors
 
     async def Get(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
-        return await self._doors.take_management(Verb.GET, request, context)
+        return await self._services.take_management(Verb.GET, request, context)
 
     async def GetNext(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
-        return await self._doors.take_management(Verb.GET_NEXT, request, context)
+        return await self._services.take_management(Verb.GET_NEXT, request, context)
 
     async def GetBulk(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
-        return await self._doors.take_management(Verb.GET_BULK, request, context)
+        return await self._services.take_management(Verb.GET_BULK, request, context)
 
     async def Set(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
-        return await self._doors.take_management(Verb.SET, request, context)
+        return await self._services.take_management(Verb.SET, request, context)
 
 
 class _Station(management_pb2_grpc.StationServicer):
     """Takes answers and notifications."""
 
-    def __init__(self, doors: Doors) -> None:
-        self._doors = doors
+    def __init__(self, doors: HostServices) -> None:
+        self._services = doors
 
     async def Response(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
-        return await self._doors.take_management(Verb.RESPONSE, request, context)
+        return await self._services.take_management(Verb.RESPONSE, request, context)
 
     async def Trap(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
-        return await self._doors.take_management(Verb.TRAP, request, context)
+        return await self._services.take_management(Verb.TRAP, request, context)
 
     async def Inform(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
-        return await self._doors.take_management(Verb.INFORM, request, context)
+        return await self._services.take_management(Verb.INFORM, request, context)
 
 
 class _KeyManager(keys_pb2_grpc.KeyManagerServicer):
     """Takes key traffic."""
 
-    def __init__(self, doors: Doors) -> None:
-        self._doors = doors
+    def __init__(self, doors: HostServices) -> None:
+        self._services = doors
 
     async def Exchange(self, request: keys_pb2.KeyBatch, context: Context) -> Receipt:  # noqa: N802
         """Keep a batch for the next window."""
-        return await self._doors.take_keys(request, context)
+        return await self._services.take_keys(request, context)
 
 
 class _Clock(runtime_pb2_grpc.HostServicer):
     """Obeys the barrier clock, and nobody else."""
 
-    def __init__(self, household: Household, doors: Doors) -> None:
-        self._household, self._doors = household, doors
+    def __init__(self, household: HostApi, doors: HostServices) -> None:
+        self._host, self._services = household, doors
 
     async def Greet(self, request: runtime_pb2.Routes, context: Context) -> runtime_pb2.State:  # noqa: N802
         await self._check(context, request.clock)
-        return self._household.greet(request)
+        return self._host.greet(request)
 
     async def Resend(self, request: runtime_pb2.Lost, context: Context) -> Receipt:  # noqa: N802
         await self._check(context, request.routes.clock)
-        return await self._household.resend(request)
+        return await self._host.resend(request)
 
     async def Hear(self, request: runtime_pb2.News, context: Context) -> runtime_pb2.State:  # noqa: N802
         await self._check(context, request.clock)
-        return await self._household.hear(request)
+        return await self._host.hear(request)
 
     async def Run(  # noqa: N802
         self, request_iterator: AsyncIterator[runtime_pb2.Tick], context: Context
@@ -220,10 +220,10 @@ class _Clock(runtime_pb2_grpc.HostServicer):
         """Run window after window; a failure is told to the clock, not swallowed."""
         async for tick in request_iterator:
             await self._check(context, tick.clock)
-            if tick.incarnation != self._household.incarnation:
+            if tick.incarnation != self._host.incarnation:
                 await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "another incarnation")
             try:
-                yield await self._household.run_window(tick.window)
+                yield await self._host.run_window(tick.window)
             except Exception as error:  # noqa: BLE001 - whatever it is, the clock must hear of it
                 _log.exception("window %d failed", tick.window)
                 words = " ".join(f"{type(error).__name__}: {error}".split())
@@ -231,6 +231,8 @@ class _Clock(runtime_pb2_grpc.HostServicer):
 
     async def _check(self, context: Context, incarnation: int) -> None:
         if uri(CLOCK) not in callers(context):
-            await self._doors.deny(context, grpc.StatusCode.PERMISSION_DENIED, "not the clock")
-        if not self._household.obeys(incarnation):
-            await self._doors.deny(context, grpc.StatusCode.FAILED_PRECONDITION, "a former clock")
+            await self._services.deny(context, grpc.StatusCode.PERMISSION_DENIED, "not the clock")
+        if not self._host.obeys(incarnation):
+            await self._services.deny(
+                context, grpc.StatusCode.FAILED_PRECONDITION, "a former clock"
+            )

@@ -27,9 +27,9 @@ from emulator.build.roles import Role
 from emulator.net.identity import Identity
 from emulator.net.transport import ANYWHERE_HERE, GONE, Channels, Endpoint, bind, new_server
 from emulator.runtime.envelopes import Envelopes, ManagementKeys
-from emulator.runtime.grpc_services import CLOCK, Doors
-from emulator.runtime.hosted_cores import Residents
-from emulator.runtime.message_faults import UNDISTURBED, Interference
+from emulator.runtime.grpc_services import CLOCK, HostServices
+from emulator.runtime.hosted_cores import HostedCores
+from emulator.runtime.message_faults import NO_FAULTS, MessageFaults
 from emulator.store.journal import Journal
 from emulator.store.registry import Registry
 from emulator.store.sealing import Seal
@@ -121,7 +121,7 @@ class HostConfig:
     volatile: bool = False
     sky: WeatherOver | None = None
     shared: bool = False
-    interference: Interference = UNDISTURBED
+    message_faults: MessageFaults = NO_FAULTS
     thinks: bool = False
 
 
@@ -147,14 +147,14 @@ class Host:
             shared=config.shared,
         )
         seal = Seal(config.sealing_key)
-        self._residents = Residents(
+        self._residents = HostedCores(
             config.roles,
             config.window_s,
             self._journal,
             seal,
             math.inf if config.volatile else config.checkpoint_after_s,
             order=config.order,
-            interference=config.interference,
+            message_faults=config.message_faults,
         )
         self._at_home = asyncio.Lock()  # held while residents think, by whoever changes them
         self._thinking: asyncio.Task[None] | None = None
@@ -164,7 +164,7 @@ class Host:
         self._exporter: runtime_pb2.Route | None = None
         self._channels = Channels(config.identity)
         self._sky = config.sky and self._residents.told(config.sky)
-        self._doors = Doors(self, self._envelopes, config.most_windows)
+        self._services = HostServices(self, self._envelopes, config.most_windows)
         self._server: grpc.aio.Server | None = None
         self._calls = RpcMeter(server_of(config.name))
         self._windows = WindowMeter(server_of(config.name))
@@ -177,7 +177,7 @@ class Host:
     async def start(self) -> str:
         """Serve, where the incarnation before did if that is free; return the address."""
         self._server = new_server(self._calls)
-        self._doors.open(self._server)
+        self._services.open(self._server)
         config = self._config
         address = bind(self._server, config.identity, config.endpoint, self._former_address)
         await self._server.start()
@@ -315,7 +315,7 @@ class Host:
         for message in outbox:
             route, body = self._routes.get(message.destination), message.body
             if route is None:
-                self._doors.refuse("unknown destination", message.destination)
+                self._services.refuse("unknown destination", message.destination)
                 continue
             method = _METHOD[body.verb] if isinstance(body, Pdu) else _KEY_TRAFFIC
             batches[route.actor, method].append(message)
@@ -399,7 +399,7 @@ class Host:
         """Yield what observers may see of the host, of who lives here, and of the sky."""
         actor = ("actor", self._config.name)
         yield from zeros(self._config.name, (role.entity for role in self._config.roles))
-        for reason, count in self._doors.refused.items():
+        for reason, count in self._services.refused.items():
             yield Measure("refused_messages_total", (actor, ("reason", reason)), count)
         for fault, count in self._residents.befallen.items():
             yield Measure("message_faults_total", (actor, ("fault", fault)), count)

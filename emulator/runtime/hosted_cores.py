@@ -26,7 +26,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from emulator.build.roles import Role
-from emulator.runtime.message_faults import UNDISTURBED, Interference, Post
+from emulator.runtime.message_faults import NO_FAULTS, MessageFaults, Post
 from emulator.store.journal import Journal
 from emulator.store.sealing import Seal
 from emulator.world.events import EventAware, WorldEvent, read_back
@@ -84,7 +84,7 @@ _CHECKPOINT_SHARE = 10
 
 
 @dataclass
-class _Resident:
+class _HostedCore:
     """A core, what it has not read, and when it wants to run."""
 
     core: Core
@@ -94,7 +94,7 @@ class _Resident:
     is_started: bool = False
 
 
-class Residents:
+class HostedCores:
     """See the module."""
 
     def __init__(
@@ -106,15 +106,17 @@ class Residents:
         checkpoint_after_s: float,
         *,
         order: EntityOrder,
-        interference: Interference = UNDISTURBED,
+        message_faults: MessageFaults = NO_FAULTS,
     ) -> None:
         self._window_s, self._journal, self._seal = window_s, journal, seal
         self._checkpoint_after_s = checkpoint_after_s
         self._roles = tuple(sorted(roles, key=lambda role: order.key(role.entity)))
         self._told = _told(self._roles)
-        self._interference, self._post = interference, Post()
+        self._message_faults, self._post = message_faults, Post()
         self._news: list[WorldEvent] = []
-        self._here = {role.entity: _Resident(role.build(), Mailbox(order)) for role in self._roles}
+        self._here = {
+            role.entity: _HostedCore(role.build(), Mailbox(order)) for role in self._roles
+        }
         self._raw: dict[int, list[wire.Batch]] = defaultdict(list)
         self._sent: dict[int, list[Message]] = {}
         self._stepped_s = self._checkpoint_s = 0.0
@@ -126,23 +128,23 @@ class Residents:
         """The window in which somebody here wants to run next."""
         wakes = [item.wake_window for item in self._here.values()]
         last = -1 if self.last_window is None else self.last_window
-        wakes += [self._post.wake_window, self._interference.back_after(self._here, last)]
+        wakes += [self._post.wake_window, self._message_faults.back_after(self._here, last)]
         return min((wake for wake in wakes if wake is not None), default=None)
 
     @property
     def unsettled(self) -> bool:
         """Whether somebody here, after a disturbance, still waits for an answer, or is to come back."""
-        if self._interference.is_idle:
+        if self._message_faults.is_idle:
             return False
         last = -1 if self.last_window is None else self.last_window
-        is_away = any(self._interference.is_away(entity, last) for entity in self._here)
+        is_away = any(self._message_faults.is_away(entity, last) for entity in self._here)
         waits = any(item.core.waits() for item in self._here.values())
         return waits or is_away or bool(self._post.held)
 
     @property
     def absences(self) -> Iterator[tuple[str, float, float]]:
         """When, in emulated time, somebody here is out, as (entity, since, until)."""
-        return self._interference.absences(self._here)
+        return self._message_faults.absences(self._here)
 
     @property
     def totals(self) -> Totals:
@@ -237,7 +239,7 @@ class Residents:
         self._news.append(happening)
         self._roles = tuple(_role_told(role, happening) for role in self._roles)
         self._told = _told(self._roles)
-        self._interference = self._interference.with_event(happening)
+        self._message_faults = self._message_faults.with_event(happening)
         self._take_up(state)
 
     def _holdings(self) -> dict[str, list[KeyChange]]:
@@ -249,10 +251,10 @@ class Residents:
         outbox: list[Message] = []
         for entity, resident in self._here.items():
             inbox = resident.mailbox.read(window)
-            if self._interference.is_out(entity, window):
+            if self._message_faults.is_out(entity, window):
                 resident.wake_window = None
                 continue
-            if not resident.is_started or self._interference.is_back(entity, window):
+            if not resident.is_started or self._message_faults.is_back(entity, window):
                 resident.core.started(window * self._window_s)
                 resident.is_started, resident.wake_window = True, window
             if inbox or (resident.wake_window is not None and resident.wake_window <= window):
@@ -261,7 +263,7 @@ class Residents:
                 resident.wake_window = self._window_of(step.wake_s, window)
                 steps[entity] = step
                 outbox += step.outbox
-        outbox = self._post.dispatch(window, outbox, self._interference)
+        outbox = self._post.dispatch(window, outbox, self._message_faults)
         oldest = window - _KEPT_WINDOWS + 1
         self._sent = {at: sent for at, sent in self._sent.items() if at >= oldest}
         self._sent[window] = outbox

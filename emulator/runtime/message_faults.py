@@ -33,7 +33,7 @@ COPY = 2**40
 
 
 @dataclass(frozen=True)
-class Interference:
+class MessageFaults:
     """What a schedule says of entities and messages; a pure function of its fields.
 
     After `last_window` all of it is over, so that the books of a run can be closed.
@@ -45,7 +45,7 @@ class Interference:
     schedule: Schedule = NOTHING
     order: EntityOrder = BY_NAME
 
-    def with_event(self, event: WorldEvent) -> Interference:
+    def with_event(self, event: WorldEvent) -> MessageFaults:
         """Return the same with that event too."""
         return replace(self, schedule=self.schedule.with_event(event))
 
@@ -99,7 +99,7 @@ class Interference:
             if self._is_on(fault, window) and fault.befalls(message.source, message.destination)
         ]
 
-    def luck(self, message: Message, *question: str | int) -> float:
+    def draw(self, message: Message, *question: str | int) -> float:
         """Return the number in [0, 1) that belongs to a question about a message."""
         source, destination = map(self.order.key, (message.source, message.destination))
         about = (self.seed, source, destination, message.sequence, *question)
@@ -132,7 +132,7 @@ class Interference:
         return self.schedule.of(Partition)
 
 
-UNDISTURBED = Interference()
+NO_FAULTS = MessageFaults()
 
 
 @dataclass
@@ -152,7 +152,7 @@ class Post:
         """When something leaves that was held back."""
         return min(self.held, default=None)
 
-    def dispatch(self, window: int, outbox: Sequence[Message], by: Interference) -> list[Message]:
+    def dispatch(self, window: int, outbox: Sequence[Message], by: MessageFaults) -> list[Message]:
         """Return what leaves in a window: of what was sent in it, and of what was held back until it."""
         self.damaged, leaving = [], self.held.pop(window, [])
         if by.spares_messages:
@@ -167,23 +167,23 @@ class Post:
         return leaving
 
     def _fates(
-        self, message: Message, by: Interference, faults: list[tuple[int, MessageFault]]
+        self, message: Message, by: MessageFaults, faults: list[tuple[int, MessageFault]]
     ) -> list[tuple[Message, int]]:
         """Return the copies of a message that arrive, each with the windows that it is late."""
         delay, copies = 0, 1
         for place, fault in faults:
-            if by.luck(message, "drop", place) < fault.drop:
+            if by.draw(message, "drop", place) < fault.drop:
                 self.befallen["drop"] += 1
                 return []
-            if by.luck(message, "corrupt", place) < fault.corrupt:
+            if by.draw(message, "corrupt", place) < fault.corrupt:
                 self.befallen["corrupt"] += 1
                 damaged = self._damage(message)
                 if damaged is None:
                     return []
                 message = damaged
             most = int(fault.delay_s / by.window_s + 1e-9)
-            delay += int(by.luck(message, "delay", place) * (most + 1))
-            copies += by.luck(message, "duplicate", place) < fault.duplicate
+            delay += int(by.draw(message, "delay", place) * (most + 1))
+            copies += by.draw(message, "duplicate", place) < fault.duplicate
         self.befallen["delay"] += delay > 0
         self.befallen["duplicate"] += copies - 1
         return [
@@ -208,7 +208,7 @@ def _flipped(data: bytes) -> bytes:
     return bytes([data[0] ^ 0x80]) + data[1:] if data else data
 
 
-def _reordered(window: int, outbox: Sequence[Message], by: Interference) -> list[Message]:
+def _reordered(window: int, outbox: Sequence[Message], by: MessageFaults) -> list[Message]:
     """Let messages between the same two change places: numbers stay where they are, what they say moves."""
     found = list(outbox)
     groups: dict[tuple[str, str], list[int]] = {}
@@ -216,7 +216,7 @@ def _reordered(window: int, outbox: Sequence[Message], by: Interference) -> list
         if any(fault.shuffled for _, fault in by.befalling(message, window)):
             groups.setdefault((message.source, message.destination), []).append(place)
     for places in groups.values():
-        drawn = sorted(places, key=lambda place: by.luck(outbox[place], "shuffle"))
+        drawn = sorted(places, key=lambda place: by.draw(outbox[place], "shuffle"))
         for place, other in zip(places, drawn, strict=True):
             found[place] = replace(outbox[place], body=outbox[other].body)
     return found

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from emulator.store.registry import Registry
-from emulator.world.events import ProcessDeed
+from emulator.world.events import ProcessAction
 
 _TURN_S = 0.1
 
@@ -22,18 +22,18 @@ _TURN_S = 0.1
 _AWAKE_SHARE = 0.1
 
 
-def do(run_folder: Path, actor: str, deed: ProcessDeed, wall_s: float) -> bool:
+def do(run_folder: Path, actor: str, deed: ProcessAction, wall_s: float) -> bool:
     """Do something to an actor's process; return whether there is one here."""
     found = Registry(run_folder).find(actor)
     if found is None or not found.is_here or not state_of(found.pid):
         return False
     match deed:
-        case ProcessDeed.KILL:
+        case ProcessAction.KILL:
             with suppress(ProcessLookupError):
                 os.kill(found.pid, signal.SIGKILL)
-        case ProcessDeed.STOP:
+        case ProcessAction.STOP:
             _later(f"kill -STOP {found.pid}; sleep {wall_s}; kill -CONT {found.pid}")
-        case ProcessDeed.SLOW:
+        case ProcessAction.SLOW:
             asleep_s, awake_s = _TURN_S * (1 - _AWAKE_SHARE), _TURN_S * _AWAKE_SHARE
             turn = (
                 f"kill -STOP {found.pid}; sleep {asleep_s}; kill -CONT {found.pid}; sleep {awake_s}"

@@ -21,7 +21,7 @@ _BUSY_S = 30.0
 
 
 @dataclass(frozen=True)
-class Whereabouts:
+class ActorRecord:
     """One actor: its incarnation from 1 on, its process, and where it answers; empty: not yet.
 
     Until this life has published an address, that of the life before stands.  A process number means
@@ -52,7 +52,7 @@ class Registry:
                 "published INTEGER, machine TEXT)"
             )
 
-    def claim(self, name: str) -> Whereabouts:
+    def claim(self, name: str) -> ActorRecord:
         """Begin the next life of an actor; return it, with the address of the life before."""
         with self._open() as connection:
             row = connection.execute(
@@ -61,7 +61,7 @@ class Registry:
                 "machine = excluded.machine RETURNING incarnation, pid, address, published, machine",
                 (name, os.getpid(), _this_machine()),
             ).fetchone()
-        return _whereabouts(*row)
+        return _record(*row)
 
     def publish(self, name: str, address: str) -> None:
         """Say where an actor answers from now on."""
@@ -72,15 +72,15 @@ class Registry:
                 (name, address),
             )
 
-    def find(self, name: str) -> Whereabouts | None:
+    def find(self, name: str) -> ActorRecord | None:
         """Return where an actor is; None if it has never been."""
         return self.everybody().get(name)
 
-    def everybody(self) -> dict[str, Whereabouts]:
+    def everybody(self) -> dict[str, ActorRecord]:
         """Return all actors by name."""
         with self._open() as connection:
             found = connection.execute("SELECT * FROM actor").fetchall()
-        return {name: _whereabouts(*rest) for name, *rest in found}
+        return {name: _record(*rest) for name, *rest in found}
 
     @property
     def restarts(self) -> int:
@@ -94,10 +94,8 @@ class Registry:
             yield connection
 
 
-def _whereabouts(
-    incarnation: int, pid: int, address: str, published: int, machine: str
-) -> Whereabouts:
-    return Whereabouts(incarnation, pid, address, bool(published), machine)
+def _record(incarnation: int, pid: int, address: str, published: int, machine: str) -> ActorRecord:
+    return ActorRecord(incarnation, pid, address, bool(published), machine)
 
 
 @cache

@@ -29,7 +29,7 @@ _BAD_INPUT = 2
 
 
 @dataclass(frozen=True)
-class Errand:
+class Job:
     """What is run, where to, where its words go, and in how many processes its key managers live.
 
     `share` lets other users read the results.
@@ -46,12 +46,12 @@ class _BusyError(Exception):
     """Somebody else is at it."""
 
 
-def carry_out(errand: Errand) -> str:
+def carry_out(job: Job) -> str:
     """Run a point, or the rest of it; return what went wrong, or nothing.
 
     Interrupted by any exception, it lets the run write down what there is before it passes that on.
     """
-    folder = errand.run_folder
+    folder = job.run_folder
     if summary_of(folder) is not None:
         return ""
     if folder.exists():
@@ -60,12 +60,12 @@ def carry_out(errand: Errand) -> str:
                 pass
         except _BusyError:
             return "is a run that goes on"
-        status = _command(["--resume", str(folder)], errand)
+        status = _command(["--resume", str(folder)], job)
         if status != _BAD_INPUT:
-            return _verdict(errand, status)
+            return _verdict(job, status)
         _set_aside(folder)  # it was cut short before there was anything to go on with
-    words = [str(errand.experiment), "--out", str(folder), "--hosts", str(errand.hosts)]
-    return _verdict(errand, _command(words, errand))
+    words = [str(job.experiment), "--out", str(folder), "--hosts", str(job.hosts)]
+    return _verdict(job, _command(words, job))
 
 
 def _set_aside(folder: Path) -> None:
@@ -74,13 +74,13 @@ def _set_aside(folder: Path) -> None:
     folder.rename(next(name for name in names if not name.exists()))
 
 
-def _command(words: list[str], errand: Errand) -> int:
+def _command(words: list[str], job: Job) -> int:
     """Give a command; return its exit status."""
     command = [sys.executable, "-m", "emulator", "run", *words, "--json", "--beside"]
-    command += ["--share"] if errand.share else []
+    command += ["--share"] if job.share else []
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     with (
-        errand.log.open("w", encoding="utf-8") as said,
+        job.log.open("w", encoding="utf-8") as said,
         subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.PIPE,
@@ -106,9 +106,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.kill()
 
 
-def _verdict(errand: Errand, status: int) -> str:
-    if summary_of(errand.run_folder) is not None:
+def _verdict(job: Job, status: int) -> str:
+    if summary_of(job.run_folder) is not None:
         return ""
-    lines = errand.log.read_text(encoding="utf-8", errors="replace").split("\n")
+    lines = job.log.read_text(encoding="utf-8", errors="replace").split("\n")
     words = [line for line in lines if line.strip() and not line.startswith("metrics: ")]
     return words[-1].strip() if words else f"ended with status {status}"

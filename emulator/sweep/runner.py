@@ -14,7 +14,8 @@ from emulator import launch
 from emulator.runtime.cluster import Machine
 from emulator.sweep.folder import SweepFolder
 from emulator.sweep.grid import Point
-from emulator.sweep.job import Errand, carry_out
+from emulator.sweep.job import Job, carry_out
+from emulator.sweep.workers import spread
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -74,11 +75,11 @@ def sweep(folder: SweepFolder, options: Options, watcher: SweepWatcher) -> Outco
 
 
 def _handed_out(
-    folder: SweepFolder, todo: list[Point], options: Options, jobs: int, received: list[int]
+    folder: SweepFolder, todo: list[Point], options: Options, at_a_time: int, received: list[int]
 ) -> Iterator[tuple[Point, str]]:
     """Yield every point that has ended, with what went wrong, or nothing."""
-    errands = {
-        Errand(
+    jobs = {
+        Job(
             folder.experiment_file(point).resolve(),
             folder.run_folder(point).resolve(),
             folder.log(point).resolve(),
@@ -88,10 +89,8 @@ def _handed_out(
         for point in todo
     }
     with _noting_signals(received):  # Ray has put its own where it has joined a cluster
-        for errand, problem in launch.spread(
-            carry_out, list(errands), jobs, lambda: bool(received)
-        ):
-            yield errands[errand], problem
+        for job, problem in spread(carry_out, list(jobs), at_a_time, lambda: bool(received)):
+            yield jobs[job], problem
 
 
 def _share(cpus: int) -> int:

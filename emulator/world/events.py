@@ -23,7 +23,7 @@ from protos.core import Timeline
 Found = TypeVar("Found")
 
 
-class ProcessDeed(StrEnum):
+class ProcessAction(StrEnum):
     """What is done to a process."""
 
     KILL = "kill"  # SIGKILL; it is started again

@@ -94,10 +94,10 @@ def test_every_kind_of_actor_can_be_killed_and_nobody_can_tell(tmp_path: Path) -
 def test_whatever_a_schedule_does_to_processes_the_run_is_that_of_a_quiet_one(
     seed: int, write_experiment: Callable[..., Path], tmp_path: Path
 ) -> None:
-    deeds = list(_drawn_deeds(random.Random(seed)))
-    print(*deeds, sep="\n")
+    process_faults = list(_drawn_deeds(random.Random(seed)))
+    print(*process_faults, sep="\n")
     quiet = _digest("tiny", tmp_path / "quiet")
-    disturbed = str(write_experiment(faults=deeds))
+    disturbed = str(write_experiment(faults=process_faults))
     assert _digest(disturbed, tmp_path / "run", "--pace", "15") == quiet
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["restarts"] >= 1  # of two; what is killed last may come back too late to count
@@ -107,10 +107,10 @@ def test_whatever_a_schedule_does_to_processes_the_run_is_that_of_a_quiet_one(
 def _drawn_deeds(luck: random.Random) -> Iterator[dict[str, Any]]:
     """Yield what is done to whom, at any time of the run: each deed twice, in any order."""
     actors = ["clock", "exporter", "global-manager", "fiber-controller", "uav-controller", "B"]
-    deeds = ["kill", "stop", "slow"] * 2
-    luck.shuffle(deeds)
+    process_faults = ["kill", "stop", "slow"] * 2
+    luck.shuffle(process_faults)
     luck.shuffle(actors)
-    for deed, actor in zip(deeds, actors, strict=True):
+    for deed, actor in zip(process_faults, actors, strict=True):
         wall_s = round(luck.uniform(0.5, 3.0), 1)
         at_s = luck.randrange(2, 200)
         yield {"kind": "process", "actor": actor, "deed": deed, "at_s": at_s, "wall_s": wall_s}

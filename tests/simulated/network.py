@@ -20,7 +20,7 @@ from emulator.build.assembly import Assembly, assemble
 from emulator.build.manager_role import actors_of
 from emulator.build.setup import Setup
 from emulator.runtime.hosted_cores import Mailbox
-from emulator.runtime.message_faults import UNDISTURBED, Interference, Post
+from emulator.runtime.message_faults import NO_FAULTS, MessageFaults, Post
 from emulator.store import journal
 from emulator.store.sealing import KEY_BYTES, Seal
 from protos.core import BY_NAME, Core, EntityOrder, Message, steps_until
@@ -40,7 +40,7 @@ class SimulatedNetwork:
     seed: int = 0
     lost: float = 0.0
     calm_from: float = math.inf
-    interference: Interference = UNDISTURBED
+    message_faults: MessageFaults = NO_FAULTS
     window: int = 0
     facts: dict[str, list[tuple[int, Fact]]] = field(default_factory=lambda: defaultdict(list))
     sent: list[Message] = field(default_factory=list)
@@ -115,13 +115,13 @@ class SimulatedNetwork:
     def _is_unsettled(self) -> bool:
         waits = any(core.waits() for core in self.cores.values())
         waits = waits or any(post.held for post in self._posts.values())
-        is_back_later = self.interference.back_after(self.cores, self.window) is not None
-        return not self.interference.is_idle and (waits or is_back_later)
+        is_back_later = self.message_faults.back_after(self.cores, self.window) is not None
+        return not self.message_faults.is_idle and (waits or is_back_later)
 
     def _next(self) -> int | None:
         due = [at for at in self._wake.values() if at is not None]
         due += [at for post in self._posts.values() if (at := post.wake_window) is not None]
-        back = self.interference.back_after(self.cores, self.window)
+        back = self.message_faults.back_after(self.cores, self.window)
         due += [] if back is None else [back]
         mail = self._next_mail()
         return min(due if mail is None else [*due, mail], default=None)
@@ -135,12 +135,12 @@ class SimulatedNetwork:
         for name, core in self.cores.items():
             inbox = self._mail[name].read(window)
             leaves = self._posts[name].wake_window
-            if self.interference.is_out(name, window):
+            if self.message_faults.is_out(name, window):
                 self._wake[name] = None
                 if leaves is not None and leaves <= window:
                     self._send(name, window, [])
                 continue
-            if window == 0 or self.interference.is_back(name, window):
+            if window == 0 or self.message_faults.is_back(name, window):
                 core.started(window * self.window_s)
                 self._wake[name] = window
             wake = self._wake[name]
@@ -162,7 +162,7 @@ class SimulatedNetwork:
         self._send(name, window, step.outbox)
 
     def _send(self, name: str, window: int, outbox: Sequence[Message]) -> None:
-        for message in self._posts[name].dispatch(window, outbox, self.interference):
+        for message in self._posts[name].dispatch(window, outbox, self.message_faults):
             self.sent.append(message)
             for copy, delay in enumerate([1] if window >= self.calm_from else self.fate(message)):
                 again = replace(message, sequence=message.sequence + copy * _COPY)
@@ -188,7 +188,7 @@ def simulate(  # noqa: PLR0917
     calm_from = timeline.begins_s(timeline.periods - calm_periods) / window_s
     last_window = math.ceil(assembly.timeline.end_s / window_s)
     schedule = assembly.world.schedule
-    disturbed = Interference(experiment.seed, window_s, last_window, schedule, order)
+    disturbed = MessageFaults(experiment.seed, window_s, last_window, schedule, order)
     network = SimulatedNetwork(
         cores, window_s, late, twice, seed, lost, calm_from, disturbed, order=order
     )

@@ -43,7 +43,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Settled:
+class Ack:
     """Everything up to this number has been carried out."""
 
     number: int
@@ -80,7 +80,7 @@ class _Block:
 
 
 @dataclass
-class _Repeated:
+class _Retransmitted:
     to: str
     body: Any
     again: int
@@ -107,7 +107,7 @@ class Node(Entity):
         self._short: dict[int, int] = {}
         self._brought: dict[tuple[str, int], Bring] = {}
         self._left: dict[tuple[str, int], int] = {}
-        self._repeats: dict[Hashable, _Repeated] = {}
+        self._retransmissions: dict[Hashable, _Retransmitted] = {}
         self._told: Counter[str] = Counter()
         self._settled: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
@@ -125,16 +125,16 @@ class Node(Entity):
                 self._begin_epoch(channel)
         self._begin_periods()
         for source in self._to_settle:
-            self.say(source, Settled(self._done[source]))
+            self.say(source, Ack(self._done[source]))
         self._to_settle = {}
-        for item in self._repeats.values():
+        for item in self._retransmissions.values():
             if item.again <= self.window:
                 item.again = self.window + RETRY_WINDOWS
                 self.say(item.to, item.body)
 
     def waits(self) -> bool:
         """Return whether an answer is missing, or an effect."""
-        return super().waits() or bool(self._repeats)
+        return super().waits() or bool(self._retransmissions)
 
     def tell(self, what: Any) -> Any:
         """Return what has been asked for, by request; nothing before the first period."""
@@ -166,10 +166,10 @@ class Node(Entity):
                 self._on_brought(letter.sender, confirm)
             case Told() as told if letter.sender in self._fillers:
                 self._on_told(letter.sender, told)
-            case Settled() as settled:
+            case Ack() as settled:
                 last = min(settled.number, self._told[letter.sender])
                 for number in range(self._settled[letter.sender] + 1, last + 1):
-                    self._repeats.pop((letter.sender, number), None)
+                    self._retransmissions.pop((letter.sender, number), None)
                 self._settled[letter.sender] = max(self._settled[letter.sender], last)
 
     @property
@@ -177,7 +177,7 @@ class Node(Entity):
         return self.window * self._calendar.window_s
 
     def _repeat(self, name: Hashable, to: str, body: Any) -> None:
-        self._repeats[name] = _Repeated(to, body, self.window + RETRY_WINDOWS)
+        self._retransmissions[name] = _Retransmitted(to, body, self.window + RETRY_WINDOWS)
         self.say(to, body)
 
     def _instruct(self, request: int, what: Use | Void) -> None:
@@ -232,7 +232,7 @@ class Node(Entity):
             return
         is_forwarded = crossing.sent and not crossing.is_confirmed and not crossing.is_over
         if is_forwarded and not channel.join.upstream:
-            self._repeats.pop(channel.join.request, None)
+            self._retransmissions.pop(channel.join.request, None)
             self._void(channel.join.request, crossing.epoch)
 
     def _send_keys(self, channel: _Channel, crossing: _Crossing) -> None:
@@ -281,7 +281,7 @@ class Node(Entity):
         is_open = crossing.sent and not crossing.is_confirmed and not crossing.is_over
         if not is_open or crossing.epoch != confirm.serial:
             return
-        self._repeats.pop(confirm.request, None)
+        self._retransmissions.pop(confirm.request, None)
         if not confirm.is_true or confirm.is_flipped or confirm.serial not in stock:
             self._end_epoch(self._channels[confirm.request])
             return
@@ -399,4 +399,4 @@ class Node(Entity):
             self._left[name] -= what.units if isinstance(what, Use) else self._left[name]
             if not self._left[name]:
                 del self._left[name], self._brought[name]
-                self._repeats.pop(name, None)
+                self._retransmissions.pop(name, None)

@@ -24,10 +24,10 @@ from emulator.build.assembly import Assembly
 from emulator.build.loading import read
 from emulator.build.setup import Setup
 from emulator.results import ledger
-from emulator.runtime.message_faults import Interference
+from emulator.runtime.message_faults import MessageFaults
 from protos.core import GLOBAL_MANAGER, Message
 from protos.facts import Fact, FactKind, LinkState, label_of
-from protos.keys import Settled
+from protos.keys import Ack
 
 PREDICTED = (
     FactKind.LINK,
@@ -106,16 +106,16 @@ def told(setup: Setup, network: SimulatedNetwork, assembly: Assembly) -> Given:
         graph,
         demand_draws,
         sky_draws,
-        partial(message_draw, network.interference),
+        partial(message_draw, network.message_faults),
         plans_of(network),
     )
 
 
 def message_draw(
-    by: Interference, source: str, destination: str, number: int, *question: str | int
+    by: MessageFaults, source: str, destination: str, number: int, *question: str | int
 ) -> float:
     """Return what chance has drawn for a message."""
-    return by.luck(Message(source, destination, number, Settled(0)), *question)
+    return by.draw(Message(source, destination, number, Ack(0)), *question)
 
 
 def plans_of(network: SimulatedNetwork) -> list[dict[str, Way]]:

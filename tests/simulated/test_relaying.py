@@ -20,7 +20,7 @@ from network import SimulatedNetwork
 
 from controllers.key_delivery import Application
 from controllers.key_manager import KeyManagerConfig, LocalKeyManager
-from controllers.key_relay import Crossing, Stage
+from controllers.key_relay import RelayState, Stage
 from controllers.key_store import key_name
 from controllers.ports import ChannelId, LinkSample
 from emulator.results.audit import audit
@@ -322,7 +322,7 @@ def test_keys_that_nobody_used_are_destroyed_at_both_ends_when_their_time_is_ove
 
 
 def test_what_crosses_a_node_goes_one_way_only() -> None:
-    crossing = Crossing(4)
+    crossing = RelayState(4)
     onward = Relay(0, 4, 1, b"ciphertext")
     with pytest.raises(ValueError, match="RESERVED cannot be CONFIRMED"):
         crossing.confirm()

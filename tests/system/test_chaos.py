@@ -66,7 +66,7 @@ def test_faults_of_all_kinds_by_chance_leave_every_key_accounted_for(
 
 def test_what_is_done_to_processes_changes_nothing(tmp_path: Path) -> None:
     victims = ("global-manager", "uav-controller", "7", "clock")
-    deeds = [
+    process_faults = [
         {"kind": "process", "actor": actor, "deed": deed, "at_s": 200 + 60 * place, "wall_s": 1}
         for place, (actor, deed) in enumerate(
             (actor, deed) for actor in victims for deed in ("stop", "slow", "kill")
@@ -74,7 +74,7 @@ def test_what_is_done_to_processes_changes_nothing(tmp_path: Path) -> None:
     ]
     quiet = _run(tmp_path, "quiet", [])
     struck = _run(
-        tmp_path, "struck", deeds, pace="40"
+        tmp_path, "struck", process_faults, pace="40"
     )  # so that who is killed is back before the end
     assert struck["digest"] == quiet["digest"]
     assert struck["restarts"] >= len(victims)

@@ -18,7 +18,7 @@ from machines import Machines, need_namespaces, until
 
 from emulator.runtime.grpc_services import CLOCK
 from emulator.store.journal import FOLDER, last_window
-from emulator.store.registry import Registry, Whereabouts
+from emulator.store.registry import ActorRecord, Registry
 from protos.facts import FactKind
 
 pytestmark = [pytest.mark.system, pytest.mark.cluster]
@@ -203,7 +203,7 @@ def _stands_still(folder: Path, for_s: float) -> bool:
     return last_window(folder) == before
 
 
-def _lives_at(folder: Path, address: str) -> dict[str, Whereabouts]:
+def _lives_at(folder: Path, address: str) -> dict[str, ActorRecord]:
     """Return the actors whose latest life answers at a machine, or has not yet begun to answer."""
     return {
         name: item

@@ -16,7 +16,7 @@ from emulator.store.journal import FOLDER, Journal, SupersededError
 from emulator.store.key_table import KeysDifferError
 from emulator.store.registry import FILE, Registry
 from emulator.store.sealing import Seal, SealBrokenError, new_key
-from emulator.world.events import ProcessDeed
+from emulator.world.events import ProcessAction
 from protos.facts import Fact, FactKind
 from protos.key_changes import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened
 from protos.mib import MediumCode
@@ -112,11 +112,11 @@ def test_a_process_of_another_machine_is_not_taken_for_one_of_the_same_number_he
         with sqlite3.connect(tmp_path / FILE) as table:
             table.execute("UPDATE actor SET pid = ?, machine = 'another'", (asleep.pid,))
         table.close()
-        assert not do(tmp_path, ME, ProcessDeed.KILL, 0.0)
+        assert not do(tmp_path, ME, ProcessAction.KILL, 0.0)
         with sqlite3.connect(tmp_path / FILE) as table:
             table.execute("UPDATE actor SET machine = ?", (registry.claim("me too").machine,))
         table.close()
-        assert do(tmp_path, ME, ProcessDeed.KILL, 0.0)
+        assert do(tmp_path, ME, ProcessAction.KILL, 0.0)
         assert asleep.wait() == -signal.SIGKILL
     finally:
         asleep.kill()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protos.pdu import Pdu, Verb
-from protos.pending_requests import Exchange, Heard
+from protos.pending_requests import HeardRequests, PendingRequests
 
 INFORM = Pdu(Verb.INFORM, 0)
 FATES = st.lists(st.sampled_from(["heard", "answered", "held back"]), max_size=80)
@@ -18,8 +18,8 @@ FATES = st.lists(st.sampled_from(["heard", "answered", "held back"]), max_size=8
 def test_whatever_is_lost_or_late_each_request_is_heard_as_new_once(
     fates: list[str], order: Random
 ) -> None:
-    exchange: Exchange[int] = Exchange(retry_after_s=1.0)
-    heard, new, late, sent = Heard(), list[int](), list[Pdu](), list[Pdu]()
+    exchange: PendingRequests[int] = PendingRequests(retry_after_s=1.0)
+    heard, new, late, sent = HeardRequests(), list[int](), list[Pdu](), list[Pdu]()
 
     def arrive(pdu: Pdu) -> None:
         if heard.is_new("kme-A", pdu):
@@ -47,9 +47,9 @@ def test_whatever_is_lost_or_late_each_request_is_heard_as_new_once(
 
 
 def test_what_another_receiver_owes_does_not_keep_repeats_in_mind() -> None:
-    exchange: Exchange[str] = Exchange(retry_after_s=1.0)
+    exchange: PendingRequests[str] = PendingRequests(retry_after_s=1.0)
     exchange.open("dead", INFORM, "", 0.0)
-    heard = Heard()
+    heard = HeardRequests()
     for _ in range(1_000):
         pdu = exchange.open("manager", INFORM, "", 0.0)
         assert heard.is_new("kme-A", pdu)
@@ -59,7 +59,7 @@ def test_what_another_receiver_owes_does_not_keep_repeats_in_mind() -> None:
 
 
 def test_a_source_makes_only_its_own_requests_forgotten() -> None:
-    heard = Heard()
+    heard = HeardRequests()
     assert heard.is_new("kme-A", Pdu(Verb.INFORM, 7))
     assert heard.is_new("liar", Pdu(Verb.INFORM, 3, oldest_open=10**6))
     assert heard.is_new("liar", Pdu(Verb.INFORM, 4))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from emulator.runtime.message_faults import UNDISTURBED, Interference, Post
+from emulator.runtime.message_faults import NO_FAULTS, MessageFaults, Post
 from emulator.world.events import MessageFault, Outage, Partition, PowerCut, Schedule
 from protos.core import Message, steps_until
-from protos.keys import Confirm, Relay, Settled
+from protos.keys import Ack, Confirm, Relay
 from protos.mib import MediumCode
 from protos.pdu import Pdu, Verb
 
@@ -19,14 +19,14 @@ def messages(count: int, source: str = "kme-A", body: object = ASKED) -> list[Me
     return [Message(source, "kme-B", number, body) for number in range(1, count + 1)]  # type: ignore[arg-type]
 
 
-def under(*happenings: object) -> Interference:
-    return Interference(7, 1.0, 1000, Schedule(happenings))  # type: ignore[arg-type]
+def under(*happenings: object) -> MessageFaults:
+    return MessageFaults(7, 1.0, 1000, Schedule(happenings))  # type: ignore[arg-type]
 
 
 def test_without_a_schedule_everything_leaves_as_it_is() -> None:
     post, outbox = Post(), messages(5)
-    assert post.dispatch(3, outbox, UNDISTURBED) == outbox
-    assert UNDISTURBED.is_idle
+    assert post.dispatch(3, outbox, NO_FAULTS) == outbox
+    assert NO_FAULTS.is_idle
 
 
 def test_an_entity_is_out_from_its_first_window_until_it_is_back_once() -> None:
@@ -99,7 +99,7 @@ def test_damage_shows_in_ciphertext_tag_and_envelope_and_ends_the_rest() -> None
     outbox = [
         Message("kme-A", "kme-B", 1, relay),
         Message("kme-A", "kme-B", 2, confirm),
-        Message("kme-A", "kme-B", 3, Settled(1)),
+        Message("kme-A", "kme-B", 3, Ack(1)),
         Message("kme-A", "kme-B", 4, ASKED),
     ]
     left = post.dispatch(1, outbox, by)

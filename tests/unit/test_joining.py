@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from emulator.net.transport import Endpoint, NoFreePortError
+from emulator.runtime import cluster
 from emulator.runtime.cluster import (
     JoinError,
     Machine,

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.snmp_agent import MAX_VARBINDS, Agent, Refusal, View
+from controllers.snmp_agent import MAX_VARBINDS, Refusal, SnmpAgent, View
 from protos import wire
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Message
-from protos.keys import Confirm, Delivered, Discard, KeyTraffic, Relay, Settled
+from protos.keys import Ack, Confirm, Delivered, Discard, KeyTraffic, Relay
 from protos.mib import (
     BY_ROW,
     KEY_SHORTAGE,
@@ -30,7 +30,7 @@ from protos.mib import (
     TransceiverRow,
 )
 from protos.pdu import ErrorStatus, Missing, Pdu, VarBind, Verb
-from protos.pending_requests import Exchange
+from protos.pending_requests import PendingRequests
 from protos.rows import VarBindError, decode, encode, instance, notified, notify
 from protos.smi import module_text
 
@@ -88,7 +88,7 @@ def test_a_pdu_survives_the_wire(rows: list[Row]) -> None:
         Confirm(1, MediumCode.UAV, 2, 3, b"tag"),
         Delivered(1, MediumCode.FIBER, 0, ("x", "y"), 7),
         Discard(0, MediumCode.SATELLITE, 0, 8),
-        Settled(8),
+        Ack(8),
     ],
 )
 def test_key_traffic_survives_the_wire(body: KeyTraffic) -> None:
@@ -136,7 +136,7 @@ class _Shelf:
 
     def __init__(self) -> None:
         self.rows: list[Row] = [KeyStoreRow(1, "C", 2, 4), KeyStoreRow(2, "D", 0, 4)]
-        self.agent = Agent(self._tables, self._accept)
+        self.agent = SnmpAgent(self._tables, self._accept)
 
     def _tables(self) -> dict[type[Row], Sequence[Row]]:
         kinds = {type(row) for row in self.rows}
@@ -254,7 +254,7 @@ def test_an_oversized_request_is_too_big() -> None:
 
 
 def test_a_request_is_sent_again_until_it_is_answered_and_answered_once() -> None:
-    exchange: Exchange[str] = Exchange(retry_after_s=10)
+    exchange: PendingRequests[str] = PendingRequests(retry_after_s=10)
     sent = exchange.open("agent", Pdu(Verb.SET, 0), "context", now_s=0)
     assert exchange.overdue(9) == []
     assert exchange.overdue(10) == [("agent", sent)]

@@ -326,8 +326,11 @@ def test_there_is_a_form_for_every_kind_of_fault_but_drawn_ones() -> None:
     assert set(forms) == kinds - {"random"}
     shown = {field["name"]: field["type"] for field in forms["link-degraded"]["fields"]}
     assert shown == {"link": "link", "loss_db": "number", "for_s": "number"}
-    deeds = next(field for field in forms["process"]["fields"] if field["name"] == "deed")
-    assert (deeds["type"], deeds["choices"]) == ("choice", ["kill", "stop", "slow"])
+    process_faults = next(field for field in forms["process"]["fields"] if field["name"] == "deed")
+    assert (process_faults["type"], process_faults["choices"]) == (
+        "choice",
+        ["kill", "stop", "slow"],
+    )
     assert [field["type"] for field in forms["partition"]["fields"]] == ["groups", "number"]
 
 

@@ -19,7 +19,7 @@ from emulator.build.loading import ExperimentError, read
 from emulator.sweep import figure, runner, table
 from emulator.sweep.folder import SweepFolder, create, reopen
 from emulator.sweep.grid import experiments_of, grid_of, labels_of
-from emulator.sweep.job import Errand
+from emulator.sweep.job import Job
 
 Write = Callable[..., Path]
 Call = Callable[..., tuple[int, str, str]]
@@ -28,20 +28,20 @@ PRICE = "prices.on_demand_uav"
 
 
 @pytest.fixture
-def tried(monkeypatch: pytest.MonkeyPatch) -> list[Errand]:
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     """Points end at once, as those of mean demand 2 never do: they fail."""
-    tried: list[Errand] = []
+    tried: list[Job] = []
 
-    def spread(_work: Any, errands: list[Errand], _jobs: int, stopped: Callable[[], bool]) -> Any:
-        for errand in errands:
+    def spread(_work: Any, jobs: list[Job], _jobs: int, stopped: Callable[[], bool]) -> Any:
+        for job in jobs:
             if stopped():
                 return
-            tried.append(errand)
-            fields = yaml.safe_load(errand.experiment.read_text())
+            tried.append(job)
+            fields = yaml.safe_load(job.experiment.read_text())
             mean = fields["demand"]["distribution"]["poisson"]["mean_units"]
             if mean != 2:
-                _finish(errand.run_folder, cost=100.0 * mean + fields["seed"])
-            yield errand, "no room" if mean == 2 else ""
+                _finish(job.run_folder, cost=100.0 * mean + fields["seed"])
+            yield job, "no room" if mean == 2 else ""
 
     class Instance:
         def __enter__(self) -> list[Any]:
@@ -173,7 +173,7 @@ def test_a_wrong_sweep_file_is_refused_by_field(
 def test_every_combination_is_checked_before_anything_is_written(
     tmp_path: Path,
     qsagin: Call,
-    tried: list[Errand],
+    tried: list[Job],
     words: list[str],
     line: str,
 ) -> None:
@@ -211,7 +211,7 @@ def test_the_experiment_of_a_point_is_the_base_with_its_values(tmp_path: Path) -
 def test_a_sweep_that_fails_in_part_ends_with_1_and_has_a_row_for_every_point(
     tmp_path: Path,
     qsagin: Call,
-    tried: list[Errand],
+    tried: list[Job],
 ) -> None:
     words = [
         "sweep",
@@ -251,17 +251,17 @@ def test_a_sweep_that_fails_in_part_ends_with_1_and_has_a_row_for_every_point(
     assert (tmp_path / "sweep.png").stat().st_size > 10_000
 
 
-def test_resuming_tries_only_what_is_not_finished(tmp_path: Path, tried: list[Errand]) -> None:
+def test_resuming_tries_only_what_is_not_finished(tmp_path: Path, tried: list[Job]) -> None:
     folder = _made(tmp_path, {MEAN: [1, 2, 3]}, [1])
     first, second, third = folder.grid.points()
     _finish(folder.run_folder(first))
     _finish(folder.run_folder(third), complete=False)
     outcome = runner.sweep(reopen(tmp_path), runner.Options(), Quiet())
-    assert [errand.run_folder.name for errand in tried] == [second.name, third.name]
+    assert [job.run_folder.name for job in tried] == [second.name, third.name]
     assert outcome.problems == {second.name: "no room", third.name: ""}
     tried.clear()
     assert runner.sweep(reopen(tmp_path), runner.Options(), Quiet()).problems
-    assert [errand.run_folder.name for errand in tried] == [second.name]
+    assert [job.run_folder.name for job in tried] == [second.name]
 
 
 def test_a_point_whose_audit_found_faults_has_failed(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_a_signal_leaves_what_is_finished_and_says_how_to_go_on(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     qsagin: Call,
-    tried: list[Errand],
+    tried: list[Job],
 ) -> None:
     def strike(_self: object, _point: object, _problem: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)

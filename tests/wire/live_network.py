@@ -19,7 +19,7 @@ from emulator.runtime.clock import BarrierClock, ClockConfig, Pace
 from emulator.runtime.envelopes import ManagementKeys
 from emulator.runtime.grpc_services import CLOCK
 from emulator.runtime.host import Host, HostConfig
-from emulator.runtime.message_faults import Interference
+from emulator.runtime.message_faults import MessageFaults
 from emulator.store.journal import FOLDER
 from emulator.store.registry import Registry
 from emulator.telemetry.exporter import METRICS, Exporter, ExporterConfig
@@ -54,7 +54,7 @@ class LiveNetwork:
         self.last_window = math.ceil(assembly.timeline.end_s)
         order = EntityOrder(assembly.problem.nodes)
         schedule = assembly.world.schedule
-        disturbed = Interference(setup.experiment.seed, 1.0, self.last_window, schedule, order)
+        disturbed = MessageFaults(setup.experiment.seed, 1.0, self.last_window, schedule, order)
         self.configs = {
             name: HostConfig(
                 name,
@@ -66,7 +66,7 @@ class LiveNetwork:
                 self.management_keys,
                 order,
                 checkpoint_after_s=checkpoint_after_s,
-                interference=disturbed,
+                message_faults=disturbed,
                 thinks=GLOBAL_MANAGER in {role.entity for role in roles[place::hosts]},
             )
             for place in range(hosts)

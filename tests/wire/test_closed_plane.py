@@ -30,7 +30,7 @@ from protos.gen.qsagin.v1 import (
     runtime_pb2,
     runtime_pb2_grpc,
 )
-from protos.keys import Discard, Settled
+from protos.keys import Ack, Discard
 from protos.mib import MediumCode, ReservationRow, RowStatus
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import encode
@@ -74,7 +74,7 @@ def _outcome(
             status = error.code()
         await channels.close()
         kept = host._residents._here[FIBER_CONTROLLER].mailbox.read(1)
-        refused = {reason: count for reason, count in host._doors.refused.items() if count}
+        refused = {reason: count for reason, count in host._services.refused.items() if count}
         await network.stop()
         return status, refused, kept
 
@@ -268,7 +268,7 @@ def test_key_messages_from_who_has_no_keys_end_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("window", [2**40, 2**64 - 1])
 def test_a_message_from_a_time_that_never_comes_is_refused(tmp_path: Path, window: int) -> None:
     async def late(channel: grpc.aio.Channel, _: Envelopes) -> None:
-        batch = wire.key_batch(0, [Message("kme-A", "kme-B", 1, Settled(1))])
+        batch = wire.key_batch(0, [Message("kme-A", "kme-B", 1, Ack(1))])
         batch.window = window
         await keys_pb2_grpc.KeyManagerStub(channel).Exchange(batch)
 

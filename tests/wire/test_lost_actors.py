@@ -128,7 +128,7 @@ def test_a_clock_that_was_thought_lost_is_obeyed_by_nobody_any_more(
         with pytest.raises(HostFailedError, match="obeys a later clock"):
             await running
         assert network.clock.window < network.last_window
-        assert sum(host._doors.refused["a former clock"] for host in network.hosts.values()) > 0
+        assert sum(host._services.refused["a former clock"] for host in network.hosts.values()) > 0
         await later.close()
         await network.stop()
 
