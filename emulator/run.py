@@ -42,7 +42,7 @@ from emulator.runtime.envelopes import ManagementKeys
 from emulator.runtime.grpc_services import CLOCK
 from emulator.runtime.host import HostConfig
 from emulator.runtime.message_faults import MessageFaults
-from emulator.runtime.watchdog import Watchdog
+from emulator.runtime.process_faults import Watchdog
 from emulator.store import journal, sealing
 from emulator.store.files import locked, write_atomically, write_format
 from emulator.store.registry import Registry

@@ -31,7 +31,7 @@ def generate(target: Path) -> None:
     packages = [path for path in (target / "protos" / "gen").rglob("*") if path.is_dir()]
     for package in [target / "protos" / "gen", *packages]:
         (package / "__init__.py").write_text('"""Generated code; do not edit."""\n')
-    from protos.smi import module_text
+    from smi import module_text
 
     (target / "protos" / "QSAGIN-MIB.txt").write_text(module_text())
 

@@ -1,8 +1,8 @@
 """What is done to processes on purpose, and what is done about processes that stand still.
 
-A killed actor is started again, and makes up its past; a stopped one goes on after a while.  Neither
-changes an outcome.  One that stays stopped for long is taken for lost, and killed, so that it is started
-again.  Only processes of this machine can be reached.
+A killed actor is restarted, and replays its mail; a stopped one resumes after a while.  Neither changes an
+outcome.  One that stays stopped for long is taken for lost, and killed, so that it is restarted.  Only
+processes of this machine can be reached.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,8 +18,6 @@ from emulator.store.registry import Registry
 from emulator.world.events import ProcessAction
 
 _TURN_S = 0.1
-
-
 _AWAKE_SHARE = 0.1
 
 
@@ -66,3 +65,29 @@ def _later(script: str) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+
+
+STOPPED_LIMIT_S = 10.0
+
+
+class Watchdog:
+    """Kills actors that stay stopped."""
+
+    def __init__(self, run_folder: Path, limit_s: float = STOPPED_LIMIT_S) -> None:
+        self._registry, self._limit_s = Registry(run_folder), limit_s
+        self._stopped_s: dict[int, float] = {}
+
+    def look(self) -> list[str]:
+        """Kill whom the limit has passed for; return their names."""
+        now_s, killed = time.monotonic(), []
+        stopped: dict[int, float] = {}
+        for name, actor in self._registry.everybody().items():
+            if not actor.is_here or not actor.pid or state_of(actor.pid) != "T":
+                continue
+            stopped[actor.pid] = self._stopped_s.get(actor.pid, now_s)
+            if now_s - stopped[actor.pid] > self._limit_s:
+                killed.append(name)
+                with suppress(ProcessLookupError):
+                    os.kill(actor.pid, signal.SIGKILL)
+        self._stopped_s = stopped
+        return killed

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from smi import module_text
 
 from controllers.snmp_agent import MAX_VARBINDS, Refusal, SnmpAgent, View
 from protos import wire
@@ -32,7 +33,6 @@ from protos.mib import (
 from protos.pdu import ErrorStatus, Missing, Pdu, VarBind, Verb
 from protos.pending_requests import PendingRequests
 from protos.rows import VarBindError, decode, encode, instance, notified, notify
-from protos.smi import module_text
 
 NUMBERS = st.integers(min_value=0, max_value=2**31 - 1)
 TEXTS = st.text(max_size=20)

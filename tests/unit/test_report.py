@@ -14,8 +14,7 @@ from emulator.config.schedule import FiberCutEvent
 from emulator.config.topology import Link, Node, Topology
 from emulator.report import summary
 from emulator.report.layout import layout_of
-from emulator.report.network_map import draw
-from emulator.report.outlines import borders, land
+from emulator.report.network_map import borders, draw, land
 from emulator.report.paper_figures import fig4a, growth
 from emulator.results.decisions import OrderCount, order_counts
 from emulator.store.journal import FOLDER, Journal
