@@ -42,7 +42,7 @@ check: .venv/.ready
 	$(BIN)/mypy
 	$(BIN)/mypy benchmarks
 	$(BIN)/lint-imports
-	$(PY) tools/protos.py --check
+	$(PY) tools/generate_protos.py --check
 	$(PY) tools/dashboards.py --check
 
 format: .venv/.ready
@@ -50,7 +50,7 @@ format: .venv/.ready
 	$(BIN)/ruff check --fix .
 
 protos: .venv/.ready
-	$(PY) tools/protos.py
+	$(PY) tools/generate_protos.py
 
 dashboards: .venv/.ready
 	$(PY) tools/dashboards.py

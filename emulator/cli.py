@@ -9,52 +9,88 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from importlib import import_module
 
 import typer
 
-from emulator.build.loading import ExperimentError
-from emulator.commands import inject, inspect, plan, run, skr, sweep
-from emulator.commands.options import UsageError
 from emulator.commands.terminal import tell
-from emulator.input_checks import ParameterError
-from emulator.store.files import FormatError
-from emulator.store.journal import JournalError
+from emulator.input_checks import BadInputError
 
-app = typer.Typer(
-    name="qsagin",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Emulate the control plane of a quantum-secured space-air-ground integrated network.",
+COMMANDS = (
+    ("experiments", "plan", "List the built-in experiments."),
+    ("schema", "plan", "Print the JSON schema of experiment files."),
+    ("check", "plan", "Validate an experiment; start nothing."),
+    ("plan", "plan", "Solve the provisioning program; start no actor."),
+    ("compare", "plan", "Compare all policies on the same instance and scenarios."),
+    ("figures", "plan", "Draw the paper's figures 4a and 4b."),
+    ("run", "run", "Run the whole emulation: reserve, transmit, buy recourse, account."),
+    (
+        "sweep",
+        "sweep",
+        "Run an experiment with fields varied, in parallel; one table and one figure at the end.",
+    ),
+    ("audit", "inspect", "Add up a run's journals again, independently of the run's own counters."),
+    ("status", "inspect", "Look at a run, live or ended; with --json also at every key store."),
+    (
+        "inject",
+        "inject",
+        "Have a live run suffer a fault or weather, from the next window on; it belongs to the run then.",
+    ),
+    (
+        "page",
+        "inspect",
+        "Show a run, live or ended, to a browser on this machine, until interrupted.",
+    ),
+    (
+        "trace",
+        "inspect",
+        "Follow one need for keys from node to manager, to satellite or UAV, and back.",
+    ),
+    (
+        "chaos",
+        "inject",
+        "Disturb a live run on purpose, and see whether a hypothesis about it holds.",
+    ),
+    ("skr", "skr", "Compute one secret key rate."),
+    (
+        "rates",
+        "skr",
+        "Draw the secret key rates of all protocols against distance, under the PLOB bound.",
+    ),
 )
-for _command in (  # in the order of `qsagin --help`
-    plan.experiments,
-    plan.schema,
-    plan.check,
-    plan.plan,
-    plan.compare,
-    plan.figures,
-    run.run,
-    sweep.sweep,
-    inspect.audit,
-    inspect.status,
-    inject.inject,
-    inspect.page,
-    inspect.trace,
-    inject.chaos,
-    skr.skr,
-    skr.rates,
-):
-    app.command()(_command)
+"""Every command with its module and its help in a line, in the order of `qsagin --help`.
 
-_BAD_INPUT = (ExperimentError, FormatError, ParameterError, JournalError, UsageError)
+Only the module of the command that is given is loaded.
+"""
+
+
+def app_for(given: str) -> typer.Typer:
+    """Return the command line with one command that works, and all others by name."""
+    app = typer.Typer(
+        name="qsagin",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Emulate the control plane of a quantum-secured space-air-ground integrated network.",
+    )
+    for name, module, summary in COMMANDS:
+        if name == given:
+            app.command()(getattr(import_module(f"emulator.commands.{module}"), name))
+        else:
+            app.command(name, help=summary)(_elsewhere)
+    return app
+
+
+def _elsewhere() -> None:
+    """Stand for a command that was not given."""
 
 
 def main() -> None:
     """Run the command line; translate errors into exit statuses."""
     try:
-        status = app(standalone_mode=False)
-    except _BAD_INPUT as error:
+        given = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+        status = app_for(given)(standalone_mode=False)
+    except BadInputError as error:
         tell(str(error))
         sys.exit(2)
     except OSError as error:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 
 
-class ParameterError(ValueError):
+class BadInputError(Exception):
+    """Something that was given cannot be used; its text is one line per mistake, for whoever gave it."""
+
+
+class ParameterError(BadInputError, ValueError):
     """A physical parameter is unknown, or has a value that no device can have."""
 
     def __init__(self, field: str, problem: str) -> None:
@@ -16,7 +20,7 @@ class ParameterError(ValueError):
         return f"{self.field}: {self.problem}"
 
 
-class InputFileError(ValueError):
+class InputFileError(BadInputError, ValueError):
     """A file cannot be used as written."""
 
     def __init__(self, file: str, field: str, problem: str) -> None:

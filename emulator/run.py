@@ -44,7 +44,7 @@ from emulator.runtime.host import HostConfig
 from emulator.runtime.message_faults import MessageFaults
 from emulator.runtime.process_faults import Watchdog
 from emulator.store import journal, sealing
-from emulator.store.files import locked, write_atomically, write_format
+from emulator.store.files import EXPERIMENT, PLAN, SUMMARY, locked, write_atomically, write_format
 from emulator.store.registry import Registry
 from emulator.telemetry.exporter import METRICS, ExporterConfig, RunInfo
 from emulator.telemetry.reporting import EXPORTER
@@ -186,7 +186,7 @@ def resume(setup: Setup, folder: Path, options: Options, watcher: RunWatcher) ->
     began_s = time.monotonic()
     setup = setup.with_experiment(injection.as_begun(folder, setup.experiment))
     assembly = assemble(setup)
-    summary = folder / "summary.json"
+    summary = folder / SUMMARY
     if summary.exists() and json.loads(summary.read_text(encoding="utf-8"))["complete"]:
         raise ResumeError(str(folder), "has come to its end; there is nothing to go on with")
     everybody = {role.entity for role in actors_of(setup.experiment, assembly).everybody}
@@ -206,7 +206,7 @@ def _account(job: _Job, watcher: RunWatcher, began_s: float) -> Outcome:
         ending = replace(ending, wall_s=time.monotonic() - began_s)
         _record_plan(job)
         injection.record(job.folder)
-        setup = read(str(job.folder / "experiment.yaml"))
+        setup = read(str(job.folder / EXPERIMENT))
         written = summary.write(job.folder, setup, job.assembly, ending)
     return Outcome(written, ending.stopped_by, ending.failure)
 
@@ -285,7 +285,7 @@ def _begin_again(job: _Job) -> None:
     if job.homes:
         journal.reopen(job.folder)
         injection.forget_waiting(job.folder)
-        (job.folder / "summary.json").unlink(missing_ok=True)
+        (job.folder / SUMMARY).unlink(missing_ok=True)
 
 
 def _prepare(folder: Path, setup: Setup) -> None:
@@ -446,7 +446,7 @@ def _recording(job: _Job, watcher: RunWatcher) -> Callable[[Progress], None]:
 
 def _record_plan(job: _Job) -> None:
     """Write the first plan, and what it left out, once the manager's journal has it."""
-    folder, path = job.folder, job.folder / "plan.json"
+    folder, path = job.folder, job.folder / PLAN
     if path.exists():
         return
     with contextlib.suppress(journal.JournalError):

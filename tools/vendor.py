@@ -1,6 +1,6 @@
-"""Copies the page's libraries and map data from npm packages into emulator/views/vendor; --check compares.
+"""Copies the page's libraries and map data from npm packages into emulator/report/vendor; --check compares.
 
-The versions are those of emulator/views/vendor/package.json.  Licences are copied too.  Needs npm.
+The versions are those of emulator/report/vendor/package.json.  Licences are copied too.  Needs npm.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-FOLDER = Path(__file__).parent.parent / "emulator" / "views" / "vendor"
+FOLDER = Path(__file__).parent.parent / "emulator" / "report" / "vendor"
 FILES = (
     "d3-array/dist/d3-array.min.js",  # has internmap inside
     "d3-geo/dist/d3-geo.min.js",

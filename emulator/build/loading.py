@@ -29,16 +29,17 @@ from emulator.config import experiment as config
 from emulator.config.error_messages import Mistake, mistakes
 from emulator.config.experiment import Experiment
 from emulator.config.topology import BUILT_IN_NAMES, Topology, TopologyError, load, save_csv
+from emulator.input_checks import BadInputError
+from emulator.store.files import EXPERIMENT
 
 BUILT_IN_FOLDER = Path(config.__file__).parent / "experiments"
-FILE = "experiment.yaml"
 
 _NO_TOPOLOGY = Topology("", "", (), ())  # stands in for one that cannot be read
 _REQUIRED = {"name": "unnamed", "network": {"topology": ""}, "demand": {"requests": {}}}
 _DATA_FILES = (with_history_read, with_orbits_read, with_weather_found)
 
 
-class ExperimentError(Exception):
+class ExperimentError(BadInputError):
     """An experiment file cannot be used, because of these mistakes."""
 
     def __init__(self, file: str, mistakes: tuple[Mistake, ...]) -> None:
@@ -138,7 +139,7 @@ def write(setup: Setup, folder: Path) -> Path:
     if experiment.weather.replay is not None:
         copy = shutil.copy(experiment.weather.replay, folder / "weather.csv")
         fields["weather"]["replay"] = Path(copy).name
-    path = folder / FILE
+    path = folder / EXPERIMENT
     path.write_text(yaml.safe_dump(fields, sort_keys=False), encoding="utf-8")
     return path
 

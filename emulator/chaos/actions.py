@@ -26,6 +26,7 @@ from chaoslib.exceptions import InterruptExecution
 
 from emulator.runtime import injection
 from emulator.store import journal
+from emulator.store.files import EXPERIMENT, PLAN, SUMMARY
 
 NETWORKS = Path(__file__).parent / "networks"
 _LOOK_EVERY_S = 0.1
@@ -71,7 +72,7 @@ def inject_on_busiest_link(run_folder: str, fault: Mapping[str, Any]) -> dict[st
 
 def busiest_link(run_folder: str) -> list[str]:
     """Return the ends of the link over which the first plan leads most units."""
-    plan = json.loads((Path(run_folder) / "plan.json").read_text(encoding="utf-8"))
+    plan = json.loads((Path(run_folder) / PLAN).read_text(encoding="utf-8"))
     load: Counter[tuple[str, str]] = Counter()
     for item in plan["allocations"]:
         for a, b in pairwise(item["path"]):
@@ -84,7 +85,7 @@ def emulated_s(run_folder: str) -> float:
     """Return the emulated time until which somebody in a run has done something; 0 before."""
     folder = Path(run_folder)
     with suppress(OSError, journal.JournalError, TypeError):
-        fields = yaml.safe_load((folder / "experiment.yaml").read_text(encoding="utf-8"))
+        fields = yaml.safe_load((folder / EXPERIMENT).read_text(encoding="utf-8"))
         return float(journal.last_window(folder) * fields["clock"]["window_s"])
     return 0.0
 
@@ -114,7 +115,7 @@ def end_run(run_folder: str, within_s: float = _END_LIMIT_S) -> bool:
             raise ChaosError(f"{run_folder}: the run has not ended within {within_s:g} s")
         time.sleep(_LOOK_EVERY_S)
     _number(folder).unlink(missing_ok=True)
-    summary = folder / "summary.json"
+    summary = folder / SUMMARY
     if not summary.exists():
         raise ChaosError(f"{run_folder}: the run has left no summary; see {_log(folder)}")
     return bool(json.loads(summary.read_text(encoding="utf-8"))["complete"])

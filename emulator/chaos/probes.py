@@ -30,6 +30,7 @@ from emulator.results.audit import audit, digest
 from emulator.results.ledger import LedgerRow
 from emulator.results.links import alarms
 from emulator.store import injection_table, journal
+from emulator.store.files import EXPERIMENT, PLAN, REPORT, SUMMARY
 from emulator.store.registry import Registry
 from global_manager.provisioning.model import Request
 from protos.core import KEY_MANAGER_PREFIX, Timeline, key_manager_of
@@ -99,7 +100,7 @@ def cost_against_plan(run_folder: str, periods: int = 3) -> float:
     """Return the mean cost of the last periods over what the first plan expected; 1: as planned."""
     seen = _Seen(Path(run_folder))
     ended = range(max(0, seen.ended - periods), seen.ended)
-    plan = json.loads((Path(run_folder) / "plan.json").read_text(encoding="utf-8"))
+    plan = json.loads((Path(run_folder) / PLAN).read_text(encoding="utf-8"))
     cost = sum(row.cost for row in seen.rows if row.period in ended)
     return cost / len(ended) / float(plan["objective"]) if ended else 1.0
 
@@ -181,7 +182,7 @@ def is_as_undisturbed(run_folder: str, other: str | None = None) -> bool:
 
 def has_ended(run_folder: str) -> bool:
     """Return whether a run has ended."""
-    return (Path(run_folder) / "summary.json").exists()
+    return (Path(run_folder) / SUMMARY).exists()
 
 
 def is_reported(run_folder: str) -> bool:
@@ -189,8 +190,8 @@ def is_reported(run_folder: str) -> bool:
     folder = Path(run_folder)
     if not has_ended(run_folder):
         return True
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    return bool(summary["complete"]) and (folder / "report.html").exists()
+    summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    return bool(summary["complete"]) and (folder / REPORT).exists()
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ class _Seen:
 
     @property
     def setup(self) -> Setup:
-        path = self.folder / "experiment.yaml"
+        path = self.folder / EXPERIMENT
         return _setup(str(path), path.stat().st_mtime_ns)
 
     @property

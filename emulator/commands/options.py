@@ -11,6 +11,7 @@ import typer
 
 from emulator.build import loading
 from emulator.build.setup import Setup
+from emulator.input_checks import BadInputError
 from global_manager.provisioning.model import Policy
 
 ExperimentArgument = Annotated[
@@ -33,7 +34,7 @@ Share = Annotated[
 PolicyOption = Annotated[Policy | None, typer.Option(help="Replaces the policy of the experiment.")]
 
 
-class UsageError(Exception):
+class UsageError(BadInputError):
     """The command line asks for something that cannot be."""
 
     def __init__(self, where: str, problem: str) -> None:

@@ -27,7 +27,7 @@ from emulator.commands.terminal import ERR, OUT, answer, fail, tell
 from emulator.config.experiment import Experiment
 from emulator.config.topology import Topology
 from emulator.runtime.cluster import Placement
-from emulator.store.files import check_format
+from emulator.store.files import EXPERIMENT, check_format
 from global_manager.provisioning.check import InvalidProblemError
 from global_manager.provisioning.model import Policy
 
@@ -136,7 +136,7 @@ def _end_when_let_go() -> None:
 def _subject(source: str | None, out: Path | None, resume: Path | None) -> tuple[str, Path]:
     """Return the experiment of a run, and its folder."""
     if resume is not None:
-        return str(resume / "experiment.yaml"), resume
+        return str(resume / EXPERIMENT), resume
     if source is None or out is None:
         missing = "EXPERIMENT" if source is None else "--out"
         raise UsageError(missing, "is missing; name it, or a run to go on with by --resume")

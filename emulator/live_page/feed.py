@@ -18,6 +18,7 @@ from emulator.live_page.forms import fault_forms
 from emulator.live_page.scenery import Scenery
 from emulator.live_page.state import view_of
 from emulator.results.following import Follower, injected
+from emulator.store.files import SUMMARY
 
 LOOK_EVERY_S = 0.1
 _FAULTS: TypeAdapter[list[FaultEvent]] = TypeAdapter(list[FaultEvent])
@@ -104,7 +105,7 @@ class Feed:
         self._closing = True
 
     async def _look(self) -> None:
-        has_summary = not self._beside and (self.folder / "summary.json").exists()
+        has_summary = not self._beside and (self.folder / SUMMARY).exists()
         is_last = self._closing or has_summary
         growth = await asyncio.to_thread(self._follower.growth)
         await asyncio.to_thread(self._take_injected)

@@ -35,6 +35,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from emulator.build.loading import read
 from emulator.live_page.feed import Feed
 from emulator.runtime.injection import submit
+from emulator.store.files import EXPERIMENT
 
 HOST = "127.0.0.1"
 _HEADERS = {
@@ -120,16 +121,15 @@ class Injecting:
 
 def application(feed: Feed, door: Door) -> Starlette:
     """Return the page of a run as an ASGI application."""
-    package, watching = files("emulator.views"), asyncio.Semaphore(_MOST_VIEWERS)
-    folders = {
-        name: Path(str(package.joinpath(*name.split("/")))) for name in ("page/static", "vendor")
-    }
+    watching = asyncio.Semaphore(_MOST_VIEWERS)
+    static = Path(str(files("emulator.live_page").joinpath("static")))
+    vendor = Path(str(files("emulator.report").joinpath("vendor")))
 
     async def about(_request: Request) -> JSONResponse:
         return JSONResponse(feed.about())
 
     async def page(_request: Request) -> FileResponse:
-        return FileResponse(folders["page/static"] / "index.html")
+        return FileResponse(static / "index.html")
 
     async def events(_request: Request) -> StreamingResponse | PlainTextResponse:
         if watching.locked():
@@ -148,8 +148,8 @@ def application(feed: Feed, door: Door) -> Starlette:
             Route("/api/run", about),
             Route("/api/events", events),
             Route("/api/faults", Injecting(feed.folder, door.token).inject, methods=["POST"]),
-            Mount("/static", StaticFiles(directory=folders["page/static"])),
-            Mount("/vendor", StaticFiles(directory=folders["vendor"])),
+            Mount("/static", StaticFiles(directory=static)),
+            Mount("/vendor", StaticFiles(directory=vendor)),
         ],
         middleware=[Middleware(Guard, hosts=door.hosts)],
     )
@@ -162,7 +162,7 @@ def serve(run_folder: Path, port: int, announce: Callable[[str], None], *, besid
     `OSError` if the port is taken.
     """
     os.nice(19)
-    feed = Feed(run_folder, read(str(run_folder / "experiment.yaml")), beside=beside)
+    feed = Feed(run_folder, read(str(run_folder / EXPERIMENT)), beside=beside)
     with socket.create_server((HOST, port)) as listener:
         door = Door(listener.getsockname()[1], secrets.token_urlsafe(18))
         app = application(feed, door)

@@ -80,7 +80,7 @@ def _arc(topology: dict[str, Any], number: int) -> Line:
 
 @cache
 def _read(name: str) -> dict[str, Any]:
-    text = files("emulator.views").joinpath("vendor", name).read_text(encoding="utf-8")
+    text = files("emulator.report").joinpath("vendor", name).read_text(encoding="utf-8")
     document: dict[str, Any] = json.loads(text)
     return document
 

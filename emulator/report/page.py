@@ -21,18 +21,18 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from emulator.build.assembly import Assembly
 from emulator.build.plan_report import sentences
 from emulator.build.quantum_links import by_kind
+from emulator.build.setup import Setup
 from emulator.config.experiment import Experiment
-from emulator.config.topology import Topology
 from emulator.report import charts, network_map
 from emulator.report.charts import Span
 from emulator.report.paper_figures import fig4a, growth, within_reach
 from emulator.report.plotting import COLOURS, Figure
-from emulator.results.decisions import OrderCount, order_counts
+from emulator.results.decisions import Decision, OrderCount, order_counts
 from emulator.results.ledger import Ledger
+from emulator.store.files import REPORT
 from global_manager.provisioning.model import Problem
 from protos.core import Timeline
 
-FILE = "report.html"
 _TOP_REQUESTS, _TOP_LINKS = 15, 15
 _AUDITED = {True: "passed", False: "failed", None: "none"}
 _EVENT_FIELDS = {"kind", "at_s", "until_s", "from_period"}
@@ -42,11 +42,11 @@ _EVENT_FIELDS = {"kind", "at_s", "until_s", "from_period"}
 class Results:
     """All that the page tells of; `expected` is what the plan in force expected to pay, by period."""
 
-    experiment: Experiment
-    topology: Topology
+    setup: Setup
     assembly: Assembly
     summary: dict[str, Any]
-    book: Ledger
+    ledger: Ledger
+    decisions: Sequence[Decision]
     expected: list[float]
     classes: list[dict[str, Any]]
 
@@ -63,14 +63,14 @@ class Picture:
 def write(folder: Path, results: Results) -> None:
     """Write the page into the folder of a run."""
     environment = Environment(
-        loader=PackageLoader("emulator.views", "templates"),
+        loader=PackageLoader("emulator.report", "templates"),
         autoescape=select_autoescape(),
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "percent": _percent, "clock": _clock}
     deals = order_counts(folder)
-    page = environment.get_template(FILE).render(
+    page = environment.get_template(REPORT).render(
         summary=results.summary,
         verdict=list(_verdict(results.summary)),
         tiles=_tiles(results.summary),
@@ -79,12 +79,12 @@ def write(folder: Path, results: Results) -> None:
         classes=results.classes,
         link_kinds=by_kind(results.assembly.links),
         busiest=_busiest(results.summary["links"]),
-        worst=_worst(results.book),
+        worst=_worst(results.ledger),
         faults=[_fault(event) for event in results.summary["faults"]],
         orders=_orders(deals),
         versions=_versions(),
     )
-    (folder / FILE).write_text(page, encoding="utf-8")
+    (folder / REPORT).write_text(page, encoding="utf-8")
 
 
 def _verdict(summary: dict[str, Any]) -> Iterator[str]:
@@ -146,11 +146,11 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _pictures(results: Results, deals: list[OrderCount]) -> Iterator[tuple[str, Picture]]:
-    summary, book, timeline = results.summary, results.book, results.assembly.timeline
+    summary, book, timeline = results.summary, results.ledger, results.assembly.timeline
     yield "map", _map(results)
     problem = results.assembly.problem
     if summary["plan"] and problem.pools is None and within_reach(problem).requests:
-        yield from _plan_pictures(problem, results.experiment, summary)
+        yield from _plan_pictures(problem, results.setup.experiment, summary)
     if not book.periods:
         return
     cost, served = summary["cost"], summary["served_units"]
@@ -224,7 +224,7 @@ def _plan_pictures(
 
 
 def _map(results: Results) -> Picture:
-    summary, topology = results.summary, results.topology
+    summary, topology = results.summary, results.setup.topology
     carried = [link["carried_bits"] for link in summary["links"]]
     named = {f"{link.a}-{link.b}": frozenset((link.a, link.b)) for link in topology.links}
     troubles = {named[item["link"]]: network_map.CUT for item in summary["alarms"]}

@@ -27,7 +27,7 @@ from emulator.results.ledger import Ledger
 from emulator.results.links import alarms, with_blocks
 from emulator.results.resilience import Story, resilience
 from emulator.store import journal
-from emulator.store.files import write_atomically
+from emulator.store.files import SUMMARY, write_atomically
 from emulator.store.registry import Registry
 
 _T95 = 1.96
@@ -58,8 +58,24 @@ class Ending:
 def write(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -> dict[str, Any]:
     """Write all result files, the summary last, which says that there are the others; return it.
 
-    A run that was ended before it had a journal gets a summary with zeros.
+    A run that was ended before it had a journal gets a summary with zeros.  A report that cannot be drawn
+    costs nothing but the report: the summary says why in `report_problem`.
     """
+    results = results_of(folder, setup, assembly, ending)
+    ledger.write(results.ledger, folder)
+    write_decisions(results.decisions, folder)
+    try:
+        page.write(folder, results)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a drawing library raises
+        results.summary["report_problem"] = f"{type(error).__name__}: {error}"
+    write_atomically(folder / SUMMARY, json.dumps(results.summary, indent=1) + "\n")
+    return results.summary
+
+
+def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -> Results:
+    """Return all that the journals of a run say; write nothing."""
     experiment = setup.experiment
     book = _book(folder, experiment, assembly)
     pools = assembly.problem.pools
@@ -75,13 +91,8 @@ def write(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -> dic
     if journal.exists(folder):
         result = audit(folder)
         summary |= {"digest": result.digest, "audit": result.fields()}
-    ledger.write(book, folder)
-    write_decisions(decided, folder)
     expected, classes = _expected_by_period(plans, book.periods), _by_application(book)
-    results = Results(experiment, setup.topology, assembly, summary, book, expected, classes)
-    page.write(folder, results)
-    write_atomically(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-    return summary
+    return Results(setup, assembly, summary, book, decided, expected, classes)
 
 
 def _book(folder: Path, experiment: Experiment, assembly: Assembly) -> Ledger:

@@ -8,6 +8,7 @@ from typing import Any
 
 from emulator.results import journal_queries
 from emulator.store import journal
+from emulator.store.files import SUMMARY
 from protos.core import KEY_MANAGER_PREFIX, key_manager_of
 
 _KEY_COUNTS = ("stored_key_count", "max_key_count", "unconfirmed_key_count")
@@ -17,7 +18,7 @@ def status_of(folder: Path) -> dict[str, Any]:
     """Return how far the run has come.  Raises `JournalError` if the folder holds no run."""
     entities = journal.entities(folder)
     managers = [entity for entity in entities if entity.startswith(KEY_MANAGER_PREFIX)]
-    summary, stores = folder / "summary.json", stores_of(folder)
+    summary, stores = folder / SUMMARY, stores_of(folder)
     ended = summary.exists()
     return {
         "ok": True,

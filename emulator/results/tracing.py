@@ -27,6 +27,7 @@ from emulator.build.demand import requests_of
 from emulator.build.loading import ExperimentError, read
 from emulator.results import journal_queries
 from emulator.store import journal
+from emulator.store.files import EXPERIMENT
 from protos import wire
 from protos.core import Message
 from protos.keys import Delivered, KeyTraffic
@@ -69,7 +70,7 @@ class Step:
 def story(run_folder: Path, request: str, period: int | None) -> list[Step]:
     """Return all steps in order of time.  Raises `TraceError` and `JournalError`."""
     try:
-        setup = read(str(run_folder / "experiment.yaml"))
+        setup = read(str(run_folder / EXPERIMENT))
     except (ExperimentError, yaml.YAMLError) as error:
         raise TraceError(f"is not the folder of a run: {error}") from error
     names = [item.id for item in requests_of(setup)]

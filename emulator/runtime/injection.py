@@ -25,7 +25,7 @@ from emulator.build.validation import check_schedule
 from emulator.config.error_messages import mistakes
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import FaultEvent, ProcessEvent, RandomEvent
-from emulator.store.files import write_atomically
+from emulator.store.files import EXPERIMENT, SUMMARY, write_atomically
 from emulator.store.injection_table import FILE, Injected, Injections
 from emulator.world.events import write_down
 
@@ -47,11 +47,11 @@ def submit(run_folder: Path, fault: Mapping[str, Any]) -> Injected:
     The fields are those of an entry of `faults`; `at_s` may be left out, or be a time to come, and `for_s`
     may stand for `until_s`.  Raises `InjectionError`.
     """
-    if not (run_folder / "experiment.yaml").exists():
+    if not (run_folder / EXPERIMENT).exists():
         raise InjectionError(f"{run_folder}: is not the folder of a run")
-    if (run_folder / "summary.json").exists():
+    if (run_folder / SUMMARY).exists():
         raise InjectionError(f"{run_folder}: the run has ended")
-    fields, happening = _resolved(run_folder / "experiment.yaml", fault)
+    fields, happening = _resolved(run_folder / EXPERIMENT, fault)
     with _table(run_folder) as injections:
         number = injections.ask(fields, happening)
         try:
@@ -144,7 +144,7 @@ def record(run_folder: Path) -> bool:
         return False
     with _table(run_folder) as injections:
         faults = [item.fault for item in injections.accepted()]
-    path = run_folder / "experiment.yaml"
+    path = run_folder / EXPERIMENT
     fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     new = [fault for fault in faults if fault not in fields["faults"]]
     if new:

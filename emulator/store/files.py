@@ -15,6 +15,8 @@ from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 
+from emulator.input_checks import BadInputError
+
 EXPERIMENT = "experiment.yaml"
 PLAN = "plan.json"
 SUMMARY = "summary.json"
@@ -25,7 +27,7 @@ _LOCK = "lock"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 
 
-class FormatError(Exception):
+class FormatError(BadInputError):
     """A folder is not that of a run, or that of a run in another format."""
 
     def __init__(self, folder: str, problem: str) -> None:

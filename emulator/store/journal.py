@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from emulator.input_checks import BadInputError
 from emulator.store.files import file_name
 from emulator.store.key_table import SCHEMA, STORES, KeyRows, KeyTable
 from emulator.store.sealing import Seal
@@ -50,7 +51,7 @@ _PAGE_BYTES = 4096  # SQLite's; a database without tables has no more than one
 Values = Sequence[object] | Mapping[str, object]
 
 
-class JournalError(Exception):
+class JournalError(BadInputError):
     """A journal cannot be read."""
 
     def __init__(self, path: str, problem: str) -> None:

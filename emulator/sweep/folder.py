@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emulator.build.loading import FILE as EXPERIMENT_FILE
 from emulator.build.loading import write
 from emulator.build.setup import Setup
-from emulator.store.files import locked
+from emulator.store.files import EXPERIMENT as EXPERIMENT_FILE
+from emulator.store.files import SUMMARY, locked
 from emulator.sweep.grid import Grid, Point, grid_of
 
 FILE = "sweep.yaml"
@@ -71,7 +71,7 @@ class SweepFolder:
 
 def summary_of(run_folder: Path) -> dict[str, Any] | None:
     """Return the summary of a run that has come to its end."""
-    path = run_folder / "summary.json"
+    path = run_folder / SUMMARY
     if not path.exists():
         return None
     summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

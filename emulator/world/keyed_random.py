@@ -52,3 +52,12 @@ def _summed(trials: int, chance: float, uniform: float) -> int:
         if term == 0.0:
             break
     return successes
+
+
+def in_letters(number: int) -> str:
+    """Return a number from 1 on in letters, as columns of a sheet are called: A, B, ..., Z, AA, AB, ..."""
+    letters = ""
+    while number > 0:
+        number, place = divmod(number - 1, 26)
+        letters = chr(ord("A") + place) + letters
+    return letters

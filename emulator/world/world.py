@@ -37,7 +37,7 @@ from emulator.world.events import (
     UavLoss,
     WorldEvent,
 )
-from emulator.world.keyed_random import binomial_quantile
+from emulator.world.keyed_random import binomial_quantile, in_letters
 from protos.core import KEY_MANAGER_PREFIX, Timeline
 from protos.mib import MediumCode
 
@@ -184,6 +184,11 @@ class World:
         """Return a node's place in the network, counted from 1.  Raises `KeyError` for a stranger."""
         return self._number[node]
 
+    def pair(self, a: str, b: str) -> tuple[str, str]:
+        """Return by what draws that concern two nodes are keyed: their numbers in letters, A first."""
+        first, second = sorted(self.number(node) for node in (a, b))
+        return in_letters(first), in_letters(second)
+
     def uniform(self, *question: str | int) -> float:
         """Return the number in [0, 1) that belongs to this question."""
         return keyed_random.number(question, key=self._key)
@@ -207,7 +212,7 @@ class World:
     def _is_available(
         self, service: FreeSpace, medium: MediumCode, a: str, b: str, now_s: float
     ) -> bool:
-        who = () if service.one_for_all else sorted(self.number(node) for node in (a, b))
+        who = () if service.one_for_all else self.pair(a, b)
         period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)
         return self.uniform(medium.name, *who, period) < service.probability
 

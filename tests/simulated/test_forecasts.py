@@ -80,7 +80,7 @@ def played(
     forecast = Forecast(1, skill=1.0, memory_s=1e9)
     end_s, sky = assembly.timeline.end_s, skies(assembly, clear_s)
     links = SatelliteLinks(STATIONS, contacts(end_s, bits, joint=joint), 30.0, sky, forecast)
-    assembly = replace(assembly, links=links, fleet=fleet)
+    assembly = replace(assembly, satellite_links=links, fleet=fleet)
     roles = sorted(actors_of(experiment, assembly).everybody, key=lambda role: role.entity)
     cores = {role.entity: role.build() for role in roles}
     network = SimulatedNetwork(cores, experiment.clock.window_s, late, late, seed)

@@ -94,7 +94,7 @@ def told(setup: Setup, network: SimulatedNetwork, assembly: Assembly) -> Given:
     world, demand = assembly.world, experiment.demand
     demand_draws, sky_draws = {}, {}
     for place, request in enumerate(assembly.problem.requests):
-        ends = sorted(world.number(node) for node in (request.source, request.target))
+        ends = world.pair(request.source, request.target)
         for period in range(demand.periods + MORE_PERIODS):
             who = () if demand.correlated else (place,)
             demand_draws[place, period] = world.uniform("demand", period, *who)

@@ -210,7 +210,7 @@ BAD: list[tuple[list[str], str]] = [
     (["run", "tiny", "--out", "{tmp}/x", "--address", "somewhere"], "host:port"),
     (["run", "tiny", "--out", "{tmp}/x", "--ports", "99-9"], "two ports like 20000-20999"),
     (["run", "tiny", "--out", "{tmp}/x", "--placement", "pack"], "needs a cluster"),
-    (["run", "--resume", "{tmp}"], "is not the folder of a run"),
+    (["run", "--resume", "{tmp}"], "is it the folder of a run?"),
     (["run", "tiny", "--resume", "{tmp}"], "leave out EXPERIMENT"),
     (["run", "--out", "{tmp}/x"], "EXPERIMENT: is missing"),
     (["run", "nowhere", "--out", "{tmp}/x"], "nowhere"),
@@ -223,8 +223,8 @@ BAD: list[tuple[list[str], str]] = [
     (["skr", "--protocol", "bb84", "--length-km", "1", "--set", "mu"], "--set"),
     (["skr", "--protocol", "gg02", "--length-km", "1", "--intercepted", "0.5"], "no bit errors"),
     (["skr", "--protocol", "bb84", "--length-km", "1", "--intercepted", "2"], "between 0 and 1"),
-    (["audit", "{tmp}"], "journal"),
-    (["status", "{tmp}"], "journal"),
+    (["audit", "{tmp}"], "is it the folder of a run?"),
+    (["status", "{tmp}"], "is it the folder of a run?"),
 ]
 
 
@@ -287,7 +287,7 @@ def test_what_the_system_refuses_is_told_in_one_line(
     def refused(**_options: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "app", refused)
+    monkeypatch.setattr(cli, "app_for", lambda _given: refused)
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1

@@ -127,7 +127,7 @@ def test_a_cluster_that_wants_no_token_is_refused_unless_its_network_is_trusted(
 
 
 def test_a_machine_on_which_nothing_is_mounted_says_so(tmp_path: Path) -> None:
-    assert survey(tmp_path / "elsewhere") == Survey(versions(), "", False, is_authenticated=False)
+    assert survey(tmp_path / "elsewhere") == Survey(versions(), "", False, is_authenticated=True)
 
 
 def test_a_lock_that_nobody_holds_is_seen_to_be_free(tmp_path: Path) -> None:

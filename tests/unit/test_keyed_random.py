@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.world.keyed_random import binomial_quantile
+from emulator.world.keyed_random import binomial_quantile, in_letters
 
 
 def _at_most(successes: int, trials: int, chance: float) -> float:
@@ -49,3 +49,10 @@ def test_mean_and_variance_are_those_of_the_law(trials: int, chance: float) -> N
     variance = sum((value - mean) ** 2 for value in grid) / len(grid)
     assert mean == pytest.approx(trials * chance, abs=0.05 * sqrt(variance))
     assert variance == pytest.approx(trials * chance * (1 - chance), rel=0.02)
+
+
+def test_numbers_in_letters_are_all_different_and_go_on_after_z() -> None:
+    assert [in_letters(n) for n in (1, 2, 26, 27, 52, 53, 702, 703)] == (
+        ["A", "B", "Z", "AA", "AZ", "BA", "ZZ", "AAA"]
+    )
+    assert len({in_letters(n) for n in range(1, 2000)}) == 1999

@@ -277,7 +277,7 @@ def test_a_browser_is_told_to_run_and_load_nothing_but_the_page(
 
 
 def test_the_page_makes_no_html_of_what_a_run_says() -> None:
-    folder = Path(__file__).parents[2] / "emulator" / "views" / "page" / "static"
+    folder = Path(__file__).parents[2] / "emulator" / "live_page" / "static"
     for script in folder.glob("*.js"):
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacent|document\.write", script.read_text()

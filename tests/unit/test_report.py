@@ -174,7 +174,7 @@ def test_a_summary_is_there_only_if_all_else_is(
     def full(*_words: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("emulator.report.summary.report_page.write", full)
+    monkeypatch.setattr("emulator.report.page.write", full)
     with pytest.raises(OSError, match="No space"):
         _written(tmp_path, tiny)
     assert not (tmp_path / "summary.json").exists()

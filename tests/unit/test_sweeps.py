@@ -50,7 +50,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(launch, "spread", spread)
+    monkeypatch.setattr(runner, "spread", spread)
     monkeypatch.setattr(launch, "ray_instance", lambda *_: Instance())
     return tried
 

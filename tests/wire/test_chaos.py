@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from emulator.build.loading import read
 from emulator.chaos import actions, probes, trial
-from emulator.cli import app
+from emulator.cli import app_for
 from emulator.commands.options import UsageError
 from emulator.config.topology import save_csv
 from emulator.results.audit import audit
@@ -129,7 +129,7 @@ def test_a_hypothesis_that_holds_ends_well_and_leaves_the_journal(
 ) -> None:
     source = _experiment(tmp_path, cut_run, [1, 10_000])
     words = ["chaos", source, "--out", str(tmp_path / "out"), "--json", "--times", "2"]
-    result = CliRunner().invoke(app, words)
+    result = CliRunner().invoke(app_for("chaos"), words)
     assert result.exit_code == 0
     assert [trial["ok"] for trial in json.loads(result.stdout)["trials"]] == [True, True]
     told = result.stderr.splitlines()
@@ -144,7 +144,7 @@ def test_a_hypothesis_that_holds_ends_well_and_leaves_the_journal(
 def test_a_hypothesis_that_cannot_hold_ends_with_status_one(cut_run: Path, tmp_path: Path) -> None:
     source = _experiment(tmp_path, cut_run, -1)
     words = ["chaos", source, "--out", str(tmp_path / "out"), "--journal", str(tmp_path / "j.json")]
-    result = CliRunner().invoke(app, [*words, "--json"])
+    result = CliRunner().invoke(app_for("chaos"), [*words, "--json"])
     assert result.exit_code == 1
     (trial,) = json.loads(result.stdout)["trials"]
     assert "UAVs serve" in trial["broken"][0]
@@ -158,7 +158,9 @@ def test_what_is_no_chaos_experiment_is_refused_in_one_line(tmp_path: Path, text
     with pytest.raises(trial.ChaosInputError) as caught:
         trial.load(str(path))
     assert "\n" not in str(caught.value)
-    result = CliRunner().invoke(app, ["chaos", str(path), "--out", str(tmp_path / "out")])
+    result = CliRunner().invoke(
+        app_for("chaos"), ["chaos", str(path), "--out", str(tmp_path / "out")]
+    )
     assert isinstance(result.exception, UsageError)
     assert not (tmp_path / "out").exists()
 
@@ -184,7 +186,7 @@ def test_an_interruption_ends_all_trials(
     monkeypatch.setattr(trial, "run_experiment", interrupted)
     source = _experiment(tmp_path, cut_run, [1, 10_000])
     words = ["chaos", source, "--out", str(tmp_path / "out"), "--times", "3"]
-    result = CliRunner().invoke(app, words)
+    result = CliRunner().invoke(app_for("chaos"), words)
     assert result.exit_code == 130
     assert len(played) == 1
 
@@ -200,7 +202,9 @@ def test_a_journal_that_cannot_be_is_refused_before_anything_is_played(
     cut_run: Path, tmp_path: Path, words: list[str], problem: str
 ) -> None:
     source = _experiment(tmp_path, cut_run, [1, 10_000])
-    result = CliRunner().invoke(app, ["chaos", source, "--out", str(tmp_path / "out"), *words])
+    result = CliRunner().invoke(
+        app_for("chaos"), ["chaos", source, "--out", str(tmp_path / "out"), *words]
+    )
     assert isinstance(result.exception, UsageError)
     assert str(result.exception).startswith(problem)
     assert not (tmp_path / "out").exists()

@@ -268,7 +268,7 @@ async def _waiting_after_the_clock_is_lost(folder: Path) -> list[tuple[set[str],
     """Run `tiny` with losses; lose the clock in some windows, and return who waits as (known, true)."""
     setup = read("tiny")
     loss = MessageFaultEvent(kind="message-fault", at_s=0, drop=0.6)
-    setup = setup.model_copy(update={"faults": [loss]})
+    setup = setup.with_experiment(setup.experiment.model_copy(update={"faults": [loss]}))
     network = LiveNetwork(folder, 7, experiment=str(write(setup, folder)))
     await network.start()
     running, found = asyncio.create_task(network.run()), []

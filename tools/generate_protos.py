@@ -1,6 +1,6 @@
 """Generate `protos/gen` and the SMIv2 module from their sources, or check that they are current.
 
-`python tools/protos.py` writes; `--check` writes nothing and exits 1 if anything would change.
+`python tools/generate_protos.py` writes; `--check` writes nothing and exits 1 if anything would change.
 """
 
 from __future__ import annotations
