@@ -116,18 +116,18 @@ def scrapes(
 
     That is: seconds of plain and of compressed ones, the number of series, and MB of a compressed one.
     """
-    residents = {
+    living = {
         f"host-{host}": tuple(f"kme-n{host}x{place}" for place in range(nodes_each))
         for host in range(hosts)
     }
     authority = Authority()
-    config = ExporterConfig(str(folder), 0, authority.issue(EXPORTER, ()), residents)
+    config = ExporterConfig(str(folder), 0, authority.issue(EXPORTER, ()), living)
     Registry(folder)
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(config,))
     process.start()
     reports = {
         Channels(authority.issue(host, names)): report(host, names)
-        for host, names in residents.items()
+        for host, names in living.items()
     }
     try:
         _until(lambda: (Registry(folder).find(EXPORTER) or _NOWHERE).address)

@@ -19,7 +19,7 @@ from controllers.managed import ManagedCore
 from controllers.ports import LinkProbe, LinkSample
 from controllers.snmp_agent import Refusal, Tables
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Measure, key_manager_of
-from protos.facts import Fact, FactKind, LinkCondition, LinkState, Reason
+from protos.facts import Fact, FactKind, LinkCondition, LinkState, Reason, label_of
 from protos.mib import (
     LINK_DOWN,
     LINK_UP,
@@ -81,6 +81,7 @@ class FiberController(ManagedCore[ReservationRow]):
         self._good_since_s: dict[int, float] = {}
         self._next_look_s = config.monitor_s
         self._fibers = {frozenset((a, b)): count for a, b, count in config.fibers}
+        self._ends = {frozenset((a, b)): (a, b) for a, b, _ in config.fibers}
         self._lit: dict[tuple[str, str], set[int]] = defaultdict(set)
         self._reservations: dict[int, _Reservation] = {}
         self._over: dict[int, int] = {}
@@ -88,17 +89,17 @@ class FiberController(ManagedCore[ReservationRow]):
     def measures(self) -> list[Measure]:
         """Return how many wavelengths are lit on each fiber, which are up, and alarms by cause."""
         lit = [
-            Measure("lit_wavelengths", (("link", f"{a}-{b}"),), len(lit))
-            for (a, b), lit in self._lit.items()
+            Measure("lit_wavelengths", (("link", label_of(link)),), len(lit))
+            for link, lit in self._lit.items()
         ]
         up = [
-            Measure("link_up", (("link", f"{a}-{b}"),), float(number not in self._down))
+            Measure("link_up", (("link", label_of((a, b))),), float(number not in self._down))
             for number, (a, b, _) in enumerate(self._config.fibers)
         ]
         alarms = [
             Measure(
                 "link_alarm",
-                (("link", f"{a}-{b}"), ("cause", cause.name.lower())),
+                (("link", label_of((a, b))), ("cause", cause.name.lower())),
                 float(self._down.get(number) is cause),
             )
             for number, (a, b, _) in enumerate(self._config.fibers)
@@ -201,7 +202,7 @@ class FiberController(ManagedCore[ReservationRow]):
     def _directions(self, path: tuple[str, ...]) -> list[tuple[str, str]]:
         if self._config.directed_capacity:
             return list(pairwise(path))
-        return [(a, b) if a < b else (b, a) for a, b in pairwise(path)]
+        return [self._ends[frozenset(hop)] for hop in pairwise(path)]
 
     def _configure(self, reservation: _Reservation, now_s: float) -> None:
         head = reservation.row

@@ -21,7 +21,7 @@ from controllers.ports import World
 from controllers.reliable_delivery import Acknowledgements, Retransmissions
 from controllers.snmp_agent import Refusal, Tables
 from protos.core import GLOBAL_MANAGER, Measure, Timeline, Totals, key_manager_of
-from protos.facts import Fact, FactKind, Reason
+from protos.facts import Fact, FactKind, Reason, label_of
 from protos.key_changes import KeyChange
 from protos.keys import Ack, Confirm, Delivered, Discard, KeyTraffic, Relay
 from protos.mib import (
@@ -43,10 +43,14 @@ from protos.rows import notify
 
 @dataclass(frozen=True)
 class KeyManagerConfig:
-    """What one local key manager is told when it starts."""
+    """What one local key manager is told when it starts.
+
+    Of each link one end reports what it measures: this one of those to the `reported` neighbours.
+    """
 
     node: str
     neighbours: frozenset[str]
+    reported: frozenset[str]
     applications: tuple[Application, ...]
     timeline: Timeline
     unit_bits: int
@@ -287,8 +291,8 @@ class LocalKeyManager(ManagedCore[None]):
 
     def _link_measures(self) -> Iterator[Measure]:
         for peer, block in self._relay.latest.items():
-            if self._config.node < peer:
-                link = ("link", f"{self._config.node}-{peer}")
+            if peer in self._config.reported:
+                link = ("link", label_of((self._config.node, peer)))
                 rate = "link_secret_key_rate_bits_per_second"
                 yield Measure(rate, (link, ("medium", "fiber")), block.sample.skr_bps)
                 yield Measure("link_qber_ratio", (link,), block.qber)

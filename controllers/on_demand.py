@@ -18,7 +18,7 @@ from controllers.managed import ManagedCore
 from controllers.ports import LinkProbe, LinkSample
 from controllers.snmp_agent import Refusal, Tables
 from protos.core import GLOBAL_MANAGER, Measure, Timeline, key_manager_of
-from protos.facts import Fact, FactKind, Reason
+from protos.facts import Fact, FactKind, Reason, label_of
 from protos.mib import (
     ORDER_COMPLETE,
     ORDER_FAILED,
@@ -136,7 +136,7 @@ class OnDemandController(ManagedCore[int]):
         return None
 
     def _note_offer(self, row: OrderRow, sample: LinkSample) -> None:
-        self._last_sample[f"{row.source}-{row.target}"] = sample
+        self._last_sample[label_of((row.source, row.target))] = sample
 
     def _usable(self, sample: LinkSample) -> bool:
         good = sample.qber <= self._config.qber_limit and sample.skr_bps > 0

@@ -254,9 +254,9 @@ def _actors(job: _Job) -> Iterator[launch.Cluster]:
     emulated_s = job.last_window * job.experiment.clock.window_s
     authority = Authority(emulated_s / (options.pace.factor or 1.0))
     hosts = _hosts(job, authority)
-    residents = {host.name: tuple(role.entity for role in host.roles) for host in hosts}
+    living = {host.name: tuple(role.entity for role in host.roles) for host in hosts}
     clock = ClockConfig(
-        residents,
+        living,
         run_folder,
         job.experiment.clock.window_s,
         authority.issue(CLOCK, ()),
@@ -268,7 +268,7 @@ def _actors(job: _Job) -> Iterator[launch.Cluster]:
         run_folder,
         options.metrics_port,
         authority.issue(EXPORTER, ()),
-        residents,
+        living,
         RunInfo(job.experiment.name, job.experiment.seed, version("qsagin")),
         options.endpoint,
     )

@@ -153,9 +153,11 @@ def _key_managers(setup: Setup, retry_after_s: float) -> tuple[KeyManagerConfig,
     keys, topology = setup.experiment.keys, setup.topology
     applications: dict[str, list[Application]] = {node.name: [] for node in topology.nodes}
     neighbours: dict[str, set[str]] = {node.name: set() for node in topology.nodes}
+    reported: dict[str, set[str]] = {node.name: set() for node in topology.nodes}
     for link in topology.links:
         neighbours[link.a].add(link.b)
         neighbours[link.b].add(link.a)
+        reported[link.a].add(link.b)
     for index, request in enumerate(requests_of(setup)):
         item = Application(index, request.id, request.application, request.target)
         applications[request.source].append(item)
@@ -163,6 +165,7 @@ def _key_managers(setup: Setup, retry_after_s: float) -> tuple[KeyManagerConfig,
         KeyManagerConfig(
             node=node,
             neighbours=frozenset(neighbours[node]),
+            reported=frozenset(reported[node]),
             applications=tuple(items),
             timeline=timeline_of(setup),
             unit_bits=keys.unit_bits,

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from emulator.build.demand import requests_of
 from emulator.build.environment import lead_windows, recording_of
 from emulator.build.quantum_links import QuantumLink, equip, link_between, links_of
 from emulator.build.schedule import entity_named
@@ -42,6 +43,7 @@ from emulator.world.orbits import OrbitError
 from emulator.world.weather_replay import WeatherError
 from global_manager.provisioning import demand as laws
 from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX
+from protos.facts import label_of
 
 CLOCK, EXPORTER = "clock", "exporter"
 
@@ -94,6 +96,18 @@ def _scenarios(setup: Setup) -> Mistakes:
         demand.distribution.scenarios(demand.scenarios)
     except laws.DemandParameterError as error:  # all demand that was seen is cut off
         yield "demand.scenarios", f"must be {error.right}, not {error.value:g}"
+
+
+def _pairs_of_requests(setup: Setup) -> Mistakes:
+    """Refuse requests between nodes whose names, joined by a hyphen, read like those of another pair."""
+    seen: dict[str, tuple[str, str]] = {}
+    for item in requests_of(setup):
+        pair = (item.source, item.target)
+        other = seen.setdefault(label_of(pair), pair)
+        if other != pair:
+            words = f"{label_of(pair)} may be {' to '.join(pair)} or {' to '.join(other)}"
+            yield "demand.requests", f"{words}, which cannot be kept apart; rename a node"
+            return
 
 
 def _requests(setup: Setup) -> Mistakes:
@@ -474,6 +488,7 @@ RULES = (
     Rule(_scenarios, _LAW),
     Rule(_requests, ("demand.requests",)),
     Rule(_ends_of_requests, ("demand.requests", _NETWORK)),
+    Rule(_pairs_of_requests, ("demand.requests", _NETWORK)),
     Rule(_windows_of_a_period, _TIME),
     Rule(_time_to_cross, (*_TIME, _NETWORK)),
     Rule(_lifetime, ("keys.lifetime_s", "clock.window_s", _NETWORK)),

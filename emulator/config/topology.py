@@ -27,6 +27,8 @@ from emulator.config.network_files import (
     read_built_in,
     read_file,
 )
+from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX
+from protos.facts import LinkEnds, label_of
 
 __all__ = ["BUILT_IN_NAMES", "Link", "Node", "Topology", "TopologyError", "load", "save_csv"]
 
@@ -36,6 +38,7 @@ _LENGTH_KEYS = ("length_km", "distance_km", "dist", "distance", "length")  # all
 _LAT_KEYS = ("lat", "latitude")
 _LON_KEYS = ("lon", "long", "lng", "longitude")
 _DOMAIN_KEYS = ("domain",)
+_ENTITIES = (GLOBAL_MANAGER, *CONTROLLERS, "clock", "exporter", "metrics")
 _MOST_NAME_BYTES = 200  # names are part of SNMP strings, which have at most 255 octets
 
 
@@ -159,6 +162,9 @@ def _checked(raw: RawNetwork, *, lengths_needed: bool) -> Topology:
     pairs = [(a, b) if number[a] < number[b] else (b, a) for a, b, _ in raw.edges]
     twice = [f"{a}-{b}" for a, b in _repeated(pairs)]
     _reject(raw, "links", twice, "given more than once (in either direction); keep one")
+    _reject(
+        raw, "links", _same_labels(pairs), "read the same and cannot be kept apart; rename a node"
+    )
     _check_connected(raw)
     lengths = _lengths(raw, needed=lengths_needed)
     kinds = [str(_first(data, ("kind",)) or "") for _, _, data in raw.edges]
@@ -179,11 +185,19 @@ def _check_names(raw: RawNetwork) -> None:
     _reject(raw, "nodes", unseen, "a name must not be empty, nor have control characters")
     long = [f"{name[:40]}..." for name in names if len(name.encode()) > _MOST_NAME_BYTES]
     _reject(raw, "nodes", long, f"a name has at most {_MOST_NAME_BYTES} bytes in UTF-8")
+    taken = [name for name in names if name in _ENTITIES or name.startswith(KEY_MANAGER_PREFIX)]
+    problem = "is also what an entity is called, and cannot be kept apart from it; rename the node"
+    _reject(raw, "nodes", taken, problem)
     composed = {name: unicodedata.normalize("NFC", name) for name in names}
     same = set(_repeated(composed.values()))
     alike = [name for name in names if composed[name] in same]
     problem = "these names look the same (equal in Unicode NFC) and cannot be kept apart"
     _reject(raw, "nodes", alike, problem)
+
+
+def _same_labels(pairs: Iterable[LinkEnds]) -> list[str]:
+    """Return what several links are called: with hyphens in names A-B to C and A to B-C read alike."""
+    return _repeated(label_of(pair) for pair in pairs)
 
 
 def _check_connected(raw: RawNetwork) -> None:

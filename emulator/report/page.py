@@ -226,8 +226,7 @@ def _plan_pictures(
 def _map(results: Results) -> Picture:
     summary, topology = results.summary, results.setup.topology
     carried = [link["carried_bits"] for link in summary["links"]]
-    named = {f"{link.a}-{link.b}": frozenset((link.a, link.b)) for link in topology.links}
-    troubles = {named[item["link"]]: network_map.CUT for item in summary["alarms"]}
+    troubles = {frozenset(item["ends"]): network_map.CUT for item in summary["alarms"]}
     for event in summary["faults"]:
         if "link" in event:
             tapped = event["kind"] == "eavesdropper"

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -272,11 +272,10 @@ def _settle(
     for account, bits in accounts.items():
         ends[account[:-1]][account[-1]] = bits
     for shared, sides in ends.items():
-        for side, bits in sides.items():
+        totals.update(_one_end(sides))
+        for bits in sides.values():
             spent = sum(number for column, number in bits.items() if column != "made")
             unaccounted += abs(bits["made"] - spent)
-            if side in ("a", "source"):
-                totals.update(bits)
         if shared[0] == "link":
             one, other = sides.get("a", Counter()), sides.get("b", Counter())
             differing = abs(one["made"] - other["made"])
@@ -287,6 +286,15 @@ def _settle(
             else:
                 unaccounted += differing
     return _named(totals), unaccounted, half_made
+
+
+def _one_end(sides: Mapping[str, Counter[str]]) -> Counter[str]:
+    """Return the end of an account that totals count: the source, or of a link the end that made most."""
+    if sides.keys() <= {"a", "b"}:
+        return max(
+            sides.values(), key=lambda bits: (bits["made"], bits["relayed"], bits["expired"])
+        )
+    return sides.get("source", Counter())
 
 
 def _named(totals: Counter[str]) -> dict[str, int]:

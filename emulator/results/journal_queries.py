@@ -433,11 +433,11 @@ def since(path: Path, row: int) -> Portion | None:
 
 def _news(connection: sqlite3.Connection, after: int, last: int) -> Iterator[News]:
     query = (
-        "SELECT entity, kind, request, period, serial, medium, peer, details, "
+        "SELECT name, kind, request, period, serial, medium, peer, details, "
         "sum(units), sum(bits), sum(cost), max(window), min(fact.rowid) AS first "
-        "FROM fact JOIN resident ON resident = place WHERE fact.rowid > ? AND fact.rowid <= ? "
+        "FROM fact JOIN entities ON entity = number WHERE fact.rowid > ? AND fact.rowid <= ? "
         f"AND kind IN {_marks(_SHOWN)} AND \"end\" != 'target' "
-        "GROUP BY entity, kind, request, period, serial, medium, peer, details ORDER BY first"
+        "GROUP BY name, kind, request, period, serial, medium, peer, details ORDER BY first"
     )
     for entity, kind, *named, details, units, bits, cost, window, _ in connection.execute(
         query, (after, last, *_SHOWN)
@@ -449,11 +449,11 @@ def _news(connection: sqlite3.Connection, after: int, last: int) -> Iterator[New
 def _block_news(connection: sqlite3.Connection, after: int, last: int) -> Iterator[BlockNews]:
     kinds = (FactKind.GENERATED, FactKind.RELAYED)
     query = (
-        "SELECT entity, kind, peer, sum(bits), "
+        "SELECT name, kind, peer, sum(bits), "
         "coalesce(sum(json_extract(nullif(details, ''), '$.discarded')), 0), "
         "avg(json_extract(nullif(details, ''), '$.qber')) "
-        "FROM fact JOIN resident ON resident = place WHERE fact.rowid > ? AND fact.rowid <= ? "
-        f"AND medium = 'fiber' AND kind IN {_marks(kinds)} GROUP BY entity, kind, peer"
+        "FROM fact JOIN entities ON entity = number WHERE fact.rowid > ? AND fact.rowid <= ? "
+        f"AND medium = 'fiber' AND kind IN {_marks(kinds)} GROUP BY name, kind, peer"
     )
     for entity, kind, *numbers in connection.execute(query, (after, last, *kinds)):
         yield BlockNews(entity, FactKind(kind), *numbers)

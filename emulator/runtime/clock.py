@@ -107,7 +107,7 @@ class ClockConfig:
     processes.
     """
 
-    residents: Mapping[str, tuple[str, ...]]
+    hosts: Mapping[str, tuple[str, ...]]
     run_folder: str
     window_s: float
     identity: Identity
@@ -122,9 +122,9 @@ class BarrierClock:
     def __init__(self, config: ClockConfig, own_incarnation: int = 1) -> None:
         self._config, self._own_incarnation = config, own_incarnation
         self._registry = Registry(Path(config.run_folder))
-        self._hosts = sorted(config.residents)
+        self._hosts = sorted(config.hosts)
         self._home = {
-            entity: host for host, entities in config.residents.items() for entity in entities
+            entity: host for host, entities in config.hosts.items() for entity in entities
         }
         self._due: dict[str, int | None] = dict.fromkeys(self._hosts, 0)
         self._mail: set[str] = set()
@@ -351,7 +351,7 @@ class BarrierClock:
         self._calls.pop(host, None)
         self._incarnation[host] = (await self._greet(host)).incarnation
         await self._tell(host)
-        await self._restore_mail(self._config.residents[host], window)
+        await self._restore_mail(self._config.hosts[host], window)
 
     async def _restore_mail(self, entities: tuple[str, ...], window: int) -> None:
         """Have everybody send again what these entities are to read in a window or the next."""

@@ -147,7 +147,7 @@ class Host:
             shared=config.shared,
         )
         seal = Seal(config.sealing_key)
-        self._residents = HostedCores(
+        self._cores = HostedCores(
             config.roles,
             config.window_s,
             self._journal,
@@ -156,14 +156,14 @@ class Host:
             order=config.order,
             message_faults=config.message_faults,
         )
-        self._at_home = asyncio.Lock()  # held while residents think, by whoever changes them
+        self._at_home = asyncio.Lock()  # held while cores think, by whoever changes them
         self._thinking: asyncio.Task[None] | None = None
-        self._envelopes = Envelopes(self._residents.told(config.management_keys))
+        self._envelopes = Envelopes(self._cores.told(config.management_keys))
         self._last_state = self._state()
         self._routes: dict[str, runtime_pb2.Route] = {}
         self._exporter: runtime_pb2.Route | None = None
         self._channels = Channels(config.identity)
-        self._sky = config.sky and self._residents.told(config.sky)
+        self._sky = config.sky and self._cores.told(config.sky)
         self._services = HostServices(self, self._envelopes, config.most_windows)
         self._server: grpc.aio.Server | None = None
         self._calls = RpcMeter(server_of(config.name))
@@ -190,7 +190,7 @@ class Host:
             await self._reporter.end()
             if self._server is not None:
                 await self._server.stop(grace=0)
-            self._residents.finish(self._stored())
+            self._cores.finish(self._stored())
         await self._channels.close()
         self._journal.close()
 
@@ -206,7 +206,7 @@ class Host:
         not live here.
         """
         async with self._at_home:
-            return self._residents.take(batch, messages)
+            return self._cores.take(batch, messages)
 
     def greet(self, routes: runtime_pb2.Routes) -> runtime_pb2.State:
         """Learn where everybody is; return how far this host has come."""
@@ -218,13 +218,13 @@ class Host:
     async def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
         """Learn what will happen, as far as that is new; return how far this host has come."""
         async with self._at_home:
-            for happening in self._residents.hear(news.happenings):
+            for happening in self._cores.hear(news.happenings):
                 self._envelopes.hear(happening)
                 self._sky = self._sky and self._sky.with_event(happening)
         return self._state()
 
     def _state(self) -> runtime_pb2.State:
-        here = self._residents
+        here = self._cores
         return runtime_pb2.State(
             last_window=here.last_window,
             wake_window=self._wake_window,
@@ -240,34 +240,34 @@ class Host:
             await asyncio.shield(self._thinking)
         else:
             async with self._at_home:
-                self._residents.run(window, self._rotated(window))
-        outbox = self._residents.sent_in(window)
+                self._cores.run(window, self._rotated(window))
+        outbox = self._cores.sent_in(window)
         await self._send(window, outbox)
-        await self._send_damaged(window, self._residents.damaged_in(window))
+        await self._send_damaged(window, self._cores.damaged_in(window))
         self._windows.observe(time.perf_counter() - began_s)
         return runtime_pb2.Done(
             window=window,
             wake_window=self._wake_window,
             written_to=sorted({message.destination for message in outbox} & self._routes.keys()),
             totals=self._totals(),
-            unsettled=self._residents.unsettled,
+            unsettled=self._cores.unsettled,
         )
 
     async def _think(self, window: int) -> None:
         async with self._at_home:
             self._last_state = self._state()
-            await asyncio.to_thread(self._residents.run, window, self._rotated(window))
+            await asyncio.to_thread(self._cores.run, window, self._rotated(window))
 
     @property
     def _wake_window(self) -> int | None:
         """The window in which somebody here wants to run next, or keys rotate."""
-        here = self._residents
+        here = self._cores
         wakes = (here.wake_window, self._envelopes.keys.next_window(here.last_window))
         return min((window for window in wakes if window is not None), default=None)
 
     def _rotated(self, window: int) -> dict[str, list[Fact]]:
         """Return what everybody here notes about the rotations of management keys since it ran last."""
-        keys, last = self._envelopes.keys, self._residents.last_window
+        keys, last = self._envelopes.keys, self._cores.last_window
         after = 0 if last is None else keys.due(last)
         return {
             role.entity: noted
@@ -277,7 +277,7 @@ class Host:
 
     def _management_stores(self) -> Iterator[Measure]:
         keys = self._envelopes.keys
-        due = keys.due(self._residents.last_window or 0)
+        due = keys.due(self._cores.last_window or 0)
         for role in self._config.roles:
             if role.entity.startswith(KEY_MANAGER_PREFIX):
                 node = ("node", role.entity.removeprefix(KEY_MANAGER_PREFIX))
@@ -286,7 +286,7 @@ class Host:
 
     def _stored(self) -> dict[str, list[Fact]]:
         """Return what everybody here notes about the management keys that are left."""
-        keys, last = self._envelopes.keys, self._residents.last_window
+        keys, last = self._envelopes.keys, self._cores.last_window
         due = 0 if last is None else keys.due(last)
         return {role.entity: list(keys.stored(role.entity, due)) for role in self._config.roles}
 
@@ -294,7 +294,7 @@ class Host:
         """Send again what somebody has lost."""
         self.greet(lost.routes)
         async with self._at_home:
-            sent = self._residents.sent_since(lost.window, lost.entities)
+            sent = self._cores.sent_since(lost.window, lost.entities)
         count = 0
         for window, messages in sent:
             await self._send(window, messages)
@@ -302,7 +302,7 @@ class Host:
         return Receipt(accepted=count)
 
     def _totals(self) -> runtime_pb2.Totals:
-        totals = self._residents.totals
+        totals = self._cores.totals
         return runtime_pb2.Totals(
             demanded_units=totals.demanded_units,
             late_units=totals.late_units,
@@ -390,10 +390,10 @@ class Host:
         return self._exporter.address if self._exporter is not None else ""
 
     def _telemetry(self, everything: bool) -> runtime_pb2.Telemetry:
-        window = self._residents.last_window or 0
+        window = self._cores.last_window or 0
         emulated_s = window * self._config.window_s
         measures = self._measures(emulated_s) if everything else ()
-        return telemetry(self._config.name, emulated_s, measures, self._residents.absences)
+        return telemetry(self._config.name, emulated_s, measures, self._cores.absences)
 
     def _measures(self, emulated_s: float) -> Iterator[Measure]:
         """Yield what observers may see of the host, of who lives here, and of the sky."""
@@ -401,18 +401,18 @@ class Host:
         yield from zeros(self._config.name, (role.entity for role in self._config.roles))
         for reason, count in self._services.refused.items():
             yield Measure("refused_messages_total", (actor, ("reason", reason)), count)
-        for fault, count in self._residents.befallen.items():
+        for fault, count in self._cores.befallen.items():
             yield Measure("message_faults_total", (actor, ("fault", fault)), count)
         yield Measure("management_keys_used_total", (actor,), self._envelopes.used)
         yield Measure("management_keys_overdue", (actor,), len(self._envelopes.overdue))
-        oldest_s = self._envelopes.oldest_s(self._residents.last_window or 0)
+        oldest_s = self._envelopes.oldest_s(self._cores.last_window or 0)
         if oldest_s is not None:
             yield Measure("management_key_oldest_timestamp_seconds", (actor,), oldest_s)
         yield from self._calls.measures()
         yield from self._windows.measures()
         yield from self._process.measures()
         yield from self._management_stores()
-        for measures in self._residents.measures():
+        for measures in self._cores.measures():
             yield from measures
         if self._sky is not None:
             yield from weather_measures(self._sky, emulated_s)

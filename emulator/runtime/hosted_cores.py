@@ -153,8 +153,8 @@ class HostedCores:
 
     def measures(self) -> Iterable[list[Measure]]:
         """Yield what observers may see of each core."""
-        for resident in self._here.values():
-            yield resident.core.measures()
+        for hosted in self._here.values():
+            yield hosted.core.measures()
 
     @property
     def befallen(self) -> Mapping[str, int]:
@@ -249,18 +249,18 @@ class HostedCores:
         began_s = time.perf_counter()
         steps: dict[str, Step] = {}
         outbox: list[Message] = []
-        for entity, resident in self._here.items():
-            inbox = resident.mailbox.read(window)
+        for entity, hosted in self._here.items():
+            inbox = hosted.mailbox.read(window)
             if self._message_faults.is_out(entity, window):
-                resident.wake_window = None
+                hosted.wake_window = None
                 continue
-            if not resident.is_started or self._message_faults.is_back(entity, window):
-                resident.core.started(window * self._window_s)
-                resident.is_started, resident.wake_window = True, window
-            if inbox or (resident.wake_window is not None and resident.wake_window <= window):
-                step = resident.core.step(window * self._window_s, inbox)
-                resident.last_window = window
-                resident.wake_window = self._window_of(step.wake_s, window)
+            if not hosted.is_started or self._message_faults.is_back(entity, window):
+                hosted.core.started(window * self._window_s)
+                hosted.is_started, hosted.wake_window = True, window
+            if inbox or (hosted.wake_window is not None and hosted.wake_window <= window):
+                step = hosted.core.step(window * self._window_s, inbox)
+                hosted.last_window = window
+                hosted.wake_window = self._window_of(step.wake_s, window)
                 steps[entity] = step
                 outbox += step.outbox
         outbox = self._post.dispatch(window, outbox, self._message_faults)

@@ -33,8 +33,8 @@ _TYPED = ", ".join(
     for name in COLUMNS
 )
 _SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS resident (place INTEGER PRIMARY KEY, entity TEXT UNIQUE)",
-    f"CREATE TABLE IF NOT EXISTS fact (resident INTEGER, {_TYPED})",
+    "CREATE TABLE IF NOT EXISTS entities (number INTEGER PRIMARY KEY, name TEXT UNIQUE)",
+    f"CREATE TABLE IF NOT EXISTS fact (entity INTEGER, {_TYPED})",
     "CREATE TABLE IF NOT EXISTS mail (window INTEGER PRIMARY KEY, batches BLOB)",
     "CREATE TABLE IF NOT EXISTS checkpoint (one INTEGER PRIMARY KEY, window INTEGER, state BLOB)",
     "CREATE TABLE IF NOT EXISTS news (place INTEGER PRIMARY KEY, happening TEXT)",
@@ -116,7 +116,7 @@ class Journal:
         for statement in _SCHEMA:
             self._connection.execute(statement)
         self._connection.executemany(
-            "INSERT OR IGNORE INTO resident VALUES (?, ?)",
+            "INSERT OR IGNORE INTO entities VALUES (?, ?)",
             [(place, entity) for entity, place in self._place.items()],
         )
         self._connection.execute("INSERT OR IGNORE INTO life VALUES (1, ?, 0, 0, 0)", (actor,))
@@ -208,7 +208,7 @@ class Journal:
             self._connection.executemany(_INSERT, rows)
             if self._volatile:
                 self._keys.apply(self._rows(holdings, None))
-            self._connection.execute("CREATE INDEX fact_of_resident ON fact (resident)")
+            self._connection.execute("CREATE INDEX fact_of_entity ON fact (entity)")
 
     def close(self) -> None:
         """Fold the write-ahead log into the database, so that one file is left, and close it."""
@@ -248,7 +248,7 @@ class Journal:
 
 def homes(run_folder: Path) -> dict[str, tuple[str, ...]]:
     """Return who lives on each actor."""
-    query = "SELECT entity FROM resident ORDER BY place"
+    query = "SELECT name FROM entities ORDER BY number"
     found = {}
     for path in _paths(run_folder):
         with _reading(path) as connection:
@@ -269,7 +269,7 @@ def reopen(run_folder: Path) -> None:
             (end_row,) = connection.execute("SELECT end_row FROM life").fetchone()
             if end_row:
                 connection.execute("DELETE FROM fact WHERE rowid >= ?", (end_row,))
-                connection.execute("DROP INDEX fact_of_resident")
+                connection.execute("DROP INDEX fact_of_entity")
             connection.execute("DELETE FROM checkpoint")
             connection.execute("UPDATE life SET end_row = 0, lost = 1")
             connection.execute("COMMIT")
@@ -282,7 +282,7 @@ def exists(run_folder: Path) -> bool:
 
 def entities(run_folder: Path) -> list[str]:
     """Return the entities that have a journal.  Raises `JournalError` if there is none."""
-    names = sorted(name for path in _paths(run_folder) for name in _residents(path))
+    names = sorted(name for path in _paths(run_folder) for name in _numbers(path))
     if not names:
         raise JournalError(str(run_folder), "holds no journal; is it the folder of a run?")
     return names
@@ -297,7 +297,7 @@ def rows(
     """
     path, place = _home(run_folder, entity)
     with _reading(path) as connection:
-        connection.execute(f"{_VIEW} WHERE resident = {place}")
+        connection.execute(f"{_VIEW} WHERE entity = {place}")
         yield from connection.execute(query, values)
 
 
@@ -360,21 +360,21 @@ def _is_begun(path: Path) -> bool:
         return True
     with _reading(path) as connection:
         (tables,) = connection.execute(
-            "SELECT count(*) FROM sqlite_master WHERE name = 'resident'"
+            "SELECT count(*) FROM sqlite_master WHERE name = 'entities'"
         ).fetchone()
     return bool(tables)
 
 
-def _residents(path: Path) -> dict[str, int]:
+def _numbers(path: Path) -> dict[str, int]:
     with _reading(path) as connection:
-        return dict(connection.execute("SELECT entity, place FROM resident"))
+        return dict(connection.execute("SELECT name, number FROM entities"))
 
 
 def _home(run_folder: Path, entity: str) -> tuple[Path, int]:
     """Return the journal that an entity's facts are in, and its number there."""
     own = _path_of(run_folder, entity)
     for path in [own] if own.exists() and _is_begun(own) else _paths(run_folder):
-        place = _residents(path).get(entity)
+        place = _numbers(path).get(entity)
         if place is not None:
             return path, place
     raise JournalError(str(run_folder), f"holds no journal of {entity}")

@@ -16,28 +16,28 @@ from protos.key_changes import KeyChange, KeysConfirmed, KeysGone, KeysHeld, Sto
 
 _STORES = """
 CREATE TABLE IF NOT EXISTS key_store (
-    resident INTEGER, request INTEGER, medium TEXT, peer TEXT, "end" TEXT, key_bits INTEGER,
-    capacity INTEGER, PRIMARY KEY (resident, request, medium)
+    entity INTEGER, request INTEGER, medium TEXT, peer TEXT, "end" TEXT, key_bits INTEGER,
+    capacity INTEGER, PRIMARY KEY (entity, request, medium)
 ) WITHOUT ROWID"""
 _KEYS = """
 CREATE TABLE IF NOT EXISTS stored_key (
-    resident INTEGER, request INTEGER, medium TEXT, serial INTEGER, place INTEGER, key_id TEXT,
+    entity INTEGER, request INTEGER, medium TEXT, serial INTEGER, place INTEGER, key_id TEXT,
     state TEXT, size_bits INTEGER, material BLOB,
-    PRIMARY KEY (resident, request, medium, serial, place)
+    PRIMARY KEY (entity, request, medium, serial, place)
 ) WITHOUT ROWID"""
 SCHEMA = (_STORES, _KEYS)
 EXPECTED, AVAILABLE = "expected", "available"
 _OPEN = "REPLACE INTO key_store VALUES (?, ?, ?, ?, ?, ?, ?)"
 _HOLD = "INSERT INTO stored_key VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_BLOCK = "WHERE resident = ? AND request = ? AND medium = ? AND serial = ?"
+_BLOCK = "WHERE entity = ? AND request = ? AND medium = ? AND serial = ?"
 _CONFIRM = f"UPDATE stored_key SET state = '{AVAILABLE}' {_BLOCK}"  # noqa: S608
 _BURN = f"DELETE FROM stored_key {_BLOCK} AND key_id = ?"  # noqa: S608
 STORES = """
-SELECT entity, s.request, s.medium, s.peer, s."end", key_bits, capacity,
+SELECT r.name, s.request, s.medium, s.peer, s."end", key_bits, capacity,
     coalesce(sum(state = 'available'), 0), count(key_id), coalesce(sum(size_bits), 0)
-FROM key_store AS s JOIN resident AS r ON r.place = s.resident
-    LEFT JOIN stored_key AS k USING (resident, request, medium)
-GROUP BY s.resident, s.request, s.medium"""
+FROM key_store AS s JOIN entities AS r ON r.number = s.entity
+    LEFT JOIN stored_key AS k USING (entity, request, medium)
+GROUP BY s.entity, s.request, s.medium"""
 _Values = tuple[str | int | bytes, ...]
 _Block = tuple[int, int, str, int]
 
@@ -62,23 +62,23 @@ class KeyRows:
     confirmed: list[_Block] = field(default_factory=list)
     burned: list[_Values] = field(default_factory=list)
 
-    def add(self, resident: int, changes: Iterable[KeyChange], seal: Seal | None) -> None:
+    def add(self, entity: int, changes: Iterable[KeyChange], seal: Seal | None) -> None:
         """Add what has become of the keys of one entity; without a seal, material is left out."""
         for change in changes:
             match change:
                 case StoreOpened(request, medium, peer, end, key_bits, capacity_units):
-                    store = (resident, request, medium.name.lower())
+                    store = (entity, request, medium.name.lower())
                     self.opened.append((*store, peer, end, key_bits, capacity_units))
                 case KeysHeld(keys=keys):
-                    block = _block(resident, change)
+                    block = _block(entity, change)
                     for key in keys:
                         material = seal.close(key.material, key.id) if seal else b""
                         row = (*block, key.place, key.id, EXPECTED, key.bits, material)
                         self.held.append(row)
                 case KeysConfirmed():
-                    self.confirmed.append(_block(resident, change))
+                    self.confirmed.append(_block(entity, change))
                 case KeysGone(key_ids=key_ids):
-                    block = _block(resident, change)
+                    block = _block(entity, change)
                     self.burned += [(*block, key_id) for key_id in key_ids]
 
 
@@ -111,36 +111,32 @@ class KeyTable:
 
         Raises `KeysDifferError`, and `SealBrokenError` for material that is not what was sealed.
         """
-        for entity, (resident, changes) in holdings.items():
+        for name, (entity, changes) in holdings.items():
             found = {
                 row[5]: (*row[:-1], seal.open(row[-1], row[5]))
                 for row in self._connection.execute(
-                    "SELECT * FROM stored_key WHERE resident = ?", (resident,)
+                    "SELECT * FROM stored_key WHERE entity = ?", (entity,)
                 )
             }
-            expected = _rows_of(resident, changes)
-            differing = sum(
-                found.get(name) != expected.get(name) for name in found.keys() | expected.keys()
-            )
+            expected = _rows_of(entity, changes)
+            differing = sum(found.get(k) != expected.get(k) for k in found.keys() | expected.keys())
             if differing:
-                raise KeysDifferError(entity, differing)
+                raise KeysDifferError(name, differing)
 
 
-def _rows_of(resident: int, changes: Iterable[KeyChange]) -> dict[str, _Values]:
+def _rows_of(entity: int, changes: Iterable[KeyChange]) -> dict[str, _Values]:
     """Return the rows that changes make of nothing, by key, with their material unsealed."""
     changes = list(changes)
-    available = {
-        _block(resident, change) for change in changes if isinstance(change, KeysConfirmed)
-    }
+    available = {_block(entity, change) for change in changes if isinstance(change, KeysConfirmed)}
     rows: dict[str, _Values] = {}
     for change in changes:
         if isinstance(change, KeysHeld):
-            block = _block(resident, change)
+            block = _block(entity, change)
             state = AVAILABLE if block in available else EXPECTED
             for key in change.keys:
                 rows[key.id] = (*block, key.place, key.id, state, key.bits, key.material)
     return rows
 
 
-def _block(resident: int, change: KeysHeld | KeysConfirmed | KeysGone) -> _Block:
-    return resident, change.request, change.medium.name.lower(), change.serial
+def _block(entity: int, change: KeysHeld | KeysConfirmed | KeysGone) -> _Block:
+    return entity, change.request, change.medium.name.lower(), change.serial

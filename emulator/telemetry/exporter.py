@@ -62,7 +62,7 @@ class ExporterConfig:
     run_folder: str
     metrics_port: int
     identity: Identity
-    residents: Mapping[str, tuple[str, ...]]
+    hosts: Mapping[str, tuple[str, ...]]
     run: RunInfo = field(default_factory=RunInfo)
     endpoint: Endpoint = ANYWHERE_HERE
 
@@ -75,7 +75,7 @@ class Exporter:
         self._registry = Registry(Path(config.run_folder))
         self._former_address = self._registry.claim(EXPORTER).address
         self._process = ProcessMeter(EXPORTER)
-        self._reports = Reports(config.residents, own=self._own)
+        self._reports = Reports(config.hosts, own=self._own)
         self._server: grpc.aio.Server | None = None
         self._end_scrapes: Callable[[], None] | None = None
 
@@ -101,7 +101,7 @@ class Exporter:
         run = self._config.run
         labels = (("experiment", run.experiment), ("seed", str(run.seed)), ("version", run.version))
         yield Measure("run_info", labels, 1.0)
-        restarts = dict.fromkeys((EXPORTER, *self._config.residents), 0)
+        restarts = dict.fromkeys((EXPORTER, *self._config.hosts), 0)
         for name, where in self._registry.everybody().items():
             if name != METRICS:
                 restarts[name] = where.incarnation - 1
@@ -146,18 +146,18 @@ class _ReportService(runtime_pb2_grpc.ExporterServicer):
 class Reports(Collector):
     """What all actors have reported last, as a collector of prometheus_client and as ready-made text.
 
-    `residents` are the entities that live on each host; others may report, too, and are not waited for.
+    `hosts` are the entities that live on each host; others may report, too, and are not waited for.
     `now_s` tells Unix time; `own` yields what the exporter itself adds.  One thread may keep reports while
     another reads.
     """
 
     def __init__(
         self,
-        residents: Mapping[str, tuple[str, ...]],
+        hosts: Mapping[str, tuple[str, ...]],
         now_s: Callable[[], float] = time.time,
         own: Callable[[], Iterable[Measure]] = tuple,
     ) -> None:
-        self._residents, self._now_s, self._own = residents, now_s, own
+        self._hosts, self._now_s, self._own = hosts, now_s, own
         self._actors: dict[str, _Actor] = {}
         self._lines = _Lines()
 
@@ -203,7 +203,7 @@ class Reports(Collector):
 
     def _common(self, actors: Mapping[str, _Actor]) -> Iterator[tuple[_Series, float]]:
         """Yield what is of no single actor, or of the exporter."""
-        if all(name in actors and actors[name].values for name in self._residents):
+        if all(name in actors and actors[name].values for name in self._hosts):
             yield from _sums(actors.values()).items()
         for measure in (*self._own(), *self._about(actors)):
             yield (measure.metric, measure.labels), measure.value
@@ -215,7 +215,7 @@ class Reports(Collector):
         for name, actor in actors.items():
             yield Measure("last_report_timestamp_seconds", (("host", name),), actor.heard_s)
         fresh_s = self._now_s() - STALE_AFTER_S
-        for host, entities in self._residents.items():
+        for host, entities in self._hosts.items():
             here = actors.get(host, _Actor())
             for entity in entities:
                 is_out = here.is_out(entity, emulated_s)

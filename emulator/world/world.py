@@ -241,9 +241,10 @@ class World:
         return "/".join(map(str, (channel.medium.name.lower(), *ends, *rest)))
 
     def _entity(self, name: str) -> str:
-        """Return an entity's name, with the number of its node."""
+        """Return an entity's name, with the number of its node if that exists."""
         node = name.removeprefix(KEY_MANAGER_PREFIX)
-        return name if node == name else f"{KEY_MANAGER_PREFIX}{self.number(node)}"
+        number = None if node == name else self._number.get(node)
+        return name if number is None else f"{KEY_MANAGER_PREFIX}{number}"
 
     @cached_property
     def _number(self) -> dict[str, int]:

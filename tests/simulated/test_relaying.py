@@ -98,6 +98,7 @@ class Chain(SimulatedNetwork):
             config = KeyManagerConfig(
                 node=name,
                 neighbours=frozenset(names) - {name},
+                reported=frozenset(),
                 applications=applications,
                 timeline=timeline,
                 unit_bits=KEY_BITS,

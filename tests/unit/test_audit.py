@@ -126,8 +126,8 @@ def test_a_key_that_was_delivered_after_it_was_voided_is_found(
     """The first key of three is delivered after the last two, or all, have been destroyed."""
     for node in "AB":
         _alter(run_folder, node, "UPDATE fact SET units = 3 WHERE kind = 'created'")
-        columns = 'resident, kind, request, serial, medium, peer, "end", bits, units'
-        values = f"resident, 'destroyed', 0, 1, 'end-to-end', '', \"end\", 0, {destroyed_units}"
+        columns = 'entity, kind, request, serial, medium, peer, "end", bits, units'
+        values = f"entity, 'destroyed', 0, 1, 'end-to-end', '', \"end\", 0, {destroyed_units}"
         for statement in (
             f"INSERT INTO fact ({columns}) SELECT {values} FROM fact WHERE kind = 'delivered'",
             "INSERT INTO fact SELECT * FROM fact WHERE kind = 'delivered'",

@@ -72,12 +72,12 @@ class LiveNetwork:
             for place in range(hosts)
             for name in [f"host-{place}"]
         }
-        residents = {
+        living = {
             name: tuple(role.entity for role in config.roles)
             for name, config in self.configs.items()
         }
         self.clock_config = ClockConfig(
-            residents,
+            living,
             str(folder),
             1.0,
             self.authority.issue(CLOCK, ()),
@@ -87,7 +87,7 @@ class LiveNetwork:
         self.clock = BarrierClock(self.clock_config)
         self.hosts: dict[str, Host] = {}
         identity = self.authority.issue(EXPORTER, ())
-        self.exporter = Exporter(ExporterConfig(str(folder), 0, identity, residents))
+        self.exporter = Exporter(ExporterConfig(str(folder), 0, identity, living))
 
     async def start(self) -> None:
         """Have everybody serve."""

@@ -73,7 +73,7 @@ def _outcome(
         except grpc.aio.AioRpcError as error:
             status = error.code()
         await channels.close()
-        kept = host._residents._here[FIBER_CONTROLLER].mailbox.read(1)
+        kept = host._cores._here[FIBER_CONTROLLER].mailbox.read(1)
         refused = {reason: count for reason, count in host._services.refused.items() if count}
         await network.stop()
         return status, refused, kept
@@ -294,7 +294,7 @@ def test_a_strangers_set_is_answered_with_no_access_and_the_run_goes_on(tmp_path
         await network.clock._run_window(1, ["host-0"])
         answers = [
             message.body.error_status
-            for message in host._residents.sent_in(1)
+            for message in host._cores.sent_in(1)
             if message.destination == "grafana" and isinstance(message.body, Pdu)
         ]
         await network.run()

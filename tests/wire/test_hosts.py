@@ -227,7 +227,7 @@ def test_a_host_whose_manager_thinks_answers_meanwhile(tmp_path: Path) -> None:
         await network.start()
         (host,) = network.hosts.values()
         async with host._at_home:
-            await asyncio.to_thread(host._residents.run, 0)
+            await asyncio.to_thread(host._cores.run, 0)
             state = host.greet(runtime_pb2.Routes())
             assert not state.HasField("last_window")
         assert host.greet(runtime_pb2.Routes()).last_window == 0
@@ -279,7 +279,7 @@ async def _waiting_after_the_clock_is_lost(folder: Path) -> list[tuple[set[str],
         running = await network.lose_clock(running)
         running.cancel()
         await network.clock._take_up()
-        true = {name for name, host in network.hosts.items() if host._residents.unsettled}
+        true = {name for name, host in network.hosts.items() if host._cores.unsettled}
         found.append((set(network.clock._unsettled), true))
         running = asyncio.create_task(network.run())
     await running

@@ -82,7 +82,7 @@ def test_a_key_manager_whose_keys_are_not_those_of_its_journal_does_not_come_bac
         await network.lose("host-0")
         with sqlite3.connect(tmp_path / "run" / FOLDER / "host-0.sqlite") as journal:
             found = journal.execute(
-                "SELECT entity, key_id FROM stored_key JOIN resident r ON r.place = resident LIMIT 1"
+                "SELECT name, key_id FROM stored_key JOIN entities ON number = entity LIMIT 1"
             )
             entity, key_id = found.fetchone()
             journal.execute("DELETE FROM stored_key WHERE key_id = ?", (key_id,))
