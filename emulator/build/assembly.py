@@ -16,12 +16,11 @@ from controllers.on_demand import OnDemandConfig
 from controllers.uav import FlightConfig
 from emulator.build.demand import as_law, demand_profile_of, requests_of, scenarios_of
 from emulator.build.environment import SETUP_WINDOWS, lead_windows, sky_of, timeline_of
+from emulator.build.free_space import fleet_of, flights_of, satellites_of, uav_links_of
 from emulator.build.problem import problem_of
 from emulator.build.quantum_links import QuantumLink, links_of
-from emulator.build.satellites import satellites_of
 from emulator.build.schedule import schedule_of
 from emulator.build.setup import Setup, part
-from emulator.build.uavs import fleet_of, flights_of, uav_links_of
 from emulator.world.satellite_links import SatelliteLinks
 from emulator.world.weather import Sky
 from emulator.world.world import FreeSpace, World

@@ -16,10 +16,9 @@ from typing import Any
 
 from emulator.build.demand import requests_of, scenarios_of, with_marginals
 from emulator.build.environment import timeline_of
+from emulator.build.free_space import chains_of, foreseen_satellites_of, usable_share_of
 from emulator.build.quantum_links import Unused, usage_of
-from emulator.build.satellites import foreseen_satellites_of, usable_share_of
 from emulator.build.setup import Setup, part
-from emulator.build.uavs import chains_of
 from emulator.config.experiment import Capacity, Experiment
 from emulator.config.uavs import Fleet
 from emulator.world.satellite_links import SatelliteLinks

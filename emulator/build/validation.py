@@ -7,48 +7,34 @@ everything that can be told.  `RULES` lists them all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from itertools import chain
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 
 from emulator.build.demand import requests_of
 from emulator.build.environment import lead_windows, recording_of
-from emulator.build.quantum_links import QuantumLink, equip, link_between, links_of
-from emulator.build.schedule import entity_named
+from emulator.build.faults import (
+    FAULT_KINDS,
+    FIBERS,
+    LAW,
+    NETWORK,
+    FaultKind,
+    Mistakes,
+    without_place,
+)
+from emulator.build.faults import Check as FaultCheck
+from emulator.build.quantum_links import equip
 from emulator.build.setup import Setup
 from emulator.config.demand import RequestItem
 from emulator.config.error_messages import Mistake
 from emulator.config.fiber import LinkKind
-from emulator.config.schedule import (
-    DemandShiftEvent,
-    EavesdropperEvent,
-    FiberCutEvent,
-    LinkDegradedEvent,
-    MessageFaultEvent,
-    OutageEvent,
-    PartitionEvent,
-    PowerCutEvent,
-    ProcessEvent,
-    RandomEvent,
-    SatelliteLossEvent,
-    UavLossEvent,
-)
-from emulator.config.topology import Topology
-from emulator.config.weather import CloudEvent, FogEvent, StormEvent
 from emulator.input_checks import ParameterError
 from emulator.world.orbits import OrbitError
 from emulator.world.weather_replay import WeatherError
 from global_manager.provisioning import demand as laws
-from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX
 from protos.facts import label_of
-
-CLOCK, EXPORTER = "clock", "exporter"
-
-Mistakes = Iterator[tuple[str, str]]
-_Event = TypeVar("_Event")
 
 
 @dataclass(frozen=True)
@@ -124,7 +110,7 @@ def _requests(setup: Setup) -> Mistakes:
 
 
 def _ends_of_requests(setup: Setup) -> Mistakes:
-    names = _names(setup.topology)
+    names = {node.name for node in setup.topology.nodes}
     for index, item in enumerate(_listed(setup)):
         for end, node in (("source", item.source), ("target", item.target)):
             if node not in names:
@@ -246,7 +232,7 @@ def _special_links(setup: Setup) -> Mistakes:
 
 
 def _sites_under_orbits(setup: Setup) -> Mistakes:
-    needs = _without_place(setup.topology)
+    needs = without_place(setup.topology)
     if setup.experiment.satellite.orbits is not None and needs:
         yield "satellite.orbits", needs
 
@@ -264,7 +250,7 @@ def _elements(setup: Setup) -> Mistakes:
 
 
 def _recorded_weather(setup: Setup) -> Mistakes:
-    needs = _without_place(setup.topology)
+    needs = without_place(setup.topology)
     if setup.experiment.weather.replay is not None and needs:
         yield "weather.replay", needs
     try:
@@ -285,205 +271,29 @@ def _fleet(setup: Setup) -> Mistakes:
 
 
 def _sites_under_chains(setup: Setup) -> Mistakes:
-    needs = _without_place(setup.topology)
+    needs = without_place(setup.topology)
     if setup.experiment.uav.rate == "computed" and needs:
         yield "uav.rate", needs
 
 
-def _without_place(topology: Topology) -> str:
-    """Return what is missing in a network for orbits, weather and flights; nothing if nothing is."""
-    lost = [node.name for node in topology.nodes if node.lat_deg is None or node.lon_deg is None]
-    needs = f"needs coordinates (lat, lon) of every node; there are none of {', '.join(lost[:5])}"
-    return needs if lost else ""
+def _of_kind(kind: FaultKind[Any], check: FaultCheck[Any]) -> Rule:
+    """Return a check of a kind of faults as a rule of the whole schedule."""
+
+    def mistakes(setup: Setup) -> Mistakes:
+        for index, event in enumerate(setup.experiment.faults):
+            if isinstance(event, kind.event):
+                for field, problem in check.mistakes(setup, event):
+                    yield f"faults.{index}{field and '.'}{field}", problem
+
+    return Rule(mistakes, ("faults", *check.reads))
 
 
-# The schedule
-
-
-def _struck_links(setup: Setup) -> Mistakes:
-    known = _ends(setup.topology)
-    strikes: Iterator[tuple[str, FiberCutEvent | EavesdropperEvent | LinkDegradedEvent]] = chain(
-        _events(setup, FiberCutEvent),
-        _events(setup, EavesdropperEvent),
-        _events(setup, LinkDegradedEvent),
-    )
-    for field, event in strikes:
-        if frozenset(event.link) not in known:
-            yield f"{field}.link", f"no link {'-'.join(event.link)} in the network"
-
-
-def _disturbed_devices(setup: Setup) -> Mistakes:
-    """Refuse what no formula describes; links that are not there are told of elsewhere."""
-    for field, tap in _events(setup, EavesdropperEvent):
-        for link in _equipped(setup, tap.link):
-            try:
-                link.tapped(tap.fraction)
-            except ParameterError as error:
-                problem = f"cannot be listened to with protocol {link.rate.protocol}: {error}"
-                yield f"{field}.link", problem
-    for field, bend in _events(setup, LinkDegradedEvent):
-        for link in _equipped(setup, bend.link):
-            try:
-                link.dimmed(bend.loss_db)
-            except ParameterError as error:
-                problem = f"cannot be degraded with protocol {link.rate.protocol}: {error}"
-                yield f"{field}.link", problem
-
-
-def _equipped(setup: Setup, ends: tuple[str, str]) -> Iterator[QuantumLink]:
-    """Yield the link as it is equipped, if it is there and its devices are possible."""
-    try:
-        links = links_of(setup)
-    except (ParameterError, ValueError):
-        return  # told of another field
-    if frozenset(ends) in _ends(setup.topology):
-        yield link_between(links, *ends)
-
-
-def _struck_nodes(setup: Setup) -> Mistakes:
-    for field, cut in _events(setup, PowerCutEvent):
-        yield from _strange_nodes(setup, f"{field}.node", [cut.node])
-    clouds: Iterator[tuple[str, FogEvent | CloudEvent]] = chain(
-        _events(setup, FogEvent), _events(setup, CloudEvent)
-    )
-    for field, event in clouds:
-        yield from _strange_nodes(setup, f"{field}.sites", event.sites or ())
-
-
-def _strange_nodes(setup: Setup, field: str, names: Iterable[str]) -> Mistakes:
-    for name in sorted(set(names) - _names(setup.topology)):
-        yield field, f"no node {name} in the network"
-
-
-def _struck_entities(setup: Setup) -> Mistakes:
-    for field, outage in _events(setup, OutageEvent):
-        yield from _strangers(setup, f"{field}.entity", [outage.entity])
-    for field, fault in _events(setup, MessageFaultEvent):
-        yield from _strangers(setup, f"{field}.sources", fault.sources or ())
-        yield from _strangers(setup, f"{field}.destinations", fault.destinations or ())
-    for field, partition in _events(setup, PartitionEvent):
-        names = [name for group in partition.groups for name in group]
-        yield from _strangers(setup, f"{field}.groups", names)
-    for field, event in _events(setup, ProcessEvent):
-        if event.actor not in (CLOCK, EXPORTER):
-            yield from _strangers(setup, f"{field}.actor", [event.actor])
-
-
-def _strangers(setup: Setup, field: str, names: Iterable[str]) -> Mistakes:
-    nodes = _names(setup.topology)
-    for name in sorted(set(names)):
-        entity = entity_named(name)
-        if not entity.startswith(KEY_MANAGER_PREFIX):
-            continue
-        if entity.removeprefix(KEY_MANAGER_PREFIX) not in nodes:
-            known = ", ".join((GLOBAL_MANAGER, *CONTROLLERS))
-            yield field, f"no entity {name}; name a node, or one of {known}"
-
-
-def _groups(setup: Setup) -> Mistakes:
-    for field, event in _events(setup, PartitionEvent):
-        names = [name for group in event.groups for name in group]
-        if len({entity_named(name) for name in names}) < len(names):
-            yield f"{field}.groups", "an entity can be named once only"
-
-
-def _lost_satellites(setup: Setup) -> Mistakes:
-    orbits = setup.experiment.satellite.orbits
-    for field, event in _events(setup, SatelliteLossEvent):
-        if event.satellites is None:
-            continue
-        if orbits is None:
-            yield (
-                f"{field}.satellites",
-                "assumed satellites have no names; leave it out to lose all",
-            )
-            continue
-        known = orbits.constellation().names
-        for name in sorted(set(event.satellites) - set(known)):
-            yield f"{field}.satellites", f"no satellite {name}; they are named as {known[0]}"
-
-
-def _lost_uavs(setup: Setup) -> Mistakes:
-    fleet = setup.experiment.uav.fleet
-    for field, event in _events(setup, UavLossEvent):
-        if event.uavs is not None and fleet is None:
-            problem = "there is no fleet to lose that many of; leave it out to lose all"
-            yield f"{field}.uavs", problem
-        elif event.uavs is not None and fleet is not None and event.uavs > fleet.uavs:
-            yield f"{field}.uavs", f"the fleet has {fleet.uavs}, not {event.uavs}"
-
-
-def _shifts_of_demand(setup: Setup) -> Mistakes:
-    """Refuse a mean that demand as it was seen cannot be stretched to, and shifts of hourly demand."""
-    demand = setup.experiment.demand
-    for field, event in _events(setup, DemandShiftEvent):
-        try:
-            demand.distribution.scenarios_of_mean(event.mean_units, demand.scenarios)
-        except laws.DemandError as error:
-            problem = f"the experiment's law cannot have this mean: {error}"
-            yield f"{field}.mean_units", problem
-
-
-def _shifts_of_hours(setup: Setup) -> Mistakes:
-    for field, _ in _events(setup, DemandShiftEvent):
-        if setup.experiment.demand.hours:
-            yield (
-                field,
-                "would replace the laws of all hours by one; leave it out, or demand.hours",
-            )
-
-
-def _random_times(setup: Setup) -> Mistakes:
-    for field, event in _events(setup, RandomEvent):
-        if event.until_s is not None and event.until_s <= event.at_s:
-            yield f"{field}.until_s", f"must be after at_s, {event.at_s:g}"
-
-
-def _places_of_weather(setup: Setup) -> Mistakes:
-    needs = _without_place(setup.topology)
-    if not needs:
-        return
-    for field, event in _events(setup, RandomEvent):
-        if {"storm", "cloud"} & set(event.kinds):
-            yield f"{field}.kinds", f"weather {needs}"
-    for kind in (StormEvent, FogEvent, CloudEvent):
-        for field, _ in _events(setup, kind):
-            yield field, needs
-
-
-def _events(setup: Setup, kind: type[_Event]) -> Iterator[tuple[str, _Event]]:
-    """Yield the entries of a kind, each with its field."""
-    for index, event in enumerate(setup.experiment.faults):
-        if isinstance(event, kind):
-            yield f"faults.{index}", event
-
-
-def _names(topology: Topology) -> set[str]:
-    return {node.name for node in topology.nodes}
-
-
-def _ends(topology: Topology) -> set[frozenset[str]]:
-    return {frozenset((link.a, link.b)) for link in topology.links}
-
-
-_LAW = ("demand.distribution", "demand.scenarios")
+_LAW = LAW
 _TIME = ("demand.period_s", "clock.window_s")
-_NETWORK = "network.topology"
-_FIBERS = (_NETWORK, "network.link_km", "fiber")
+_NETWORK = NETWORK
+_FIBERS = FIBERS
 
-SCHEDULE_RULES = (
-    Rule(_struck_links, ("faults", _NETWORK)),
-    Rule(_disturbed_devices, ("faults", *_FIBERS)),
-    Rule(_struck_nodes, ("faults", _NETWORK)),
-    Rule(_struck_entities, ("faults", _NETWORK)),
-    Rule(_groups, ("faults",)),
-    Rule(_lost_satellites, ("faults", "satellite.orbits")),
-    Rule(_lost_uavs, ("faults", "uav.fleet")),
-    Rule(_shifts_of_demand, ("faults", *_LAW)),
-    Rule(_shifts_of_hours, ("faults", "demand.hours")),
-    Rule(_random_times, ("faults",)),
-    Rule(_places_of_weather, ("faults", _NETWORK)),
-)
+SCHEDULE_RULES = tuple(_of_kind(kind, check) for kind in FAULT_KINDS for check in kind.checks)
 RULES = (
     Rule(_scenarios, _LAW),
     Rule(_requests, ("demand.requests",)),

@@ -1,17 +1,18 @@
 """The schedule of an experiment file: every kind of fault and weather that can be asked for.
 
-Three doors, all outside the control plane.  Physical: what happens to fibers, nodes, satellites, UAVs and
-the sky.  Messages: what happens between entities, and whole entities that are out.  Processes: what is done
-to the operating system's processes, which changes no outcome.  The plan is told of none of them.
+Faults come in at three places, all outside the control plane.  Physical: what happens to fibers, nodes,
+satellites, UAVs and the sky.  Messages: what happens between entities, and whole entities that are out.
+Processes: what is done to the operating system's processes, which changes no outcome.  The plan is told of
+none of them.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from emulator.config.section import Fraction, Positive, Section, Timed
+from emulator.config.section import Fraction, Positive, Section, Strikes, Timed
 from emulator.config.weather import CloudEvent, FogEvent, StormEvent
 from emulator.world.events import ProcessAction
 
@@ -21,12 +22,16 @@ Names = Annotated[list[str], Field(min_length=1)]
 class FiberCutEvent(Timed):
     """A fiber that carries nothing."""
 
+    strikes: ClassVar[Strikes] = Strikes.LINK
+
     kind: Literal["fiber-cut"]
     link: tuple[str, str]
 
 
 class LinkDegradedEvent(Timed):
     """A fiber that loses more light: a bend, a dirty connector."""
+
+    strikes: ClassVar[Strikes] = Strikes.LINK
 
     kind: Literal["link-degraded"]
     link: tuple[str, str]
@@ -36,6 +41,9 @@ class LinkDegradedEvent(Timed):
 class EavesdropperEvent(Timed):
     """Somebody who intercepts part of the pulses on a fiber and sends others on."""
 
+    strikes: ClassVar[Strikes] = Strikes.LINK
+    is_listening: ClassVar[bool] = True
+
     kind: Literal["eavesdropper"]
     link: tuple[str, str]
     fraction: float = Field(gt=0, le=1, description="of the pulses; adds about a quarter to QBER")
@@ -44,12 +52,16 @@ class EavesdropperEvent(Timed):
 class PowerCutEvent(Timed):
     """A node without power: its quantum devices are dark, and its local key manager is out."""
 
+    strikes: ClassVar[Strikes] = Strikes.NODE
+
     kind: Literal["power-cut"]
     node: str
 
 
 class SatelliteLossEvent(Timed):
     """Satellites that serve nobody any more."""
+
+    strikes: ClassVar[Strikes] = Strikes.SATELLITE
 
     kind: Literal["satellite-loss"]
     satellites: Names | None = Field(None, description="None: all; assumed ones have no names")
@@ -58,12 +70,16 @@ class SatelliteLossEvent(Timed):
 class UavLossEvent(Timed):
     """UAVs of the fleet that cannot fly: lost, or with an empty battery."""
 
+    strikes: ClassVar[Strikes] = Strikes.UAV
+
     kind: Literal["uav-loss"]
     uavs: int | None = Field(None, ge=1, description="None: all")
 
 
 class OutageEvent(Timed):
     """A controller, the global manager or a local key manager that is out; mail to it is lost."""
+
+    strikes: ClassVar[Strikes] = Strikes.ENTITY
 
     kind: Literal["outage"]
     entity: str = Field(
@@ -73,6 +89,8 @@ class OutageEvent(Timed):
 
 class MessageFaultEvent(Timed):
     """What befalls messages on their way, each by chance."""
+
+    strikes: ClassVar[Strikes] = Strikes.ENTITY
 
     kind: Literal["message-fault"]
     sources: Names | None = Field(None, description="entities, or nodes; None: all")
@@ -93,12 +111,16 @@ class MessageFaultEvent(Timed):
 class PartitionEvent(Timed):
     """Groups of entities that hear nothing of one another."""
 
+    strikes: ClassVar[Strikes] = Strikes.ENTITY
+
     kind: Literal["partition"]
     groups: Annotated[list[Names], Field(min_length=2)]
 
 
 class DemandShiftEvent(Section):
     """From a period on, applications draw from the same law with another mean; the plan is not told."""
+
+    strikes: ClassVar[Strikes] = Strikes.DEMAND
 
     kind: Literal["demand-shift"]
     from_period: int = Field(ge=0)
@@ -107,6 +129,8 @@ class DemandShiftEvent(Section):
 
 class ProcessEvent(Section):
     """Something done to the process of an actor, when a window begins; no outcome changes."""
+
+    strikes: ClassVar[Strikes] = Strikes.PROCESS
 
     kind: Literal["process"]
     actor: str = Field(description="clock, exporter, or an entity: the process that it lives in")
@@ -157,3 +181,15 @@ FaultEvent = Annotated[
     | RandomEvent,
     Field(discriminator="kind"),
 ]
+
+
+def _named(kind: Any) -> str:
+    (name,) = get_args(kind.model_fields["kind"].annotation)
+    return str(name)
+
+
+_KINDS = [kind for kind in get_args(get_args(FaultEvent)[0]) if kind is not RandomEvent]
+STRIKES: dict[str, Strikes] = {_named(kind): kind.strikes for kind in _KINDS}
+"""What each kind of fault strikes, by the kind's name."""
+LISTENING = {_named(kind) for kind in _KINDS if getattr(kind, "is_listening", False)}
+"""The kinds that listen, and leave what they strike working."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -14,6 +15,18 @@ class Section(BaseModel):
     """A mapping of fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Strikes(StrEnum):
+    """What a fault strikes, which says whom it concerns and by which signs it is noticed."""
+
+    LINK = "link"
+    NODE = "node"
+    ENTITY = "entity"  # or what entities say to one another
+    SATELLITE = "satellite"
+    UAV = "uav"
+    DEMAND = "demand"
+    PROCESS = "process"  # which changes no outcome
 
 
 class Timed(Section):

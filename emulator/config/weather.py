@@ -6,11 +6,11 @@ UAVs where the experiment says that weather matters to them.  The plan is not to
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from emulator.config.section import Positive, Section, Timed
+from emulator.config.section import Positive, Section, Strikes, Timed
 
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
@@ -30,6 +30,8 @@ class Weather(Section):
 class StormEvent(Timed):
     """Cloud, rain and wind inside a circle, which may travel along a great circle."""
 
+    strikes: ClassVar[Strikes] = Strikes.SATELLITE
+
     kind: Literal["storm"]
     lat_deg: Latitude
     lon_deg: Longitude
@@ -41,6 +43,8 @@ class StormEvent(Timed):
 
 class FogEvent(Timed):
     """Fog over some sites, or inside a circle."""
+
+    strikes: ClassVar[Strikes] = Strikes.SATELLITE
 
     kind: Literal["fog"]
     sites: Sites | None = None
@@ -60,6 +64,8 @@ class FogEvent(Timed):
 
 class CloudEvent(Timed):
     """A sky that is as said, in place of chance or recording; storms close it all the same."""
+
+    strikes: ClassVar[Strikes] = Strikes.SATELLITE
 
     kind: Literal["cloud"]
     sky: Literal["clear", "overcast"]

@@ -23,10 +23,11 @@ from emulator.build.plan_report import sentences
 from emulator.build.quantum_links import by_kind
 from emulator.build.setup import Setup
 from emulator.config.experiment import Experiment
+from emulator.config.schedule import LISTENING
 from emulator.report import charts, network_map
 from emulator.report.charts import Span
 from emulator.report.paper_figures import fig4a, growth, within_reach
-from emulator.report.plotting import COLOURS, Figure
+from emulator.report.plotting import COLOURS, Figure, save
 from emulator.results.decisions import Decision, OrderCount, order_counts
 from emulator.results.ledger import Ledger
 from emulator.store.files import REPORT
@@ -229,7 +230,7 @@ def _map(results: Results) -> Picture:
     troubles = {frozenset(item["ends"]): network_map.CUT for item in summary["alarms"]}
     for event in summary["faults"]:
         if "link" in event:
-            tapped = event["kind"] == "eavesdropper"
+            tapped = event["kind"] in LISTENING
             troubles[frozenset(event["link"])] = network_map.TAPPED if tapped else network_map.CUT
     ends = Counter(
         end for item in results.assembly.problem.requests for end in (item.source, item.target)
@@ -247,7 +248,7 @@ def _spans(summary: dict[str, Any], timeline: Timeline) -> list[Span]:
     spans = []
     for event in summary["faults"]:
         at_s = event["at_s"] if "at_s" in event else timeline.begins_s(event["from_period"])
-        colour = COLOURS["plan"] if event["kind"] == "eavesdropper" else COLOURS["shortfall"]
+        colour = COLOURS["plan"] if event["kind"] in LISTENING else COLOURS["shortfall"]
         struck = "-".join(event.get("link", ()))
         struck = struck or event.get("node") or event.get("entity") or event.get("actor", "")
         words = f"{event['kind']} {struck}".strip()
@@ -306,7 +307,7 @@ def _versions() -> dict[str, str]:
 
 def _picture(figure: Figure, alt: str, caption: str) -> Picture:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", dpi=160, metadata={"Date": None})
+    save(figure, buffer, format="svg", dpi=160, metadata={"Date": None})
     return Picture(base64.b64encode(buffer.getvalue()).decode(), alt, caption)
 
 

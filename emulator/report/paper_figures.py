@@ -20,7 +20,7 @@ from emulator.build.demand import requests_of
 from emulator.build.plan_report import basis_of
 from emulator.build.problem import problem_of
 from emulator.build.setup import Setup
-from emulator.report.plotting import Figure
+from emulator.report.plotting import Figure, save
 from global_manager.provisioning import PolicyCost, SolveProgress, Watch, compare, solve
 from global_manager.provisioning.model import Policy, Problem
 from global_manager.provisioning.recourse import (
@@ -246,4 +246,4 @@ def _draw_policies(rows: Sequence[tuple[int, str, float]], name: str) -> Figure:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, dpi=150)
+    save(figure, path, dpi=150)

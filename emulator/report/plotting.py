@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import warnings
 from pathlib import Path
+from typing import Any, BinaryIO
 
 
 def _cache_folder() -> str:
@@ -23,7 +25,7 @@ def _cache_folder() -> str:
 
 os.environ.setdefault("MPLCONFIGDIR", _cache_folder())
 
-from matplotlib import colormaps, rc  # noqa: E402 - reads its environment when it is imported
+from matplotlib import colormaps, font_manager, rc  # noqa: E402 - reads its environment when it is imported
 from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.cm import ScalarMappable  # noqa: E402
 from matplotlib.collections import LineCollection, PolyCollection  # noqa: E402
@@ -44,6 +46,7 @@ __all__ = [
     "PolyCollection",
     "ScalarMappable",
     "colormaps",
+    "save",
 ]
 
 COLOURS = {
@@ -55,6 +58,16 @@ COLOURS = {
 }
 INK, MUTED = "#1b2733", "#5b6875"
 
-rc("font", size=9)
+_NAMES_IN = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "Droid Sans Fallback")
+_FONTS = set(font_manager.get_font_names())
+rc("font", size=9, family=["DejaVu Sans", *(font for font in _NAMES_IN if font in _FONTS)])
+rc("text", parse_math=False)  # a name may have dollar signs
 rc("axes", labelcolor=INK, edgecolor="#8a959f", titlesize=10)
 rc("svg", hashsalt="qsagin")  # equal pictures are equal files
+
+
+def save(figure: Figure, target: Path | BinaryIO, **how: Any) -> None:
+    """Write a figure; a sign that no font has is drawn as a box, and nobody is warned of it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        figure.savefig(target, **how)

@@ -19,7 +19,7 @@ from emulator.physics.channel import (
     single_repeater_bits_per_use,
 )
 from emulator.physics.skr import KeyRate, protocol_names, secret_key_rate
-from emulator.report.plotting import Axes, Figure
+from emulator.report.plotting import Axes, Figure, save
 
 LENGTHS_KM = tuple(range(1, 402, 4))
 CHAINS = ("relay", "router")
@@ -53,7 +53,7 @@ def draw(folder: Path) -> list[Path]:
         writer.writerows(
             [getattr(rate, name) for name in _HEADER] for curve in found for rate in curve.rates
         )
-    _draw(found).savefig(picture, dpi=150)
+    save(_draw(found), picture, dpi=150)
     return [table, picture]
 
 

@@ -30,6 +30,8 @@ from itertools import pairwise
 from math import inf
 from typing import Any
 
+from emulator.config.schedule import STRIKES
+from emulator.config.section import Strikes
 from emulator.results.decisions import Decision
 from emulator.results.ledger import LedgerRow
 from global_manager.provisioning.model import OnDemand, Request
@@ -50,17 +52,9 @@ from protos.facts import (
     Replanned,
 )
 
-_ON_LINK = ("fiber-cut", "link-degraded", "eavesdropper")
-_STRUCK_MEDIUM = {
-    "satellite-loss": "satellite",
-    "uav-loss": "uav",
-    "storm": "satellite",
-    "fog": "satellite",
-    "cloud": "satellite",
-}
+_MEDIA = (Strikes.SATELLITE, Strikes.UAV)
 _SELLERS = {SATELLITE_CONTROLLER: "satellite", UAV_CONTROLLER: "uav"}
-_ENTITY_KINDS = ("outage", "partition", "message-fault", "power-cut")
-_UNTOUCHED = ("process",)
+_ON_AGENTS = (Strikes.NODE, Strikes.ENTITY)
 _RETURNED = (AgentState(AgentCondition.BACK), AgentState(AgentCondition.ANSWERS))
 
 
@@ -107,7 +101,7 @@ def resilience(faults: Sequence[Mapping[str, Any]], story: Story) -> list[dict[s
     for place, (fault, here) in enumerate(zip(faults, concerned, strict=True)):
         others = [other for other, there in enumerate(concerned) if here & there & felt]
         shared_with = [other for other in others if other != place]
-        is_felt = fault["kind"] not in _UNTOUCHED
+        is_felt = _strikes_what(fault) is not Strikes.PROCESS
         found.append(asdict(_figures(fault, story, here, usual, shared_with)) if is_felt else {})
     return found
 
@@ -134,6 +128,10 @@ def _figures(
     )
 
 
+def _strikes_what(fault: Mapping[str, Any]) -> Strikes:
+    return STRIKES[fault["kind"]]
+
+
 def _time(fault: Mapping[str, Any], timeline: Timeline) -> tuple[float, float]:
     if "at_s" not in fault:
         return timeline.begins_s(fault["from_period"]), inf
@@ -143,7 +141,8 @@ def _time(fault: Mapping[str, Any], timeline: Timeline) -> tuple[float, float]:
 
 def _concerned(fault: Mapping[str, Any], story: Story) -> frozenset[_Place]:
     """Return which requests a fault concerns, in which periods."""
-    if fault["kind"] in _UNTOUCHED:
+    struck = _strikes_what(fault)
+    if struck is Strikes.PROCESS:
         return frozenset()
     start_s, end_s = _time(fault, story.timeline)
     begins_s, period_s = story.timeline.begins_s, story.timeline.period_s
@@ -152,8 +151,8 @@ def _concerned(fault: Mapping[str, Any], story: Story) -> frozenset[_Place]:
         for row in story.rows
         if begins_s(row.period) < end_s and begins_s(row.period) + period_s > start_s
     )
-    if fault["kind"] in _STRUCK_MEDIUM:
-        return everything & frozenset(_left_without(story, _STRUCK_MEDIUM[fault["kind"]]))
+    if struck in _MEDIA:
+        return everything & frozenset(_left_without(story, struck))
     if fault.get("entity") in _SELLERS:
         return everything & frozenset(_asked_in_vain(story, fault["entity"], start_s, end_s))
     if not _has_place(fault, story):
@@ -207,7 +206,7 @@ def _has_place(fault: Mapping[str, Any], story: Story) -> bool:
     """Whether a fault strikes a link, or a node at which requests may end."""
     nodes = {name for r in story.requests for name in (r.source, r.target)}
     nodes |= {name for _, plan in story.plans for item in plan for name in item["path"]}
-    return fault["kind"] in (*_ON_LINK, "power-cut") or _node_of(fault) in nodes
+    return _strikes_what(fault) in (Strikes.LINK, Strikes.NODE) or _node_of(fault) in nodes
 
 
 def _crosses(item: Mapping[str, Any], fault: Mapping[str, Any]) -> bool:
@@ -222,7 +221,7 @@ def _strikes(fault: Mapping[str, Any], ends: Collection[str]) -> bool:
     """Whether a fault strikes the link between two nodes."""
     if "link" in fault:
         return set(ends) == set(fault["link"])
-    return fault["kind"] == "power-cut" and fault["node"] in ends
+    return _strikes_what(fault) is Strikes.NODE and fault["node"] in ends
 
 
 def _signs(fault: Mapping[str, Any], story: Story, start_s: float) -> Iterator[float]:
@@ -243,13 +242,13 @@ def _alarms(fault: Mapping[str, Any], story: Story) -> Iterator[Mapping[str, Any
 
 
 def _is_sign(fault: Mapping[str, Any], item: Decision) -> bool:
-    kind, did = fault["kind"], item.decision
-    if kind in _ENTITY_KINDS and did == FactKind.AGENT:
+    struck, did = _strikes_what(fault), item.decision
+    if struck in _ON_AGENTS and did == FactKind.AGENT:
         return _is_about(fault, item.about)
-    if kind == "demand-shift":
+    if struck is Strikes.DEMAND:
         return _replan_cause(item) is ReplanCause.DEMAND
     refused = did in (FactKind.REFUSED, FactKind.FAILED)
-    return refused and item.medium == _STRUCK_MEDIUM.get(kind, "")
+    return refused and struck in _MEDIA and item.medium == struck
 
 
 def _is_about(fault: Mapping[str, Any], entity: str) -> bool:
@@ -282,7 +281,7 @@ def _is_planned_for(fault: Mapping[str, Any], item: Decision) -> bool:
     """Whether a plan was made again because of a fault: of a fiber that it strikes, or of demand."""
     match item.details:
         case Replanned(link=None):
-            return bool(fault["kind"] == "demand-shift")
+            return _strikes_what(fault) is Strikes.DEMAND
         case Replanned(link=ends) if ends is not None:
             return _strikes(fault, ends)
     return False
@@ -302,7 +301,7 @@ def _restored_s(fault: Mapping[str, Any], story: Story, start_s: float) -> float
         if item.at_s >= start_s
         and item.decision == FactKind.AGENT
         and item.details in _RETURNED
-        and fault["kind"] in _ENTITY_KINDS
+        and _strikes_what(fault) in _ON_AGENTS
         and _is_about(fault, item.about)
     )
     return min(back, default=None)

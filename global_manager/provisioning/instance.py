@@ -12,7 +12,7 @@ relaxation; without it units are promised that find no wavelength.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
@@ -181,24 +181,32 @@ def _pairs(wavelengths: list[int]) -> int:
 def _group(problem: Problem) -> tuple[Group, ...]:
     pooled = has_pools(problem)
     members: dict[tuple[object, ...], list[int]] = {}
+    ranks = _ranks(problem)
     for position, request in enumerate(problem.requests):
-        ends = _ends(request, directed=problem.directed_capacity)
+        ends = _ends(request, ranks)
         cost: OnDemand | float | int = expected_unit_cost(request.on_demand)
         if pooled:
             cost = position if problem.futures else request.on_demand
         members.setdefault((*ends, cost, request.scenarios), []).append(position)
-    return tuple(_group_of(problem, tuple(positions)) for positions in members.values())
+    return tuple(_group_of(problem, tuple(positions), ranks) for positions in members.values())
 
 
-def _group_of(problem: Problem, positions: tuple[int, ...]) -> Group:
+def _group_of(problem: Problem, positions: tuple[int, ...], ranks: Mapping[str, str]) -> Group:
     request = problem.requests[positions[0]]
-    source, target = _ends(request, directed=problem.directed_capacity)
+    source, target = _ends(request, ranks)
     unit_cost = expected_unit_cost(request.on_demand)
     scenarios = problem.demand_of(request)
     return Group(source, target, request.on_demand, scenarios, unit_cost, positions)
 
 
-def _ends(request: Request, *, directed: bool) -> tuple[str, str]:
-    if directed or request.source <= request.target:
-        return request.source, request.target
-    return request.target, request.source
+def _ranks(problem: Problem) -> dict[str, str]:
+    """Return by what ends are put in order, whatever nodes are called; nothing where ways are apart."""
+    if problem.directed_capacity:
+        return {}
+    return {node: str(number) for number, node in enumerate(problem.nodes, 1)}
+
+
+def _ends(request: Request, ranks: Mapping[str, str]) -> tuple[str, str]:
+    if ranks and ranks[request.source] > ranks[request.target]:
+        return request.target, request.source
+    return request.source, request.target

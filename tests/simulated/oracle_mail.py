@@ -118,7 +118,13 @@ class Mail:
     def read(self, name: str, window: int) -> list[Letter]:
         """Return what an entity has got, in order."""
         found = self._boxes.pop((name, window), [])
-        return sorted(found, key=lambda letter: (letter.sender, letter.number))
+        return sorted(found, key=lambda letter: (self._rank(letter.sender), letter.number))
+
+    def _rank(self, name: str) -> str:
+        """Return where an entity stands: a key manager as if its node were called by its number."""
+        nodes = list(self.world.given.graph)
+        node = name.removeprefix("kme-")
+        return name if node == name else f"kme-{nodes.index(node) + 1}"
 
     def post(self, sender: str, window: int, letters: list[Letter]) -> None:
         """Take what an entity says in a window, and what was held back until then."""

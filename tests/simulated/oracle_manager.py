@@ -300,9 +300,10 @@ class Manager(Entity):
     # Drift.
 
     def _look_at_demand(self) -> None:
-        sources = {key_manager(item["source"]) for item in self._requests}
-        self._drift.begin(sources)
-        for name in sorted(sources):
+        ends = {item["source"] for item in self._requests}
+        sources = [key_manager(node) for node in self._given.graph if node in ends]
+        self._drift.begin(set(sources))
+        for name in sources:
             self.ask(name, Usage(), Usage())
 
     def _on_usage(self, sender: str, units: Mapping[int, int]) -> None:

@@ -255,7 +255,9 @@ def test_names_that_cannot_be_kept_apart_are_refused_with_the_reason(
         [("A", 40, -100), ("B", 41, -95), ("C", 42, -90), ("D", 39, -93)],
         [("A", "B", 80.0), ("B", "C", 80.0), ("C", "D", 80.0), ("D", "A", 80.0)],
     )
-    names = Names({"A": name, "B": "A-B" if name == "B-C" else "B", "C": "C", "D": "Zürich"})
+    names = Names({"A": name, "B": "B", "C": "C", "D": "Zürich"})
+    if name == "B-C":  # A-B to C reads like A to B-C
+        names = Names({"A": "A-B", "B": "C", "C": "A", "D": "B-C"})
     with pytest.raises(ExperimentError) as caught:
         read(str(_write(case, names, tmp_path / "x")))
     assert why in str(caught.value)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from emulator.build.free_space import satellites_of
 from emulator.build.loading import ExperimentError, read
-from emulator.build.satellites import satellites_of
 
 # QSS (Micius), NORAD 41731
 LINE1 = "1 41731U 16051A   16353.90152003  .00000364  00000-0  17957-4 0  9993"

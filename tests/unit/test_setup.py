@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from emulator.build import environment, quantum_links, satellites, schedule
+from emulator.build import environment, faults, free_space, quantum_links
 from emulator.build.assembly import assemble
 from emulator.build.demand import requests_of, scenarios_of
 from emulator.build.loading import read
@@ -35,8 +35,8 @@ DAY: dict[str, Any] = {
 BUILDERS = {
     environment: ("Sky", "read_recording"),
     quantum_links: ("equip",),
-    satellites: ("contacts", "SatelliteLinks"),
-    schedule: ("_Resolver",),
+    free_space: ("contacts", "SatelliteLinks"),
+    faults: ("Eavesdropper",),
 }
 
 
@@ -79,7 +79,7 @@ def test_planning_and_assembling_compute_every_part_once(day: Setup, built: Coun
         "SatelliteLinks": 1,
         "Sky": 2,  # what happens, and what the plan foresees of it
         "read_recording": 1,
-        "_Resolver": 1,
+        "Eavesdropper": 1,
     }
 
 

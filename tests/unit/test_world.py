@@ -68,7 +68,6 @@ def test_nobody_knows_anything_of_a_stranger(tiny_assembly: Assembly) -> None:
         lambda: world.block(HOP._replace(a="X"), 1, 32),
         lambda: world.errors(HOP._replace(b="X"), 1, 100, 0.02),
         lambda: world.fresh("X", 1, 1, 32),
-        lambda: world.shared("management", "kme-X", "kme-A", 1, 32),
         lambda: world.sample(MediumCode.SATELLITE, "A", "X", 0.0),
         lambda: world.sample(MediumCode.UAV, "X", "A", 0.0),
         lambda: world.sample(MediumCode.FIBER, "X", "A", 0.0),

@@ -1,4 +1,7 @@
-"""The satellites of an experiment that gives orbits: their contacts, and how often they serve a request."""
+"""The free-space services of an experiment: satellites on their orbits, and UAVs by fleet and chain.
+
+Satellites that are only assumed are none here.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
+from controllers.fleet import FleetConfig
+from controllers.ports import LinkSample
+from controllers.uav import FlightConfig
 from emulator.build.demand import requests_of
 from emulator.build.environment import foreseen_sky_of, sites_of, sky_of, timeline_of
 from emulator.build.schedule import schedule_of
 from emulator.build.setup import Setup, part
 from emulator.config.satellites import Mode
+from emulator.config.uavs import Chain
+from emulator.physics.drone import UAV_DEVICES
 from emulator.world.contacts import Beams, Entangled, Source, Trusted, contacts
 from emulator.world.events import PowerCut, SatelliteLoss
 from emulator.world.satellite_links import SatelliteLinks
+from emulator.world.uav_links import Chains, Grounding, UavLinks
 from emulator.world.weather import Forecast
 
 
@@ -68,3 +77,46 @@ def usable_share_of(setup: Setup) -> Callable[[str, str], float]:
         return lambda _a, _b: setup.experiment.satellite.probability
     times_s = [timeline.begins_s(period) for period in range(timeline.periods)]
     return cache(lambda a, b: satellites.share_of(a, b, times_s))
+
+
+def fleet_of(setup: Setup) -> FleetConfig | None:
+    """Return the UAV fleet of an experiment, or None if there are always enough."""
+    uav, fleet = setup.experiment.uav, setup.experiment.uav.fleet
+    if fleet is None:
+        return None
+    return FleetConfig(fleet.uavs, fleet.endurance_s, uav.setup_s, fleet.turn_s)
+
+
+@part
+def chains_of(setup: Setup) -> Chains | None:
+    """Return the chains of UAVs between nodes, or None if their rate is assumed."""
+    uav = setup.experiment.uav
+    if uav.rate == "assumed":
+        return None
+    chain = uav.chain or Chain()
+    devices = replace(UAV_DEVICES[chain.device].setup, hop_km=chain.hop_km)
+    return Chains(sites_of(setup.topology), devices, trusted=chain.relays == "trusted")
+
+
+@part
+def uav_links_of(setup: Setup) -> UavLinks | None:
+    """Return what UAVs offer, or None if that is as assumed in any weather."""
+    chains, uav = chains_of(setup), setup.experiment.uav
+    sky = sky_of(setup) if uav.weather else None
+    if chains is None and sky is None:
+        return None
+    grounding = None
+    if uav.weather is not None and sky is not None:
+        grounding = Grounding(sky, uav.weather.fog, uav.weather.max_wind_m_s)
+    return UavLinks(LinkSample(uav.skr_bps, uav.qber), chains, grounding)
+
+
+def flights_of(setup: Setup) -> FlightConfig:
+    """Return what the UAV controller is told about flights."""
+    uav, chains = setup.experiment.uav, chains_of(setup)
+    pairs = setup.topology.pairs((item.source, item.target) for item in requests_of(setup))
+    return FlightConfig(
+        uavs_per_order=uav.fleet.uavs_per_order if uav.fleet else 1,
+        chains={(min(pair), max(pair)): chains.uavs(*pair) for pair in pairs} if chains else {},
+        look_s=uav.weather.look_s if uav.weather else None,
+    )
