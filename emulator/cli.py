@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 import typer
 
+from emulator.commands.supervisor import is_supervised, supervise
 from emulator.commands.terminal import tell
 from emulator.input_checks import BadInputError
 
@@ -64,6 +67,10 @@ Only the module of the command that is given is loaded.
 """
 
 
+_RUN_FLAGS = ("--page", "--json", "--share", "--beside")
+_RUN_OWN = ("--seed", "--hosts", "--policy")  # of the run that is resumed
+
+
 def app_for(given: str) -> typer.Typer:
     """Return the command line with one command that works, and all others by name."""
     app = typer.Typer(
@@ -81,6 +88,27 @@ def app_for(given: str) -> typer.Typer:
     return app
 
 
+def resuming(words: Sequence[str]) -> list[str] | None:
+    """Return the words that resume a run which other words have started; None if nothing is there."""
+    kept, folder, rest = list[str](), "", iter(words[words.index("run") + 1 :])
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if not name.startswith("--") or name == "--volatile":
+            if name == "--volatile":
+                return None
+            continue
+        if name in _RUN_FLAGS:
+            kept.append(word)
+            continue
+        value = value if equals else next(rest, "")
+        if name in ("--out", "--resume"):
+            folder = value
+        elif name not in _RUN_OWN:
+            kept += [name, value]
+    is_begun = folder and any(Path(folder, "journal").glob("*.sqlite"))
+    return ["run", "--resume", folder, *kept] if is_begun else None
+
+
 def _elsewhere() -> None:
     """Stand for a command that was not given."""
 
@@ -88,7 +116,10 @@ def _elsewhere() -> None:
 def main() -> None:
     """Run the command line; translate errors into exit statuses."""
     try:
-        given = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+        words = sys.argv[1:]
+        given = next((word for word in words if not word.startswith("-")), "")
+        if given == "run" and "--help" not in words and not is_supervised():
+            sys.exit(supervise(words, lambda: resuming(words)))
         status = app_for(given)(standalone_mode=False)
     except BadInputError as error:
         tell(str(error))

@@ -46,6 +46,7 @@ import ray  # noqa: E402 - Ray reads its environment when it is imported
 from ray._private import ray_constants  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
+from emulator.net.heartbeat import STARTING, TEMPORARY, beat  # noqa: E402
 from emulator.runtime.clock import Clock, ClockConfig, Pace, Progress  # noqa: E402
 from emulator.runtime.cluster import LABEL, JoinError, Machine, check, probe, survey  # noqa: E402
 from emulator.runtime.host import Host, HostConfig  # noqa: E402
@@ -65,6 +66,10 @@ _LEAST_CPU = 0.001
 # A state of a million values is not looked through for garbage all the time.
 _GARBAGE_THRESHOLDS = (100_000, 20, 100)
 LOOK_EVERY_S = 0.2
+
+
+class RayLostError(Exception):
+    """Ray itself is gone, and with it all actors; what is committed can be resumed."""
 
 
 class LaunchError(Exception):
@@ -123,12 +128,15 @@ class Cluster:
         return bool(done)
 
     def outcome(self, running: Any) -> tuple[int, str]:
-        """Return the last window of a run that has ended, and what went wrong, or nothing."""
+        """Return the last window of a run that has ended, and what went wrong, or nothing.
+
+        Raises `RayLostError`.
+        """
         try:
             window, failure = ray.get(running)
             return int(window), str(failure)
         except ray.exceptions.RayError as error:
-            return 0, f"the clock is gone: {cause_of(error)}"
+            raise RayLostError(f"Ray has lost the clock: {cause_of(error)}") from error
 
     def progress(self) -> Progress | None:
         """Return how far the run has come; None if the clock does not answer at once."""
@@ -177,7 +185,8 @@ def ray_instance(actors: int, address: str | None, run_folder: Path) -> Iterator
     The first is where we are.  While it lasts nothing reaches standard output: under load Ray prints
     advice there.  Raises `JoinError` if a machine cannot take part in a run in this folder.
     """
-    folder = tempfile.mkdtemp(prefix="qsagin-", dir=_short_folder())
+    supervised = os.environ.get(TEMPORARY)
+    folder = supervised or tempfile.mkdtemp(prefix="qsagin-", dir=_short_folder())
     before = set(psutil.Process().children(recursive=True))
     with redirect_stdout(io.StringIO()):
         try:
@@ -192,7 +201,7 @@ def ray_instance(actors: int, address: str | None, run_folder: Path) -> Iterator
             ray.shutdown()
             signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # Ray has undone it
             _bury(list(family) if address is None else [])
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(f"{folder}/{_RAY_FOLDER}" if supervised else folder, ignore_errors=True)
 
 
 def _bury(family: list[psutil.Process]) -> None:
@@ -269,6 +278,11 @@ def _begin(actors: int, folder: str) -> None:
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(_TOKEN_BYTES)
     os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
     ray_constants.ENABLE_RAY_CLUSTER = False  # Ray's switch for "bind to loopback only"
+    with _elsewhere(folder):
+        _start_ray(actors, folder)
+
+
+def _start_ray(actors: int, folder: str) -> None:
     ray.init(
         address="local",
         num_cpus=actors,
@@ -278,6 +292,17 @@ def _begin(actors: int, folder: str) -> None:
         object_store_memory=_OBJECT_STORE_BYTES,
         _temp_dir=f"{folder}/{_RAY_FOLDER}",  # which Ray opens to everybody
     )
+
+
+@contextmanager
+def _elsewhere(folder: str) -> Iterator[None]:
+    """Be in another folder: Ray has its workers import from where it was started, whatever lies there."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _short_folder() -> str:
@@ -342,8 +367,13 @@ def start(
         {config.name: begin(Host, config) for config in hosts}, begin(Clock, clock), exporter_actor
     )
     everybody = (cluster.clock, cluster.exporter, *cluster.hosts.values())
+    waiting = [actor.ready.remote() for actor in everybody]
     try:
-        ray.get([actor.ready.remote() for actor in everybody])
+        while waiting:
+            done, waiting = ray.wait(waiting, timeout=LOOK_EVERY_S)
+            ray.get(done)
+            if done:
+                beat(STARTING)
     except ray.exceptions.RayError as error:
         raise LaunchError(cause_of(error)) from error
     return cluster

@@ -31,6 +31,7 @@ from emulator.build.setup import Setup
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import ProcessEvent
 from emulator.live_page.process import PageProcess, page_process
+from emulator.net.heartbeat import ENDING, RUNNING, STARTING, beat
 from emulator.net.identity import Authority, certificates_needed
 from emulator.net.transport import LOOPBACK, Endpoint
 from emulator.report import summary
@@ -57,10 +58,11 @@ from protos.core import (
     steps_until,
 )
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOOK_EVERY_S = 0.2
 _PATIENCE_S = 60.0
-_STALLED_S = 600.0
+_STALLED_S = 180.0
+_END_LIMIT_S = 60.0
 _VOLATILE_PATIENCE_S = 2.0
 
 
@@ -96,11 +98,15 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: its summary, and the signal or failure that cut it short."""
+    """How a run ended: its summary, and the signal or failure that cut it short.
+
+    One that `is_lost` would have gone on but for its processes: it is worth resuming.
+    """
 
     summary: dict[str, Any]
     stopped_by: int | None
     failure: str
+    is_lost: bool = False
 
 
 class RunWatcher(Protocol):
@@ -202,13 +208,14 @@ def _account(job: _Job, watcher: RunWatcher, began_s: float) -> Outcome:
     """Run, and write down what the journals say."""
     beside = page_process(job.folder, job.options.page_port)
     with _alone(job.folder), _signals_raise(), beside as page:
+        beat(STARTING)
         ending = _play(job, page, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
         _record_plan(job)
         injection.record(job.folder)
         setup = read(str(job.folder / EXPERIMENT))
         written = summary.write(job.folder, setup, job.assembly, ending)
-    return Outcome(written, ending.stopped_by, ending.failure)
+    return Outcome(written, ending.stopped_by, ending.failure, ending.is_lost)
 
 
 def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -229,11 +236,12 @@ def _play(job: _Job, page: PageProcess, watcher: RunWatcher) -> summary.Ending:
                 metrics = Registry(folder).find(METRICS)
                 watcher.started(metrics.address if metrics else "", page.url, last_window)
                 recording = _recording(job, watcher)
-                window, failure, stopped_by = _drive(
+                window, failure, stopped_by, is_lost = _drive(
                     cluster, last_window, job.options.pace, Watchdog(folder), recording
                 )
                 running_s = time.monotonic() - began_s - startup_s
             finally:
+                beat(ENDING)
                 unclosed = cluster.stop()
             ending = replace(
                 ending,
@@ -241,6 +249,7 @@ def _play(job: _Job, page: PageProcess, watcher: RunWatcher) -> summary.Ending:
                 emulated_s=window * job.experiment.clock.window_s,
                 running_s=running_s,
                 failure=failure or unclosed,
+                is_lost=is_lost,
                 stopped_by=stopped_by,
             )
     except _Interrupted as interrupt:
@@ -378,19 +387,20 @@ def _drive(
     pace: Pace,
     watchdog: Watchdog,
     on_progress: Callable[[Progress], None],
-) -> tuple[int, str, int | None]:
-    """Have the clock run to the end; return the last window, and the failure or signal that ended it.
+) -> tuple[int, str, int | None, bool]:
+    """Have the clock run to the end; return the last window, the failure or signal, and if it was lost.
 
     A run that does not move any more is ended, so that what there is can be read.
     """
     received: list[int] = []
     for number in _SIGNALS:
         signal.signal(number, lambda number, _frame: received.append(number))
-    window, moved_s = 0, time.monotonic()
+    window, moved_s, asked_s = 0, time.monotonic(), 0.0
     try:
         running = cluster.begin(last_window, pace)
         while True:
             ended = cluster.ended(running, _LOOK_EVERY_S)
+            beat(RUNNING)
             progress = cluster.progress()
             watchdog.look()
             if progress is not None:
@@ -402,14 +412,20 @@ def _drive(
                 break
             if time.monotonic() - moved_s > _STALLED_S:
                 failure = f"nothing has moved for {_STALLED_S:g} s in window {window}"
-                return window, failure, received[0] if received else None
+                return window, failure, received[0] if received else None, True
             if received:
+                asked_s = asked_s or time.monotonic()
                 cluster.halt()
+                if time.monotonic() - asked_s > _END_LIMIT_S:
+                    failure = f"has not ended within {_END_LIMIT_S:g} s of being asked to"
+                    return window, failure, received[0], False
         last, failure = cluster.outcome(running)
         window = max(window, last)
+    except launch.RayLostError as error:
+        return window, str(error), received[0] if received else None, True
     finally:
         _ignore_signals()
-    return window, failure, received[0] if received else None
+    return window, failure, received[0] if received else None, False
 
 
 def _ignore_signals() -> None:

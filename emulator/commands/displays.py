@@ -133,7 +133,7 @@ class RunDisplay(Live):
 
     def started(self, metrics_url: str, page_url: str, last_window: int) -> None:
         """Say where metrics and the page are, and that windows run now."""
-        self._console.print(f"metrics: {metrics_url}")
+        self._console.print(f"metrics: {metrics_url}", soft_wrap=True)
         if page_url:
             self._console.print(f"page: {page_url}", soft_wrap=True)
         self._progress.update(self._task, description="planning", total=last_window)
@@ -190,7 +190,7 @@ def _costs(summary: dict[str, Any]) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("")
     for name in ("reservation", "satellite", "uav", "total", "planned"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     table.add_row("all periods", *(f"{value / scale:,.{digits}f}" for value in values))
     table.add_row("a period", *(f"{value / periods / scale:,.{digits}f}" for value in values))
     return table

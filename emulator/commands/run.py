@@ -23,9 +23,11 @@ from emulator.commands.options import (
     require_empty,
     require_free_port,
 )
+from emulator.commands.supervisor import is_supervised
 from emulator.commands.terminal import ERR, OUT, answer, fail, tell
 from emulator.config.experiment import Experiment
 from emulator.config.topology import Topology
+from emulator.net.heartbeat import LOST
 from emulator.runtime.cluster import Placement
 from emulator.store.files import EXPERIMENT, check_format
 from global_manager.provisioning.check import InvalidProblemError
@@ -188,6 +190,9 @@ def _port_range(text: str | None) -> range | None:
 
 def _end(outcome: Outcome, out: Path) -> None:
     """Turn the end of a run into an exit status."""
+    if outcome.failure and outcome.is_lost and is_supervised():
+        tell(outcome.failure)
+        raise typer.Exit(LOST)
     if outcome.failure:
         fail(outcome.failure)
     if outcome.stopped_by is not None:

@@ -19,6 +19,7 @@ from emulator.net.identity import Identity, server_name
 
 GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 _OPTIONS = (
+    ("grpc.enable_http_proxy", 0),  # neither loopback nor the machines of a cluster lie behind one
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", 64 * 2**20),
     ("grpc.max_send_message_length", 64 * 2**20),

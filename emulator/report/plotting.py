@@ -6,7 +6,9 @@ that cannot be written.  Colours are those of Okabe and Ito, which colour-blind 
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 import warnings
@@ -18,9 +20,13 @@ def _cache_folder() -> str:
     folder = Path(sys.prefix) / "var" / "qsagin" / "matplotlib"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return str(folder)
     except OSError:
-        return tempfile.mkdtemp(prefix="qsagin-matplotlib-")
-    return str(folder)
+        pass  # it cannot be made either
+    made = tempfile.mkdtemp(prefix="matplotlib-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
 
 
 os.environ.setdefault("MPLCONFIGDIR", _cache_folder())

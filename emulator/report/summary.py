@@ -47,6 +47,7 @@ class Ending:
     startup_s: float = 0.0
     running_s: float = 0.0
     failure: str = ""
+    is_lost: bool = False
     stopped_by: int | None = None
 
     @property

@@ -78,7 +78,7 @@ def _command(words: list[str], job: Job) -> int:
     """Give a command; return its exit status."""
     command = [sys.executable, "-m", "emulator", "run", *words, "--json", "--beside"]
     command += ["--share"] if job.share else []
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "QSAGIN_"))}
     with (
         job.log.open("w", encoding="utf-8") as said,
         subprocess.Popen(  # noqa: S603

@@ -17,7 +17,7 @@ from emulator.sweep.grid import Point
 from emulator.sweep.job import Job, carry_out
 from emulator.sweep.workers import spread
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)

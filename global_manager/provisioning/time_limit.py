@@ -19,6 +19,7 @@ from global_manager.provisioning.policies import Settings, plan_by
 from global_manager.provisioning.stochastic_plan import SolveProgress, Watch, nothing_reserved
 
 _GRACE_S = 1.0
+_LONGEST_POLL_S = 1e6  # the system takes no longer time
 
 
 class SolverDiedError(Exception):
@@ -82,7 +83,9 @@ def _listen(
     progress: Callable[[SolveProgress], None],
 ) -> Plan:
     """Take messages until the final one or the deadline; return the best plan."""
-    while pipe.poll(max(0.0, deadline_wall_s - time.monotonic())):
+    while (left_s := deadline_wall_s - time.monotonic()) > 0 or pipe.poll(0):
+        if not pipe.poll(min(max(0.0, left_s), _LONGEST_POLL_S)):
+            continue
         match pipe.recv():
             case _Final(plan):
                 join(_GRACE_S)

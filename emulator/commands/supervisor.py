@@ -1,0 +1,232 @@
+"""The process that a user starts and that stays: a child does the work, and all that it leaves is ended.
+
+A run is many processes, most of them Ray's.  The supervisor outlives them: whatever is orphaned becomes
+its child (PR_SET_CHILD_SUBREAPER), and when the work has ended, in whatever way, it kills what is still
+there and removes the temporary folder, and those that dead runs of this user have left.  The child tells
+by heartbeats that it is alive; one that falls silent for longer than its phase allows is killed.  A run
+that was lost (killed, aborted, silent) is resumed a bounded number of times.  The first signal is passed
+on, for the child to end in order; the second one ends everything at once.  If the supervisor itself is
+lost, the child hears of it (PR_SET_PDEATHSIG) and ends in order.
+
+It loads nothing but the standard library.  What the work is it does not know.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Self
+
+from emulator.input_checks import BadInputError
+from emulator.net.heartbeat import ENDING, HEARTBEAT, LOST, RUNNING, STARTING, TEMPORARY
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SILENCE_S = {STARTING: 120.0, RUNNING: 60.0, ENDING: 900.0}
+MOST_RESUMPTIONS = 3
+_PREFIX = "qsagin-"
+_ALIVE = "alive"
+_LONGEST_TEMPORARY = 32  # a socket's path, of which Ray makes 70, may have 107 bytes
+_HERE = ("127.0.0.1", "localhost", "::1")
+_LEAST_FREE_BYTES = 16 * 2**20
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_TURN_S = 0.05
+_LAST_S = 5.0
+_SUPERVISED = "QSAGIN_SUPERVISED"
+
+Resumption = Callable[[], list[str] | None]
+
+
+def is_supervised() -> bool:
+    """Return whether this process is the child of a supervisor."""
+    return os.environ.get(_SUPERVISED) == "1"
+
+
+def supervise(words: Sequence[str], resumption: Resumption = lambda: None) -> int:
+    """Have a command done in a child; return its exit status, 128 and the number of a signal that ended it.
+
+    `resumption` gives the command that resumes it, or None if there is nothing to resume.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with _Signals() as signals, _Folder() as folder:
+        for attempt in range(MOST_RESUMPTIONS + 1):
+            child = _Child(words, folder)
+            problem = child.attend(signals)
+            _end_family()
+            if not problem or signals.received:
+                return child.status if not signals.is_impatient else 128 + signals.received[-1]
+            again = resumption() if attempt < MOST_RESUMPTIONS else None
+            _tell(f"the command was lost: {problem}")
+            if again is None:
+                return 1
+            _tell(f"resuming the run, {attempt + 1} of {MOST_RESUMPTIONS} times at most")
+            words = again
+    return 1
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+class _Signals:
+    """Signals as they come, while this lasts."""
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+
+    @property
+    def is_impatient(self) -> bool:
+        """Whether somebody has asked twice."""
+        return len(self.received) > 1
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.received.append(number)
+
+
+class _Folder:
+    """A temporary folder for the command, that nobody else can enter; it goes when this ends."""
+
+    def __enter__(self) -> Self:
+        usual = tempfile.gettempdir()
+        base = usual if len(usual.encode()) <= _LONGEST_TEMPORARY else "/tmp"  # noqa: S108 - 0700 below
+        _sweep(Path(base))
+        if shutil.disk_usage(base).free < _LEAST_FREE_BYTES:
+            raise BadInputError(f"{base}: no space for temporary files; free some, or set TMPDIR")
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+        self.alive = os.open(self.path / _ALIVE, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self.alive, fcntl.LOCK_SH)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        os.close(self.alive)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _sweep(base: Path) -> None:
+    """Remove what runs of this user that are dead have left; the lock of a live one is held."""
+    for path in base.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if path.is_symlink() or path.stat().st_uid != os.getuid():
+                continue
+            with (path / _ALIVE).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@dataclass
+class _Child:
+    """The process that does the work."""
+
+    words: Sequence[str]
+    folder: _Folder
+    status: int = 0
+    _phase: bytes = STARTING
+    _heard_s: float = field(default_factory=time.monotonic)
+
+    def attend(self, signals: _Signals) -> str:
+        """Wait for its end; return what went wrong if it was lost, or nothing."""
+        ours, theirs = os.pipe()
+        os.set_blocking(ours, False)
+        passed = (theirs, self.folder.alive)
+        own = {_SUPERVISED: "1", HEARTBEAT: str(theirs), TEMPORARY: str(self.folder.path)}
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-P", "-m", "emulator", *self.words],
+            env=_environment() | own,
+            pass_fds=passed,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - there are no threads here
+        )
+        os.close(theirs)
+        passed_on = 0
+        try:
+            while process.poll() is None:
+                self._listen(ours)
+                if signals.is_impatient:
+                    process.kill()
+                elif passed_on < len(signals.received):
+                    process.send_signal(signals.received[0])
+                    passed_on = len(signals.received)
+                if self._silent_s > SILENCE_S[self._phase]:
+                    process.kill()
+                    process.wait()
+                    return f"nothing was heard of it for {self._silent_s:.0f} s"
+                _reap(process.pid)
+                time.sleep(_TURN_S)
+        finally:
+            os.close(ours)
+        self.status = process.returncode
+        if self.status == LOST:
+            return "its processes are gone"
+        if self.status >= 0:
+            return ""
+        name = signal.Signals(-self.status).name
+        self.status = 128 - self.status
+        return f"ended by {name}"
+
+    @property
+    def _silent_s(self) -> float:
+        return time.monotonic() - self._heard_s
+
+    def _listen(self, pipe: int) -> None:
+        with suppress(BlockingIOError):
+            beats = os.read(pipe, 4096)
+            if beats:
+                self._phase, self._heard_s = beats[-1:], time.monotonic()
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment without what keeps Ray from starting, and with no proxy on the way to here."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
+    for name in ("no_proxy", "NO_PROXY"):
+        kept[name] = ",".join(filter(None, (kept.get(name), *_HERE)))
+    return kept
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _reap(but: int) -> None:
+    """Take note of orphans that have ended; the work's own process is waited for elsewhere."""
+    for pid in _children():
+        if pid != but:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+def _end_family() -> None:
+    """Kill all that is left, and what it leaves in its turn."""
+    ends_s = time.monotonic() + _LAST_S
+    while (left := list(_children())) and time.monotonic() < ends_s:
+        for pid in left:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(_TURN_S)
+
+
+def _children() -> Iterator[int]:
+    """Yield the processes whose parent we are; orphans become such."""
+    for path in Path("/proc/self/task").iterdir():
+        with suppress(OSError):
+            yield from map(int, (path / "children").read_text(encoding="ascii").split())

@@ -1,0 +1,125 @@
+"""The end of the command is the end of the run, whatever ends it, and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.cluster
+RUN = [sys.executable, "-m", "emulator", "run", "tiny", "--hosts", "1", "--pace", "15", "--json"]
+
+
+def _until(what: Callable[[], Any], limit_s: float = 60.0) -> None:
+    ends_s = time.monotonic() + limit_s
+    while not what():
+        if time.monotonic() > ends_s:
+            raise TimeoutError(f"did not happen within {limit_s} s")
+        time.sleep(0.05)
+
+
+@contextmanager
+def _running(folder: Path) -> Iterator[tuple[psutil.Popen, list[psutil.Process]]]:
+    """Yield a run that has a plan, with its processes; nothing of it may be left afterwards."""
+    command = [*RUN, "--out", str(folder)]
+    with psutil.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        family: list[psutil.Process] = []
+        try:
+            _until((folder / "plan.json").exists)
+            family = run.children(recursive=True)
+            yield run, family
+        finally:
+            _, left = psutil.wait_procs([run, *family], timeout=60)
+            for process in left:
+                process.kill()
+    assert left == []
+
+
+def _quiet_digest(folder: Path) -> str:
+    command = [*RUN[:-3], "--json", "--out", str(folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    return str(json.loads(ended.stdout)["digest"])
+
+
+def _worker(family: list[psutil.Process]) -> psutil.Process:
+    """Return the process that does the work: the supervisor's child."""
+    return next(item for item in family if "emulator" in item.cmdline())
+
+
+def test_a_run_whose_command_is_killed_is_resumed_to_the_same_end(tmp_path: Path) -> None:
+    quiet = _quiet_digest(tmp_path / "quiet")
+    with _running(tmp_path / "run") as (run, family):
+        _worker(family).kill()
+        out, err = run.communicate(timeout=120)
+    assert run.returncode == 0, err
+    assert "resuming the run" in err
+    assert json.loads(out)["digest"] == quiet
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_in_order(tmp_path: Path, number: signal.Signals) -> None:
+    with _running(tmp_path / "run") as (run, _):
+        run.send_signal(number)
+        run.communicate(timeout=60)
+    assert run.returncode == 128 + number
+    assert not json.loads((tmp_path / "run" / "summary.json").read_text())["complete"]
+
+
+def test_a_second_signal_ends_everything_at_once(tmp_path: Path) -> None:
+    with _running(tmp_path / "run") as (run, family):
+        _worker(family).suspend()  # so that it cannot end in order
+        began_s = time.monotonic()
+        for _ in range(2):
+            run.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+        run.communicate(timeout=60)
+        took_s = time.monotonic() - began_s
+    assert run.returncode == 128 + signal.SIGINT
+    assert took_s < 8
+
+
+def test_a_run_ends_in_order_if_its_supervisor_is_lost(tmp_path: Path) -> None:
+    with _running(tmp_path / "run") as (run, _):
+        os.kill(run.pid, signal.SIGKILL)
+        run.communicate(timeout=60)
+    assert not json.loads((tmp_path / "run" / "summary.json").read_text())["complete"]
+
+
+@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
+def test_a_run_whose_ray_is_killed_is_brought_back(tmp_path: Path, name: str) -> None:
+    quiet = _quiet_digest(tmp_path / "quiet")
+    with _running(tmp_path / "run") as (run, family):
+        next(item for item in family if item.name() == name).kill()
+        out, err = run.communicate(timeout=200)
+    assert run.returncode == 0, err
+    assert json.loads(out)["digest"] == quiet
+
+
+def test_what_dead_runs_have_left_is_swept_away(tmp_path: Path) -> None:
+    left = tmp_path / "qsagin-dead"
+    left.mkdir()
+    (left / "alive").touch()
+    other = tmp_path / "qsagin-other"
+    other.mkdir()
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    link = Path("/tmp") / f"q{os.getpid()}"
+    link.symlink_to(tmp_path)
+    try:
+        environment["TMPDIR"] = str(link)
+        command = [*RUN[:-3], "--out", str(tmp_path / "run")]
+        subprocess.run(command, capture_output=True, check=True, timeout=120, env=environment)
+    finally:
+        link.unlink()
+    assert not left.exists()
+    assert other.exists()
+    assert [path.name for path in tmp_path.glob("qsagin-*")] == ["qsagin-other"]
