@@ -285,7 +285,7 @@ def test_a_signal_leaves_what_is_finished_and_says_how_to_go_on(
     status, out, err = qsagin(*words)
     assert (status, len(tried)) == (130, 1)
     assert [row["state"] for row in json.loads(out)["rows"]] == ["done", "unfinished", "unfinished"]
-    assert err.endswith(f"ended by SIGINT; go on with `qsagin sweep --resume {tmp_path}`\n")
+    assert err.endswith(f"ended by SIGINT; resume with `qsagin sweep --resume {tmp_path}`\n")
 
 
 @pytest.mark.parametrize(
