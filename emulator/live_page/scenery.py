@@ -134,7 +134,7 @@ class Scenery:
 
 def _subjects(fields: dict[str, Any]) -> Iterator[str]:
     """Yield whom a fault is about."""
-    for name in ("link", "node", "entity", "actor", "satellites", "sites", "deed"):
+    for name in ("link", "node", "entity", "actor", "satellites", "sites", "action"):
         if name in fields:
             value = fields[name]
             joint = "-" if name == "link" else ", "

@@ -95,7 +95,7 @@ class ProcessFault:
 
     window: int
     actor: str
-    deed: ProcessAction
+    action: ProcessAction
     wall_s: float
 
 
@@ -196,10 +196,10 @@ class BarrierClock:
 
     async def _take_orders(self, window: int) -> bool:
         """Do what is due, and have everybody hear what was asked for; return whether there was anything."""
-        for place, deed in enumerate(self._process_faults):
-            if deed.window <= window and self._injections.is_new(f"{place} {deed}"):
-                home = self._home.get(deed.actor) or self._home.get(key_manager_of(deed.actor))
-                do(Path(self._config.run_folder), home or deed.actor, deed.deed, deed.wall_s)
+        for number, fault in enumerate(self._process_faults):
+            if fault.window <= window and self._injections.is_new(f"{number} {fault}"):
+                home = self._home.get(fault.actor) or self._home.get(key_manager_of(fault.actor))
+                do(Path(self._config.run_folder), home or fault.actor, fault.action, fault.wall_s)
         fresh = [self._accept(item, window) for item in self._injections.waiting()]
         if any(fresh):
             await asyncio.gather(*(self._tell(host) for host in self._hosts))
@@ -211,10 +211,10 @@ class BarrierClock:
         if not item.happening:
             fault = {**item.fault, "at_s": max(at_s, item.fault["at_s"])}
             if self._injections.accept(item.number, fault, "", window):
-                deed = ProcessAction(fault["deed"])
+                action = ProcessAction(fault["action"])
                 when = steps_until(fault["at_s"], self._config.window_s)
                 self._process_faults.append(
-                    ProcessFault(when, fault["actor"], deed, fault["wall_s"])
+                    ProcessFault(when, fault["actor"], action, fault["wall_s"])
                 )
             return False
         happening = begun_at(read_back(item.happening), at_s, self._config.timeline)

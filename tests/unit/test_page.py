@@ -326,7 +326,9 @@ def test_there_is_a_form_for_every_kind_of_fault_but_drawn_ones() -> None:
     assert set(forms) == kinds - {"random"}
     shown = {field["name"]: field["type"] for field in forms["link-degraded"]["fields"]}
     assert shown == {"link": "link", "loss_db": "number", "for_s": "number"}
-    process_faults = next(field for field in forms["process"]["fields"] if field["name"] == "deed")
+    process_faults = next(
+        field for field in forms["process"]["fields"] if field["name"] == "action"
+    )
     assert (process_faults["type"], process_faults["choices"]) == (
         "choice",
         ["kill", "stop", "slow"],
