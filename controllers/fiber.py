@@ -207,8 +207,8 @@ class FiberController(ManagedCore[ReservationRow]):
     def _configure(self, reservation: _Reservation, now_s: float) -> None:
         head = reservation.row
         tuned: list[Row] = [
-            TransceiverRow(head.request, place, wavelength)
-            for place, wavelength in enumerate(reservation.wavelengths, 1)
+            TransceiverRow(head.request, number, wavelength)
+            for number, wavelength in enumerate(reservation.wavelengths, 1)
         ]
         for node, row in zip(reservation.path, _channel_rows(reservation), strict=True):
             self._request(key_manager_of(node), command(row, *tuned), head, now_s)
@@ -236,14 +236,14 @@ class FiberController(ManagedCore[ReservationRow]):
             FiberStateRow: (self._state(number) for number in range(len(self._config.fibers))),
             ReservationRow: (item.row for item in self._reservations.values()),
             ReservationHopRow: (
-                ReservationHopRow(request, place, node)
+                ReservationHopRow(request, number, node)
                 for request, item in self._reservations.items()
-                for place, node in enumerate(item.path, 1)
+                for number, node in enumerate(item.path, 1)
             ),
             ReservationWavelengthRow: (
-                ReservationWavelengthRow(request, place, wavelength)
+                ReservationWavelengthRow(request, number, wavelength)
                 for request, item in self._reservations.items()
-                for place, wavelength in enumerate(item.wavelengths, 1)
+                for number, wavelength in enumerate(item.wavelengths, 1)
             ),
         }
 

@@ -180,8 +180,8 @@ class Fleet:
         per_crew = len(flight.uavs) // flight.crews
         service_s = max(0.0, flight.ready_s - flight.start_s - config.deploy_s)
         turns = max(1, steps_until(service_s, config.post_s))
-        for place, uav in enumerate(flight.uavs):
-            crew = place // per_crew
+        for position, uav in enumerate(flight.uavs):
+            crew = position // per_crew
             since_s = min(self._now_s, flight.home_s) - flight.start_s - crew * config.post_s
             if since_s < 0 or crew >= turns:
                 yield uav, config.endurance_s  # its turn has not come

@@ -171,7 +171,7 @@ class KeyDelivery:
                 )
             else:
                 self._deliver(delivered, key, "target", source)
-        self._settle(delivered.medium)
+        self._forget_used(delivered.medium)
 
     def remaining(self) -> list[Fact]:
         """Return what free-space services have brought and nobody has taken."""
@@ -219,7 +219,7 @@ class KeyDelivery:
         store = self.stores.find(delivered.request, delivered.medium)
         return store.take(key_id) if store and store.is_filled_by(source) else None
 
-    def _settle(self, medium: MediumCode) -> None:
+    def _forget_used(self, medium: MediumCode) -> None:
         """Forget the orders of which no key is left."""
         for (item, order), row in list(self.orders.items()):
             if item is medium and not self._store_of(row).units_of(order):

@@ -29,7 +29,7 @@ from math import inf
 
 from controllers.channel import Block, Channel
 from controllers.key_store import KeyStore, KeyStores, name_keys
-from controllers.ports import World
+from controllers.ports import NodeWorld
 from controllers.reliable_delivery import Acknowledgements, Retransmissions
 from protos.core import Effects, key_manager_of
 from protos.facts import Fact, FactKind, Reason
@@ -90,7 +90,7 @@ class KeyRelay:
     node: str
     key_bytes: int
     qber_limit: float
-    world: World
+    world: NodeWorld
     effects: Effects
     stores: KeyStores
     retransmissions: Retransmissions

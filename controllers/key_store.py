@@ -133,7 +133,7 @@ class KeyStore:
         """Return how many keys of a block are in hand."""
         return len(self._blocks[serial].keys) if serial in self._blocks else 0
 
-    def holdings(self) -> Iterator[KeyChange]:
+    def changes(self) -> Iterator[KeyChange]:
         """Yield the changes that make of nothing what is held now."""
         yield self._opened()
         for serial, block in self._blocks.items():
@@ -192,10 +192,10 @@ class KeyStores:
         """Yield the stores that one medium fills, with their requests."""
         return ((request, s) for (request, m), s in self._stores.items() if m is medium)
 
-    def holdings(self) -> Iterator[KeyChange]:
+    def changes(self) -> Iterator[KeyChange]:
         """Yield the changes that make of nothing what all stores hold now."""
         for store in self._stores.values():
-            yield from store.holdings()
+            yield from store.changes()
 
 
 def name_keys(
@@ -203,14 +203,14 @@ def name_keys(
 ) -> list[Key]:
     """Cut a block into keys, each named by a UUID that both ends derive alike."""
     return [
-        Key(key_name(request, medium, serial, place), material[start : start + key_bytes], place)
-        for place, start in enumerate(range(0, len(material), key_bytes))
+        Key(key_name(request, medium, serial, index), material[start : start + key_bytes], index)
+        for index, start in enumerate(range(0, len(material), key_bytes))
     ]
 
 
-def key_name(request: int, medium: MediumCode, serial: int, place: int) -> str:
+def key_name(request: int, medium: MediumCode, serial: int, index: int) -> str:
     """Return the name (a UUID) of the key that is cut from a block at a place."""
-    seed = f"{request}/{medium.value}/{serial}/{place}".encode()
+    seed = f"{request}/{medium.value}/{serial}/{index}".encode()
     return str(
         UUID(bytes=blake2b(seed, digest_size=16, person=b"qsagin-key-id").digest(), version=4)
     )

@@ -64,7 +64,7 @@ class ManagedCore(ABC, Generic[Context]):
         """Return the key that is left, as facts; here there is none."""
         return []
 
-    def holdings(self) -> list[KeyChange]:
+    def key_changes(self) -> list[KeyChange]:
         """Return the changes that make of nothing the keys in its stores; here there are none."""
         return []
 

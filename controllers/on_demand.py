@@ -102,7 +102,7 @@ class OnDemandController(ManagedCore[int]):
         self._note_offer(row, sample)
         return self.schedule(row, sample, now_s) if self._usable(sample) else None
 
-    def settle(self, row: OrderRow, now_s: float) -> str:  # noqa: ARG002
+    def conclude(self, row: OrderRow, now_s: float) -> str:  # noqa: ARG002
         """Return why an order whose time is over has brought no key; nothing if it has."""
         return ""
 
@@ -207,7 +207,7 @@ class OnDemandController(ManagedCore[int]):
     def _act(self, now_s: float) -> None:
         for order in list(self._orders.values()):
             if not order.sent and order.ready_s <= now_s:
-                reason = self.settle(order.row, now_s)
+                reason = self.conclude(order.row, now_s)
                 if reason:
                     self._fail(order, reason, now_s)
                 else:

@@ -150,5 +150,5 @@ class Applications(Protocol):
         """Return how many units the application needs in a period; known when it begins."""
 
 
-class World(LinkProbe, QuantumChannel, RandomSource, Applications, Protocol):
+class NodeWorld(LinkProbe, QuantumChannel, RandomSource, Applications, Protocol):
     """All that a local key manager asks."""

@@ -65,7 +65,7 @@ class Acknowledgements:
     def __init__(self, effects: Effects, retransmissions: Retransmissions) -> None:
         self._effects, self._retransmissions = effects, retransmissions
         self._told: Counter[str] = Counter()
-        self._settled: Counter[str] = Counter()
+        self._acknowledged: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
         self._ahead: dict[str, dict[int, Instruction]] = defaultdict(dict)
         self._to_answer: dict[str, None] = {}
@@ -76,12 +76,12 @@ class Acknowledgements:
         number = self._told[target]
         self._retransmissions.say((target, number), target, replace(instruction, number=number))
 
-    def on_ack(self, target: str, settled: Ack) -> None:
+    def on_ack(self, target: str, ack: Ack) -> None:
         """Repeat no more what a target has carried out."""
-        last = min(settled.number, self._told[target])
-        for number in range(self._settled[target] + 1, last + 1):
+        last = min(ack.number, self._told[target])
+        for number in range(self._acknowledged[target] + 1, last + 1):
             self._retransmissions.stop((target, number))
-        self._settled[target] = max(self._settled[target], last)
+        self._acknowledged[target] = max(self._acknowledged[target], last)
 
     def accept(self, source: str, instruction: Instruction) -> list[Instruction]:
         """Return what is to be carried out now, in order; nothing for a repeat, or if one is missing."""

@@ -141,11 +141,11 @@ class SnmpAgent:
             rows = decode(varbinds)
         except VarBindError as error:
             return error.error_status, error.error_index
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             allowed = BY_ROW[type(row)].writable_by
             if role_of(source) not in allowed:
                 status = ErrorStatus.NO_ACCESS if allowed else ErrorStatus.NOT_WRITABLE
-                return status, _first_varbind(rows, place)
+                return status, _first_varbind(rows, index)
         refusal = self._accept(rows, source, now_s)
         if refusal is None:
             return ErrorStatus.NO_ERROR, 0
@@ -157,8 +157,8 @@ def _fingerprint(varbinds: Sequence[VarBind]) -> bytes:
     return blake2b(repr([tuple(bind) for bind in varbinds]).encode(), digest_size=8).digest()
 
 
-def _first_varbind(rows: Sequence[Row], place: int) -> int:
-    return 1 + sum(len(encode(row)) for row in rows[:place])
+def _first_varbind(rows: Sequence[Row], index: int) -> int:
+    return 1 + sum(len(encode(row)) for row in rows[:index])
 
 
 def _bulk(view: View, pdu: Pdu) -> tuple[VarBind, ...]:

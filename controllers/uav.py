@@ -67,7 +67,7 @@ class UavController(OnDemandController):
             self._took_off[row.order] = now_s, min(self._fleet.out_for(row.order))
         return ready_s
 
-    def settle(self, row: OrderRow, now_s: float) -> str:
+    def conclude(self, row: OrderRow, now_s: float) -> str:
         """Return that a UAV of the chain was lost, if one was."""
         start_s, first_uav = self._took_off.pop(row.order, (now_s, 0))
         lost = self._air.lost_uavs(start_s, now_s)

@@ -57,16 +57,16 @@ class PoolBuyer:
         """Return what to order now; nothing while answers are awaited."""
         if self._awaited or not self._open:
             return []
-        places = sorted(self._open)
-        costs = [self._requests[place].on_demand for place in places]
+        indices = sorted(self._open)
+        costs = [self._requests[index].on_demand for index in indices]
         service = serve(
-            [self._open[place] for place in places],
-            self._unless_refused(places, Medium.SATELLITE, [c.satellite_cost for c in costs]),
-            self._unless_refused(places, Medium.UAV, [c.uav_cost for c in costs]),
+            [self._open[index] for index in indices],
+            self._unless_refused(indices, Medium.SATELLITE, [c.satellite_cost for c in costs]),
+            self._unless_refused(indices, Medium.UAV, [c.uav_cost for c in costs]),
             self._left,
         )
-        wanted = self._purchases(places, Medium.SATELLITE, service.satellite)
-        wanted = wanted or self._purchases(places, Medium.UAV, service.uav)
+        wanted = self._purchases(indices, Medium.SATELLITE, service.satellite)
+        wanted = wanted or self._purchases(indices, Medium.UAV, service.uav)
         for purchase in wanted:
             self._book(purchase, 1)
         self._awaited = len(wanted)
@@ -88,16 +88,16 @@ class PoolBuyer:
             self._book(purchase, -1)
 
     def _unless_refused(
-        self, places: Sequence[int], medium: Medium, costs: Sequence[int]
+        self, indices: Sequence[int], medium: Medium, costs: Sequence[int]
     ) -> list[int | None]:
-        by_place = zip(places, costs, strict=True)
-        return [None if (place, medium) in self._refused else cost for place, cost in by_place]
+        by_place = zip(indices, costs, strict=True)
+        return [None if (index, medium) in self._refused else cost for index, cost in by_place]
 
     def _purchases(
-        self, places: Sequence[int], medium: Medium, units: Sequence[int]
+        self, indices: Sequence[int], medium: Medium, units: Sequence[int]
     ) -> list[Purchase]:
-        by_place = zip(places, units, strict=True)
-        return [Purchase(place, self.period, medium, n) for place, n in by_place if n > 0]
+        by_place = zip(indices, units, strict=True)
+        return [Purchase(index, self.period, medium, n) for index, n in by_place if n > 0]
 
     def _book(self, purchase: Purchase, times: int) -> None:
         """Take a purchase from what is missing and from its pool; or put it back."""
@@ -222,12 +222,12 @@ class Orders:
             )
         )
 
-    def _new(self, place: int, period: int, units: int) -> OrderRow:
-        request = self._requests[place]
+    def _new(self, index: int, period: int, units: int) -> OrderRow:
+        request = self._requests[index]
         self._last += 1
         return OrderRow(
             order=self._last,
-            request=place,
+            request=index,
             period=period,
             source=request.source,
             target=request.target,

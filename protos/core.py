@@ -16,7 +16,7 @@ from typing import Protocol
 from protos.facts import Fact
 from protos.key_changes import KeyChange
 from protos.keys import KeyTraffic
-from protos.mib import Role
+from protos.mib import AccessRole
 from protos.pdu import Pdu
 
 GLOBAL_MANAGER = "global-manager"
@@ -37,13 +37,13 @@ def steps_until(at_s: float, step_s: float) -> int:
     return ceil(at_s / step_s - 1e-9)
 
 
-def role_of(entity: str) -> Role:
+def role_of(entity: str) -> AccessRole:
     """Return the role of an entity; a stranger may only observe."""
     if entity == GLOBAL_MANAGER:
-        return Role.MANAGER
+        return AccessRole.MANAGER
     if entity in CONTROLLERS:
-        return Role.CONTROLLER
-    return Role.NODE if entity.startswith(KEY_MANAGER_PREFIX) else Role.OBSERVER
+        return AccessRole.CONTROLLER
+    return AccessRole.NODE if entity.startswith(KEY_MANAGER_PREFIX) else AccessRole.OBSERVER
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class Core(Protocol):
     def close(self) -> list[Fact]:
         """Return what is left in hand; nothing is called after it."""
 
-    def holdings(self) -> list[KeyChange]:
+    def key_changes(self) -> list[KeyChange]:
         """Return the changes that make of nothing the keys in its stores."""
 
     def measures(self) -> list[Measure]:

@@ -26,7 +26,7 @@ class Key:
 
     id: str
     material: bytes = field(repr=False)
-    place: int = 0
+    index: int = 0
 
     @property
     def bits(self) -> int:

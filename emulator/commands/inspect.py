@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from emulator.commands.options import Beside, Json, UsageError, require_free_port
+from emulator.commands.options import Attached, Json, UsageError, require_free_port
 from emulator.commands.terminal import answer, print_fields, print_table
 from emulator.store.files import check_format
 
@@ -43,7 +43,7 @@ def status(
 def page(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0: any.")] = 0,
-    beside: Beside = False,
+    attached: Attached = False,
     json_: Json = False,
 ) -> None:
     """Serve a page about a run, live or ended, to browsers on this machine, until interrupted."""
@@ -53,10 +53,10 @@ def page(
     require_free_port(port, "--port")
 
     def announce(url: str) -> None:
-        print(json.dumps({"url": url}) if json_ or beside else url, flush=True)  # noqa: T201
+        print(json.dumps({"url": url}) if json_ or attached else url, flush=True)  # noqa: T201
 
     try:
-        serve(folder, port, announce, beside=beside)
+        serve(folder, port, announce, attached=attached)
     except KeyboardInterrupt:
         raise typer.Exit(128 + signal.SIGINT) from None
 

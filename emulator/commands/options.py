@@ -26,7 +26,7 @@ ShowProgress = Annotated[
         help="Show cost, bound and gap on stderr; default: only on a terminal.",
     ),
 ]
-Beside = Annotated[
+Attached = Annotated[
     bool, typer.Option("--beside", hidden=True, help="End when standard input is closed.")
 ]
 Share = Annotated[

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emulator.commands.options import (
-    Beside,
+    Attached,
     Json,
     PolicyOption,
     Share,
@@ -80,7 +80,7 @@ def run(
         typer.Option(min=0, max=65535, help="Port of the page; implies --page; 0: any."),
     ] = None,
     share: Share = False,
-    beside: Beside = False,
+    attached: Attached = False,
     json_: Json = False,
 ) -> None:
     """Run the whole emulation: reserve, transmit, buy recourse, account."""
@@ -114,7 +114,7 @@ def run(
         _port_range(ports),
         page_port,
     )
-    if beside:
+    if attached:
         threading.Thread(target=_end_when_let_go, daemon=True).start()
     try:
         with display:

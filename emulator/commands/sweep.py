@@ -24,8 +24,8 @@ from emulator.sweep.grid import experiments_of, grid_of, labels_of
 
 if TYPE_CHECKING:  # slow to import, and only a sweep that is run needs them
     from emulator.sweep.folder import SweepFolder
-    from emulator.sweep.runner import Outcome
-    from emulator.sweep.table import Row
+    from emulator.sweep.runner import SweepOutcome
+    from emulator.sweep.table import PointRow
 
 _SHOWN = ("state", "cost_per_period", "late_units", "shortfall_units", "wall_s")
 
@@ -66,7 +66,7 @@ def sweep(
     from emulator.commands.displays import SweepDisplay
     from emulator.runtime.cluster import JoinError
     from emulator.sweep.folder import SweepFolderError, create, reopen
-    from emulator.sweep.runner import Options
+    from emulator.sweep.runner import SweepOptions
     from emulator.sweep.runner import sweep as sweep_points
 
     keep_private(share=share)
@@ -83,7 +83,7 @@ def sweep(
             grid = grid_of(source, _axes(set_ or []), _seeds(seeds))
             folder = create(out, grid, list(experiments_of(grid)))
         with SweepDisplay(ERR, folder.grid.size) as display:
-            outcome = sweep_points(folder, Options(jobs, hosts, address, share), display)
+            outcome = sweep_points(folder, SweepOptions(jobs, hosts, address, share), display)
     except SweepFolderError as error:
         raise UsageError("--resume", str(error)) from error
     except JoinError as error:
@@ -126,7 +126,7 @@ def _seeds(text: str | None) -> list[int] | None:
     return [int(part) for part in parts]
 
 
-def _conclude(folder: SweepFolder, outcome: Outcome, json_: bool) -> None:
+def _conclude(folder: SweepFolder, outcome: SweepOutcome, json_: bool) -> None:
     """Write and show the results; turn them into an exit status."""
     from emulator.sweep import figure, table
 
@@ -154,7 +154,7 @@ def _conclude(folder: SweepFolder, outcome: Outcome, json_: bool) -> None:
         )
 
 
-def _show(rows: list[Row], files: list[Path]) -> None:
+def _show(rows: list[PointRow], files: list[Path]) -> None:
     labels = labels_of(rows[0].point.values)
     shown = []
     for row in rows:

@@ -28,12 +28,12 @@ _SHARE = 5  # a look that takes long makes looks rare
 class Feed:
     """Follows one run folder.  Only for one event loop.
 
-    A run is over when it has a summary; next to a live one, `beside`, when that says so, for a run that is
-    gone on with has a summary already.
+    A run is over when it has a summary.  A feed that is `attached` to a live run waits for that run to say
+    so, since a resumed run has a summary already.
     """
 
-    def __init__(self, run_folder: Path, setup: Setup, *, beside: bool = False) -> None:
-        self.folder, self._beside = run_folder, beside
+    def __init__(self, run_folder: Path, setup: Setup, *, attached: bool = False) -> None:
+        self.folder, self._attached = run_folder, attached
         self._setup = setup
         self._injected = 0
         self.scenery = Scenery(setup)
@@ -105,7 +105,7 @@ class Feed:
         self._closing = True
 
     async def _look(self) -> None:
-        has_summary = not self._beside and (self.folder / SUMMARY).exists()
+        has_summary = not self._attached and (self.folder / SUMMARY).exists()
         is_last = self._closing or has_summary
         growth = await asyncio.to_thread(self._follower.growth)
         await asyncio.to_thread(self._take_injected)
@@ -125,7 +125,7 @@ class Feed:
     def _windows(self, faults: Iterable[FaultEvent]) -> list[tuple[int, str]]:
         """Return in which windows faults begin and end, in words."""
         window_s = self._setup.experiment.clock.window_s
-        return [(int(at_s / window_s), words) for at_s, words in self.scenery.happening(faults)]
+        return [(int(at_s / window_s), words) for at_s, words in self.scenery.events_of(faults)]
 
     def _take_injected(self) -> None:
         """Take in what has been injected into the run, and is not in its experiment yet."""

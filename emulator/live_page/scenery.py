@@ -35,7 +35,7 @@ class Scenery:
 
     setup: Setup
 
-    def happening(self, faults: Iterable[FaultEvent]) -> Iterator[tuple[float, str]]:
+    def events_of(self, faults: Iterable[FaultEvent]) -> Iterator[tuple[float, str]]:
         """Yield when faults begin and end, in seconds and in words."""
         for event in faults:
             fields = event.model_dump(mode="json", exclude_none=True)
@@ -94,10 +94,10 @@ class Scenery:
         near = apart_deg < reach_deg + footprints_deg + _MARGIN_DEG
         longitudes = np.degrees(np.arctan2(fixed[:, 1], fixed[:, 0]))
         latitudes = np.degrees(np.arcsin(fixed[:, 2] / height))
-        for place in np.flatnonzero(near):
-            where = (longitudes[place], latitudes[place], footprints_deg[place])
+        for number in np.flatnonzero(near):
+            where = (longitudes[number], latitudes[number], footprints_deg[number])
             longitude, latitude, radius = (round(float(value), 2) for value in where)
-            yield self._constellation.names[place], longitude, latitude, radius
+            yield self._constellation.names[number], longitude, latitude, radius
 
     @cached_property
     def _middle(self) -> tuple[Floats, float]:

@@ -69,19 +69,19 @@ def write(folder: Path, results: Results) -> None:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "percent": _percent, "clock": _clock}
-    deals = order_counts(folder)
+    counts = order_counts(folder)
     page = environment.get_template(REPORT).render(
         summary=results.summary,
         verdict=list(_verdict(results.summary)),
         tiles=_tiles(results.summary),
         basis=list(sentences(results.summary["basis"])),
-        pictures=dict(_pictures(results, deals)),
+        pictures=dict(_pictures(results, counts)),
         classes=results.classes,
         link_kinds=by_kind(results.assembly.links),
         busiest=_busiest(results.summary["links"]),
         worst=_worst(results.ledger),
         faults=[_fault(event) for event in results.summary["faults"]],
-        orders=_orders(deals),
+        orders=_orders(counts),
         versions=_versions(),
     )
     (folder / REPORT).write_text(page, encoding="utf-8")
@@ -145,7 +145,7 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _pictures(results: Results, deals: list[OrderCount]) -> Iterator[tuple[str, Picture]]:
+def _pictures(results: Results, counts: list[OrderCount]) -> Iterator[tuple[str, Picture]]:
     summary, book, timeline = results.summary, results.ledger, results.assembly.timeline
     yield "map", _map(results)
     problem = results.assembly.problem
@@ -182,9 +182,9 @@ def _pictures(results: Results, deals: list[OrderCount]) -> Iterator[tuple[str, 
         ),
     )
     yield (
-        "happenings",
+        "reactions",
         _picture(
-            charts.happenings(_spans(summary, timeline), summary["replans"], deals, book, timeline),
+            charts.reactions(_spans(summary, timeline), summary["replans"], counts, book, timeline),
             f"{len(summary['faults'])} faults and {len(summary['alarms'])} alarms over time, above orders "
             "by medium and units missing by period; the tables have the numbers.",
             "Faults (filled with colour) and link alarms (grey); what was ordered on demand, with failed "
@@ -271,13 +271,13 @@ def _fault(event: dict[str, Any]) -> dict[str, Any]:
     return {name: event.get(name) for name in _EVENT_FIELDS} | {"rest": words, "took": took}
 
 
-def _orders(deals: list[OrderCount]) -> list[dict[str, Any]]:
+def _orders(counts: list[OrderCount]) -> list[dict[str, Any]]:
     """Return orders by medium."""
     names = [field.name for field in fields(OrderCount) if field.name not in {"period", "medium"}]
     return [
         {"medium": medium}
-        | {name: sum(getattr(d, name) for d in deals if d.medium == medium) for name in names}
-        for medium in sorted({deal.medium for deal in deals})
+        | {name: sum(getattr(d, name) for d in counts if d.medium == medium) for name in names}
+        for medium in sorted({item.medium for item in counts})
     ]
 
 

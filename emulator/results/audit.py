@@ -170,9 +170,9 @@ class _Books:
             elif kind == FactKind.DELIVERED:
                 self.deliveries[key_id][end].append(fingerprint)
                 if key_id in made:
-                    of_block, place = made[key_id]
+                    of_block, index = made[key_id]
                     self.used.add((str(request), str(of_block[2])))
-                    self.void_deliveries += place >= valid_units[of_block]
+                    self.void_deliveries += index >= valid_units[of_block]
                 else:
                     self.unknown_keys += 1
 
@@ -207,7 +207,7 @@ def audit(run_folder: Path) -> Audit:
     missing = sorted(books.peers.difference(entities))
     if missing:
         raise journal.JournalError(str(run_folder), f"holds no journal of {', '.join(missing)}")
-    totals, unaccounted, half_made = _settle(books.accounts, books.used)
+    totals, unaccounted, half_made = _balance(books.accounts, books.used)
     return Audit(
         digest=digest(run_folder),
         duplicate_deliveries=_duplicates(books.deliveries) + management.repeated,
@@ -259,7 +259,7 @@ def _misplaced(run_folder: Path, stored_bits: Counter[tuple[str, int, str]]) -> 
     return sum(abs(found[store] - stored_bits[store]) for store in found | stored_bits)
 
 
-def _settle(
+def _balance(
     accounts: dict[tuple[str, ...], Counter[str]], used: set[tuple[str, str]]
 ) -> tuple[dict[str, int], int, int]:
     """Add up one end of every account; count what does not balance or differs, and half-made blocks.

@@ -90,9 +90,9 @@ def read(
     """
     periods = journal_queries.periods_begun(run_folder)
     rows = {
-        (place, period): LedgerRow(item.id, item.application, item.source, item.target, period)
+        (number, period): LedgerRow(item.id, item.application, item.source, item.target, period)
         for period in range(periods)
-        for place, item in enumerate(requests)
+        for number, item in enumerate(requests)
     }
     _add_reservations(rows, run_folder, periods)
     _add_purchases(rows, run_folder)
@@ -174,10 +174,10 @@ def _uses(rows: _Rows, run_folder: Path, entity: str) -> dict[_Place, _Use]:
     """Add the units of one key manager's requests; return when they were asked for and came."""
     uses: dict[_Place, _Use] = defaultdict(_Use)
     for item in journal_queries.uses(run_folder, entity):
-        place = (item.request, item.period)
-        if place in rows:
-            _add(rows[place], item.kind, item.medium, item.units)
-            uses[place].take(item.kind, item.units, item.window)
+        key = (item.request, item.period)
+        if key in rows:
+            _add(rows[key], item.kind, item.medium, item.units)
+            uses[key].take(item.kind, item.units, item.window)
     return uses
 
 
@@ -188,8 +188,8 @@ def _add_times(
     period_s: float,
     units_per_key: Mapping[str, int],
 ) -> None:
-    for place, use in uses.items():
-        row, arrivals = rows[place], use.arrivals_s(window_s)
+    for key, use in uses.items():
+        row, arrivals = rows[key], use.arrivals_s(window_s)
         row.needed_s = period_s if row.demanded_units else 0.0
         units = units_per_key.get(row.application, 1)
         row.down_s = down_s(arrivals, row.demanded_units, period_s, units)

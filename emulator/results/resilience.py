@@ -104,9 +104,9 @@ def resilience(faults: Sequence[Mapping[str, Any]], story: Story) -> list[dict[s
     }
     concerned = [_concerned(fault, story) for fault in faults]
     found = []
-    for place, (fault, here) in enumerate(zip(faults, concerned, strict=True)):
+    for number, (fault, here) in enumerate(zip(faults, concerned, strict=True)):
         others = [other for other, there in enumerate(concerned) if here & there & felt]
-        shared_with = [other for other in others if other != place]
+        shared_with = [other for other in others if other != number]
         is_felt = fault["kind"] not in _UNTOUCHED
         found.append(asdict(_figures(fault, story, here, usual, shared_with)) if is_felt else {})
     return found
@@ -160,17 +160,17 @@ def _concerned(fault: Mapping[str, Any], story: Story) -> frozenset[_Place]:
         return everything
     found = set()
     for since_s, until_s, plan in _plans_in_force(story):
-        crossing = {item["request"] for item in plan if item["units"] and _crosses(item, fault)}
+        affected = {item["request"] for item in plan if item["units"] and _crosses(item, fault)}
         found |= {
-            place
-            for place in everything
-            if place[0] in crossing
-            and since_s < min(end_s, begins_s(place[1]) + period_s)
+            cell
+            for cell in everything
+            if cell[0] in affected
+            and since_s < min(end_s, begins_s(cell[1]) + period_s)
             and until_s > start_s
         }
     node = _node_of(fault)
     ends = {request.id for request in story.requests if node in (request.source, request.target)}
-    return frozenset(found | {place for place in everything if place[0] in ends})
+    return frozenset(found | {cell for cell in everything if cell[0] in ends})
 
 
 def _left_without(story: Story, medium: str) -> Iterator[_Place]:

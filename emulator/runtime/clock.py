@@ -140,7 +140,7 @@ class BarrierClock:
         self._is_waiting = False
         self._injections = Injections(Path(config.run_folder))
         self._process_faults = list(config.process_faults)
-        self._unsettled: set[str] = set()
+        self._awaiting: set[str] = set()
         self.window = 0
 
     @property
@@ -217,9 +217,9 @@ class BarrierClock:
                     ProcessFault(when, fault["actor"], action, fault["wall_s"])
                 )
             return False
-        happening = begun_at(read_back(item.happening), at_s, self._config.timeline)
-        fault = dated(item.fault, happening)
-        return self._injections.accept(item.number, fault, write_down(happening), window)
+        event = begun_at(read_back(item.happening), at_s, self._config.timeline)
+        fault = dated(item.fault, event)
+        return self._injections.accept(item.number, fault, write_down(event), window)
 
     async def _tell(self, host: str) -> None:
         """Have a host hear all that the schedule has got; if it is lost, as soon as it is back."""
@@ -277,7 +277,7 @@ class BarrierClock:
         What the schedule has kept from being answered is said again, until it is.
         """
         for _ in range(DRAIN_LIMIT):
-            if not self._mail and not self._unsettled:
+            if not self._mail and not self._awaiting:
                 return
             await self._run_window(self.window + 1, self._hosts_of(self.window + 1))
 
@@ -327,7 +327,7 @@ class BarrierClock:
                 raise HostFailedError(host, window, done.failure)
             self._due[host] = done.wake_window if done.HasField("wake_window") else None
             self._totals[host] = _totals(done.totals)
-            (self._unsettled.add if done.unsettled else self._unsettled.discard)(host)
+            (self._awaiting.add if done.unsettled else self._awaiting.discard)(host)
             return done
         raise HostFailedError(host, window, f"was lost {_REVIVALS} times")
 

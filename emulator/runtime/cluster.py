@@ -61,29 +61,29 @@ class Survey:
 @contextmanager
 def probe(run_folder: Path) -> Iterator[Path]:
     """Leave a token and a locked database in the run folder for as long as machines look at it."""
-    place = run_folder / f"probe-{secrets.token_hex(4)}"
-    place.mkdir()
-    (place / _TOKEN).write_text(place.name)
+    probed = run_folder / f"probe-{secrets.token_hex(4)}"
+    probed.mkdir()
+    (probed / _TOKEN).write_text(probed.name)
     try:
-        with closing(sqlite3.connect(place / _LOCK, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(probed / _LOCK, isolation_level=None)) as connection:
             connection.execute("BEGIN EXCLUSIVE")
-            yield place
+            yield probed
     finally:
-        for path in place.iterdir():
+        for path in probed.iterdir():
             path.unlink()
-        place.rmdir()
+        probed.rmdir()
 
 
-def survey(place: Path) -> Survey:
+def survey(probed: Path) -> Survey:
     """Return what this machine has and sees."""
     token = ""
     with suppress(OSError):
-        token = (place / _TOKEN).read_text()
+        token = (probed / _TOKEN).read_text()
     is_authenticated = os.environ.get("RAY_AUTH_MODE") == "token"
-    return Survey(versions(), token, bool(token) and _is_locked(place / _LOCK), is_authenticated)
+    return Survey(versions(), token, bool(token) and _is_locked(probed / _LOCK), is_authenticated)
 
 
-def check(machine: str, place: Path, theirs: Survey, *, trusts_network: bool) -> None:
+def check(machine: str, probed: Path, theirs: Survey, *, trusts_network: bool) -> None:
     """Compare a machine's survey with what is here.  Raises `JoinError`."""
     ours, has = dict(versions()), dict(theirs.versions)
     other = [name for name in ours if ours[name] != has.get(name)]
@@ -97,11 +97,11 @@ def check(machine: str, place: Path, theirs: Survey, *, trusts_network: bool) ->
             "QSAGIN_UNAUTHENTICATED_CLUSTER=1 here if you trust that network"
         )
         raise JoinError(machine, problem)
-    if theirs.token != place.name:
-        problem = f"does not see {place.parent}; name a folder on storage that all machines mount"
+    if theirs.token != probed.name:
+        problem = f"does not see {probed.parent}; name a folder on storage that all machines mount"
         raise JoinError(machine, problem)
     if not theirs.is_locked:
-        problem = f"sees {place.parent} but not its file locks; mount it with locks (NFS 4)"
+        problem = f"sees {probed.parent} but not its file locks; mount it with locks (NFS 4)"
         raise JoinError(machine, problem)
 
 

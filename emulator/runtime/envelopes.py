@@ -208,9 +208,9 @@ class Envelopes:
         self.used = 0
         self.overdue: set[_Pair] = set()
 
-    def hear(self, happening: WorldEvent) -> None:
+    def hear(self, event: WorldEvent) -> None:
         """Learn of something that happens after the window that is under way."""
-        self.keys = self.keys.with_event(happening)
+        self.keys = self.keys.with_event(event)
 
     def close(self, batch: Batch) -> None:
         """Seal every message of a batch."""

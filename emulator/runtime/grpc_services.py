@@ -67,8 +67,8 @@ class HostApi(Protocol):
 class HostServices:
     """All services of a host.  `refused` counts what was not taken, by reason."""
 
-    def __init__(self, household: HostApi, envelopes: Envelopes, most_windows: int) -> None:
-        self._host, self._envelopes = household, envelopes
+    def __init__(self, host: HostApi, envelopes: Envelopes, most_windows: int) -> None:
+        self._host, self._envelopes = host, envelopes
         self._most_windows = most_windows
         self._window = 0
         self._taken: Counter[str] = Counter()
@@ -153,8 +153,8 @@ class HostServices:
 class _Agent(management_pb2_grpc.AgentServicer):
     """Takes requests; they are answered in the next window."""
 
-    def __init__(self, doors: HostServices) -> None:
-        self._services = doors
+    def __init__(self, services: HostServices) -> None:
+        self._services = services
 
     async def Get(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
         return await self._services.take_management(Verb.GET, request, context)
@@ -172,8 +172,8 @@ class _Agent(management_pb2_grpc.AgentServicer):
 class _Station(management_pb2_grpc.StationServicer):
     """Takes answers and notifications."""
 
-    def __init__(self, doors: HostServices) -> None:
-        self._services = doors
+    def __init__(self, services: HostServices) -> None:
+        self._services = services
 
     async def Response(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
         return await self._services.take_management(Verb.RESPONSE, request, context)
@@ -188,8 +188,8 @@ class _Station(management_pb2_grpc.StationServicer):
 class _KeyManager(keys_pb2_grpc.KeyManagerServicer):
     """Takes key traffic."""
 
-    def __init__(self, doors: HostServices) -> None:
-        self._services = doors
+    def __init__(self, services: HostServices) -> None:
+        self._services = services
 
     async def Exchange(self, request: keys_pb2.KeyBatch, context: Context) -> Receipt:  # noqa: N802
         """Keep a batch for the next window."""
@@ -199,8 +199,8 @@ class _KeyManager(keys_pb2_grpc.KeyManagerServicer):
 class _Clock(runtime_pb2_grpc.HostServicer):
     """Obeys the barrier clock, and nobody else."""
 
-    def __init__(self, household: HostApi, doors: HostServices) -> None:
-        self._host, self._services = household, doors
+    def __init__(self, host: HostApi, services: HostServices) -> None:
+        self._host, self._services = host, services
 
     async def Greet(self, request: runtime_pb2.Routes, context: Context) -> runtime_pb2.State:  # noqa: N802
         await self._check(context, request.clock)

@@ -218,9 +218,9 @@ class Host:
     async def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
         """Learn what will happen, as far as that is new; return how far this host has come."""
         async with self._at_home:
-            for happening in self._cores.hear(news.happenings):
-                self._envelopes.hear(happening)
-                self._sky = self._sky and self._sky.with_event(happening)
+            for event in self._cores.hear(news.happenings):
+                self._envelopes.hear(event)
+                self._sky = self._sky and self._sky.with_event(event)
         return self._state()
 
     def _state(self) -> runtime_pb2.State:
@@ -250,7 +250,7 @@ class Host:
             wake_window=self._wake_window,
             written_to=sorted({message.destination for message in outbox} & self._routes.keys()),
             totals=self._totals(),
-            unsettled=self._cores.unsettled,
+            unsettled=self._cores.is_waiting,
         )
 
     async def _think(self, window: int) -> None:

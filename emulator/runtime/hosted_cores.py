@@ -52,9 +52,9 @@ class Mailbox:
 
     def put(self, window: int, message: Message) -> bool:
         """Keep a message until `window`; return whether it is new."""
-        place = (message.source, message.sequence)
-        is_new = place not in self._waiting[window] and place not in self._read
-        self._waiting[window][place] = message
+        position = (message.source, message.sequence)
+        is_new = position not in self._waiting[window] and position not in self._read
+        self._waiting[window][position] = message
         return is_new
 
     @property
@@ -65,14 +65,14 @@ class Mailbox:
     def read(self, window: int) -> list[Message]:
         """Return what is to be read in a window, without repeats: by source, then sequence."""
         arrived = self._waiting.pop(window, {})
-        new = (place for place in arrived if place not in self._read)
-        places = sorted(new, key=lambda place: (self._order.key(place[0]), place[1]))
-        self._remember(window, places)
-        return [arrived[place] for place in places]
+        new = (position for position in arrived if position not in self._read)
+        positions = sorted(new, key=lambda position: (self._order.key(position[0]), position[1]))
+        self._remember(window, positions)
+        return [arrived[position] for position in positions]
 
-    def _remember(self, window: int, places: list[_Place]) -> None:
-        self._read.update(places)
-        self._recent.append((window, places))
+    def _remember(self, window: int, positions: list[_Place]) -> None:
+        self._read.update(positions)
+        self._recent.append((window, positions))
         while self._recent[0][0] <= window - _REMEMBERED_WINDOWS:
             self._read.difference_update(self._recent.popleft()[1])
 
@@ -132,7 +132,7 @@ class HostedCores:
         return min((wake for wake in wakes if wake is not None), default=None)
 
     @property
-    def unsettled(self) -> bool:
+    def is_waiting(self) -> bool:
         """Whether somebody here, after a disturbance, still waits for an answer, or is to come back."""
         if self._message_faults.is_idle:
             return False
@@ -167,15 +167,15 @@ class HostedCores:
         `news` is all that the schedule has got since the run began.
         """
         fresh = [(text, read_back(text)) for text in news[len(self._news) :]]
-        for text, happening in fresh:
+        for text, event in fresh:
             self._journal.hear(text)
-            self._learn(happening)
-        return [happening for _, happening in fresh]
+            self._learn(event)
+        return [event for _, event in fresh]
 
     def told(self, world: T) -> T:
         """Return something that was told what the experiment says, told all that was heard since."""
-        for happening in self._news:
-            world = world.with_event(happening)
+        for event in self._news:
+            world = world.with_event(event)
         return world
 
     def take(self, batch: wire.Batch, messages: Sequence[Message]) -> int:
@@ -232,18 +232,18 @@ class HostedCores:
                 name: (item.last_window, [*item.core.close(), *also.get(name, ())])
                 for name, item in self._here.items()
             }
-            self._journal.finish(left, self._holdings())
+            self._journal.finish(left, self._key_changes())
 
-    def _learn(self, happening: WorldEvent) -> None:
+    def _learn(self, event: WorldEvent) -> None:
         state = self._state()
-        self._news.append(happening)
-        self._roles = tuple(_role_told(role, happening) for role in self._roles)
+        self._news.append(event)
+        self._roles = tuple(_role_told(role, event) for role in self._roles)
         self._told = _told(self._roles)
-        self._message_faults = self._message_faults.with_event(happening)
+        self._message_faults = self._message_faults.with_event(event)
         self._take_up(state)
 
-    def _holdings(self) -> dict[str, list[KeyChange]]:
-        return {name: item.core.holdings() for name, item in self._here.items()}
+    def _key_changes(self) -> dict[str, list[KeyChange]]:
+        return {name: item.core.key_changes() for name, item in self._here.items()}
 
     def _step(self, window: int) -> dict[str, Step]:
         began_s = time.perf_counter()
@@ -286,7 +286,7 @@ class HostedCores:
             for message in wire.mail_messages(mail):
                 self._here[message.destination].mailbox.put(window, message)
             self._step(window)
-        self._journal.check_keys(self._holdings(), self._seal)
+        self._journal.check_keys(self._key_changes(), self._seal)
 
     def _checkpoint(self) -> bytes:
         began_s = time.perf_counter()
@@ -305,10 +305,10 @@ class HostedCores:
         self._here, self._sent, self._post, self.last_window = unpickler.load()
 
 
-def _role_told(role: Role, happening: WorldEvent) -> Role:
+def _role_told(role: Role, event: WorldEvent) -> Role:
     """Return a role whose world has that happening too."""
     worlds = {name: value for name, value in vars(role).items() if isinstance(value, EventAware)}
-    return replace(role, **{name: value.with_event(happening) for name, value in worlds.items()})  # type: ignore[type-var]
+    return replace(role, **{name: value.with_event(event) for name, value in worlds.items()})  # type: ignore[type-var]
 
 
 def _told(roles: Iterable[Role]) -> dict[str, object]:

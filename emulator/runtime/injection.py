@@ -51,9 +51,9 @@ def submit(run_folder: Path, fault: Mapping[str, Any]) -> Injected:
         raise InjectionError(f"{run_folder}: is not the folder of a run")
     if (run_folder / SUMMARY).exists():
         raise InjectionError(f"{run_folder}: the run has ended")
-    fields, happening = _resolved(run_folder / EXPERIMENT, fault)
+    fields, written = _resolved(run_folder / EXPERIMENT, fault)
     with _table(run_folder) as injections:
-        number = injections.ask(fields, happening)
+        number = injections.ask(fields, written)
         try:
             _wait_for(injections, number, run_folder)
         except BaseException:  # whoever asked has gone
@@ -88,8 +88,8 @@ def _resolved(experiment_file: Path, fault: Mapping[str, Any]) -> tuple[dict[str
             f"{item.field.replace('faults.0', 'fault')}: {item.message}" for item in wrong
         )
         raise InjectionError(said)
-    happening = "" if isinstance(event, ProcessEvent) else write_down(events_of(alone)[0])
-    return event.model_dump(mode="json", by_alias=True), happening
+    written = "" if isinstance(event, ProcessEvent) else write_down(events_of(alone)[0])
+    return event.model_dump(mode="json", by_alias=True), written
 
 
 def _until_s(fields: dict[str, Any]) -> float:

@@ -94,8 +94,8 @@ class MessageFaults:
     def befalling(self, message: Message, window: int) -> list[tuple[int, MessageFault]]:
         """Return the faults that concern a message, each with its number."""
         return [
-            (place, fault)
-            for place, fault in enumerate(self._faults)
+            (index, fault)
+            for index, fault in enumerate(self._faults)
             if self._is_on(fault, window) and fault.befalls(message.source, message.destination)
         ]
 
@@ -162,8 +162,8 @@ class Post:
                 self.befallen["partition"] += 1
                 continue
             for copy, delay in self._fates(message, by, by.befalling(message, window)):
-                place = self.held.setdefault(window + delay, []) if delay else leaving
-                place.append(copy)
+                queue = self.held.setdefault(window + delay, []) if delay else leaving
+                queue.append(copy)
         return leaving
 
     def _fates(
@@ -171,19 +171,19 @@ class Post:
     ) -> list[tuple[Message, int]]:
         """Return the copies of a message that arrive, each with the windows that it is late."""
         delay, copies = 0, 1
-        for place, fault in faults:
-            if by.draw(message, "drop", place) < fault.drop:
+        for index, fault in faults:
+            if by.draw(message, "drop", index) < fault.drop:
                 self.befallen["drop"] += 1
                 return []
-            if by.draw(message, "corrupt", place) < fault.corrupt:
+            if by.draw(message, "corrupt", index) < fault.corrupt:
                 self.befallen["corrupt"] += 1
                 damaged = self._damage(message)
                 if damaged is None:
                     return []
                 message = damaged
             most = int(fault.delay_s / by.window_s + 1e-9)
-            delay += int(by.draw(message, "delay", place) * (most + 1))
-            copies += by.draw(message, "duplicate", place) < fault.duplicate
+            delay += int(by.draw(message, "delay", index) * (most + 1))
+            copies += by.draw(message, "duplicate", index) < fault.duplicate
         self.befallen["delay"] += delay > 0
         self.befallen["duplicate"] += copies - 1
         return [
@@ -212,11 +212,11 @@ def _reordered(window: int, outbox: Sequence[Message], by: MessageFaults) -> lis
     """Let messages between the same two change places: numbers stay where they are, what they say moves."""
     found = list(outbox)
     groups: dict[tuple[str, str], list[int]] = {}
-    for place, message in enumerate(found):
+    for index, message in enumerate(found):
         if any(fault.shuffled for _, fault in by.befalling(message, window)):
-            groups.setdefault((message.source, message.destination), []).append(place)
-    for places in groups.values():
-        drawn = sorted(places, key=lambda place: by.draw(outbox[place], "shuffle"))
-        for place, other in zip(places, drawn, strict=True):
-            found[place] = replace(outbox[place], body=outbox[other].body)
+            groups.setdefault((message.source, message.destination), []).append(index)
+    for indices in groups.values():
+        drawn = sorted(indices, key=lambda index: by.draw(outbox[index], "shuffle"))
+        for index, other in zip(indices, drawn, strict=True):
+            found[index] = replace(outbox[index], body=outbox[other].body)
     return found

@@ -84,9 +84,9 @@ def create(path: Path, grid: Grid, setups: Iterable[tuple[Point, Setup]]) -> Swe
     for part in (_RUNS, _LOGS):
         (path / part).mkdir(parents=True, exist_ok=True)
     for point, setup in setups:
-        place = folder.experiment_file(point).parent
-        place.mkdir(parents=True)
-        write(setup, place)
+        home = folder.experiment_file(point).parent
+        home.mkdir(parents=True)
+        write(setup, home)
     (path / FILE).write_text(grid.text(), encoding="utf-8")
     return folder
 

@@ -21,7 +21,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
-class Options:
+class SweepOptions:
     """How to sweep; none of this changes an outcome.
 
     At most `jobs` points at a time, None: one for two CPUs.  `hosts` is that of every run.  `ray_address`
@@ -46,14 +46,14 @@ class SweepWatcher(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SweepOutcome:
     """What went wrong, by point, and the signal that cut the sweep short."""
 
     problems: dict[str, str]
     stopped_by: int | None
 
 
-def sweep(folder: SweepFolder, options: Options, watcher: SweepWatcher) -> Outcome:
+def sweep(folder: SweepFolder, options: SweepOptions, watcher: SweepWatcher) -> SweepOutcome:
     """Run all points that are not finished.
 
     A signal has nothing more begun, and what is under way ended with partial results.  Raises
@@ -71,11 +71,15 @@ def sweep(folder: SweepFolder, options: Options, watcher: SweepWatcher) -> Outco
                 for point, problem in _handed_out(folder, todo, options, jobs, received):
                     problems[point.name] = problem
                     watcher.ended(point, problem)
-    return Outcome(problems, received[0] if received else None)
+    return SweepOutcome(problems, received[0] if received else None)
 
 
 def _handed_out(
-    folder: SweepFolder, todo: list[Point], options: Options, at_a_time: int, received: list[int]
+    folder: SweepFolder,
+    todo: list[Point],
+    options: SweepOptions,
+    at_a_time: int,
+    received: list[int],
 ) -> Iterator[tuple[Point, str]]:
     """Yield every point that has ended, with what went wrong, or nothing."""
     jobs = {

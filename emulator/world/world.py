@@ -177,8 +177,8 @@ class World:
         who = () if self.correlated else (request,)
         demand = self._law(request, period)
         cumulative = list(accumulate(probability for _, probability in demand))
-        place = bisect_right(cumulative, self.uniform("demand", period, *who))
-        return demand[min(place, len(demand) - 1)][0]
+        index = bisect_right(cumulative, self.uniform("demand", period, *who))
+        return demand[min(index, len(demand) - 1)][0]
 
     def number(self, node: str) -> int:
         """Return a node's place in the network, counted from 1.  Raises `KeyError` for a stranger."""

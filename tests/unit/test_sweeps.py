@@ -256,11 +256,11 @@ def test_resuming_tries_only_what_is_not_finished(tmp_path: Path, tried: list[Jo
     first, second, third = folder.grid.points()
     _finish(folder.run_folder(first))
     _finish(folder.run_folder(third), complete=False)
-    outcome = runner.sweep(reopen(tmp_path), runner.Options(), Quiet())
+    outcome = runner.sweep(reopen(tmp_path), runner.SweepOptions(), Quiet())
     assert [job.run_folder.name for job in tried] == [second.name, third.name]
     assert outcome.problems == {second.name: "no room", third.name: ""}
     tried.clear()
-    assert runner.sweep(reopen(tmp_path), runner.Options(), Quiet()).problems
+    assert runner.sweep(reopen(tmp_path), runner.SweepOptions(), Quiet()).problems
     assert [job.run_folder.name for job in tried] == [second.name]
 
 
