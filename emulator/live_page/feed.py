@@ -1,4 +1,4 @@
-"""What all viewers of a page share: one look at the run at a time, and only while somebody watches."""
+"""One look at the run at a time, shared by all viewers of its page, and only while there are any."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Feed:
         self._news = asyncio.Condition()
 
     def about(self) -> dict[str, Any]:
-        """Return what does not change: the network, its places, and when periods are."""
+        """Return what does not change: the network, its layout, and the times of periods."""
         experiment, scenery = self._setup.experiment, self.scenery
         timeline, layout = scenery.assembly.timeline, scenery.layout
         return {
@@ -72,7 +72,7 @@ class Feed:
         }
 
     async def documents(self) -> AsyncIterator[str]:
-        """Yield all there is, then all that is new, until the run has ended and all is told."""
+        """Yield everything so far, then everything new, until the run has ended and all is sent."""
         version = 0
         async with self._watching():
             while True:
@@ -85,7 +85,7 @@ class Feed:
                     await self._news.wait_for(lambda: self._is_new(version))  # noqa: B023
 
     async def follow(self) -> None:
-        """Look at the run again and again while anybody watches; return when there is nothing more."""
+        """Look at the run repeatedly while it has viewers; return when nothing more will come."""
         due_s = time.monotonic()
         while not self._ended:
             began_s = time.monotonic()
@@ -96,12 +96,12 @@ class Feed:
             await asyncio.sleep((due_s - now_s) * (not self._closing))
 
     async def told(self) -> None:
-        """Return when nobody is left who has not been told all."""
+        """Return when every viewer has been sent everything."""
         async with self._news:
             await self._news.wait_for(lambda: not self._viewers)
 
     def close(self) -> None:
-        """Look one last time: nothing more will come."""
+        """Look one last time, since nothing more will come."""
         self._closing = True
 
     async def _look(self) -> None:

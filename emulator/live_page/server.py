@@ -1,9 +1,9 @@
 """Serves the page of one run to browsers on this machine.
 
-Only loopback is listened on, and only requests that name it as their host are answered, so that no site
-elsewhere can have a browser read the run by way of a name of its own.  What changes a run needs the token
-that is printed with the URL; it stands behind `#`, which browsers do not send.  A browser is told to load
-nothing from elsewhere and to run no script but the page's own.
+It listens on loopback only, and answers only HTTP requests that name it as their host, so that no other
+site can have a browser read the run under a name of its own.  Changing a run needs the token that is
+printed with the URL; it follows `#`, which browsers do not send.  Browsers are told to load nothing from
+elsewhere and to run no script but the page's own.
 """
 
 from __future__ import annotations
@@ -68,18 +68,18 @@ class Access:
 
     @property
     def hosts(self) -> frozenset[str]:
-        """What a request may call this host."""
+        """The names by which a client may call this host."""
         return frozenset(f"{name}:{self.port}" for name in (HOST, "localhost"))
 
 
 class Guard:
-    """Refuses strange hosts, and adds the headers that keep a browser to this page."""
+    """Refuses foreign host names, and adds the headers that keep a browser to this page."""
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
         self._app, self._hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, if it means this host."""
+        """Pass on what names this host."""
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -95,14 +95,14 @@ class Guard:
 
 
 class Injecting:
-    """Takes faults for a live run, one at a time, from who shows the token."""
+    """Takes faults for a live run, one at a time, from clients with the token."""
 
     def __init__(self, run_folder: Path, token: str) -> None:
         self._folder, self._token = run_folder, token.encode()
         self._busy = asyncio.Lock()
 
     async def inject(self, request: Request) -> JSONResponse:
-        """Answer since which window the fault is in force, or what is wrong with it in one line."""
+        """Answer with the window in which the fault begins, or with what is wrong with it, in one line."""
         shown = request.headers.get("x-qsagin-token", "").encode()
         if not secrets.compare_digest(shown, self._token):
             return _refusal("needs the token that came with the URL", 403)

@@ -1,8 +1,8 @@
 """What the page shows of a run: totals, periods, requests, links, open orders and events.
 
-A pure function of the facts that it was told, in any portions: whoever takes the same journals in one
-piece or in many ends up with the same view.  Everything that changes has the number of the change, so that
-a reader who was away is told only what is new.
+A pure function of the facts that it is given, in any portions: the same journals give the same view in
+one piece or in many.  Everything that changes has the number of its last change, so that a reader who
+was away is sent only what is new.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class PageEvent:
 
 @dataclass
 class RunView:
-    """The whole view; a `version` belongs to everything that changed.
+    """Everything that the page shows; each change has a `version`.
 
     `schedule` holds what is known to happen, as (window, words); what a plan expects to lose has a
     `shortfall_cost` in its objective that nobody pays.
@@ -121,7 +121,7 @@ class RunView:
         return True
 
     def since(self, version: int) -> dict[str, Any]:
-        """Return all that has changed after a version, and what is small enough to tell always."""
+        """Return what has changed after a version, and what is small enough to be sent always."""
         return {
             "version": self.version,
             "window": self.window,
@@ -290,7 +290,7 @@ def view_of(
     schedule: Iterable[tuple[int, str]] = (),
     shortfall_cost: int = 0,
 ) -> RunView:
-    """Return the view of a run of which nothing is known yet."""
+    """Return the view of a run before any fact."""
     return RunView(
         [RequestView(item.id, item.application, item.source, item.target) for item in requests],
         [LinkView(label_of((a, b)), a, b) for a, b in links],

@@ -1,7 +1,7 @@
-"""The charts of report.html: what a run cost, whom it served, and what happened when.
+"""The charts of report.html: cost and service of a run, and its events over time.
 
-All take numbers that are there already and return figures.  Time is emulated, from the start of the run.
-Where colour tells things apart, order, dashes or hatching does too.
+All take existing numbers and return figures.  Time is emulated, from the start of the run.  Where colour
+tells things apart, order, dashes or hatching does too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MILLION = 1e6
 
 @dataclass(frozen=True)
 class Span:
-    """Something that was going on for a while, to the end of the run if `until_s` is None."""
+    """Something that lasted for a while, to the end of the run if `until_s` is None."""
 
     words: str
     colour: str
@@ -101,7 +101,7 @@ def cost_in_time(book: Ledger, timeline: Timeline, expected: Sequence[float]) ->
 
 
 def service_in_time(book: Ledger, timeline: Timeline) -> Figure:
-    """Draw what was asked for in each period, by who brought it, and what was late, by class."""
+    """Draw what was asked for in each period, by medium, and what was late, by class."""
     figure = Figure(figsize=(_WIDE, 4.2), layout="constrained")
     served, late = figure.subplots(2, sharex=True, height_ratios=(3, 2))
     unit, words = _time_unit(timeline.end_s)
@@ -123,7 +123,7 @@ def service_in_time(book: Ledger, timeline: Timeline) -> Figure:
 
 
 def by_application(lines: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw for each class which share of its units each medium brought."""
+    """Draw the share of each medium in the units of each class."""
     figure, axes = _figure(_WIDE, 0.75 + 0.36 * len(lines))
     names = [line["application"] for line in lines]
     left = [0.0] * len(lines)
@@ -247,7 +247,7 @@ def _draw_orders(
 def _stack(
     axes: Axes, series: Mapping[str, Sequence[float]], timeline: Timeline, unit: float
 ) -> None:
-    """Fill an area for each name that has anything to show, one upon the other."""
+    """Stack an area for each name that has anything to show."""
     bottom = [0.0] * len(next(iter(series.values())))
     edges = _edges(timeline, len(bottom), unit)
     for name, heights in series.items():
@@ -296,7 +296,7 @@ def _tidy(axes: Axes) -> None:
 
 
 def _name_parts(figure: Figure, columns: int = 5) -> None:
-    """Say what is what below the axes, where it hides nothing."""
+    """Put the legend below the axes, where it hides nothing."""
     if figure.axes[0].get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
 

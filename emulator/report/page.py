@@ -1,6 +1,6 @@
 """report.html: one file that tells a reader how a run went, on a screen or on paper.
 
-It holds its pictures and needs nothing from anywhere.  It is made from the summary, the ledger and the
+It contains its pictures and loads nothing from elsewhere.  It is made from the summary, the ledger and the
 journals after the run, and says nothing that they do not.
 """
 

@@ -5,7 +5,7 @@ It trusts no counter of the run.  Every bit that came into being is followed to 
 * link key (fiber blocks, and blocks brought by satellite or UAV) is counted where two neighbours
   share it; both ends must tell the same story;
 * a block that one end has made alone was never key if it has expired, or no key of its epoch was ever
-  delivered: that end had not heard yet that the reservation was over or had begun anew.  It is shown as
+  delivered: that end had not heard yet that the reservation was over or had begun again.  It is shown as
   half made;
 * end-to-end key over fiber is counted from its creation at the source;
 * generated = delivered + relayed + expired + destroyed + stored, or the rest is unaccounted for;
@@ -93,7 +93,7 @@ _Place = tuple[_Block, int]
 
 
 class _ManagementBooks:
-    """The stores of management keys, by who noted and who is at the other end."""
+    """The stores of management keys, by the entity that noted them and its peer."""
 
     def __init__(self) -> None:
         self._accounts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)

@@ -471,7 +471,7 @@ def _number(folder: Path, entity: str, query: str, values: journal.Values) -> in
 
 
 def _marks(kinds: tuple[FactKind, ...]) -> str:
-    """Return as many question marks as there are kinds, in brackets."""
+    """Return a question mark per kind, in brackets."""
     return f"({', '.join('?' * len(kinds))})"
 
 

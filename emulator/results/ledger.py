@@ -136,7 +136,7 @@ def down_s(
 
 
 def write(ledger: Ledger, run_folder: Path) -> None:
-    """Write the ledger as a Parquet file, zstd-compressed, one column a field and `cost`."""
+    """Write the ledger as a Parquet file, zstd-compressed, with one column per field and `cost`."""
     names = [*LedgerRow.__dataclass_fields__, "cost"]
     columns = {name: [getattr(row, name) for row in ledger.rows] for name in names}
     pq.write_table(pa.table(columns), run_folder / FILE, compression="zstd")

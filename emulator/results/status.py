@@ -1,4 +1,4 @@
-"""What can be said of a run by looking at its folder, while it goes on or afterwards."""
+"""The state of a run, as its folder shows it during the run or afterwards."""
 
 from __future__ import annotations
 

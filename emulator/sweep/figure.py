@@ -1,8 +1,8 @@
 """The figure of a sweep: what service cost and what was missing, along every axis.
 
-A column of panels an axis, a line for each combination of the other axes; points are means over seeds,
-bars one standard deviation of them to both sides.  Where combinations are too many to be told apart, one
-line is their mean, and bars are their spread as well.  Only points that are done are drawn.
+There is a column of panels per axis, and a line per combination of the other axes.  Points are means over
+seeds, with bars of one standard deviation.  If there are too many combinations to tell apart, one
+line is their mean, and bars include their spread.  Only points that are done are drawn.
 """
 
 from __future__ import annotations

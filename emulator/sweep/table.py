@@ -1,4 +1,4 @@
-"""The table of a sweep: one row a point, with its axes, its seed, and what its run says of itself.
+"""The table of a sweep: one row per point, with its axes, its seed, and figures from its run's summary.
 
 A point that failed or was not finished has a row too, with its state and no figures.
 """
@@ -45,7 +45,7 @@ _FIGURES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class PointRow:
-    """A point and what came of it; `figures` are empty unless it is done."""
+    """A point and its result; `figures` are empty unless it is done."""
 
     point: Point
     state: str
@@ -62,7 +62,7 @@ class PointRow:
 
 
 def rows_of(folder: SweepFolder, problems: Mapping[str, str]) -> list[PointRow]:
-    """Return a row for every point; `problems` say of points that were tried what went wrong."""
+    """Return a row for every point; `problems` says what went wrong with those that were tried."""
     return [_row(folder, point, problems.get(point.name, "")) for point in folder.grid.points()]
 
 

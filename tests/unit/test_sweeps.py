@@ -310,7 +310,7 @@ def test_a_sweep_that_goes_on_is_left_alone(tmp_path: Path, qsagin: Call) -> Non
     folder = _made(tmp_path, {MEAN: [1]}, [1])
     with folder.alone():
         status, _, err = qsagin("sweep", "--resume", str(tmp_path))
-    assert (status, err) == (2, f"--resume: {tmp_path} is a sweep that goes on\n")
+    assert (status, err) == (2, f"--resume: {tmp_path} is a sweep that is still running\n")
 
 
 @pytest.mark.parametrize(
