@@ -1,10 +1,10 @@
 """The fiber controller: configures every node on the path of a reservation, and watches the fibers.
 
 It takes a reservation from the manager only if the path exists and every wavelength is free on every
-fiber of it; then it configures the local key managers, and tells the manager when all have agreed.
-It looks at every fiber at regular times and informs the manager of each that went down or came up; a
-fiber is down if nothing comes through (loss), or with too many errors to make key of it (noise).  One that
-was down is up when it has been good at every look for a while, so that one that flaps stays down.
+fiber of it; then it configures the local key managers, and tells the manager when all have agreed.  It
+looks at every fiber at regular times and informs the manager of each that went down or came up.  A fiber
+is down if nothing comes through (loss), or too many errors to make key (noise).  A fiber that was down is
+up when it has been good at every look for a while, so one that flaps stays down.
 It does not know demand, prices or why a path was chosen.
 """
 

@@ -1,8 +1,8 @@
-"""A fleet of UAVs: who is ready, who flies for which order, who is having its battery changed.
+"""A fleet of UAVs: which are ready, which fly for which order, and which are charging.
 
-An order takes a chain of UAVs, one for each hop.  A service longer than one battery lasts takes several
-crews, which relieve one another in the air.  Every UAV is in exactly one place: ready (with a full
-battery), flying for one order, or charging.
+An order takes a chain of UAVs, one per hop.  A service that outlasts a battery takes several crews, which
+relieve one another in the air.  Every UAV is in exactly one state: ready (with a full battery), flying for
+one order, or charging.
 The fleet is told the time, which never goes back.  It does not know maps, weather, media or money.
 """
 
@@ -45,7 +45,7 @@ class FleetConfig:
 
 
 def crews_for_continuity(post_s: float, away_s: float) -> int:
-    """Return how many UAVs keep one post manned for ever: the least k >= 1 + away / post.
+    """Return how many UAVs occupy one post without end: the least k >= 1 + away / post.
 
     `away_s` is the time between two turns at the post: ways and turn-round.
     """

@@ -1,9 +1,9 @@
 """The local key manager of one QKD node (key manager and key supply agent of ITU-T Y.3803).
 
 It is an SNMP agent towards the controllers, a peer of other key managers on the path of its keys,
-and the place where applications get keys.  It knows the other ends by name only, and neither prices
+and the source of keys for applications.  It knows the other ends by name only, and neither prices
 nor plans.  If a call succeeds, everything it answered has been noted; a message that it cannot
-place is noted as rejected and changes nothing.
+assign is noted as rejected and changes nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from protos.rows import notify
 class KeyManagerConfig:
     """What one local key manager is told when it starts.
 
-    Of each link one end reports what it measures: this one of those to the `reported` neighbours.
+    One end of each link reports its measurements: this node does for links to the `reported` neighbours.
     """
 
     node: str
@@ -60,7 +60,7 @@ class KeyManagerConfig:
 
 
 class LocalKeyManager(ManagedCore[None]):
-    """See the module.  What it asks for itself, informs of shortages, needs no more than an answer."""
+    """See the module.  Its own PDUs, informs of shortages, need no more than an answer."""
 
     def __init__(self, config: KeyManagerConfig, world: NodeWorld) -> None:
         super().__init__(key_manager_of(config.node), config.retry_after_s)

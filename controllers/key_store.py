@@ -2,7 +2,7 @@
 
 A block of keys is *expected* until the other end confirms it and *available* from then on; each of its
 keys leaves once, consumed, taken or void, oldest block first.  Every change is reported as it happens, so
-that whoever runs the node can write it down.  Nothing here knows about clocks, messages or links.
+that the shell of the node can write it down.  Nothing here knows about clocks, messages or links.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class KeyStore:
         return self.end == "target" and entity == key_manager_of(self.peer)
 
     def resize(self, capacity_units: int) -> None:
-        """Have another capacity; what is held already stays."""
+        """Change the capacity; keys that are held already stay."""
         if capacity_units != self.capacity_units:
             self.capacity_units = capacity_units
             self._report(self._opened())
@@ -73,7 +73,7 @@ class KeyStore:
     def confirm(self, serial: int, units: int, their_tag: bytes) -> bool:
         """Make the first keys of an expected block available if the other end has the same.
 
-        The others it has not got: they are destroyed.  Return whether it has the same.
+        The others it does not have: they are destroyed.  Return whether the keys are the same.
         """
         block = self._blocks.get(serial)
         if block is None or units > len(block.keys):
@@ -97,7 +97,7 @@ class KeyStore:
         return len(block.keys)
 
     def consume(self, units: int) -> list[Key]:
-        """Take out the oldest available keys, as many as there are up to `units`."""
+        """Take out the oldest available keys, at most `units`."""
         taken: list[Key] = []
         for serial, block in list(self._blocks.items()):
             if block.is_available and len(taken) < units:
@@ -134,7 +134,7 @@ class KeyStore:
         return len(self._blocks[serial].keys) if serial in self._blocks else 0
 
     def changes(self) -> Iterator[KeyChange]:
-        """Yield the changes that make of nothing what is held now."""
+        """Yield the changes that rebuild this store from empty."""
         yield self._opened()
         for serial, block in self._blocks.items():
             yield KeysHeld(self._request, self._medium, serial, tuple(block.keys.values()))
@@ -193,7 +193,7 @@ class KeyStores:
         return ((request, s) for (request, m), s in self._stores.items() if m is medium)
 
     def changes(self) -> Iterator[KeyChange]:
-        """Yield the changes that make of nothing what all stores hold now."""
+        """Yield the changes that rebuild all stores from empty."""
         for store in self._stores.values():
             yield from store.changes()
 
@@ -209,7 +209,7 @@ def name_keys(
 
 
 def key_name(request: int, medium: MediumCode, serial: int, index: int) -> str:
-    """Return the name (a UUID) of the key that is cut from a block at a place."""
+    """Return the name (a UUID) of the key that is cut from a block at an index."""
     seed = f"{request}/{medium.value}/{serial}/{index}".encode()
     return str(
         UUID(bytes=blake2b(seed, digest_size=16, person=b"qsagin-key-id").digest(), version=4)

@@ -3,9 +3,8 @@
 It answers Get, GetNext and GetBulk from those rows of its core that the sender may read (its view, RFC
 3415), and hands the rows of a Set to its core after checking their form and the sender's rights.  A Set
 is atomic: all of its rows are taken or none is.  A repeated Set gets the answer it got before, and
-changes nothing. A table is looked at only when a walk comes to it, and once; cells are made one at a
-time, so reading a little of a large table costs its rows, not its cells.  Nothing here knows what a row
-means.
+changes nothing.  A table is read only when a walk comes to it, and once; cells are made one at a time, so
+reading a little of a large table costs its rows, not its cells.  Nothing here knows what a row means.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def decisions(run_folder: Path, requests: Sequence[Request], window_s: float) ->
 
 
 def write(found: Sequence[Decision], run_folder: Path) -> None:
-    """Write decisions as a Parquet file, zstd-compressed, with one column per field and the reason as text."""
+    """Write decisions as a compressed Parquet file, with one column per field and the reason as text."""
     names = [field.name for field in fields(Decision) if field.name != "details"]
     columns = {name: [getattr(item, name) for item in found] for name in (*names, "reason")}
     pq.write_table(pa.table(columns), run_folder / FILE, compression="zstd")

@@ -1,12 +1,12 @@
 """What a run needs of a Ray cluster: one software, one run folder, and a machine for each actor.
 
-Every machine of the cluster surveys itself and the run folder; whoever starts the run compares.  A run
-folder that is not the same storage for all, or whose file locks do not reach from one machine to another,
-would let two lives of one actor write to its journal: such a cluster is refused.
+Every machine of the cluster surveys itself and the run folder; the command compares.  A run folder that is
+not the same storage for all, or whose file locks do not reach from one machine to another, would let two
+incarnations of one actor write to its journal: such a cluster is refused.
 
-*spread* deals actors to machines in turn.  *pack* fills one machine, an actor per CPU, before it takes
+*spread* assigns actors to machines in turn.  *pack* fills one machine, an actor per CPU, before it takes
 the next.  *domains* keeps each failure domain of the topology together: a domain goes to the machine that
-bears its name as the label `qsagin-domain`, others are dealt to the machines without such a label; what
+has its name as the label `qsagin-domain`, others go to the machines without such a label, in turn; what
 belongs to no domain (manager, controllers, clock, exporter) stays where the run was started.  A placement
 is a wish: an actor whose machine is lost is started on another.  Nothing here knows Ray.
 """
@@ -49,7 +49,7 @@ class JoinError(Exception):
 class Survey:
     """What a machine has: versions by name, and what it sees in the probe of the run folder.
 
-    `is_authenticated` says whether its part of Ray wants a token.
+    `is_authenticated` says whether its part of Ray demands a token.
     """
 
     versions: tuple[tuple[str, str], ...]
@@ -166,7 +166,7 @@ def place(
 
 
 def _packed(actors: int, machines: Sequence[Machine]) -> list[Machine]:
-    """Return a slot a CPU, machine after machine; as many times as it takes to seat everybody."""
+    """Return one slot per CPU, machine after machine, repeated until there are enough for all actors."""
     cpus = [machine.cpus for machine in machines]
     rounds = max(1, math.ceil(actors / sum(cpus)))
     return [

@@ -1,9 +1,9 @@
-"""The doors of a host: its gRPC services, and who may come in with what.
+"""The gRPC services of a host, and what each caller may send.
 
-A message is taken only if its source is named in the certificate of who brings it, and a management
-message only if it is sealed under the key in force; the clock's orders only from the clock.  A batch is
-taken whole or not at all.  Every refusal is counted by its reason and logged by name; what was said is
-never logged.  Nothing here knows what a message means.
+A message is taken only if its source is named in the caller's certificate, and a management message only if
+it is sealed under the key in force; the clock's orders are taken only from the clock.  A batch is taken
+completely or not at all.  Every refusal is counted by its reason and logged by name; content is never
+logged.  Nothing here knows what a message means.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 class HostApi(Protocol):
-    """Who lives behind the doors; `emulator.runtime.host.Host`."""
+    """What the services need of their host, `emulator.runtime.host.Host`."""
 
     incarnation: int
 
@@ -58,14 +58,14 @@ class HostApi(Protocol):
         """Run one window to its end."""
 
     async def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
-        """Learn what will happen; return how far this host has come."""
+        """Learn of events to come; return the state of this host."""
 
     async def resend(self, lost: runtime_pb2.Lost) -> Receipt:
-        """Send again what somebody has lost."""
+        """Send again what another host has lost."""
 
 
 class HostServices:
-    """All services of a host.  `refused` counts what was not taken, by reason."""
+    """All services of a host.  `refused` counts refusals by reason."""
 
     def __init__(self, host: HostApi, envelopes: Envelopes, most_windows: int) -> None:
         self._host, self._envelopes = host, envelopes
@@ -89,7 +89,7 @@ class HostServices:
     async def deny(
         self, context: Context, status: grpc.StatusCode, reason: str, who: str = ""
     ) -> NoReturn:
-        """End a call that is refused; who has no name yet is known by the address."""
+        """End a call that is refused; a caller without a name is logged by its address."""
         self.refuse(reason, who or context.peer() or "")
         await context.abort(status, reason)
         raise AssertionError  # abort raises
@@ -151,7 +151,7 @@ class HostServices:
 
 
 class _Agent(management_pb2_grpc.AgentServicer):
-    """Takes requests; they are answered in the next window."""
+    """Takes PDUs to be answered, in the next window."""
 
     def __init__(self, services: HostServices) -> None:
         self._services = services
@@ -197,7 +197,7 @@ class _KeyManager(keys_pb2_grpc.KeyManagerServicer):
 
 
 class _Clock(runtime_pb2_grpc.HostServicer):
-    """Obeys the barrier clock, and nobody else."""
+    """Obeys the barrier clock only."""
 
     def __init__(self, host: HostApi, services: HostServices) -> None:
         self._host, self._services = host, services

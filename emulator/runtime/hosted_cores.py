@@ -1,15 +1,15 @@
-"""The cores that one host runs, window by window, and how they come back.
+"""The cores of one host: run window by window, and recovered from the journal.
 
-Each window is committed before anybody hears of it.  Each message is read once, in an order that does not
+Each window is committed before its messages are sent.  Each message is read once, in an order that does not
 depend on the transport.  What was sent is kept for two windows, because a receiver that is lost in
 between needs it again.  A restarted host loads the last checkpoint from its journal and replays the mail
-since; cores are pure, so they then are what they were, down to what they sent last; and if the keys that
-they then hold differ from those in the journal, they do not come back.  A checkpoint is made as soon as
+since.  Cores are pure, so they then are what they were, down to what they sent last; if the keys that they
+then hold differ from those in the journal, they do not come back.  A checkpoint is made as soon as
 replaying the windows since the last would take longer than `checkpoint_after_s`, or ten times what a
 checkpoint takes.
 
-Between two windows they can be told of an event to come; from then on they are what cores are that have
-known it from the start.  Nothing here knows transport, or what a message means.
+Between two windows cores can be told of an event to come; from then on they are as if they had known it
+from the start.  Nothing here knows transport, or what a message means.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _Place = tuple[str, int]
 
 
 class Mailbox:
-    """Messages by the window in which they are to be read."""
+    """Messages by the window in which they will be read."""
 
     def __init__(self, order: EntityOrder) -> None:
         self._order = order
@@ -125,7 +125,7 @@ class HostedCores:
 
     @property
     def wake_window(self) -> int | None:
-        """The window in which somebody here wants to run next."""
+        """The window in which an entity here wants to run next."""
         wakes = [item.wake_window for item in self._here.values()]
         last = -1 if self.last_window is None else self.last_window
         wakes += [self._post.wake_window, self._message_faults.back_after(self._here, last)]
@@ -133,7 +133,7 @@ class HostedCores:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether somebody here, after a disturbance, still waits for an answer, or is to come back."""
+        """Whether an entity here, after faults, still waits for an answer, or is to come back."""
         if self._message_faults.is_idle:
             return False
         last = -1 if self.last_window is None else self.last_window
@@ -162,9 +162,9 @@ class HostedCores:
         return self._post.befallen
 
     def hear(self, news: Sequence[str]) -> list[WorldEvent]:
-        """Learn what happens after the last window that was run; return what of it was not known.
+        """Learn of events after the last window that was run; return those that are new here.
 
-        `news` is all that the schedule has got since the run began.
+        `news` is everything injected since the run began.
         """
         fresh = [(text, read_back(text)) for text in news[len(self._news) :]]
         for text, event in fresh:
@@ -179,9 +179,9 @@ class HostedCores:
         return world
 
     def take(self, batch: wire.Batch, messages: Sequence[Message]) -> int:
-        """Keep what was sent in the batch's window for the next; return how much was here before.
+        """Keep what was sent in the batch's window for the next; return the number of repeats.
 
-        What has been read is dropped.  Raises `KeyError` for a stranger.
+        What has been read is dropped.  Raises `KeyError` for an unknown destination.
         """
         window = batch.window + 1
         homes = [self._here[message.destination] for message in messages]
@@ -194,7 +194,7 @@ class HostedCores:
         return new.count(False)
 
     def run(self, window: int, also: Mapping[str, Sequence[Fact]] = MappingProxyType({})) -> None:
-        """Run a window, and commit it with what else is noted; one that has been run is left as it is."""
+        """Run a window, and commit it with other notes; a window that has been run stays as it is."""
         if self.last_window is not None and window <= self.last_window:
             return
         mail = wire.mail(self._raw.pop(window, []))
@@ -306,7 +306,7 @@ class HostedCores:
 
 
 def _role_told(role: Role, event: WorldEvent) -> Role:
-    """Return a role whose world has that happening too."""
+    """Return a role whose world has that event too."""
     worlds = {name: value for name, value in vars(role).items() if isinstance(value, EventAware)}
     return replace(role, **{name: value.with_event(event) for name, value in worlds.items()})  # type: ignore[type-var]
 
@@ -322,7 +322,7 @@ def _told(roles: Iterable[Role]) -> dict[str, object]:
 
 
 class _Pickler(pickle.Pickler):
-    """Writes what roles were told by its name, and values of which there are many by their fields."""
+    """Writes what roles were told by its name, and frequent values by their fields."""
 
     def __init__(self, buffer: io.BytesIO, told: Mapping[str, object]) -> None:
         super().__init__(buffer, protocol=pickle.HIGHEST_PROTOCOL)

@@ -1,10 +1,10 @@
-"""What a schedule does to entities and to their messages, between the cores and the wire.
+"""Faults of entities and of their messages, between the cores and the wire.
 
 An entity that is out does nothing and reads nothing; what was sent to it is lost.  When it is back it is
-told so.  Messages are lost, doubled, damaged, held back or reordered as they leave.  Luck is keyed by the
-seed and the message, so that a host which makes up its past does the same again.  A message that is held
-back leaves in a later window, as if it had been sent then.
-Nothing here knows what a message means, nor what a core is.
+told so.  Messages are lost, doubled, damaged, held back or reordered as they leave.  Draws are keyed by the
+seed and the message, so a host that replays its mail does the same again.  A message that is held back
+leaves in a later window, as if it had been sent then.
+Nothing here knows what a message means, or what a core is.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ COPY = 2**40
 
 @dataclass(frozen=True)
 class MessageFaults:
-    """What a schedule says of entities and messages; a pure function of its fields.
+    """The faults of entities and messages in a schedule; a pure function of its fields.
 
-    After `last_window` all of it is over, so that the books of a run can be closed.
+    After `last_window` all of them are over, so that the accounts of a run can be closed.
     """
 
     seed: int = 0
@@ -137,10 +137,10 @@ NO_FAULTS = MessageFaults()
 
 @dataclass
 class Post:
-    """What leaves a host, what is held back for later windows, and what befell how many messages.
+    """What leaves a host, what is held back for later windows, and the count of each fault.
 
     `damaged` holds the management messages that leave damaged in the last window; their envelope shows it,
-    so that they must be refused.  Damaged ciphertext and tags travel like any other.
+    so they must be refused.  Damaged ciphertext and tags travel like any other.
     """
 
     held: dict[int, list[Message]] = field(default_factory=dict)
@@ -209,7 +209,7 @@ def _flipped(data: bytes) -> bytes:
 
 
 def _reordered(window: int, outbox: Sequence[Message], by: MessageFaults) -> list[Message]:
-    """Let messages between the same two change places: numbers stay where they are, what they say moves."""
+    """Reorder messages between the same two entities: numbers stay where they are, bodies move."""
     found = list(outbox)
     groups: dict[tuple[str, str], list[int]] = {}
     for index, message in enumerate(found):
