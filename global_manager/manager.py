@@ -2,7 +2,7 @@
 
 When it starts it solves the provisioning program and sends each reservation to the fiber controller
 as one atomic Set.  When all are up it walks the fiber controller's table and compares it with the
-plan.  When a key manager informs it of a shortage it buys what is missing (`ordering`).
+plan.  When a key manager informs it of a shortage it buys what is missing (`global_manager.orders`).
 When a fiber goes down or comes up, or demand drifts, it plans again, keeps what may stay, and sends the
 difference only.
 It sees rows, prices and distributions only; no medium is special here.
@@ -129,7 +129,7 @@ class Planner(Protocol):
     def replan(
         self, problem: Problem, previous: Plan, down: Fibers, movable: frozenset[str]
     ) -> Plan:
-        """Return a plan without the fibers that are down; who works and is not movable stays."""
+        """Return a plan without the fibers that are down; working reservations that cannot move stay."""
 
     def expect(self, problem: Problem, mean_units: float) -> Problem:
         """Return the problem with scenarios of this mean."""
@@ -214,7 +214,7 @@ class GlobalManager:
         return Totals(cost=self._reservation_cost + on_demand)
 
     def measures(self) -> list[Measure]:
-        """Return cost by stage and medium, what of it was given back, and the plan's expectation."""
+        """Return cost by stage and medium, refunds, and the plan's expectation."""
         cost, spent = "provisioning_cost_total", self._orders.spent
         reserved = (("stage", "reservation"), ("medium", Medium.FIBER))
         found = [Measure(cost, reserved, self._reservation_cost)]
@@ -286,7 +286,7 @@ class GlobalManager:
         self._request(FIBER_CONTROLLER, command(*rows), asked, now_s)
 
     def _reserve_again(self, now_s: float) -> None:
-        """Ask again for what was refused: a wavelength may not have been free before something went."""
+        """Ask again for refused reservations: a wavelength may be free now that another has gone."""
         for index in [index for index, at_s in self._again_s.items() if at_s <= now_s]:
             del self._again_s[index]
             self._set_up(index, now_s)
@@ -376,7 +376,7 @@ class GlobalManager:
         self._effects.note(Fact(FactKind.REJECTED, request=request, peer=peer, details=Reason(why)))
 
     def _on_link_state(self, row: FiberStateRow, now_s: float) -> None:
-        """Move who was on a fiber that is lost; let them come back when it is up again."""
+        """Move requests off a fiber that is lost; let them come back when it is up again."""
         fiber = (row.a, row.b)
         if row.oper_status == OperStatus.DOWN:
             lost = Replanned(ReplanCause.LINK_DOWN, fiber, noisy=row.cause == DownCause.NOISE)

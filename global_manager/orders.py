@@ -1,8 +1,8 @@
-"""Orders: what is bought for requests that run short, from whom, at which price, and what comes of it.
+"""Orders: what is bought for requests that run short, from which medium, at which price, and the outcome.
 
 An order goes to the medium that the request prefers, and to the next one if that controller refuses, or
-takes it and fails while the period lasts; one that has been silent for long is asked last.  What an order
-costs is noted when it is taken, and given back when it fails.
+takes it and fails while the period lasts; one that has been silent for long is asked last.  The cost of an
+order is noted when it is taken, and refunded when it fails.
 
 Where requests share pools, the plan's second stage is carried out: what is missing in a period is served at
 the least cost that the pools allow.  The plan knows the sky of every future, the manager does not; so it
@@ -73,7 +73,7 @@ class PoolBuyer:
         return wanted
 
     def answered(self, purchase: Purchase, *, taken: bool) -> None:
-        """Take note of the answer to an order; a refused request is offered to that medium no more."""
+        """Take note of the answer to an order; a refused request is not offered to that medium again."""
         if purchase.period != self.period:
             return
         self._awaited -= 1
@@ -82,7 +82,7 @@ class PoolBuyer:
             self._book(purchase, -1)
 
     def failed(self, purchase: Purchase) -> None:
-        """Take note that an order that was taken has brought nothing: as if it had been refused."""
+        """Take note that an accepted order has brought nothing, as if it had been refused."""
         if purchase.period == self.period:
             self._refused.add((purchase.request, purchase.medium))
             self._book(purchase, -1)
@@ -151,7 +151,7 @@ class Orders:
         self.refunded: Counter[Medium] = Counter()
 
     def lacks(self, row: ShortageRow, silent: Collection[str], now_s: float) -> None:
-        """Buy what a request is short of; who is silent is asked last."""
+        """Buy what a request is short of; silent controllers are asked last."""
         if self._is_over(row.period, now_s):
             late = Reason("heard of when its period was over")
             self._effects.note(Fact(FactKind.REJECTED, row.request, row.period, details=late))
@@ -193,7 +193,7 @@ class Orders:
         self._order_elsewhere(buy, now_s, OrderCause.REFUSED, refusal)
 
     def failed(self, source: str, row: OrderFailureRow, now_s: float) -> None:
-        """Take the money back, and buy elsewhere if the key would still come in its period."""
+        """Take the refund, and buy elsewhere if the key would still come in its period."""
         buy = self._open.get(row.order)
         if buy is None or CONTROLLER_OF[buy.medium] != source:
             why = Reason(f"no order {row.order} is open there")
@@ -260,7 +260,7 @@ class Orders:
         return buy.order.units * unit_cost(self._requests[buy.order.request], buy.medium)
 
     def _is_over(self, period: int, now_s: float) -> bool:
-        """Whether a period is over, so that nobody needs key for it any more."""
+        """Whether a period is over, so its key is no longer needed."""
         return now_s >= self._timeline.begins_s(period + 1)
 
     def _note(

@@ -77,7 +77,7 @@ def command(*rows: Row) -> Pdu:
 def trace_of(*rows: Row) -> bytes:
     """Return the trace that rows are part of: that of a request's need in a period, or of a request.
 
-    Whoever speaks of the same need finds the same, and nobody has to pass it on.
+    All entities derive the same trace for the same need, so none has to pass it on.
     """
     for row in rows:
         request = getattr(row, "request", None)

@@ -153,7 +153,7 @@ def single_pairs_bounds(
 ) -> SinglePairs:
     """Return what all gains together tell.
 
-    `within` says between what a gain lies of which so many pairs were sent; by default it is known.
+    `within` returns the bounds of a gain, given the number of pairs sent; by default it is known exactly.
     """
 
     def bounded(

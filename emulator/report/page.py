@@ -40,7 +40,7 @@ _EVENT_FIELDS = {"kind", "at_s", "until_s", "from_period"}
 
 @dataclass(frozen=True)
 class Results:
-    """All that the page tells of; `expected` is what the plan in force expected to pay, by period."""
+    """Everything that the page shows; `expected` is what the plan in force expected to pay, by period."""
 
     setup: Setup
     assembly: Assembly
@@ -53,7 +53,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Picture:
-    """One chart, as base64 of an SVG, what it shows for who cannot see it, and what to know about it."""
+    """One chart: base64 of an SVG, a description for those who cannot see it, and a caption."""
 
     svg: str
     alt: str
@@ -88,14 +88,14 @@ def write(folder: Path, results: Results) -> None:
 
 
 def _verdict(summary: dict[str, Any]) -> Iterator[str]:
-    """Yield in sentences how it went."""
+    """Yield sentences about how the run went."""
     served, demanded = summary["served_units"], summary["demanded_units"]
     if not demanded:
         yield "Nobody asked for key."
         return
     yield (
         f"{summary['requests']:,} requests asked for {demanded:,} units of key; "
-        f"{served['fiber'] / demanded:.1%} were there when asked for, from reserved fiber."
+        f"{served['fiber'] / demanded:.1%} were available at once, from reserved fiber."
     )
     bought = served["satellite"] + served["uav"]
     if summary["late_units"]:
@@ -116,7 +116,7 @@ def _verdict(summary: dict[str, Any]) -> Iterator[str]:
 
 
 def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Return the figures that a reader looks for first, as (what, value, how that compares)."""
+    """Return the figures that a reader looks for first, as (name, value, comparison)."""
     cost, demanded = summary["cost"]["total"], max(1, summary["demanded_units"])
     against = cost / summary["planned_cost"] - 1 if summary["planned_cost"] else None
     alarms, replans = len(summary["alarms"]), len(summary["replans"])
@@ -134,7 +134,7 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
             f"{summary['late_units'] / demanded:.1%} of all units",
         ),
         ("never came", _short(summary["shortfall_units"]), "units"),
-        ("links down", _clock(round(summary["down_s"])), "hours for want of key, all requests"),
+        ("links down", _clock(round(summary["down_s"])), "hours without key, all requests"),
         ("plan's gap", "–" if gap is None else f"{gap:.2%}", "proven, at most"),
         ("faults", str(len(summary["faults"])), f"alarms {alarms}, new plans {replans}"),
         (
@@ -167,10 +167,10 @@ def _pictures(results: Results, counts: list[OrderCount]) -> Iterator[tuple[str,
         "service",
         _picture(
             charts.service_in_time(book, timeline),
-            f"Units asked for by period, stacked by who brought them: {served['fiber']:,} fiber, "
+            f"Units asked for by period, stacked by medium: {served['fiber']:,} fiber, "
             f"{served['satellite']:,} satellite, {served['uav']:,} UAV, "
             f"{summary['shortfall_units']:,} never; below, units that were late, by class.",
-            "Above: units by who brought them. Below: units that were not there when asked for.",
+            "Above: units by medium. Below: units that were not available when asked for.",
         ),
     )
     yield (
@@ -178,7 +178,7 @@ def _pictures(results: Results, counts: list[OrderCount]) -> Iterator[tuple[str,
         _picture(
             charts.by_application(results.classes),
             "Shares of the units of each class by medium; the table has the numbers.",
-            "Who served each class of application.",
+            "Media that served each class of application.",
         ),
     )
     yield (
@@ -205,7 +205,7 @@ def _plan_pictures(
         _picture(
             charts.reserving(stages, reserved, plan["objective"], paid),
             f"Expected cost of a period over reserved units: least, {best[3]:,.0f}, at {best[0]}; "
-            f"this plan reserves {reserved:.2f} a request and expects {plan['objective']:,.0f}.",
+            f"this plan reserves {reserved:.2f} per request and expects {plan['objective']:,.0f}.",
             "Expected cost if every request reserves the same on its cheapest path, wavelengths not "
             "counted (compare Fig. 4a of the paper).",
         ),

@@ -1,4 +1,4 @@
-"""Secret key rate against distance, for every protocol on its first device, as CSV and PNG.
+"""Secret key rate over distance, for every protocol on its first device, as CSV and PNG.
 
 Left: bits per use of the channel, under the PLOB bound of the whole fiber.  Only chains may cross it:
 trusted repeaters, whose bound is that of one span, and quantum routers, that of one link.

@@ -1,7 +1,7 @@
-"""What the manager decided in a run, when and why: the second table of the ledger, decisions.parquet.
+"""The manager's decisions in a run, when and why: decisions.parquet.
 
 Plans and replans, reservations set up and taken down, orders and their outcome, agents that fell silent,
-and what it refused to believe; one row each, in order, from the manager's journal.  Orders are also added
+and messages that it rejected: one row each, in order, from the manager's journal.  Orders are also added
 up by period and medium.
 """
 

@@ -1,8 +1,8 @@
-"""The ledger of a run: one row for each request and provisioning period, read from the journals.
+"""The ledger of a run: one row per request and provisioning period, read from the journals.
 
 demanded = fiber + satellite + uav + shortfall, in every row; cost is what the request's reservation
-and purchases cost in that period, less what orders that failed gave back.  Nothing here was counted while
-the run went on: what the journals do not say did not happen.
+and purchases cost in that period, less the refunds of failed orders.  Nothing here was counted during the
+run: what the journals do not say did not happen.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LedgerRow:
     Units are keys; `late_units` were missing when asked for, `shortfall_units` never came in time;
     `failed_units` were bought from a service that brought no key;
     `shortfall_s` is how long keys that were asked for were missing; `down_s` how long the encrypted link
-    was down for want of key, of the `needed_s` in which it was needed, keys being used one after the
+    was down for lack of key, of the `needed_s` in which it was needed, keys being used one after the
     other; costs are monetary units;
     `plan_gap` is that of the plan in force, by which fraction of its cost it may exceed the least.
     """

@@ -1,15 +1,15 @@
-"""One need for keys, followed through a run: every message and every fact that is part of it.
+"""The trace of a need for keys through a run: every message and every fact that is part of it.
 
 Messages of the management plane carry a trace id (W3C Trace Context: 16 bytes), the same for all that
 follows from the need of one request in one period, or from its reservation.  Journals keep every message
-that was read, so the story is complete: what was sent and is not there was lost.  Key traffic and facts
+that was read, so the trace is complete: what was sent and is not there was lost.  Key traffic and facts
 name request and period themselves.
 
-The story can be written as OTLP traces in JSON, for Jaeger, Tempo or an OpenTelemetry collector.  One
-span stands for the need, and below it one for each message, of its sender: from the window in which it
-was sent to the one in which it was read, beneath the span of what it answers.  Facts are events of the
-need.  Times are emulated ones, counted from the Unix epoch.  Source: OpenTelemetry protocol 1.x, JSON
-protobuf encoding (ids in hexadecimal, 64-bit numbers as strings).
+A trace can be written as OTLP JSON, for Jaeger, Tempo or an OpenTelemetry collector.  One span is the
+need.  Below it is one span per message, of its sender, from the window in which it was sent to the one in
+which it was read; answers are children of what they answer.  Facts are events of the need.  Times are
+emulated ones, counted from the Unix epoch.  Source: OpenTelemetry protocol 1.x, JSON protobuf encoding
+(ids in hexadecimal, 64-bit numbers as strings).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from protos.rows import VarBindError, decode, notified, trace_id
 
 
 class TraceError(Exception):
-    """There is nothing to follow."""
+    """There is nothing to trace."""
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,7 @@ class BarrierClock:
         self._injections.close()
 
     async def _take_orders(self, window: int) -> bool:
-        """Do process faults that are due, and take injected ones; return whether there were injected ones."""
+        """Carry out process faults that are due, take injected faults; return whether any was injected."""
         for number, fault in enumerate(self._process_faults):
             if fault.window <= window and self._injections.is_new(f"{number} {fault}"):
                 home = self._home.get(fault.actor) or self._home.get(key_manager_of(fault.actor))
