@@ -117,7 +117,7 @@ class FiberController(ManagedCore[ReservationRow]):
         return self._next_look_s
 
     def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
-        head, hops, colours = _parts(rows)
+        head, hops, wavelength_rows = _parts(rows)
         if head is not None and head.row_status == RowStatus.DESTROY:
             self._release(head, now_s)
             return None
@@ -126,7 +126,7 @@ class FiberController(ManagedCore[ReservationRow]):
         if head.generation <= self._over.get(head.request, -1):
             return None  # it has been taken down, which arrived first
         path = tuple(hop.node for hop in sorted(hops, key=lambda hop: hop.position))
-        wavelengths = tuple(item.wavelength for item in colours)
+        wavelengths = tuple(item.wavelength for item in wavelength_rows)
         current = self._reservations.get(head.request)
         if current is not None and current.row.generation < head.generation:
             self._release(replace(head, generation=current.row.generation), now_s)
@@ -253,11 +253,11 @@ def _parts(
 ) -> tuple[ReservationRow | None, list[ReservationHopRow], list[ReservationWavelengthRow]]:
     heads = [row for row in rows if isinstance(row, ReservationRow)]
     hops = [row for row in rows if isinstance(row, ReservationHopRow)]
-    colours = [row for row in rows if isinstance(row, ReservationWavelengthRow)]
-    complete = len(heads) == 1 and len(heads) + len(hops) + len(colours) == len(rows)
-    requests = {row.request for row in hops} | {row.request for row in colours}
+    wavelength_rows = [row for row in rows if isinstance(row, ReservationWavelengthRow)]
+    complete = len(heads) == 1 and len(heads) + len(hops) + len(wavelength_rows) == len(rows)
+    requests = {row.request for row in hops} | {row.request for row in wavelength_rows}
     same = complete and requests <= {heads[0].request}
-    return (heads[0] if same else None), hops, colours
+    return (heads[0] if same else None), hops, wavelength_rows
 
 
 def _channel_rows(reservation: _Reservation) -> Iterator[ChannelRow]:

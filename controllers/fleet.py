@@ -160,7 +160,7 @@ class Fleet:
         }
 
     def _able(self) -> list[int]:
-        """Return who can take off, the lowest numbers first, whoever landed first."""
+        """Return the UAVs that can take off, in order of their numbers, not of landing."""
         return sorted(uav for uav in self._ready if uav >= self._lost)
 
     def _flight(self, uavs: tuple[int, ...], crews: int, start_s: float, ready_s: float) -> _Flight:

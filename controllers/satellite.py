@@ -50,7 +50,7 @@ class SatelliteController(OnDemandController):
         return max(passage.ready_s, now_s + self._config.setup_s)
 
     def conclude(self, row: OrderRow, now_s: float) -> str:  # noqa: ARG002
-        """Return why an order whose time is over has brought no key; nothing if it has."""
+        """Return why an order whose time is over has brought no key; empty if it has."""
         passage = self._taken.pop(row.order, None)
         if passage is None or self._view is None:
             return ""

@@ -345,7 +345,7 @@ class GlobalManager:
             self._orders.completed(source, row)
 
     def _may_say(self, source: str, row: Row) -> bool:
-        """Whether a notification is possible, and comes from whom it concerns."""
+        """Whether a notification is possible, and comes from an agent that it concerns."""
         match row:
             case ShortageRow():
                 known = 0 <= row.request < len(self._problem.requests)

@@ -72,7 +72,7 @@ class EntityOrder:
 
 
 BY_NAME = EntityOrder(())
-"""The order of entities whose network nobody has told: by their names."""
+"""The order of entities of an unknown network: by their names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Management messages as values: SNMP protocol data units (RFC 3416) and who sends them to whom.
+"""Management messages as values: SNMP protocol data units (RFC 3416).
 
 All are frozen.  Nothing here knows protobuf or gRPC: see `protos.wire`.
 """

@@ -91,7 +91,7 @@ def _verdict(summary: dict[str, Any]) -> Iterator[str]:
     """Yield sentences about how the run went."""
     served, demanded = summary["served_units"], summary["demanded_units"]
     if not demanded:
-        yield "Nobody asked for key."
+        yield "No application asked for key."
         return
     yield (
         f"{summary['requests']:,} requests asked for {demanded:,} units of key; "

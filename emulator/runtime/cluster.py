@@ -122,7 +122,7 @@ def _source_digest() -> str:
 
 
 def _is_locked(database: Path) -> bool:
-    """Whether somebody else holds the lock; another machine must see that too."""
+    """Whether another process holds the lock; another machine must see that too."""
     try:
         with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as connection:
             connection.execute("BEGIN EXCLUSIVE")

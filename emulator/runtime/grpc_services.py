@@ -52,7 +52,7 @@ class HostApi(Protocol):
         """Keep messages for the next window; return how many of them had been read before."""
 
     def greet(self, routes: runtime_pb2.Routes) -> runtime_pb2.State:
-        """Learn where everybody is; return how far this host has come."""
+        """Learn all addresses; return the state of this host."""
 
     async def run_window(self, window: int) -> runtime_pb2.Done:
         """Run one window to its end."""

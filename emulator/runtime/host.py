@@ -209,7 +209,7 @@ class Host:
             return self._cores.take(batch, messages)
 
     def greet(self, routes: runtime_pb2.Routes) -> runtime_pb2.State:
-        """Learn where everybody is; return how far this host has come."""
+        """Learn all addresses; return the state of this host."""
         self._routes = {route.entity: route for route in routes.routes}
         self._exporter = self._routes.pop(EXPORTER, None)
         self._reporter.begin()
@@ -260,7 +260,7 @@ class Host:
 
     @property
     def _wake_window(self) -> int | None:
-        """The window in which somebody here wants to run next, or keys rotate."""
+        """The window in which an entity here wants to run next, or keys rotate."""
         here = self._cores
         wakes = (here.wake_window, self._envelopes.keys.next_window(here.last_window))
         return min((window for window in wakes if window is not None), default=None)
@@ -285,13 +285,13 @@ class Host:
                 yield Measure("management_key_store_available_bits", (node,), bits)
 
     def _stored(self) -> dict[str, list[Fact]]:
-        """Return what everybody here notes about the management keys that are left."""
+        """Return what entities here note about the management keys that are left."""
         keys, last = self._envelopes.keys, self._cores.last_window
         due = 0 if last is None else keys.due(last)
         return {role.entity: list(keys.stored(role.entity, due)) for role in self._config.roles}
 
     async def resend(self, lost: runtime_pb2.Lost) -> Receipt:
-        """Send again what somebody has lost."""
+        """Send again what another host has lost."""
         self.greet(lost.routes)
         async with self._at_home:
             sent = self._cores.sent_since(lost.window, lost.entities)

@@ -143,7 +143,7 @@ class HostedCores:
 
     @property
     def absences(self) -> Iterator[tuple[str, float, float]]:
-        """When, in emulated time, somebody here is out, as (entity, since, until)."""
+        """When, in emulated time, entities here are out, as (entity, since, until)."""
         return self._message_faults.absences(self._here)
 
     @property

@@ -51,7 +51,7 @@ class MessageFaults:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing ever happens to anybody."""
+        """Whether there is no fault at all."""
         return self.spares_messages and not self._outages
 
     def is_out(self, entity: str, window: int) -> bool:
@@ -80,7 +80,7 @@ class MessageFaults:
 
     @property
     def spares_messages(self) -> bool:
-        """Whether nothing ever befalls a message."""
+        """Whether there is no fault of messages."""
         return not self._faults and not self._partitions
 
     def parts(self, message: Message, window: int) -> bool:
@@ -192,7 +192,7 @@ class Post:
         ]
 
     def _damage(self, message: Message) -> Message | None:
-        """Return a message as it arrives damaged; None if nobody takes it then."""
+        """Return a message as it arrives damaged; None if it is refused then."""
         match message.body:
             case Relay() as relay:
                 return replace(message, body=replace(relay, ciphertext=_flipped(relay.ciphertext)))

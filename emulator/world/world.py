@@ -289,7 +289,7 @@ class World:
 
 
 def _on(all_: tuple[OnFiber, ...], ends: frozenset[str], now_s: float) -> list[OnFiber]:
-    """Return what befalls one fiber now."""
+    """Return the events that strike one fiber now."""
     return [
         item for item in all_ if {item.a, item.b} == ends and item.start_s <= now_s < item.end_s
     ]
