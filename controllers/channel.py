@@ -117,7 +117,7 @@ class Channel:
             self._began_ms, self._due_ms = self._due_ms, self._due_ms + self.row.period_ms
 
     def begin_epoch(self, probe: LinkProbe, quantum: QuantumChannel) -> list[Fact]:
-        """Exchange the old blocks for new ones; return what happened."""
+        """Replace the old blocks by new ones; return what happened."""
         since_s, at_s = self.made_s, self.due_s
         facts = self.expire()
         self._epoch = self._due_ms // self.row.period_ms
@@ -143,7 +143,7 @@ class Channel:
         return self._apply(self.row.downstream, data)
 
     def decrypt(self, epoch: int, data: bytes, errors: int = 0) -> tuple[bytes, Fact]:
-        """Decrypt what the upstream neighbour sent, who counted so many errors in the block.
+        """Decrypt what the upstream neighbour sent, which counted this many errors in the block.
 
         Raises `ValueError` if the pad is short or of another epoch, or if the ends of the link found
         different errors: then they do not hold the same block.

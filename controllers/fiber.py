@@ -1,10 +1,10 @@
 """The fiber controller: configures every node on the path of a reservation, and watches the fibers.
 
 It takes a reservation from the manager only if the path exists and every wavelength is free on every
-fiber of it; then it configures the local key managers, and tells the manager when all have agreed.
-It looks at every fiber at regular times and informs the manager of each that went down or came up; a
-fiber is down if nothing comes through (loss), or with too many errors to make key of it (noise).  One that
-was down is up when it has been good at every look for a while, so that one that flaps stays down.
+fiber of it; then it configures the local key managers, and tells the manager when all have agreed.  It
+looks at every fiber at regular times and informs the manager of each that went down or came up.  A fiber
+is down if nothing comes through (loss), or too many errors to make key (noise).  A fiber that was down is
+up when it has been good at every look for a while, so one that flaps stays down.
 It does not know demand, prices or why a path was chosen.
 """
 
@@ -117,7 +117,7 @@ class FiberController(ManagedCore[ReservationRow]):
         return self._next_look_s
 
     def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
-        head, hops, colours = _parts(rows)
+        head, hops, wavelength_rows = _parts(rows)
         if head is not None and head.row_status == RowStatus.DESTROY:
             self._release(head, now_s)
             return None
@@ -126,7 +126,7 @@ class FiberController(ManagedCore[ReservationRow]):
         if head.generation <= self._over.get(head.request, -1):
             return None  # it has been taken down, which arrived first
         path = tuple(hop.node for hop in sorted(hops, key=lambda hop: hop.position))
-        wavelengths = tuple(item.wavelength for item in colours)
+        wavelengths = tuple(item.wavelength for item in wavelength_rows)
         current = self._reservations.get(head.request)
         if current is not None and current.row.generation < head.generation:
             self._release(replace(head, generation=current.row.generation), now_s)
@@ -207,8 +207,8 @@ class FiberController(ManagedCore[ReservationRow]):
     def _configure(self, reservation: _Reservation, now_s: float) -> None:
         head = reservation.row
         tuned: list[Row] = [
-            TransceiverRow(head.request, place, wavelength)
-            for place, wavelength in enumerate(reservation.wavelengths, 1)
+            TransceiverRow(head.request, number, wavelength)
+            for number, wavelength in enumerate(reservation.wavelengths, 1)
         ]
         for node, row in zip(reservation.path, _channel_rows(reservation), strict=True):
             self._request(key_manager_of(node), command(row, *tuned), head, now_s)
@@ -236,14 +236,14 @@ class FiberController(ManagedCore[ReservationRow]):
             FiberStateRow: (self._state(number) for number in range(len(self._config.fibers))),
             ReservationRow: (item.row for item in self._reservations.values()),
             ReservationHopRow: (
-                ReservationHopRow(request, place, node)
+                ReservationHopRow(request, number, node)
                 for request, item in self._reservations.items()
-                for place, node in enumerate(item.path, 1)
+                for number, node in enumerate(item.path, 1)
             ),
             ReservationWavelengthRow: (
-                ReservationWavelengthRow(request, place, wavelength)
+                ReservationWavelengthRow(request, number, wavelength)
                 for request, item in self._reservations.items()
-                for place, wavelength in enumerate(item.wavelengths, 1)
+                for number, wavelength in enumerate(item.wavelengths, 1)
             ),
         }
 
@@ -253,11 +253,11 @@ def _parts(
 ) -> tuple[ReservationRow | None, list[ReservationHopRow], list[ReservationWavelengthRow]]:
     heads = [row for row in rows if isinstance(row, ReservationRow)]
     hops = [row for row in rows if isinstance(row, ReservationHopRow)]
-    colours = [row for row in rows if isinstance(row, ReservationWavelengthRow)]
-    complete = len(heads) == 1 and len(heads) + len(hops) + len(colours) == len(rows)
-    requests = {row.request for row in hops} | {row.request for row in colours}
+    wavelength_rows = [row for row in rows if isinstance(row, ReservationWavelengthRow)]
+    complete = len(heads) == 1 and len(heads) + len(hops) + len(wavelength_rows) == len(rows)
+    requests = {row.request for row in hops} | {row.request for row in wavelength_rows}
     same = complete and requests <= {heads[0].request}
-    return (heads[0] if same else None), hops, colours
+    return (heads[0] if same else None), hops, wavelength_rows
 
 
 def _channel_rows(reservation: _Reservation) -> Iterator[ChannelRow]:

@@ -1,8 +1,8 @@
-"""A fleet of UAVs: who is ready, who flies for which order, who is having its battery changed.
+"""A fleet of UAVs: which are ready, which fly for which order, and which are charging.
 
-An order takes a chain of UAVs, one for each hop.  A service longer than one battery lasts takes several
-crews, which relieve one another in the air.  Every UAV is in exactly one place: ready (with a full
-battery), flying for one order, or charging.
+An order takes a chain of UAVs, one per hop.  A service that outlasts a battery takes several crews, which
+relieve one another in the air.  Every UAV is in exactly one state: ready (with a full battery), flying for
+one order, or charging.
 The fleet is told the time, which never goes back.  It does not know maps, weather, media or money.
 """
 
@@ -45,7 +45,7 @@ class FleetConfig:
 
 
 def crews_for_continuity(post_s: float, away_s: float) -> int:
-    """Return how many UAVs keep one post manned for ever: the least k >= 1 + away / post.
+    """Return how many UAVs occupy one post without end: the least k >= 1 + away / post.
 
     `away_s` is the time between two turns at the post: ways and turn-round.
     """
@@ -160,7 +160,7 @@ class Fleet:
         }
 
     def _able(self) -> list[int]:
-        """Return who can take off, the lowest numbers first, whoever landed first."""
+        """Return the UAVs that can take off, in order of their numbers, not of landing."""
         return sorted(uav for uav in self._ready if uav >= self._lost)
 
     def _flight(self, uavs: tuple[int, ...], crews: int, start_s: float, ready_s: float) -> _Flight:
@@ -180,8 +180,8 @@ class Fleet:
         per_crew = len(flight.uavs) // flight.crews
         service_s = max(0.0, flight.ready_s - flight.start_s - config.deploy_s)
         turns = max(1, steps_until(service_s, config.post_s))
-        for place, uav in enumerate(flight.uavs):
-            crew = place // per_crew
+        for position, uav in enumerate(flight.uavs):
+            crew = position // per_crew
             since_s = min(self._now_s, flight.home_s) - flight.start_s - crew * config.post_s
             if since_s < 0 or crew >= turns:
                 yield uav, config.endurance_s  # its turn has not come

@@ -1,9 +1,9 @@
-"""What applications ask of a local key manager, and what they get.
+"""Delivery of keys to applications: what they ask of a local key manager, and what they get.
 
 When a period begins, the application of a request asks for keys.  What the store has is delivered
 at once; the rest is a shortage: the encrypted link is down, the manager is told, and keys that come
 before the period ends are delivered as they come.  At the end of the period the need lapses.
-A key is written down as delivered before it is handed over, at both ends.
+A key is noted as delivered before it is handed over, at both ends.
 Nothing here knows paths, prices or media rates.
 """
 
@@ -44,7 +44,7 @@ class Shortage:
 class KeyDelivery:
     """The applications at one node and the keys that free-space services bring for them.
 
-    `orders` are the blocks brought that are not settled yet, by medium and order.
+    `orders` are the blocks brought whose keys are not all gone yet, by medium and order.
     """
 
     node: str
@@ -81,7 +81,7 @@ class KeyDelivery:
     def begin_periods(self, now_s: float) -> list[tuple[int, Shortage]]:
         """Serve every period that has begun; return new shortages as (request, shortage).
 
-        Of those that have lapsed already nobody hears.
+        Shortages that have lapsed already are not among them.
         """
         news: list[tuple[int, Shortage]] = []
         while (wake_s := self.wake_s) is not None and wake_s <= now_s:
@@ -94,9 +94,9 @@ class KeyDelivery:
         return news
 
     def fill(self, request: int, made_s: float) -> None:
-        """Deliver what a store has to an application that is short.
+        """Deliver what a store has to an application that is short of key.
 
-        Key that was made after the period began is for the next one, which counts on it.
+        Key that was made after the period began is for the next period, which counts on it.
         """
         shortage = self.shortages.get(request)
         store = self.stores.find(request, MediumCode.FIBER)
@@ -111,7 +111,7 @@ class KeyDelivery:
     def bring(self, row: DeliveryRow, now_s: float) -> None:
         """Take the block that a free-space service has made with the other end.
 
-        The target says that it has it until the source has settled what becomes of it.
+        The target confirms it until the source has decided what becomes of it.
         """
         medium = MediumCode(row.medium)
         source, target = (self.node, row.peer) if row.is_source else (row.peer, self.node)
@@ -126,9 +126,9 @@ class KeyDelivery:
             self.retransmissions.say((medium, row.order), key_manager_of(row.peer), confirm)
 
     def on_confirm(self, source: str, confirm: Confirm) -> None:
-        """Deliver confirmed keys to the application that waits for them; void what it needs not.
+        """Deliver confirmed keys to the application that waits for them; void what it does not need.
 
-        What has not been brought here yet, or has been settled, is left alone: the target says it again.
+        Blocks that are not here yet, or are decided already, are left alone: the target confirms again.
         """
         row = self.orders.get((confirm.medium, confirm.serial))
         if row is None or not row.is_source or source != key_manager_of(row.peer):
@@ -171,17 +171,17 @@ class KeyDelivery:
                 )
             else:
                 self._deliver(delivered, key, "target", source)
-        self._settle(delivered.medium)
+        self._forget_used(delivered.medium)
 
     def remaining(self) -> list[Fact]:
-        """Return what free-space services have brought and nobody has taken."""
+        """Return the keys that free-space services brought and that were not used."""
         return [
             self._fact(FactKind.STORED, row, self._store_of(row).units_of(row.order))
             for row in self.orders.values()
         ]
 
     def _begin_period(self, period: int, is_over: bool) -> list[tuple[int, Shortage]]:
-        """Serve a period; one that was slept through gets nothing any more."""
+        """Serve a period; one that is over already gets nothing."""
         for request, application in self.applications.items():
             units = self.demand.demanded_units(request, period)
             self.demanded_units[request] += units
@@ -219,7 +219,7 @@ class KeyDelivery:
         store = self.stores.find(delivered.request, delivered.medium)
         return store.take(key_id) if store and store.is_filled_by(source) else None
 
-    def _settle(self, medium: MediumCode) -> None:
+    def _forget_used(self, medium: MediumCode) -> None:
         """Forget the orders of which no key is left."""
         for (item, order), row in list(self.orders.items()):
             if item is medium and not self._store_of(row).units_of(order):

@@ -1,9 +1,9 @@
 """The local key manager of one QKD node (key manager and key supply agent of ITU-T Y.3803).
 
 It is an SNMP agent towards the controllers, a peer of other key managers on the path of its keys,
-and the place where applications get keys.  It knows the other ends by name only, and neither prices
+and the source of keys for applications.  It knows the other ends by name only, and neither prices
 nor plans.  If a call succeeds, everything it answered has been noted; a message that it cannot
-place is noted as rejected and changes nothing.
+assign is noted as rejected and changes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from controllers.key_delivery import Application, KeyDelivery, Shortage
 from controllers.key_relay import KeyRelay
 from controllers.key_store import KeyStores
 from controllers.managed import ManagedCore
-from controllers.ports import World
+from controllers.ports import NodeWorld
 from controllers.reliable_delivery import Acknowledgements, Retransmissions
 from controllers.snmp_agent import Refusal, Tables
 from protos.core import GLOBAL_MANAGER, Measure, Timeline, Totals, key_manager_of
@@ -45,7 +45,7 @@ from protos.rows import notify
 class KeyManagerConfig:
     """What one local key manager is told when it starts.
 
-    Of each link one end reports what it measures: this one of those to the `reported` neighbours.
+    One end of each link reports its measurements: this node does for links to the `reported` neighbours.
     """
 
     node: str
@@ -60,9 +60,9 @@ class KeyManagerConfig:
 
 
 class LocalKeyManager(ManagedCore[None]):
-    """See the module.  What it asks for itself, informs of shortages, needs no more than an answer."""
+    """See the module.  Its own PDUs, informs of shortages, need no more than an answer."""
 
-    def __init__(self, config: KeyManagerConfig, world: World) -> None:
+    def __init__(self, config: KeyManagerConfig, world: NodeWorld) -> None:
         super().__init__(key_manager_of(config.node), config.retry_after_s)
         self._config = config
         key_bytes = config.unit_bits // 8
@@ -101,9 +101,9 @@ class LocalKeyManager(ManagedCore[None]):
         """Return the key that is left, as facts."""
         return [*self._left_in_pads(), *self._left_in_stores(), *self._delivery.remaining()]
 
-    def holdings(self) -> list[KeyChange]:
+    def key_changes(self) -> list[KeyChange]:
         """Return what all stores hold."""
-        return list(self._stores.holdings())
+        return list(self._stores.changes())
 
     def totals(self) -> Totals:
         """Return running totals of the applications here."""
@@ -158,18 +158,18 @@ class LocalKeyManager(ManagedCore[None]):
                 self._delivery.on_discard(source, instruction)
 
     def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             if not isinstance(row, ChannelRow | TransceiverRow | DeliveryRow):
-                return Refusal(ErrorStatus.NO_CREATION, place)
+                return Refusal(ErrorStatus.NO_CREATION, index)
             if isinstance(row, ChannelRow) and not self._fits(row):
-                return Refusal(ErrorStatus.INCONSISTENT_VALUE, place)
+                return Refusal(ErrorStatus.INCONSISTENT_VALUE, index)
             if isinstance(row, DeliveryRow) and row.medium not in (
                 MediumCode.SATELLITE,
                 MediumCode.UAV,
             ):
-                return Refusal(ErrorStatus.WRONG_VALUE, place)
+                return Refusal(ErrorStatus.WRONG_VALUE, index)
             if isinstance(row, DeliveryRow) and not self._delivery.can_bring(row):
-                return Refusal(ErrorStatus.INCONSISTENT_VALUE, place)
+                return Refusal(ErrorStatus.INCONSISTENT_VALUE, index)
         for row in rows:
             self._take(row, now_s)
         return None
@@ -212,9 +212,9 @@ class LocalKeyManager(ManagedCore[None]):
         return {
             ChannelRow: (channel.row for channel in relaying.channels.values()),
             KeyBlockRow: (
-                _block_row(request, place, peer, channel.blocks[peer])
+                _block_row(request, index, peer, channel.blocks[peer])
                 for request, channel in relaying.channels.items()
-                for place, peer in enumerate(channel.neighbours, 1)
+                for index, peer in enumerate(channel.neighbours, 1)
                 if peer in channel.blocks
             ),
             TransceiverRow: relaying.transceivers.values(),
@@ -298,6 +298,6 @@ class LocalKeyManager(ManagedCore[None]):
                 yield Measure("link_qber_ratio", (link,), block.qber)
 
 
-def _block_row(request: int, place: int, peer: str, block: Block) -> KeyBlockRow:
+def _block_row(request: int, index: int, peer: str, block: Block) -> KeyBlockRow:
     bits = 8 * block.n_bytes
-    return KeyBlockRow(request, place, peer, block.epoch, block.sifted_bits, block.errors, bits)
+    return KeyBlockRow(request, index, peer, block.epoch, block.sifted_bits, block.errors, bits)

@@ -2,22 +2,21 @@
 
 When an epoch begins, the source makes as many keys as its store has room for and sends them down the
 path, encrypted with the block of one hop after the other.  A relay whose next hop has made less key
-passes on the first ones, as many as its block can carry, perhaps none.  The target tells the source how
-many have arrived, with a tag; only then are these available, and the others void.  The source retransmits
-until then; a node that is asked again does again what it did.  Keys that are not confirmed when the epoch
+passes on only the first keys, as many as its block can carry, perhaps none.  The target tells the source
+how many arrived, with a tag; only then are these available, and the others void.  The source retransmits
+until then; a node that is asked again repeats what it did.  Keys that are not confirmed when the epoch
 ends, and keys older than `lifetime_s`, are void; the target keeps its copy until the source has it
 delivered or discarded.
 
-At each node the keys of an epoch of a reservation are in one state after the other:
+At each node the keys of an epoch of a reservation pass through these states in order:
 
     reserved    the blocks of the epoch are there; nothing has been encrypted with them
     forwarded   the keys went on: to the next node, or at the target as a tag to the source
     confirmed   at the source: the target has those that every hop could carry
     released    the epoch is over, or the keys are void: what comes later comes too late
 
-What was sent on is kept until the release, so that a repeat gets the same answer: of a pad no bit is used
-twice, and none more than once for the same key.  Relays keep nothing beyond an epoch.  Nothing here knows
-what keys are for.
+What was sent on is kept until the release, so that a repeat gets the same answer: no bit of a pad is used
+for two keys.  Relays keep nothing beyond an epoch.  Nothing here knows what keys are for.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from math import inf
 
 from controllers.channel import Block, Channel
 from controllers.key_store import KeyStore, KeyStores, name_keys
-from controllers.ports import World
+from controllers.ports import NodeWorld
 from controllers.reliable_delivery import Acknowledgements, Retransmissions
 from protos.core import Effects, key_manager_of
 from protos.facts import Fact, FactKind, Reason
@@ -90,7 +89,7 @@ class KeyRelay:
     node: str
     key_bytes: int
     qber_limit: float
-    world: World
+    world: NodeWorld
     effects: Effects
     stores: KeyStores
     retransmissions: Retransmissions
@@ -107,7 +106,7 @@ class KeyRelay:
     def configure(self, row: ChannelRow) -> None:
         """Take part in a reservation from now on, with a store if the node is an end of it.
 
-        It takes the place of an earlier generation, and retransmissions no epoch of it; one that has been
+        It replaces an earlier generation and repeats none of its epochs; a generation that has been
         released already is over.
         """
         if row.generation <= self.released.get(row.request, -1):

@@ -2,7 +2,7 @@
 
 A block of keys is *expected* until the other end confirms it and *available* from then on; each of its
 keys leaves once, consumed, taken or void, oldest block first.  Every change is reported as it happens, so
-that whoever runs the node can write it down.  Nothing here knows about clocks, messages or links.
+that the shell of the node can write it down.  Nothing here knows about clocks, messages or links.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class KeyStore:
         return self.end == "target" and entity == key_manager_of(self.peer)
 
     def resize(self, capacity_units: int) -> None:
-        """Have another capacity; what is held already stays."""
+        """Change the capacity; keys that are held already stay."""
         if capacity_units != self.capacity_units:
             self.capacity_units = capacity_units
             self._report(self._opened())
@@ -73,7 +73,7 @@ class KeyStore:
     def confirm(self, serial: int, units: int, their_tag: bytes) -> bool:
         """Make the first keys of an expected block available if the other end has the same.
 
-        The others it has not got: they are destroyed.  Return whether it has the same.
+        The others it does not have: they are destroyed.  Return whether the keys are the same.
         """
         block = self._blocks.get(serial)
         if block is None or units > len(block.keys):
@@ -97,7 +97,7 @@ class KeyStore:
         return len(block.keys)
 
     def consume(self, units: int) -> list[Key]:
-        """Take out the oldest available keys, as many as there are up to `units`."""
+        """Take out the oldest available keys, at most `units`."""
         taken: list[Key] = []
         for serial, block in list(self._blocks.items()):
             if block.is_available and len(taken) < units:
@@ -133,8 +133,8 @@ class KeyStore:
         """Return how many keys of a block are in hand."""
         return len(self._blocks[serial].keys) if serial in self._blocks else 0
 
-    def holdings(self) -> Iterator[KeyChange]:
-        """Yield the changes that make of nothing what is held now."""
+    def changes(self) -> Iterator[KeyChange]:
+        """Yield the changes that rebuild this store from empty."""
         yield self._opened()
         for serial, block in self._blocks.items():
             yield KeysHeld(self._request, self._medium, serial, tuple(block.keys.values()))
@@ -192,10 +192,10 @@ class KeyStores:
         """Yield the stores that one medium fills, with their requests."""
         return ((request, s) for (request, m), s in self._stores.items() if m is medium)
 
-    def holdings(self) -> Iterator[KeyChange]:
-        """Yield the changes that make of nothing what all stores hold now."""
+    def changes(self) -> Iterator[KeyChange]:
+        """Yield the changes that rebuild all stores from empty."""
         for store in self._stores.values():
-            yield from store.holdings()
+            yield from store.changes()
 
 
 def name_keys(
@@ -203,14 +203,14 @@ def name_keys(
 ) -> list[Key]:
     """Cut a block into keys, each named by a UUID that both ends derive alike."""
     return [
-        Key(key_name(request, medium, serial, place), material[start : start + key_bytes], place)
-        for place, start in enumerate(range(0, len(material), key_bytes))
+        Key(key_name(request, medium, serial, index), material[start : start + key_bytes], index)
+        for index, start in enumerate(range(0, len(material), key_bytes))
     ]
 
 
-def key_name(request: int, medium: MediumCode, serial: int, place: int) -> str:
-    """Return the name (a UUID) of the key that is cut from a block at a place."""
-    seed = f"{request}/{medium.value}/{serial}/{place}".encode()
+def key_name(request: int, medium: MediumCode, serial: int, index: int) -> str:
+    """Return the name (a UUID) of the key that is cut from a block at an index."""
+    seed = f"{request}/{medium.value}/{serial}/{index}".encode()
     return str(
         UUID(bytes=blake2b(seed, digest_size=16, person=b"qsagin-key-id").digest(), version=4)
     )

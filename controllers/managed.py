@@ -1,8 +1,8 @@
-"""What all cores have in common that are managed by SNMP: an agent, and requests of their own under way.
+"""What all cores that are managed by SNMP have in common: an agent, and PDUs of their own under way.
 
-In a step such a core answers what it was asked, takes the answers to what it asked, does what is due,
-and sends again what nobody has answered for long.  It tells the manager that it is there (coldStart): by a
-trap at first, by an inform when it has been out.  What it is asked for, and what is due, is its own affair.
+In a step such a core answers PDUs, takes the answers to its own, does what is due, and sends again what
+has gone unanswered for long.  It tells the manager that it has started (coldStart): by a trap at first, by
+an inform after it was out.  What it answers, and what is due, is up to each core.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class ManagedCore(ABC, Generic[Context]):
         """Return the key that is left, as facts; here there is none."""
         return []
 
-    def holdings(self) -> list[KeyChange]:
-        """Return the changes that make of nothing the keys in its stores; here there are none."""
+    def key_changes(self) -> list[KeyChange]:
+        """Return the changes that rebuild its key stores from empty; here there are none."""
         return []
 
     def totals(self) -> Totals:

@@ -1,10 +1,10 @@
 """What the satellite and the UAV controller have in common: services bought on demand.
 
-An order is taken or refused at once; one that has been on its way until its period was over is
-refused.  A taken order is carried out when its service has had the time
-that it needs; then the key managers at both ends are told to take the key, and when both have agreed
-the manager is told that the order is complete.  An order is carried out once.  If a service has brought no
-key when its time is over, nobody takes any, and the manager is told that the order has failed, and why.
+An order is taken or refused at once; one that arrives after its period is refused.  A taken order is
+carried out, once, when its service has had the time that it needs.  Then the key managers at both ends are
+told to take the key, and when both have agreed, the manager is told that the order is complete.  If a
+service has brought no key when its time is over, nobody takes any, and the manager is told that the order
+has failed, and why.
 It does not know prices, plans, or why key is missing.
 """
 
@@ -102,8 +102,8 @@ class OnDemandController(ManagedCore[int]):
         self._note_offer(row, sample)
         return self.schedule(row, sample, now_s) if self._usable(sample) else None
 
-    def settle(self, row: OrderRow, now_s: float) -> str:  # noqa: ARG002
-        """Return why an order whose time is over has brought no key; nothing if it has."""
+    def conclude(self, row: OrderRow, now_s: float) -> str:  # noqa: ARG002
+        """Return why an order whose time is over has brought no key; empty if it has."""
         return ""
 
     def schedule(self, row: OrderRow, sample: LinkSample, now_s: float) -> float | None:
@@ -207,7 +207,7 @@ class OnDemandController(ManagedCore[int]):
     def _act(self, now_s: float) -> None:
         for order in list(self._orders.values()):
             if not order.sent and order.ready_s <= now_s:
-                reason = self.settle(order.row, now_s)
+                reason = self.conclude(order.row, now_s)
                 if reason:
                     self._fail(order, reason, now_s)
                 else:

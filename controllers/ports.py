@@ -1,7 +1,7 @@
-"""What agents ask of the world they work in.
+"""Ports: what agents ask of the world they work in.
 
-The interfaces are owned here; whoever runs the agents implements them, with hardware or with an
-emulation.  An answer depends on the arguments alone: asked twice, or by two ends, it is the same.
+The interfaces are owned here and implemented elsewhere, by hardware or by an emulation.  An answer
+depends on the arguments alone: asked twice, or by two ends, it is the same.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class LinkProbe(Protocol):
     ) -> LinkSample:
         """Return what the link between two nodes offers on one wavelength or service.
 
-        With `since_s`, what a block offers that was begun then and is complete now.  Raises `KeyError` for
-        a stranger.
+        With `since_s`, return what a block offers that was begun then and is complete now.  Raises
+        `KeyError` for an unknown node.
         """
 
 
@@ -46,8 +46,8 @@ class LinkProbe(Protocol):
 class Contact:
     """One satellite that serves one ground station for a while, or two at once.
 
-    It is known ahead from orbits.  `bits` is the key that it makes under a clear sky, there as a whole
-    when it ends.
+    It is known ahead from orbits.  `bits` is the key that it makes under a clear sky, available when it
+    ends.
     """
 
     satellite: str
@@ -60,7 +60,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Contacts of one satellite that together give two stations a key; each spends as much as they get."""
+    """Contacts of one satellite that together give two stations a key; each spends what they get."""
 
     contacts: tuple[Contact, ...]
 
@@ -96,7 +96,7 @@ class SatelliteView(Protocol):
     def passages(self, a: str, b: str, now_s: float) -> Sequence[Passage]:
         """Return what two stations may wait for from now on, soonest first.
 
-        Raises `KeyError` for a stranger.
+        Raises `KeyError` for an unknown node.
         """
 
     def is_promised(self, contact: Contact, now_s: float) -> bool:
@@ -150,5 +150,5 @@ class Applications(Protocol):
         """Return how many units the application needs in a period; known when it begins."""
 
 
-class World(LinkProbe, QuantumChannel, RandomSource, Applications, Protocol):
-    """All that a local key manager asks."""
+class NodeWorld(LinkProbe, QuantumChannel, RandomSource, Applications, Protocol):
+    """Everything that a local key manager asks."""

@@ -1,10 +1,10 @@
-"""What the source of keys tells others until they have heard it: retransmission and acknowledgement.
+"""Reliable delivery of key traffic: retransmission and acknowledgement.
 
 Key traffic relies on no message to arrive, to arrive once, or in order.  What must be heard is sent again
-until it is known to have arrived.  Which keys an application gets, and which are void, is decided at
-their source: it numbers what it tells each target and retransmits it until the target has acknowledged it;
-the target carries out number after number, and acknowledges the last one once per step.  So both ends let
-go of the same keys for the same reason, sooner or later.  Nothing here knows what an instruction means.
+until it is known to have arrived.  The source of keys decides which an application gets, and which are
+void.  It numbers its instructions to each target and retransmits them until they are acknowledged; the
+target carries them out in order, and acknowledges the last one once per step.  So both ends give up the
+same keys for the same reason, sooner or later.  Nothing here knows what an instruction means.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Retransmissions:
         self._effects.send(destination, body)
 
     def stop(self, name: Hashable) -> None:
-        """Say it no more."""
+        """Stop sending a message."""
         self._waiting.pop(name, None)
 
     def resend(self, now_s: float) -> None:
-        """Say again what was said too long ago; to be called in every step, after all else."""
+        """Send again what was sent too long ago; to be called in every step, after all else."""
         for item in self._waiting.values():
             if item.again_s is not None and item.again_s <= now_s:
                 self._effects.send(item.destination, item.body)
@@ -51,7 +51,7 @@ class Retransmissions:
 
     @property
     def wake_s(self) -> float | None:
-        """When something must be said again; None: never."""
+        """When something must be sent again; None: never."""
         times = (item.again_s for item in self._waiting.values())
         return min((at_s for at_s in times if at_s is not None), default=None)
 
@@ -60,12 +60,12 @@ Instruction = Delivered | Discard
 
 
 class Acknowledgements:
-    """Both sides of it at one node."""
+    """Numbered instructions at one node, as their source and as their target."""
 
     def __init__(self, effects: Effects, retransmissions: Retransmissions) -> None:
         self._effects, self._retransmissions = effects, retransmissions
         self._told: Counter[str] = Counter()
-        self._settled: Counter[str] = Counter()
+        self._acknowledged: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
         self._ahead: dict[str, dict[int, Instruction]] = defaultdict(dict)
         self._to_answer: dict[str, None] = {}
@@ -76,15 +76,15 @@ class Acknowledgements:
         number = self._told[target]
         self._retransmissions.say((target, number), target, replace(instruction, number=number))
 
-    def on_ack(self, target: str, settled: Ack) -> None:
-        """Repeat no more what a target has carried out."""
-        last = min(settled.number, self._told[target])
-        for number in range(self._settled[target] + 1, last + 1):
+    def on_ack(self, target: str, ack: Ack) -> None:
+        """Stop sending what a target has carried out."""
+        last = min(ack.number, self._told[target])
+        for number in range(self._acknowledged[target] + 1, last + 1):
             self._retransmissions.stop((target, number))
-        self._settled[target] = max(self._settled[target], last)
+        self._acknowledged[target] = max(self._acknowledged[target], last)
 
     def accept(self, source: str, instruction: Instruction) -> list[Instruction]:
-        """Return what is to be carried out now, in order; nothing for a repeat, or if one is missing."""
+        """Return what to carry out now, in order; nothing for a repeat, or while one is missing."""
         self._to_answer[source] = None
         ahead = self._ahead[source]
         if instruction.number > self._done[source]:
@@ -96,7 +96,7 @@ class Acknowledgements:
         return ready
 
     def answer(self) -> None:
-        """Tell whoever gave instructions in this step how far they have been carried out."""
+        """Acknowledge, to all sources of instructions in this step, what has been carried out."""
         for source in self._to_answer:
             self._effects.send(source, Ack(self._done[source]))
         self._to_answer = {}

@@ -1,10 +1,10 @@
-"""The satellite controller: key from orbit, refused when pass, night or sky forbid it, or when it is spent.
+"""The satellite controller: key from orbit, refused if pass, night or sky forbid it, or if it is used up.
 
-Where orbits are known it keeps the account of every contact: an order takes the first passage that is
+Where orbits are known it keeps an account of every contact.  An order takes the first passage that is
 expected to make key and of which enough is left, and what it gets is gone from each of its contacts.
-When the passage is over the sky has decided: if a contact has made no key after all, the order has failed,
-and what it would have got of the other contact is there for others.
-Where orbits are not known, satellites are as the link probe says, never spent and never a disappointment.
+When the passage is over, the sky has decided: if a contact has made no key, the order has failed, and its
+part of the other contact is free for others.
+Where orbits are not known, satellites are as the link probe says; they are never used up and never fail.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class SatelliteController(OnDemandController):
             self._spent_bits[contact] += self._bits(row)
         return max(passage.ready_s, now_s + self._config.setup_s)
 
-    def settle(self, row: OrderRow, now_s: float) -> str:  # noqa: ARG002
-        """Return why an order whose time is over has brought no key; nothing if it has."""
+    def conclude(self, row: OrderRow, now_s: float) -> str:  # noqa: ARG002
+        """Return why an order whose time is over has brought no key; empty if it has."""
         passage = self._taken.pop(row.order, None)
         if passage is None or self._view is None:
             return ""

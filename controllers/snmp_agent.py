@@ -3,9 +3,8 @@
 It answers Get, GetNext and GetBulk from those rows of its core that the sender may read (its view, RFC
 3415), and hands the rows of a Set to its core after checking their form and the sender's rights.  A Set
 is atomic: all of its rows are taken or none is.  A repeated Set gets the answer it got before, and
-changes nothing. A table is looked at only when a walk comes to it, and once; cells are made one at a
-time, so reading a little of a large table costs its rows, not its cells.  Nothing here knows what a row
-means.
+changes nothing.  A table is read only when a walk comes to it, and once; cells are made one at a time, so
+reading a little of a large table costs its rows, not its cells.  Nothing here knows what a row means.
 """
 
 from __future__ import annotations
@@ -141,11 +140,11 @@ class SnmpAgent:
             rows = decode(varbinds)
         except VarBindError as error:
             return error.error_status, error.error_index
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             allowed = BY_ROW[type(row)].writable_by
             if role_of(source) not in allowed:
                 status = ErrorStatus.NO_ACCESS if allowed else ErrorStatus.NOT_WRITABLE
-                return status, _first_varbind(rows, place)
+                return status, _first_varbind(rows, index)
         refusal = self._accept(rows, source, now_s)
         if refusal is None:
             return ErrorStatus.NO_ERROR, 0
@@ -157,8 +156,8 @@ def _fingerprint(varbinds: Sequence[VarBind]) -> bytes:
     return blake2b(repr([tuple(bind) for bind in varbinds]).encode(), digest_size=8).digest()
 
 
-def _first_varbind(rows: Sequence[Row], place: int) -> int:
-    return 1 + sum(len(encode(row)) for row in rows[:place])
+def _first_varbind(rows: Sequence[Row], index: int) -> int:
+    return 1 + sum(len(encode(row)) for row in rows[:index])
 
 
 def _bulk(view: View, pdu: Pdu) -> tuple[VarBind, ...]:

@@ -67,14 +67,14 @@ class UavController(OnDemandController):
             self._took_off[row.order] = now_s, min(self._fleet.out_for(row.order))
         return ready_s
 
-    def settle(self, row: OrderRow, now_s: float) -> str:
+    def conclude(self, row: OrderRow, now_s: float) -> str:
         """Return that a UAV of the chain was lost, if one was."""
         start_s, first_uav = self._took_off.pop(row.order, (now_s, 0))
         lost = self._air.lost_uavs(start_s, now_s)
         return "a UAV of the chain was lost" if lost > first_uav and self._counts(lost) else ""
 
     def _counts(self, lost: float) -> bool:
-        """Whether a loss concerns anybody: without a fleet only that of all."""
+        """Whether a loss matters: without a fleet, only that of all UAVs."""
         return self._fleet is not None or lost == inf
 
     def measures(self) -> list[Measure]:
@@ -90,7 +90,7 @@ class UavController(OnDemandController):
         return [*super().measures(), *fleet]
 
     def _act(self, now_s: float) -> None:
-        """Call home whom weather has caught; then do what every on-demand controller does."""
+        """Call home flights that weather has caught; then do what every on-demand controller does."""
         if self._fleet is not None:
             self._fleet.advance(now_s)
             self._fleet.lose(self._air.lost_uavs(now_s, now_s))

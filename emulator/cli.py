@@ -1,4 +1,4 @@
-"""The command line.  Every error ends here, as one line a fault on stderr and an exit status.
+"""The command line.  Every error ends here, as one line per mistake on stderr and an exit status.
 
 0: done.  1: the run, audit or hypothesis failed.  2: bad usage or bad input; nothing was started or
 written.  130 and 143: ended by SIGINT and SIGTERM, with partial results.  `--json` prints one JSON
@@ -30,40 +30,40 @@ COMMANDS = (
     (
         "sweep",
         "sweep",
-        "Run an experiment with fields varied, in parallel; one table and one figure at the end.",
+        "Run an experiment with varied fields, in parallel; write one table and one figure.",
     ),
-    ("audit", "inspect", "Add up a run's journals again, independently of the run's own counters."),
-    ("status", "inspect", "Look at a run, live or ended; with --json also at every key store."),
+    ("audit", "inspect", "Re-add a run's journals, independently of the run's own counters."),
+    ("status", "inspect", "Show the state of a run, live or ended; --json adds every key store."),
     (
         "inject",
         "inject",
-        "Have a live run suffer a fault or weather, from the next window on; it belongs to the run then.",
+        "Inject a fault or weather event into a live run, from its next window on, and record it.",
     ),
     (
         "page",
         "inspect",
-        "Show a run, live or ended, to a browser on this machine, until interrupted.",
+        "Serve a page about a run, live or ended, to browsers on this machine, until interrupted.",
     ),
     (
         "trace",
         "inspect",
-        "Follow one need for keys from node to manager, to satellite or UAV, and back.",
+        "Trace a request's need for keys from node to manager, to satellite or UAV, and back.",
     ),
     (
         "chaos",
         "inject",
-        "Disturb a live run on purpose, and see whether a hypothesis about it holds.",
+        "Disturb a live run on purpose, and test a hypothesis about it.",
     ),
-    ("skr", "skr", "Compute one secret key rate."),
+    ("skr", "skr", "Compute a secret key rate."),
     (
         "rates",
         "skr",
-        "Draw the secret key rates of all protocols against distance, under the PLOB bound.",
+        "Draw the secret key rates of all protocols over distance, with the PLOB bound.",
     ),
 )
-"""Every command with its module and its help in a line, in the order of `qsagin --help`.
+"""Every command with its module and its summary, in the order of `qsagin --help`.
 
-Only the module of the command that is given is loaded.
+A summary is the first line of the command's docstring.  Only the module of the given command is loaded.
 """
 
 
@@ -72,7 +72,7 @@ _RUN_OWN = ("--seed", "--hosts", "--policy")  # of the run that is resumed
 
 
 def app_for(given: str) -> typer.Typer:
-    """Return the command line with one command that works, and all others by name."""
+    """Return the command line with the given command, and all others by name and summary."""
     app = typer.Typer(
         name="qsagin",
         no_args_is_help=True,
@@ -127,7 +127,7 @@ def main() -> None:
     except OSError as error:
         tell(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         sys.exit(1)
-    except sqlite3.Error as error:  # of a folder that may only be read, or a full disk
+    except sqlite3.Error as error:  # a read-only folder, or a full disk
         tell(f"a database of the run cannot be used: {error}")
         sys.exit(1)
     except typer.TyperException as error:  # unknown commands and options, or values that do not fit

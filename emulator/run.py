@@ -373,7 +373,7 @@ def _process_faults(experiment: Experiment) -> Iterator[ProcessFault]:
     for event in experiment.faults:
         if isinstance(event, ProcessEvent):
             window = steps_until(event.at_s, experiment.clock.window_s)
-            yield ProcessFault(window, event.actor, event.deed, event.wall_s)
+            yield ProcessFault(window, event.actor, event.action, event.wall_s)
 
 
 def _name(group: tuple[Role, ...], place: int) -> str:

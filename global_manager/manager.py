@@ -2,7 +2,7 @@
 
 When it starts it solves the provisioning program and sends each reservation to the fiber controller
 as one atomic Set.  When all are up it walks the fiber controller's table and compares it with the
-plan.  When a key manager informs it of a shortage it buys what is missing (`ordering`).
+plan.  When a key manager informs it of a shortage it buys what is missing (`global_manager.orders`).
 When a fiber goes down or comes up, or demand drifts, it plans again, keeps what may stay, and sends the
 difference only.
 It sees rows, prices and distributions only; no medium is special here.
@@ -25,7 +25,7 @@ from global_manager.provisioning.model import (
     Plan,
     Problem,
 )
-from global_manager.reservations import Schedule
+from global_manager.reservations import ReservationSchedule
 from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,
@@ -58,6 +58,7 @@ from protos.mib import (
     ORDER_COMPLETE,
     ORDER_FAILED,
     RESERVATION_UP,
+    AccessRole,
     AgentRow,
     DownCause,
     FiberStateRow,
@@ -65,7 +66,6 @@ from protos.mib import (
     OrderFailureRow,
     OrderRow,
     ReservationRow,
-    Role,
     Row,
     RowStatus,
     ShortageRow,
@@ -90,7 +90,7 @@ class ManagerConfig:
 
     problem: Problem
     media: tuple[tuple[Medium, ...], ...]
-    schedule: Schedule
+    schedule: ReservationSchedule
     retry_after_s: float
     replan: bool = True
     look_every_periods: int = 0
@@ -129,7 +129,7 @@ class Planner(Protocol):
     def replan(
         self, problem: Problem, previous: Plan, down: Fibers, movable: frozenset[str]
     ) -> Plan:
-        """Return a plan without the fibers that are down; who works and is not movable stays."""
+        """Return a plan without the fibers that are down; working reservations that cannot move stay."""
 
     def expect(self, problem: Problem, mean_units: float) -> Problem:
         """Return the problem with scenarios of this mean."""
@@ -151,7 +151,7 @@ class GlobalManager:
         self._config = config
         self._planner = planner
         self._problem = config.problem
-        self._place = {request.id: place for place, request in enumerate(self._problem.requests)}
+        self._place = {request.id: index for index, request in enumerate(self._problem.requests)}
         self._fibers = FiberWatch()
         self._demand = DemandWatch(self._problem.scenarios, config.drift_sigmas, config.correlated)
         self._usage: dict[int, int] = {}
@@ -204,7 +204,7 @@ class GlobalManager:
         """Return nothing: the manager holds no key."""
         return []
 
-    def holdings(self) -> list[KeyChange]:
+    def key_changes(self) -> list[KeyChange]:
         """Return nothing: the manager has no key store."""
         return []
 
@@ -214,7 +214,7 @@ class GlobalManager:
         return Totals(cost=self._reservation_cost + on_demand)
 
     def measures(self) -> list[Measure]:
-        """Return cost by stage and medium, what of it was given back, and the plan's expectation."""
+        """Return cost by stage and medium, refunds, and the plan's expectation."""
         cost, spent = "provisioning_cost_total", self._orders.spent
         reserved = (("stage", "reservation"), ("medium", Medium.FIBER))
         found = [Measure(cost, reserved, self._reservation_cost)]
@@ -246,54 +246,54 @@ class GlobalManager:
         self._effects.note(Fact(FactKind.PLANNED, period=self._next_period, details=made))
         wanted = {self._place[item.request]: item for item in plan.allocations if item.units}
         before = self._reserved
-        gone = [place for place, item in before.items() if wanted.get(place) != item]
-        new = [place for place, item in wanted.items() if before.get(place) != item]
+        gone = [index for index, item in before.items() if wanted.get(index) != item]
+        new = [index for index, item in wanted.items() if before.get(index) != item]
         if reason is not None:
             self._effects.note(
                 Fact(FactKind.REPLANNED, period=self._next_period, units=len(new), details=reason)
             )
         self._plan, self._reserved = plan, wanted
         self._plans += 1
-        for place in gone:
-            self._take_down(place, before[place], now_s)
+        for index in gone:
+            self._take_down(index, before[index], now_s)
         unit_costs = reservations.unit_costs_of(self._problem.fibers)
-        for place in new:
-            price = reservations.cost(wanted[place], unit_costs)
-            self._note_reserved(place, wanted[place].units, price)
-            self._generation[place] += 1
-            self._set_up(place, now_s)
+        for index in new:
+            price = reservations.cost(wanted[index], unit_costs)
+            self._note_reserved(index, wanted[index].units, price)
+            self._generation[index] += 1
+            self._set_up(index, now_s)
 
-    def _take_down(self, place: int, allocation: Allocation, now_s: float) -> None:
-        self._up.discard(place)
-        self._again_s.pop(place, None)
-        self._note_reserved(place, 0, 0)
+    def _take_down(self, index: int, allocation: Allocation, now_s: float) -> None:
+        self._up.discard(index)
+        self._again_s.pop(index, None)
+        self._note_reserved(index, 0, 0)
         row = reservations.head(
-            place,
+            index,
             allocation,
             RowStatus.DESTROY,
             self._config.schedule,
             now_s,
-            self._generation[place],
+            self._generation[index],
         )
-        gone = _Reserve(place, self._generation[place])
+        gone = _Reserve(index, self._generation[index])
         self._request(FIBER_CONTROLLER, command(row), gone, now_s)
 
-    def _set_up(self, place: int, now_s: float) -> None:
-        asked = _Reserve(place, self._generation[place])
+    def _set_up(self, index: int, now_s: float) -> None:
+        asked = _Reserve(index, self._generation[index])
         rows = reservations.rows(
-            place, self._reserved[place], self._config.schedule, now_s, asked.generation
+            index, self._reserved[index], self._config.schedule, now_s, asked.generation
         )
         self._request(FIBER_CONTROLLER, command(*rows), asked, now_s)
 
     def _reserve_again(self, now_s: float) -> None:
-        """Ask again for what was refused: a wavelength may not have been free before something went."""
-        for place in [place for place, at_s in self._again_s.items() if at_s <= now_s]:
-            del self._again_s[place]
-            self._set_up(place, now_s)
+        """Ask again for refused reservations: a wavelength may be free now that another has gone."""
+        for index in [index for index, at_s in self._again_s.items() if at_s <= now_s]:
+            del self._again_s[index]
+            self._set_up(index, now_s)
 
-    def _note_reserved(self, place: int, units: int, cost: int) -> None:
+    def _note_reserved(self, index: int, units: int, cost: int) -> None:
         self._effects.note(
-            Fact(FactKind.RESERVED, place, self._next_period, units=units, cost=cost)
+            Fact(FactKind.RESERVED, index, self._next_period, units=units, cost=cost)
         )
 
     def _replan(self, reason: Replanned, now_s: float, movable: frozenset[str]) -> None:
@@ -345,7 +345,7 @@ class GlobalManager:
             self._orders.completed(source, row)
 
     def _may_say(self, source: str, row: Row) -> bool:
-        """Whether a notification is possible, and comes from whom it concerns."""
+        """Whether a notification is possible, and comes from an agent that it concerns."""
         match row:
             case ShortageRow():
                 known = 0 <= row.request < len(self._problem.requests)
@@ -359,7 +359,7 @@ class GlobalManager:
             case ReservationRow() | FiberStateRow():
                 return source == FIBER_CONTROLLER
             case AgentRow():
-                return role_of(source) in (Role.CONTROLLER, Role.NODE)
+                return role_of(source) in (AccessRole.CONTROLLER, AccessRole.NODE)
             case _:
                 return source in CONTROLLER_OF.values()
 
@@ -376,7 +376,7 @@ class GlobalManager:
         self._effects.note(Fact(FactKind.REJECTED, request=request, peer=peer, details=Reason(why)))
 
     def _on_link_state(self, row: FiberStateRow, now_s: float) -> None:
-        """Move who was on a fiber that is lost; let them come back when it is up again."""
+        """Move requests off a fiber that is lost; let them come back when it is up again."""
         fiber = (row.a, row.b)
         if row.oper_status == OperStatus.DOWN:
             lost = Replanned(ReplanCause.LINK_DOWN, fiber, noisy=row.cause == DownCause.NOISE)

@@ -1,6 +1,6 @@
-"""What has changed since the plan was made: fibers that are down, agents that are silent, other demand.
+"""Changes since the plan was made: fibers that are down, agents that are silent, other demand.
 
-It only remembers and judges; what to do about it is the manager's business.
+It only remembers and judges; the manager decides what to do.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class FiberWatch:
         return True
 
     def came_up(self, fiber: tuple[str, str]) -> frozenset[str] | None:
-        """Take note of a fiber that is up again; return who was on it, or None if that is no news."""
+        """Take note of a fiber that is up again; return the requests it had, or None if that is no news."""
         return self.displaced.pop(fiber, None)
 
 
@@ -54,7 +54,7 @@ class AgentWatch:
         return was_silent
 
     def look(self, asked_s: Mapping[str, float], now_s: float) -> list[str]:
-        """Return who is silent from now on; `asked_s` tells since when agents owe an answer."""
+        """Return the agents that are silent from now on; `asked_s` says since when each owes an answer."""
         gone = [entity for entity, at_s in self.silent_at_s(asked_s).items() if now_s >= at_s]
         self.silent.update(gone)
         return gone
@@ -73,8 +73,8 @@ class DemandWatch:
     """Compares demand with the scenarios of the plan, from one look to the next.
 
     Demand has drifted when its mean over the periods since the last look is more than `sigmas`
-    standard errors from the scenarios' mean.  A period is one draw if demand is correlated, and one
-    for each request if not.
+    standard errors from the scenarios' mean.  A period is one draw if demand is correlated, and one draw
+    per request if not.
     """
 
     scenarios: Sequence[Scenario]
@@ -84,7 +84,7 @@ class DemandWatch:
     periods: int = 0
 
     def look(self, usage: Mapping[int, int], periods: int) -> float | None:
-        """Return the new mean, in units a request and period, if demand has drifted.
+        """Return the new mean, in units per request and period, if demand has drifted.
 
         `usage` holds what each request has asked for since the start, in that many periods.
         """

@@ -1,8 +1,8 @@
-"""Orders: what is bought for requests that run short, from whom, at which price, and what comes of it.
+"""Orders: what is bought for requests that run short, from which medium, at which price, and the outcome.
 
 An order goes to the medium that the request prefers, and to the next one if that controller refuses, or
-takes it and fails while the period lasts; one that has been silent for long is asked last.  What an order
-costs is noted when it is taken, and given back when it fails.
+takes it and fails while the period lasts; one that has been silent for long is asked last.  The cost of an
+order is noted when it is taken, and refunded when it fails.
 
 Where requests share pools, the plan's second stage is carried out: what is missing in a period is served at
 the least cost that the pools allow.  The plan knows the sky of every future, the manager does not; so it
@@ -57,23 +57,23 @@ class PoolBuyer:
         """Return what to order now; nothing while answers are awaited."""
         if self._awaited or not self._open:
             return []
-        places = sorted(self._open)
-        costs = [self._requests[place].on_demand for place in places]
+        indices = sorted(self._open)
+        costs = [self._requests[index].on_demand for index in indices]
         service = serve(
-            [self._open[place] for place in places],
-            self._unless_refused(places, Medium.SATELLITE, [c.satellite_cost for c in costs]),
-            self._unless_refused(places, Medium.UAV, [c.uav_cost for c in costs]),
+            [self._open[index] for index in indices],
+            self._unless_refused(indices, Medium.SATELLITE, [c.satellite_cost for c in costs]),
+            self._unless_refused(indices, Medium.UAV, [c.uav_cost for c in costs]),
             self._left,
         )
-        wanted = self._purchases(places, Medium.SATELLITE, service.satellite)
-        wanted = wanted or self._purchases(places, Medium.UAV, service.uav)
+        wanted = self._purchases(indices, Medium.SATELLITE, service.satellite)
+        wanted = wanted or self._purchases(indices, Medium.UAV, service.uav)
         for purchase in wanted:
             self._book(purchase, 1)
         self._awaited = len(wanted)
         return wanted
 
     def answered(self, purchase: Purchase, *, taken: bool) -> None:
-        """Take note of the answer to an order; a refused request is offered to that medium no more."""
+        """Take note of the answer to an order; a refused request is not offered to that medium again."""
         if purchase.period != self.period:
             return
         self._awaited -= 1
@@ -82,22 +82,22 @@ class PoolBuyer:
             self._book(purchase, -1)
 
     def failed(self, purchase: Purchase) -> None:
-        """Take note that an order that was taken has brought nothing: as if it had been refused."""
+        """Take note that an accepted order has brought nothing, as if it had been refused."""
         if purchase.period == self.period:
             self._refused.add((purchase.request, purchase.medium))
             self._book(purchase, -1)
 
     def _unless_refused(
-        self, places: Sequence[int], medium: Medium, costs: Sequence[int]
+        self, indices: Sequence[int], medium: Medium, costs: Sequence[int]
     ) -> list[int | None]:
-        by_place = zip(places, costs, strict=True)
-        return [None if (place, medium) in self._refused else cost for place, cost in by_place]
+        by_place = zip(indices, costs, strict=True)
+        return [None if (index, medium) in self._refused else cost for index, cost in by_place]
 
     def _purchases(
-        self, places: Sequence[int], medium: Medium, units: Sequence[int]
+        self, indices: Sequence[int], medium: Medium, units: Sequence[int]
     ) -> list[Purchase]:
-        by_place = zip(places, units, strict=True)
-        return [Purchase(place, self.period, medium, n) for place, n in by_place if n > 0]
+        by_place = zip(indices, units, strict=True)
+        return [Purchase(index, self.period, medium, n) for index, n in by_place if n > 0]
 
     def _book(self, purchase: Purchase, times: int) -> None:
         """Take a purchase from what is missing and from its pool; or put it back."""
@@ -151,7 +151,7 @@ class Orders:
         self.refunded: Counter[Medium] = Counter()
 
     def lacks(self, row: ShortageRow, silent: Collection[str], now_s: float) -> None:
-        """Buy what a request is short of; who is silent is asked last."""
+        """Buy what a request is short of; silent controllers are asked last."""
         if self._is_over(row.period, now_s):
             late = Reason("heard of when its period was over")
             self._effects.note(Fact(FactKind.REJECTED, row.request, row.period, details=late))
@@ -193,7 +193,7 @@ class Orders:
         self._order_elsewhere(buy, now_s, OrderCause.REFUSED, refusal)
 
     def failed(self, source: str, row: OrderFailureRow, now_s: float) -> None:
-        """Take the money back, and buy elsewhere if the key would still come in its period."""
+        """Take the refund, and buy elsewhere if the key would still come in its period."""
         buy = self._open.get(row.order)
         if buy is None or CONTROLLER_OF[buy.medium] != source:
             why = Reason(f"no order {row.order} is open there")
@@ -222,12 +222,12 @@ class Orders:
             )
         )
 
-    def _new(self, place: int, period: int, units: int) -> OrderRow:
-        request = self._requests[place]
+    def _new(self, index: int, period: int, units: int) -> OrderRow:
+        request = self._requests[index]
         self._last += 1
         return OrderRow(
             order=self._last,
-            request=place,
+            request=index,
             period=period,
             source=request.source,
             target=request.target,
@@ -260,7 +260,7 @@ class Orders:
         return buy.order.units * unit_cost(self._requests[buy.order.request], buy.medium)
 
     def _is_over(self, period: int, now_s: float) -> bool:
-        """Whether a period is over, so that nobody needs key for it any more."""
+        """Whether a period is over, so its key is no longer needed."""
         return now_s >= self._timeline.begins_s(period + 1)
 
     def _note(

@@ -21,7 +21,7 @@ UnitCosts = Mapping[frozenset[str], int]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class ReservationSchedule:
     """When a reservation that is sent now makes its first keys.
 
     `setup_s` is what it needs to be configured everywhere; epochs end `lead_s` before periods begin.
@@ -42,17 +42,17 @@ class Schedule:
 
 
 def head(  # noqa: PLR0917
-    place: int,
+    index: int,
     allocation: Allocation,
     status: RowStatus,
-    schedule: Schedule,
+    schedule: ReservationSchedule,
     now_s: float,
     generation: int = 0,
 ) -> ReservationRow:
     """Return the row that names a reservation; alone, with status destroy, it takes it down."""
     start_s = now_s + schedule.setup_s
     return ReservationRow(
-        request=place,
+        request=index,
         request_id=allocation.request,
         source=allocation.source,
         target=allocation.target,
@@ -66,16 +66,20 @@ def head(  # noqa: PLR0917
 
 
 def rows(
-    place: int, allocation: Allocation, schedule: Schedule, now_s: float, generation: int = 0
+    index: int,
+    allocation: Allocation,
+    schedule: ReservationSchedule,
+    now_s: float,
+    generation: int = 0,
 ) -> list[Row]:
     """Return all rows of a new reservation: head, hops, wavelengths."""
-    hops = [ReservationHopRow(place, at, node) for at, node in enumerate(allocation.path, 1)]
-    colours = [
-        ReservationWavelengthRow(place, at, colour)
-        for at, colour in enumerate(allocation.wavelengths, 1)
+    hops = [ReservationHopRow(index, at, node) for at, node in enumerate(allocation.path, 1)]
+    wavelengths = [
+        ReservationWavelengthRow(index, at, wavelength)
+        for at, wavelength in enumerate(allocation.wavelengths, 1)
     ]
-    first = head(place, allocation, RowStatus.CREATE_AND_GO, schedule, now_s, generation)
-    return [first, *hops, *colours]
+    first = head(index, allocation, RowStatus.CREATE_AND_GO, schedule, now_s, generation)
+    return [first, *hops, *wavelengths]
 
 
 def cost(allocation: Allocation, unit_costs: UnitCosts) -> int:

@@ -16,7 +16,7 @@ from typing import Protocol
 from protos.facts import Fact
 from protos.key_changes import KeyChange
 from protos.keys import KeyTraffic
-from protos.mib import Role
+from protos.mib import AccessRole
 from protos.pdu import Pdu
 
 GLOBAL_MANAGER = "global-manager"
@@ -37,26 +37,26 @@ def steps_until(at_s: float, step_s: float) -> int:
     return ceil(at_s / step_s - 1e-9)
 
 
-def role_of(entity: str) -> Role:
-    """Return the role of an entity; a stranger may only observe."""
+def role_of(entity: str) -> AccessRole:
+    """Return the role of an entity; an unknown one may only observe."""
     if entity == GLOBAL_MANAGER:
-        return Role.MANAGER
+        return AccessRole.MANAGER
     if entity in CONTROLLERS:
-        return Role.CONTROLLER
-    return Role.NODE if entity.startswith(KEY_MANAGER_PREFIX) else Role.OBSERVER
+        return AccessRole.CONTROLLER
+    return AccessRole.NODE if entity.startswith(KEY_MANAGER_PREFIX) else AccessRole.OBSERVER
 
 
 @dataclass(frozen=True)
 class EntityOrder:
-    """An order of entities that does not depend on what nodes are called, only on the order of nodes.
+    """An order of entities that depends on the order of nodes, not on their names.
 
-    A key manager stands where it would stand if its node were called by its number, from 1 on.
+    A key manager is sorted as if its node were named by its number, from 1 on.
     """
 
     nodes: tuple[str, ...]
 
     def key(self, entity: str) -> str:
-        """Return by what an entity is sorted, and by what draws that concern it are keyed."""
+        """Return the key by which an entity is sorted, and by which draws that concern it are keyed."""
         return self._keys.get(entity, entity)
 
     def sorted(self, entities: Iterable[str]) -> list[str]:
@@ -72,7 +72,7 @@ class EntityOrder:
 
 
 BY_NAME = EntityOrder(())
-"""The order of entities whose network nobody has told: by their names."""
+"""The order of entities of an unknown network: by their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,8 @@ class Totals:
 class Step:
     """What a core wants done after one window.
 
-    `wake_s` is when it must run even if nobody writes to it; None: never.  `keys` says what has become
-    of keys in hand, in order.
+    `wake_s` is when it must run even if nobody writes to it; None: never.  `keys` holds the changes of
+    keys in hand, in order.
     """
 
     outbox: list[Message] = field(default_factory=list)
@@ -147,11 +147,11 @@ class Effects:
         self._facts.append(fact)
 
     def keep(self, change: KeyChange) -> None:
-        """Write down what has become of keys in hand."""
+        """Note a change of keys in hand."""
         self._keys.append(change)
 
     def flush(self, wake_s: float | None) -> Step:
-        """Return what was collected, and begin anew."""
+        """Return what was collected, and start again from empty."""
         step = Step(self._outbox, self._facts, wake_s, self._keys)
         self._outbox, self._facts, self._keys = [], [], []
         return step
@@ -184,7 +184,7 @@ class Core(Protocol):
         """Consume the inbox at `now_s`; called in time order, at `wake_s` at the latest."""
 
     def started(self, now_s: float) -> None:
-        """Learn that it works from now on: at first, or after it has been out.
+        """Learn that it works from now on: at the start, or after it was out.
 
         What was sent to it while it was out is lost.
         """
@@ -195,8 +195,8 @@ class Core(Protocol):
     def close(self) -> list[Fact]:
         """Return what is left in hand; nothing is called after it."""
 
-    def holdings(self) -> list[KeyChange]:
-        """Return the changes that make of nothing the keys in its stores."""
+    def key_changes(self) -> list[KeyChange]:
+        """Return the changes that rebuild its key stores from empty."""
 
     def measures(self) -> list[Measure]:
         """Return what observers may see."""

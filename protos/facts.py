@@ -1,6 +1,6 @@
-"""What a journal can say: facts, each with its kind, its numbers, and details of a type of its own.
+"""Facts, the entries of journals: each has a kind, numbers, and details of a type of its own.
 
-A fact carries data.  `text` puts its details into words for people; nothing reads these back.  Details are
+A fact carries data.  `text` puts its details into words for people; no code reads these back.  Details are
 written as JSON (`written`) and come back as the same values (`details_of`).  A link is a pair of nodes,
 never a string.  Nothing here knows who notes a fact, or where it is kept.
 """
@@ -46,7 +46,7 @@ class FactKind(StrEnum):
 
 
 class LinkCondition(StrEnum):
-    """How the fiber controller finds a link: nothing comes through (loss), or too many errors (noise)."""
+    """The state of a link: up, or nothing comes through (loss), or too many errors (noise)."""
 
     UP = "up"
     LOSS = "loss"
@@ -283,7 +283,7 @@ class Fact(NamedTuple):
 
 
 def label_of(link: LinkEnds) -> str:
-    """Return what a link is called where people read of it."""
+    """Return the name of a link for people."""
     return f"{link[0]}-{link[1]}"
 
 

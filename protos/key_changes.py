@@ -1,4 +1,4 @@
-"""Keys in hand, and what a core says of them, so that its shell can keep them in a database.
+"""Keys in hand, and the changes that a core reports, so that its shell can keep keys in a database.
 
 A store is named by (request, medium) at one entity; a block of keys in it by its serial.  A key's life is
 a line: held, perhaps confirmed, gone; a key that is gone never comes back.  A key's bytes never
@@ -22,11 +22,11 @@ def tag(material: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key, its name (a UUID), and its place in the block that it was cut from."""
+    """One key, its name (a UUID), and its index in the block that it was cut from."""
 
     id: str
     material: bytes = field(repr=False)
-    place: int = 0
+    index: int = 0
 
     @property
     def bits(self) -> int:
@@ -41,7 +41,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class StoreOpened:
-    """There is a store of keys shared with `peer`, for at most so many; `end` is "source" or "target"."""
+    """A store of keys shared with `peer` exists, with a capacity; `end` is "source" or "target"."""
 
     request: int
     medium: MediumCode
@@ -72,7 +72,7 @@ class KeysConfirmed:
 
 @dataclass(frozen=True, slots=True)
 class KeysGone:
-    """Keys of a block have left their store: delivered or destroyed, they must not be found any more."""
+    """Keys of a block have left their store: delivered or destroyed, they must not be found again."""
 
     request: int
     medium: MediumCode

@@ -52,7 +52,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """These keys are void at both ends: tags differed, or nobody needs them any more."""
+    """These keys are void at both ends: tags differed, or they are no longer needed."""
 
     request: int
     medium: MediumCode
@@ -62,7 +62,7 @@ class Discard:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """Of what the source told, the target has carried out everything up to `number`."""
+    """The target has carried out all instructions of the source up to `number`."""
 
     number: int
 

@@ -26,7 +26,7 @@ SNMP_TRAP_OID: Arcs = (1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0)
 SNMP_TRAPS: Arcs = (1, 3, 6, 1, 6, 3, 1, 1, 5)
 
 
-class Role(StrEnum):
+class AccessRole(StrEnum):
     """Who may do what; a role is bound to an entity, not to a message."""
 
     MANAGER = "manager"
@@ -275,8 +275,8 @@ class Table:
     arc: int
     row: type[Row]
     index: tuple[str, ...]
-    writable_by: frozenset[Role]
-    readable_by: frozenset[Role]
+    writable_by: frozenset[AccessRole]
+    readable_by: frozenset[AccessRole]
 
     @cached_property
     def entry(self) -> Arcs:
@@ -287,7 +287,7 @@ class Table:
     def columns(self) -> dict[str, int]:
         """Accessible columns: field name to column number, in order."""
         names = [field.name for field in fields(self.row)]
-        return {name: place for place, name in enumerate(names, 1) if name not in self.index}
+        return {name: number for number, name in enumerate(names, 1) if name not in self.index}
 
     @cached_property
     def is_text(self) -> dict[str, bool]:
@@ -295,10 +295,10 @@ class Table:
         return {field.name: field.type == "str" for field in fields(self.row)}
 
 
-_MANAGER, _CONTROLLER = frozenset({Role.MANAGER}), frozenset({Role.CONTROLLER})
-_NOBODY: frozenset[Role] = frozenset()
+_MANAGER, _CONTROLLER = frozenset({AccessRole.MANAGER}), frozenset({AccessRole.CONTROLLER})
+_NOBODY: frozenset[AccessRole] = frozenset()
 _STATIONS = _MANAGER | _CONTROLLER
-_ANYBODY_BUT_NODES = _STATIONS | {Role.OBSERVER}
+_ANYBODY_BUT_NODES = _STATIONS | {AccessRole.OBSERVER}
 
 TABLES: tuple[Table, ...] = (
     Table("qsReservation", 1, ReservationRow, ("request",), _MANAGER, _MANAGER),

@@ -1,4 +1,4 @@
-"""Management messages as values: SNMP protocol data units (RFC 3416) and who sends them to whom.
+"""Management messages as values: SNMP protocol data units (RFC 3416).
 
 All are frozen.  Nothing here knows protobuf or gRPC: see `protos.wire`.
 """
@@ -69,7 +69,7 @@ class Pdu:
 
     `trace_id` (16 bytes, or none) tells what it is part of, the same for all that follows from one thing.
     `oldest_open` is the least request-id for which the sender still waits for an answer of the same
-    receiver: nothing before it will be said again.  0: the sender does not say.
+    receiver: nothing before it will be sent again.  0: the sender does not say.
     """
 
     verb: Verb

@@ -1,8 +1,8 @@
-"""Requests from both sides: those that have not been answered yet, and those that have been heard.
+"""PDUs that expect a Response: those of one entity that are unanswered, and those heard from others.
 
-A request is sent again under the same request-id until its Response arrives; the receiver answers
-a repeat as it answered before.  The caller's context comes back with the answer, once.  Each request
-tells the receiver from which of its requests on it may hear repeats, so that it can forget the others.
+A PDU is sent again under the same request-id until its Response arrives; the receiver answers a repeat as
+it answered before.  The sender's context comes back with the answer, once.  Each PDU tells the receiver
+from which request-id on it may hear repeats, so that it can forget the others.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class PendingRequests(Generic[Context]):
     def send(
         self, effects: Effects, destination: str, pdu: Pdu, context: Context, now_s: float
     ) -> None:
-        """Send a request under the next request-id."""
+        """Send a PDU under the next request-id."""
         effects.send(destination, self.open(destination, pdu, context, now_s))
 
     def resend(self, effects: Effects, now_s: float) -> None:
@@ -55,7 +55,7 @@ class PendingRequests(Generic[Context]):
             effects.send(destination, pdu)
 
     def close(self, source: str, response: Pdu) -> Context | None:
-        """Return the context of the request that this answers; None for a repeat or a stranger."""
+        """Return the context of the PDU that this answers; None for a repeat or an unknown answer."""
         pending = self._pending.get(source, {})
         answered = pending.pop(response.request_id, None)
         if answered is None:
@@ -75,7 +75,7 @@ class PendingRequests(Generic[Context]):
         return sorted(late, key=lambda item: item[1].request_id)
 
     def unanswered_since(self) -> dict[str, float]:
-        """Return who owes an answer, and since when."""
+        """Return the agents that owe an answer, and since when."""
         return {name: next(iter(here.values())).since_s for name, here in self._pending.items()}
 
     @property
@@ -91,14 +91,14 @@ class PendingRequests(Generic[Context]):
 
 
 class HeardRequests:
-    """Which requests of others have been heard, for as long as they may come again."""
+    """The PDUs heard from others, for as long as they may come again."""
 
     def __init__(self) -> None:
         self._since: Counter[str] = Counter()
         self._ids: dict[str, set[int]] = {}
 
     def is_new(self, source: str, request: Pdu) -> bool:
-        """Return whether a request is heard for the first time, and remember it."""
+        """Return whether a PDU is heard for the first time, and remember it."""
         ids, said = self._ids.setdefault(source, set()), request.request_id
         since = self._since[source] = max(self._since[source], min(request.oldest_open, said))
         if said in ids or said < since:

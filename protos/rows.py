@@ -59,10 +59,10 @@ def decode(varbinds: Sequence[VarBind]) -> list[Row]:
     """
     found: dict[tuple[Arcs, Arcs], dict[int, Value]] = {}
     first: dict[tuple[Arcs, Arcs], int] = {}
-    for place, varbind in enumerate(varbinds, 1):
-        entry, column, index = _split(varbind.name, place)
+    for position, varbind in enumerate(varbinds, 1):
+        entry, column, index = _split(varbind.name, position)
         key = (entry, index)
-        first.setdefault(key, place)
+        first.setdefault(key, position)
         found.setdefault(key, {})[column] = varbind.value
     return [_row(*key, values, first[key]) for key, values in found.items()]
 
@@ -77,7 +77,7 @@ def command(*rows: Row) -> Pdu:
 def trace_of(*rows: Row) -> bytes:
     """Return the trace that rows are part of: that of a request's need in a period, or of a request.
 
-    Whoever speaks of the same need finds the same, and nobody has to pass it on.
+    All entities derive the same trace for the same need, so none has to pass it on.
     """
     for row in rows:
         request = getattr(row, "request", None)
@@ -108,25 +108,25 @@ def notified(pdu: Pdu) -> tuple[Notification, Row]:
     return kind, decode(pdu.varbinds[2:])[0]
 
 
-def _split(name: Arcs, place: int) -> tuple[Arcs, int, Arcs]:
+def _split(name: Arcs, position: int) -> tuple[Arcs, int, Arcs]:
     if len(name) <= ENTRY_ARCS + 1 or name[:ENTRY_ARCS] not in BY_ENTRY:
-        raise VarBindError(ErrorStatus.NO_CREATION, place)
+        raise VarBindError(ErrorStatus.NO_CREATION, position)
     return name[:ENTRY_ARCS], name[ENTRY_ARCS], name[ENTRY_ARCS + 1 :]
 
 
-def _row(entry: Arcs, index: Arcs, values: dict[int, Value], place: int) -> Row:
+def _row(entry: Arcs, index: Arcs, values: dict[int, Value], position: int) -> Row:
     table: Table = BY_ENTRY[entry]
     if len(index) != len(table.index) or values.keys() != set(table.columns.values()):
-        raise VarBindError(ErrorStatus.INCONSISTENT_NAME, place)
+        raise VarBindError(ErrorStatus.INCONSISTENT_NAME, position)
     named: dict[str, Value] = dict(zip(table.index, index, strict=True))
     for offset, (name, column) in enumerate(table.columns.items()):
         value = values[column]
         expected = str if table.is_text[name] else int
         if not isinstance(value, expected):
-            raise VarBindError(ErrorStatus.WRONG_TYPE, place + offset)
+            raise VarBindError(ErrorStatus.WRONG_TYPE, position + offset)
         if isinstance(value, str) and len(value.encode()) > MOST_OCTETS:
-            raise VarBindError(ErrorStatus.WRONG_LENGTH, place + offset)
+            raise VarBindError(ErrorStatus.WRONG_LENGTH, position + offset)
         if isinstance(value, int) and not -(2**31) <= value < 2**31:
-            raise VarBindError(ErrorStatus.WRONG_VALUE, place + offset)
+            raise VarBindError(ErrorStatus.WRONG_VALUE, position + offset)
         named[name] = value
     return table.row(**named)  # type: ignore[arg-type]

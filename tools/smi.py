@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from protos.mib import NOTIFICATION_TYPES, NOTIFICATIONS, TABLES, Notification, Role, Table
+from protos.mib import NOTIFICATION_TYPES, NOTIFICATIONS, TABLES, AccessRole, Notification, Table
 
 _HEAD = """\
 QSAGIN-MIB DEFINITIONS ::= BEGIN
@@ -68,7 +68,7 @@ def _syntax(table: Table, field: str) -> str:
 def _access(table: Table, field: str) -> str:
     if field in table.index:
         return "not-accessible"
-    return "read-create" if table.writable_by - {Role.OBSERVER} else "read-only"
+    return "read-create" if table.writable_by - {AccessRole.OBSERVER} else "read-only"
 
 
 def _object(name: str, syntax: str, access: str, words: str, tail: str) -> str:

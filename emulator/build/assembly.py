@@ -27,7 +27,7 @@ from emulator.world.world import FreeSpace, World
 from global_manager.manager import ManagerConfig
 from global_manager.orders import unit_cost
 from global_manager.provisioning.model import Medium, Policy, Problem
-from global_manager.reservations import Schedule
+from global_manager.reservations import ReservationSchedule
 from protos.core import Timeline
 
 RETRY_WINDOWS = 10
@@ -80,7 +80,7 @@ def assemble(setup: Setup) -> Assembly:
         manager=ManagerConfig(
             problem=problem,
             media=_media(problem),
-            schedule=Schedule(
+            schedule=ReservationSchedule(
                 timeline,
                 setup_s=SETUP_WINDOWS * experiment.clock.window_s,
                 lead_s=lead_windows(setup.topology) * experiment.clock.window_s,

@@ -1,9 +1,9 @@
 """Chaos Toolkit actions: start a run, strike it, wait in emulated time, end it.
 
 Plain functions over run folders; any Chaos Toolkit experiment can name them.  A run is a process of its
-own: its number lies beside its folder while it may be alive, in `NAME.pid`, and what it says in `NAME.log`.
-As a control of an experiment this module has a run ready and in its steady state before the hypothesis is
-first looked at, and ended, with its report written, when the experiment is over.
+own.  While it may be alive, its pid is next to its folder in `NAME.pid`, and its output in `NAME.log`.
+As a control of an experiment, this module brings a run to its steady state before the hypothesis is first
+tested, and ends it, with its report written, after the experiment.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _END_LIMIT_S = 300.0
 
 
 class ChaosError(Exception):
-    """An action cannot be done, or what was waited for did not come."""
+    """An action failed, or what it waited for did not come."""
 
 
 def start_run(
@@ -61,17 +61,17 @@ def start_run(
 
 
 def inject(run_folder: str, fault: Mapping[str, Any]) -> dict[str, Any]:
-    """Have a live run suffer a fault: the fields of an entry of `faults`; return it with its time."""
+    """Inject a fault, with the fields of an entry of `faults`, into a live run; return it with its time."""
     return injection.submit(Path(run_folder), fault).fault
 
 
 def inject_on_busiest_link(run_folder: str, fault: Mapping[str, Any]) -> dict[str, Any]:
-    """Have the link suffer a fault over which the plan leads most units."""
+    """Inject a fault into the link that carries the most units of the plan."""
     return inject(run_folder, {**fault, "link": busiest_link(run_folder)})
 
 
 def busiest_link(run_folder: str) -> list[str]:
-    """Return the ends of the link over which the first plan leads most units."""
+    """Return the ends of the link that carries the most units of the first plan."""
     plan = json.loads((Path(run_folder) / PLAN).read_text(encoding="utf-8"))
     load: Counter[tuple[str, str]] = Counter()
     for item in plan["allocations"]:
@@ -82,7 +82,7 @@ def busiest_link(run_folder: str) -> list[str]:
 
 
 def emulated_s(run_folder: str) -> float:
-    """Return the emulated time until which somebody in a run has done something; 0 before."""
+    """Return the emulated time of the last thing that a run has done; 0 before the first."""
     folder = Path(run_folder)
     with suppress(OSError, journal.JournalError, TypeError):
         fields = yaml.safe_load((folder / EXPERIMENT).read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ def wait_until(run_folder: str, at_s: float, within_s: float = _START_LIMIT_S) -
 
 
 def end_run(run_folder: str, within_s: float = _END_LIMIT_S) -> bool:
-    """Wait for a run to come to its end and to write its report; return whether it is complete."""
+    """Wait until a run has ended and written its report; return whether it is complete."""
     folder = Path(run_folder)
     ends_s = time.monotonic() + within_s
     while _is_alive(folder):
@@ -122,7 +122,7 @@ def end_run(run_folder: str, within_s: float = _END_LIMIT_S) -> bool:
 
 
 def stop_run(run_folder: str, within_s: float = _END_LIMIT_S) -> bool:
-    """Have a run end now, with partial results; nothing if it has ended."""
+    """End a run now, with partial results; do nothing if it has ended."""
     folder = Path(run_folder)
     process = _process(folder)
     if process is not None:
@@ -135,7 +135,7 @@ def stop_run(run_folder: str, within_s: float = _END_LIMIT_S) -> bool:
 def before_experiment_control(
     context: Mapping[str, Any], configuration: Mapping[str, Any], **_: Any
 ) -> None:
-    """Have a run in its steady state; beside it an undisturbed one, at its end, if that is asked for."""
+    """Bring a run to its steady state; first complete an undisturbed one, if that is asked for."""
     folder, source = str(configuration["run_folder"]), str(configuration["experiment"])
     hosts, pace = int(configuration.get("hosts", 1)), str(configuration.get("pace", 30))
     try:

@@ -1,8 +1,8 @@
-"""Chaos Toolkit probes: what can be said of a run, live or ended, from its folder alone.
+"""Chaos Toolkit probes: figures of a run, live or ended, from its folder alone.
 
-*Of the last periods* means of those that have ended.  *During* a kind of fault means while one of them is
-in force, injected or scheduled; where none has been, there is nothing amiss: shares are 1, counts 0.
-So a hypothesis can hold before a fault, and demand something of the time that it lasts.
+*Of the last periods* means of those that have ended.  *During* a kind of fault means while such a fault is
+in force, injected or scheduled; if there was none, shares are 1 and counts 0.  So a hypothesis can hold
+before a fault, and still demand something while it lasts.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def share_served_during(run_folder: str, kind: str) -> float:
 
 
 def longest_without_key_s(run_folder: str, periods: int = 3) -> float:
-    """Return the longest time for which any application was without key it had asked for, of late."""
+    """Return the longest time, of late, that an application waited for key it had asked for."""
     return max((row.shortfall_s for row in _Seen(Path(run_folder)).last_rows(periods)), default=0.0)
 
 
@@ -108,7 +108,7 @@ def cost_against_plan(run_folder: str, periods: int = 3) -> float:
 def audit_faults(run_folder: str) -> int:
     """Return how many keys were delivered that should not have been; once it has ended, all faults.
 
-    While a run goes on, bits are under way, and one end may have a key that the other gets next.
+    During a run, bits are under way, and one end may have a key that the other gets next.
     """
     found = audit(Path(run_folder))
     wrong = found.duplicate_deliveries + found.unknown_keys + found.void_deliveries
@@ -123,7 +123,7 @@ def alarms_open(run_folder: str) -> int:
 
 
 def every_link_fault_noticed(run_folder: str, kind: str, within_s: float = 15.0) -> bool:
-    """Return whether an alarm was raised for each fault of a kind of link that is as old as that."""
+    """Return whether an alarm was raised for each link fault of a kind that is old enough."""
     seen = _Seen(Path(run_folder))
     return all(
         any(
@@ -140,7 +140,7 @@ def every_link_fault_noticed(run_folder: str, kind: str, within_s: float = 15.0)
 def bits_relayed_over_struck_links(run_folder: str, kind: str, grace_s: float = 0.0) -> int:
     """Return how much of a link's key relaying has used during faults of a kind on this link.
 
-    In the first `grace_s` that is key which had been made before.
+    The first `grace_s` do not count: that key had been made before.
     """
     seen = _Seen(Path(run_folder))
     found = 0
@@ -159,14 +159,14 @@ def bits_relayed_over_struck_links(run_folder: str, kind: str, grace_s: float = 
 
 
 def restarts(run_folder: str) -> int:
-    """Return how often an actor had to be started again."""
+    """Return how often an actor was restarted."""
     return Registry(Path(run_folder)).restarts
 
 
 def is_as_undisturbed(run_folder: str, other: str | None = None) -> bool:
-    """Return whether a run has told the same story so far as an undisturbed one that has ended.
+    """Return whether a run has the same facts so far as an undisturbed one that has ended.
 
-    If both have ended that is whether their digests agree.  `other` is by default the run beside
+    If both have ended, that is whether their digests agree.  `other` is by default the run next to
     it that the control of a chaos experiment has made.
     """
     folder, quiet = Path(run_folder), Path(other or undisturbed(run_folder))
@@ -186,7 +186,7 @@ def has_ended(run_folder: str) -> bool:
 
 
 def is_reported(run_folder: str) -> bool:
-    """Return whether a run goes on, or has ended with a report, at its end."""
+    """Return whether a run is still running, or has ended with a report."""
     folder = Path(run_folder)
     if not has_ended(run_folder):
         return True

@@ -1,7 +1,7 @@
-"""A chaos experiment, tried once: Chaos Toolkit's own library plays it, and we say whether it holds.
+"""A chaos experiment, tried once: Chaos Toolkit's own library plays it, and this module judges it.
 
-It holds if the hypothesis did before and after the method and every action succeeded.  However it ends,
-rollbacks are played, no run is left, and the toolkit's journal is written.
+It holds if its hypothesis held before and after the method, and every action succeeded.  However it ends,
+rollbacks are played, no run is left running, and the toolkit's journal is written.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ChaosInputError(Exception):
 
 @dataclass(frozen=True)
 class Trial:
-    """How it went: the toolkit's journal, and what did not hold; empty: everything did."""
+    """The result: the toolkit's journal, and what did not hold (empty: everything held)."""
 
     journal: dict[str, Any]
     broken: tuple[str, ...]
@@ -46,7 +46,7 @@ class Trial:
         return bool(self.journal["status"] == "interrupted")
 
     def fields(self) -> dict[str, Any]:
-        """Return what a program wants to know."""
+        """Return the result for programs."""
         names = ("status", "deviated", "duration")
         head = {"ok": self.holds, "title": self.journal["experiment"]["title"]}
         return head | {name: self.journal[name] for name in names} | {"broken": list(self.broken)}
@@ -81,7 +81,7 @@ def load(source: str) -> dict[str, Any]:
 def play(
     experiment: dict[str, Any], out: Path, journal_file: Path, tell: Callable[[str], None]
 ) -> Trial:
-    """Play an experiment whose runs go into a folder; write the journal, and tell what is being done."""
+    """Play an experiment whose runs go into a folder; write the journal, and report each step."""
     log, teller = logging.getLogger("chaostoolkit"), _Teller(tell)
     log.propagate = False
     log.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""What a person sees on a terminal during a run, a plan or a sweep, and when a run is over."""
+"""What a terminal shows during a run, a plan or a sweep, and after a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from global_manager.provisioning import SolveProgress
 
 
 class Live:
-    """A progress bar or line that is there as long as a `with` block lasts."""
+    """A progress bar or line that is shown during a `with` block."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -43,7 +43,7 @@ class Live:
 
 
 class SolveDisplay(Live):
-    """One line that changes on a terminal; elsewhere a line whenever there is something new to say.
+    """One line that is updated on a terminal; elsewhere, a new line for each change.
 
     `show` None means: only on a terminal.
     """
@@ -65,7 +65,7 @@ class SolveDisplay(Live):
         self._task = self._progress.add_task("solving", total=None)
 
     def __call__(self, news: SolveProgress) -> None:
-        """Say how far the solver is."""
+        """Show the progress of the solver."""
         said = (
             f"{news.stage}: cost {news.cost:,.0f}, bound {news.lower_bound:,.0f}, "
             f"gap {news.gap:.3%}"
@@ -77,7 +77,7 @@ class SolveDisplay(Live):
 
 
 class SweepDisplay(Live):
-    """Points that are done, of all; those that failed with the reason."""
+    """The number of finished points, and the reason for each that failed."""
 
     def __init__(self, console: Console, points: int) -> None:
         self._console = console
@@ -95,14 +95,14 @@ class SweepDisplay(Live):
         self._task = self._progress.add_task("starting", total=points)
 
     def started(self, points: int, jobs: int) -> None:
-        """Say how much there is to do."""
+        """Show the number of points that are still to run."""
         finished = self._points - points
         known = f", {finished} are finished" if finished else ""
         self._console.print(f"{self._points} points{known}; {jobs} at a time")
         self._progress.update(self._task, description="points", completed=finished)
 
     def ended(self, point: Point, problem: str) -> None:
-        """Say how a point has ended."""
+        """Show how a point ended."""
         words = f"FAILED: {problem}" if problem else "done"
         self._console.print(f"{point.name}: {words}", soft_wrap=True, markup=False)
         self._progress.advance(self._task)
@@ -132,7 +132,7 @@ class RunDisplay(Live):
         self._task = self._progress.add_task("starting actors", total=None, words="")
 
     def started(self, metrics_url: str, page_url: str, last_window: int) -> None:
-        """Say where metrics and the page are, and that windows run now."""
+        """Show the addresses of metrics and page, and the bar of windows."""
         self._console.print(f"metrics: {metrics_url}", soft_wrap=True)
         if page_url:
             self._console.print(f"page: {page_url}", soft_wrap=True)
@@ -151,7 +151,7 @@ class RunDisplay(Live):
         )
 
     def conclude(self, console: Console, summary: dict[str, Any], folder: Path) -> None:
-        """Tell what happened, what it cost, and what to try next."""
+        """Show what happened, what it cost, and what to try next."""
         if not summary["periods"]:
             console.print("The run ended before its first period; nothing was served or paid.")
             return
@@ -169,14 +169,14 @@ def _story(summary: dict[str, Any]) -> str:
         f"\n[bold]{summary['experiment']}[/bold], seed {summary['seed']}, "
         f"policy {summary['policy']}: {summary['periods']} periods, "
         f"{summary['emulated_s']:,.0f} s emulated in {summary['wall_s']:,.1f} s.\n"
-        f"The manager reserved {plan['reserved_units']:,} units of fiber key a period "
-        f"({plan['reserved_units'] / summary['requests']:.2f} a request); proven gap {plan['gap']:.2%}.\n"
+        f"The manager reserved {plan['reserved_units']:,} units of fiber key per period "
+        f"({plan['reserved_units'] / summary['requests']:.2f} per request); proven gap {plan['gap']:.2%}.\n"
         f"{summary['requests']} requests asked for {summary['demanded_units']:,} units of key; "
         f"{served['fiber']:,} came from reserved fiber.\n"
         f"{summary['late_units']:,} were missing when asked for: {bought:,} were bought on demand "
         f"({served['satellite']:,} by satellite,\n"
         f"{served['uav']:,} by UAV), {summary['shortfall_units']:,} never came.  Links were down for "
-        f"want of key for {summary['down_s']:,.0f} s, all requests together.\n"
+        f"lack of key for {summary['down_s']:,.0f} s, summed over all requests.\n"
         f"Audit of the journals: {words}.\n"
     )
 
@@ -192,7 +192,7 @@ def _costs(summary: dict[str, Any]) -> Table:
     for name in ("reservation", "satellite", "uav", "total", "planned"):
         table.add_column(name, justify="right", overflow="fold")
     table.add_row("all periods", *(f"{value / scale:,.{digits}f}" for value in values))
-    table.add_row("a period", *(f"{value / periods / scale:,.{digits}f}" for value in values))
+    table.add_row("per period", *(f"{value / periods / scale:,.{digits}f}" for value in values))
     return table
 
 
@@ -209,7 +209,7 @@ def _closing(summary: dict[str, Any], folder: Path) -> str:
         )
     lines += [
         f"digest {summary['digest']}",
-        f"\nLook at   {folder}/report.html, summary.json, ledger.parquet, decisions.parquet",
+        f"\nSee       {folder}/report.html, summary.json, ledger.parquet, decisions.parquet",
         f"Audit     qsagin audit {folder}",
         "Compare   qsagin compare paper        Figures   qsagin figures --out figures",
         "Another   qsagin run sagin-day --out runs/day --hosts 2     (qsagin experiments lists all)",

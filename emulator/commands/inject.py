@@ -24,13 +24,13 @@ def inject(
         typer.Argument(
             metavar="FAULT...",
             help="A kind and its fields, as in `faults` of an experiment (docs/experiments.md): "
-            "fiber-cut link=A,B for_s=60. Commas make lists, bars groups: partition 'groups=A,B|C'; "
-            'lists of names that hold such signs are written as JSON: \'link=["A,1","B"]\'.',
+            "fiber-cut link=A,B for_s=60. Commas separate list items, bars separate groups: partition "
+            "'groups=A,B|C'. Write lists as JSON if names contain either: 'link=[\"A,1\",\"B\"]'.",
         ),
     ],
     json_: Json = False,
 ) -> None:
-    """Have a live run suffer a fault or weather, from the next window on; it belongs to the run then."""
+    """Inject a fault or weather event into a live run, from its next window on, and record it."""
     from emulator.runtime.injection import InjectionError, submit
 
     check_format(folder)
@@ -48,17 +48,17 @@ def chaos(
         typer.Argument(metavar="EXPERIMENT", help="A Chaos Toolkit file or a built-in name."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="A new folder for runs and journals; default runs/chaos-…")
+        Path | None, typer.Option(help="A new folder for runs and journals; default: runs/chaos-…")
     ] = None,
     journal: Annotated[
         Path | None,
-        typer.Option(help="Where the toolkit's journal goes; default: into the folder."),
+        typer.Option(help="File for the toolkit's journal; default: in the folder."),
     ] = None,
-    times: Annotated[int, typer.Option(min=1, help="How often in a row.")] = 1,
-    list_: Annotated[bool, typer.Option("--list", help="List what is built in.")] = False,
+    times: Annotated[int, typer.Option(min=1, help="Number of repetitions.")] = 1,
+    list_: Annotated[bool, typer.Option("--list", help="List the built-in experiments.")] = False,
     json_: Json = False,
 ) -> None:
-    """Disturb a live run on purpose, and see whether a hypothesis about it holds."""
+    """Disturb a live run on purpose, and test a hypothesis about it."""
     from emulator.chaos.trial import ChaosInputError, built_in, load, play
 
     if list_:
@@ -72,14 +72,14 @@ def chaos(
     _require_journal(journal, times)
     trials = []
     for number in range(1, times + 1):
-        place = folder / str(number) if times > 1 else folder
+        trial_folder = folder / str(number) if times > 1 else folder
         try:
             loaded = load(experiment)
         except ChaosInputError as error:
             raise UsageError("chaos", str(error)) from error
-        tell(f"{experiment}: {number} of {times}, in {place}")
-        trial = play(loaded, place, journal or place / "journal.json", tell)
-        trials.append(trial.fields() | {"folder": str(place)})
+        tell(f"{experiment}: {number} of {times}, in {trial_folder}")
+        trial = play(loaded, trial_folder, journal or trial_folder / "journal.json", tell)
+        trials.append(trial.fields() | {"folder": str(trial_folder)})
         for line in trial.broken:
             tell(f"{experiment}: {line}")
         if trial.is_interrupted:
@@ -95,7 +95,7 @@ def chaos(
 def _fault_of(words: list[str]) -> dict[str, Any]:
     """Return `kind name=value ...` as fields: commas make a list, bars a list of lists, null is None.
 
-    What begins with a bracket is a list in JSON.
+    A value that begins with a bracket is a list in JSON.
     """
     fields: dict[str, Any] = {"kind": words[0]}
     for word in words[1:]:
@@ -124,4 +124,4 @@ def _require_journal(journal: Path | None, times: int) -> None:
     if journal is not None and times > 1:
         raise UsageError("--journal", "is one file; with --times each trial has its own folder")
     if journal is not None and not journal.absolute().parent.is_dir():
-        raise UsageError("--journal", f"{journal.parent} is no folder; make it")
+        raise UsageError("--journal", f"{journal.parent} is not a folder; create it")

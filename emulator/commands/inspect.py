@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from emulator.commands.options import Beside, Json, UsageError, require_free_port
+from emulator.commands.options import Attached, Json, UsageError, require_free_port
 from emulator.commands.terminal import answer, print_fields, print_table
 from emulator.store.files import check_format
 
@@ -18,7 +18,7 @@ def audit(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
     json_: Json = False,
 ) -> None:
-    """Add up a run's journals again, independently of the run's own counters."""
+    """Re-add a run's journals, independently of the run's own counters."""
     from emulator.results.audit import audit as audit_run
 
     check_format(folder)
@@ -32,7 +32,7 @@ def status(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
     json_: Json = False,
 ) -> None:
-    """Look at a run, live or ended; with --json also at every key store."""
+    """Show the state of a run, live or ended; --json adds every key store."""
     from emulator.results.status import status_of, stores_of
 
     check_format(folder)
@@ -43,41 +43,41 @@ def status(
 def page(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0: any.")] = 0,
-    beside: Beside = False,
+    attached: Attached = False,
     json_: Json = False,
 ) -> None:
-    """Show a run, live or ended, to a browser on this machine, until interrupted."""
+    """Serve a page about a run, live or ended, to browsers on this machine, until interrupted."""
     from emulator.live_page.server import serve
 
     check_format(folder)
     require_free_port(port, "--port")
 
     def announce(url: str) -> None:
-        print(json.dumps({"url": url}) if json_ or beside else url, flush=True)  # noqa: T201
+        print(json.dumps({"url": url}) if json_ or attached else url, flush=True)  # noqa: T201
 
     try:
-        serve(folder, port, announce, beside=beside)
+        serve(folder, port, announce, attached=attached)
     except KeyboardInterrupt:
         raise typer.Exit(128 + signal.SIGINT) from None
 
 
 def trace(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
-    request: Annotated[str, typer.Option(help="Whose need is followed.")],
+    request: Annotated[str, typer.Option(help="The request to trace.")],
     period: Annotated[
-        int | None, typer.Option(min=0, help="In which period; none: its reservation.")
+        int | None, typer.Option(min=0, help="The period; default: its reservation.")
     ] = None,
     otlp: Annotated[
         Path | None,
-        typer.Option(help="A new file for Jaeger, Tempo or an OpenTelemetry collector."),
+        typer.Option(help="A new file of OTLP spans, for Jaeger, Tempo or a collector."),
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Follow one need for keys from node to manager, to satellite or UAV, and back."""
+    """Trace a request's need for keys from node to manager, to satellite or UAV, and back."""
     from emulator.results.tracing import TraceError, story, write_traces
 
     if otlp is not None and (otlp.exists() or not otlp.absolute().parent.is_dir()):
-        raise UsageError("--otlp", f"{otlp} must be a new file in a folder that is there")
+        raise UsageError("--otlp", f"{otlp} must be a new file in an existing folder")
     check_format(folder)
     try:
         steps = story(folder, request, period)

@@ -1,4 +1,4 @@
-"""What several commands ask for, and how it is checked before anything is started or written."""
+"""Options that several commands share, and checks made before anything is started or written."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from emulator.input_checks import BadInputError
 from global_manager.provisioning.model import Policy
 
 ExperimentArgument = Annotated[
-    str, typer.Argument(metavar="EXPERIMENT", help="A YAML file or the name of a built-in one.")
+    str,
+    typer.Argument(metavar="EXPERIMENT", help="A YAML file, or the name of a built-in experiment."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 ShowProgress = Annotated[
     bool | None,
     typer.Option(
         "--progress/--no-progress",
-        help="Show cost, bound and gap on stderr; default: if it is a terminal.",
+        help="Show cost, bound and gap on stderr; default: only on a terminal.",
     ),
 ]
-Beside = Annotated[
+Attached = Annotated[
     bool, typer.Option("--beside", hidden=True, help="End when standard input is closed.")
 ]
 Share = Annotated[
@@ -35,7 +36,7 @@ PolicyOption = Annotated[Policy | None, typer.Option(help="Replaces the policy o
 
 
 class UsageError(BadInputError):
-    """The command line asks for something that cannot be."""
+    """The command line asks for something impossible."""
 
     def __init__(self, where: str, problem: str) -> None:
         super().__init__(where, problem)
@@ -46,7 +47,7 @@ class UsageError(BadInputError):
 
 
 def read(source: str, seed: int | None, policy: Policy | None, gap: float | None) -> Setup:
-    """Read an experiment and put the options of the command line in its place."""
+    """Read an experiment and apply the options of the command line to it."""
     setup = loading.read(source, seed)
     changes: dict[str, Any] = {}
     if policy is not None:
@@ -62,12 +63,12 @@ def read(source: str, seed: int | None, policy: Policy | None, gap: float | None
 
 
 def keep_private(*, share: bool) -> None:
-    """Have what this process and its children make be readable by its owner only, or by everybody."""
+    """Make new files of this process and its children readable by their owner only, or by everybody."""
     os.umask(0o022 if share else 0o077)
 
 
 def require_empty(out: Path) -> None:
-    """Refuse a folder that holds something, cannot be made, or cannot be written to."""
+    """Refuse a folder that is not empty, cannot be made, or cannot be written to."""
     try:
         is_taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
     except OSError as error:
@@ -79,11 +80,11 @@ def require_empty(out: Path) -> None:
 
 def require_writable(out: Path) -> None:
     """Refuse a folder that cannot be made or written to."""
-    place = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not place.is_dir():
-        raise UsageError("--out", f"{place} is a file; name a folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise UsageError("--out", f"{place} cannot be written to; name another folder")
+    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not existing.is_dir():
+        raise UsageError("--out", f"{existing} is a file; name a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError("--out", f"{existing} cannot be written to; name another folder")
 
 
 def require_address(address: str | None) -> None:
@@ -99,7 +100,7 @@ def require_address(address: str | None) -> None:
 
 
 def require_free_port(port: int, option: str) -> None:
-    """Refuse a port that somebody listens on."""
+    """Refuse a port that is in use."""
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Commands that start nothing: what is built in, is an experiment sound, what would its plan be."""
+"""Commands that start no run: list, check, plan and compare experiments, and draw the paper's figures."""
 
 from __future__ import annotations
 
@@ -64,8 +64,12 @@ def check(experiment: ExperimentArgument, json_: Json = False) -> None:
 def plan(
     experiment: ExperimentArgument,
     policy: PolicyOption = None,
-    gap: Annotated[float | None, typer.Option(help="Relative gap at which to stop.")] = None,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds, at most.")] = None,
+    gap: Annotated[
+        float | None, typer.Option(help="Relative gap at which to stop solving.")
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Maximum solving time in seconds.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
     progress: ShowProgress = None,
     json_: Json = False,
@@ -129,7 +133,9 @@ def compare(
 
 def figures(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
-    experiment: Annotated[str, typer.Option(help="One that generates its requests.")] = "paper",
+    experiment: Annotated[
+        str, typer.Option(help="An experiment with generated requests.")
+    ] = "paper",
     json_: Json = False,
 ) -> None:
     """Draw the paper's figures 4a and 4b."""
@@ -176,21 +182,21 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
     OUT.print()
     print_table(list(kinds[0]), kinds)
     OUT.print(
-        "Trusted repeaters hold every key of their link; untrusted ones never have one. "
-        "Costs are monetary units a provisioning period. --json lists every path and wavelength."
+        "Trusted repeaters hold every key of their link; untrusted ones hold none. "
+        "Costs are monetary units per provisioning period. --json lists every path and wavelength."
     )
     _show_bases([document["basis"]])
     if "fresh" in document:
         fresh = document["fresh"]
         OUT.print(
-            f"On {fresh['futures']:,} futures drawn afresh this plan costs {fresh['cost']:,.0f}, standard "
+            f"On {fresh['futures']:,} fresh futures this plan costs {fresh['cost']:,.0f}, standard "
             f"error {fresh['standard_error']:,.0f}, and loses {fresh['shortfall_units']:.3g} units.",
             soft_wrap=True,
         )
 
 
 def _show_bases(bases: list[dict[str, Any]]) -> None:
-    """Print what the figures rest on, once where it is the same."""
+    """Print what the figures are based on, without repeating a line."""
     from emulator.build.plan_report import sentences
 
     OUT.print()
@@ -207,6 +213,6 @@ def _show_comparison(
     OUT.print(
         "RP: recourse problem; EEV: expected cost of the mean-value plan; EV: what that plan believes; "
         "WS: perfect information. VSS = EEV - RP; EVPI = RP - WS of the plans found; EVPI_least and "
-        "EVPI_most: what is proven. Random: mean of five seeds."
+        "EVPI_most: its proven bounds. Random: mean of five seeds."
     )
     _show_bases(bases)

@@ -1,4 +1,4 @@
-"""`qsagin run`: the whole emulation, or the rest of one that was cut short."""
+"""`qsagin run`: a run from its start, or an interrupted one from where it was."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emulator.commands.options import (
-    Beside,
+    Attached,
     Json,
     PolicyOption,
     Share,
@@ -41,42 +41,48 @@ if TYPE_CHECKING:  # slow to import, and only a run needs them
 def run(
     experiment: Annotated[
         str | None,
-        typer.Argument(metavar="EXPERIMENT", help="A YAML file or the name of a built-in one."),
+        typer.Argument(
+            metavar="EXPERIMENT", help="A YAML file, or the name of a built-in experiment."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A new folder for the results.")] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="In place of both: go on with a run that was cut short.")
+        Path | None,
+        typer.Option(help="Instead of both: the folder of an interrupted run, to resume it."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
-    pace: Annotated[str, typer.Option(help="realtime, max, or emulated seconds a second.")] = "max",
+    pace: Annotated[
+        str, typer.Option(help="realtime, max, or emulated seconds per second.")
+    ] = "max",
     hosts: Annotated[
-        int | None, typer.Option(min=1, help="Processes for the key managers; default one each.")
+        int | None,
+        typer.Option(min=1, help="Processes for the key managers; default: one for each."),
     ] = None,
     address: Annotated[
         str | None, typer.Option(help="Join this Ray cluster: host:port or auto.")
     ] = None,
     policy: PolicyOption = None,
     placement: Annotated[
-        Placement, typer.Option(help="Where the actors of a cluster are started.")
+        Placement, typer.Option(help="How actors are placed on the machines of a cluster.")
     ] = Placement.SPREAD,
     ports: Annotated[
-        str | None, typer.Option(help="Ports that actors may listen on: 20000-20999; default any.")
+        str | None, typer.Option(help="Ports that actors may listen on: 20000-20999; default: any.")
     ] = None,
     metrics_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port for Prometheus; 0: any.")
     ] = 0,
     volatile: Annotated[
-        bool, typer.Option(help="Keep journals in memory: faster, but no lost actor comes back.")
+        bool, typer.Option(help="Keep journals in memory: faster, but a lost actor ends the run.")
     ] = False,
     page: Annotated[
-        bool, typer.Option("--page", help="Show the run to a browser on this machine.")
+        bool, typer.Option("--page", help="Serve a page about the run to browsers on this machine.")
     ] = False,
     page_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Port of the page, which this asks for; 0: any."),
+        typer.Option(min=0, max=65535, help="Port of the page; implies --page; 0: any."),
     ] = None,
     share: Share = False,
-    beside: Beside = False,
+    attached: Attached = False,
     json_: Json = False,
 ) -> None:
     """Run the whole emulation: reserve, transmit, buy recourse, account."""
@@ -110,7 +116,7 @@ def run(
         _port_range(ports),
         page_port,
     )
-    if beside:
+    if attached:
         threading.Thread(target=_end_when_let_go, daemon=True).start()
     try:
         with display:
@@ -129,7 +135,7 @@ def run(
 
 
 def _end_when_let_go() -> None:
-    """End the run, as by a signal, when nobody holds the other end of standard input any more."""
+    """End the run, as by a signal, when the other end of standard input is closed."""
     while os.read(sys.stdin.fileno(), 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
@@ -141,12 +147,12 @@ def _subject(source: str | None, out: Path | None, resume: Path | None) -> tuple
         return str(resume / EXPERIMENT), resume
     if source is None or out is None:
         missing = "EXPERIMENT" if source is None else "--out"
-        raise UsageError(missing, "is missing; name it, or a run to go on with by --resume")
+        raise UsageError(missing, "is missing; name it, or a run to resume with --resume")
     return source, out
 
 
 def _resumable(folder: Path, *given: object) -> None:
-    """Refuse to change a run that is gone on with, or to go on with what is none."""
+    """Refuse to change a run that is resumed, and to resume what is not a run."""
     if any(item is not None for item in given):
         own = "EXPERIMENT, --out, --seed, --hosts, --policy and --volatile"
         raise UsageError("--resume", f"takes a run as it is; leave out {own}")
@@ -154,7 +160,7 @@ def _resumable(folder: Path, *given: object) -> None:
 
 
 def _runnable(experiment: Experiment, out: Path | None, pace: str, address: str | None) -> Pace:
-    """Refuse what cannot be run before anything is started; return the pace."""
+    """Refuse what cannot run, before anything is started; return the pace."""
     from emulator.runtime.clock import Pace
 
     if experiment.plan.policy is Policy.DETERMINISTIC:
@@ -170,7 +176,7 @@ def _runnable(experiment: Experiment, out: Path | None, pace: str, address: str 
 
 
 def _placeable(source: str, topology: Topology, placement: Placement, address: str | None) -> None:
-    """Refuse a placement for which there are no machines, or no domains."""
+    """Refuse a placement that lacks machines or domains."""
     if placement is not Placement.SPREAD and address is None:
         raise UsageError("--placement", "needs a cluster; name one with --address")
     unnamed = [node.name for node in topology.nodes if not node.domain]

@@ -1,4 +1,4 @@
-"""Secret key rates: one of them, or all protocols against distance."""
+"""Secret key rates: of one link, or of all protocols over distance."""
 
 from __future__ import annotations
 
@@ -14,22 +14,25 @@ from emulator.commands.terminal import OUT, answer, print_fields
 
 def skr(
     protocol: Annotated[
-        str, typer.Option(help="bb84, mdi, gg02, bbm92, router, plob, ...; a wrong name lists all.")
+        str,
+        typer.Option(help="bb84, mdi, gg02, bbm92, router, plob, ...; an unknown name lists all."),
     ],
     length_km: Annotated[float, typer.Option(help="Length of the fiber.")],
     device: Annotated[
-        str | None, typer.Option(help="A device preset; a wrong name lists all.")
+        str | None, typer.Option(help="A device preset; an unknown name lists all.")
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="K=V", help="Replace a parameter; a wrong name lists all."),
+        typer.Option(
+            "--set", metavar="K=V", help="Replace a parameter; an unknown name lists all."
+        ),
     ] = None,
     intercepted: Annotated[
-        float, typer.Option(help="Share of the pulses that an eavesdropper measures and sends on.")
+        float, typer.Option(help="Fraction of pulses that an eavesdropper measures and resends.")
     ] = 0.0,
     json_: Json = False,
 ) -> None:
-    """Compute one secret key rate."""
+    """Compute a secret key rate."""
     from dataclasses import asdict
 
     from emulator.physics.skr import secret_key_rate
@@ -44,7 +47,7 @@ def skr(
 def rates(
     out: Annotated[Path, typer.Option(help="Folder to write to.")], json_: Json = False
 ) -> None:
-    """Draw the secret key rates of all protocols against distance, under the PLOB bound."""
+    """Draw the secret key rates of all protocols over distance, with the PLOB bound."""
     from emulator.report.rate_figure import draw
 
     require_writable(out)

@@ -1,4 +1,4 @@
-"""`qsagin sweep`: an experiment with fields varied, or the rest of a sweep that was cut short."""
+"""`qsagin sweep`: an experiment with varied fields, or the rest of an interrupted sweep."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from emulator.sweep.grid import experiments_of, grid_of, labels_of
 
 if TYPE_CHECKING:  # slow to import, and only a sweep that is run needs them
     from emulator.sweep.folder import SweepFolder
-    from emulator.sweep.runner import Outcome
-    from emulator.sweep.table import Row
+    from emulator.sweep.runner import SweepOutcome
+    from emulator.sweep.table import PointRow
 
 _SHOWN = ("state", "cost_per_period", "late_units", "shortfall_units", "wall_s")
 
@@ -34,12 +34,13 @@ def sweep(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="EXPERIMENT", help="What is varied, or a sweep file (docs/sweeps.md)."
+            metavar="EXPERIMENT", help="The experiment to vary, or a sweep file (docs/sweeps.md)."
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A new folder for the results.")] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="In place of both: go on with a sweep that was cut short.")
+        Path | None,
+        typer.Option(help="Instead of both: the folder of an interrupted sweep, to resume it."),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -47,25 +48,25 @@ def sweep(
     ] = None,
     seeds: Annotated[
         str | None,
-        typer.Option(help="Seeds of every point: 1,2,3; default: that of the experiment."),
+        typer.Option(help="Seeds for every point: 1,2,3; default: the experiment's."),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Points at a time; default: one for two CPUs.")
+        int | None, typer.Option(min=1, help="Points at a time; default: one per two CPUs.")
     ] = None,
     hosts: Annotated[
         int, typer.Option(min=1, help="Processes for the key managers of each point.")
     ] = 1,
     address: Annotated[
-        str | None, typer.Option(help="Have the machines of this Ray cluster take the points.")
+        str | None, typer.Option(help="Run the points on the machines of this Ray cluster.")
     ] = None,
     share: Share = False,
     json_: Json = False,
 ) -> None:
-    """Run an experiment with fields varied, in parallel; one table and one figure at the end."""
+    """Run an experiment with varied fields, in parallel; write one table and one figure."""
     from emulator.commands.displays import SweepDisplay
     from emulator.runtime.cluster import JoinError
     from emulator.sweep.folder import SweepFolderError, create, reopen
-    from emulator.sweep.runner import Options
+    from emulator.sweep.runner import SweepOptions
     from emulator.sweep.runner import sweep as sweep_points
 
     keep_private(share=share)
@@ -77,14 +78,12 @@ def sweep(
         else:
             if source is None or out is None:
                 missing = "EXPERIMENT" if source is None else "--out"
-                raise UsageError(
-                    missing, "is missing; name it, or a sweep to go on with by --resume"
-                )
+                raise UsageError(missing, "is missing; name it, or a sweep to resume with --resume")
             require_empty(out)
             grid = grid_of(source, _axes(set_ or []), _seeds(seeds))
             folder = create(out, grid, list(experiments_of(grid)))
         with SweepDisplay(ERR, folder.grid.size) as display:
-            outcome = sweep_points(folder, Options(jobs, hosts, address, share), display)
+            outcome = sweep_points(folder, SweepOptions(jobs, hosts, address, share), display)
     except SweepFolderError as error:
         raise UsageError("--resume", str(error)) from error
     except JoinError as error:
@@ -95,14 +94,14 @@ def sweep(
 
 
 def _resumable(*given: object) -> None:
-    """Refuse to change a sweep that is gone on with."""
+    """Refuse to change a sweep that is resumed."""
     if any(item is not None for item in given):
         own = "EXPERIMENT, --out, --set and --seeds"
         raise UsageError("--resume", f"takes a sweep as it is; leave out {own}")
 
 
 def _axes(items: list[str]) -> dict[str, list[Any]]:
-    """Return what `FIELD=V,...` says; values are YAML, so that lists and mappings can be named too."""
+    """Return the values of each `FIELD=V,...`, which are YAML, so they may be lists and mappings."""
     axes: dict[str, list[Any]] = {}
     for item in items:
         field, equals, text = item.partition("=")
@@ -127,8 +126,8 @@ def _seeds(text: str | None) -> list[int] | None:
     return [int(part) for part in parts]
 
 
-def _conclude(folder: SweepFolder, outcome: Outcome, json_: bool) -> None:
-    """Write and show what came of it; turn it into an exit status."""
+def _conclude(folder: SweepFolder, outcome: SweepOutcome, json_: bool) -> None:
+    """Write and show the results; turn them into an exit status."""
     from emulator.sweep import figure, table
 
     rows = table.rows_of(folder, outcome.problems)
@@ -147,7 +146,7 @@ def _conclude(folder: SweepFolder, outcome: Outcome, json_: bool) -> None:
     answer(json_, document, lambda: _show(rows, files))
     if outcome.stopped_by is not None:
         name = signal.Signals(outcome.stopped_by).name
-        tell(f"ended by {name}; go on with `qsagin sweep --resume {folder.path}`")
+        tell(f"ended by {name}; resume with `qsagin sweep --resume {folder.path}`")
         raise typer.Exit(128 + outcome.stopped_by)
     if missing := len(rows) - states[table.DONE]:
         fail(
@@ -155,7 +154,7 @@ def _conclude(folder: SweepFolder, outcome: Outcome, json_: bool) -> None:
         )
 
 
-def _show(rows: list[Row], files: list[Path]) -> None:
+def _show(rows: list[PointRow], files: list[Path]) -> None:
     labels = labels_of(rows[0].point.values)
     shown = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""What commands say: an answer on stdout, a document or something to look at; all else on stderr."""
+"""What commands print: the answer on stdout, as JSON or for people; everything else on stderr."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ERR = Console(stderr=True, highlight=False)
 
 
 def answer(json_: bool, document: Any, show: Callable[[], object]) -> None:
-    """Print a document, alone, if JSON is asked for; else have it shown."""
+    """Print a document as JSON if that is asked for; else show it."""
     if json_:
         print_json(document)
     else:
@@ -53,7 +53,7 @@ def tell(line: str) -> None:
 
 
 def fail(problem: str) -> NoReturn:
-    """Tell what went wrong, and end with exit status 1."""
+    """Print what went wrong, and end with exit status 1."""
     tell(problem)
     raise typer.Exit(1)
 

@@ -1,7 +1,7 @@
 """The schedule of an experiment file: every kind of fault and weather that can be asked for.
 
 Faults come in at three places, all outside the control plane.  Physical: what happens to fibers, nodes,
-satellites, UAVs and the sky.  Messages: what happens between entities, and whole entities that are out.
+satellites, UAVs and the sky.  Messages: what happens between entities, and entities that are out.
 Processes: what is done to the operating system's processes, which changes no outcome.  The plan is told of
 none of them.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from emulator.config.section import Fraction, Positive, Section, Strikes, Timed
 from emulator.config.weather import CloudEvent, FogEvent, StormEvent
@@ -134,7 +134,9 @@ class ProcessEvent(Section):
 
     kind: Literal["process"]
     actor: str = Field(description="clock, exporter, or an entity: the process that it lives in")
-    deed: ProcessAction
+    action: ProcessAction = Field(  # `deed` is its former name
+        validation_alias=AliasChoices("action", "deed")
+    )
     at_s: float = Field(ge=0, description="emulated time")
     wall_s: float = Field(2.0, gt=0, le=600, description="how long to stop or slow; real time")
 

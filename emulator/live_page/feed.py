@@ -1,4 +1,4 @@
-"""What all viewers of a page share: one look at the run at a time, and only while somebody watches."""
+"""One look at the run at a time, shared by all viewers of its page, and only while there are any."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _SHARE = 5  # a look that takes long makes looks rare
 class Feed:
     """Follows one run folder.  Only for one event loop.
 
-    A run is over when it has a summary; next to a live one, `beside`, when that says so, for a run that is
-    gone on with has a summary already.
+    A run is over when it has a summary.  A feed that is `attached` to a live run waits for that run to say
+    so, since a resumed run has a summary already.
     """
 
-    def __init__(self, run_folder: Path, setup: Setup, *, beside: bool = False) -> None:
-        self.folder, self._beside = run_folder, beside
+    def __init__(self, run_folder: Path, setup: Setup, *, attached: bool = False) -> None:
+        self.folder, self._attached = run_folder, attached
         self._setup = setup
         self._injected = 0
         self.scenery = Scenery(setup)
@@ -49,7 +49,7 @@ class Feed:
         self._news = asyncio.Condition()
 
     def about(self) -> dict[str, Any]:
-        """Return what does not change: the network, its places, and when periods are."""
+        """Return what does not change: the network, its layout, and the times of periods."""
         experiment, scenery = self._setup.experiment, self.scenery
         timeline, layout = scenery.assembly.timeline, scenery.layout
         return {
@@ -72,7 +72,7 @@ class Feed:
         }
 
     async def documents(self) -> AsyncIterator[str]:
-        """Yield all there is, then all that is new, until the run has ended and all is told."""
+        """Yield everything so far, then everything new, until the run has ended and all is sent."""
         version = 0
         async with self._watching():
             while True:
@@ -85,7 +85,7 @@ class Feed:
                     await self._news.wait_for(lambda: self._is_new(version))  # noqa: B023
 
     async def follow(self) -> None:
-        """Look at the run again and again while anybody watches; return when there is nothing more."""
+        """Look at the run repeatedly while it has viewers; return when nothing more will come."""
         due_s = time.monotonic()
         while not self._ended:
             began_s = time.monotonic()
@@ -96,16 +96,16 @@ class Feed:
             await asyncio.sleep((due_s - now_s) * (not self._closing))
 
     async def told(self) -> None:
-        """Return when nobody is left who has not been told all."""
+        """Return when every viewer has been sent everything."""
         async with self._news:
             await self._news.wait_for(lambda: not self._viewers)
 
     def close(self) -> None:
-        """Look one last time: nothing more will come."""
+        """Look one last time, since nothing more will come."""
         self._closing = True
 
     async def _look(self) -> None:
-        has_summary = not self._beside and (self.folder / SUMMARY).exists()
+        has_summary = not self._attached and (self.folder / SUMMARY).exists()
         is_last = self._closing or has_summary
         growth = await asyncio.to_thread(self._follower.growth)
         await asyncio.to_thread(self._take_injected)
@@ -125,7 +125,7 @@ class Feed:
     def _windows(self, faults: Iterable[FaultEvent]) -> list[tuple[int, str]]:
         """Return in which windows faults begin and end, in words."""
         window_s = self._setup.experiment.clock.window_s
-        return [(int(at_s / window_s), words) for at_s, words in self.scenery.happening(faults)]
+        return [(int(at_s / window_s), words) for at_s, words in self.scenery.events_of(faults)]
 
     def _take_injected(self) -> None:
         """Take in what has been injected into the run, and is not in its experiment yet."""

@@ -1,6 +1,6 @@
-"""What a viewer may inject, as fields of a form: made from the schema of an experiment's `faults`.
+"""Forms for the faults that a viewer may inject, made from the schema of an experiment's `faults`.
 
-When a fault begins is left to the run; how long it lasts (`for_s`) stands for when it is over.
+The run decides when a fault begins; a duration (`for_s`) replaces the time at which it ends.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from emulator.config.schedule import FaultEvent, RandomEvent
 
 _TIMES = {"kind", "at_s", "until_s", "from_period"}
-_LASTS = {"name": "for_s", "type": "number", "words": "lasts so many seconds; empty: for good"}
+_LASTS = {"name": "for_s", "type": "number", "words": "duration in seconds; empty: for good"}
 
 
 def fault_forms() -> list[dict[str, Any]]:
@@ -52,7 +52,7 @@ def _fields(kind: dict[str, Any], shared: dict[str, Any]) -> Iterator[dict[str, 
 
 
 def _type(name: str, value: dict[str, Any]) -> str:
-    """Return which kind of input a field takes."""
+    """Return the kind of input of a field."""
     if name in {"link", "node"}:
         return name
     if "enum" in value:

@@ -1,8 +1,8 @@
 """The page next to a run: a process that is started with it and ends with it.
 
-It is nice, has a session of its own, so that a key pressed in the terminal does not end it before the
-run, and holds the end of a pipe: when the run ends, however it does, the pipe closes and the page
-tells its viewers and ends.  A run never fails for want of its page.
+It runs at low priority, in a session of its own, so that Ctrl-C in the terminal does not end it before the
+run.  It holds the end of a pipe: when the run ends, in whatever way, the pipe closes, and the page
+tells its viewers and ends.  A run never fails because its page does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _END_S = 8.0
 
 @contextmanager
 def page_process(run_folder: Path, port: int | None) -> Iterator[PageProcess]:
-    """Have a page next to a run, on some port if 0, none if None."""
+    """Start a page next to a run, on any port if 0; no page if None."""
     page = PageProcess(run_folder, port)
     try:
         yield page
@@ -55,7 +55,7 @@ class PageProcess:
         return str(json.loads(line)["url"]) if line else ""
 
     def close(self) -> None:
-        """Let the page tell that the run is over, and end it."""
+        """Let the page tell its viewers that the run is over, and end it."""
         if self._process is None:
             return
         try:

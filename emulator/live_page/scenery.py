@@ -35,7 +35,7 @@ class Scenery:
 
     setup: Setup
 
-    def happening(self, faults: Iterable[FaultEvent]) -> Iterator[tuple[float, str]]:
+    def events_of(self, faults: Iterable[FaultEvent]) -> Iterator[tuple[float, str]]:
         """Yield when faults begin and end, in seconds and in words."""
         for event in faults:
             fields = event.model_dump(mode="json", exclude_none=True)
@@ -48,7 +48,7 @@ class Scenery:
                 yield fields["until_s"], f"{words} ends"
 
     def at(self, now_s: float) -> dict[str, Any]:
-        """Return what is where, coordinates as (longitude, latitude) in degrees."""
+        """Return everything with its position, as (longitude, latitude) in degrees."""
         return {
             "satellites": list(self._satellites(now_s)),
             "clouds": self._clouds(now_s),
@@ -66,7 +66,7 @@ class Scenery:
 
     @cached_property
     def layout(self) -> Layout:
-        """Where nodes are drawn."""
+        """The positions of nodes."""
         return layout_of(self.setup.topology)
 
     @cached_property
@@ -94,10 +94,10 @@ class Scenery:
         near = apart_deg < reach_deg + footprints_deg + _MARGIN_DEG
         longitudes = np.degrees(np.arctan2(fixed[:, 1], fixed[:, 0]))
         latitudes = np.degrees(np.arcsin(fixed[:, 2] / height))
-        for place in np.flatnonzero(near):
-            where = (longitudes[place], latitudes[place], footprints_deg[place])
+        for number in np.flatnonzero(near):
+            where = (longitudes[number], latitudes[number], footprints_deg[number])
             longitude, latitude, radius = (round(float(value), 2) for value in where)
-            yield self._constellation.names[place], longitude, latitude, radius
+            yield self._constellation.names[number], longitude, latitude, radius
 
     @cached_property
     def _middle(self) -> tuple[Floats, float]:
@@ -123,7 +123,7 @@ class Scenery:
                 yield {"kind": event.kind.value, "at": where, "radius_deg": round(radius_deg, 2)}
 
     def _rates_bps(self, now_s: float) -> list[float]:
-        """Return what one wavelength of each fiber makes, in the order of the network."""
+        """Return the key rate of one wavelength of each fiber, in the order of the network."""
         world = self.assembly.world
         samples = (
             world.sample(MediumCode.FIBER, link.a, link.b, now_s)
@@ -133,8 +133,8 @@ class Scenery:
 
 
 def _subjects(fields: dict[str, Any]) -> Iterator[str]:
-    """Yield whom a fault is about."""
-    for name in ("link", "node", "entity", "actor", "satellites", "sites", "deed"):
+    """Yield the subjects of a fault."""
+    for name in ("link", "node", "entity", "actor", "satellites", "sites", "action"):
         if name in fields:
             value = fields[name]
             joint = "-" if name == "link" else ", "
@@ -142,7 +142,7 @@ def _subjects(fields: dict[str, Any]) -> Iterator[str]:
 
 
 def footprint_deg(radius_km: Floats, min_elevation_deg: float) -> Floats:
-    """Return how far from below a satellite it stands at that elevation, on a round Earth."""
+    """Return how far from the point below it a satellite is seen at that elevation, on a round Earth."""
     elevation = radians(min_elevation_deg)
     return np.asarray(
         np.degrees(np.arccos(np.clip(EARTH_KM * cos(elevation) / radius_km, -1, 1)) - elevation)

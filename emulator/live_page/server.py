@@ -1,9 +1,9 @@
 """Serves the page of one run to browsers on this machine.
 
-Only loopback is listened on, and only requests that name it as their host are answered, so that no site
-elsewhere can have a browser read the run by way of a name of its own.  What changes a run needs the token
-that is printed with the URL; it stands behind `#`, which browsers do not send.  A browser is told to load
-nothing from elsewhere and to run no script but the page's own.
+It listens on loopback only, and answers only HTTP requests that name it as their host, so that no other
+site can have a browser read the run under a name of its own.  Changing a run needs the token that is
+printed with the URL; it follows `#`, which browsers do not send.  Browsers are told to load nothing from
+elsewhere and to run no script but the page's own.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ _MOST_BYTES = 20_000
 
 
 @dataclass(frozen=True)
-class Door:
-    """Where the page is, and what a POST has to show."""
+class Access:
+    """Where the page is, and the token that a POST must carry."""
 
     port: int
     token: str
@@ -68,18 +68,18 @@ class Door:
 
     @property
     def hosts(self) -> frozenset[str]:
-        """What a request may call this host."""
+        """The names by which a client may call this host."""
         return frozenset(f"{name}:{self.port}" for name in (HOST, "localhost"))
 
 
 class Guard:
-    """Refuses strange hosts, and adds the headers that keep a browser to this page."""
+    """Refuses foreign host names, and adds the headers that keep a browser to this page."""
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
         self._app, self._hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, if it means this host."""
+        """Pass on what names this host."""
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -95,14 +95,14 @@ class Guard:
 
 
 class Injecting:
-    """Takes faults for a live run, one at a time, from who shows the token."""
+    """Takes faults for a live run, one at a time, from clients with the token."""
 
     def __init__(self, run_folder: Path, token: str) -> None:
         self._folder, self._token = run_folder, token.encode()
         self._busy = asyncio.Lock()
 
     async def inject(self, request: Request) -> JSONResponse:
-        """Answer since which window the fault is in force, or what is wrong with it in one line."""
+        """Answer with the window in which the fault begins, or with what is wrong with it, in one line."""
         shown = request.headers.get("x-qsagin-token", "").encode()
         if not secrets.compare_digest(shown, self._token):
             return _refusal("needs the token that came with the URL", 403)
@@ -119,7 +119,7 @@ class Injecting:
         return JSONResponse({"window": done.window, "fault": done.fault})
 
 
-def application(feed: Feed, door: Door) -> Starlette:
+def application(feed: Feed, access: Access) -> Starlette:
     """Return the page of a run as an ASGI application."""
     watching = asyncio.Semaphore(_MOST_VIEWERS)
     static = Path(str(files("emulator.live_page").joinpath("static")))
@@ -147,57 +147,57 @@ def application(feed: Feed, door: Door) -> Starlette:
             Route("/", page),
             Route("/api/run", about),
             Route("/api/events", events),
-            Route("/api/faults", Injecting(feed.folder, door.token).inject, methods=["POST"]),
+            Route("/api/faults", Injecting(feed.folder, access.token).inject, methods=["POST"]),
             Mount("/static", StaticFiles(directory=static)),
             Mount("/vendor", StaticFiles(directory=vendor)),
         ],
-        middleware=[Middleware(Guard, hosts=door.hosts)],
+        middleware=[Middleware(Guard, hosts=access.hosts)],
     )
 
 
-def serve(run_folder: Path, port: int, announce: Callable[[str], None], *, beside: bool) -> None:
-    """Show a run until a signal; `beside` a run, until standard input is closed.
+def serve(run_folder: Path, port: int, announce: Callable[[str], None], *, attached: bool) -> None:
+    """Show a run until a signal or, if `attached` to it, until standard input is closed.
 
     Announces the URL as soon as it answers.  Raises what `emulator.build.loading.read` does, and
     `OSError` if the port is taken.
     """
     os.nice(19)
-    feed = Feed(run_folder, read(str(run_folder / EXPERIMENT)), beside=beside)
+    feed = Feed(run_folder, read(str(run_folder / EXPERIMENT)), attached=attached)
     with socket.create_server((HOST, port)) as listener:
-        door = Door(listener.getsockname()[1], secrets.token_urlsafe(18))
-        app = application(feed, door)
+        access = Access(listener.getsockname()[1], secrets.token_urlsafe(18))
+        app = application(feed, access)
         config = uvicorn.Config(
             app, log_level="error", lifespan="off", timeout_graceful_shutdown=_LAST_WORDS_S
         )
         server = uvicorn.Server(config)
-        announce(door.url)
-        asyncio.run(_serve(server, listener, feed, beside=beside))
+        announce(access.url)
+        asyncio.run(_serve(server, listener, feed, attached=attached))
 
 
 async def _serve(
-    server: uvicorn.Server, listener: socket.socket, feed: Feed, *, beside: bool
+    server: uvicorn.Server, listener: socket.socket, feed: Feed, *, attached: bool
 ) -> None:
     loop = asyncio.get_running_loop()
-    if beside:
+    if attached:
         threading.Thread(target=_wait, args=(loop, feed.close), daemon=True).start()
-    following = asyncio.create_task(_follow(server, feed, beside=beside))
+    following = asyncio.create_task(_follow(server, feed, attached=attached))
     try:
         await server.serve([listener])
     finally:
         following.cancel()
 
 
-async def _follow(server: uvicorn.Server, feed: Feed, *, beside: bool) -> None:
+async def _follow(server: uvicorn.Server, feed: Feed, *, attached: bool) -> None:
     """Follow the run; the page of a live run ends with it, once all viewers know."""
     await feed.follow()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_LAST_WORDS_S):
             await feed.told()
-    server.should_exit = beside
+    server.should_exit = attached
 
 
 def _wait(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    """Call when nobody holds the other end of standard input any more."""
+    """Call when the other end of standard input is closed."""
     sys.stdin.buffer.read()
     loop.call_soon_threadsafe(call)
 

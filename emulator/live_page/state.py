@@ -1,8 +1,8 @@
 """What the page shows of a run: totals, periods, requests, links, open orders and events.
 
-A pure function of the facts that it was told, in any portions: whoever takes the same journals in one
-piece or in many ends up with the same view.  Everything that changes has the number of the change, so that
-a reader who was away is told only what is new.
+A pure function of the facts that it is given, in any portions: the same journals give the same view in
+one piece or in many.  Everything that changes has the number of its last change, so that a reader who
+was away is sent only what is new.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class LinkView:
 
 
 @dataclass(frozen=True)
-class Event:
+class PageEvent:
     """Something that happened, told in words; `kind` is fault, alarm, plan or order."""
 
     number: int
@@ -80,8 +80,8 @@ class Event:
 
 
 @dataclass
-class View:
-    """The whole view; a `version` belongs to everything that changed.
+class RunView:
+    """Everything that the page shows; each change has a `version`.
 
     `schedule` holds what is known to happen, as (window, words); what a plan expects to lose has a
     `shortfall_cost` in its objective that nobody pays.
@@ -94,15 +94,15 @@ class View:
     version: int = 0
     window: int = 0
     periods: list[PeriodView] = field(default_factory=list)
-    events: deque[Event] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
+    events: deque[PageEvent] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
     orders: dict[int, tuple[int, str]] = field(default_factory=dict)
     expected_cost: float = 0.0
     gap: float | None = None
 
     def __post_init__(self) -> None:
         self._changed: dict[tuple[str, int], int] = {}
-        self._by_ends = {(item.a, item.b): place for place, item in enumerate(self.links)}
-        self._by_entity = {(key_manager_of(a), b): place for (a, b), place in self._by_ends.items()}
+        self._by_ends = {(item.a, item.b): index for index, item in enumerate(self.links)}
+        self._by_entity = {(key_manager_of(a), b): index for (a, b), index in self._by_ends.items()}
         self._events = 0
 
     def take(self, growth: Growth) -> bool:
@@ -121,7 +121,7 @@ class View:
         return True
 
     def since(self, version: int) -> dict[str, Any]:
-        """Return all that has changed after a version, and what is small enough to tell always."""
+        """Return what has changed after a version, and what is small enough to be sent always."""
         return {
             "version": self.version,
             "window": self.window,
@@ -151,13 +151,13 @@ class View:
 
     def _say(self, kind: str, words: str, window: int) -> None:
         self._events += 1
-        self.events.append(Event(self._events, self.version, window, kind, words))
+        self.events.append(PageEvent(self._events, self.version, window, kind, words))
 
     def _new(self, kind: str, items: Sequence[Any], version: int) -> list[dict[str, Any]]:
         return [
-            {"place": place, **asdict(item)}
-            for place, item in enumerate(items)
-            if self._changed.get((kind, place), 1) > version
+            {"index": index, **asdict(item)}
+            for index, item in enumerate(items)
+            if self._changed.get((kind, index), 1) > version
         ]
 
     def _request(self, news: News) -> RequestView:
@@ -200,11 +200,11 @@ class View:
 
     def _take_blocks(self, blocks: BlockNews) -> None:
         """Count key at one end of its link."""
-        place = self._by_entity.get((blocks.entity, blocks.peer))
-        if place is None:
+        index = self._by_entity.get((blocks.entity, blocks.peer))
+        if index is None:
             return
-        self._changed["link", place] = self.version
-        link = self.links[place]
+        self._changed["link", index] = self.version
+        link = self.links[index]
         if blocks.kind is FactKind.RELAYED:
             link.carried_bits += blocks.bits
         else:
@@ -254,9 +254,9 @@ class View:
 
     def _take_link(self, news: News) -> None:
         if isinstance(news.details, LinkState):
-            place = self._by_ends[news.details.link]
-            self.links[place].trouble = news.details.cause
-            self._changed["link", place] = self.version
+            index = self._by_ends[news.details.link]
+            self.links[index].trouble = news.details.cause
+            self._changed["link", index] = self.version
             words = f"fiber {label_of(news.details.link)} is {news.details.text}"
             self._say("alarm", words, news.window)
 
@@ -289,9 +289,9 @@ def view_of(
     links: Iterable[tuple[str, str]],
     schedule: Iterable[tuple[int, str]] = (),
     shortfall_cost: int = 0,
-) -> View:
-    """Return the view of a run of which nothing is known yet."""
-    return View(
+) -> RunView:
+    """Return the view of a run before any fact."""
+    return RunView(
         [RequestView(item.id, item.application, item.source, item.target) for item in requests],
         [LinkView(label_of((a, b)), a, b) for a, b in links],
         sorted(schedule),

@@ -1,1 +1,1 @@
-"""Who is who among the processes of a run, and how they reach one another."""
+"""Identities of the processes of a run, and the connections between them."""

@@ -1,14 +1,13 @@
-"""Who is who in a run: a certificate authority made for it, and a certificate for each actor.
+"""Identities in a run: a certificate authority made for it, and a certificate per actor.
 
-A certificate names the actor, and for each entity that lives there its role and name, as a URI
+A certificate names the actor, and the role and name of each entity that lives there, as a URI
 `urn:qsagin:ROLE:ENTITY`.  The authority's key is kept in memory while actors are being started and is
 written nowhere; certificates are worth nothing in another run.  They are valid for as long as the run is
-to take and 30 days more, for a run that is held up.  A run that is gone on with makes an authority anew;
-within one nothing is renewed: what outlives its certificate keeps the connections that it has, and gets no
-others.
+to take and 30 days more, in case it is held up.  A resumed run creates a new authority.  Within a run
+nothing is renewed: an actor whose certificate expires keeps its connections, and gets no others.
 
-gRPC ends handshakes in which a certificate is too large, so it cannot name any number of entities:
-`certificates_needed` says among how many they have to be shared out.
+gRPC ends handshakes in which a certificate is too large, so one cannot name any number of entities:
+`certificates_needed` says how many are needed.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _MOST_NAMED_BYTES = (
 
 @dataclass(frozen=True)
 class Identity:
-    """What an actor proves itself with, and by whom it lets others prove themselves; all PEM."""
+    """What an actor proves its identity with, and the authority that it accepts; all PEM."""
 
     name: str
     certificate: bytes
@@ -47,7 +46,7 @@ class Identity:
 
 
 class Authority:
-    """Issues the certificates of one run, `valid` for so long from now on."""
+    """Issues the certificates of one run, which stay valid for `valid` from now on."""
 
     def __init__(self, run_s: float = 0.0) -> None:
         self.valid = _RESERVE + timedelta(seconds=min(run_s, _LONGEST.total_seconds()))
@@ -104,7 +103,7 @@ def uri(entity: str) -> str:
 
 
 def certificates_needed(entities: Iterable[str]) -> int:
-    """Return how many certificates it takes at least to name so many entities, dealt out evenly."""
+    """Return the least number of certificates that can name these entities, shared evenly."""
     return ceil(sum(len(uri(entity)) for entity in entities) / _MOST_NAMED_BYTES)
 
 

@@ -1,7 +1,7 @@
 """Connections between the actors of a run: gRPC over mutual TLS, so that each end is sure of the other.
 
-A server takes nobody without a certificate of the run's authority, a client speaks to nobody but the
-actor that it means.  Who calls is read from the certificate, never from the message.
+A server accepts only callers with a certificate of the run's authority; a client speaks only to the actor
+that it means.  A caller's identity is read from its certificate, never from a message.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class NoFreePortError(Exception):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where an actor may listen: at which address of its machine, and on which ports; None: on any.
+    """Where an actor may listen: the address of its machine, and the ports; None: any port.
 
-    An empty address stands for that by which other machines reach the one on which the actor is started.
+    An empty address stands for the one by which other machines reach the actor's machine.
     """
 
     host: str = LOOPBACK
@@ -62,10 +62,10 @@ class Endpoint:
         return self if self.host else replace(self, host=machine)
 
     def bind(self, actor: str, former_address: str, listen: Callable[[str, int], int]) -> str:
-        """Have `listen` take a port: that of the life before, if it is free; return the address.
+        """Have `listen` take a port: that of the last incarnation if it is free; return the address.
 
         `listen` returns the port, and raises `OSError` or `RuntimeError` if it is taken.  Each actor begins
-        to look at a place of its own in the range.  Raises `NoFreePortError`.
+        to search at a point of its own in the range.  Raises `NoFreePortError`.
         """
         host, _, port = former_address.rpartition(":")
         if host == self.host:
@@ -105,7 +105,7 @@ def bind(
 
 
 def callers(context: Context) -> frozenset[str]:
-    """Return the URIs in the certificate of who calls: the actor, and the entities that live there."""
+    """Return the URIs in the caller's certificate: the actor, and the entities that live there."""
     return frozenset(item.decode() for item in context.auth_context().get("peer_uri", ()))
 
 

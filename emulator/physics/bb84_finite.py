@@ -46,7 +46,7 @@ class BasisCounts:
 
 
 @dataclass(frozen=True)
-class Block:
+class FiniteBlock:
     """What was sifted while one key grew: intensities are in order, the strongest first."""
 
     photons: tuple[float, ...]
@@ -79,7 +79,7 @@ def one_decoy_rate(setup: FiniteSetup, transmittance: float) -> DecoyRate:
 
 
 def key_bits(
-    block: Block, ec_efficiency: float, eps_secrecy: float, eps_correctness: float
+    block: FiniteBlock, ec_efficiency: float, eps_secrecy: float, eps_correctness: float
 ) -> float:
     """Return the secret bits of a block of two or three intensities; never negative.
 
@@ -107,7 +107,7 @@ def expected_block(
     transmittance: float,
     photons: tuple[float, ...],
     fractions: tuple[float, ...],
-) -> Block:
+) -> FiniteBlock:
     """Return the block that the model expects once `block_bits` have been sifted."""
     seen = [clicks(setup, transmittance, mu) for mu in photons]
     weights = [p * click.gain for p, click in zip(fractions, seen, strict=True)]
@@ -116,7 +116,7 @@ def expected_block(
     errors = tuple(count * click.qber for count, click in zip(key, seen, strict=True))
     ratio = _test_to_key(setup)
     test = BasisCounts(tuple(ratio * n for n in key), tuple(ratio * m for m in errors))
-    return Block(photons, fractions, BasisCounts(key, errors), test)
+    return FiniteBlock(photons, fractions, BasisCounts(key, errors), test)
 
 
 def _rate(
@@ -144,7 +144,7 @@ def _test_to_key(setup: FiniteSetup) -> float:
 
 
 def _two_decoy_singles(
-    block: Block, counts: BasisCounts, log_inverse: float
+    block: FiniteBlock, counts: BasisCounts, log_inverse: float
 ) -> tuple[float, float]:
     """Return the least vacuum and single-photon clicks (Lim 2014, eqs. 2-3)."""
     mu1, mu2, mu3 = block.photons
@@ -157,7 +157,7 @@ def _two_decoy_singles(
 
 
 def _one_decoy_singles(
-    block: Block, counts: BasisCounts, log_inverse: float
+    block: FiniteBlock, counts: BasisCounts, log_inverse: float
 ) -> tuple[float, float]:
     """Return the least vacuum and single-photon clicks (Rusca 2018, eqs. A2, A16, A17)."""
     mu1, mu2 = block.photons
@@ -172,7 +172,9 @@ def _one_decoy_singles(
     return vacuum, tau1 * mu1 / (mu2 * (mu1 - mu2)) * (low2 - many)
 
 
-def _phase_error(block: Block, single: float, single_test: float, log_inverse: float) -> float:
+def _phase_error(
+    block: FiniteBlock, single: float, single_test: float, log_inverse: float
+) -> float:
     """Return the largest phase error of the key's single photons (Lim 2014, eqs. 4-5)."""
     scaled = _scaled(block, block.test.errors, log_inverse)
     upper, lower = (1, 2) if len(block.photons) == 3 else (0, 1)
@@ -197,7 +199,7 @@ def sampling_deviation(error: float, tested: float, rest: float, log_inverse: fl
 
 
 def _scaled(
-    block: Block, counts: tuple[float, ...], log_inverse: float
+    block: FiniteBlock, counts: tuple[float, ...], log_inverse: float
 ) -> list[tuple[float, float]]:
     """Return least and most counts by intensity, each over its Poisson weight (Hoeffding)."""
     slack = math.sqrt(sum(counts) / 2 * log_inverse)

@@ -153,14 +153,14 @@ def single_pairs_bounds(
 ) -> SinglePairs:
     """Return what all gains together tell.
 
-    `within` says between what a gain lies of which so many pairs were sent; by default it is known.
+    `within` returns the bounds of a gain, given the number of pairs sent; by default it is known exactly.
     """
 
     def bounded(
         pairs: float, value: Callable[[MdiGains], float]
     ) -> dict[_Pair, tuple[float, float]]:
         sent = {(i, j): pairs * setup.fractions[i] * setup.fractions[j] for i, j in table}
-        return {place: within(value(seen), sent[place]) for place, seen in table.items()}
+        return {pair: within(value(seen), sent[pair]) for pair, seen in table.items()}
 
     z_yield = _least_yield(setup, bounded(z_pairs, lambda seen: seen.z_gain))
     x_yield = _least_yield(setup, bounded(x_pairs, lambda seen: seen.x_gain))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from emulator.input_checks import require_not_negative, require_positive
 from emulator.physics import bb84, bb84_finite, bbm92
-from emulator.physics.bb84_finite import BasisCounts, Block, FiniteSetup
+from emulator.physics.bb84_finite import BasisCounts, FiniteBlock, FiniteSetup
 from emulator.physics.bb84_finite import sampling_deviation as sampling_gap
 from emulator.physics.bbm92 import ContinuousSetup, PairRate
 from emulator.physics.channel import binary_entropy, phase_entropy
@@ -82,7 +82,7 @@ def pair_setup(station: PairDownlink, radiance: float = NEW_MOON_SKY) -> Continu
     )
 
 
-def decoy_block(setup: FiniteSetup, transmittances: Iterable[float], step_s: float) -> Block:
+def decoy_block(setup: FiniteSetup, transmittances: Iterable[float], step_s: float) -> FiniteBlock:
     """Return the clicks of a pass, given the downlink's transmittance in steps of equal length."""
     photons = (setup.signal_photons, setup.decoy_photons, setup.vacuum_photons)
     rest = 1 - setup.signal_fraction - setup.decoy_fraction
@@ -99,10 +99,10 @@ def decoy_block(setup: FiniteSetup, transmittances: Iterable[float], step_s: flo
         BasisCounts(tuple(share * n for n in total), tuple(share * m for m in wrong))
         for share in (choice**2, (1 - choice) ** 2)
     )
-    return Block(photons, fractions, key, test)
+    return FiniteBlock(photons, fractions, key, test)
 
 
-def decoy_pass_bits(station: DecoyDownlink, block: Block) -> float:
+def decoy_pass_bits(station: DecoyDownlink, block: FiniteBlock) -> float:
     """Return the secret bits of a pass, from one finite-key evaluation (Lim 2014) of each key basis.
 
     Where both bases make key, each evaluation may fail with half the probability allowed.

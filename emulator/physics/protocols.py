@@ -23,7 +23,7 @@ class FiberSetup:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RateOutcome:
     """What one setup achieves at one length.
 
     `sifted_per_use` are the bits that both ends keep and compare; None where nobody counts errors.
@@ -41,7 +41,7 @@ class Outcome:
 class Protocol:
     """How to evaluate a setup, on which devices (the first is the default), and what it assumes."""
 
-    evaluate: Callable[[Any, float], Outcome]
+    evaluate: Callable[[Any, float], RateOutcome]
     devices: Mapping[str, devices.Device[Any]]
     assumptions: tuple[str, ...]
 
@@ -56,14 +56,14 @@ def _direct(
     bits_per_use: float,
     qber: float | None = None,
     sifted: float | None = None,
-) -> Outcome:
+) -> RateOutcome:
     """Return the outcome of a protocol whose only limit is the whole fiber."""
     eta = _fiber(setup, length_km)
-    return Outcome(bits_per_use, setup.clock_hz, qber, sifted, eta, plob_bits_per_use(eta))
+    return RateOutcome(bits_per_use, setup.clock_hz, qber, sifted, eta, plob_bits_per_use(eta))
 
 
-def _decoy(rate: Callable[[Any, float], bb84.DecoyRate]) -> Callable[[Any, float], Outcome]:
-    def evaluate(setup: bb84.Bb84Setup, length_km: float) -> Outcome:
+def _decoy(rate: Callable[[Any, float], bb84.DecoyRate]) -> Callable[[Any, float], RateOutcome]:
+    def evaluate(setup: bb84.Bb84Setup, length_km: float) -> RateOutcome:
         eta = _fiber(setup, length_km)
         result, sifted = rate(setup, eta), bb84.sifted_gain(setup, eta)
         return _direct(setup, length_km, result.bits_per_pulse, result.qber, sifted)
@@ -71,53 +71,53 @@ def _decoy(rate: Callable[[Any, float], bb84.DecoyRate]) -> Callable[[Any, float
     return evaluate
 
 
-def _gaussian(rate: Callable[[Any, float], float]) -> Callable[[Any, float], Outcome]:
-    def evaluate(setup: gg02.Gg02Setup, length_km: float) -> Outcome:
+def _gaussian(rate: Callable[[Any, float], float]) -> Callable[[Any, float], RateOutcome]:
+    def evaluate(setup: gg02.Gg02Setup, length_km: float) -> RateOutcome:
         return _direct(setup, length_km, rate(setup, _fiber(setup, length_km)))
 
     return evaluate
 
 
-def _mdi(setup: mdi.MdiSetup, length_km: float) -> Outcome:
+def _mdi(setup: mdi.MdiSetup, length_km: float) -> RateOutcome:
     result = mdi.rate(setup, length_km)
     sifted = mdi.gains(setup, *mdi.arm_efficiencies(setup, length_km)).z_gain
     return _direct(setup, length_km, result.bits_per_pair, result.qber, sifted)
 
 
-def _mdi_finite(setup: mdi_finite.FiniteMdiSetup, length_km: float) -> Outcome:
+def _mdi_finite(setup: mdi_finite.FiniteMdiSetup, length_km: float) -> RateOutcome:
     result = mdi_finite.rate(setup, length_km)
     sifted = mdi_finite.sifted_gain(setup, *mdi.arm_efficiencies(setup, length_km))
     return _direct(setup, length_km, result.bits_per_pair, result.qber, sifted)
 
 
-def _pulsed(setup: bbm92.PulsedSetup, length_km: float) -> Outcome:
+def _pulsed(setup: bbm92.PulsedSetup, length_km: float) -> RateOutcome:
     result = bbm92.pulsed_rate(setup, *bbm92.arms(setup, length_km))
     sifted = setup.sifting * result.coincidences
     return _direct(setup, length_km, result.secret_bits, result.qber, sifted)
 
 
-def _continuous(setup: bbm92.ContinuousSetup, length_km: float) -> Outcome:
+def _continuous(setup: bbm92.ContinuousSetup, length_km: float) -> RateOutcome:
     result = bbm92.continuous_rate(setup, *bbm92.arms(setup, length_km))
     secret, sifted = result.secret_bits, setup.sifting * result.coincidences
     clock_hz = setup.clock_hz
     return _direct(setup, length_km, secret / clock_hz, result.qber, sifted / clock_hz)
 
 
-def _chain(setup: relay.ChainSetup, length_km: float) -> Outcome:
+def _chain(setup: relay.ChainSetup, length_km: float) -> RateOutcome:
     result, span = relay.chain_rate(setup, length_km)
     spans = relay.span_count(length_km, setup.span_km)
     bound = relay.chain_bound_bits_per_use([span])
     qber = result.qber  # of one span: relays correct errors before they forward
     sifted = bb84.sifted_gain(setup, span)
-    return Outcome(result.bits_per_pulse, setup.clock_hz, qber, sifted, span**spans, bound)
+    return RateOutcome(result.bits_per_pulse, setup.clock_hz, qber, sifted, span**spans, bound)
 
 
-def _router(setup: router.RouterSetup, length_km: float) -> Outcome:
+def _router(setup: router.RouterSetup, length_km: float) -> RateOutcome:
     link_km = length_km / (setup.routers + 1)
     link = _fiber(setup, link_km)
     uses_hz = setup.memories / router.attempt_s(setup, link_km)
     result = router.chain(setup, length_km)
-    return Outcome(
+    return RateOutcome(
         result.skr_bps / uses_hz,
         uses_hz,
         result.qber,
@@ -127,7 +127,7 @@ def _router(setup: router.RouterSetup, length_km: float) -> Outcome:
     )
 
 
-def _plob(setup: FiberSetup, length_km: float) -> Outcome:
+def _plob(setup: FiberSetup, length_km: float) -> RateOutcome:
     return _direct(setup, length_km, plob_bits_per_use(_fiber(setup, length_km)))
 
 

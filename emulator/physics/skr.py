@@ -1,6 +1,6 @@
 """One key rate: a protocol, a device, a length of fiber, and what was assumed.
 
-`secret_key_rate` is the only door; the protocols themselves are in the modules beside this one.
+`secret_key_rate` is the only entry; the protocols themselves are in the other modules of this package.
 """
 
 import math

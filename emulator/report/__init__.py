@@ -1,1 +1,1 @@
-"""What people look at when a run is over: summary, report, pictures."""
+"""What people look at after a run: summary, report, pictures."""

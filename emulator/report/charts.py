@@ -1,7 +1,7 @@
-"""The charts of report.html: what a run cost, whom it served, and what happened when.
+"""The charts of report.html: cost and service of a run, and its events over time.
 
-All take numbers that are there already and return figures.  Time is emulated, from the start of the run.
-Where colour tells things apart, order, dashes or hatching does too.
+All take existing numbers and return figures.  Time is emulated, from the start of the run.  Where colour
+tells things apart, order, dashes or hatching does too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MILLION = 1e6
 
 @dataclass(frozen=True)
 class Span:
-    """Something that was going on for a while, to the end of the run if `until_s` is None."""
+    """Something that lasted for a while, to the end of the run if `until_s` is None."""
 
     words: str
     colour: str
@@ -101,7 +101,7 @@ def cost_in_time(book: Ledger, timeline: Timeline, expected: Sequence[float]) ->
 
 
 def service_in_time(book: Ledger, timeline: Timeline) -> Figure:
-    """Draw what was asked for in each period, by who brought it, and what was late, by class."""
+    """Draw what was asked for in each period, by medium, and what was late, by class."""
     figure = Figure(figsize=(_WIDE, 4.2), layout="constrained")
     served, late = figure.subplots(2, sharex=True, height_ratios=(3, 2))
     unit, words = _time_unit(timeline.end_s)
@@ -109,10 +109,10 @@ def service_in_time(book: Ledger, timeline: Timeline) -> Figure:
     _stack(served, series, timeline, unit)
     served.set(ylabel="units a period")
     edges = _edges(timeline, book.periods, unit)
-    for place, name in enumerate(classes(book)):
+    for index, name in enumerate(classes(book)):
         rows = [row for row in book.rows if row.application == name]
         values = _sums(rows, book.periods, "late_units")
-        colour, dash = _CLASS_COLOURS[place % 6], _DASHES[place % 4]
+        colour, dash = _CLASS_COLOURS[index % 6], _DASHES[index % 4]
         late.stairs(values, edges, color=colour, ls=dash, lw=1.4, label=name, baseline=None)
     late.set(xlabel=f"emulated time ({words})", ylabel="units missing\nwhen asked for")
     for axes in (served, late):
@@ -123,7 +123,7 @@ def service_in_time(book: Ledger, timeline: Timeline) -> Figure:
 
 
 def by_application(lines: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw for each class which share of its units each medium brought."""
+    """Draw the share of each medium in the units of each class."""
     figure, axes = _figure(_WIDE, 0.75 + 0.36 * len(lines))
     names = [line["application"] for line in lines]
     left = [0.0] * len(lines)
@@ -140,11 +140,11 @@ def by_application(lines: Sequence[Mapping[str, Any]]) -> Figure:
             hatch=hatch,
             ec="white",
         )
-        for place, share in enumerate(shares):
+        for index, share in enumerate(shares):
             if share >= 6:
                 ink = "white" if part in {"fiber", "shortfall"} else INK
-                middle = left[place] + share / 2
-                axes.text(middle, place, f"{share:.0f} %", ha="center", va="center", color=ink)
+                middle = left[index] + share / 2
+                axes.text(middle, index, f"{share:.0f} %", ha="center", va="center", color=ink)
         left = [low + share for low, share in zip(left, shares, strict=True)]
     axes.set(xlim=(0, 100), xlabel="share of the units asked for (%)")
     axes.invert_yaxis()
@@ -153,10 +153,10 @@ def by_application(lines: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def happenings(
+def reactions(
     spans: Sequence[Span],
     replans: Sequence[Mapping[str, Any]],
-    deals: Sequence[OrderCount],
+    orders_by_period: Sequence[OrderCount],
     book: Ledger,
     timeline: Timeline,
 ) -> Figure:
@@ -168,7 +168,7 @@ def happenings(
     above, orders, missing = figure.subplots(3, sharex=True, height_ratios=heights)
     unit, words = _time_unit(timeline.end_s)
     _draw_lanes(above, shown, replans, timeline.end_s, unit)
-    _draw_orders(orders, deals, book.periods, timeline, unit)
+    _draw_orders(orders, orders_by_period, book.periods, timeline, unit)
     series = {
         "late": _per_period(book, "late_units"),
         "never": _per_period(book, "shortfall_units"),
@@ -198,10 +198,10 @@ def _draw_lanes(
     unit: float,
 ) -> None:
     names = [span.words for span in spans]
-    for place, span in enumerate(spans):
+    for index, span in enumerate(spans):
         until_s = end_s if span.until_s is None else min(span.until_s, end_s)
         width = max((until_s - span.at_s) / unit, end_s / unit / 250)
-        axes.barh(place, width, 0.66, span.at_s / unit, color=span.colour, ec=INK, lw=0.4)
+        axes.barh(index, width, 0.66, span.at_s / unit, color=span.colour, ec=INK, lw=0.4)
     if replans:
         times = [item["at_s"] / unit for item in replans]
         axes.plot(times, [len(names)] * len(times), "d", color=COLOURS["plan"], mec=INK, ms=6)
@@ -219,16 +219,20 @@ def _draw_lanes(
 
 
 def _draw_orders(
-    axes: Axes, deals: Sequence[OrderCount], periods: int, timeline: Timeline, unit: float
+    axes: Axes,
+    orders_by_period: Sequence[OrderCount],
+    periods: int,
+    timeline: Timeline,
+    unit: float,
 ) -> None:
     """Bars up are what was bought, bars down what failed and was refunded."""
     bought = {name: [0.0] * periods for name in ("satellite", "uav")}
     failed, refused = [0.0] * periods, [0.0] * periods
-    for deal in deals:
-        if deal.period < periods:
-            bought[deal.medium][deal.period] += deal.bought_units
-            failed[deal.period] -= deal.failed_units
-            refused[deal.period] += deal.refused_units
+    for item in orders_by_period:
+        if item.period < periods:
+            bought[item.medium][item.period] += item.bought_units
+            failed[item.period] -= item.failed_units
+            refused[item.period] += item.refused_units
     _stack(axes, bought, timeline, unit)
     edges = _edges(timeline, periods, unit)
     if any(failed):
@@ -243,7 +247,7 @@ def _draw_orders(
 def _stack(
     axes: Axes, series: Mapping[str, Sequence[float]], timeline: Timeline, unit: float
 ) -> None:
-    """Fill an area for each name that has anything to show, one upon the other."""
+    """Stack an area for each name that has anything to show."""
     bottom = [0.0] * len(next(iter(series.values())))
     edges = _edges(timeline, len(bottom), unit)
     for name, heights in series.items():
@@ -292,7 +296,7 @@ def _tidy(axes: Axes) -> None:
 
 
 def _name_parts(figure: Figure, columns: int = 5) -> None:
-    """Say what is what below the axes, where it hides nothing."""
+    """Put the legend below the axes, where it hides nothing."""
     if figure.axes[0].get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
 

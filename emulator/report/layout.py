@@ -1,6 +1,6 @@
-"""Where nodes stand in a picture: on Earth, or where springs pull them if they have no coordinates.
+"""Where nodes are in a picture: on Earth, or in a spring layout if they have no coordinates.
 
-The same network always gets the same places.
+The same network always has the same layout.
 """
 
 from __future__ import annotations

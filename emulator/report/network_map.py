@@ -1,7 +1,7 @@
-"""The map of report.html: nodes, links coloured by the key that they carried, and which were in trouble.
+"""The map of report.html: nodes, links coloured by the key that they carried, and links that were struck.
 
-On Earth with coasts and borders (Natural Earth, as TopoJSON: an arc that neighbours share is drawn once),
-where all nodes have coordinates; else as springs lay it out.
+If all nodes have coordinates, it shows coasts and borders (Natural Earth, as TopoJSON: an arc that
+neighbours share is drawn once); else it is a spring layout.
 """
 
 from __future__ import annotations

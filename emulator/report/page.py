@@ -1,6 +1,6 @@
 """report.html: one file that tells a reader how a run went, on a screen or on paper.
 
-It holds its pictures and needs nothing from anywhere.  It is made from the summary, the ledger and the
+It contains its pictures and loads nothing from elsewhere.  It is made from the summary, the ledger and the
 journals after the run, and says nothing that they do not.
 """
 
@@ -41,7 +41,7 @@ _EVENT_FIELDS = {"kind", "at_s", "until_s", "from_period"}
 
 @dataclass(frozen=True)
 class Results:
-    """All that the page tells of; `expected` is what the plan in force expected to pay, by period."""
+    """Everything that the page shows; `expected` is what the plan in force expected to pay, by period."""
 
     setup: Setup
     assembly: Assembly
@@ -54,7 +54,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Picture:
-    """One chart, as base64 of an SVG, what it shows for who cannot see it, and what to know about it."""
+    """One chart: base64 of an SVG, a description for those who cannot see it, and a caption."""
 
     svg: str
     alt: str
@@ -70,33 +70,33 @@ def write(folder: Path, results: Results) -> None:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "percent": _percent, "clock": _clock}
-    deals = order_counts(folder)
+    counts = order_counts(folder)
     page = environment.get_template(REPORT).render(
         summary=results.summary,
         verdict=list(_verdict(results.summary)),
         tiles=_tiles(results.summary),
         basis=list(sentences(results.summary["basis"])),
-        pictures=dict(_pictures(results, deals)),
+        pictures=dict(_pictures(results, counts)),
         classes=results.classes,
         link_kinds=by_kind(results.assembly.links),
         busiest=_busiest(results.summary["links"]),
         worst=_worst(results.ledger),
         faults=[_fault(event) for event in results.summary["faults"]],
-        orders=_orders(deals),
+        orders=_orders(counts),
         versions=_versions(),
     )
     (folder / REPORT).write_text(page, encoding="utf-8")
 
 
 def _verdict(summary: dict[str, Any]) -> Iterator[str]:
-    """Yield in sentences how it went."""
+    """Yield sentences about how the run went."""
     served, demanded = summary["served_units"], summary["demanded_units"]
     if not demanded:
-        yield "Nobody asked for key."
+        yield "No application asked for key."
         return
     yield (
         f"{summary['requests']:,} requests asked for {demanded:,} units of key; "
-        f"{served['fiber'] / demanded:.1%} were there when asked for, from reserved fiber."
+        f"{served['fiber'] / demanded:.1%} were available at once, from reserved fiber."
     )
     bought = served["satellite"] + served["uav"]
     if summary["late_units"]:
@@ -117,7 +117,7 @@ def _verdict(summary: dict[str, Any]) -> Iterator[str]:
 
 
 def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Return the figures that a reader looks for first, as (what, value, how that compares)."""
+    """Return the figures that a reader looks for first, as (name, value, comparison)."""
     cost, demanded = summary["cost"]["total"], max(1, summary["demanded_units"])
     against = cost / summary["planned_cost"] - 1 if summary["planned_cost"] else None
     alarms, replans = len(summary["alarms"]), len(summary["replans"])
@@ -135,7 +135,7 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
             f"{summary['late_units'] / demanded:.1%} of all units",
         ),
         ("never came", _short(summary["shortfall_units"]), "units"),
-        ("links down", _clock(round(summary["down_s"])), "hours for want of key, all requests"),
+        ("links down", _clock(round(summary["down_s"])), "hours without key, all requests"),
         ("plan's gap", "–" if gap is None else f"{gap:.2%}", "proven, at most"),
         ("faults", str(len(summary["faults"])), f"alarms {alarms}, new plans {replans}"),
         (
@@ -146,7 +146,7 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _pictures(results: Results, deals: list[OrderCount]) -> Iterator[tuple[str, Picture]]:
+def _pictures(results: Results, counts: list[OrderCount]) -> Iterator[tuple[str, Picture]]:
     summary, book, timeline = results.summary, results.ledger, results.assembly.timeline
     yield "map", _map(results)
     problem = results.assembly.problem
@@ -168,10 +168,10 @@ def _pictures(results: Results, deals: list[OrderCount]) -> Iterator[tuple[str, 
         "service",
         _picture(
             charts.service_in_time(book, timeline),
-            f"Units asked for by period, stacked by who brought them: {served['fiber']:,} fiber, "
+            f"Units asked for by period, stacked by medium: {served['fiber']:,} fiber, "
             f"{served['satellite']:,} satellite, {served['uav']:,} UAV, "
             f"{summary['shortfall_units']:,} never; below, units that were late, by class.",
-            "Above: units by who brought them. Below: units that were not there when asked for.",
+            "Above: units by medium. Below: units that were not available when asked for.",
         ),
     )
     yield (
@@ -179,13 +179,13 @@ def _pictures(results: Results, deals: list[OrderCount]) -> Iterator[tuple[str, 
         _picture(
             charts.by_application(results.classes),
             "Shares of the units of each class by medium; the table has the numbers.",
-            "Who served each class of application.",
+            "Media that served each class of application.",
         ),
     )
     yield (
-        "happenings",
+        "reactions",
         _picture(
-            charts.happenings(_spans(summary, timeline), summary["replans"], deals, book, timeline),
+            charts.reactions(_spans(summary, timeline), summary["replans"], counts, book, timeline),
             f"{len(summary['faults'])} faults and {len(summary['alarms'])} alarms over time, above orders "
             "by medium and units missing by period; the tables have the numbers.",
             "Faults (filled with colour) and link alarms (grey); what was ordered on demand, with failed "
@@ -206,7 +206,7 @@ def _plan_pictures(
         _picture(
             charts.reserving(stages, reserved, plan["objective"], paid),
             f"Expected cost of a period over reserved units: least, {best[3]:,.0f}, at {best[0]}; "
-            f"this plan reserves {reserved:.2f} a request and expects {plan['objective']:,.0f}.",
+            f"this plan reserves {reserved:.2f} per request and expects {plan['objective']:,.0f}.",
             "Expected cost if every request reserves the same on its cheapest path, wavelengths not "
             "counted (compare Fig. 4a of the paper).",
         ),
@@ -272,13 +272,13 @@ def _fault(event: dict[str, Any]) -> dict[str, Any]:
     return {name: event.get(name) for name in _EVENT_FIELDS} | {"rest": words, "took": took}
 
 
-def _orders(deals: list[OrderCount]) -> list[dict[str, Any]]:
+def _orders(counts: list[OrderCount]) -> list[dict[str, Any]]:
     """Return orders by medium."""
     names = [field.name for field in fields(OrderCount) if field.name not in {"period", "medium"}]
     return [
         {"medium": medium}
-        | {name: sum(getattr(d, name) for d in deals if d.medium == medium) for name in names}
-        for medium in sorted({deal.medium for deal in deals})
+        | {name: sum(getattr(d, name) for d in counts if d.medium == medium) for name in names}
+        for medium in sorted({item.medium for item in counts})
     ]
 
 

@@ -154,7 +154,7 @@ def within_reach(problem: Problem) -> Problem:
     graph = fiber_graph(problem.nodes, ((f.a, f.b, 1.0) for f in problem.fibers))
     ends = [(item.source, item.target) for item in problem.requests]
     between = cheapest_paths_between(graph, ends)
-    return problem.of_requests([place for place, pair in enumerate(ends) if pair in between])
+    return problem.of_requests([index for index, pair in enumerate(ends) if pair in between])
 
 
 def _path_costs(problem: Problem) -> list[float]:
@@ -208,7 +208,7 @@ def _draw_stages(rows: Sequence[tuple[int, float, float, float]], name: str) -> 
         axes.plot(
             reserved, [value / 1e6 for value in series], marker=mark, color=colour, label=label
         )
-    best = min(range(len(total)), key=lambda place: total[place])
+    best = min(range(len(total)), key=lambda index: total[index])
     axes.annotate(
         f"optimum: {reserved[best]}",
         (reserved[best], total[best] / 1e6),

@@ -1,6 +1,6 @@
-"""Matplotlib, set up so that it writes nothing into the user's home, and the look of all pictures.
+"""Matplotlib, set up so that it writes nothing into the user's home, and the style of all pictures.
 
-Everybody takes it from here.  Its font cache lies in the Python environment, or in a temporary folder if
+All modules import it from here.  Its font cache is in the Python environment, or in a temporary folder if
 that cannot be written.  Colours are those of Okabe and Ito, which colour-blind readers can tell apart.
 """
 

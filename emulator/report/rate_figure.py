@@ -1,4 +1,4 @@
-"""Secret key rate against distance, for every protocol on its first device, as CSV and PNG.
+"""Secret key rate over distance, for every protocol on its first device, as CSV and PNG.
 
 Left: bits per use of the channel, under the PLOB bound of the whole fiber.  Only chains may cross it:
 trusted repeaters, whose bound is that of one span, and quantum routers, that of one link.
@@ -64,10 +64,10 @@ def _draw(found: Sequence[Curve]) -> Figure:
     left.plot(LENGTHS_KM, list(map(plob_bits_per_use, eta)), "k-", lw=2, label="PLOB bound")
     one = list(map(single_repeater_bits_per_use, eta))
     left.plot(LENGTHS_KM, one, "k:", lw=1, label="bound with one repeater")
-    for place, curve in enumerate(found):
+    for index, curve in enumerate(found):
         look: dict[str, Any] = {
-            "color": _COLOURS[place % len(_COLOURS)],
-            "ls": _STYLES[place // len(_COLOURS)],
+            "color": _COLOURS[index % len(_COLOURS)],
+            "ls": _STYLES[index // len(_COLOURS)],
         }
         _add(left, curve, "bits_per_use", look)
         _add(right, curve, "skr_bps", look)

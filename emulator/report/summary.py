@@ -1,4 +1,4 @@
-"""What a run leaves for its reader: ledger.parquet, decisions.parquet, summary.json and report.html.
+"""The results of a run for its reader: ledger.parquet, decisions.parquet, summary.json and report.html.
 
 All numbers come from the journals by way of the ledger; the audit adds the digest.
 """
@@ -76,7 +76,7 @@ def write(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -> dic
 
 
 def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -> Results:
-    """Return all that the journals of a run say; write nothing."""
+    """Return everything that the journals of a run say; write nothing."""
     experiment = setup.experiment
     book = _book(folder, experiment, assembly)
     pools = assembly.problem.pools
@@ -209,7 +209,7 @@ def _faults(  # noqa: PLR0917
     decided: list[Decision],
     raised: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    """Return the schedule, with how the run took each fault."""
+    """Return the schedule, with the effect of each fault."""
     made = [(item.at_s, item.plan["allocations"]) for item in plans]
     requests = assembly.problem.requests
     story = Story(assembly.timeline, requests, made, raised, decided, book.rows)
@@ -230,7 +230,7 @@ def _mean_cost(book: Ledger) -> dict[str, float | None]:
 
 
 def _use_of_keys(experiment: Experiment, book: Ledger) -> dict[str, dict[str, Any]]:
-    """Say by class what its keys were for, how long links were up, and what they carried."""
+    """Return by class what its keys were for, how long links were up, and what they carried."""
     found = {}
     for line in _by_application(book):
         use = experiment.applications.get(line["application"], KeyUse())

@@ -1,1 +1,1 @@
-"""What a run was, read from its journals: ledger, audit, resilience, decisions, links, traces."""
+"""Results of a run, read from its journals: ledger, audit, resilience, decisions, links, traces."""

@@ -3,18 +3,18 @@
 It trusts no counter of the run.  Every bit that came into being is followed to where it went:
 
 * link key (fiber blocks, and blocks brought by satellite or UAV) is counted where two neighbours
-  share it; both ends must tell the same story;
+  share it; both ends must agree;
 * a block that one end has made alone was never key if it has expired, or no key of its epoch was ever
-  delivered: that end had not heard yet that the reservation was over or had begun anew.  It is shown as
+  delivered: that end had not heard yet that the reservation was over or had begun again.  It is shown as
   half made;
 * end-to-end key over fiber is counted from its creation at the source;
 * generated = delivered + relayed + expired + destroyed + stored, or the rest is unaccounted for;
-* management keys have books of their own: what came into the store of a pair was withdrawn, key by key, or
-  is left, and both ends tell the same.
+* management keys have accounts of their own: what came into the store of a pair was withdrawn, key by key,
+  or is left, and both ends agree.
 
 A key delivered twice at one end, or with different content at the two ends, is a fault; so is one that
 was never made there, or had been voided: of a block the last keys become void first, since they leave it
-oldest first.  What facts say is stored must be in the key tables, and nothing else; and whoever shared key
+oldest first.  The key tables must hold exactly what facts say is stored; and every entity that shared key
 must have a journal.
 """
 
@@ -93,7 +93,7 @@ _Place = tuple[_Block, int]
 
 
 class _ManagementBooks:
-    """The stores of management keys, by who noted and who is at the other end."""
+    """The stores of management keys, by the entity that noted them and its peer."""
 
     def __init__(self) -> None:
         self._accounts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
@@ -170,9 +170,9 @@ class _Books:
             elif kind == FactKind.DELIVERED:
                 self.deliveries[key_id][end].append(fingerprint)
                 if key_id in made:
-                    of_block, place = made[key_id]
+                    of_block, index = made[key_id]
                     self.used.add((str(request), str(of_block[2])))
-                    self.void_deliveries += place >= valid_units[of_block]
+                    self.void_deliveries += index >= valid_units[of_block]
                 else:
                     self.unknown_keys += 1
 
@@ -207,7 +207,7 @@ def audit(run_folder: Path) -> Audit:
     missing = sorted(books.peers.difference(entities))
     if missing:
         raise journal.JournalError(str(run_folder), f"holds no journal of {', '.join(missing)}")
-    totals, unaccounted, half_made = _settle(books.accounts, books.used)
+    totals, unaccounted, half_made = _balance(books.accounts, books.used)
     return Audit(
         digest=digest(run_folder),
         duplicate_deliveries=_duplicates(books.deliveries) + management.repeated,
@@ -233,8 +233,8 @@ def _pool(kind: str, medium: str) -> str:
 def _account(entity: str, pool: str, row: KeyFact) -> tuple[str, ...]:
     """Name the account of a fact: what was shared, then at which end it was noted.
 
-    A fiber block is shared by neighbours and known by its epoch; other keys are one account a
-    request, medium and end, since what is delivered is known by key and not by epoch.
+    A fiber block is shared by neighbours and known by its epoch; other keys have one account per
+    request, medium and end, since deliveries are known by key and not by epoch.
     """
     request, serial, peer, end = row.request, row.serial, row.peer, row.end
     if pool == "link":
@@ -245,7 +245,7 @@ def _account(entity: str, pool: str, row: KeyFact) -> tuple[str, ...]:
 
 
 def _names(block: _Block, units: int) -> dict[str, _Place]:
-    """Return the keys of a block, by name, with their places in it."""
+    """Return the keys of a block, by name, with their indices in it."""
     request, pool, serial = block
     medium = MediumCode.FIBER if pool == "end-to-end" else MediumCode[pool.upper()]
     return {key_name(request, medium, serial, n): (block, n) for n in range(units)}
@@ -259,7 +259,7 @@ def _misplaced(run_folder: Path, stored_bits: Counter[tuple[str, int, str]]) -> 
     return sum(abs(found[store] - stored_bits[store]) for store in found | stored_bits)
 
 
-def _settle(
+def _balance(
     accounts: dict[tuple[str, ...], Counter[str]], used: set[tuple[str, str]]
 ) -> tuple[dict[str, int], int, int]:
     """Add up one end of every account; count what does not balance or differs, and half-made blocks.

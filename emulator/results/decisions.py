@@ -1,7 +1,7 @@
-"""What the manager decided in a run, when and why: the second table of the ledger, decisions.parquet.
+"""The manager's decisions in a run, when and why: decisions.parquet.
 
 Plans and replans, reservations set up and taken down, orders and their outcome, agents that fell silent,
-and what it refused to believe; one row each, in order, from the manager's journal.  Orders are also added
+and messages that it rejected: one row each, in order, from the manager's journal.  Orders are also added
 up by period and medium.
 """
 
@@ -63,7 +63,7 @@ def decisions(run_folder: Path, requests: Sequence[Request], window_s: float) ->
 
 
 def write(found: Sequence[Decision], run_folder: Path) -> None:
-    """Write decisions as a Parquet file, zstd-compressed, one column a field, with the reason in words."""
+    """Write decisions as a compressed Parquet file, with one column per field and the reason as text."""
     names = [field.name for field in fields(Decision) if field.name != "details"]
     columns = {name: [getattr(item, name) for item in found] for name in (*names, "reason")}
     pq.write_table(pa.table(columns), run_folder / FILE, compression="zstd")

@@ -1,7 +1,7 @@
-"""Reading journals as they grow: what has been committed since the last look, added up by SQLite.
+"""Reading journals as they grow: what was committed since the last look, added up by SQLite.
 
 A journal that has not changed is not opened, and none is held open, so a run that ends can fold its
-write-ahead logs.  A volatile journal is no file before the run is over.
+write-ahead logs.  A volatile journal becomes a file only when the run is over.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Follower:
 
 
 def injected(run_folder: Path) -> list[dict[str, Any]]:
-    """Return the faults that a run has taken while it went on, in the order in which it did."""
+    """Return the faults that were injected into a run, in the order in which it took them."""
     path = run_folder / injection_table.FILE
     if not path.exists():
         return []

@@ -1,4 +1,4 @@
-"""All questions that are put to the facts of a run, and their answers as typed values.
+"""All queries over the facts of a run, with typed answers.
 
 This is the only module with SQL over facts; values are bound, never written into a query.  A fact's
 details are read as JSON by their fields (`protos.facts`).  Questions concern one entity, whose journal is
@@ -276,7 +276,7 @@ def decided(folder: Path) -> Iterator[Decided]:
 
 
 def orders(folder: Path) -> Iterator[OrdersNoted]:
-    """Yield orders added up by period, medium and what became of them."""
+    """Yield orders added up by period, medium and outcome."""
     query = (
         "SELECT period, medium, kind, sum(units), -sum(cost), count(*) FROM fact "
         f"WHERE kind IN {_marks(_ORDERS)} GROUP BY period, medium, kind"
@@ -405,7 +405,7 @@ def until(folder: Path, entity: str, window: int) -> Iterator[tuple[Any, ...]]:
 
 
 class Portion(NamedTuple):
-    """What a journal has got since a row of it was the last, and its last row and window now."""
+    """What a journal has gained after a row, and its last row and window now."""
 
     news: list[News]
     blocks: list[BlockNews]
@@ -414,7 +414,7 @@ class Portion(NamedTuple):
 
 
 def since(path: Path, row: int) -> Portion | None:
-    """Return what a journal has got after a row; None if it is being made or folded."""
+    """Return what a journal has gained after a row; None if it is being made or folded."""
     try:
         with closing(sqlite3.connect(journal.uri_of(path), uri=True)) as connection:
             last, window = connection.execute(
@@ -471,7 +471,7 @@ def _number(folder: Path, entity: str, query: str, values: journal.Values) -> in
 
 
 def _marks(kinds: tuple[FactKind, ...]) -> str:
-    """Return as many question marks as there are kinds, in brackets."""
+    """Return a question mark per kind, in brackets."""
     return f"({', '.join('?' * len(kinds))})"
 
 

@@ -1,8 +1,8 @@
-"""The ledger of a run: one row for each request and provisioning period, read from the journals.
+"""The ledger of a run: one row per request and provisioning period, read from the journals.
 
 demanded = fiber + satellite + uav + shortfall, in every row; cost is what the request's reservation
-and purchases cost in that period, less what orders that failed gave back.  Nothing here was counted while
-the run went on: what the journals do not say did not happen.
+and purchases cost in that period, less the refunds of failed orders.  Nothing here was counted during the
+run: what the journals do not say did not happen.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LedgerRow:
     Units are keys; `late_units` were missing when asked for, `shortfall_units` never came in time;
     `failed_units` were bought from a service that brought no key;
     `shortfall_s` is how long keys that were asked for were missing; `down_s` how long the encrypted link
-    was down for want of key, of the `needed_s` in which it was needed, keys being used one after the
+    was down for lack of key, of the `needed_s` in which it was needed, keys being used one after the
     other; costs are monetary units;
     `plan_gap` is that of the plan in force, by which fraction of its cost it may exceed the least.
     """
@@ -90,9 +90,9 @@ def read(
     """
     periods = journal_queries.periods_begun(run_folder)
     rows = {
-        (place, period): LedgerRow(item.id, item.application, item.source, item.target, period)
+        (number, period): LedgerRow(item.id, item.application, item.source, item.target, period)
         for period in range(periods)
-        for place, item in enumerate(requests)
+        for number, item in enumerate(requests)
     }
     _add_reservations(rows, run_folder, periods)
     _add_purchases(rows, run_folder)
@@ -136,7 +136,7 @@ def down_s(
 
 
 def write(ledger: Ledger, run_folder: Path) -> None:
-    """Write the ledger as a Parquet file, zstd-compressed, one column a field and `cost`."""
+    """Write the ledger as a Parquet file, zstd-compressed, with one column per field and `cost`."""
     names = [*LedgerRow.__dataclass_fields__, "cost"]
     columns = {name: [getattr(row, name) for row in ledger.rows] for name in names}
     pq.write_table(pa.table(columns), run_folder / FILE, compression="zstd")
@@ -174,10 +174,10 @@ def _uses(rows: _Rows, run_folder: Path, entity: str) -> dict[_Place, _Use]:
     """Add the units of one key manager's requests; return when they were asked for and came."""
     uses: dict[_Place, _Use] = defaultdict(_Use)
     for item in journal_queries.uses(run_folder, entity):
-        place = (item.request, item.period)
-        if place in rows:
-            _add(rows[place], item.kind, item.medium, item.units)
-            uses[place].take(item.kind, item.units, item.window)
+        key = (item.request, item.period)
+        if key in rows:
+            _add(rows[key], item.kind, item.medium, item.units)
+            uses[key].take(item.kind, item.units, item.window)
     return uses
 
 
@@ -188,8 +188,8 @@ def _add_times(
     period_s: float,
     units_per_key: Mapping[str, int],
 ) -> None:
-    for place, use in uses.items():
-        row, arrivals = rows[place], use.arrivals_s(window_s)
+    for key, use in uses.items():
+        row, arrivals = rows[key], use.arrivals_s(window_s)
         row.needed_s = period_s if row.demanded_units else 0.0
         units = units_per_key.get(row.application, 1)
         row.down_s = down_s(arrivals, row.demanded_units, period_s, units)

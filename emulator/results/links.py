@@ -1,4 +1,4 @@
-"""What became of the fiber links in a run: blocks and their errors, and alarms; read from the journals.
+"""The fiber links in a run, read from the journals: blocks and their errors, and alarms.
 
 A block is counted once, at one end of its link.  An alarm is raised when the fiber controller finds a link
 down and cleared when it finds it up.

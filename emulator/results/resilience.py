@@ -1,6 +1,6 @@
-"""How a run took its faults: for each, when it was noticed, answered and over, and what it cost.
+"""Resilience of a run: when each fault was noticed, answered and over, and what it cost.
 
-All times are emulated seconds since the fault began, None where it did not come to that.
+All times are emulated seconds since the fault began, None if that never happened.
 
 * *detected*: the first sign of it in the control plane: an alarm, raised while it lasts, of a fiber that it
   strikes, an agent that does not answer or is back, an order that the medium it strikes refuses or fails,
@@ -12,14 +12,14 @@ All times are emulated seconds since the fault began, None where it did not come
 * *restored*: the alarm is cleared, the agent is back.
 
 What it concerns are requests in periods that it overlaps.  A fault of a link or node concerns requests
-whose path in a plan in force meanwhile crosses it, or that end at the node; one that strikes a medium those
-whose orders the medium has refused or failed; the outage of its controller those for whom it was asked, or
-not asked as it was silent; any other concerns everybody.
+whose path in a plan in force meanwhile crosses it, or that end at the node.  One that strikes a medium
+concerns those whose orders the medium has refused or failed; the outage of its controller those for which
+it was asked, or not asked as it was silent; any other concerns all.
 Shortfall is what never came to them.  Extra cost is what they cost beyond what the same demand would have
 cost under the first plan had nothing failed: what it reserves, and every further unit at its expected
 price on demand.  Where another fault concerns the same requests in the same periods, and there is a
-shortfall or another cost than usual, nobody can tell whose it is: both count it, and `shared_with` names
-the other by its place in the schedule, from 0 on.
+shortfall or an unusual cost, it cannot be attributed: both count it, and `shared_with` names the other by
+its index in the schedule, from 0 on.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ _Place = tuple[str, int]
 
 @dataclass(frozen=True)
 class Story:
-    """A whole run: its plans as (from when, allocations), alarms, decisions and ledger rows."""
+    """A run: its plans as (from when, allocations), alarms, decisions and ledger rows."""
 
     timeline: Timeline
     requests: Sequence[Request]
@@ -89,7 +89,7 @@ class Story:
 
 
 def resilience(faults: Sequence[Mapping[str, Any]], story: Story) -> list[dict[str, Any]]:
-    """Return the figures of every fault, as the summary has them; none for what is done to processes."""
+    """Return the figures of every fault, as the summary has them; none for process faults."""
     usual = _usual_costs(story)
     felt = {
         (row.request, row.period)
@@ -98,9 +98,9 @@ def resilience(faults: Sequence[Mapping[str, Any]], story: Story) -> list[dict[s
     }
     concerned = [_concerned(fault, story) for fault in faults]
     found = []
-    for place, (fault, here) in enumerate(zip(faults, concerned, strict=True)):
+    for number, (fault, here) in enumerate(zip(faults, concerned, strict=True)):
         others = [other for other, there in enumerate(concerned) if here & there & felt]
-        shared_with = [other for other in others if other != place]
+        shared_with = [other for other in others if other != number]
         is_felt = _strikes_what(fault) is not Strikes.PROCESS
         found.append(asdict(_figures(fault, story, here, usual, shared_with)) if is_felt else {})
     return found
@@ -159,28 +159,28 @@ def _concerned(fault: Mapping[str, Any], story: Story) -> frozenset[_Place]:
         return everything
     found = set()
     for since_s, until_s, plan in _plans_in_force(story):
-        crossing = {item["request"] for item in plan if item["units"] and _crosses(item, fault)}
+        affected = {item["request"] for item in plan if item["units"] and _crosses(item, fault)}
         found |= {
-            place
-            for place in everything
-            if place[0] in crossing
-            and since_s < min(end_s, begins_s(place[1]) + period_s)
+            cell
+            for cell in everything
+            if cell[0] in affected
+            and since_s < min(end_s, begins_s(cell[1]) + period_s)
             and until_s > start_s
         }
     node = _node_of(fault)
     ends = {request.id for request in story.requests if node in (request.source, request.target)}
-    return frozenset(found | {place for place in everything if place[0] in ends})
+    return frozenset(found | {cell for cell in everything if cell[0] in ends})
 
 
 def _left_without(story: Story, medium: str) -> Iterator[_Place]:
-    """Yield whom a medium has refused or failed."""
+    """Yield the requests that a medium has refused or failed."""
     for item in story.decisions:
         if item.medium == medium and item.decision in (FactKind.REFUSED, FactKind.FAILED):
             yield item.request, item.period
 
 
 def _asked_in_vain(story: Story, seller: str, start_s: float, end_s: float) -> Iterator[_Place]:
-    """Yield for whom a controller was asked while it was out, or not asked as it was silent."""
+    """Yield the requests for which a controller was asked while out, or not asked as it was silent."""
     for item in story.decisions:
         is_asked = item.medium == _SELLERS[seller] and start_s <= item.at_s < end_s
         is_avoided = item.details == Ordered(OrderCause.SILENT, item.units, seller)

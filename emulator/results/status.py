@@ -1,4 +1,4 @@
-"""What can be said of a run by looking at its folder, while it goes on or afterwards."""
+"""The state of a run, as its folder shows it during the run or afterwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KEY_COUNTS = ("stored_key_count", "max_key_count", "unconfirmed_key_count")
 
 
 def status_of(folder: Path) -> dict[str, Any]:
-    """Return how far the run has come.  Raises `JournalError` if the folder holds no run."""
+    """Return the progress of the run.  Raises `JournalError` if the folder holds no run."""
     entities = journal.entities(folder)
     managers = [entity for entity in entities if entity.startswith(KEY_MANAGER_PREFIX)]
     summary, stores = folder / SUMMARY, stores_of(folder)
@@ -35,7 +35,7 @@ def status_of(folder: Path) -> dict[str, Any]:
 
 
 def stores_of(folder: Path) -> list[dict[str, Any]]:
-    """Return every key store, in the words of ETSI GS QKD 014: key counts, and `key_size` in bits.
+    """Return every key store, in the terms of ETSI GS QKD 014: key counts, and `key_size` in bits.
 
     A target has no key for its application before the source names it: its keys are all unconfirmed.
     """

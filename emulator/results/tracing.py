@@ -1,15 +1,15 @@
-"""One need for keys, followed through a run: every message and every fact that is part of it.
+"""The trace of a need for keys through a run: every message and every fact that is part of it.
 
 Messages of the management plane carry a trace id (W3C Trace Context: 16 bytes), the same for all that
 follows from the need of one request in one period, or from its reservation.  Journals keep every message
-that was read, so the story is complete: what was sent and is not there was lost.  Key traffic and facts
+that was read, so the trace is complete: what was sent and is not there was lost.  Key traffic and facts
 name request and period themselves.
 
-The story can be written as OTLP traces in JSON, for Jaeger, Tempo or an OpenTelemetry collector.  One
-span stands for the need, and below it one for each message, of its sender: from the window in which it
-was sent to the one in which it was read, beneath the span of what it answers.  Facts are events of the
-need.  Times are emulated ones, counted from the Unix epoch.  Source: OpenTelemetry protocol 1.x, JSON
-protobuf encoding (ids in hexadecimal, 64-bit numbers as strings).
+A trace can be written as OTLP JSON, for Jaeger, Tempo or an OpenTelemetry collector.  One span is the
+need.  Below it is one span per message, of its sender, from the window in which it was sent to the one in
+which it was read; answers are children of what they answer.  Facts are events of the need.  Times are
+emulated ones, counted from the Unix epoch.  Source: OpenTelemetry protocol 1.x, JSON protobuf encoding
+(ids in hexadecimal, 64-bit numbers as strings).
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from protos.rows import VarBindError, decode, notified, trace_id
 
 
 class TraceError(Exception):
-    """There is nothing to follow."""
+    """There is nothing to trace."""
 
 
 @dataclass(frozen=True)
-class Step:
+class TraceStep:
     """One message as it was read, or one fact as it was noted.
 
     `span` names a message, which was sent at `sent_s` if nothing held it up; `parent` the one it answers.
@@ -67,7 +67,7 @@ class Step:
         }
 
 
-def story(run_folder: Path, request: str, period: int | None) -> list[Step]:
+def story(run_folder: Path, request: str, period: int | None) -> list[TraceStep]:
     """Return all steps in order of time.  Raises `TraceError` and `JournalError`."""
     try:
         setup = read(str(run_folder / EXPERIMENT))
@@ -79,23 +79,25 @@ def story(run_folder: Path, request: str, period: int | None) -> list[Step]:
         raise TraceError(f"no request {request}; the first is {names[0]}")
     if period is not None and period >= demand.periods:
         raise TraceError(f"no period {period}; there are {demand.periods}, from 0 on")
-    place, window_s = names.index(request), setup.experiment.clock.window_s
+    index, window_s = names.index(request), setup.experiment.clock.window_s
     found = [
-        *_messages(run_folder, place, period, window_s),
-        *_facts(run_folder, place, period, window_s),
+        *_messages(run_folder, index, period, window_s),
+        *_facts(run_folder, index, period, window_s),
     ]
     if not found:
         raise TraceError("nothing of this has happened yet")
     return sorted(found, key=lambda step: (step.at_s, step.span == ""))
 
 
-def _messages(run_folder: Path, place: int, period: int | None, window_s: float) -> Iterator[Step]:
-    wanted = trace_id(place, -1 if period is None else period)
+def _messages(
+    run_folder: Path, index: int, period: int | None, window_s: float
+) -> Iterator[TraceStep]:
+    wanted = trace_id(index, -1 if period is None else period)
     found = [
         (window, message, words)
         for window, batches in journal.mail_read(run_folder)
         for message in wire.mail_messages(batches)
-        if (words := _told(message.body, wanted, place, period))
+        if (words := _told(message.body, wanted, index, period))
     ]
     asked = {
         (item.source, item.destination, item.body.request_id): _span_name(item)
@@ -105,14 +107,14 @@ def _messages(run_folder: Path, place: int, period: int | None, window_s: float)
     for window, message, words in found:
         who, trace = f"{message.source} > {message.destination}", wanted.hex()
         span, parent, at_s = _span_name(message), _parent(message, asked), window * window_s
-        yield Step(at_s, who, words, trace, span, parent, at_s - window_s)
+        yield TraceStep(at_s, who, words, trace, span, parent, at_s - window_s)
 
 
-def _told(body: Pdu | KeyTraffic, wanted: bytes, place: int, period: int | None) -> str:
+def _told(body: Pdu | KeyTraffic, wanted: bytes, index: int, period: int | None) -> str:
     """Say what a message says if it is part of the trace."""
     if isinstance(body, Pdu):
         return _words(body) if body.trace_id == wanted else ""
-    return _traffic(body, place, period)
+    return _traffic(body, index, period)
 
 
 def _parent(message: Message, asked: Mapping[tuple[str, str, int], str]) -> str:
@@ -123,15 +125,17 @@ def _parent(message: Message, asked: Mapping[tuple[str, str, int], str]) -> str:
     return asked.get((message.destination, message.source, body.request_id), "")
 
 
-def _facts(run_folder: Path, place: int, period: int | None, window_s: float) -> Iterator[Step]:
-    wanted = trace_id(place, -1 if period is None else period).hex()
+def _facts(
+    run_folder: Path, index: int, period: int | None, window_s: float
+) -> Iterator[TraceStep]:
+    wanted = trace_id(index, -1 if period is None else period).hex()
     for entity in journal.entities(run_folder):
-        for item in journal_queries.followed(run_folder, entity, place, period):
+        for item in journal_queries.followed(run_folder, entity, index, period):
             units, cost = f"{item.units} units" if item.units else "", f"cost {item.cost}"
             parts = [item.kind.value, item.medium, units, item.details.text if item.details else ""]
             parts += [cost if item.cost else "", f"({item.peer})" if item.peer else ""]
             words = " ".join(part for part in parts if part)
-            yield Step(item.window * window_s, entity, words, wanted)
+            yield TraceStep(item.window * window_s, entity, words, wanted)
 
 
 def _words(pdu: Pdu) -> str:
@@ -152,9 +156,9 @@ def _words(pdu: Pdu) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _traffic(body: KeyTraffic, place: int, period: int | None) -> str:
+def _traffic(body: KeyTraffic, index: int, period: int | None) -> str:
     """Say what key traffic says if it belongs to the need, never with what key."""
-    if isinstance(body, Delivered) and (body.request, body.period) == (place, period):
+    if isinstance(body, Delivered) and (body.request, body.period) == (index, period):
         return f"Delivered {body.medium.name.lower()} {len(body.key_ids)} units"
     return ""
 
@@ -169,12 +173,12 @@ SPAN_BYTES = 8
 _INTERNAL, _PRODUCER = 1, 4  # SpanKind
 
 
-def write_traces(path: Path, steps: Sequence[Step], need: str) -> None:
+def write_traces(path: Path, steps: Sequence[TraceStep], need: str) -> None:
     """Write the document as one line, as a collector reads it."""
     path.write_text(json.dumps(traces(steps, need)) + "\n", encoding="utf-8")
 
 
-def traces(steps: Sequence[Step], need: str) -> dict[str, Any]:
+def traces(steps: Sequence[TraceStep], need: str) -> dict[str, Any]:
     """Return a `TracesData` document of at least one step; `need` names what was followed.
 
     Every entity is a service of its own, to which belong the messages that it sent.
@@ -196,7 +200,7 @@ def _resource(name: str, spans: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _root(steps: Sequence[Step], need: str) -> dict[str, Any]:
+def _root(steps: Sequence[TraceStep], need: str) -> dict[str, Any]:
     trace = steps[0].trace
     began_s = min(step.sent_s if step.span else step.at_s for step in steps)
     span = _span(trace, trace, need, began_s, steps[-1].at_s)
@@ -204,7 +208,7 @@ def _root(steps: Sequence[Step], need: str) -> dict[str, Any]:
     return span | {"kind": _INTERNAL, "events": [_event(step) for step in facts]}
 
 
-def _message(step: Step, destination: str, root: str) -> dict[str, Any]:
+def _message(step: TraceStep, destination: str, root: str) -> dict[str, Any]:
     span = _span(step.trace, step.span, step.what, step.sent_s, step.at_s)
     return span | {
         "parentSpanId": _span_id(step.trace, step.parent) if step.parent else root,
@@ -223,7 +227,7 @@ def _span(trace: str, name: str, what: str, began_s: float, ended_s: float) -> d
     }
 
 
-def _event(step: Step) -> dict[str, Any]:
+def _event(step: TraceStep) -> dict[str, Any]:
     who = [_attribute("entity", step.who)]
     return {"timeUnixNano": _nanos(step.at_s), "name": step.what, "attributes": who}
 

@@ -1,4 +1,4 @@
-"""The processes of a run: hosts, clock, journals, identities, transport, and what strikes them.
+"""The processes of a run: hosts, clock, gRPC services, envelopes, and the faults that strike them.
 
 Nothing here knows what a message means.
 """

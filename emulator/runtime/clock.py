@@ -1,17 +1,17 @@
 """The barrier clock: which hosts run in which window, and how fast emulated time passes.
 
 Emulated time advances in windows.  A host runs in a window if somebody wrote to it in the window
-before, or if one of its cores asked to be woken then; the others are left in peace, and windows in
-which nobody would do anything pass without a message.  That changes no outcome: a core that is not
-due and has no mail does nothing.  The next window begins when all hosts of this one are done.
+before, or if one of its cores asked to be woken then; the others are left out, and windows in which
+nobody would do anything pass without a message.  That changes no outcome: a core that is not due and
+has no mail does nothing.  The next window begins when all hosts of this one are done.
 
-A host that is lost in the middle is waited for.  When it is back, the others send it again what it had
-taken and not read, and the window is run again; who has run it already only sends again.  A clock that
-is lost itself keeps nothing: the next one asks every host how far it has come, and goes on from there.
+If a host is lost during a window, the clock waits for it.  When it is back, the others send it again what
+it had taken and not read, and the window is run again; hosts that have run it already only send again.  A
+clock keeps nothing: if it is lost, the next one asks every host how far it is, and resumes from there.
 
-Between two windows the clock takes what was asked for by `emulator.runtime.injection`, gives it its time,
-and has every host hear of it before anybody runs the next window; and it does to processes what the
-schedule says.
+Between two windows the clock takes injected faults (`emulator.runtime.injection`), gives them their time,
+and informs every host before any runs the next window.  It also carries out the process faults of the
+schedule.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class HostFailedError(Exception):
 
 
 class _LostError(Exception):
-    """A host does not answer any more."""
+    """A host does not answer."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come."""
+    """The progress of a run."""
 
     window: int
     totals: Totals
@@ -95,16 +95,15 @@ class ProcessFault:
 
     window: int
     actor: str
-    deed: ProcessAction
+    action: ProcessAction
     wall_s: float
 
 
 @dataclass(frozen=True)
 class ClockConfig:
-    """Which entities live on each host, by the host's name; where their run is; and what a window is.
+    """The entities on each host, by the host's name; the folder of the run; and the length of a window.
 
-    A lost host is waited for `patience_s` of wall time.  `process_faults` is what the schedule does to
-    processes.
+    The clock waits `patience_s` of wall time for a lost host.  `process_faults` are those of the schedule.
     """
 
     hosts: Mapping[str, tuple[str, ...]]
@@ -140,17 +139,17 @@ class BarrierClock:
         self._is_waiting = False
         self._injections = Injections(Path(config.run_folder))
         self._process_faults = list(config.process_faults)
-        self._unsettled: set[str] = set()
+        self._awaiting: set[str] = set()
         self.window = 0
 
     @property
     def progress(self) -> Progress:
-        """How far the run has come."""
+        """The progress of the run."""
         return Progress(self.window, sum(self._totals.values(), Totals()), self._is_waiting)
 
     @property
     def emulated_s(self) -> float:
-        """The emulated time, which at a given pace goes on between windows."""
+        """The emulated time, which at a given pace also advances between windows."""
         begun_s = self.window * self._config.window_s
         if self._pace.factor is None:
             return begun_s
@@ -195,11 +194,11 @@ class BarrierClock:
         self._injections.close()
 
     async def _take_orders(self, window: int) -> bool:
-        """Do what is due, and have everybody hear what was asked for; return whether there was anything."""
-        for place, deed in enumerate(self._process_faults):
-            if deed.window <= window and self._injections.is_new(f"{place} {deed}"):
-                home = self._home.get(deed.actor) or self._home.get(key_manager_of(deed.actor))
-                do(Path(self._config.run_folder), home or deed.actor, deed.deed, deed.wall_s)
+        """Carry out process faults that are due, take injected faults; return whether any was injected."""
+        for number, fault in enumerate(self._process_faults):
+            if fault.window <= window and self._injections.is_new(f"{number} {fault}"):
+                home = self._home.get(fault.actor) or self._home.get(key_manager_of(fault.actor))
+                do(Path(self._config.run_folder), home or fault.actor, fault.action, fault.wall_s)
         fresh = [self._accept(item, window) for item in self._injections.waiting()]
         if any(fresh):
             await asyncio.gather(*(self._tell(host) for host in self._hosts))
@@ -211,18 +210,18 @@ class BarrierClock:
         if not item.happening:
             fault = {**item.fault, "at_s": max(at_s, item.fault["at_s"])}
             if self._injections.accept(item.number, fault, "", window):
-                deed = ProcessAction(fault["deed"])
+                action = ProcessAction(fault["action"])
                 when = steps_until(fault["at_s"], self._config.window_s)
                 self._process_faults.append(
-                    ProcessFault(when, fault["actor"], deed, fault["wall_s"])
+                    ProcessFault(when, fault["actor"], action, fault["wall_s"])
                 )
             return False
-        happening = begun_at(read_back(item.happening), at_s, self._config.timeline)
-        fault = dated(item.fault, happening)
-        return self._injections.accept(item.number, fault, write_down(happening), window)
+        event = begun_at(read_back(item.happening), at_s, self._config.timeline)
+        fault = dated(item.fault, event)
+        return self._injections.accept(item.number, fault, write_down(event), window)
 
     async def _tell(self, host: str) -> None:
-        """Have a host hear all that the schedule has got; if it is lost, as soon as it is back."""
+        """Tell a host everything injected so far; if it is lost, as soon as it is back."""
         texts = [item.happening for item in self._injections.accepted() if item.happening]
         if not texts:
             return
@@ -242,8 +241,8 @@ class BarrierClock:
     async def _take_up(self) -> None:
         """Greet every host; if they have run before, finish the last window that any has begun.
 
-        Hosts may have been lost while there was no clock to notice: everything is sent again.  All run
-        that window, for who has nothing to do in it may still wait for an answer, and says so.
+        Hosts may have been lost while there was no clock to notice, so everything is sent again.  All run
+        that window: a host with nothing to do in it may still wait for an answer, and says so.
         """
         await self._greet_all()
         await asyncio.gather(*(self._tell(host) for host in self._hosts))
@@ -274,10 +273,10 @@ class BarrierClock:
     async def _drain(self) -> None:
         """Deliver what has been sent, so that both ends of everything agree.
 
-        What the schedule has kept from being answered is said again, until it is.
+        What faults have kept from being answered is sent again until it is answered.
         """
         for _ in range(DRAIN_LIMIT):
-            if not self._mail and not self._unsettled:
+            if not self._mail and not self._awaiting:
                 return
             await self._run_window(self.window + 1, self._hosts_of(self.window + 1))
 
@@ -316,7 +315,7 @@ class BarrierClock:
             )
 
     async def _tick(self, host: str, window: int) -> runtime_pb2.Done:
-        """Have a host run a window, however often it has to be brought back meanwhile."""
+        """Have a host run a window, even if it is lost and restarted meanwhile."""
         for _ in range(_REVIVALS):
             try:
                 done = await self._ask(host, window)
@@ -327,7 +326,7 @@ class BarrierClock:
                 raise HostFailedError(host, window, done.failure)
             self._due[host] = done.wake_window if done.HasField("wake_window") else None
             self._totals[host] = _totals(done.totals)
-            (self._unsettled.add if done.unsettled else self._unsettled.discard)(host)
+            (self._awaiting.add if done.unsettled else self._awaiting.discard)(host)
             return done
         raise HostFailedError(host, window, f"was lost {_REVIVALS} times")
 
@@ -347,19 +346,19 @@ class BarrierClock:
         return done
 
     async def _bring_back(self, host: str, window: int) -> None:
-        """Wait for a lost host, and have everybody send it what it may have lost."""
+        """Wait for a lost host, and have all others send it what it may have lost."""
         self._calls.pop(host, None)
         self._incarnation[host] = (await self._greet(host)).incarnation
         await self._tell(host)
         await self._restore_mail(self._config.hosts[host], window)
 
     async def _restore_mail(self, entities: tuple[str, ...], window: int) -> None:
-        """Have everybody send again what these entities are to read in a window or the next."""
+        """Have all hosts send again what these entities are to read in a window or the next."""
         lost = runtime_pb2.Lost(entities=entities, window=max(0, window - 1), routes=self._routes())
         await asyncio.gather(*(self._resend(other, lost) for other in self._hosts))
 
     async def _resend(self, host: str, lost: runtime_pb2.Lost) -> None:
-        """Have a host send again; if it is lost too, wait until it is back and has made up its past."""
+        """Have a host send again; if it is lost too, wait until it is back and has replayed its mail."""
         while True:
             try:
                 await runtime_pb2_grpc.HostStub(self._channel(host)).Resend(lost)
@@ -370,9 +369,9 @@ class BarrierClock:
                 await self._greet(host)
 
     async def _greet(self, host: str) -> runtime_pb2.State:
-        """Tell a host where everybody is, as soon as it answers; return how far it has come.
+        """Tell a host all addresses, as soon as it answers; return its state.
 
-        It may be elsewhere from one moment to the next: no knock is waited for long.
+        It may move to another machine at any time, so each attempt is short.
         """
         ends_s = time.monotonic() + self._config.patience_s
         while True:
@@ -405,7 +404,7 @@ class BarrierClock:
         return telemetry(CLOCK, self.emulated_s, measures)
 
     def _channel(self, host: str) -> grpc.aio.Channel:
-        """Return a channel to where a host is now."""
+        """Return a channel to the present address of a host."""
         found = self._registry.find(host)
         return self._channels.to(host, found.address if found else "")
 
@@ -415,17 +414,17 @@ def _totals(totals: runtime_pb2.Totals) -> Totals:
 
 
 class Clock:
-    """The actor: a barrier clock that can be asked how far it is, and told to stop."""
+    """The actor: a barrier clock that reports its progress, and can be stopped."""
 
     def __init__(self, config: ClockConfig) -> None:
         life = Registry(Path(config.run_folder)).claim(CLOCK)
         self._clock = BarrierClock(config, life.incarnation)
 
     async def start(self) -> None:
-        """Nobody calls the clock: it serves nothing."""
+        """Do nothing: the clock serves no calls."""
 
     async def run(self, last_window: int, pace: Pace) -> tuple[int, str]:
-        """Run to the end; return the last window, and what went wrong, or nothing."""
+        """Run to the end; return the last window and what went wrong, empty if nothing did."""
         try:
             await self._clock.run(last_window, pace)
         except (HostFailedError, grpc.aio.AioRpcError) as error:

@@ -1,12 +1,12 @@
 """What a run needs of a Ray cluster: one software, one run folder, and a machine for each actor.
 
-Every machine of the cluster surveys itself and the run folder; whoever starts the run compares.  A run
-folder that is not the same storage for all, or whose file locks do not reach from one machine to another,
-would let two lives of one actor write to its journal: such a cluster is refused.
+Every machine of the cluster surveys itself and the run folder; the command compares.  A run folder that is
+not the same storage for all, or whose file locks do not reach from one machine to another, would let two
+incarnations of one actor write to its journal: such a cluster is refused.
 
-*spread* deals actors to machines in turn.  *pack* fills one machine, an actor per CPU, before it takes
+*spread* assigns actors to machines in turn.  *pack* fills one machine, an actor per CPU, before it takes
 the next.  *domains* keeps each failure domain of the topology together: a domain goes to the machine that
-bears its name as the label `qsagin-domain`, others are dealt to the machines without such a label; what
+has its name as the label `qsagin-domain`, others go to the machines without such a label, in turn; what
 belongs to no domain (manager, controllers, clock, exporter) stays where the run was started.  A placement
 is a wish: an actor whose machine is lost is started on another.  Nothing here knows Ray.
 """
@@ -49,7 +49,7 @@ class JoinError(Exception):
 class Survey:
     """What a machine has: versions by name, and what it sees in the probe of the run folder.
 
-    `is_authenticated` says whether its part of Ray wants a token.
+    `is_authenticated` says whether its part of Ray demands a token.
     """
 
     versions: tuple[tuple[str, str], ...]
@@ -61,29 +61,29 @@ class Survey:
 @contextmanager
 def probe(run_folder: Path) -> Iterator[Path]:
     """Leave a token and a locked database in the run folder for as long as machines look at it."""
-    place = run_folder / f"probe-{secrets.token_hex(4)}"
-    place.mkdir()
-    (place / _TOKEN).write_text(place.name)
+    probed = run_folder / f"probe-{secrets.token_hex(4)}"
+    probed.mkdir()
+    (probed / _TOKEN).write_text(probed.name)
     try:
-        with closing(sqlite3.connect(place / _LOCK, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(probed / _LOCK, isolation_level=None)) as connection:
             connection.execute("BEGIN EXCLUSIVE")
-            yield place
+            yield probed
     finally:
-        for path in place.iterdir():
+        for path in probed.iterdir():
             path.unlink()
-        place.rmdir()
+        probed.rmdir()
 
 
-def survey(place: Path) -> Survey:
+def survey(probed: Path) -> Survey:
     """Return what this machine has and sees."""
     token = ""
     with suppress(OSError):
-        token = (place / _TOKEN).read_text()
+        token = (probed / _TOKEN).read_text()
     is_authenticated = os.environ.get("RAY_AUTH_MODE") == "token"
-    return Survey(versions(), token, bool(token) and _is_locked(place / _LOCK), is_authenticated)
+    return Survey(versions(), token, bool(token) and _is_locked(probed / _LOCK), is_authenticated)
 
 
-def check(machine: str, place: Path, theirs: Survey, *, trusts_network: bool) -> None:
+def check(machine: str, probed: Path, theirs: Survey, *, trusts_network: bool) -> None:
     """Compare a machine's survey with what is here.  Raises `JoinError`."""
     ours, has = dict(versions()), dict(theirs.versions)
     other = [name for name in ours if ours[name] != has.get(name)]
@@ -97,11 +97,11 @@ def check(machine: str, place: Path, theirs: Survey, *, trusts_network: bool) ->
             "QSAGIN_UNAUTHENTICATED_CLUSTER=1 here if you trust that network"
         )
         raise JoinError(machine, problem)
-    if theirs.token != place.name:
-        problem = f"does not see {place.parent}; name a folder on storage that all machines mount"
+    if theirs.token != probed.name:
+        problem = f"does not see {probed.parent}; name a folder on storage that all machines mount"
         raise JoinError(machine, problem)
     if not theirs.is_locked:
-        problem = f"sees {place.parent} but not its file locks; mount it with locks (NFS 4)"
+        problem = f"sees {probed.parent} but not its file locks; mount it with locks (NFS 4)"
         raise JoinError(machine, problem)
 
 
@@ -122,7 +122,7 @@ def _source_digest() -> str:
 
 
 def _is_locked(database: Path) -> bool:
-    """Whether somebody else holds the lock; another machine must see that too."""
+    """Whether another process holds the lock; another machine must see that too."""
     try:
         with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as connection:
             connection.execute("BEGIN EXCLUSIVE")
@@ -166,7 +166,7 @@ def place(
 
 
 def _packed(actors: int, machines: Sequence[Machine]) -> list[Machine]:
-    """Return a slot a CPU, machine after machine; as many times as it takes to seat everybody."""
+    """Return one slot per CPU, machine after machine, repeated until there are enough for all actors."""
     cpus = [machine.cpus for machine in machines]
     rounds = max(1, math.ceil(actors / sum(cpus)))
     return [

@@ -2,17 +2,17 @@
 
 A PDU between two entities is AES-256-GCM text, with source, destination, sequence and window
 authenticated; whatever does not open is refused.  A node shares keys with the manager and with every
-controller, one store per pair.  Every fiber of the node has a wavelength beside those that are reserved,
-of which a share goes to these stores.  When a rotation is due (every `rotation_s` of emulated time) they
-take in what the fibers have made since the last, as much as there is room for, and each gives a key of
-256 bits, which is in force from then on.  A store that has none keeps its old key in use: that is
-*overdue*.  Key 0 was shared before the run, and so were all keys between the manager and the controllers,
-which stand in one place.
+controller, one store per pair.  Every fiber of the node has one wavelength more than those that are
+reserved, of which a share goes to these stores.  When a rotation is due (every `rotation_s` of emulated
+time) they take in what the fibers have made since the last, as much as there is room for, and each gives
+a key of 256 bits, which is in force from then on.  A store that has none keeps its old key in use: that
+is *overdue*.  Key 0 was shared before the run, and so were all keys between the manager and the
+controllers, which are at one site.
 
 Keys are a pure function of emulated time and of what happens to fibers.  A store is counted in bits; both
-ends derive a key from its name when it is withdrawn, as they do with blocks.  So both, wherever they are,
-know the same, and each notes every rotation for the audit.  After the last period nothing rotates.  What
-feeds these stores takes nothing from the reservations of requests.
+ends derive a key from its name when it is withdrawn, as they do with blocks.  So both know the same, on
+whatever host they are, and each notes every rotation for the audit.  After the last period nothing rotates.
+These stores take nothing from the reservations of requests.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class ManagementKeys:
         return int(self.world.timeline.end_s // self.rotation_s)
 
     def _pairs(self, entity: str) -> Iterator[tuple[str, str]]:
-        """Yield the pairs of an entity: the key manager of each, and who is at the other end."""
+        """Yield the pairs of an entity: the key manager of each, and its peer."""
         if entity in CENTRE:
             yield from ((node, node) for node in self._fibers)
         elif entity in self._fibers:
@@ -184,7 +184,7 @@ _Pair = tuple[str, str]
 
 
 class EnvelopeError(Exception):
-    """A message is not sealed as it must be; `reason` says how, `source` who it claims to be from."""
+    """A message is not sealed as it must be; `reason` says how, `source` is the sender that it claims."""
 
     def __init__(self, reason: str, source: str) -> None:
         super().__init__(reason, source)
@@ -208,9 +208,9 @@ class Envelopes:
         self.used = 0
         self.overdue: set[_Pair] = set()
 
-    def hear(self, happening: WorldEvent) -> None:
+    def hear(self, event: WorldEvent) -> None:
         """Learn of something that happens after the window that is under way."""
-        self.keys = self.keys.with_event(happening)
+        self.keys = self.keys.with_event(event)
 
     def close(self, batch: Batch) -> None:
         """Seal every message of a batch."""

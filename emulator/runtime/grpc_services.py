@@ -1,9 +1,9 @@
-"""The doors of a host: its gRPC services, and who may come in with what.
+"""The gRPC services of a host, and what each caller may send.
 
-A message is taken only if its source is named in the certificate of who brings it, and a management
-message only if it is sealed under the key in force; the clock's orders only from the clock.  A batch is
-taken whole or not at all.  Every refusal is counted by its reason and logged by name; what was said is
-never logged.  Nothing here knows what a message means.
+A message is taken only if its source is named in the caller's certificate, and a management message only if
+it is sealed under the key in force; the clock's orders are taken only from the clock.  A batch is taken
+completely or not at all.  Every refusal is counted by its reason and logged by name; content is never
+logged.  Nothing here knows what a message means.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 class HostApi(Protocol):
-    """Who lives behind the doors; `emulator.runtime.host.Host`."""
+    """What the services need of their host, `emulator.runtime.host.Host`."""
 
     incarnation: int
 
@@ -52,23 +52,23 @@ class HostApi(Protocol):
         """Keep messages for the next window; return how many of them had been read before."""
 
     def greet(self, routes: runtime_pb2.Routes) -> runtime_pb2.State:
-        """Learn where everybody is; return how far this host has come."""
+        """Learn all addresses; return the state of this host."""
 
     async def run_window(self, window: int) -> runtime_pb2.Done:
         """Run one window to its end."""
 
     async def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
-        """Learn what will happen; return how far this host has come."""
+        """Learn of events to come; return the state of this host."""
 
     async def resend(self, lost: runtime_pb2.Lost) -> Receipt:
-        """Send again what somebody has lost."""
+        """Send again what another host has lost."""
 
 
 class HostServices:
-    """All services of a host.  `refused` counts what was not taken, by reason."""
+    """All services of a host.  `refused` counts refusals by reason."""
 
-    def __init__(self, household: HostApi, envelopes: Envelopes, most_windows: int) -> None:
-        self._host, self._envelopes = household, envelopes
+    def __init__(self, host: HostApi, envelopes: Envelopes, most_windows: int) -> None:
+        self._host, self._envelopes = host, envelopes
         self._most_windows = most_windows
         self._window = 0
         self._taken: Counter[str] = Counter()
@@ -89,7 +89,7 @@ class HostServices:
     async def deny(
         self, context: Context, status: grpc.StatusCode, reason: str, who: str = ""
     ) -> NoReturn:
-        """End a call that is refused; who has no name yet is known by the address."""
+        """End a call that is refused; a caller without a name is logged by its address."""
         self.refuse(reason, who or context.peer() or "")
         await context.abort(status, reason)
         raise AssertionError  # abort raises
@@ -151,10 +151,10 @@ class HostServices:
 
 
 class _Agent(management_pb2_grpc.AgentServicer):
-    """Takes requests; they are answered in the next window."""
+    """Takes PDUs to be answered, in the next window."""
 
-    def __init__(self, doors: HostServices) -> None:
-        self._services = doors
+    def __init__(self, services: HostServices) -> None:
+        self._services = services
 
     async def Get(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
         return await self._services.take_management(Verb.GET, request, context)
@@ -172,8 +172,8 @@ class _Agent(management_pb2_grpc.AgentServicer):
 class _Station(management_pb2_grpc.StationServicer):
     """Takes answers and notifications."""
 
-    def __init__(self, doors: HostServices) -> None:
-        self._services = doors
+    def __init__(self, services: HostServices) -> None:
+        self._services = services
 
     async def Response(self, request: Batch, context: Context) -> Receipt:  # noqa: N802
         return await self._services.take_management(Verb.RESPONSE, request, context)
@@ -188,8 +188,8 @@ class _Station(management_pb2_grpc.StationServicer):
 class _KeyManager(keys_pb2_grpc.KeyManagerServicer):
     """Takes key traffic."""
 
-    def __init__(self, doors: HostServices) -> None:
-        self._services = doors
+    def __init__(self, services: HostServices) -> None:
+        self._services = services
 
     async def Exchange(self, request: keys_pb2.KeyBatch, context: Context) -> Receipt:  # noqa: N802
         """Keep a batch for the next window."""
@@ -197,10 +197,10 @@ class _KeyManager(keys_pb2_grpc.KeyManagerServicer):
 
 
 class _Clock(runtime_pb2_grpc.HostServicer):
-    """Obeys the barrier clock, and nobody else."""
+    """Obeys the barrier clock only."""
 
-    def __init__(self, household: HostApi, doors: HostServices) -> None:
-        self._host, self._services = household, doors
+    def __init__(self, host: HostApi, services: HostServices) -> None:
+        self._host, self._services = host, services
 
     async def Greet(self, request: runtime_pb2.Routes, context: Context) -> runtime_pb2.State:  # noqa: N802
         await self._check(context, request.clock)

@@ -2,13 +2,13 @@
 
 In window t a host steps each of its cores that has messages or is due, commits their facts, sends
 their messages and, when every receiver has taken them, says that it is done.  A message sent in
-window t is consumed in window t+1, in the order (source, sequence): what a core sees does not depend
-on which host it is on.  Every message crosses gRPC, also between cores of the same host.
+window t is consumed in window t+1, in the order (source, sequence), so what a core sees does not depend
+on its host.  Every message crosses gRPC, also between cores of the same host.
 
 If `Run` answers a window, all its messages have been taken and all its facts are committed; if it
-fails, some may not have been.  A host that is killed may be started again with the same configuration:
-it then is what its journal says, has forgotten messages that it took and did not read, and the clock
-has the others send them again.  Nothing here knows what a message means.
+fails, some may not have been.  A host that is killed may be restarted with the same configuration: it
+then is what its journal says.  It has forgotten messages that it took and did not read, and the clock has
+the others send them again.  Nothing here knows what a message means.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ Receipt = management_pb2.Receipt
 
 
 class UndeliverableError(Exception):
-    """A receiver is gone for good, or refuses what is sent to it."""
+    """A receiver is gone for good, or refuses a message."""
 
     def __init__(self, receiver: str, status: str) -> None:
         super().__init__(receiver, status)
@@ -86,7 +86,7 @@ class UndeliverableError(Exception):
 
 
 class TakenDamagedError(Exception):
-    """A receiver has taken a message that was damaged on its way."""
+    """A receiver has taken a damaged message."""
 
     def __init__(self, receiver: str) -> None:
         super().__init__(receiver)
@@ -98,13 +98,13 @@ class TakenDamagedError(Exception):
 
 @dataclass(frozen=True)
 class HostConfig:
-    """What a host is told when it starts, and again when it starts anew.
+    """What a host is told when it starts and at every restart.
 
     Nothing is sent in windows after `most_windows`.  A checkpoint is made when the cores have computed for
     `checkpoint_after_s` since the last.  A volatile host keeps its journal in memory until it is stopped,
-    and waits for nobody who is gone, since nobody comes back.  A run folder that is shared lies on storage
-    that several machines mount.  Who is told the `sky` reports the weather.  Cores that `think` long run
-    beside the event loop, so that their host answers meanwhile.
+    and does not wait for lost hosts, since none comes back.  A shared run folder is on storage that several
+    machines mount.  A host with a `sky` reports the weather.  Cores that `think` long run in a thread next
+    to the event loop, so that their host answers meanwhile.
     """
 
     name: str
@@ -202,14 +202,14 @@ class Host:
     async def take(self, batch: wire.Batch, messages: list[Message]) -> int:
         """Keep messages for the window after the one in which they were sent.
 
-        Returns how many of them had been here before.  Raises `KeyError` for a destination that does
-        not live here.
+        Returns how many of them were repeats.  Raises `KeyError` for a destination that is not on this
+        host.
         """
         async with self._at_home:
             return self._cores.take(batch, messages)
 
     def greet(self, routes: runtime_pb2.Routes) -> runtime_pb2.State:
-        """Learn where everybody is; return how far this host has come."""
+        """Learn all addresses; return the state of this host."""
         self._routes = {route.entity: route for route in routes.routes}
         self._exporter = self._routes.pop(EXPORTER, None)
         self._reporter.begin()
@@ -218,9 +218,9 @@ class Host:
     async def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
         """Learn what will happen, as far as that is new; return how far this host has come."""
         async with self._at_home:
-            for happening in self._cores.hear(news.happenings):
-                self._envelopes.hear(happening)
-                self._sky = self._sky and self._sky.with_event(happening)
+            for event in self._cores.hear(news.happenings):
+                self._envelopes.hear(event)
+                self._sky = self._sky and self._sky.with_event(event)
         return self._state()
 
     def _state(self) -> runtime_pb2.State:
@@ -250,7 +250,7 @@ class Host:
             wake_window=self._wake_window,
             written_to=sorted({message.destination for message in outbox} & self._routes.keys()),
             totals=self._totals(),
-            unsettled=self._cores.unsettled,
+            unsettled=self._cores.is_waiting,
         )
 
     async def _think(self, window: int) -> None:
@@ -260,13 +260,13 @@ class Host:
 
     @property
     def _wake_window(self) -> int | None:
-        """The window in which somebody here wants to run next, or keys rotate."""
+        """The window in which an entity here wants to run next, or keys rotate."""
         here = self._cores
         wakes = (here.wake_window, self._envelopes.keys.next_window(here.last_window))
         return min((window for window in wakes if window is not None), default=None)
 
     def _rotated(self, window: int) -> dict[str, list[Fact]]:
-        """Return what everybody here notes about the rotations of management keys since it ran last."""
+        """Return what entities here note about rotations of management keys since they last ran."""
         keys, last = self._envelopes.keys, self._cores.last_window
         after = 0 if last is None else keys.due(last)
         return {
@@ -285,13 +285,13 @@ class Host:
                 yield Measure("management_key_store_available_bits", (node,), bits)
 
     def _stored(self) -> dict[str, list[Fact]]:
-        """Return what everybody here notes about the management keys that are left."""
+        """Return what entities here note about the management keys that are left."""
         keys, last = self._envelopes.keys, self._cores.last_window
         due = 0 if last is None else keys.due(last)
         return {role.entity: list(keys.stored(role.entity, due)) for role in self._config.roles}
 
     async def resend(self, lost: runtime_pb2.Lost) -> Receipt:
-        """Send again what somebody has lost."""
+        """Send again what another host has lost."""
         self.greet(lost.routes)
         async with self._at_home:
             sent = self._cores.sent_since(lost.window, lost.entities)
@@ -325,7 +325,7 @@ class Host:
         await asyncio.gather(*calls)
 
     async def _send_damaged(self, window: int, messages: list[Message]) -> None:
-        """Send what was damaged on its way, each by itself; it must be refused.
+        """Send damaged messages one by one; each must be refused.
 
         Raises `TakenDamagedError` if it is not.
         """
@@ -347,9 +347,9 @@ class Host:
             raise TakenDamagedError(route.actor)
 
     async def _persist(self, method: str, window: int, batch: list[Message]) -> None:
-        """Send a batch; a receiver that is gone is given time to come back, perhaps elsewhere.
+        """Send a batch; a receiver that is gone gets time to come back, perhaps on another machine.
 
-        One that is there and busy, with a plan for instance, is waited for.
+        A receiver that is busy, with a plan for instance, is waited for.
         """
         ends_s = time.monotonic() + self._return_limit_s
         while True:

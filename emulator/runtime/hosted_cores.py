@@ -1,15 +1,15 @@
-"""The cores that one host runs, window by window, and how they come back.
+"""The cores of one host: run window by window, and recovered from the journal.
 
-Each window is committed before anybody hears of it.  Each message is read once, in an order that does not
+Each window is committed before its messages are sent.  Each message is read once, in an order that does not
 depend on the transport.  What was sent is kept for two windows, because a receiver that is lost in
 between needs it again.  A restarted host loads the last checkpoint from its journal and replays the mail
-since; cores are pure, so they then are what they were, down to what they sent last; and if the keys that
-they then hold differ from those in the journal, they do not come back.  A checkpoint is made as soon as
+since.  Cores are pure, so they then are what they were, down to what they sent last; if the keys that they
+then hold differ from those in the journal, they do not come back.  A checkpoint is made as soon as
 replaying the windows since the last would take longer than `checkpoint_after_s`, or ten times what a
 checkpoint takes.
 
-Between two windows they can be told of an event to come; from then on they are what cores are that have
-known it from the start.  Nothing here knows transport, or what a message means.
+Between two windows cores can be told of an event to come; from then on they are as if they had known it
+from the start.  Nothing here knows transport, or what a message means.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _Place = tuple[str, int]
 
 
 class Mailbox:
-    """Messages by the window in which they are to be read."""
+    """Messages by the window in which they will be read."""
 
     def __init__(self, order: EntityOrder) -> None:
         self._order = order
@@ -52,9 +52,9 @@ class Mailbox:
 
     def put(self, window: int, message: Message) -> bool:
         """Keep a message until `window`; return whether it is new."""
-        place = (message.source, message.sequence)
-        is_new = place not in self._waiting[window] and place not in self._read
-        self._waiting[window][place] = message
+        position = (message.source, message.sequence)
+        is_new = position not in self._waiting[window] and position not in self._read
+        self._waiting[window][position] = message
         return is_new
 
     @property
@@ -65,14 +65,14 @@ class Mailbox:
     def read(self, window: int) -> list[Message]:
         """Return what is to be read in a window, without repeats: by source, then sequence."""
         arrived = self._waiting.pop(window, {})
-        new = (place for place in arrived if place not in self._read)
-        places = sorted(new, key=lambda place: (self._order.key(place[0]), place[1]))
-        self._remember(window, places)
-        return [arrived[place] for place in places]
+        new = (position for position in arrived if position not in self._read)
+        positions = sorted(new, key=lambda position: (self._order.key(position[0]), position[1]))
+        self._remember(window, positions)
+        return [arrived[position] for position in positions]
 
-    def _remember(self, window: int, places: list[_Place]) -> None:
-        self._read.update(places)
-        self._recent.append((window, places))
+    def _remember(self, window: int, positions: list[_Place]) -> None:
+        self._read.update(positions)
+        self._recent.append((window, positions))
         while self._recent[0][0] <= window - _REMEMBERED_WINDOWS:
             self._read.difference_update(self._recent.popleft()[1])
 
@@ -125,15 +125,15 @@ class HostedCores:
 
     @property
     def wake_window(self) -> int | None:
-        """The window in which somebody here wants to run next."""
+        """The window in which an entity here wants to run next."""
         wakes = [item.wake_window for item in self._here.values()]
         last = -1 if self.last_window is None else self.last_window
         wakes += [self._post.wake_window, self._message_faults.back_after(self._here, last)]
         return min((wake for wake in wakes if wake is not None), default=None)
 
     @property
-    def unsettled(self) -> bool:
-        """Whether somebody here, after a disturbance, still waits for an answer, or is to come back."""
+    def is_waiting(self) -> bool:
+        """Whether an entity here, after faults, still waits for an answer, or is to come back."""
         if self._message_faults.is_idle:
             return False
         last = -1 if self.last_window is None else self.last_window
@@ -143,7 +143,7 @@ class HostedCores:
 
     @property
     def absences(self) -> Iterator[tuple[str, float, float]]:
-        """When, in emulated time, somebody here is out, as (entity, since, until)."""
+        """When, in emulated time, entities here are out, as (entity, since, until)."""
         return self._message_faults.absences(self._here)
 
     @property
@@ -162,26 +162,26 @@ class HostedCores:
         return self._post.befallen
 
     def hear(self, news: Sequence[str]) -> list[WorldEvent]:
-        """Learn what happens after the last window that was run; return what of it was not known.
+        """Learn of events after the last window that was run; return those that are new here.
 
-        `news` is all that the schedule has got since the run began.
+        `news` is everything injected since the run began.
         """
         fresh = [(text, read_back(text)) for text in news[len(self._news) :]]
-        for text, happening in fresh:
+        for text, event in fresh:
             self._journal.hear(text)
-            self._learn(happening)
-        return [happening for _, happening in fresh]
+            self._learn(event)
+        return [event for _, event in fresh]
 
     def told(self, world: T) -> T:
         """Return something that was told what the experiment says, told all that was heard since."""
-        for happening in self._news:
-            world = world.with_event(happening)
+        for event in self._news:
+            world = world.with_event(event)
         return world
 
     def take(self, batch: wire.Batch, messages: Sequence[Message]) -> int:
-        """Keep what was sent in the batch's window for the next; return how much was here before.
+        """Keep what was sent in the batch's window for the next; return the number of repeats.
 
-        What has been read is dropped.  Raises `KeyError` for a stranger.
+        What has been read is dropped.  Raises `KeyError` for an unknown destination.
         """
         window = batch.window + 1
         homes = [self._here[message.destination] for message in messages]
@@ -194,7 +194,7 @@ class HostedCores:
         return new.count(False)
 
     def run(self, window: int, also: Mapping[str, Sequence[Fact]] = MappingProxyType({})) -> None:
-        """Run a window, and commit it with what else is noted; one that has been run is left as it is."""
+        """Run a window, and commit it with other notes; a window that has been run stays as it is."""
         if self.last_window is not None and window <= self.last_window:
             return
         mail = wire.mail(self._raw.pop(window, []))
@@ -232,18 +232,18 @@ class HostedCores:
                 name: (item.last_window, [*item.core.close(), *also.get(name, ())])
                 for name, item in self._here.items()
             }
-            self._journal.finish(left, self._holdings())
+            self._journal.finish(left, self._key_changes())
 
-    def _learn(self, happening: WorldEvent) -> None:
+    def _learn(self, event: WorldEvent) -> None:
         state = self._state()
-        self._news.append(happening)
-        self._roles = tuple(_role_told(role, happening) for role in self._roles)
+        self._news.append(event)
+        self._roles = tuple(_role_told(role, event) for role in self._roles)
         self._told = _told(self._roles)
-        self._message_faults = self._message_faults.with_event(happening)
+        self._message_faults = self._message_faults.with_event(event)
         self._take_up(state)
 
-    def _holdings(self) -> dict[str, list[KeyChange]]:
-        return {name: item.core.holdings() for name, item in self._here.items()}
+    def _key_changes(self) -> dict[str, list[KeyChange]]:
+        return {name: item.core.key_changes() for name, item in self._here.items()}
 
     def _step(self, window: int) -> dict[str, Step]:
         began_s = time.perf_counter()
@@ -286,7 +286,7 @@ class HostedCores:
             for message in wire.mail_messages(mail):
                 self._here[message.destination].mailbox.put(window, message)
             self._step(window)
-        self._journal.check_keys(self._holdings(), self._seal)
+        self._journal.check_keys(self._key_changes(), self._seal)
 
     def _checkpoint(self) -> bytes:
         began_s = time.perf_counter()
@@ -305,10 +305,10 @@ class HostedCores:
         self._here, self._sent, self._post, self.last_window = unpickler.load()
 
 
-def _role_told(role: Role, happening: WorldEvent) -> Role:
-    """Return a role whose world has that happening too."""
+def _role_told(role: Role, event: WorldEvent) -> Role:
+    """Return a role whose world has that event too."""
     worlds = {name: value for name, value in vars(role).items() if isinstance(value, EventAware)}
-    return replace(role, **{name: value.with_event(happening) for name, value in worlds.items()})  # type: ignore[type-var]
+    return replace(role, **{name: value.with_event(event) for name, value in worlds.items()})  # type: ignore[type-var]
 
 
 def _told(roles: Iterable[Role]) -> dict[str, object]:
@@ -322,7 +322,7 @@ def _told(roles: Iterable[Role]) -> dict[str, object]:
 
 
 class _Pickler(pickle.Pickler):
-    """Writes what roles were told by its name, and values of which there are many by their fields."""
+    """Writes what roles were told by its name, and frequent values by their fields."""
 
     def __init__(self, buffer: io.BytesIO, told: Mapping[str, object]) -> None:
         super().__init__(buffer, protocol=pickle.HIGHEST_PROTOCOL)

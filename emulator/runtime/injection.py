@@ -1,10 +1,10 @@
-"""Faults and weather for a live run: asked for by anybody who may write to its folder.
+"""Faults and weather injected into a live run, by anybody who may write to its folder.
 
-The asking process checks the fault as if it stood in the experiment, works out what it does to the world,
-and puts both into a table in the run folder.  The clock takes it at the next boundary of two windows:
-from then on it has a time, every host learns of it before it runs the next window, and it belongs to the
-run's schedule. `record` writes it into the folder's experiment, which, run again, is the same run. What
-is asked of a run that does not take it in time is withdrawn, and has not happened.
+The injecting process checks the fault as if it were in the experiment, works out what it does to the world,
+and puts both into a table in the run folder.  The clock takes it at the next boundary of two windows.
+From then on it has a time, every host learns of it before it runs the next window, and it is part of the
+run's schedule.  `record` writes it into the folder's experiment; running that again is the same run.  If
+the run does not take a fault in time, it is withdrawn, and has not happened.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LOOK_EVERY_S = 0.05
 
 
 class InjectionError(ValueError):
-    """A fault cannot be injected; one line that names field and remedy."""
+    """A fault cannot be injected; the message is one line that names field and remedy."""
 
 
 class _One(BaseModel):
@@ -42,18 +42,18 @@ class _One(BaseModel):
 
 
 def submit(run_folder: Path, fault: Mapping[str, Any]) -> Injected:
-    """Have a live run take a fault; return it with its time.
+    """Inject a fault into a live run; return it with its time.
 
-    The fields are those of an entry of `faults`; `at_s` may be left out, or be a time to come, and `for_s`
-    may stand for `until_s`.  Raises `InjectionError`.
+    The fields are those of an entry of `faults`.  `at_s` may be left out, or be a time to come, and `for_s`
+    may replace `until_s`.  Raises `InjectionError`.
     """
     if not (run_folder / EXPERIMENT).exists():
         raise InjectionError(f"{run_folder}: is not the folder of a run")
     if (run_folder / SUMMARY).exists():
         raise InjectionError(f"{run_folder}: the run has ended")
-    fields, happening = _resolved(run_folder / EXPERIMENT, fault)
+    fields, written = _resolved(run_folder / EXPERIMENT, fault)
     with _table(run_folder) as injections:
-        number = injections.ask(fields, happening)
+        number = injections.ask(fields, written)
         try:
             _wait_for(injections, number, run_folder)
         except BaseException:  # whoever asked has gone
@@ -88,8 +88,8 @@ def _resolved(experiment_file: Path, fault: Mapping[str, Any]) -> tuple[dict[str
             f"{item.field.replace('faults.0', 'fault')}: {item.message}" for item in wrong
         )
         raise InjectionError(said)
-    happening = "" if isinstance(event, ProcessEvent) else write_down(events_of(alone)[0])
-    return event.model_dump(mode="json", by_alias=True), happening
+    written = "" if isinstance(event, ProcessEvent) else write_down(events_of(alone)[0])
+    return event.model_dump(mode="json", by_alias=True), written
 
 
 def _until_s(fields: dict[str, Any]) -> float:
@@ -123,7 +123,7 @@ def forget_waiting(run_folder: Path) -> None:
 
 
 def as_begun(run_folder: Path, experiment: Experiment) -> Experiment:
-    """Return the experiment of a run folder without what was injected: actors have heard of that."""
+    """Return the experiment of a run folder without what was injected, which actors know already."""
     if not (run_folder / FILE).exists():
         return experiment
     with _table(run_folder) as injections:

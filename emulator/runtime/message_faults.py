@@ -1,10 +1,10 @@
-"""What a schedule does to entities and to their messages, between the cores and the wire.
+"""Faults of entities and of their messages, between the cores and the wire.
 
 An entity that is out does nothing and reads nothing; what was sent to it is lost.  When it is back it is
-told so.  Messages are lost, doubled, damaged, held back or reordered as they leave.  Luck is keyed by the
-seed and the message, so that a host which makes up its past does the same again.  A message that is held
-back leaves in a later window, as if it had been sent then.
-Nothing here knows what a message means, nor what a core is.
+told so.  Messages are lost, doubled, damaged, held back or reordered as they leave.  Draws are keyed by the
+seed and the message, so a host that replays its mail does the same again.  A message that is held back
+leaves in a later window, as if it had been sent then.
+Nothing here knows what a message means, or what a core is.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ COPY = 2**40
 
 @dataclass(frozen=True)
 class MessageFaults:
-    """What a schedule says of entities and messages; a pure function of its fields.
+    """The faults of entities and messages in a schedule; a pure function of its fields.
 
-    After `last_window` all of it is over, so that the books of a run can be closed.
+    After `last_window` all of them are over, so that the accounts of a run can be closed.
     """
 
     seed: int = 0
@@ -51,7 +51,7 @@ class MessageFaults:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing ever happens to anybody."""
+        """Whether there is no fault at all."""
         return self.spares_messages and not self._outages
 
     def is_out(self, entity: str, window: int) -> bool:
@@ -80,7 +80,7 @@ class MessageFaults:
 
     @property
     def spares_messages(self) -> bool:
-        """Whether nothing ever befalls a message."""
+        """Whether there is no fault of messages."""
         return not self._faults and not self._partitions
 
     def parts(self, message: Message, window: int) -> bool:
@@ -94,8 +94,8 @@ class MessageFaults:
     def befalling(self, message: Message, window: int) -> list[tuple[int, MessageFault]]:
         """Return the faults that concern a message, each with its number."""
         return [
-            (place, fault)
-            for place, fault in enumerate(self._faults)
+            (index, fault)
+            for index, fault in enumerate(self._faults)
             if self._is_on(fault, window) and fault.befalls(message.source, message.destination)
         ]
 
@@ -137,10 +137,10 @@ NO_FAULTS = MessageFaults()
 
 @dataclass
 class Post:
-    """What leaves a host, what is held back for later windows, and what befell how many messages.
+    """What leaves a host, what is held back for later windows, and the count of each fault.
 
     `damaged` holds the management messages that leave damaged in the last window; their envelope shows it,
-    so that they must be refused.  Damaged ciphertext and tags travel like any other.
+    so they must be refused.  Damaged ciphertext and tags travel like any other.
     """
 
     held: dict[int, list[Message]] = field(default_factory=dict)
@@ -162,8 +162,8 @@ class Post:
                 self.befallen["partition"] += 1
                 continue
             for copy, delay in self._fates(message, by, by.befalling(message, window)):
-                place = self.held.setdefault(window + delay, []) if delay else leaving
-                place.append(copy)
+                queue = self.held.setdefault(window + delay, []) if delay else leaving
+                queue.append(copy)
         return leaving
 
     def _fates(
@@ -171,19 +171,19 @@ class Post:
     ) -> list[tuple[Message, int]]:
         """Return the copies of a message that arrive, each with the windows that it is late."""
         delay, copies = 0, 1
-        for place, fault in faults:
-            if by.draw(message, "drop", place) < fault.drop:
+        for index, fault in faults:
+            if by.draw(message, "drop", index) < fault.drop:
                 self.befallen["drop"] += 1
                 return []
-            if by.draw(message, "corrupt", place) < fault.corrupt:
+            if by.draw(message, "corrupt", index) < fault.corrupt:
                 self.befallen["corrupt"] += 1
                 damaged = self._damage(message)
                 if damaged is None:
                     return []
                 message = damaged
             most = int(fault.delay_s / by.window_s + 1e-9)
-            delay += int(by.draw(message, "delay", place) * (most + 1))
-            copies += by.draw(message, "duplicate", place) < fault.duplicate
+            delay += int(by.draw(message, "delay", index) * (most + 1))
+            copies += by.draw(message, "duplicate", index) < fault.duplicate
         self.befallen["delay"] += delay > 0
         self.befallen["duplicate"] += copies - 1
         return [
@@ -192,7 +192,7 @@ class Post:
         ]
 
     def _damage(self, message: Message) -> Message | None:
-        """Return a message as it arrives damaged; None if nobody takes it then."""
+        """Return a message as it arrives damaged; None if it is refused then."""
         match message.body:
             case Relay() as relay:
                 return replace(message, body=replace(relay, ciphertext=_flipped(relay.ciphertext)))
@@ -209,14 +209,14 @@ def _flipped(data: bytes) -> bytes:
 
 
 def _reordered(window: int, outbox: Sequence[Message], by: MessageFaults) -> list[Message]:
-    """Let messages between the same two change places: numbers stay where they are, what they say moves."""
+    """Reorder messages between the same two entities: numbers stay where they are, bodies move."""
     found = list(outbox)
     groups: dict[tuple[str, str], list[int]] = {}
-    for place, message in enumerate(found):
+    for index, message in enumerate(found):
         if any(fault.shuffled for _, fault in by.befalling(message, window)):
-            groups.setdefault((message.source, message.destination), []).append(place)
-    for places in groups.values():
-        drawn = sorted(places, key=lambda place: by.draw(outbox[place], "shuffle"))
-        for place, other in zip(places, drawn, strict=True):
-            found[place] = replace(outbox[place], body=outbox[other].body)
+            groups.setdefault((message.source, message.destination), []).append(index)
+    for indices in groups.values():
+        drawn = sorted(indices, key=lambda index: by.draw(outbox[index], "shuffle"))
+        for index, other in zip(indices, drawn, strict=True):
+            found[index] = replace(outbox[index], body=outbox[other].body)
     return found

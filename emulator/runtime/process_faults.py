@@ -1,7 +1,7 @@
-"""What is done to processes on purpose, and what is done about processes that stand still.
+"""Faults of processes, done on purpose, and a watchdog for processes that stay stopped.
 
-A killed actor is restarted, and replays its mail; a stopped one resumes after a while.  Neither changes an
-outcome.  One that stays stopped for long is taken for lost, and killed, so that it is restarted.  Only
+A killed actor is restarted and replays its mail; a stopped one resumes after a while.  Neither changes an
+outcome.  One that stays stopped for long is taken for lost and killed, so that it is restarted.  Only
 processes of this machine can be reached.
 """
 
@@ -21,12 +21,12 @@ _TURN_S = 0.1
 _AWAKE_SHARE = 0.1
 
 
-def do(run_folder: Path, actor: str, deed: ProcessAction, wall_s: float) -> bool:
-    """Do something to an actor's process; return whether there is one here."""
+def do(run_folder: Path, actor: str, action: ProcessAction, wall_s: float) -> bool:
+    """Kill, stop or slow an actor's process; return whether there is one here."""
     found = Registry(run_folder).find(actor)
     if found is None or not found.is_here or not state_of(found.pid):
         return False
-    match deed:
+    match action:
         case ProcessAction.KILL:
             with suppress(ProcessLookupError):
                 os.kill(found.pid, signal.SIGKILL)
@@ -56,7 +56,7 @@ def state_of(pid: int) -> str:
 
 
 def _later(script: str) -> None:
-    """Run a script beside us, which goes on if we are the ones that are stopped or killed."""
+    """Run a script in a session of its own, so that it continues if this process is stopped or killed."""
     subprocess.Popen(  # noqa: S602 - numbers only
         script,
         shell=True,
@@ -78,7 +78,7 @@ class Watchdog:
         self._stopped_s: dict[int, float] = {}
 
     def look(self) -> list[str]:
-        """Kill whom the limit has passed for; return their names."""
+        """Kill actors that were stopped for longer than the limit; return their names."""
         now_s, killed = time.monotonic(), []
         stopped: dict[int, float] = {}
         for name, actor in self._registry.everybody().items():

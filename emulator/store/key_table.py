@@ -73,7 +73,7 @@ class KeyRows:
                     block = _block(entity, change)
                     for key in keys:
                         material = seal.close(key.material, key.id) if seal else b""
-                        row = (*block, key.place, key.id, EXPECTED, key.bits, material)
+                        row = (*block, key.index, key.id, EXPECTED, key.bits, material)
                         self.held.append(row)
                 case KeysConfirmed():
                     self.confirmed.append(_block(entity, change))
@@ -134,7 +134,7 @@ def _rows_of(entity: int, changes: Iterable[KeyChange]) -> dict[str, _Values]:
             block = _block(entity, change)
             state = AVAILABLE if block in available else EXPECTED
             for key in change.keys:
-                rows[key.id] = (*block, key.place, key.id, state, key.bits, key.material)
+                rows[key.id] = (*block, key.index, key.id, state, key.bits, key.material)
     return rows
 
 

@@ -1,8 +1,8 @@
 """The figure of a sweep: what service cost and what was missing, along every axis.
 
-A column of panels an axis, a line for each combination of the other axes; points are means over seeds,
-bars one standard deviation of them to both sides.  Where combinations are too many to be told apart, one
-line is their mean, and bars are their spread as well.  Only points that are done are drawn.
+There is a column of panels per axis, and a line per combination of the other axes.  Points are means over
+seeds, with bars of one standard deviation.  If there are too many combinations to tell apart, one
+line is their mean, and bars include their spread.  Only points that are done are drawn.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from emulator.report.plotting import COLOURS, MUTED, Axes, Figure
 from emulator.sweep.grid import labels_of, shown
-from emulator.sweep.table import DONE, Row
+from emulator.sweep.table import DONE, PointRow
 
 _MOST_LINES = 6
 _COLOURS = (*COLOURS.values(), "#56B4E9")
@@ -26,7 +26,7 @@ _QUANTITIES = {
 }
 
 
-def draw(rows: Sequence[Row], title: str, path: Path) -> Path | None:
+def draw(rows: Sequence[PointRow], title: str, path: Path) -> Path | None:
     """Write the figure; return its file, or None if no point is done."""
     done = [row for row in rows if row.state == DONE]
     if not done:
@@ -53,9 +53,11 @@ def draw(rows: Sequence[Row], title: str, path: Path) -> Path | None:
     return path
 
 
-def _lines(rows: Sequence[Row], axis: str, labels: Mapping[str, str]) -> dict[str, list[Row]]:
+def _lines(
+    rows: Sequence[PointRow], axis: str, labels: Mapping[str, str]
+) -> dict[str, list[PointRow]]:
     """Return the rows of each line of an axis, by what the line is called."""
-    lines: dict[str, list[Row]] = {}
+    lines: dict[str, list[PointRow]] = {}
     for row in rows:
         others = [
             f"{labels[name]}={shown(value)}"
@@ -68,19 +70,19 @@ def _lines(rows: Sequence[Row], axis: str, labels: Mapping[str, str]) -> dict[st
     return lines
 
 
-def _plot(panel: Axes, lines: Mapping[str, Sequence[Row]], axis: str, quantity: str) -> None:
+def _plot(panel: Axes, lines: Mapping[str, Sequence[PointRow]], axis: str, quantity: str) -> None:
     values = list(dict.fromkeys(_key(row, axis) for rows in lines.values() for row in rows))
     is_scale = all(isinstance(value, int | float) for value in values) and axis != "seed"
-    places = {value: value if is_scale else place for place, value in enumerate(values)}
+    positions = {value: value if is_scale else x for x, value in enumerate(values)}
     for number, (name, rows) in enumerate(lines.items()):
         found: dict[Any, list[float]] = {}
         for row in rows:
-            found.setdefault(places[_key(row, axis)], []).append(_quantity(row, quantity))
+            found.setdefault(positions[_key(row, axis)], []).append(_quantity(row, quantity))
         at = sorted(found)
         panel.errorbar(
             at,
-            [fmean(found[place]) for place in at],
-            [stdev(found[place]) if len(found[place]) > 1 else 0.0 for place in at],
+            [fmean(found[x]) for x in at],
+            [stdev(found[x]) if len(found[x]) > 1 else 0.0 for x in at],
             label=name,
             color=_COLOURS[number % len(_COLOURS)],
             marker=_MARKS[number % len(_MARKS)],
@@ -90,7 +92,7 @@ def _plot(panel: Axes, lines: Mapping[str, Sequence[Row]], axis: str, quantity: 
             capsize=3,
         )
     if not is_scale:
-        panel.set_xticks(list(places.values()), [shown(value) for value in places])
+        panel.set_xticks(list(positions.values()), [shown(value) for value in positions])
         panel.margins(x=0.15)
     top = max(panel.get_ylim()[1], 1.0)
     panel.set_ylim(-0.03 * top, top)
@@ -99,13 +101,13 @@ def _plot(panel: Axes, lines: Mapping[str, Sequence[Row]], axis: str, quantity: 
     panel.tick_params(colors=MUTED)
 
 
-def _key(row: Row, axis: str) -> Any:
+def _key(row: PointRow, axis: str) -> Any:
     """Return the value of an axis as something that can be told from others."""
     value = row.point.seed if axis == "seed" else row.point.values[axis]
     return value if isinstance(value, int | float) and not isinstance(value, bool) else shown(value)
 
 
-def _quantity(row: Row, quantity: str) -> float:
+def _quantity(row: PointRow, quantity: str) -> float:
     figures = row.figures
     if quantity in figures:
         return float(figures[quantity] or 0.0)

@@ -1,10 +1,10 @@
-"""The folder of a sweep: what was asked, an experiment and a run a point, and in the end table and figure.
+"""The folder of a sweep: the grid, an experiment and a run per point, and finally table and figure.
 
-    sweep.yaml             the grid; a sweep file, so that the same can be asked again
-    points/NAME/           the experiment of a point, whole, with the files that it needs
+    sweep.yaml             the grid, as a sweep file that can be run again
+    points/NAME/           the complete experiment of a point, with the files that it needs
     runs/NAME/             an ordinary run folder
-    logs/NAME.log          what the run said on stderr
-    sweep.csv, .parquet    one row a point
+    logs/NAME.log          stderr of the run
+    sweep.csv, .parquet    one row per point
     sweep.png              means and spreads over seeds
 
 A run's own summary says whether its point is finished; nothing else is kept about it.  Whoever works on the
@@ -31,7 +31,7 @@ _POINTS, _RUNS, _LOGS = "points", "runs", "logs"
 
 
 class SweepFolderError(Exception):
-    """A folder is not that of a sweep which can be gone on with."""
+    """A folder does not hold a sweep that can be resumed."""
 
     def __init__(self, folder: str, problem: str) -> None:
         super().__init__(folder, problem)
@@ -57,20 +57,22 @@ class SweepFolder:
         return self.path / _RUNS / point.name
 
     def log(self, point: Point) -> Path:
-        """Where the words of a point are."""
+        """Where stderr of a point is."""
         return self.path / _LOGS / f"{point.name}.log"
 
     def summary(self, point: Point) -> dict[str, Any] | None:
-        """Return the summary of a point that has been run to its end, None of any other."""
+        """Return the summary of a point whose run is complete, else None."""
         return summary_of(self.run_folder(point))
 
     def alone(self) -> AbstractContextManager[None]:
-        """Keep everybody else from working on this sweep.  Raises `SweepFolderError`."""
-        return locked(self.path, SweepFolderError(str(self.path), "is a sweep that goes on"))
+        """Keep other processes from working on this sweep.  Raises `SweepFolderError`."""
+        return locked(
+            self.path, SweepFolderError(str(self.path), "is a sweep that is still running")
+        )
 
 
 def summary_of(run_folder: Path) -> dict[str, Any] | None:
-    """Return the summary of a run that has come to its end."""
+    """Return the summary of a run that is complete, else None."""
     path = run_folder / SUMMARY
     if not path.exists():
         return None
@@ -84,9 +86,9 @@ def create(path: Path, grid: Grid, setups: Iterable[tuple[Point, Setup]]) -> Swe
     for part in (_RUNS, _LOGS):
         (path / part).mkdir(parents=True, exist_ok=True)
     for point, setup in setups:
-        place = folder.experiment_file(point).parent
-        place.mkdir(parents=True)
-        write(setup, place)
+        home = folder.experiment_file(point).parent
+        home.mkdir(parents=True)
+        write(setup, home)
     (path / FILE).write_text(grid.text(), encoding="utf-8")
     return folder
 

@@ -1,8 +1,8 @@
 """What a sweep varies: axes, each a field of the experiment with its values, and seeds.
 
-A grid comes from a sweep file, or from an experiment and the options of the command line, which take the
-place of what the file says.  Its points are all combinations, in an order that never changes, each with
-a name that tells the values.  Every point is checked as `qsagin check` does before anything is written.
+A grid comes from a sweep file, or from an experiment and the options of the command line, which replace
+what the file says.  Its points are all combinations, in an order that never changes, each with a name
+made of its values.  Every point is checked as `qsagin check` does before anything is written.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""One point of a sweep, run on whatever machine this is called.
+"""One point of a sweep, run on the machine where this is called.
 
 A point is a command of its own, `qsagin run`, with a Ray instance of its own on the same machine, and not
-a set of actors in the cluster that hands out the points.  That costs some seconds a point, and buys that
-points know nothing of each other: neither names nor ports, one that fails takes no other with it, and
-each has the outcome that the same command has when it is given by hand.
+a set of actors in the cluster that hands out the points.  That costs some seconds per point.  In return
+points are independent: they share neither names nor ports, one that fails takes no other with it, and
+each has the outcome of the same command given by hand.
 
-The command is held by a pipe on its standard input.  When the pipe closes, because somebody wants the
-point to end or because whoever held it is gone, it ends itself as by SIGTERM, with partial results.
-Called again, a point is gone on with where it was; one that is over is left alone.
+The command is held by a pipe on its standard input.  When the pipe closes, because the point is to end or
+because its holder is gone, it ends itself as by SIGTERM, with partial results.  Called again, an
+interrupted point is resumed; a complete one is left alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BAD_INPUT = 2
 
 @dataclass(frozen=True)
 class Job:
-    """What is run, where to, where its words go, and in how many processes its key managers live.
+    """What is run, its folder, its log, and the number of processes for its key managers.
 
     `share` lets other users read the results.
     """
@@ -43,13 +43,13 @@ class Job:
 
 
 class _BusyError(Exception):
-    """Somebody else is at it."""
+    """Another process has the lock of the folder."""
 
 
 def carry_out(job: Job) -> str:
     """Run a point, or the rest of it; return what went wrong, or nothing.
 
-    Interrupted by any exception, it lets the run write down what there is before it passes that on.
+    Interrupted by any exception, it lets the run write partial results before it passes that on.
     """
     folder = job.run_folder
     if summary_of(folder) is not None:
@@ -59,11 +59,11 @@ def carry_out(job: Job) -> str:
             with locked(folder, _BusyError()):
                 pass
         except _BusyError:
-            return "is a run that goes on"
+            return "is still running"
         status = _command(["--resume", str(folder)], job)
         if status != _BAD_INPUT:
             return _verdict(job, status)
-        _set_aside(folder)  # it was cut short before there was anything to go on with
+        _set_aside(folder)  # it was interrupted before there was anything to resume
     words = [str(job.experiment), "--out", str(folder), "--hosts", str(job.hosts)]
     return _verdict(job, _command(words, job))
 

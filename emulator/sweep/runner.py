@@ -1,4 +1,4 @@
-"""A sweep from start to end: hand out the points that are not finished, and take note of each that ends."""
+"""A sweep from start to end: hand out the points that are not finished, and report each that ends."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
-class Options:
+class SweepOptions:
     """How to sweep; none of this changes an outcome.
 
-    At most `jobs` points at a time, None: one for two CPUs.  `hosts` is that of every run.  `ray_address`
+    At most `jobs` points at a time; None: one per two CPUs.  `hosts` is that of every run.  `ray_address`
     is that of a cluster whose machines take the points; None: all are run here.  `share` lets other users
     read the results.
     """
@@ -39,25 +39,25 @@ class SweepWatcher(Protocol):
     """Told what happens during a sweep."""
 
     def started(self, points: int, jobs: int) -> None:
-        """Take note that so many points are handed out, so many at a time."""
+        """Take note of the number of points to run, and of those at a time."""
 
     def ended(self, point: Point, problem: str) -> None:
         """Take note that a point has ended, and what went wrong, or nothing."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SweepOutcome:
     """What went wrong, by point, and the signal that cut the sweep short."""
 
     problems: dict[str, str]
     stopped_by: int | None
 
 
-def sweep(folder: SweepFolder, options: Options, watcher: SweepWatcher) -> Outcome:
+def sweep(folder: SweepFolder, options: SweepOptions, watcher: SweepWatcher) -> SweepOutcome:
     """Run all points that are not finished.
 
-    A signal has nothing more begun, and what is under way ended with partial results.  Raises
-    `SweepFolderError` if somebody else is at it, and `JoinError` if the cluster is not fit for it.
+    After a signal no point is started, and those under way end with partial results.  Raises
+    `SweepFolderError` if another process runs this sweep, and `JoinError` if the cluster is unfit.
     """
     todo = [point for point in folder.grid.points() if folder.summary(point) is None]
     problems: dict[str, str] = {}
@@ -71,11 +71,15 @@ def sweep(folder: SweepFolder, options: Options, watcher: SweepWatcher) -> Outco
                 for point, problem in _handed_out(folder, todo, options, jobs, received):
                     problems[point.name] = problem
                     watcher.ended(point, problem)
-    return Outcome(problems, received[0] if received else None)
+    return SweepOutcome(problems, received[0] if received else None)
 
 
 def _handed_out(
-    folder: SweepFolder, todo: list[Point], options: Options, at_a_time: int, received: list[int]
+    folder: SweepFolder,
+    todo: list[Point],
+    options: SweepOptions,
+    at_a_time: int,
+    received: list[int],
 ) -> Iterator[tuple[Point, str]]:
     """Yield every point that has ended, with what went wrong, or nothing."""
     jobs = {
@@ -104,7 +108,7 @@ def _cpus(machines: Sequence[Machine]) -> int:
 
 @contextmanager
 def _noting_signals(received: list[int]) -> Iterator[None]:
-    """Have signals taken note of, and nothing else; restore what was before."""
+    """Only note signals; restore the former handlers."""
 
     def note(number: int, _frame: FrameType | None) -> None:
         received.append(number)

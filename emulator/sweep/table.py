@@ -1,4 +1,4 @@
-"""The table of a sweep: one row a point, with its axes, its seed, and what its run says of itself.
+"""The table of a sweep: one row per point, with its axes, its seed, and figures from its run's summary.
 
 A point that failed or was not finished has a row too, with its state and no figures.
 """
@@ -44,8 +44,8 @@ _FIGURES: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Row:
-    """A point and what came of it; `figures` are empty unless it is done."""
+class PointRow:
+    """A point and its result; `figures` are empty unless it is done."""
 
     point: Point
     state: str
@@ -61,12 +61,12 @@ class Row:
         )
 
 
-def rows_of(folder: SweepFolder, problems: Mapping[str, str]) -> list[Row]:
-    """Return a row for every point; `problems` say of points that were tried what went wrong."""
+def rows_of(folder: SweepFolder, problems: Mapping[str, str]) -> list[PointRow]:
+    """Return a row for every point; `problems` says what went wrong with those that were tried."""
     return [_row(folder, point, problems.get(point.name, "")) for point in folder.grid.points()]
 
 
-def write(path: Path, rows: Sequence[Row]) -> list[Path]:
+def write(path: Path, rows: Sequence[PointRow]) -> list[Path]:
     """Write sweep.csv and sweep.parquet; return the files."""
     fields = [row.fields() for row in rows]
     csv_file, parquet_file = path / "sweep.csv", path / "sweep.parquet"
@@ -79,19 +79,19 @@ def write(path: Path, rows: Sequence[Row]) -> list[Path]:
     return [csv_file, parquet_file]
 
 
-def _row(folder: SweepFolder, point: Point, problem: str) -> Row:
+def _row(folder: SweepFolder, point: Point, problem: str) -> PointRow:
     summary = folder.summary(point)
     if summary is None:
-        return Row(point, FAILED if problem else UNFINISHED, problem, {})
+        return PointRow(point, FAILED if problem else UNFINISHED, problem, {})
     if not summary["audit"]["ok"]:
-        return Row(point, FAILED, "the audit found faults", {})
+        return PointRow(point, FAILED, "the audit found faults", {})
     figures = {}
     for name, way in _FIGURES.items():
         value: Any = summary
         for part in way:
             value = value[part]
         figures[name] = value
-    return Row(point, DONE, "", figures)
+    return PointRow(point, DONE, "", figures)
 
 
 def _scalar(value: Any) -> Any:

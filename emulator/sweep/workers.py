@@ -20,11 +20,11 @@ Job = TypeVar("Job")
 def spread(
     work: Callable[[Job], str], jobs: Sequence[Job], at_a_time: int, stopped: Callable[[], bool]
 ) -> Iterator[tuple[Job, str]]:
-    """Have work done for every job, so many at a time, on machines that have a CPU to spare.
+    """Have work done for every job, a limited number at a time, on machines with a free CPU.
 
-    Yields each job when it is done, with its result, which is the error if it has raised one.  What a
-    lost machine had is begun again on another.  Once `stopped` nothing more is begun, and what is under
-    way is interrupted by a `KeyboardInterrupt`, waited for, and not yielded.
+    Yields each job when it is done, with its result, which is the error if it raised one.  Jobs of a
+    lost machine start again on another.  Once `stopped`, no job is started, and those under way are
+    interrupted by a `KeyboardInterrupt`, waited for, and not yielded.
     """
     begin = ray.remote(num_cpus=1, scheduling_strategy="SPREAD", max_retries=_JOB_RETRIES)(work)
     waiting, under_way = list(reversed(jobs)), dict[Any, Job]()

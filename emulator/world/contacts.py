@@ -5,7 +5,7 @@ entangled pairs, what passes by night over two stations have in common.  A pass 
 the time in which it is open to a contact.  Contacts of one satellite or of one station are `acquire_s`
 apart, unless it can hold several at once.  Passes choose in the order of what they are worth, each the free
 stretch nearest to its best moment; one that finds none is lost.  That is a greedy schedule, made from
-orbits alone before anybody knows weather or demand; it is not the best one.
+orbits alone, before weather or demand is known; it is not the best one.
 
 Transmittance is computed once, on a grid of 5 s that all stretches share; a stretch is distilled as one
 finite block.  Pure functions: the same schedule in any process and from any order of openings, whatever the

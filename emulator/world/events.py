@@ -2,7 +2,7 @@
 
 Each is a frozen value over [start_s, end_s) of emulated time with its physical consequences worked out, so
 that a process which learns of it computes nothing again.  A schedule only ever grows, and what it says of
-a time does not depend on what is added for later: a run that learns of an event on its way becomes the run
+a time does not depend on what is added for later: a run that learns of an event on the way becomes the run
 that has known it from the start.  Weather (`emulator.world.weather_events`) is an event too, and so are
 faults of processes, which change no outcome.  As text, events are sent to processes and kept in files.
 Nothing here knows actors or wall time.
@@ -54,7 +54,7 @@ class Dimming:
 
 @dataclass(frozen=True)
 class Eavesdropper:
-    """Somebody who intercepts a share of a fiber's pulses.
+    """An eavesdropper that intercepts a share of a fiber's pulses.
 
     `skr_bps` is what the fiber yields by intercepted share, in equal steps from 0 to 1; `worst_qber`
     its error rate if all is intercepted, and in between errors grow in proportion.
@@ -87,7 +87,7 @@ class PowerCut:
 
 @dataclass(frozen=True)
 class SatelliteLoss:
-    """Satellites that serve nobody; no names: all of them."""
+    """Satellites that are out of service; no names: all of them."""
 
     satellites: frozenset[str]
     start_s: float
@@ -118,7 +118,7 @@ class Outage:
 
 @dataclass(frozen=True)
 class MessageFault:
-    """What befalls messages from some entities to others; no names: all of them.
+    """What happens to messages from some entities to others; no names: all of them.
 
     Each is lost, doubled or damaged by chance, and comes up to `delay_s` late; with `shuffled` those of
     a window arrive in another order than they were sent.
@@ -143,7 +143,7 @@ class MessageFault:
 
 @dataclass(frozen=True)
 class Partition:
-    """Groups of entities that hear nothing of one another; an entity in no group hears everybody."""
+    """Groups of entities that hear nothing from one another; an entity in no group hears all."""
 
     groups: tuple[frozenset[str], ...]
     start_s: float
@@ -194,7 +194,7 @@ class EventAware(Protocol):
 
 @dataclass(frozen=True)
 class Schedule:
-    """All events, in the order in which they were announced."""
+    """All events, in the order in which they became known."""
 
     events: tuple[WorldEvent, ...] = ()
 

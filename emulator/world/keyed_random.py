@@ -58,6 +58,6 @@ def in_letters(number: int) -> str:
     """Return a number from 1 on in letters, as columns of a sheet are called: A, B, ..., Z, AA, AB, ..."""
     letters = ""
     while number > 0:
-        number, place = divmod(number - 1, 26)
-        letters = chr(ord("A") + place) + letters
+        number, letter = divmod(number - 1, 26)
+        letters = chr(ord("A") + letter) + letters
     return letters

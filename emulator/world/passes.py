@@ -71,7 +71,7 @@ def _stretches_above_zero(times_s: Floats, values: Floats) -> list[tuple[float, 
     """Return where a smooth function, sampled evenly, is positive; peaks between samples too."""
     above = values > 0
     edges = np.flatnonzero(above[1:] != above[:-1])
-    ends = [_crossing(times_s, values, int(edge)) for edge in edges]
+    ends = [_edge_s(times_s, values, int(edge)) for edge in edges]
     if above[0]:
         ends.insert(0, float(times_s[0]))
     if above[-1]:
@@ -90,7 +90,7 @@ def _stretches_above_zero(times_s: Floats, values: Floats) -> list[tuple[float, 
     return sorted(found)
 
 
-def _crossing(times_s: Floats, values: Floats, index: int) -> float:
+def _edge_s(times_s: Floats, values: Floats, index: int) -> float:
     """Return when a sampled function passes zero, between samples `index` and the next."""
     middle = max(1, index)
     square, slope, value = _parabola(values, middle)

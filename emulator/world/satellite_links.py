@@ -28,7 +28,7 @@ class SatelliteLinks:
     """All contacts of some stations.
 
     `sky` None means that it is always clear.  `forecast` None means that what is expected comes true,
-    unless something begins that nobody knows of yet.
+    unless an event begins that is not known yet.
     """
 
     stations: tuple[str, ...]
@@ -48,7 +48,7 @@ class SatelliteLinks:
     def passages(self, a: str, b: str, now_s: float) -> list[Passage]:
         """Return what two stations may wait for from now on, soonest first.
 
-        Raises `KeyError` for a stranger.
+        Raises `KeyError` for an unknown station.
         """
         there = self._by_station[b]
         found: list[Passage] = []
@@ -73,7 +73,7 @@ class SatelliteLinks:
         return all(self._expects_clear(self.sky, name, at_s, now_s) for name in contact.stations)
 
     def has_made(self, contact: Contact) -> bool:
-        """Return whether the sky over a contact is clear, and everybody there."""
+        """Return whether the sky over a contact is clear, and satellite and stations are in service."""
         at_s = _middle_s(contact)
         return not self._is_lost(contact, self.losses) and (
             self.sky is None or all(self.sky.is_clear(name, at_s) for name in contact.stations)

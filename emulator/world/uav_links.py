@@ -27,14 +27,14 @@ FOG_KM = 1.0
 
 @dataclass(frozen=True)
 class Chains:
-    """Chains between sites: as many lens relays or trusted relays as the distance takes."""
+    """Chains between sites, with the number of lens relays or trusted relays that the distance takes."""
 
     sites: tuple[Site, ...]
     setup: UavSetup
     trusted: bool
 
     def distance_km(self, a: str, b: str) -> float:
-        """Return the great-circle distance of two sites.  Raises `KeyError` for a stranger."""
+        """Return the great-circle distance of two sites.  Raises `KeyError` for an unknown site."""
         return great_circle_km(self._site[a], self._site[b])
 
     def uavs(self, a: str, b: str) -> int:

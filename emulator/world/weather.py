@@ -4,7 +4,7 @@ Truth is a pure function of (seed, sites, epoch, events, recording) and the ques
 process and in any order.  Cover comes from the recording where it names the site, else from chance
 with the statistics of real stations, held for the hour as in an hourly report; events are laid over it.
 Wind and a poor view come with events and recordings only: elsewhere the air is calm and clear.  Events
-that have not begun surprise whoever looks ahead; the ways and ends of those that have are known.
+that have not begun cannot be foreseen; the paths and ends of those that have are known.
 
 The satellite controller goes by a `Forecast`: persistence that fades into the climate, and errs.  It says
 clear with the chance c + w (now - c): c is how often that hour of night or day is clear, now is 1 under a
@@ -55,11 +55,11 @@ class Sky:
             raise ValueError(f"epoch must be in UTC, not naive: {self.epoch}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel without the memory: the other side computes the same."""
+        """Pickle without the memory: the other side computes the same."""
         return type(self), tuple(getattr(self, field.name) for field in fields(self))
 
     def number(self, site: str) -> int:
-        """Return a site's place among the sites, counted from 1."""
+        """Return a site's number in the order of the sites, from 1 on."""
         return self._number[site]
 
     def opaque(self, site: str, at_s: float) -> float:
@@ -80,7 +80,7 @@ class Sky:
         return self.opaque(site, at_s) <= CLEAR_OPAQUE
 
     def will_be_clear(self, site: str, at_s: float, known_at_s: float) -> bool:
-        """Return whether the sky will be clear unless something begins that nobody knows of yet."""
+        """Return whether the sky will be clear, unless an event begins that is not known yet."""
         events = self._foreseen(site, at_s, known_at_s)
         forced = _forced(events)
         cover = self._cover(site, at_s) if forced is None else forced.opaque

@@ -6,8 +6,8 @@ generator needs no state and no sequence; key material is a SHAKE-256 stream, so
 channel derive the same block and nobody has to carry it.  Whoever knows the seed knows every key: an
 emulation protects nothing.
 
-A question about a node has its number in the network, counted from 1, not its name: a network whose nodes
-are renamed has the same draws and the same keys.
+A question names a node by its number in the network, from 1 on, not by its name: a network whose nodes are
+renamed has the same draws and the same keys.
 
 Thin on imports on purpose: every actor loads it.
 """
@@ -177,15 +177,15 @@ class World:
         who = () if self.correlated else (request,)
         demand = self._law(request, period)
         cumulative = list(accumulate(probability for _, probability in demand))
-        place = bisect_right(cumulative, self.uniform("demand", period, *who))
-        return demand[min(place, len(demand) - 1)][0]
+        index = bisect_right(cumulative, self.uniform("demand", period, *who))
+        return demand[min(index, len(demand) - 1)][0]
 
     def number(self, node: str) -> int:
-        """Return a node's place in the network, counted from 1.  Raises `KeyError` for a stranger."""
+        """Return a node's number in the network, from 1 on.  Raises `KeyError` for an unknown node."""
         return self._number[node]
 
     def pair(self, a: str, b: str) -> tuple[str, str]:
-        """Return by what draws that concern two nodes are keyed: their numbers in letters, A first."""
+        """Return the key of draws that concern two nodes: their numbers in letters, A first."""
         first, second = sorted(self.number(node) for node in (a, b))
         return in_letters(first), in_letters(second)
 
@@ -289,7 +289,7 @@ class World:
 
 
 def _on(all_: tuple[OnFiber, ...], ends: frozenset[str], now_s: float) -> list[OnFiber]:
-    """Return what befalls one fiber now."""
+    """Return the events that strike one fiber now."""
     return [
         item for item in all_ if {item.a, item.b} == ends and item.start_s <= now_s < item.end_s
     ]

@@ -1,4 +1,4 @@
-"""Two-stage provisioning: how many wavelengths to reserve for whom, on which path.
+"""Two-stage provisioning: how many wavelengths to reserve for each request, and on which path.
 
 First stage: reserve wavelengths on fibers before demand is known.  Recourse: buy what is missing
 on demand, from a satellite or a UAV, once it is known.  `solve` answers with a `Plan` whose cost

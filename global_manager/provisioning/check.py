@@ -192,9 +192,11 @@ def _verify_request(
 def _verify_path(allocation: Allocation, fibers: dict[frozenset[str], Fiber]) -> None:
     request, path, wavelengths = allocation.request, allocation.path, allocation.wavelengths
     if bool(path) != bool(wavelengths):
-        raise InvalidPlanError(request, "has a path without colours, or colours without a path")
+        raise InvalidPlanError(
+            request, "has a path without wavelengths, or wavelengths without a path"
+        )
     if len(set(wavelengths)) != len(wavelengths):
-        raise InvalidPlanError(request, "a colour is lit twice")
+        raise InvalidPlanError(request, "a wavelength is lit twice")
     if not path:
         return
     if (path[0], path[-1]) != (allocation.source, allocation.target):
@@ -215,15 +217,15 @@ def _light(
     """Light the allocation's wavelengths on one fiber.  Distinct ones in range imply capacity."""
     is_lit, holders = lit.setdefault(where, (bytearray(), []))
     is_lit.extend(bytes(max(0, max(allocation.wavelengths, default=-1) + 1 - len(is_lit))))
-    for colour in allocation.wavelengths:
-        if not 0 <= colour < wavelengths:
-            reason = f"colour {colour} is not on fiber {where[0]}-{where[1]}"
+    for wavelength in allocation.wavelengths:
+        if not 0 <= wavelength < wavelengths:
+            reason = f"wavelength {wavelength} is not on fiber {where[0]}-{where[1]}"
             raise InvalidPlanError(allocation.request, reason)
-        if is_lit[colour]:
-            other = next(a.request for a in holders if colour in a.wavelengths)
-            reason = f"colour {colour} of {where[0]}-{where[1]} is lit for {other} already"
+        if is_lit[wavelength]:
+            other = next(a.request for a in holders if wavelength in a.wavelengths)
+            reason = f"wavelength {wavelength} of {where[0]}-{where[1]} is lit for {other} already"
             raise InvalidPlanError(allocation.request, reason)
-        is_lit[colour] = 1
+        is_lit[wavelength] = 1
     holders.append(allocation)
 
 

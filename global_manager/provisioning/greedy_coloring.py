@@ -1,13 +1,13 @@
-"""Greedy coloring of a whole selection, by configurations that serve for many colours each.
+"""Greedy coloring of a complete selection, by configurations that serve for many wavelengths each.
 
-A configuration is a set of lightpaths that share no fiber, so they can have one colour.  With R
-colours left, a fiber that still has to carry R units is critical: every configuration from now on
+A configuration is a set of lightpaths that share no fiber, so they can have one wavelength.  With R
+wavelengths left, a fiber that still has to carry R units is critical: every configuration from now on
 must use it.  So each configuration is built critical fibers first, those with the fewest paths left
 before all others, and then from the fullest fibers down; it is used until a path has all its units
 or until a fiber that it leaves out becomes critical.  Every configuration exhausts something, so
-their number hardly depends on how many colours there are.
+their number hardly depends on how many wavelengths there are.
 
-Three fibers at a node carry one path per colour that uses two of them (see `cuts`); such a set is
+Three fibers at a node carry one path per wavelength that uses two of them (see `cuts`); such a set is
 watched as if it were a fiber.  Nothing is taken back: what is left over is for repair.
 """
 
@@ -47,27 +47,27 @@ _WEIGHTINGS = tuple(_Weighting(sharpness, share) for sharpness in (4, 2, 6) for 
 
 @dataclass(frozen=True)
 class Coloring:
-    """By path, the runs of colours that it got: first and one past the last.
+    """By path, the runs of wavelengths that it got: first and one past the last.
 
-    `left_over` units got none; `colours_left` were not used any more.
+    `left_over` units got none; `wavelengths_left` were not used any more.
     """
 
     runs: Mapping[Fibers, list[tuple[int, int]]]
     configurations: int
     left_over: int
-    colours_left: int
+    wavelengths_left: int
 
 
 def color_paths(instance: Instance, units: Mapping[Fibers, int]) -> Coloring:
-    """Give colours to `units` on every path, by the weighting that gets furthest without a miss."""
+    """Give wavelengths to `units` on every path, by the weighting that gets furthest without a miss."""
     greedy = _GreedyColoring(instance, units)
     furthest, work = None, 0
     for weighting in _WEIGHTINGS:
         trial = greedy.run(weighting, until_miss=True)
         if trial.left_over == 0:
             return trial
-        if furthest is None or trial.colours_left < furthest[0]:
-            furthest = trial.colours_left, weighting
+        if furthest is None or trial.wavelengths_left < furthest[0]:
+            furthest = trial.wavelengths_left, weighting
         work += trial.configurations * len(units)
         if work > _MOST_WORK:
             break
@@ -81,12 +81,13 @@ class _GreedyColoring:
         self._paths = list(units)
         self._wanted = np.fromiter(units.values(), dtype=np.int64)
         sets = _sets_at_nodes(self._paths) if not instance.problem.directed_capacity else []
-        colours = list(instance.wavelengths)
-        self._fibers = len(colours)
-        self._colours = np.array(
-            colours + [sorted(colours[e] for e in three)[1] for three in sets], dtype=np.int64
+        wavelengths = list(instance.wavelengths)
+        self._fibers = len(wavelengths)
+        self._wavelengths = np.array(
+            wavelengths + [sorted(wavelengths[e] for e in three)[1] for three in sets],
+            dtype=np.int64,
         )
-        self._rows = len(self._colours)
+        self._rows = len(self._wavelengths)
         self._covers = [self._covered(path, sets) for path in self._paths]
         self._padded = np.full((len(units), max(map(len, self._covers), default=0)), self._rows)
         through: list[list[int]] = [[] for _ in range(self._rows)]
@@ -95,16 +96,16 @@ class _GreedyColoring:
             for row in rows:
                 through[row].append(i)
         self._through = [np.array(own, dtype=np.int64) for own in through]
-        self._top = np.array([min(colours[e] for e in p) for p in self._paths], dtype=np.int64)
+        self._top = np.array([min(wavelengths[e] for e in p) for p in self._paths], dtype=np.int64)
 
     def run(self, weighting: _Weighting, *, until_miss: bool) -> Coloring:
-        """Color until no colour or no unit is left, or until a critical fiber is missed."""
+        """Color until no wavelength or no unit is left, or until a critical fiber is missed."""
         rng = np.random.default_rng(_SEED)
         units = self._wanted.copy()
         runs: dict[Fibers, list[tuple[int, int]]] = defaultdict(list)
-        left, count = int(self._colours[: self._fibers].max(initial=0)), 0
+        left, count = int(self._wavelengths[: self._fibers].max(initial=0)), 0
         while left > 0 and units.any():
-            slack = np.minimum(self._colours, left) - self._count(units)
+            slack = np.minimum(self._wavelengths, left) - self._count(units)
             configuration, missed = self._configuration(units, left, slack, weighting, rng)
             if missed and until_miss:
                 break
@@ -138,7 +139,7 @@ class _GreedyColoring:
         wants = units * (self._top >= left) > 0
         fullness = np.clip(1 - slack / left, 0.0, 1.0) ** weighting.sharpness
         worth = np.append(fullness, 0.0)[self._padded].sum(axis=1) + weighting.share * units / left
-        critical = (slack <= 0) & (self._colours >= left)
+        critical = (slack <= 0) & (self._wavelengths >= left)
         best: tuple[int, list[int]] | None = None
         for attempt in range(_TRIES):
             noise = rng.uniform(0.5, 1.0, len(worth)) if attempt else 1.0
@@ -183,15 +184,15 @@ class _GreedyColoring:
     def _times(
         self, chosen: list[int], units: Integers, left: int, slack: Integers, missed: bool
     ) -> int:
-        """Return for how many colours a configuration serves."""
+        """Return for how many wavelengths a configuration serves."""
         if missed:
             return 1
-        lower = self._colours[self._colours < left]
+        lower = self._wavelengths[self._wavelengths < left]
         most = min(int(units[chosen].min(initial=left)), left - int(lower.max(initial=0)))
         covered = np.zeros(self._rows, dtype=bool)
         for i in chosen:
             covered[self._covers[i]] = True
-        spare = slack[~covered & (slack > 0) & (self._colours >= left)]
+        spare = slack[~covered & (slack > 0) & (self._wavelengths >= left)]
         return max(1, min(most, int(spare.min(initial=most))))
 
 

@@ -185,8 +185,8 @@ class _Search:
     def _least_occupied(self, trial: WavelengthAssignment, route: Route, units: int) -> list[int]:
         """Return the wavelengths of a route that evict the fewest lightpaths."""
         over = set(route.resources)
-        crossing = [h for h in trial.held.values() if not over.isdisjoint(h.route.resources)]
-        load = Counter(wavelength for held in crossing for wavelength in bits(held.wavelengths))
+        overlapping = [h for h in trial.held.values() if not over.isdisjoint(h.route.resources)]
+        load = Counter(wavelength for held in overlapping for wavelength in bits(held.wavelengths))
         order = self._rng.permutation(_wavelengths_of(trial, route))
         return sorted((int(c) for c in order), key=lambda wavelength: load[wavelength])[:units]
 

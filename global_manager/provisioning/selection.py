@@ -1,4 +1,4 @@
-"""The first-stage program in whole units: which path, and how many wavelengths, for whom.
+"""The first-stage program in whole units: the path of each request, and how many wavelengths.
 
 The multiple-choice model over given columns.  `take[i]` counts the members of a group that choose
 column i: path p with exactly k wavelengths (binary where a group is one request).

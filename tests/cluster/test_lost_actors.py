@@ -113,7 +113,7 @@ def _drawn_deeds(luck: random.Random) -> Iterator[dict[str, Any]]:
     for deed, actor in zip(process_faults, actors, strict=True):
         wall_s = round(luck.uniform(0.5, 3.0), 1)
         at_s = luck.randrange(2, 200)
-        yield {"kind": "process", "actor": actor, "deed": deed, "at_s": at_s, "wall_s": wall_s}
+        yield {"kind": "process", "actor": actor, "action": deed, "at_s": at_s, "wall_s": wall_s}
 
 
 def _digest(experiment: str, folder: Path, *words: str) -> str:

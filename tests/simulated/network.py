@@ -81,11 +81,11 @@ class SimulatedNetwork:
 
     def crash(self, name: str) -> None:
         """Have a core vanish and come back; what it sent in its last window it sends again."""
-        held, outbox = self.cores[name].holdings(), []
+        held, outbox = self.cores[name].key_changes(), []
         core = self.cores[name] = pickle.loads(self._checkpoint[name])
         for window, inbox in self._read[name]:
             outbox = core.step(window * self.window_s, inbox).outbox
-        assert core.holdings() == held
+        assert core.key_changes() == held
         for message in outbox:
             self._mail[message.destination].put(self.window + 1, message)
 
@@ -104,7 +104,7 @@ class SimulatedNetwork:
                 by_window[window].append(fact)
             for window, facts in by_window.items():
                 book.commit(window, {name: facts})
-            keys = book.key_rows({name: self.cores[name].holdings()}, Seal(bytes(KEY_BYTES)))
+            keys = book.key_rows({name: self.cores[name].key_changes()}, Seal(bytes(KEY_BYTES)))
             book.commit(self.window, {}, keys=keys)
             book.close()
 

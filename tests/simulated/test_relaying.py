@@ -135,7 +135,7 @@ class Chain(SimulatedNetwork):
     def held(self, request: int, node: str, medium: MediumCode) -> set[str]:
         return {
             key.id
-            for change in self.cores[f"kme-{node}"].holdings()
+            for change in self.cores[f"kme-{node}"].key_changes()
             if isinstance(change, KeysHeld) and (change.request, change.medium) == (request, medium)
             for key in change.keys
         }

@@ -192,7 +192,7 @@ def test_every_order_says_why(write_experiment: Any, tmp_path: Path) -> None:
 
 
 def test_a_process_that_is_killed_has_no_figures(write_experiment: Any, tmp_path: Path) -> None:
-    kill = {"kind": "process", "actor": "clock", "deed": "kill", "at_s": 100}
+    kill = {"kind": "process", "actor": "clock", "action": "kill", "at_s": 100}
     (fault,) = run_with(write_experiment, tmp_path, [kill])["faults"]
     assert fault["resilience"] == {}
 

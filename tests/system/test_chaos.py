@@ -67,7 +67,7 @@ def test_faults_of_all_kinds_by_chance_leave_every_key_accounted_for(
 def test_what_is_done_to_processes_changes_nothing(tmp_path: Path) -> None:
     victims = ("global-manager", "uav-controller", "7", "clock")
     process_faults = [
-        {"kind": "process", "actor": actor, "deed": deed, "at_s": 200 + 60 * place, "wall_s": 1}
+        {"kind": "process", "actor": actor, "action": deed, "at_s": 200 + 60 * place, "wall_s": 1}
         for place, (actor, deed) in enumerate(
             (actor, deed) for actor in victims for deed in ("stop", "slow", "kill")
         )

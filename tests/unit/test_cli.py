@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,12 @@ def test_bad_usage_is_told_in_one_line(qsagin: Call, words: tuple[str, ...], pro
     status, out, err = qsagin(*words)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(problem)
+
+
+def test_the_help_of_a_command_is_the_first_line_of_its_docstring() -> None:
+    for name, module, summary in cli.COMMANDS:
+        command = getattr(import_module(f"emulator.commands.{module}"), name)
+        assert summary == (command.__doc__ or "").splitlines()[0]
 
 
 def test_check_says_ok_or_names_every_mistake(qsagin: Call, write_experiment: Write) -> None:

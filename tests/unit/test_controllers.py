@@ -27,7 +27,7 @@ from global_manager.provisioning.model import (
 )
 from global_manager.provisioning.model import Fiber as ProblemFiber
 from global_manager.provisioning.prices import Prices
-from global_manager.reservations import Schedule
+from global_manager.reservations import ReservationSchedule
 from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,
@@ -240,7 +240,7 @@ class _Planner:
 
 def _manager() -> GlobalManager:
     media = ((Medium.SATELLITE, Medium.UAV),)
-    schedule = Schedule(Timeline(100.0, 50.0, 2), setup_s=4.0, lead_s=10.0)
+    schedule = ReservationSchedule(Timeline(100.0, 50.0, 2), setup_s=4.0, lead_s=10.0)
     return GlobalManager(ManagerConfig(PROBLEM, media, schedule, 1000.0), _Planner())
 
 
@@ -496,7 +496,7 @@ def test_an_answer_about_an_earlier_generation_sets_no_later_one_up() -> None:
 def test_a_reservation_that_starts_when_an_epoch_ends_makes_its_first_keys_in_the_next(
     start_s: float, epoch_s: float
 ) -> None:
-    schedule = Schedule(Timeline(100.0, 50.0, 2), setup_s=4.0, lead_s=10.0)
+    schedule = ReservationSchedule(Timeline(100.0, 50.0, 2), setup_s=4.0, lead_s=10.0)
     assert schedule.next_epoch_s(start_s) == epoch_s
 
 

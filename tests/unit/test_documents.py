@@ -1,4 +1,4 @@
-"""The page about experiment files names all that there is, and only what is right."""
+"""Pages name only what exists, and the page about experiment files names every field."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,11 @@ from emulator.build.loading import schema
 from emulator.config.experiment import Experiment
 from emulator.config.topology import BUILT_IN_NAMES
 
-PAGE = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+PATH = re.compile(
+    r"`((?:benchmarks|controllers|deploy|docs|emulator|global_manager|protos|tests|tools)/[\w./-]*)`"
+)
 
 
 def written() -> dict[str, Any]:
@@ -42,3 +46,12 @@ def test_what_the_page_does_not_call_an_example_is_the_default() -> None:
         "satellite": {"orbits": {"walker": {}, "forecast": {}}},
         "uav": {"fleet": {"uavs": 60}, "weather": {}},
     }
+
+
+def test_every_path_that_a_page_names_exists() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    named = {(page.name, path) for page in pages for path in PATH.findall(page.read_text("utf-8"))}
+    made = "benchmarks/results/"
+    missing = {item for item in named if not (ROOT / item[1]).exists()}
+    assert {item for item in missing if not item[1].startswith(made)} == set()
+    assert len(named) > 40

@@ -159,7 +159,7 @@ def test_random_faults_are_drawn_from_the_seed_and_written_out(write_experiment:
             "faults.0.kinds: weather needs coordinates",
         ),
         (
-            {"kind": "process", "actor": "X", "deed": "kill", "at_s": 0},
+            {"kind": "process", "actor": "X", "action": "kill", "at_s": 0},
             "faults.0.actor: no entity X",
         ),
     ],
@@ -168,3 +168,13 @@ def test_what_cannot_happen_is_named(write_experiment: Any, event: Any, problem:
     with pytest.raises(ExperimentError) as caught:
         read(str(write_experiment(faults=[event])))
     assert problem in str(caught.value)
+
+
+def test_the_action_on_a_process_may_still_be_called_its_deed(write_experiment: Any) -> None:
+    former = {"kind": "process", "actor": "clock", "deed": "kill", "at_s": 1}
+    (event,) = read(str(write_experiment(faults=[former]))).experiment.faults
+    assert event.model_dump()["action"] == "kill"
+    assert "deed" not in event.model_dump()
+    with pytest.raises(ExperimentError) as caught:
+        read(str(write_experiment(faults=[former | {"action": "stop"}])))
+    assert "deed" in str(caught.value)

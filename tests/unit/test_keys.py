@@ -252,7 +252,7 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def what_was_reported_makes_what_is_held(self) -> None:
         again = _Replay()
-        for change in self.store.holdings():
+        for change in self.store.changes():
             again.take(change)
         assert again.keys == self.reported.keys
         held = {serial for serial, _ in again.keys.values()}

@@ -20,8 +20,8 @@ from emulator.config.schedule import FaultEvent, FiberCutEvent
 from emulator.live_page.feed import Feed
 from emulator.live_page.forms import fault_forms
 from emulator.live_page.scenery import Scenery, footprint_deg
-from emulator.live_page.server import Door, application
-from emulator.live_page.state import View, view_of
+from emulator.live_page.server import Access, application
+from emulator.live_page.state import RunView, view_of
 from emulator.results.following import Follower
 from emulator.runtime.injection import InjectionError
 from emulator.store.injection_table import Injected, Injections
@@ -32,7 +32,7 @@ from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER
 from protos.facts import Fact, FactKind, LinkCondition, LinkState, Planned, Reason
 
 _EVENTS = get_args(get_args(FaultEvent)[0])
-DOOR = Door(4242, "secret-token")
+ACCESS = Access(4242, "secret-token")
 PLAN = {"objective": 900.0, "gap": 0.01, "reserved_units": 4, "expected_shortfall_units": 0.0}
 ORDER = {"request": 0, "period": 0, "serial": 1, "units": 1}
 STORY: list[tuple[int, str, Fact]] = [
@@ -97,7 +97,7 @@ class Written:
         self._at = until
 
 
-def _view(assembly: Any) -> View:
+def _view(assembly: Any) -> RunView:
     return view_of(
         assembly.problem.requests, [("A", "B"), ("B", "C")], [(3, "fiber-cut A-B begins")]
     )
@@ -243,7 +243,7 @@ def _ask(
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
         "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
-        "scheme": "http", "headers": pairs, "server": ("127.0.0.1", DOOR.port), "client": None,
+        "scheme": "http", "headers": pairs, "server": ("127.0.0.1", ACCESS.port), "client": None,
     }  # fmt: skip
     asyncio.run(app(scope, receive, send))
     found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
@@ -252,7 +252,7 @@ def _ask(
 
 
 def test_only_requests_that_name_this_machine_are_answered(tmp_path: Path, tiny: Setup) -> None:
-    app = application(Feed(tmp_path, tiny), DOOR)
+    app = application(Feed(tmp_path, tiny), ACCESS)
     assert _ask(app, "/api/run", "127.0.0.1:4242")[0] == 200
     assert _ask(app, "/api/run", "localhost:4242")[0] == 200
     for host in ("evil.example:4242", "127.0.0.1", "127.0.0.1:80", ""):
@@ -264,7 +264,7 @@ def test_only_requests_that_name_this_machine_are_answered(tmp_path: Path, tiny:
 def test_a_browser_is_told_to_run_and_load_nothing_but_the_page(
     tmp_path: Path, tiny: Setup
 ) -> None:
-    app = application(Feed(tmp_path, tiny), DOOR)
+    app = application(Feed(tmp_path, tiny), ACCESS)
     status, headers, page = _ask(app, "/", "localhost:4242")
     assert status == 200
     policy = headers["content-security-policy"]
@@ -285,11 +285,11 @@ def test_the_page_makes_no_html_of_what_a_run_says() -> None:
 
 
 def test_the_token_stands_where_browsers_do_not_send_it() -> None:
-    assert DOOR.url == "http://127.0.0.1:4242/#secret-token"
+    assert ACCESS.url == "http://127.0.0.1:4242/#secret-token"
 
 
 def _post(folder: Path, setup: Setup, token: str, fault: object) -> tuple[int, Any]:
-    app = application(Feed(folder, setup), DOOR)
+    app = application(Feed(folder, setup), ACCESS)
     status, _, body = _ask(
         app, "/api/faults", "localhost:4242", "POST", json.dumps(fault), x_qsagin_token=token
     )
@@ -312,11 +312,11 @@ def test_a_fault_is_taken_only_from_who_has_the_token(
     for stranger in ("", "secret-toke", "geheim-ü"):
         assert _post(tmp_path, tiny, stranger, cut)[0] == 403
     assert asked == []
-    assert _post(tmp_path, tiny, DOOR.token, cut) == (200, {"window": 17, "fault": cut})
-    wrong = _post(tmp_path, tiny, DOOR.token, {"kind": "fiber-cut", "link": ["A", "X"]})
+    assert _post(tmp_path, tiny, ACCESS.token, cut) == (200, {"window": 17, "fault": cut})
+    wrong = _post(tmp_path, tiny, ACCESS.token, {"kind": "fiber-cut", "link": ["A", "X"]})
     assert wrong == (400, {"error": "fault.link: no link A-X in the network"})
-    assert _post(tmp_path, tiny, DOOR.token, "x" * 30_000)[0] == 400
-    assert _post(tmp_path, tiny, DOOR.token, ["no", "mapping"])[0] == 400
+    assert _post(tmp_path, tiny, ACCESS.token, "x" * 30_000)[0] == 400
+    assert _post(tmp_path, tiny, ACCESS.token, ["no", "mapping"])[0] == 400
     assert len(asked) == 2
 
 
@@ -326,7 +326,9 @@ def test_there_is_a_form_for_every_kind_of_fault_but_drawn_ones() -> None:
     assert set(forms) == kinds - {"random"}
     shown = {field["name"]: field["type"] for field in forms["link-degraded"]["fields"]}
     assert shown == {"link": "link", "loss_db": "number", "for_s": "number"}
-    process_faults = next(field for field in forms["process"]["fields"] if field["name"] == "deed")
+    process_faults = next(
+        field for field in forms["process"]["fields"] if field["name"] == "action"
+    )
     assert (process_faults["type"], process_faults["choices"]) == (
         "choice",
         ["kill", "stop", "slow"],

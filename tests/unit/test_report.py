@@ -101,7 +101,7 @@ def test_the_report_tells_faults_alarms_and_orders_that_failed(
     assert "A-B no signal 0:00:07 –" in text
     assert "satellite 1 1 0 0 1 1 70" in text
     assert "UAV 0 0 1 1 0 0 0" in text
-    assert "3 requests asked for 2 units of key; 50.0% were there when asked for" in text
+    assert "3 requests asked for 2 units of key; 50.0% were available at once" in text
 
 
 def test_what_a_run_says_is_never_taken_for_html(run_folder: Path, tiny: Setup) -> None:
@@ -112,7 +112,7 @@ def test_what_a_run_says_is_never_taken_for_html(run_folder: Path, tiny: Setup) 
 
 def test_a_run_that_ended_before_it_began_has_a_report_too(tmp_path: Path, tiny: Setup) -> None:
     page = _written(tmp_path, tiny, failure="the actors could not be started")
-    assert "Nobody asked for key" in page.text
+    assert "No application asked for key" in page.text
     assert "before there was anything to audit" in page.text
     assert [tag for tag, _ in page.tags].count("img") == 1
 

@@ -256,11 +256,11 @@ def test_resuming_tries_only_what_is_not_finished(tmp_path: Path, tried: list[Jo
     first, second, third = folder.grid.points()
     _finish(folder.run_folder(first))
     _finish(folder.run_folder(third), complete=False)
-    outcome = runner.sweep(reopen(tmp_path), runner.Options(), Quiet())
+    outcome = runner.sweep(reopen(tmp_path), runner.SweepOptions(), Quiet())
     assert [job.run_folder.name for job in tried] == [second.name, third.name]
     assert outcome.problems == {second.name: "no room", third.name: ""}
     tried.clear()
-    assert runner.sweep(reopen(tmp_path), runner.Options(), Quiet()).problems
+    assert runner.sweep(reopen(tmp_path), runner.SweepOptions(), Quiet()).problems
     assert [job.run_folder.name for job in tried] == [second.name]
 
 
@@ -285,7 +285,7 @@ def test_a_signal_leaves_what_is_finished_and_says_how_to_go_on(
     status, out, err = qsagin(*words)
     assert (status, len(tried)) == (130, 1)
     assert [row["state"] for row in json.loads(out)["rows"]] == ["done", "unfinished", "unfinished"]
-    assert err.endswith(f"ended by SIGINT; go on with `qsagin sweep --resume {tmp_path}`\n")
+    assert err.endswith(f"ended by SIGINT; resume with `qsagin sweep --resume {tmp_path}`\n")
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_a_sweep_that_goes_on_is_left_alone(tmp_path: Path, qsagin: Call) -> Non
     folder = _made(tmp_path, {MEAN: [1]}, [1])
     with folder.alone():
         status, _, err = qsagin("sweep", "--resume", str(tmp_path))
-    assert (status, err) == (2, f"--resume: {tmp_path} is a sweep that goes on\n")
+    assert (status, err) == (2, f"--resume: {tmp_path} is a sweep that is still running\n")
 
 
 @pytest.mark.parametrize(

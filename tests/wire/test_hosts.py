@@ -279,8 +279,8 @@ async def _waiting_after_the_clock_is_lost(folder: Path) -> list[tuple[set[str],
         running = await network.lose_clock(running)
         running.cancel()
         await network.clock._take_up()
-        true = {name for name, host in network.hosts.items() if host._cores.unsettled}
-        found.append((set(network.clock._unsettled), true))
+        true = {name for name, host in network.hosts.items() if host._cores.is_waiting}
+        found.append((set(network.clock._awaiting), true))
         running = asyncio.create_task(network.run())
     await running
     await network.stop()

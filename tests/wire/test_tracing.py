@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from live_network import LiveNetwork, within, write_experiment_of
 
-from emulator.results.tracing import Step, TraceError, story, traces, write_traces
+from emulator.results.tracing import TraceError, TraceStep, story, traces, write_traces
 from emulator.store import journal
 from protos.core import GLOBAL_MANAGER
 from protos.facts import FactKind
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def told(steps: list[Step], *words: str) -> int:
+def told(steps: list[TraceStep], *words: str) -> int:
     """Return the place of the first step that says all of this."""
     found = (
         n for n, step in enumerate(steps) if all(w in f"{step.who} {step.what}" for w in words)

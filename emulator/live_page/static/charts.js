@@ -1,4 +1,4 @@
-// Cost so far and units missing, by provisioning period; drawn anew at most twice a second.
+// Cost so far and units missing, by provisioning period; drawn again at most twice per second.
 
 import { compact, number } from "./words.js";
 

@@ -17,7 +17,7 @@ export class NetworkMap {
     this.about = about;
     this.links = [];
     this.requests = [];
-    this.places = new Map(about.nodes.map((node, place) => [node.name, place]));
+    this.places = new Map(about.nodes.map((node, index) => [node.name, index]));
     this.mostBps = Math.max(...about.links.map((link) => link.skr_bps), 1e-9);
     this.box = document.getElementById("map");
     this.svg = document.getElementById("network");
@@ -51,7 +51,7 @@ export class NetworkMap {
       line.appendChild(document.createElementNS(SVG, "title")).textContent = `${link.a}-${link.b}`;
       return line;
     });
-    this.nodeElements = nodes.map((node, place) => {
+    this.nodeElements = nodes.map((node, index) => {
       const group = this.svg.appendChild(document.createElementNS(SVG, "g"));
       const circle = group.appendChild(document.createElementNS(SVG, "circle"));
       circle.setAttribute("r", nodes.length > MANY_NODES ? 2.5 : 6);
@@ -62,7 +62,7 @@ export class NetworkMap {
         label.setAttribute("y", -6);
       }
       group.dataset.node = node.name;
-      group.addEventListener("click", () => this.choose(place));
+      group.addEventListener("click", () => this.choose(index));
       return group;
     });
   }
@@ -96,7 +96,7 @@ export class NetworkMap {
 
   show(news, requests) {
     this.requests = requests;
-    for (const link of news.links) this.links[link.place] = link;
+    for (const link of news.links) this.links[link.index] = link;
     if (news.around.satellites) this.around = news.around;
     this.orders = news.orders;
     this.paintLinks();

@@ -45,8 +45,8 @@ export class Requests {
   show(changed) {
     for (const row of changed) {
       row.state = stateOf(row);
-      this.rows[row.place] = row;
-      this.changed.add(row.place);
+      this.rows[row.index] = row;
+      this.changed.add(row.index);
     }
     if (changed.length && !this.timer) {
       this.timer = setTimeout(() => this.update(), this.drawn ? AGAIN_MS : 0);
@@ -91,9 +91,9 @@ export class Requests {
   }
 
   fill(row) {
-    let element = this.elements[row.place];
+    let element = this.elements[row.index];
     if (!element) {
-      element = this.elements[row.place] = document.createElement("tr");
+      element = this.elements[row.index] = document.createElement("tr");
       for (const [name, , isText] of COLUMNS) {
         const cell = document.createElement(name === "id" ? "th" : "td");
         if (name === "id") cell.scope = "row";
@@ -116,8 +116,8 @@ export class Requests {
         words.every((word) => searched(row).some((text) => text.includes(word))),
     );
     const { name, up } = this.sort;
-    found.sort((a, b) => (up ? 1 : -1) * compare(a[name], b[name]) || a.place - b.place);
-    const shown = found.slice(0, this.most).map((row) => this.elements[row.place]);
+    found.sort((a, b) => (up ? 1 : -1) * compare(a[name], b[name]) || a.index - b.index);
+    const shown = found.slice(0, this.most).map((row) => this.elements[row.index]);
     const before = this.body.children;
     if (shown.length !== before.length || shown.some((element, place) => element !== before[place])) {
       this.body.replaceChildren(...shown);

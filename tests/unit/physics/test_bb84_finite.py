@@ -7,7 +7,7 @@ import pytest
 
 from emulator.input_checks import ParameterError
 from emulator.physics import bb84, bb84_finite
-from emulator.physics.bb84_finite import BasisCounts, Block, FiniteSetup, key_bits
+from emulator.physics.bb84_finite import BasisCounts, FiniteBlock, FiniteSetup, key_bits
 from emulator.physics.devices import BB84_FINITE_DEVICES, BOARON
 
 GYS = BB84_FINITE_DEVICES["gys"].setup
@@ -37,7 +37,7 @@ def lim_block(length_km, sifted, point):
         BasisCounts(counts(choice, gains), counts(choice, errors))
         for choice in (key_choice, 1 - key_choice)
     ]
-    return Block(photons, fractions, *bases), pulses
+    return FiniteBlock(photons, fractions, *bases), pulses
 
 
 def lim_rate(length_km, sifted, point):
@@ -141,7 +141,7 @@ def test_stricter_secrecy_costs_key():
 
 def test_a_block_without_errors_and_one_without_test_clicks():
     counts = BasisCounts((9e5, 1e5), (0.0, 0.0))
-    block = Block((0.5, 0.1), (0.5, 0.5), counts, BasisCounts((0.0, 0.0), (0.0, 0.0)))
+    block = FiniteBlock((0.5, 0.1), (0.5, 0.5), counts, BasisCounts((0.0, 0.0), (0.0, 0.0)))
 
     assert key_bits(block, 1.16, 1e-9, 1e-15) == 0
 
