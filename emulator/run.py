@@ -15,7 +15,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -35,7 +35,7 @@ from emulator.net.identity import Authority, certificates_needed
 from emulator.net.transport import LOOPBACK, Endpoint
 from emulator.report import summary
 from emulator.results import journal_queries
-from emulator.runtime import injection
+from emulator.runtime import injection, provenance, resumption
 from emulator.runtime.clock import DRAIN_LIMIT, ClockConfig, Pace, ProcessFault, Progress
 from emulator.runtime.cluster import JoinError, Placement, place
 from emulator.runtime.envelopes import ManagementKeys
@@ -43,8 +43,17 @@ from emulator.runtime.grpc_services import CLOCK
 from emulator.runtime.host import HostConfig
 from emulator.runtime.message_faults import MessageFaults
 from emulator.runtime.process_faults import Watchdog
+from emulator.runtime.resumption import Past, ResumeError
 from emulator.store import journal, sealing
-from emulator.store.files import EXPERIMENT, PLAN, SUMMARY, locked, write_atomically, write_format
+from emulator.store.files import (
+    EXPERIMENT,
+    PLAN,
+    SUMMARY,
+    locked,
+    read_summary,
+    write_atomically,
+    write_format,
+)
 from emulator.store.registry import Registry
 from emulator.telemetry.exporter import METRICS, ExporterConfig, RunInfo
 from emulator.telemetry.reporting import EXPORTER
@@ -121,9 +130,7 @@ class _Job:
     assembly: Assembly
     folder: Path
     options: Options
-    homes: Mapping[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # of a run that is gone on with
+    past: Past | None = None  # of a run that is resumed
 
     @property
     def experiment(self) -> Experiment:
@@ -141,17 +148,6 @@ class _Job:
         if self.options.placement is not Placement.DOMAINS:
             return {}
         return {key_manager_of(node.name): node.domain for node in self.setup.topology.nodes}
-
-
-class ResumeError(Exception):
-    """A run cannot be gone on with."""
-
-    def __init__(self, folder: str, problem: str) -> None:
-        super().__init__(folder, problem)
-        self.folder, self.problem = folder, problem
-
-    def __str__(self) -> str:
-        return f"{self.folder} {self.problem}"
 
 
 class _Interrupted(Exception):  # noqa: N818 - a request to end, not an error
@@ -181,21 +177,19 @@ def run(setup: Setup, folder: Path, options: Options, watcher: RunWatcher) -> Ou
 def resume(setup: Setup, folder: Path, options: Options, watcher: RunWatcher) -> Outcome:
     """Go on with a run that was cut short, to its end; `setup` is that of its folder.
 
-    Raises `ResumeError`, `JoinError` and `JournalError` before anything is started.
+    Raises `ResumeError`, `JoinError`, `FormatError` and `JournalError` before anything is started.
     """
     began_s = time.monotonic()
-    setup = setup.with_experiment(injection.as_begun(folder, setup.experiment))
-    assembly = assemble(setup)
-    summary = folder / SUMMARY
-    if summary.exists() and json.loads(summary.read_text(encoding="utf-8"))["complete"]:
-        raise ResumeError(str(folder), "has come to its end; there is nothing to go on with")
-    everybody = {role.entity for role in actors_of(setup.experiment, assembly).everybody}
     with _alone(folder):
-        if not everybody <= set(journal.entities(folder)):
-            problem = "was cut short before everybody had begun; start it anew in another folder"
-            raise ResumeError(str(folder), problem)
-        homes = journal.homes(folder)
-    return _account(_Job(setup, assembly, folder, options, homes), watcher, began_s)
+        resumption.check_told(folder)
+        summary = read_summary(folder)
+        if summary is not None and summary["complete"]:
+            raise ResumeError(str(folder), "has come to its end; there is nothing to go on with")
+        setup = setup.with_experiment(injection.as_begun(folder, setup.experiment))
+        assembly = assemble(setup)
+        everybody = {role.entity for role in actors_of(setup.experiment, assembly).everybody}
+        past = resumption.past_of(folder, everybody)
+    return _account(_Job(setup, assembly, folder, options, past), watcher, began_s)
 
 
 def _account(job: _Job, watcher: RunWatcher, began_s: float) -> Outcome:
@@ -282,10 +276,11 @@ def _actors(job: _Job) -> Iterator[launch.Cluster]:
 
 def _begin_again(job: _Job) -> None:
     """Take back what says that a run has ended, if this one is gone on with."""
-    if job.homes:
-        journal.reopen(job.folder)
+    if job.past is not None:
+        journal.reopen(job.folder, job.past.last_window)
         injection.forget_waiting(job.folder)
-        (job.folder / SUMMARY).unlink(missing_ok=True)
+        for name in (SUMMARY, PLAN):
+            (job.folder / name).unlink(missing_ok=True)
 
 
 def _prepare(folder: Path, setup: Setup) -> None:
@@ -295,6 +290,7 @@ def _prepare(folder: Path, setup: Setup) -> None:
     write_format(folder)
     Registry(folder)  # so that actors need not race to make it
     write(setup, folder)
+    provenance.record(folder)
 
 
 def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
@@ -331,12 +327,12 @@ def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
 
 
 def _groups(job: _Job, actors: Actors) -> list[tuple[str, tuple[Role, ...]]]:
-    """Return the roles on each host, by its name; those of a run that is gone on with stay together."""
-    if job.homes:
+    """Return the roles on each host, by its name; those of a run that is resumed stay together."""
+    if job.past is not None:
         roles = {role.entity: role for role in actors.everybody}
         return [
             (name, tuple(roles[entity] for entity in entities))
-            for name, entities in job.homes.items()
+            for name, entities in job.past.homes.items()
         ]
     nodes = actors.key_managers
     count = min(job.options.hosts or len(nodes), len(nodes))

@@ -80,10 +80,11 @@ def run(
     """Run the whole emulation: reserve, transmit, buy recourse, account."""
     from emulator.commands.displays import RunDisplay
     from emulator.launch import LaunchError
-    from emulator.run import Options, ResumeError
+    from emulator.run import Options
     from emulator.run import resume as resume_run
     from emulator.run import run as run_experiment
     from emulator.runtime.cluster import JoinError
+    from emulator.runtime.resumption import ResumeError
 
     keep_private(share=share)
     if resume is not None:
