@@ -29,7 +29,16 @@ COMMANDS = (
         "sweep",
         "Run an experiment with fields varied, in parallel; one table and one figure at the end.",
     ),
-    ("audit", "inspect", "Add up a run's journals again, independently of the run's own counters."),
+    (
+        "audit",
+        "inspect",
+        "Add up a run's journals again, and compare its results, independently of its own counters.",
+    ),
+    (
+        "report",
+        "inspect",
+        "Draw report.html again from what is in the folder of a run that has ended.",
+    ),
     ("status", "inspect", "Look at a run, live or ended; with --json also at every key store."),
     (
         "inject",

@@ -13,6 +13,7 @@ import contextlib
 import json
 import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from emulator.build.roles import Role
 from emulator.build.setup import Setup
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import ProcessEvent
+from emulator.input_checks import BadInputError
 from emulator.live_page.process import PageProcess, page_process
 from emulator.net.identity import Authority, certificates_needed
 from emulator.net.transport import LOOPBACK, Endpoint
@@ -150,6 +152,18 @@ class _Job:
         return {key_manager_of(node.name): node.domain for node in self.setup.topology.nodes}
 
 
+class ResultsError(Exception):
+    """A run has ended, and its results cannot be written; its journals are there."""
+
+    def __init__(self, folder: str, problem: str) -> None:
+        super().__init__(folder, problem)
+        self.folder, self.problem = folder, problem
+
+    def __str__(self) -> str:
+        way_on = f"then go on with `qsagin run --resume {self.folder}`"
+        return f"the results cannot be written: {self.problem}; mend that, {way_on}"
+
+
 class _Interrupted(Exception):  # noqa: N818 - a request to end, not an error
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -198,11 +212,25 @@ def _account(job: _Job, watcher: RunWatcher, began_s: float) -> Outcome:
     with _alone(job.folder), _signals_raise(), beside as page:
         ending = _play(job, page, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
-        _record_plan(job)
-        injection.record(job.folder)
-        setup = read(str(job.folder / EXPERIMENT))
-        written = summary.write(job.folder, setup, job.assembly, ending)
+        with _results_named(job.folder):
+            _record_plan(job)
+            injection.record(job.folder)
+            setup = read(str(job.folder / EXPERIMENT))
+            written = summary.write(job.folder, setup, job.assembly, ending)
     return Outcome(written, ending.stopped_by, ending.failure)
+
+
+@contextlib.contextmanager
+def _results_named(folder: Path) -> Iterator[None]:
+    """Turn what keeps results from being written into one line.  Raises `ResultsError`."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        problem = f"{where}{error.strerror or error}"
+        raise ResultsError(str(folder), " ".join(problem.split())) from error
+    except (sqlite3.Error, BadInputError) as error:
+        raise ResultsError(str(folder), " ".join(str(error).split())) from error
 
 
 def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:

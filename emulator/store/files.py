@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from importlib.metadata import version
@@ -58,11 +58,11 @@ def told(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def origin(folder: Path, actor: str) -> bytes:
+def origin(folder: Path, actor: str, entities: Sequence[str]) -> bytes:
     """Return what the chain of an actor's journal begins with: it belongs to this run, and to it only."""
     path = folder / _ABOUT
     about = path.read_bytes() if path.exists() else b""
-    return blake2b(about + actor.encode(), digest_size=16).digest()
+    return blake2b(about + json.dumps([actor, *entities]).encode(), digest_size=16).digest()
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:

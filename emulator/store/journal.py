@@ -51,6 +51,7 @@ _SCHEMA = (
 )
 _VIEW = f"CREATE TEMP VIEW fact AS SELECT rowid AS rowid, {NAMES} FROM main.fact"  # noqa: S608
 _INSERT = f"INSERT INTO fact VALUES (?, {', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_ENTITIES = "SELECT name FROM entities ORDER BY number"
 _ALL = f"SELECT entity, {NAMES} FROM fact ORDER BY rowid"  # noqa: S608
 _BUSY_S = 30.0
 _SYNC_EVERY_S = 5.0
@@ -122,7 +123,7 @@ class Journal:
         self._connection.execute("PRAGMA secure_delete=ON")
         self._is_always_synced, self._synced_s = shared or volatile, -_SYNC_EVERY_S
         self._keys = KeyTable(self._connection)
-        self._chain = Chain(self._connection, origin(run_folder, actor))
+        self._chain = Chain(self._connection, origin(run_folder, actor, entities))
         self._place = {entity: place for place, entity in enumerate(entities)}
         self._connection.execute("BEGIN IMMEDIATE")
         for statement in _SCHEMA:
@@ -280,12 +281,11 @@ class Journal:
 
 def homes(run_folder: Path) -> dict[str, tuple[str, ...]]:
     """Return who lives on each actor."""
-    query = "SELECT name FROM entities ORDER BY number"
     found = {}
     for path in _paths(run_folder):
         with _reading(path) as connection:
             (actor,) = connection.execute("SELECT actor FROM life").fetchone()
-            found[actor] = tuple(entity for (entity,) in connection.execute(query))
+            found[actor] = tuple(entity for (entity,) in connection.execute(_ENTITIES))
     return found
 
 
@@ -440,7 +440,9 @@ def faults(run_folder: Path) -> list[str]:
         with _reading(path) as connection:
             connection.execute("BEGIN")  # one state, though somebody may be writing
             (actor,) = connection.execute("SELECT actor FROM life").fetchone()
-            fault = Chain(connection, origin(run_folder, actor)).fault(connection.execute(_ALL))
+            names = [name for (name,) in connection.execute(_ENTITIES)]
+            chained = Chain(connection, origin(run_folder, actor, names))
+            fault = chained.fault(connection.execute(_ALL))
             connection.execute("ROLLBACK")
         if fault:
             found.append(f"{path}: {fault}")
