@@ -160,8 +160,8 @@ class ResultsError(Exception):
         self.folder, self.problem = folder, problem
 
     def __str__(self) -> str:
-        way_on = f"then go on with `qsagin run --resume {self.folder}`"
-        return f"the results cannot be written: {self.problem}; mend that, {way_on}"
+        way_on = f"mend that, then `qsagin run --resume {self.folder}`"
+        return f"the results cannot be written: {self.problem}; {way_on}"
 
 
 class _Interrupted(Exception):  # noqa: N818 - a request to end, not an error

@@ -195,7 +195,7 @@ def _end(outcome: Outcome, out: Path) -> None:
         tell(f"{out / REPORT} could not be drawn: {problem}; try `qsagin report {out}`")
     if outcome.failure:
         way_on = (
-            f"; go on with `qsagin run --resume {out}`" if outcome.summary["windows_run"] else ""
+            f"; resume it by `qsagin run --resume {out}`" if outcome.summary["windows_run"] else ""
         )
         fail(outcome.failure + way_on)
     if outcome.stopped_by is not None:

@@ -139,7 +139,7 @@ class Journal:
         self._connection.execute("COMMIT")
 
     def past(self) -> Past:
-        """Return what is needed to go on from where the incarnation before has ended."""
+        """Return what is needed to continue where the incarnation before ended."""
         window, state = self._first("SELECT window, state FROM checkpoint") or (-1, None)
         mail = self._connection.execute(
             "SELECT window, batches FROM mail WHERE window > ? ORDER BY window", (window,)
@@ -312,7 +312,7 @@ def common_window(run_folder: Path, told: Iterable[int] = ()) -> int:
 
 
 def reopen(run_folder: Path, last_window: float = inf) -> None:
-    """Have journals that were cut short go on.
+    """Have journals of a run that was cut short be written on.
 
     What came after a window is taken back, and what was written down because the run ended.  The sealing
     key has gone with the run: checkpoints are dropped, so that actors read all their mail, and key tables

@@ -355,5 +355,5 @@ def test_results_that_cannot_be_written_are_told_with_the_way_on(tmp_path: Path)
         raise OSError(28, "No space left on device", str(tmp_path / "ledger.parquet"))
     assert str(told.value) == (
         f"the results cannot be written: {tmp_path}/ledger.parquet: No space left on device; "
-        f"mend that, then go on with `qsagin run --resume {tmp_path}`"
+        f"mend that, then `qsagin run --resume {tmp_path}`"
     )
