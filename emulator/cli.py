@@ -32,7 +32,12 @@ COMMANDS = (
         "sweep",
         "Run an experiment with varied fields, in parallel; write one table and one figure.",
     ),
-    ("audit", "inspect", "Re-add a run's journals, independently of the run's own counters."),
+    (
+        "audit",
+        "inspect",
+        "Re-add a run's journals and compare its results, independently of its own counters.",
+    ),
+    ("report", "inspect", "Draw report.html of a run that has ended again, from its folder."),
     ("status", "inspect", "Show the state of a run, live or ended; --json adds every key store."),
     (
         "inject",

@@ -13,9 +13,10 @@ import contextlib
 import json
 import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -30,13 +31,14 @@ from emulator.build.roles import Role
 from emulator.build.setup import Setup
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import ProcessEvent
+from emulator.input_checks import BadInputError
 from emulator.live_page.process import PageProcess, page_process
 from emulator.net.heartbeat import ENDING, RUNNING, STARTING, beat
 from emulator.net.identity import Authority, certificates_needed
 from emulator.net.transport import LOOPBACK, Endpoint
 from emulator.report import summary
 from emulator.results import journal_queries
-from emulator.runtime import injection
+from emulator.runtime import injection, provenance, resumption
 from emulator.runtime.clock import DRAIN_LIMIT, ClockConfig, Pace, ProcessFault, Progress
 from emulator.runtime.cluster import JoinError, Placement, place
 from emulator.runtime.envelopes import ManagementKeys
@@ -44,8 +46,17 @@ from emulator.runtime.grpc_services import CLOCK
 from emulator.runtime.host import HostConfig
 from emulator.runtime.message_faults import MessageFaults
 from emulator.runtime.process_faults import Watchdog
+from emulator.runtime.resumption import Past, ResumeError
 from emulator.store import journal, sealing
-from emulator.store.files import EXPERIMENT, PLAN, SUMMARY, locked, write_atomically, write_format
+from emulator.store.files import (
+    EXPERIMENT,
+    PLAN,
+    SUMMARY,
+    locked,
+    read_summary,
+    write_atomically,
+    write_format,
+)
 from emulator.store.registry import Registry
 from emulator.telemetry.exporter import METRICS, ExporterConfig, RunInfo
 from emulator.telemetry.reporting import EXPORTER
@@ -127,9 +138,7 @@ class _Job:
     assembly: Assembly
     folder: Path
     options: Options
-    homes: Mapping[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # of a run that is gone on with
+    past: Past | None = None  # of a run that is resumed
 
     @property
     def experiment(self) -> Experiment:
@@ -149,15 +158,16 @@ class _Job:
         return {key_manager_of(node.name): node.domain for node in self.setup.topology.nodes}
 
 
-class ResumeError(Exception):
-    """A run cannot be gone on with."""
+class ResultsError(Exception):
+    """A run has ended, and its results cannot be written; its journals are there."""
 
     def __init__(self, folder: str, problem: str) -> None:
         super().__init__(folder, problem)
         self.folder, self.problem = folder, problem
 
     def __str__(self) -> str:
-        return f"{self.folder} {self.problem}"
+        way_on = f"mend that, then `qsagin run --resume {self.folder}`"
+        return f"the results cannot be written: {self.problem}; {way_on}"
 
 
 class _Interrupted(Exception):  # noqa: N818 - a request to end, not an error
@@ -187,21 +197,19 @@ def run(setup: Setup, folder: Path, options: Options, watcher: RunWatcher) -> Ou
 def resume(setup: Setup, folder: Path, options: Options, watcher: RunWatcher) -> Outcome:
     """Go on with a run that was cut short, to its end; `setup` is that of its folder.
 
-    Raises `ResumeError`, `JoinError` and `JournalError` before anything is started.
+    Raises `ResumeError`, `JoinError`, `FormatError` and `JournalError` before anything is started.
     """
     began_s = time.monotonic()
-    setup = setup.with_experiment(injection.as_begun(folder, setup.experiment))
-    assembly = assemble(setup)
-    summary = folder / SUMMARY
-    if summary.exists() and json.loads(summary.read_text(encoding="utf-8"))["complete"]:
-        raise ResumeError(str(folder), "has come to its end; there is nothing to go on with")
-    everybody = {role.entity for role in actors_of(setup.experiment, assembly).everybody}
     with _alone(folder):
-        if not everybody <= set(journal.entities(folder)):
-            problem = "was cut short before everybody had begun; start it anew in another folder"
-            raise ResumeError(str(folder), problem)
-        homes = journal.homes(folder)
-    return _account(_Job(setup, assembly, folder, options, homes), watcher, began_s)
+        resumption.check_told(folder)
+        summary = read_summary(folder)
+        if summary is not None and summary["complete"]:
+            raise ResumeError(str(folder), "has come to its end; there is nothing to go on with")
+        setup = setup.with_experiment(injection.as_begun(folder, setup.experiment))
+        assembly = assemble(setup)
+        everybody = {role.entity for role in actors_of(setup.experiment, assembly).everybody}
+        past = resumption.past_of(folder, everybody)
+    return _account(_Job(setup, assembly, folder, options, past), watcher, began_s)
 
 
 def _account(job: _Job, watcher: RunWatcher, began_s: float) -> Outcome:
@@ -211,11 +219,25 @@ def _account(job: _Job, watcher: RunWatcher, began_s: float) -> Outcome:
         beat(STARTING)
         ending = _play(job, page, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
-        _record_plan(job)
-        injection.record(job.folder)
-        setup = read(str(job.folder / EXPERIMENT))
-        written = summary.write(job.folder, setup, job.assembly, ending)
+        with _results_named(job.folder):
+            _record_plan(job)
+            injection.record(job.folder)
+            setup = read(str(job.folder / EXPERIMENT))
+            written = summary.write(job.folder, setup, job.assembly, ending)
     return Outcome(written, ending.stopped_by, ending.failure, ending.is_lost)
+
+
+@contextlib.contextmanager
+def _results_named(folder: Path) -> Iterator[None]:
+    """Turn what keeps results from being written into one line.  Raises `ResultsError`."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        problem = f"{where}{error.strerror or error}"
+        raise ResultsError(str(folder), " ".join(problem.split())) from error
+    except (sqlite3.Error, BadInputError) as error:
+        raise ResultsError(str(folder), " ".join(str(error).split())) from error
 
 
 def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -291,10 +313,11 @@ def _actors(job: _Job) -> Iterator[launch.Cluster]:
 
 def _begin_again(job: _Job) -> None:
     """Take back what says that a run has ended, if this one is gone on with."""
-    if job.homes:
-        journal.reopen(job.folder)
+    if job.past is not None:
+        journal.reopen(job.folder, job.past.last_window)
         injection.forget_waiting(job.folder)
-        (job.folder / SUMMARY).unlink(missing_ok=True)
+        for name in (SUMMARY, PLAN):
+            (job.folder / name).unlink(missing_ok=True)
 
 
 def _prepare(folder: Path, setup: Setup) -> None:
@@ -304,6 +327,7 @@ def _prepare(folder: Path, setup: Setup) -> None:
     write_format(folder)
     Registry(folder)  # so that actors need not race to make it
     write(setup, folder)
+    provenance.record(folder)
 
 
 def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
@@ -340,12 +364,12 @@ def _hosts(job: _Job, authority: Authority) -> list[HostConfig]:
 
 
 def _groups(job: _Job, actors: Actors) -> list[tuple[str, tuple[Role, ...]]]:
-    """Return the roles on each host, by its name; those of a run that is gone on with stay together."""
-    if job.homes:
+    """Return the roles on each host, by its name; those of a run that is resumed stay together."""
+    if job.past is not None:
         roles = {role.entity: role for role in actors.everybody}
         return [
             (name, tuple(roles[entity] for entity in entities))
-            for name, entities in job.homes.items()
+            for name, entities in job.past.homes.items()
         ]
     nodes = actors.key_managers
     count = min(job.options.hosts or len(nodes), len(nodes))

@@ -1,4 +1,4 @@
-"""Commands that look at the folder of a run, live or ended, and change nothing in it."""
+"""Commands that look at the folder of a run, live or ended; `report` alone changes anything in it."""
 
 from __future__ import annotations
 
@@ -10,22 +10,61 @@ from typing import Annotated, Any
 import typer
 
 from emulator.commands.options import Attached, Json, UsageError, require_free_port
-from emulator.commands.terminal import answer, print_fields, print_table
-from emulator.store.files import check_format
+from emulator.commands.terminal import OUT, answer, fail, print_fields, print_table
+from emulator.input_checks import BadInputError
+from emulator.store.files import EXPERIMENT, REPORT, check_format, is_live, read_summary
 
 
 def audit(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
     json_: Json = False,
 ) -> None:
-    """Re-add a run's journals, independently of the run's own counters."""
+    """Re-add a run's journals and compare its results, independently of its own counters.
+
+    A run that is still live, or was cut off, is said to be so; what is merely under way is no fault.
+    """
+    from emulator.build.loading import read
     from emulator.results.audit import audit as audit_run
+    from emulator.results.claims import problems
+    from emulator.store import journal
 
     check_format(folder)
-    result = audit_run(folder)
-    answer(json_, result.fields(), lambda: _show_audit(result.fields()))
+    live = is_live(folder)
+    summary = None if live else read_summary(folder)
+    is_partial = summary is None or (not summary["complete"] and bool(journal.unfinished(folder)))
+    cut_off = is_partial or bool(summary and summary.get("failure"))
+    result = audit_run(folder, cut_off=cut_off)
+    if not live:
+        setup = read(str(folder / EXPERIMENT))
+        result.problems += problems(folder, setup, summary, result.fields())
+    fields = result.fields() | {"live": live, "cut_off": cut_off and not live}
+    answer(json_, fields, lambda: _show_audit(fields))
     if not result.ok:
         raise typer.Exit(1)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
+    json_: Json = False,
+) -> None:
+    """Draw report.html again from what is in the folder of a run that has ended."""
+    from emulator.build.assembly import assemble
+    from emulator.build.loading import read
+    from emulator.report.summary import draw_again
+    from emulator.runtime.injection import as_begun
+
+    check_format(folder)
+    if is_live(folder):
+        raise UsageError(str(folder), "is a run that goes on; it draws its report when it ends")
+    setup = read(str(folder / EXPERIMENT))
+    assembly = assemble(setup.with_experiment(as_begun(folder, setup.experiment)))
+    try:
+        drawn = str(draw_again(folder, setup, assembly))
+    except (BadInputError, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a drawing library raises
+        fail(f"{folder / REPORT} cannot be drawn: {type(error).__name__}: {error}")
+    answer(json_, {"file": drawn}, lambda: OUT.print(drawn, soft_wrap=True, markup=False))
 
 
 def status(

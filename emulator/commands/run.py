@@ -29,7 +29,7 @@ from emulator.config.experiment import Experiment
 from emulator.config.topology import Topology
 from emulator.net.heartbeat import LOST
 from emulator.runtime.cluster import Placement
-from emulator.store.files import EXPERIMENT, check_format
+from emulator.store.files import EXPERIMENT, REPORT, check_format
 from global_manager.provisioning.check import InvalidProblemError
 from global_manager.provisioning.model import Policy
 
@@ -88,10 +88,11 @@ def run(
     """Run the whole emulation: reserve, transmit, buy recourse, account."""
     from emulator.commands.displays import RunDisplay
     from emulator.launch import LaunchError
-    from emulator.run import Options, ResumeError
+    from emulator.run import Options, ResultsError
     from emulator.run import resume as resume_run
     from emulator.run import run as run_experiment
     from emulator.runtime.cluster import JoinError
+    from emulator.runtime.resumption import ResumeError
 
     keep_private(share=share)
     if resume is not None:
@@ -130,6 +131,8 @@ def run(
         raise UsageError("--address", str(error)) from error
     except LaunchError as error:
         fail(f"the actors could not be started: {error}")
+    except ResultsError as error:
+        fail(str(error))
     answer(json_, outcome.summary, lambda: display.conclude(OUT, outcome.summary, folder))
     _end(outcome, folder)
 
@@ -196,11 +199,16 @@ def _port_range(text: str | None) -> range | None:
 
 def _end(outcome: Outcome, out: Path) -> None:
     """Turn the end of a run into an exit status."""
+    if problem := outcome.summary.get("report_problem"):
+        tell(f"{out / REPORT} could not be drawn: {problem}; try `qsagin report {out}`")
     if outcome.failure and outcome.is_lost and is_supervised():
         tell(outcome.failure)
         raise typer.Exit(LOST)
     if outcome.failure:
-        fail(outcome.failure)
+        way_on = (
+            f"; resume it by `qsagin run --resume {out}`" if outcome.summary["windows_run"] else ""
+        )
+        fail(outcome.failure + way_on)
     if outcome.stopped_by is not None:
         name = signal.Signals(outcome.stopped_by).name
         tell(f"ended by {name}; partial results are in {out}")

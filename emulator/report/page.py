@@ -30,7 +30,7 @@ from emulator.report.paper_figures import fig4a, growth, within_reach
 from emulator.report.plotting import COLOURS, Figure, save
 from emulator.results.decisions import Decision, OrderCount, order_counts
 from emulator.results.ledger import Ledger
-from emulator.store.files import REPORT
+from emulator.store.files import REPORT, write_atomically
 from global_manager.provisioning.model import Problem
 from protos.core import Timeline
 
@@ -85,7 +85,7 @@ def write(folder: Path, results: Results) -> None:
         orders=_orders(counts),
         versions=_versions(),
     )
-    (folder / REPORT).write_text(page, encoding="utf-8")
+    write_atomically(folder / REPORT, page)
 
 
 def _verdict(summary: dict[str, Any]) -> Iterator[str]:

@@ -6,6 +6,7 @@ All numbers come from the journals by way of the ledger; the audit adds the dige
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
@@ -27,7 +28,7 @@ from emulator.results.ledger import Ledger
 from emulator.results.links import alarms, with_blocks
 from emulator.results.resilience import Story, resilience
 from emulator.store import journal
-from emulator.store.files import SUMMARY, write_atomically
+from emulator.store.files import REPORT, SUMMARY, read_summary, write_atomically
 from emulator.store.registry import Registry
 
 _T95 = 1.96
@@ -75,6 +76,30 @@ def write(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -> dic
     return results.summary
 
 
+def draw_again(folder: Path, setup: Setup, assembly: Assembly) -> Path:
+    """Draw the report of a run that has ended, of whatever its journals hold; return its file.
+
+    Raises `FormatError`, and whatever a drawing library raises.
+    """
+    summary = read_summary(folder)
+    page.write(folder, results_of(folder, setup, assembly, _ending_of(folder, setup, summary)))
+    if summary is not None and summary.pop("report_problem", None):
+        write_atomically(folder / SUMMARY, json.dumps(summary, indent=1) + "\n")
+    return folder / REPORT
+
+
+def _ending_of(folder: Path, setup: Setup, summary: dict[str, Any] | None) -> Ending:
+    """Return how a run ended, as its summary says; without one it was cut off."""
+    if summary is None:
+        windows = journal.last_window(folder)
+        emulated_s = windows * setup.experiment.clock.window_s
+        return Ending(windows, emulated_s, 0.0, failure="cut off before there were results")
+    names = ("windows", "emulated_s", "wall_s", "startup_s", "running_s", "failure")
+    is_stopped = not (summary["complete"] or summary["failure"])
+    stopped_by = signal.SIGTERM if is_stopped else None  # which signal it was is not known any more
+    return Ending(**{name: summary[name] for name in names}, stopped_by=stopped_by)
+
+
 def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -> Results:
     """Return everything that the journals of a run say; write nothing."""
     experiment = setup.experiment
@@ -90,7 +115,8 @@ def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -
     summary |= {"windows_run": journal.windows_run(folder), "restarts": Registry(folder).restarts}
     summary |= {"digest": "", "audit": {}}
     if journal.exists(folder):
-        result = audit(folder)
+        cut_off = bool(ending.failure or journal.unfinished(folder))
+        result = audit(folder, cut_off=cut_off)
         summary |= {"digest": result.digest, "audit": result.fields()}
     expected, classes = _expected_by_period(plans, book.periods), _by_application(book)
     return Results(setup, assembly, summary, book, decided, expected, classes)

@@ -14,8 +14,11 @@ It trusts no counter of the run.  Every bit that came into being is followed to 
 
 A key delivered twice at one end, or with different content at the two ends, is a fault; so is one that
 was never made there, or had been voided: of a block the last keys become void first, since they leave it
-oldest first.  The key tables must hold exactly what facts say is stored; and every entity that shared key
-must have a journal.
+oldest first.  The key tables must hold exactly what facts say is stored; every entity that shared key must
+have a journal; and every journal must hold what was committed, by its chain of hashes.
+
+Of a run that was *cut off*, by a crash or a failure, one end of a key may tell what the other could not any
+more.  So what does not add up there is shown and is no fault; what can never be is one all the same.
 """
 
 from __future__ import annotations
@@ -60,16 +63,19 @@ class Audit:
     half_made_bits: int = 0
     totals: dict[str, int] = field(default_factory=dict)
     management: dict[str, int] = field(default_factory=dict)
+    cut_off: bool = False
+    problems: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
+        differing = self.mismatched_keys or self.unaccounted_bits
         return not (
             self.duplicate_deliveries
-            or self.mismatched_keys
             or self.unknown_keys
             or self.void_deliveries
-            or self.unaccounted_bits
+            or self.problems
+            or (differing and not self.cut_off)
         )
 
     def fields(self) -> dict[str, Any]:
@@ -85,6 +91,8 @@ class Audit:
             "half_made_bits": self.half_made_bits,
             "totals": self.totals,
             "management": self.management,
+            "cut_off": self.cut_off,
+            "problems": self.problems,
         }
 
 
@@ -194,7 +202,7 @@ def digest(run_folder: Path) -> str:
     return whole.hexdigest()
 
 
-def audit(run_folder: Path) -> Audit:
+def audit(run_folder: Path, *, cut_off: bool = False) -> Audit:
     """Add up the journals of a run.  Raises `JournalError` if one cannot be read, or is missing."""
     books = _Books()
     journal.check(run_folder)
@@ -220,6 +228,8 @@ def audit(run_folder: Path) -> Audit:
         half_made_bits=half_made,
         totals=totals,
         management=management.totals,
+        cut_off=cut_off,
+        problems=journal.faults(run_folder),
     )
 
 

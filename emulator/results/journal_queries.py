@@ -24,6 +24,7 @@ Row = TypeVar("Row")
 _USES = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
 _ORDERS = (FactKind.BOUGHT, FactKind.REFUSED, FactKind.FAILED)
 _PAID = (FactKind.BOUGHT, FactKind.FAILED)
+_MONEY = (FactKind.PLANNED, FactKind.PERIOD, FactKind.RESERVED, *_PAID)
 _AT_THE_END = (FactKind.STORED, FactKind.EXPIRED)
 _SHOWN = (
     FactKind.PLANNED,
@@ -123,6 +124,28 @@ class Use(NamedTuple):
     medium: str
     units: int
     window: int
+
+
+class UseSum(NamedTuple):
+    """Units of one kind of use, added up over a period."""
+
+    request: int
+    period: int
+    kind: FactKind
+    medium: str
+    units: int
+
+
+class Payment(NamedTuple):
+    """What the manager noted about money: a plan, a period that began, a reservation, a purchase."""
+
+    kind: FactKind
+    request: int
+    period: int
+    medium: str
+    units: int
+    cost: int
+    document: str
 
 
 class Blocks(NamedTuple):
@@ -316,6 +339,27 @@ def uses(folder: Path, entity: str) -> Iterator[Use]:
     )
     for request, period, kind, medium, units, window in _rows(folder, entity, query, _USES):
         yield Use(request, period, FactKind(kind), medium, units, window)
+
+
+def use_sums(folder: Path, entity: str) -> Iterator[UseSum]:
+    """Yield what applications at a key manager asked for, got and went without, by period."""
+    query = (
+        "SELECT request, period, kind, medium, sum(units) FROM fact "
+        f"WHERE kind IN {_marks(_USES)} AND \"end\" != 'target' "
+        "GROUP BY request, period, kind, medium"
+    )
+    for request, period, kind, medium, units in _rows(folder, entity, query, _USES):
+        yield UseSum(request, period, FactKind(kind), medium, units)
+
+
+def payments(folder: Path) -> Iterator[Payment]:
+    """Yield all that the manager noted about money, in order."""
+    query = (
+        "SELECT kind, request, period, medium, units, cost, details FROM fact "
+        f"WHERE kind IN {_marks(_MONEY)} ORDER BY rowid"
+    )
+    for kind, *fields, details in _rows(folder, GLOBAL_MANAGER, query, _MONEY):
+        yield Payment._make((FactKind(kind), *fields, _document(details_of(kind, details))))
 
 
 def deliveries(folder: Path, entity: str, medium: str) -> Iterator[Delivery]:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from emulator.results import journal_queries
 from emulator.store import journal
-from emulator.store.files import SUMMARY
+from emulator.store.files import is_live, read_summary
 from protos.core import KEY_MANAGER_PREFIX, key_manager_of
 
 _KEY_COUNTS = ("stored_key_count", "max_key_count", "unconfirmed_key_count")
 
 
 def status_of(folder: Path) -> dict[str, Any]:
-    """Return the progress of the run.  Raises `JournalError` if the folder holds no run."""
+    """Return the progress of the run.
+
+    Raises `JournalError` if the folder holds no run, `FormatError` if its summary is damaged.
+    """
     entities = journal.entities(folder)
     managers = [entity for entity in entities if entity.startswith(KEY_MANAGER_PREFIX)]
-    summary, stores = folder / SUMMARY, stores_of(folder)
-    ended = summary.exists()
+    summary, stores = read_summary(folder), stores_of(folder)
     return {
         "ok": True,
-        "ended": ended,
-        "complete": json.loads(summary.read_text(encoding="utf-8"))["complete"] if ended else False,
+        "ended": summary is not None,
+        "complete": summary is not None and summary["complete"],
+        "live": is_live(folder),
         "entities": len(entities),
         "key_managers": len(managers),
         "window": max(journal_queries.last_window(folder, entity) for entity in entities),

@@ -240,7 +240,7 @@ class Host:
             await asyncio.shield(self._thinking)
         else:
             async with self._at_home:
-                self._cores.run(window, self._rotated(window))
+                self._cores.run(window, *self._besides(window))
         outbox = self._cores.sent_in(window)
         await self._send(window, outbox)
         await self._send_damaged(window, self._cores.damaged_in(window))
@@ -256,7 +256,7 @@ class Host:
     async def _think(self, window: int) -> None:
         async with self._at_home:
             self._last_state = self._state()
-            await asyncio.to_thread(self._cores.run, window, self._rotated(window))
+            await asyncio.to_thread(self._cores.run, window, *self._besides(window))
 
     @property
     def _wake_window(self) -> int | None:
@@ -264,6 +264,10 @@ class Host:
         here = self._cores
         wakes = (here.wake_window, self._envelopes.keys.next_window(here.last_window))
         return min((window for window in wakes if window is not None), default=None)
+
+    def _besides(self, window: int) -> tuple[dict[str, list[Fact]], int | None]:
+        """Return what else is noted in a window, and when keys rotate next."""
+        return self._rotated(window), self._envelopes.keys.next_window(window)
 
     def _rotated(self, window: int) -> dict[str, list[Fact]]:
         """Return what entities here note about rotations of management keys since they last ran."""

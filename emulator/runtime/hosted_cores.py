@@ -193,8 +193,16 @@ class HostedCores:
         ]
         return new.count(False)
 
-    def run(self, window: int, also: Mapping[str, Sequence[Fact]] = MappingProxyType({})) -> None:
-        """Run a window, and commit it with other notes; a window that has been run stays as it is."""
+    def run(
+        self,
+        window: int,
+        also: Mapping[str, Sequence[Fact]] = MappingProxyType({}),
+        wake_window: int | None = None,
+    ) -> None:
+        """Run a window, and commit it with other notes; a window that has been run stays as it is.
+
+        `wake_window` is when the host wants to run next, whatever the cores here want.
+        """
         if self.last_window is not None and window <= self.last_window:
             return
         mail = wire.mail(self._raw.pop(window, []))
@@ -206,7 +214,10 @@ class HostedCores:
         facts |= {entity: list(noted) for entity, noted in also.items() if entity not in steps}
         changes = {entity: step.keys for entity, step in steps.items()}
         keys = self._journal.key_rows(changes, self._seal)
-        self._journal.commit(window, facts, mail, checkpoint, keys)
+        wakes = (self.wake_window, wake_window)
+        wake = min((at for at in wakes if at is not None), default=None)
+        wrote = {message.destination for message in self._sent[window]}
+        self._journal.commit(window, facts, mail, checkpoint, keys, wake=wake, wrote=wrote)
 
     def sent_in(self, window: int) -> list[Message]:
         """Return what was sent in a window."""

@@ -122,12 +122,22 @@ def forget_waiting(run_folder: Path) -> None:
                 injections.withdraw(item.number)
 
 
+def taken(run_folder: Path) -> list[Injected]:
+    """Return what a run has taken, in that order."""
+    if not (run_folder / FILE).exists():
+        return []
+    with _table(run_folder) as injections:
+        return injections.accepted()
+
+
+def faults_taken(run_folder: Path) -> list[dict[str, Any]]:
+    """Return the fields of the faults that a run has taken."""
+    return [item.fault for item in taken(run_folder)]
+
+
 def as_begun(run_folder: Path, experiment: Experiment) -> Experiment:
     """Return the experiment of a run folder without what was injected, which actors know already."""
-    if not (run_folder / FILE).exists():
-        return experiment
-    with _table(run_folder) as injections:
-        injected = [item.fault for item in injections.accepted()]
+    injected = faults_taken(run_folder)
     faults = []
     for event in experiment.faults:
         fields = event.model_dump(mode="json", by_alias=True)
@@ -140,10 +150,9 @@ def as_begun(run_folder: Path, experiment: Experiment) -> Experiment:
 
 def record(run_folder: Path) -> bool:
     """Write what was injected into the folder's experiment; return whether there was anything new."""
-    if not (run_folder / FILE).exists():
+    faults = faults_taken(run_folder)
+    if not faults:
         return False
-    with _table(run_folder) as injections:
-        faults = [item.fault for item in injections.accepted()]
     path = run_folder / EXPERIMENT
     fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     new = [fault for fault in faults if fault not in fields["faults"]]

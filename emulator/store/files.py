@@ -1,7 +1,7 @@
 """The folder of a run: what is in it, in which format, and how its files are written.
 
 A file is there as a whole or not at all; one process at a time may work on a folder.  A folder says in
-which format it is; a command reads folders of its own format only.  Nothing here knows what files say.
+which format it is, and what its run was told (`run.json`); a command reads folders of its own format only.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import fcntl
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from emulator.input_checks import BadInputError
 
@@ -44,6 +45,54 @@ def write_format(folder: Path) -> None:
     write_atomically(folder / _ABOUT, json.dumps(about) + "\n")
 
 
+def write_told(folder: Path, told: Mapping[str, Any]) -> None:
+    """Add to what a new folder says of itself what its run was told; nothing is added later."""
+    about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+    write_atomically(folder / _ABOUT, json.dumps(about | {"told": told}, indent=1) + "\n")
+
+
+def told(folder: Path) -> dict[str, Any]:
+    """Return what the run of a folder was told; nothing if it does not say."""
+    about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+    found = about.get("told", {})
+    return found if isinstance(found, dict) else {}
+
+
+def origin(folder: Path, actor: str, entities: Sequence[str]) -> bytes:
+    """Return what the chain of an actor's journal begins with: it belongs to this run, and to it only."""
+    path = folder / _ABOUT
+    about = path.read_bytes() if path.exists() else b""
+    return blake2b(about + json.dumps([actor, *entities]).encode(), digest_size=16).digest()
+
+
+def read_summary(folder: Path) -> dict[str, Any] | None:
+    """Return the summary of a run that has ended, None of one that has not.  Raises `FormatError`."""
+    try:
+        found = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        found["complete"] = {True: True, False: False}[found["complete"]]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = (
+            f"{SUMMARY} cannot be read ({error}); remove it, then `qsagin run --resume {folder}`"
+        )
+        raise FormatError(str(folder), problem) from error
+    summary: dict[str, Any] = found
+    return summary
+
+
+def is_live(folder: Path) -> bool:
+    """Return whether a process works on a folder."""
+    try:
+        with (folder / _LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
 def check_format(folder: Path) -> None:
     """Raise `FormatError` unless a folder is that of a run in the format of this program."""
     if not (folder / EXPERIMENT).is_file():
@@ -66,8 +115,12 @@ def check_format(folder: Path) -> None:
 def write_atomically(path: Path, text: str) -> None:
     """Write a file, or replace it, in one step."""
     half = path.with_name(f"{path.name}.half")
-    half.write_text(text, encoding="utf-8")
-    half.replace(path)
+    try:
+        half.write_text(text, encoding="utf-8")
+        half.replace(path)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager

@@ -3,22 +3,28 @@
 A window is one transaction: the mail that was read in it, the facts that were noted, and what has become
 of keys, committed before anything that the window sends leaves the process.  So an actor that starts again
 from its last checkpoint, and reads the mail of every window since, knows all that others have heard from
-it.  Facts are only ever appended.  Checkpoints and key tables hold key and are sealed; mail holds none.
+it.  Facts are only ever appended, and what was committed is chained by hashes (`emulator.store.chain`).
+Checkpoints and key tables hold key and are sealed; mail holds none.
 Only the incarnation that opened the journal last may write.  Readers may look while a run goes on.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from emulator.input_checks import BadInputError
-from emulator.store.files import file_name
+from emulator.store import chain
+from emulator.store.chain import Chain, Link
+from emulator.store.cut import Standing, last_common_window
+from emulator.store.files import file_name, origin
 from emulator.store.key_table import SCHEMA, STORES, KeyRows, KeyTable
 from emulator.store.sealing import Seal
 from protos.facts import Fact
@@ -41,10 +47,14 @@ _SCHEMA = (
     # end_row: the first fact of what was left at the end, 0 before it; lost: 1 if the sealing key is
     "CREATE TABLE IF NOT EXISTS life (one INTEGER PRIMARY KEY, actor, incarnation, end_row, lost)",
     *SCHEMA,
+    chain.SCHEMA,
 )
 _VIEW = f"CREATE TEMP VIEW fact AS SELECT rowid AS rowid, {NAMES} FROM main.fact"  # noqa: S608
 _INSERT = f"INSERT INTO fact VALUES (?, {', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_ENTITIES = "SELECT name FROM entities ORDER BY number"
+_ALL = f"SELECT entity, {NAMES} FROM fact ORDER BY rowid"  # noqa: S608
 _BUSY_S = 30.0
+_SYNC_EVERY_S = 5.0
 _PAGE_BYTES = 4096  # SQLite's; a database without tables has no more than one
 
 
@@ -86,6 +96,7 @@ class Journal:
 
     One on storage that several machines share does without a write-ahead log, whose index would have to
     be in the memory of them all; it is slower, and written through to the storage with every window.
+    Others are written through every few seconds, so that a power loss takes no more than that.
     A volatile journal is kept in memory and becomes a file when it is closed.  It holds no key: what is in
     store when it is finished is listed without material.  Threads may take turns.
     """
@@ -110,7 +121,9 @@ class Journal:
         self._connection.execute(f"PRAGMA journal_mode={'DELETE' if shared else 'WAL'}")
         self._connection.execute(f"PRAGMA synchronous={'FULL' if shared else 'NORMAL'}")
         self._connection.execute("PRAGMA secure_delete=ON")
+        self._is_always_synced, self._synced_s = shared or volatile, -_SYNC_EVERY_S
         self._keys = KeyTable(self._connection)
+        self._chain = Chain(self._connection, origin(run_folder, actor, entities))
         self._place = {entity: place for place, entity in enumerate(entities)}
         self._connection.execute("BEGIN IMMEDIATE")
         for statement in _SCHEMA:
@@ -126,7 +139,7 @@ class Journal:
         self._connection.execute("COMMIT")
 
     def past(self) -> Past:
-        """Return what is needed to go on from where the incarnation before has ended."""
+        """Return what is needed to continue where the incarnation before ended."""
         window, state = self._first("SELECT window, state FROM checkpoint") or (-1, None)
         mail = self._connection.execute(
             "SELECT window, batches FROM mail WHERE window > ? ORDER BY window", (window,)
@@ -155,17 +168,24 @@ class Journal:
         mail: bytes | None = None,
         checkpoint: bytes | None = None,
         keys: KeyRows | None = None,
+        *,
+        wake: int | None = None,
+        wrote: Collection[str] = (),
     ) -> None:
-        """Write a window down, all or nothing.  Raises `SupersededError`."""
+        """Write a window down, all or nothing.  Raises `SupersededError`.
+
+        `wake` is the window in which the actor wants to run next, `wrote` to whom it writes in this one.
+        """
         rows = [
             (self._place[entity], window, *fact.columns)
             for entity, noted in facts.items()
             for fact in noted
         ]
-        with self._transaction():
+        with self._synced(), self._transaction():
             if mail is not None:
                 self._connection.execute("INSERT INTO mail VALUES (?, ?)", (window, mail))
             self._connection.executemany(_INSERT, rows)
+            self._chain.append(Link.of(window, wake, wrote), rows, mail)
             if keys is not None:
                 self._keys.apply(keys)
             if checkpoint is not None:
@@ -206,6 +226,7 @@ class Journal:
                 "UPDATE life SET end_row = (SELECT coalesce(max(rowid), 0) + 1 FROM fact)"
             )
             self._connection.executemany(_INSERT, rows)
+            self._chain.append(Link(None), rows)
             if self._volatile:
                 self._keys.apply(self._rows(holdings, None))
             self._connection.execute("CREATE INDEX fact_of_entity ON fact (entity)")
@@ -225,6 +246,18 @@ class Journal:
         for entity, its_changes in changes.items():
             rows.add(self._place[entity], its_changes, seal)
         return rows
+
+    @contextmanager
+    def _synced(self) -> Iterator[None]:
+        """Have what is committed reach the disk for certain, if that was some time ago."""
+        is_due = time.monotonic() - self._synced_s >= _SYNC_EVERY_S
+        if self._is_always_synced or not is_due:
+            yield
+            return
+        self._connection.execute("PRAGMA synchronous=FULL")
+        yield
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._synced_s = time.monotonic()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -248,20 +281,42 @@ class Journal:
 
 def homes(run_folder: Path) -> dict[str, tuple[str, ...]]:
     """Return who lives on each actor."""
-    query = "SELECT name FROM entities ORDER BY number"
     found = {}
     for path in _paths(run_folder):
         with _reading(path) as connection:
             (actor,) = connection.execute("SELECT actor FROM life").fetchone()
-            found[actor] = tuple(entity for (entity,) in connection.execute(query))
+            found[actor] = tuple(entity for (entity,) in connection.execute(_ENTITIES))
     return found
 
 
-def reopen(run_folder: Path) -> None:
-    """Have journals that were cut short go on.
+def common_window(run_folder: Path, told: Iterable[int] = ()) -> int:
+    """Return the last window up to which no journal lacks anything; -1 if one lacks the first.
 
-    What was written down because the run ended is taken back.  The sealing key has gone with the run:
-    checkpoints are dropped, so that actors read all their mail, and key tables will be written anew.
+    `told` are the windows in which everybody was to hear of something.
+    """
+    standings, paths = [], _paths(run_folder)
+    for path in paths:
+        with _reading(path) as connection:
+            names = frozenset(name for (name,) in connection.execute("SELECT name FROM entities"))
+            query = "SELECT window, wake FROM chain WHERE window >= 0 ORDER BY number DESC LIMIT 1"
+            standings.append(Standing(names, *(connection.execute(query).fetchone() or ())))
+    last = {name: item.last for item in standings for name in item.entities}
+    first: dict[str, int] = {}
+    for path in paths:
+        with _reading(path) as connection:
+            for window, wrote in chain.written_to(connection, min(last.values())):
+                for name in wrote:
+                    if window >= last.get(name, window + 1):
+                        first[name] = min(window, first.get(name, window))
+    return last_common_window(standings, first, told)
+
+
+def reopen(run_folder: Path, last_window: float = inf) -> None:
+    """Have journals of a run that was cut short be written on.
+
+    What came after a window is taken back, and what was written down because the run ended.  The sealing
+    key has gone with the run: checkpoints are dropped, so that actors read all their mail, and key tables
+    will be written again.
     """
     for path in _paths(run_folder):
         with _opened(path) as connection:
@@ -270,6 +325,9 @@ def reopen(run_folder: Path) -> None:
             if end_row:
                 connection.execute("DELETE FROM fact WHERE rowid >= ?", (end_row,))
                 connection.execute("DROP INDEX fact_of_entity")
+                connection.execute("DELETE FROM chain WHERE window IS NULL")
+            for table in ("fact", "mail", "chain"):
+                connection.execute(f"DELETE FROM {table} WHERE window > ?", (last_window,))  # noqa: S608
             connection.execute("DELETE FROM checkpoint")
             connection.execute("UPDATE life SET end_row = 0, lost = 1")
             connection.execute("COMMIT")
@@ -337,13 +395,58 @@ def last_window(run_folder: Path) -> int:
     return last
 
 
+def unfinished(run_folder: Path) -> list[str]:
+    """Return the actors that have not written down what they had left."""
+    found = []
+    for path in _paths(run_folder):
+        with _reading(path) as connection:
+            found += connection.execute("SELECT actor FROM life WHERE end_row = 0").fetchall()
+    return [actor for (actor,) in found]
+
+
+def incarnations(run_folder: Path) -> dict[str, int]:
+    """Return which life of each actor wrote last."""
+    found = []
+    for path in _paths(run_folder):
+        with _reading(path) as connection:
+            found += connection.execute("SELECT actor, incarnation FROM life").fetchall()
+    return dict(found)
+
+
+def news_heard(run_folder: Path) -> dict[str, list[str]]:
+    """Return what each actor has heard since the run began, in order."""
+    found = {}
+    for path in _paths(run_folder):
+        with _reading(path) as connection:
+            (actor,) = connection.execute("SELECT actor FROM life").fetchone()
+            heard = connection.execute("SELECT happening FROM news ORDER BY place")
+            found[actor] = [happening for (happening,) in heard]
+    return found
+
+
 def check(run_folder: Path) -> None:
     """Have SQLite check the structure of every journal.  Raises `JournalError` if one is damaged."""
     for path in _paths(run_folder):
         with _reading(path) as connection:
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
-            raise JournalError(str(path), f"is damaged: {found}")
+            raise JournalError(str(path), f"is damaged: {' '.join(found.split())}")
+
+
+def faults(run_folder: Path) -> list[str]:
+    """Return which journals do not hold what was committed, and why."""
+    found = []
+    for path in _paths(run_folder):
+        with _reading(path) as connection:
+            connection.execute("BEGIN")  # one state, though somebody may be writing
+            (actor,) = connection.execute("SELECT actor FROM life").fetchone()
+            names = [name for (name,) in connection.execute(_ENTITIES)]
+            chained = Chain(connection, origin(run_folder, actor, names))
+            fault = chained.fault(connection.execute(_ALL))
+            connection.execute("ROLLBACK")
+        if fault:
+            found.append(f"{path}: {fault}")
+    return found
 
 
 def _path_of(run_folder: Path, actor: str) -> Path:

@@ -16,8 +16,21 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from emulator.input_checks import BadInputError
+
 FILE = "actors.sqlite"
 _BUSY_S = 30.0
+
+
+class RegistryError(BadInputError):
+    """The table of a run folder cannot be read."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(path, problem)
+        self.path, self.problem = path, problem
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,10 @@ class ActorRecord:
 
 
 class Registry:
-    """The table, for any number of processes that share the run folder."""
+    """The table, for any number of processes that share the run folder.
+
+    Everything here raises `RegistryError` if the file is damaged.
+    """
 
     def __init__(self, run_folder: Path) -> None:
         self._path = run_folder / FILE
@@ -90,8 +106,14 @@ class Registry:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
-        with closing(connection):
-            yield connection
+        try:
+            with closing(connection):
+                yield connection
+        except sqlite3.OperationalError:  # busy, full, or read-only: no fault of the file
+            raise
+        except sqlite3.DatabaseError as error:
+            problem = f"is damaged ({error}); put it back as it was, or run the experiment again"
+            raise RegistryError(str(self._path), problem) from error
 
 
 def _record(incarnation: int, pid: int, address: str, published: int, machine: str) -> ActorRecord:

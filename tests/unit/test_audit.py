@@ -10,6 +10,9 @@ import pytest
 from controllers.key_store import key_name
 from emulator.results.audit import audit
 from emulator.runtime.envelopes import MANAGEMENT
+from emulator.store import journal
+from emulator.store.chain import Chain, Link
+from emulator.store.files import origin
 from emulator.store.journal import FOLDER, Journal, JournalError
 from protos.facts import Fact, FactKind
 from protos.mib import MediumCode
@@ -54,8 +57,13 @@ def run_folder(tmp_path: Path) -> Path:
 
 
 def _alter(folder: Path, node: str, statement: str) -> None:
-    with sqlite3.connect(folder / FOLDER / f"kme-{node}.sqlite") as connection:
+    """Alter a journal, and forge its chain: what is found is found in the books."""
+    me = f"kme-{node}"
+    with sqlite3.connect(folder / FOLDER / f"{me}.sqlite") as connection:
         assert connection.execute(statement).rowcount > 0
+        facts = connection.execute(journal._ALL).fetchall()
+        connection.execute("DELETE FROM chain")
+        Chain(connection, origin(folder, me, [me])).append(Link(None), facts)
     connection.close()
 
 
@@ -167,6 +175,30 @@ def test_a_changed_fact_changes_the_digest(run_folder: Path) -> None:
     before = audit(run_folder).digest
     _alter(run_folder, "A", "UPDATE fact SET window = 9 WHERE kind = 'delivered'")
     assert audit(run_folder).digest != before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE fact SET window = 9 WHERE kind = 'delivered'",
+        "UPDATE fact SET cost = 1 WHERE kind = 'delivered'",
+        "INSERT INTO fact SELECT * FROM fact WHERE kind = 'expired'",
+        "DELETE FROM fact WHERE kind = 'delivered'",
+        "INSERT INTO mail VALUES (2, x'')",
+        "DELETE FROM chain WHERE window = 3",
+        "UPDATE chain SET wake = 9 WHERE window = 3",
+        "UPDATE entities SET name = 'kme-Z'",
+    ],
+)
+def test_whatever_is_not_what_was_committed_breaks_the_chain(
+    run_folder: Path, statement: str
+) -> None:
+    assert journal.faults(run_folder) == []
+    with sqlite3.connect(run_folder / FOLDER / "kme-A.sqlite") as connection:
+        assert connection.execute(statement).rowcount > 0
+    connection.close()
+    (fault,) = journal.faults(run_folder)
+    assert "kme-A.sqlite: " in fault
 
 
 def test_a_truncated_database_is_named(run_folder: Path) -> None:

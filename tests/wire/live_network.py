@@ -45,7 +45,7 @@ class LiveNetwork:
             changed = setup.experiment.model_copy(update={"demand": demand})
             setup = setup.with_experiment(changed)
         assembly = assemble(setup)
-        (folder / FOLDER).mkdir(parents=True)
+        (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         actors = actors_of(setup.experiment, assembly)
         roles = actors.everybody
         self.folder = folder

@@ -1,0 +1,249 @@
+"""What the folder of a run claims, held against its journals: its origin, its sums and its prices.
+
+The audit follows key; this follows money and demand.  Sums are made here again from facts, by request and
+period, without the ledger: demanded = fiber + satellite + uav + shortfall; what was bought costs units
+times the price of the experiment; what is reserved costs units times the fibers of its path in the plan
+that was in force.  Then `ledger.parquet`, `decisions.parquet`, `plan.json` and `summary.json` must say the
+same, and everybody whom the experiment has must have a journal.  The run's own counters are not trusted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emulator.build.problem import problem_of
+from emulator.build.setup import Setup
+from emulator.results import decisions, journal_queries, ledger
+from emulator.results.journal_queries import Payment
+from emulator.runtime import provenance
+from emulator.store import journal
+from emulator.store.files import PLAN, SUMMARY
+from global_manager.provisioning.model import Problem
+from protos.core import CONTROLLERS, GLOBAL_MANAGER, key_manager_of
+from protos.facts import FactKind
+
+_MOST_TOLD = 3
+_ON_DEMAND = ("satellite", "uav")
+_Place = tuple[int, int]
+
+
+@dataclass
+class _Sums:
+    """Units and costs by (request, period), and what does not add up already."""
+
+    cells: dict[_Place, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    reserved: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
+    periods: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def reservation_cost(self, request: int, period: int) -> int:
+        """Return what a request's last reservation before a period began costs in it."""
+        costs = [cost for since, cost in self.reserved[request] if since <= period]
+        return costs[-1] if costs else 0
+
+    def cell(self, request: int, period: int) -> dict[str, int]:
+        """Return one row as the ledger should have it."""
+        found = self.cells[request, period]
+        served = sum(found[f"{medium}_units"] for medium in ("fiber", *_ON_DEMAND))
+        reservation = self.reservation_cost(request, period)
+        paid = {f"{medium}_cost": found[f"{medium}_cost"] for medium in _ON_DEMAND}
+        return {
+            "demanded_units": found["demanded_units"],
+            **{f"{medium}_units": found[f"{medium}_units"] for medium in ("fiber", *_ON_DEMAND)},
+            "late_units": found["late_units"],
+            "failed_units": found["failed_units"],
+            "shortfall_units": found["demanded_units"] - served,
+            "reservation_cost": reservation,
+            **paid,
+            "cost": reservation + sum(paid.values()),
+        }
+
+
+def missing_journals(folder: Path, setup: Setup) -> list[str]:
+    """Return who has no journal, a line each; nobody has to before the first window was run."""
+    known = set(journal.entities(folder))
+    nodes = [key_manager_of(node.name) for node in setup.topology.nodes]
+    missing = [name for name in (GLOBAL_MANAGER, *CONTROLLERS, *nodes) if name not in known]
+    return [f"there is no journal of {name}" for name in missing if journal.windows_run(folder)]
+
+
+def problems(
+    folder: Path, setup: Setup, summary: Mapping[str, Any] | None, audited: Mapping[str, Any]
+) -> list[str]:
+    """Return what a folder claims and its journals do not say, a line each.
+
+    `audited` is what the audit found, `summary` what `summary.json` says, if there is one.
+    """
+    found = provenance.differences(folder)
+    if missing := missing_journals(folder, setup):
+        return found + missing
+    if GLOBAL_MANAGER not in journal.entities(folder):
+        return found
+    problem = _priced(setup)
+    sums = _sums_of(folder, problem)
+    found += sums.wrong
+    found += _plan_problems(folder)
+    if summary is not None:
+        found += _ledger_problems(folder, problem, sums)
+        found += _decision_problems(folder, setup, problem)
+        found += _summary_problems(folder, problem, sums, summary, audited)
+    return found
+
+
+def _priced(setup: Setup) -> Problem:
+    """Return requests and fibers with their prices; what futures are like has no influence on these."""
+    experiment = setup.experiment
+    satellite = experiment.satellite.model_copy(update={"orbits": None})
+    plain = experiment.model_copy(update={"satellite": satellite, "limits": None})
+    return problem_of(setup.with_experiment(plain))
+
+
+def _sums_of(folder: Path, problem: Problem) -> _Sums:
+    sums = _Sums()
+    _add_payments(sums, folder, problem)
+    for node in problem.nodes:
+        for use in journal_queries.use_sums(folder, key_manager_of(node)):
+            name = {
+                FactKind.DEMANDED: "demanded",
+                FactKind.SHORT: "late",
+                FactKind.LAPSED: "lapsed",
+            }
+            sums.cells[use.request, use.period][f"{name.get(use.kind, use.medium)}_units"] += (
+                use.units
+            )
+    for place, cell in sums.cells.items():
+        served = cell["fiber_units"] + cell["satellite_units"] + cell["uav_units"]
+        if served + cell["lapsed_units"] > cell["demanded_units"]:
+            sums.wrong.append(f"{_named(problem, place)}: more was served and lapsed than demanded")
+    return sums
+
+
+def _add_payments(sums: _Sums, folder: Path, problem: Problem) -> None:
+    """Add what the manager noted about money, in order, and compare it with prices and plans."""
+    hop = {frozenset((fiber.a, fiber.b)): fiber.unit_cost for fiber in problem.fibers}
+    on_demand = [vars(request.on_demand) for request in problem.requests]
+    paths: dict[str, list[str]] = {}
+    for item in journal_queries.payments(folder):
+        place = (item.request, item.period)
+        if item.kind is FactKind.PLANNED:
+            plan = json.loads(item.document)
+            paths = {its["request"]: its["path"] for its in plan["allocations"]}
+            continue
+        if item.kind is FactKind.PERIOD:
+            expected = sum(sums.reservation_cost(at, item.period) for at in list(sums.reserved))
+            sums.periods += 1
+        elif item.kind is FactKind.RESERVED:
+            ways = pairwise(paths.get(problem.requests[item.request].id, []))
+            expected = item.units * sum(hop[frozenset(way)] for way in ways) if item.units else 0
+            sums.reserved[item.request].append((item.period, item.cost))
+        else:
+            price = on_demand[item.request][f"{item.medium}_cost"]
+            expected = price * item.units * (-1 if item.kind is FactKind.FAILED else 1)
+            sums.cells[place][f"{item.medium}_cost"] += item.cost
+            sums.cells[place]["failed_units"] += item.units if item.kind is FactKind.FAILED else 0
+        if item.cost != expected:
+            sums.wrong.append(_priced_wrong(problem, item, expected))
+
+
+def _priced_wrong(problem: Problem, item: Payment, expected: int) -> str:
+    who = _named(problem, (item.request, item.period))
+    return f"{who}: {item.kind.value} for {item.cost}, but units times price is {expected}"
+
+
+def _named(problem: Problem, place: _Place) -> str:
+    request, period = place
+    name = problem.requests[request].id if request >= 0 else "all requests"
+    return f"{name} in period {period}"
+
+
+def _plan_problems(folder: Path) -> Iterator[str]:
+    """Compare `plan.json` with the first plan; the file says more."""
+    first, path = journal_queries.first_plan(folder), folder / PLAN
+    if first is None or not path.exists():
+        return
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+        same = all(written.get(name) == value for name, value in json.loads(first).items())
+    except (ValueError, AttributeError):
+        same = False
+    if not same:
+        yield f"{PLAN} is not the plan that the manager made"
+
+
+def _ledger_problems(folder: Path, problem: Problem, sums: _Sums) -> list[str]:
+    rows = _table(folder / ledger.FILE)
+    if rows is None:
+        return [f"{ledger.FILE} cannot be read"]
+    number = {request.id: place for place, request in enumerate(problem.requests)}
+    found, seen = [], set()
+    for row in rows.to_pylist():
+        place = (number.get(row.get("request"), -1), row.get("period"))
+        expected = sums.cell(*place) if place[0] >= 0 else {}
+        names = [name for name, value in expected.items() if row.get(name) != value]
+        if names or not expected:
+            said = f"{row.get('request')} in period {row.get('period')}"
+            found.append(f"{ledger.FILE}: {said}: {', '.join(names) or 'there is no such row'}")
+        seen.add(place)
+    if len(seen) != len(number) * sums.periods or rows.num_rows != len(seen):
+        found.append(f"{ledger.FILE} has not a row for each request and period")
+    return found[:_MOST_TOLD]
+
+
+def _decision_problems(folder: Path, setup: Setup, problem: Problem) -> Iterator[str]:
+    written = _table(folder / decisions.FILE)
+    window_s = setup.experiment.clock.window_s
+    with TemporaryDirectory() as place:
+        decisions.write(decisions.decisions(folder, problem.requests, window_s), Path(place))
+        if written is None or not written.equals(_table(Path(place) / decisions.FILE)):
+            yield f"{decisions.FILE} is not what the manager decided"
+
+
+def _summary_problems(
+    folder: Path,
+    problem: Problem,
+    sums: _Sums,
+    summary: Mapping[str, Any],
+    audited: Mapping[str, Any],
+) -> Iterator[str]:
+    total: Counter[str] = Counter()
+    for period in range(sums.periods):
+        for place in range(len(problem.requests)):
+            total.update(sums.cell(place, period))
+    costs = {name: total[f"{name}_cost"] for name in ("reservation", *_ON_DEMAND)}
+    units = ("demanded_units", "late_units", "failed_units", "shortfall_units")
+    expected = {
+        "digest": audited["digest"],
+        "periods": sums.periods,
+        "requests": len(problem.requests),
+        **{name: total[name] for name in units},
+        "served_units": {name: total[f"{name}_units"] for name in ("fiber", *_ON_DEMAND)},
+        "cost": costs | {"total": sum(costs.values())},
+        "windows_run": journal.windows_run(folder),
+    }
+    for name, value in expected.items():
+        if summary.get(name) != value:
+            yield f"{SUMMARY}: {name} is {summary.get(name)}, but journals say {value}"
+    said = summary.get("audit") or {}
+    for name, value in audited.items():
+        if name != "problems" and said.get(name) != value:
+            yield f"{SUMMARY}: audit.{name} is {said.get(name)}, but journals say {value}"
+    if summary["complete"] and (late := journal.unfinished(folder)):
+        yield f"{SUMMARY} says complete, but the journal of {late[0]} is not"
+
+
+def _table(path: Path) -> Any:
+    """Return a Parquet file as a table, or None."""
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException):
+        return None

@@ -1,0 +1,83 @@
+"""What a run was told, as digests in its folder: its experiment, the files that this names, the program.
+
+A run may be resumed only if all of it is still the same, for a run is a function of what it was told.
+Injected faults are written into the experiment by the run itself, and are no difference.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emulator.runtime import injection
+from emulator.runtime.cluster import versions
+from emulator.store import files
+from emulator.store.files import EXPERIMENT
+
+_SOLVERS = ("highspy", "networkx", "numpy", "pulp", "sgp4")
+_OWN = (EXPERIMENT, "run.json", "actors.sqlite", "lock")
+
+
+def record(folder: Path) -> None:
+    """Write down what the run of a folder is told; nothing else is in the folder yet."""
+    data = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in _OWN)
+    told = {
+        "experiment": _digest(_fields(folder)),
+        "files": {path.name: sha256(path.read_bytes()).hexdigest() for path in data},
+        "program": program(),
+    }
+    files.write_told(folder, told)
+
+
+def program() -> str:
+    """Return the version of this program and of what computes for it; another may plan otherwise."""
+    solvers = (f"{name} {version(name)}" for name in _SOLVERS)
+    return ", ".join((f"qsagin {dict(versions())['qsagin']}", *solvers))
+
+
+def differences(folder: Path) -> list[str]:
+    """Return what of an experiment and its files is not as the run was told, a line each."""
+    told = files.told(folder)
+    if not told:
+        return ["run.json does not say what the run was told"]
+    found = []
+    if not _is_as_begun(folder, str(told.get("experiment", ""))):
+        found.append(f"{EXPERIMENT} is not what the run was begun with")
+    for name, digest in told.get("files", {}).items():
+        path = folder / name
+        if not path.is_file():
+            found.append(f"{name} is missing")
+        elif sha256(path.read_bytes()).hexdigest() != digest:
+            found.append(f"{name} is not what the run was begun with")
+    return found
+
+
+def other_program(folder: Path) -> str:
+    """Return by which program a run was begun, if not by this one; nothing otherwise."""
+    begun_by = str(files.told(folder).get("program", ""))
+    return "" if begun_by == program() else begun_by or "an unknown program"
+
+
+def _is_as_begun(folder: Path, digest: str) -> bool:
+    """Whether an experiment is the same, perhaps without the injected faults at its end."""
+    fields = _fields(folder)
+    injected = injection.faults_taken(folder)
+    while _digest(fields) != digest:
+        faults = fields.get("faults") if isinstance(fields, dict) else None
+        if not faults or faults[-1] not in injected:
+            return False
+        fields = fields | {"faults": faults[:-1]}
+    return True
+
+
+def _fields(folder: Path) -> Any:
+    return yaml.safe_load((folder / EXPERIMENT).read_text(encoding="utf-8"))
+
+
+def _digest(fields: Any) -> str:
+    return sha256(json.dumps(fields, default=str).encode()).hexdigest()
