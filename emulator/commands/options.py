@@ -11,6 +11,8 @@ import typer
 
 from emulator.build import loading
 from emulator.build.setup import Setup
+from emulator.commands.terminal import tell
+from emulator.config.topology import BUILT_IN_NAMES
 from emulator.input_checks import BadInputError
 from global_manager.provisioning.model import Policy
 
@@ -55,10 +57,18 @@ def read(source: str, seed: int | None, policy: Policy | None, gap: float | None
         if not 0 < gap < 1:
             raise UsageError("--gap", f"must be between 0 and 1, not {gap:g}")
         changes["gap"] = gap
+    tell_reading(source, setup)
     if not changes:
         return setup
     options = setup.experiment.plan.model_copy(update=changes)
     return setup.with_experiment(setup.experiment.model_copy(update={"plan": options}))
+
+
+def tell_reading(source: str, setup: Setup) -> None:
+    """Tell what was read of a network file; of a built-in network everybody knows it."""
+    name = setup.experiment.network.topology
+    if name not in BUILT_IN_NAMES:
+        tell(f"{source}: {name}: {setup.topology.reading}")
 
 
 def keep_private(*, share: bool) -> None:

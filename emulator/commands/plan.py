@@ -18,6 +18,7 @@ from emulator.commands.options import (
     UsageError,
     read,
     require_writable,
+    tell_reading,
 )
 from emulator.commands.terminal import ERR, OUT, answer, print_fields, print_json, print_table, tell
 from emulator.config.error_messages import Mistake
@@ -44,7 +45,9 @@ def check(experiment: ExperimentArgument, json_: Json = False) -> None:
     mistakes: tuple[Mistake, ...] = ()
     warnings: list[str] = []
     try:
-        warnings = unused_of(loading.read(experiment)).sentences()
+        setup = loading.read(experiment)
+        tell_reading(experiment, setup)
+        warnings = unused_of(setup).sentences()
     except ExperimentError as error:
         if not json_:
             raise
