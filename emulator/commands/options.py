@@ -65,9 +65,9 @@ def read(source: str, seed: int | None, policy: Policy | None, gap: float | None
 
 
 def tell_reading(source: str, setup: Setup) -> None:
-    """Tell what was read of a network file; of a built-in network everybody knows it."""
+    """Tell what was read of a network file, unless it is built in."""
     name = setup.experiment.network.topology
-    if name not in BUILT_IN_NAMES:
+    if name not in BUILT_IN_NAMES and source not in loading.built_in_names():
         tell(f"{source}: {name}: {setup.topology.reading}")
 
 

@@ -58,6 +58,12 @@ class Network(Section):
         Capacity.BOTH_DIRECTIONS, description="whether both directions share the wavelengths"
     )
 
+    @model_validator(mode="after")
+    def _one_source_of_lengths(self) -> Network:
+        if self.link_km is not None and self.detour is not None:
+            raise ValueError("link_km and detour both give every length; leave out one")
+        return self
+
     @property
     def reading_options(self) -> ReadingOptions:
         """How the file of the network is read."""

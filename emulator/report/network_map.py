@@ -1,7 +1,8 @@
 """The map of report.html: nodes, links coloured by the key that they carried, and which were in trouble.
 
 On Earth with coasts and borders (Natural Earth, as TopoJSON: an arc that neighbours share is drawn once),
-where all nodes have coordinates; else as springs lay it out.
+where all nodes have coordinates; else as springs lay it out.  A node whose name the font cannot write is
+labelled by its number.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from emulator.report.plotting import (
     PolyCollection,
     ScalarMappable,
     colormaps,
+    drawable,
 )
 
 Line = Sequence[tuple[float, float]]
@@ -209,8 +211,9 @@ def _draw_nodes(axes: Axes, layout: Layout, requests: Mapping[str, int]) -> None
         longitudes, latitudes, sizes, color=INK, ec="white", lw=0.2 if many else 0.7, zorder=5,
         rasterized=many,
     )  # fmt: skip
-    for name in names if few else ():
+    for number, name in enumerate(names if few else (), 1):
+        label = name if drawable(name) == name else f"node {number}"
         axes.annotate(
-            name, layout.places[name], (5, 4), textcoords="offset points", fontsize=7.5, color=INK,
+            label, layout.places[name], (5, 4), textcoords="offset points", fontsize=7.5, color=INK,
             zorder=6, bbox={"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.75},
         )  # fmt: skip

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
@@ -306,7 +307,9 @@ def _versions() -> dict[str, str]:
 
 def _picture(figure: Figure, alt: str, caption: str) -> Picture:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", dpi=160, metadata={"Date": None})
+    with catch_warnings():
+        filterwarnings("ignore", "Glyph .* missing from font")  # names may be of any letters
+        figure.savefig(buffer, format="svg", dpi=160, metadata={"Date": None})
     return Picture(base64.b64encode(buffer.getvalue()).decode(), alt, caption)
 
 

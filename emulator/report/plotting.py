@@ -29,6 +29,7 @@ from matplotlib.cm import ScalarMappable  # noqa: E402
 from matplotlib.collections import LineCollection, PolyCollection  # noqa: E402
 from matplotlib.colors import ListedColormap, Normalize  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.font_manager import FontProperties, findfont, get_font  # noqa: E402
 from matplotlib.lines import Line2D  # noqa: E402
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "PolyCollection",
     "ScalarMappable",
     "colormaps",
+    "drawable",
 ]
 
 COLOURS = {
@@ -58,3 +60,12 @@ INK, MUTED = "#1b2733", "#5b6875"
 rc("font", size=9)
 rc("axes", labelcolor=INK, edgecolor="#8a959f", titlesize=10)
 rc("svg", hashsalt="qsagin")  # equal pictures are equal files
+rc("text", parse_math=False)  # names may have dollars
+
+_MISSING = "\N{REPLACEMENT CHARACTER}"
+
+
+def drawable(text: str) -> str:
+    """Return a text with a sign in place of each letter that the font of pictures does not have."""
+    font = get_font(findfont(FontProperties()))
+    return "".join(letter if font.get_char_index(ord(letter)) else _MISSING for letter in text)
