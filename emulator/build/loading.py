@@ -233,7 +233,7 @@ def _topology(experiment: Experiment, path: Path, broken: Collection[str]) -> To
     if "network" in broken or "network.topology" in broken:
         return _NO_TOPOLOGY
     name, length_km = network.topology, network.link_km
-    if any(f"network.{field}" in broken for field in ("link_km", "detour", "length")):
+    if any(f"network.{field}" in broken for field in ("link_km", "detour", "length", "least_km")):
         length_km = 1.0  # the file may rely on it; nobody reads what it says of lengths
     source = name if name in BUILT_IN_NAMES else str(path.parent / name)
     return load(source, length_km, network.reading_options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +35,9 @@ def topology(
         str | None, typer.Option(help="Attribute or column that has the lengths.")
     ] = None,
     length_unit: Annotated[LengthUnit | None, typer.Option(help="Unit of the lengths.")] = None,
+    least_km: Annotated[
+        float | None, typer.Option(help="Length of shorter links, and of those at one place.")
+    ] = None,
     largest_piece: Annotated[
         bool, typer.Option("--largest-piece", help="Leave out nodes not connected to most others.")
     ] = False,
@@ -49,7 +53,9 @@ def topology(
             _require_new(option, path, suffixes)
     if link_km is not None and detour is not None:
         raise UsageError("--detour", "gives every length, and so does --link-km; leave out one")
-    options = ReadingOptions(length, length_unit, detour, largest_piece, parallel_links)
+    if least_km is not None and not 0 < least_km < math.inf:
+        raise UsageError("--least-km", f"must be a positive number, not {least_km:g}")
+    options = ReadingOptions(length, length_unit, detour, largest_piece, parallel_links, least_km)
     network = load(file, link_km, options)
     files = [*_written(network, out), *_drawn(network, map_)]
     tell(f"{file}: {network.reading}")

@@ -49,6 +49,9 @@ class Network(Section):
         None, min_length=1, description="attribute or column of the file that has the lengths"
     )
     length_unit: LengthUnit | None = Field(None, description="of lengths; None: as the file says")
+    least_km: Positive | None = Field(
+        None, description="of shorter links, and of those between nodes at one place"
+    )
     largest_piece: bool = Field(False, description="leave out nodes not connected to most others")
     parallel_links: ParallelLinks = Field(
         "equal", description="which become one link: equally long ones, or all, the shortest kept"
@@ -68,7 +71,12 @@ class Network(Section):
     def reading_options(self) -> ReadingOptions:
         """How the file of the network is read."""
         return ReadingOptions(
-            self.length, self.length_unit, self.detour, self.largest_piece, self.parallel_links
+            self.length,
+            self.length_unit,
+            self.detour,
+            self.largest_piece,
+            self.parallel_links,
+            self.least_km,
         )
 
 

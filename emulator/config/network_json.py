@@ -129,7 +129,12 @@ class _GnpyNetwork:
         keyed = [(uid, self._place(uid)) for uid in sites if site[uid] == uid]
         nodes, joined, notes = renamed(keyed, edges)
         return RawNetwork(
-            self._file, name, nodes, joined, directed=True, notes=("GNPy: nodes are sites", *notes)
+            self._file,
+            name,
+            nodes,
+            joined,
+            directed=True,
+            notes=(f"GNPy: nodes are sites, named by {'city' if notes else 'uid'}",),
         )
 
     def _kind(self, uid: str) -> str:

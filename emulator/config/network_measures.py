@@ -18,6 +18,7 @@ from emulator.config.network_raw import (
     Edges,
     RawNetwork,
     TopologyError,
+    counted,
     listed,
     lowered,
     plain,
@@ -55,13 +56,14 @@ class LengthChoice:
     """Which lengths are wanted; the first that is given counts, and else those of the file.
 
     `link_km` is that of every link, `detour` the ratio to the great circle.  `key` names the attribute of
-    the file and `unit` its unit.
+    the file and `unit` its unit.  Links that would be shorter than `least_km`, or of no length, get that.
     """
 
     link_km: float | None = None
     detour: float | None = None
     key: str | None = None
     unit: LengthUnit | None = None
+    least_km: float | None = None
 
 
 def sites_of(raw: RawNetwork) -> tuple[Sites, tuple[str, ...]]:
@@ -142,11 +144,11 @@ def lengths_of(
     if choice.link_km is not None:
         return [float(choice.link_km)] * len(edges), (f"every length set to {choice.link_km:g} km",)
     if choice.detour is not None:
-        return _along_great_circles(raw, edges, sites, choice.detour)
+        return _along_great_circles(raw, edges, sites, choice)
     written, key, named_unit = _written(raw, edges, choice)
     unit = choice.unit or named_unit or raw.length_unit
     factor = _UNITS_KM[unit or "km"]
-    lengths = [_number(value) * factor for value in written]
+    lengths, raised = _at_least(choice.least_km, [_number(value) * factor for value in written])
     wrong = [
         f"{a}-{b} ({value})"
         for (a, b, _), value, km in zip(edges, written, lengths, strict=True)
@@ -154,12 +156,12 @@ def lengths_of(
     ]
     problem = (
         "not a positive number of km; correct it (1234.5: a point for decimals, nothing for "
-        "thousands), or set link_km or detour"
+        "thousands), or set link_km, detour or least_km"
     )
     reject(raw.file, "length_km", wrong, problem)
     notes = _implausible(raw, edges, lengths, sites, stated=bool(unit))
     said = f"in {unit}" if unit else "taken for km"
-    return lengths, (f"lengths from `{key}`, {said}", *notes)
+    return lengths, (f"lengths from `{key}`, {said}", *raised, *notes)
 
 
 def great_circle_km(a: tuple[float, float], b: tuple[float, float]) -> float:
@@ -171,15 +173,27 @@ def great_circle_km(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 
 def _along_great_circles(
-    raw: RawNetwork, edges: Edges, sites: Sites, detour: float
+    raw: RawNetwork, edges: Edges, sites: Sites, choice: LengthChoice
 ) -> tuple[list[float], tuple[str, ...]]:
     ends = dict.fromkeys(name for a, b, _ in edges for name in (a, b))
     nowhere = [name for name in ends if name not in sites]
     reject(raw.file, "detour", nowhere, "no coordinates; lengths cannot come from them")
-    lengths = [detour * great_circle_km(sites[a], sites[b]) for a, b, _ in edges]
+    detour = choice.detour or 1.0
+    direct = [detour * great_circle_km(sites[a], sites[b]) for a, b, _ in edges]
+    lengths, raised = _at_least(choice.least_km, direct)
     same = [f"{a}-{b}" for (a, b, _), km in zip(edges, lengths, strict=True) if km <= 0]
-    reject(raw.file, "detour", same, "both ends stand at one place; correct their coordinates")
-    return lengths, (f"lengths are {detour:g} times the great circle",)
+    reject(raw.file, "detour", same, "both ends stand at one place; set least_km")
+    return lengths, (f"lengths are {detour:g} times the great circle", *raised)
+
+
+def _at_least(least_km: float | None, lengths: list[float]) -> tuple[list[float], tuple[str, ...]]:
+    """Return lengths of which none is shorter, but negative ones as they are; and a note on it."""
+    if least_km is None:
+        return lengths, ()
+    short = sum(0 <= km < least_km for km in lengths)
+    note = f"{counted(short, 'length')} below {least_km:g} km raised to that"
+    raised = [float(least_km) if 0 <= km < least_km else km for km in lengths]
+    return raised, (note,) if short else ()
 
 
 def _written(raw: RawNetwork, edges: Edges, choice: LengthChoice) -> tuple[list[Any], str, str]:

@@ -64,6 +64,7 @@ class ReadingOptions:
     detour: float | None = None
     largest_piece: bool = False
     parallel_links: ParallelLinks = "equal"
+    least_km: float | None = None
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,9 @@ def _checked(raw: RawNetwork, link_km: float | None, options: ReadingOptions) ->
     edges, loops = network_links.without_loops(raw)
     arcs = network_links.undirected(raw, edges)
     sites, coordinates = network_measures.sites_of(raw)
-    choice = LengthChoice(link_km, options.detour, options.length, options.length_unit)
+    choice = LengthChoice(
+        link_km, options.detour, options.length, options.length_unit, options.least_km
+    )
     lengths, units = network_measures.lengths_of(raw, edges, sites, choice)
     measured = [(*edge, km) for edge, km in zip(edges, lengths, strict=True)]
     links, parallel = network_links.merged(raw, measured, options.parallel_links)

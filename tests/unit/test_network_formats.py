@@ -387,7 +387,19 @@ def test_lengths_that_contradict_coordinates_are_named_or_refused(tmp_path: Path
 def test_lengths_cannot_come_from_one_place(tmp_path: Path) -> None:
     text = HEADER + "a,b,1\nb,c,1\n"
     saved(tmp_path, "n.nodes.csv", "node,lat,lon\na,1,1\nb,1,1\nc,2,2\n")
-    refused(saved(tmp_path, "n.csv", text), "a-b", "one place", detour=1.5)
+    path = saved(tmp_path, "n.csv", text)
+    refused(path, "a-b", "one place", "least_km", detour=1.5)
+    network = load(path, options=ReadingOptions(detour=1.5, least_km=2))
+    assert network.links[0].length_km == 2
+    assert "1 length below 2 km raised to that" in network.reading
+
+
+def test_lengths_of_zero_are_raised_on_wish_and_negative_ones_are_not(tmp_path: Path) -> None:
+    path = saved(tmp_path, "n.csv", HEADER + "a,b,0\nb,c,0.5\nc,d,7\n")
+    refused(path, "a-b (0)", "least_km")
+    network = load(path, options=ReadingOptions(least_km=1))
+    assert [link.length_km for link in network.links] == [1, 1, 7]
+    refused(saved(tmp_path, "m.csv", HEADER + "a,b,-1\n"), "a-b (-1)", least_km=1)
 
 
 @given(
