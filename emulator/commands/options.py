@@ -57,7 +57,6 @@ def read(source: str, seed: int | None, policy: Policy | None, gap: float | None
         if not 0 < gap < 1:
             raise UsageError("--gap", f"must be between 0 and 1, not {gap:g}")
         changes["gap"] = gap
-    tell_reading(source, setup)
     if not changes:
         return setup
     options = setup.experiment.plan.model_copy(update=changes)

@@ -86,6 +86,7 @@ def plan(
         raise UsageError("--time-limit", f"must be positive, not {time_limit:g}")
     problem = problem_of(setup)
     _plannable(experiment, problem, wanted.plan.policy)
+    tell_reading(experiment, setup)
     began_s = time.monotonic()
     with SolveDisplay(ERR, progress) as display:
         solution = solve(
@@ -123,6 +124,7 @@ def compare(
     counts = _counts(requests)
     if counts and not isinstance(setup.experiment.demand.requests, dict):
         raise UsageError("--requests", f"{experiment} lists its requests one by one; leave it out")
+    tell_reading(experiment, setup)
     with SolveDisplay(ERR, progress) as display:
         rows, values, bases = comparison_rows(setup, counts, display)
     head = {"experiment": setup.experiment.name, "seed": setup.experiment.seed}

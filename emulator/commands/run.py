@@ -22,6 +22,7 @@ from emulator.commands.options import (
     require_address,
     require_empty,
     require_free_port,
+    tell_reading,
 )
 from emulator.commands.terminal import ERR, OUT, answer, fail, tell
 from emulator.config.experiment import Experiment
@@ -108,6 +109,7 @@ def run(
         _port_range(ports),
         page_port,
     )
+    tell_reading(source, setup)
     if beside:
         threading.Thread(target=_end_when_let_go, daemon=True).start()
     try:
