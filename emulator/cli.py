@@ -23,6 +23,7 @@ COMMANDS = (
     ("experiments", "plan", "List the built-in experiments."),
     ("schema", "plan", "Print the JSON schema of experiment files."),
     ("check", "plan", "Validate an experiment; start nothing."),
+    ("topology", "topology", "Show what is read of a network file; draw it, or write it as CSV."),
     ("plan", "plan", "Solve the provisioning program; start no actor."),
     ("compare", "plan", "Compare all policies on the same instance and scenarios."),
     ("figures", "plan", "Draw the paper's figures 4a and 4b."),

@@ -28,7 +28,14 @@ from emulator.build.validation import check
 from emulator.config import experiment as config
 from emulator.config.error_messages import Mistake, mistakes
 from emulator.config.experiment import Experiment
-from emulator.config.topology import BUILT_IN_NAMES, Topology, TopologyError, load, save_csv
+from emulator.config.topology import (
+    BUILT_IN_NAMES,
+    ReadingOptions,
+    Topology,
+    TopologyError,
+    load,
+    save_csv,
+)
 from emulator.input_checks import BadInputError
 from emulator.store.files import EXPERIMENT
 
@@ -36,6 +43,7 @@ BUILT_IN_FOLDER = Path(config.__file__).parent / "experiments"
 
 _NO_TOPOLOGY = Topology("", "", (), ())  # stands in for one that cannot be read
 _REQUIRED = {"name": "unnamed", "network": {"topology": ""}, "demand": {"requests": {}}}
+_READ_OF_FILE = ("link_km", *ReadingOptions.__annotations__)  # a copy of the network needs none
 _DATA_FILES = (with_history_read, with_orbits_read, with_weather_found)
 
 
@@ -135,7 +143,8 @@ def write(setup: Setup, folder: Path) -> Path:
     fields["demand"]["distribution"] = law.model_dump(mode="json", by_alias=True, exclude_none=True)
     if fields["network"]["topology"] not in BUILT_IN_NAMES:
         fields["network"]["topology"] = save_csv(setup.topology, folder / "network.csv").name
-        fields["network"].pop("link_km", None)
+        for field in _READ_OF_FILE:
+            fields["network"].pop(field)
     if experiment.weather.replay is not None:
         copy = shutil.copy(experiment.weather.replay, folder / "weather.csv")
         fields["weather"]["replay"] = Path(copy).name
@@ -224,10 +233,10 @@ def _topology(experiment: Experiment, path: Path, broken: Collection[str]) -> To
     if "network" in broken or "network.topology" in broken:
         return _NO_TOPOLOGY
     name, length_km = network.topology, network.link_km
-    if "network.link_km" in broken:
+    if any(f"network.{field}" in broken for field in ("link_km", "detour", "length", "least_km")):
         length_km = 1.0  # the file may rely on it; nobody reads what it says of lengths
     source = name if name in BUILT_IN_NAMES else str(path.parent / name)
-    return load(source, length_km)
+    return load(source, length_km, network.reading_options)
 
 
 def _key(section: dict[Any, Any] | list[Any], name: str, way: str) -> str | int:

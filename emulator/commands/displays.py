@@ -55,7 +55,7 @@ class SolveDisplay(Live):
         self._said = ""
         progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
             console=console,
             transient=True,
@@ -83,7 +83,7 @@ class SweepDisplay(Live):
         self._console = console
         self._points = points
         progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -104,7 +104,7 @@ class SweepDisplay(Live):
     def ended(self, point: Point, problem: str) -> None:
         """Show how a point ended."""
         words = f"FAILED: {problem}" if problem else "done"
-        self._console.print(f"{point.name}: {words}", soft_wrap=True, markup=False)
+        self._console.print(f"{point.name}: {words}", soft_wrap=True)
         self._progress.advance(self._task)
 
 
@@ -121,9 +121,9 @@ class RunDisplay(Live):
         self._console = console
         progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[words]}"),
+            TextColumn("{task.fields[words]}", markup=False),
             TimeElapsedColumn(),
             console=console,
             disable=not console.is_terminal,
@@ -155,6 +155,7 @@ class RunDisplay(Live):
         if not summary["periods"]:
             console.print("The run ended before its first period; nothing was served or paid.")
             return
+        console.print(f"\n{summary['experiment']}", style="bold", end="", soft_wrap=True)
         console.print(_story(summary), soft_wrap=True)
         console.print(_costs(summary))
         console.print(_closing(summary, folder), soft_wrap=True)
@@ -166,7 +167,7 @@ def _story(summary: dict[str, Any]) -> str:
     check = summary["audit"]
     words = "all key is accounted for" if check.get("ok") else "THE AUDIT FOUND FAULTS"
     return (
-        f"\n[bold]{summary['experiment']}[/bold], seed {summary['seed']}, "
+        f", seed {summary['seed']}, "
         f"policy {summary['policy']}: {summary['periods']} periods, "
         f"{summary['emulated_s']:,.0f} s emulated in {summary['wall_s']:,.1f} s.\n"
         f"The manager reserved {plan['reserved_units']:,} units of fiber key per period "

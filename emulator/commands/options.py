@@ -11,6 +11,8 @@ import typer
 
 from emulator.build import loading
 from emulator.build.setup import Setup
+from emulator.commands.terminal import tell
+from emulator.config.topology import BUILT_IN_NAMES
 from emulator.input_checks import BadInputError
 from global_manager.provisioning.model import Policy
 
@@ -60,6 +62,13 @@ def read(source: str, seed: int | None, policy: Policy | None, gap: float | None
         return setup
     options = setup.experiment.plan.model_copy(update=changes)
     return setup.with_experiment(setup.experiment.model_copy(update={"plan": options}))
+
+
+def tell_reading(source: str, setup: Setup) -> None:
+    """Tell what was read of a network file, unless it is built in."""
+    name = setup.experiment.network.topology
+    if name not in BUILT_IN_NAMES and source not in loading.built_in_names():
+        tell(f"{source}: {name}: {setup.topology.reading}")
 
 
 def keep_private(*, share: bool) -> None:

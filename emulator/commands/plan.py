@@ -18,6 +18,7 @@ from emulator.commands.options import (
     UsageError,
     read,
     require_writable,
+    tell_reading,
 )
 from emulator.commands.terminal import ERR, OUT, answer, print_fields, print_json, print_table, tell
 from emulator.config.error_messages import Mistake
@@ -44,7 +45,9 @@ def check(experiment: ExperimentArgument, json_: Json = False) -> None:
     mistakes: tuple[Mistake, ...] = ()
     warnings: list[str] = []
     try:
-        warnings = unused_of(loading.read(experiment)).sentences()
+        setup = loading.read(experiment)
+        tell_reading(experiment, setup)
+        warnings = unused_of(setup).sentences()
     except ExperimentError as error:
         if not json_:
             raise
@@ -87,6 +90,7 @@ def plan(
         raise UsageError("--time-limit", f"must be positive, not {time_limit:g}")
     problem = problem_of(setup)
     _plannable(experiment, problem, wanted.plan.policy)
+    tell_reading(experiment, setup)
     began_s = time.monotonic()
     with SolveDisplay(ERR, progress) as display:
         solution = solve(
@@ -124,6 +128,7 @@ def compare(
     counts = _counts(requests)
     if counts and not isinstance(setup.experiment.demand.requests, dict):
         raise UsageError("--requests", f"{experiment} lists its requests one by one; leave it out")
+    tell_reading(experiment, setup)
     with SolveDisplay(ERR, progress) as display:
         rows, values, bases = comparison_rows(setup, counts, display)
     head = {"experiment": setup.experiment.name, "seed": setup.experiment.seed}

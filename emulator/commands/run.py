@@ -22,6 +22,7 @@ from emulator.commands.options import (
     require_address,
     require_empty,
     require_free_port,
+    tell_reading,
 )
 from emulator.commands.supervisor import is_supervised
 from emulator.commands.terminal import ERR, OUT, answer, fail, tell
@@ -117,6 +118,7 @@ def run(
         _port_range(ports),
         page_port,
     )
+    tell_reading(source, setup)
     if attached:
         threading.Thread(target=_end_when_let_go, daemon=True).start()
     try:

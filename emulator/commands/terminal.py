@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 import typer
 from rich.console import Console
 
-OUT = Console(highlight=False)
-ERR = Console(stderr=True, highlight=False)
+OUT = Console(highlight=False, markup=False, emoji=False)  # what users name is shown as it is
+ERR = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def answer(json_: bool, document: Any, show: Callable[[], object]) -> None:

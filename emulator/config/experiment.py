@@ -21,6 +21,7 @@ from emulator.config.fiber import FiberOptions
 from emulator.config.satellites import Orbits, SatelliteOptions
 from emulator.config.schedule import FaultEvent
 from emulator.config.section import Positive, Section
+from emulator.config.topology import LengthUnit, ParallelLinks, ReadingOptions
 from emulator.config.uavs import UavOptions
 from emulator.config.weather import Weather
 from global_manager.provisioning.model import Policy
@@ -41,10 +42,42 @@ class Network(Section):
 
     topology: str = Field(description="a built-in name, or a file relative to the experiment file")
     link_km: Positive | None = Field(None, description="overrides every length")
+    detour: float | None = Field(
+        None, ge=1, le=10, description="lengths are great circles between nodes times this"
+    )
+    length: str | None = Field(
+        None, min_length=1, description="attribute or column of the file that has the lengths"
+    )
+    length_unit: LengthUnit | None = Field(None, description="of lengths; None: as the file says")
+    least_km: Positive | None = Field(
+        None, description="of shorter links, and of those between nodes at one place"
+    )
+    largest_piece: bool = Field(False, description="leave out nodes not connected to most others")
+    parallel_links: ParallelLinks = Field(
+        "equal", description="which become one link: equally long ones, or all, the shortest kept"
+    )
     wavelengths: int = Field(80, ge=1, description="per fiber")
     capacity: Capacity = Field(
         Capacity.BOTH_DIRECTIONS, description="whether both directions share the wavelengths"
     )
+
+    @model_validator(mode="after")
+    def _one_source_of_lengths(self) -> Network:
+        if self.link_km is not None and self.detour is not None:
+            raise ValueError("link_km and detour both give every length; leave out one")
+        return self
+
+    @property
+    def reading_options(self) -> ReadingOptions:
+        """How the file of the network is read."""
+        return ReadingOptions(
+            self.length,
+            self.length_unit,
+            self.detour,
+            self.largest_piece,
+            self.parallel_links,
+            self.least_km,
+        )
 
 
 class PriceTable(Section):

@@ -1,8 +1,9 @@
 """The network: which nodes there are, where they stand, and which fibers join them.
 
-A topology comes from a file (GraphML, GML, networkx node-link JSON, CSV edge list) or from a name
-(`usnet`, `nsfnet`, ...).  One that has been loaded is connected, has no loops or parallel links,
-and only positive lengths; anything else is a `TopologyError`.  Node names are text.
+A topology comes from a file in any form that `network_files` reads, or from a name (`usnet`, `nsfnet`).
+One that has been loaded is connected, has no loops or parallel links, and only positive lengths; what was
+left out, merged or taken for something is told in `reading`, in one line, and anything else is a
+`TopologyError`.  Node names are text.
 
 Nodes are in the order of the file, and are numbered by it: what is computed for a network depends on these
 numbers and never on names, so renaming nodes changes nothing.  A CSV edge list may have a companion
@@ -13,33 +14,57 @@ which the links first name them.  Nothing here knows what a link carries.
 import csv
 import math
 import unicodedata
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from emulator.config.network_files import (
-    BUILT_IN_NAMES,
+from emulator.config import network_links, network_measures
+from emulator.config.network_files import BUILT_IN_NAMES, read_built_in, read_file
+from emulator.config.network_links import Measured, ParallelLinks
+from emulator.config.network_measures import LengthChoice, LengthUnit, Sites
+from emulator.config.network_raw import (
+    Attributes,
     RawNetwork,
     TopologyError,
-    read_built_in,
-    read_file,
+    counted,
+    lowered,
+    reject,
 )
 from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX
 from protos.facts import LinkEnds, label_of
 
-__all__ = ["BUILT_IN_NAMES", "Link", "Node", "Topology", "TopologyError", "load", "save_csv"]
+__all__ = [
+    "BUILT_IN_NAMES",
+    "LengthUnit",
+    "Link",
+    "Node",
+    "ParallelLinks",
+    "ReadingOptions",
+    "Topology",
+    "TopologyError",
+    "load",
+    "save_csv",
+]
 
 _Item = TypeVar("_Item")
 
-_LENGTH_KEYS = ("length_km", "distance_km", "dist", "distance", "length")  # all in km
-_LAT_KEYS = ("lat", "latitude")
-_LON_KEYS = ("lon", "long", "lng", "longitude")
-_DOMAIN_KEYS = ("domain",)
 _ENTITIES = (GLOBAL_MANAGER, *CONTROLLERS, "clock", "exporter", "metrics")
 _MOST_NAME_BYTES = 200  # names are part of SNMP strings, which have at most 255 octets
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How a file is read where it leaves a choice; an experiment's network has fields of the same names."""
+
+    length: str | None = None
+    length_unit: LengthUnit | None = None
+    detour: float | None = None
+    largest_piece: bool = False
+    parallel_links: ParallelLinks = "equal"
+    least_km: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,12 +95,16 @@ class Link:
 
 @dataclass(frozen=True)
 class Topology:
-    """A connected, simple, undirected network; links are ordered by the numbers of their ends."""
+    """A connected, simple, undirected network; links are ordered by the numbers of their ends.
+
+    `reading` tells in a line what was read of a file; it is also the end of `provenance`.
+    """
 
     name: str
     provenance: str
     nodes: tuple[Node, ...]
     links: tuple[Link, ...]
+    reading: str = ""
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -94,35 +123,29 @@ class Topology:
         found = {self.ordered(a, b) for a, b in ends}
         return tuple(sorted(found, key=lambda pair: (self.number(pair[0]), self.number(pair[1]))))
 
-    def with_length(self, length_km: float) -> "Topology":
-        """Return the same network with every link of the given length."""
-        if not 0 < length_km < math.inf:
-            raise TopologyError(self.name, "link_km", f"must be a positive number, not {length_km}")
-        links = tuple(replace(link, length_km=float(length_km)) for link in self.links)
-        provenance = f"{self.provenance} Every length set to {length_km:g} km."
-        return replace(self, links=links, provenance=provenance)
 
-
-def load(source: str | Path, link_km: float | None = None) -> Topology:
+def load(
+    source: str | Path, link_km: float | None = None, options: ReadingOptions = ReadingOptions()
+) -> Topology:
     """Load a built-in network by name, or a file by its suffix.
 
-    `link_km` replaces every length; only with it may a file have no lengths at all.
-    Raises TopologyError.
+    `link_km` replaces every length, whatever the file has there.  Raises TopologyError.
     """
     name = str(source)
+    if link_km is not None and not 0 < link_km < math.inf:
+        raise TopologyError(name, "link_km", f"must be a positive number, not {link_km}")
     raw = read_built_in(name) if name in BUILT_IN_NAMES else read_file(Path(source))
-    topology = _checked(raw, lengths_needed=link_km is None)
-    return topology if link_km is None else topology.with_length(link_km)
+    return _checked(raw, link_km, options)
 
 
-def save_csv(topology: Topology, path: Path) -> Path:
+def save_csv(topology: Topology, path: Path, *, comment: str = "") -> Path:
     """Write a network so that `load` gives the same nodes and links; return the path.
 
     The companion `<stem>.nodes.csv` is written if any node has coordinates or a domain, or if the links
-    alone would give the nodes another order.
+    alone would give the nodes another order.  The comment, if any, says where the network comes from.
     """
     links = [(link.a, link.b, repr(link.length_km), link.kind) for link in topology.links]
-    _write_csv(path, ("source", "target", "length_km", "kind"), links)
+    _write_csv(path, ("source", "target", "length_km", "kind"), links, comment)
     names = [node.name for node in topology.nodes]
     implied = list(dict.fromkeys(name for a, b, *_ in links for name in (a, b)))
     has_sites = any(node.lat_deg is not None or node.domain for node in topology.nodes)
@@ -140,59 +163,76 @@ def _written(degrees: float | None) -> str:
     return "" if degrees is None else repr(degrees)
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def _write_csv(
+    path: Path, header: Sequence[str], rows: Iterable[Sequence[str]], comment: str = ""
+) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
+        if comment:
+            file.write(f"# {' '.join(comment.split())}\n")
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)
 
 
-def _checked(raw: RawNetwork, *, lengths_needed: bool) -> Topology:
-    if raw.directed:
-        problem = "is directed; links carry key both ways: save it as an undirected graph"
-        raise TopologyError(raw.file, "graph", problem)
+def _checked(raw: RawNetwork, link_km: float | None, options: ReadingOptions) -> Topology:
+    """Return the network that is meant, and tell what was made of the file."""
     _check_names(raw)
-    number = {name: number for number, (name, _) in enumerate(raw.nodes)}
-    strange = [f"{a}-{b}" for a, b, _ in raw.edges if a not in number or b not in number]
-    ends = dict.fromkeys(name for a, b, _ in raw.edges for name in (a, b))
-    names = ", ".join(name for name in ends if name not in number)
-    _reject(raw, "links", strange, f"unknown node {names}; declare it or drop the link")
-    loops = [f"{a}-{b}" for a, b, _ in raw.edges if a == b]
-    _reject(raw, "links", loops, "joins a node to itself; drop it")
-    pairs = [(a, b) if number[a] < number[b] else (b, a) for a, b, _ in raw.edges]
-    twice = [f"{a}-{b}" for a, b in _repeated(pairs)]
-    _reject(raw, "links", twice, "given more than once (in either direction); keep one")
-    _reject(
-        raw, "links", _same_labels(pairs), "read the same and cannot be kept apart; rename a node"
+    edges, loops = network_links.without_loops(raw)
+    arcs = network_links.undirected(raw, edges)
+    sites, coordinates = network_measures.sites_of(raw)
+    choice = LengthChoice(
+        link_km, options.detour, options.length, options.length_unit, options.least_km
     )
-    _check_connected(raw)
-    lengths = _lengths(raw, needed=lengths_needed)
-    kinds = [str(_first(data, ("kind",)) or "") for _, _, data in raw.edges]
-    links = [Link(a, b, km, k) for (a, b), km, k in zip(pairs, lengths, kinds, strict=True)]
+    lengths, units = network_measures.lengths_of(raw, edges, sites, choice)
+    measured = [(*edge, km) for edge, km in zip(edges, lengths, strict=True)]
+    links, parallel = network_links.merged(raw, measured, options.parallel_links)
+    kept, pieces = network_links.connected(raw, links, largest_piece=options.largest_piece)
+    nodes = tuple(_node(name, data, sites) for name, data in raw.nodes if name in kept)
+    found = _links(raw, [link for link in links if link[0] in kept])
+    counts = f"read {counted(len(nodes), 'node')}, {counted(len(found), 'link')}"
+    said = "; ".join((counts, *units, *coordinates, *raw.notes, *arcs, *loops, *parallel, *pieces))
     return Topology(
         name=raw.name,
-        provenance=" ".join(raw.comments) or f"file {raw.file}",
-        nodes=tuple(_site(raw, name, data) for name, data in raw.nodes),
-        links=tuple(sorted(links, key=lambda link: (number[link.a], number[link.b]))),
+        provenance=f"{' '.join(raw.comments) or f'file {raw.file}'} ({said})",
+        nodes=nodes,
+        links=found,
+        reading=said,
     )
+
+
+def _node(name: str, data: Attributes, sites: Sites) -> Node:
+    lat_deg, lon_deg = sites.get(name, (None, None))
+    return Node(name, lat_deg, lon_deg, str(lowered(data).get("domain", "")))
+
+
+def _links(raw: RawNetwork, links: Sequence[Measured]) -> tuple[Link, ...]:
+    """Return links in order, each with its earlier end first."""
+    number = {name: number for number, (name, _) in enumerate(raw.nodes)}
+    found = []
+    for a, b, data, km in links:
+        first, last = (a, b) if number[a] < number[b] else (b, a)
+        found.append(Link(first, last, km, str(lowered(data).get("kind", ""))))
+    problem = "read the same and cannot be kept apart; rename a node"
+    reject(raw.file, "links", _same_labels((link.a, link.b) for link in found), problem)
+    return tuple(sorted(found, key=lambda link: (number[link.a], number[link.b])))
 
 
 def _check_names(raw: RawNetwork) -> None:
     """Refuse names that cannot be shown, kept apart, or written where names must be."""
     names = [name for name, _ in raw.nodes]
-    _reject(raw, "nodes", _repeated(names), "declared twice; keep one")
+    reject(raw.file, "nodes", _repeated(names), "declared twice; keep one")
     unseen = [repr(name) for name in names if not name.strip() or not name.isprintable()]
-    _reject(raw, "nodes", unseen, "a name must not be empty, nor have control characters")
+    reject(raw.file, "nodes", unseen, "a name must not be empty, nor have control characters")
     long = [f"{name[:40]}..." for name in names if len(name.encode()) > _MOST_NAME_BYTES]
-    _reject(raw, "nodes", long, f"a name has at most {_MOST_NAME_BYTES} bytes in UTF-8")
+    reject(raw.file, "nodes", long, f"a name has at most {_MOST_NAME_BYTES} bytes in UTF-8")
     taken = [name for name in names if name in _ENTITIES or name.startswith(KEY_MANAGER_PREFIX)]
     problem = "is also what an entity is called, and cannot be kept apart from it; rename the node"
-    _reject(raw, "nodes", taken, problem)
+    reject(raw.file, "nodes", taken, problem)
     composed = {name: unicodedata.normalize("NFC", name) for name in names}
     same = set(_repeated(composed.values()))
     alike = [name for name in names if composed[name] in same]
     problem = "these names look the same (equal in Unicode NFC) and cannot be kept apart"
-    _reject(raw, "nodes", alike, problem)
+    reject(raw.file, "nodes", alike, problem)
 
 
 def _same_labels(pairs: Iterable[LinkEnds]) -> list[str]:
@@ -200,82 +240,5 @@ def _same_labels(pairs: Iterable[LinkEnds]) -> list[str]:
     return _repeated(label_of(pair) for pair in pairs)
 
 
-def _check_connected(raw: RawNetwork) -> None:
-    """Refuse a network in more than one piece; name the nodes outside the largest."""
-    if not raw.edges:
-        raise TopologyError(raw.file, "links", "there are none; a network needs at least one")
-    neighbours: dict[str, set[str]] = {name: set() for name, _ in raw.nodes}
-    for a, b, _ in raw.edges:
-        neighbours[a].add(b)
-        neighbours[b].add(a)
-    largest: set[str] = set()
-    seen: set[str] = set()
-    for start in neighbours:
-        if start in seen:
-            continue
-        piece, queue = set[str](), deque([start])
-        while queue:
-            name = queue.popleft()
-            if name not in piece:
-                piece.add(name)
-                queue.extend(neighbours[name] - piece)
-        seen |= piece
-        largest = max(largest, piece, key=len)
-    apart = [name for name in neighbours if name not in largest]
-    _reject(raw, "nodes", apart, "not connected to the rest; add a link or drop the node")
-
-
-def _lengths(raw: RawNetwork, *, needed: bool) -> list[float]:
-    """Return the lengths in km; all 1.0 where the file has none and needs none."""
-    written = [_first(data, _LENGTH_KEYS) for _, _, data in raw.edges]
-    if not needed and all(value is None for value in written):
-        return [1.0] * len(written)
-    names = [f"{a}-{b}" for a, b, _ in raw.edges]
-    missing = [name for name, value in zip(names, written, strict=True) if value is None]
-    _reject(raw, "length_km", missing, "no length; write length_km, or set link_km for all links")
-    lengths = [_number(value) for value in written]
-    wrong = [
-        f"{name} ({value})"
-        for name, value, km in zip(names, written, lengths, strict=True)
-        if not 0 < km < math.inf
-    ]
-    _reject(raw, "length_km", wrong, "not a positive number of km; correct it")
-    return lengths
-
-
-def _site(raw: RawNetwork, name: str, data: Mapping[str, Any]) -> Node:
-    lat, lon = _first(data, _LAT_KEYS), _first(data, _LON_KEYS)
-    domain = str(_first(data, _DOMAIN_KEYS) or "")
-    if lat is None and lon is None:
-        return Node(name, domain=domain)
-    lat_deg, lon_deg = _number(lat), _number(lon)
-    if not (abs(lat_deg) <= 90 and abs(lon_deg) <= 180):
-        problem = f"lat {lat}, lon {lon}: give degrees, lat in -90..90 and lon in -180..180"
-        raise TopologyError(raw.file, f"node {name}", problem)
-    return Node(name, lat_deg, lon_deg, domain)
-
-
-def _reject(raw: RawNetwork, part: str, culprits: list[str], problem: str) -> None:
-    """Raise with the culprits by name (the first ten of them), if there are any."""
-    if culprits:
-        more = f" and {len(culprits) - 10} more" if len(culprits) > 10 else ""
-        raise TopologyError(raw.file, part, f"{', '.join(culprits[:10])}{more}: {problem}")
-
-
 def _repeated(items: Iterable[_Item]) -> list[_Item]:
     return [item for item, count in Counter(items).items() if count > 1]
-
-
-def _first(data: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    """Return the first value written under one of the keys, in any case; None if there is none."""
-    lowered = {str(key).lower(): value for key, value in data.items()}
-    written = (lowered.get(key) for key in keys)
-    return next((value for value in written if value not in (None, "")), None)
-
-
-def _number(value: object) -> float:
-    """Return the value as a number; NaN if it is none."""
-    try:
-        return float(str(value))
-    except ValueError:
-        return math.nan

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.report.plotting import COLOURS, INK, MUTED, Axes, Figure
+from emulator.report.plotting import COLOURS, INK, MUTED, Axes, Figure, drawable
 from emulator.results.decisions import OrderCount
 from emulator.results.ledger import Ledger, LedgerRow
 from protos.core import Timeline
@@ -197,7 +197,7 @@ def _draw_lanes(
     end_s: float,
     unit: float,
 ) -> None:
-    names = [span.words for span in spans]
+    names = [drawable(span.words) for span in spans]
     for index, span in enumerate(spans):
         until_s = end_s if span.until_s is None else min(span.until_s, end_s)
         width = max((until_s - span.at_s) / unit, end_s / unit / 250)

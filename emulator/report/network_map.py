@@ -1,7 +1,8 @@
 """The map of report.html: nodes, links coloured by the key that they carried, and links that were struck.
 
 If all nodes have coordinates, it shows coasts and borders (Natural Earth, as TopoJSON: an arc that
-neighbours share is drawn once); else it is a spring layout.
+neighbours share is drawn once); else it is a spring layout.  A node whose name the font cannot write is
+labelled by its number.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from emulator.report.plotting import (
     PolyCollection,
     ScalarMappable,
     colormaps,
+    drawable,
 )
 
 Line = Sequence[tuple[float, float]]
@@ -110,6 +112,28 @@ def draw(
     `carried_bits` is in the order of links; `requests` says in how many each node is an end.
     """
     layout = layout_of(topology)
+    figure, axes = _canvas(layout)
+    lines = _lines(topology, layout)
+    _draw_links(figure, axes, lines, carried_bits)
+    ends = [frozenset((link.a, link.b)) for link in topology.links]
+    _draw_troubles(axes, lines, [troubles.get(pair) for pair in ends])
+    _draw_nodes(axes, layout, requests)
+    return figure
+
+
+def draw_network(topology: Topology) -> Figure:
+    """Draw a network of which nothing is known but where it is."""
+    layout = layout_of(topology)
+    figure, axes = _canvas(layout)
+    many = len(topology.links) > _DRAWN_NODES
+    width, lines = 0.5 if many else 1.4, _lines(topology, layout)
+    axes.add_collection(LineCollection(lines, colors=COLOURS["fiber"], lw=width, zorder=2))
+    _draw_nodes(axes, layout, {})
+    return figure
+
+
+def _canvas(layout: Layout) -> tuple[Figure, Axes]:
+    """Return a map without the network."""
     frame, aspect = _frame(layout)
     west, east, south, north = frame
     height = _WIDTH * 0.86 * aspect * (north - south) / (east - west)
@@ -118,14 +142,13 @@ def draw(
     axes.set(xlim=(west, east), ylim=(south, north), aspect=aspect, xticks=[], yticks=[])
     if layout.on_earth:
         _draw_earth(axes, frame)
-    lines = [[layout.places[link.a], layout.places[link.b]] for link in topology.links]
-    _draw_links(figure, axes, lines, carried_bits)
-    ends = [frozenset((link.a, link.b)) for link in topology.links]
-    _draw_troubles(axes, lines, [troubles.get(pair) for pair in ends])
-    _draw_nodes(axes, layout, requests)
     for spine in axes.spines.values():
         spine.set_color(_BORDER)
-    return figure
+    return figure, axes
+
+
+def _lines(topology: Topology, layout: Layout) -> list[Line]:
+    return [[layout.places[link.a], layout.places[link.b]] for link in topology.links]
 
 
 def _frame(layout: Layout) -> tuple[Frame, float]:
@@ -188,8 +211,9 @@ def _draw_nodes(axes: Axes, layout: Layout, requests: Mapping[str, int]) -> None
         longitudes, latitudes, sizes, color=INK, ec="white", lw=0.2 if many else 0.7, zorder=5,
         rasterized=many,
     )  # fmt: skip
-    for name in names if few else ():
+    for number, name in enumerate(names if few else (), 1):
+        label = name if drawable(name) == name else f"node {number}"
         axes.annotate(
-            name, layout.places[name], (5, 4), textcoords="offset points", fontsize=7.5, color=INK,
+            label, layout.places[name], (5, 4), textcoords="offset points", fontsize=7.5, color=INK,
             zorder=6, bbox={"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.75},
         )  # fmt: skip

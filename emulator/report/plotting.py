@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,6 +38,7 @@ from matplotlib.cm import ScalarMappable  # noqa: E402
 from matplotlib.collections import LineCollection, PolyCollection  # noqa: E402
 from matplotlib.colors import ListedColormap, Normalize  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.font_manager import FontProperties, findfont, get_font  # noqa: E402
 from matplotlib.lines import Line2D  # noqa: E402
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "PolyCollection",
     "ScalarMappable",
     "colormaps",
+    "drawable",
     "save",
 ]
 
@@ -65,11 +68,24 @@ COLOURS = {
 INK, MUTED = "#1b2733", "#5b6875"
 
 _NAMES_IN = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "Droid Sans Fallback")
-_FONTS = set(font_manager.get_font_names())
-rc("font", size=9, family=["DejaVu Sans", *(font for font in _NAMES_IN if font in _FONTS)])
+_INSTALLED = set(font_manager.get_font_names())
+_FAMILIES = ["DejaVu Sans", *(font for font in _NAMES_IN if font in _INSTALLED)]
+_FONT_FILES = [findfont(FontProperties(family=family)) for family in _FAMILIES]
+_MISSING = "\N{REPLACEMENT CHARACTER}"
+rc("font", size=9, family=_FAMILIES)
 rc("text", parse_math=False)  # a name may have dollar signs
 rc("axes", labelcolor=INK, edgecolor="#8a959f", titlesize=10)
 rc("svg", hashsalt="qsagin")  # equal pictures are equal files
+
+
+def drawable(text: str) -> str:
+    """Return a text with a sign in place of each letter that the fonts of pictures do not have."""
+    return "".join(letter if _can_draw(letter) else _MISSING for letter in text)
+
+
+@cache
+def _can_draw(letter: str) -> bool:
+    return any(get_font(path).get_char_index(ord(letter)) for path in _FONT_FILES)
 
 
 def save(figure: Figure, target: Path | BinaryIO, **how: Any) -> None:

@@ -111,7 +111,8 @@ def test_renaming_nodes_renames_the_network_and_changes_nothing_else(names):
 def test_a_csv_may_say_where_it_comes_from(tmp_path):
     path = write(tmp_path, "n.csv", "# from my desk\nsource,target,length_km\na,b,5\n")
 
-    assert load(path).provenance == "from my desk"
+    reading = "read 2 nodes, 1 link; lengths from `length_km`, in km; no coordinates"
+    assert load(path).provenance == f"from my desk ({reading})"
 
 
 def test_a_length_for_all_links_replaces_those_of_the_file(tmp_path):
@@ -231,7 +232,6 @@ def test_a_file_that_is_not_text(tmp_path, name):
         ("a,b,far\n", ("a-b (far)", "positive")),
         ("a,b,\nb,c,5\n", ("a-b", "no length", "link_km")),
         ("a,b\nb,c,5\n", ("a-b", "no length")),
-        ("a,a,5\na,b,5\n", ("a-a", "itself")),
         ("a,b,5\nc,d,5\nb,e,5\n", ("c, d", "not connected")),
         ("a,,5\n", ("row 1", "target")),
         ("", ("links", "none")),
@@ -243,10 +243,18 @@ def test_a_malformed_edge_list_is_refused_by_name(tmp_path, rows, words):
     assert all(word in message for word in words), message
 
 
-def test_one_missing_length_is_a_mistake_even_when_one_is_given_for_all(tmp_path):
+def test_one_missing_length_is_a_mistake_unless_one_is_given_for_all(tmp_path):
     path = write(tmp_path, "n.csv", "source,target,length_km\na,b,\nb,c,5\n")
 
-    assert "a-b" in refusal(path, link_km=80)
+    assert "a-b" in refusal(path)
+    assert [link.length_km for link in load(path, link_km=80).links] == [80, 80]
+
+
+def test_a_link_of_a_node_to_itself_is_dropped_and_told(tmp_path):
+    path = write(tmp_path, "n.csv", "source,target,length_km\na,a,5\na,b,5\n")
+
+    assert load(path).links == (Link("a", "b", 5),)
+    assert "1 loop dropped (a)" in load(path).reading
 
 
 @pytest.mark.parametrize("link_km", [0, -80, float("nan"), float("inf")])
@@ -310,13 +318,21 @@ def test_a_node_declared_twice(tmp_path):
     assert "1: declared twice" in refusal(write(tmp_path, "n.json", json.dumps(data)))
 
 
-def test_directed_graphs_in_every_format_that_has_them(tmp_path):
+def test_directed_graphs_are_those_without_direction_only_if_arcs_pair_up(tmp_path):
     graph = triangle().to_directed()
+    nx.write_graphml(graph, tmp_path / "pairs.graphml")
+    nx.write_gml(graph, tmp_path / "pairs.gml")
+    write(tmp_path, "pairs.json", json.dumps(nx.node_link_data(graph, edges="edges")))
+    nx.write_graphml(triangle(), tmp_path / "n.graphml")
+    for name in ("pairs.graphml", "pairs.gml", "pairs.json"):
+        assert load(tmp_path / name).links == load(tmp_path / "n.graphml").links
+    graph.remove_edge("A", "B")
     nx.write_graphml(graph, tmp_path / "n.graphml")
     nx.write_gml(graph, tmp_path / "n.gml")
     write(tmp_path, "n.json", json.dumps(nx.node_link_data(graph, edges="edges")))
 
     for name in ("n.graphml", "n.gml", "n.json"):
+        assert "B-A: the graph is directed" in refusal(tmp_path / name)
         assert "undirected" in refusal(tmp_path / name)
 
 
