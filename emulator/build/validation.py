@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from emulator.build import run_limits
 from emulator.build.demand import requests_of
 from emulator.build.environment import lead_windows, recording_of
 from emulator.build.quantum_links import QuantumLink, equip, link_between, links_of
@@ -165,6 +166,14 @@ def _hours(setup: Setup) -> Mistakes:
             "scale the mean of a law; with what was seen as it was there is none: fit it, or use poisson",
         )
     without = "leave it out, or demand.hours"
+    for kind, day in demand.hours.items():
+        for factor in sorted(set(day)):
+            try:
+                demand.distribution.scaled(factor).scenarios(demand.scenarios)
+            except laws.DemandError as error:
+                yield f"demand.hours.{kind}", f"with factor {factor:g}: {error}"
+            except ValueError:
+                break  # told above
     if demand.reduce_to is not None:
         yield "demand.reduce_to", f"would reduce every hour's law apart; {without}"
     if setup.experiment.limits is not None:
@@ -469,6 +478,7 @@ def _ends(topology: Topology) -> set[frozenset[str]]:
 _LAW = ("demand.distribution", "demand.scenarios")
 _TIME = ("demand.period_s", "clock.window_s")
 _NETWORK = "network.topology"
+_RUN = (*_TIME, "demand.periods", _NETWORK)
 _FIBERS = (_NETWORK, "network.link_km", "fiber")
 
 SCHEDULE_RULES = (
@@ -487,6 +497,17 @@ SCHEDULE_RULES = (
 RULES = (
     Rule(_scenarios, _LAW),
     Rule(_requests, ("demand.requests",)),
+    Rule(run_limits.rows, ("demand.requests", "demand.periods", _NETWORK)),
+    Rule(
+        run_limits.recourse,
+        ("demand.requests", "demand.scenarios", "limits", "keys.unit_bits", _NETWORK),
+    ),
+    Rule(run_limits.duration, (*_RUN,)),
+    Rule(run_limits.looks, (*_RUN, "fiber.monitor_s", "management.rotation_s", "uav.weather")),
+    Rule(run_limits.costs, (*_RUN, *_FIBERS, "demand.requests", "demand.scenarios", "prices")),
+    Rule(run_limits.lengths, (_NETWORK, "network.link_km")),
+    Rule(run_limits.orbits, (*_RUN, "satellite.orbits")),
+    Rule(run_limits.random_faults, ("faults",)),
     Rule(_ends_of_requests, ("demand.requests", _NETWORK)),
     Rule(_pairs_of_requests, ("demand.requests", _NETWORK)),
     Rule(_windows_of_a_period, _TIME),
