@@ -155,6 +155,11 @@ def visible(text: str) -> str:
     return "".join(_code(sign) if _commands(sign) else sign for sign in text)
 
 
+def one_line(text: str) -> str:
+    """Return a text on one line without signs that command a terminal."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def _commands(sign: str) -> bool:
     """Return whether a sign is a control, a lone surrogate, or changes the direction of the text."""
     number = ord(sign)

@@ -29,7 +29,7 @@ from emulator.config import experiment as config
 from emulator.config.error_messages import Mistake, mistakes
 from emulator.config.experiment import Experiment
 from emulator.config.topology import BUILT_IN_NAMES, Topology, TopologyError, load, save_csv
-from emulator.input_checks import BadInputError, InputFileError, is_file, shown_name
+from emulator.input_checks import BadInputError, InputFileError, is_file, one_line, shown_name
 from emulator.store.files import EXPERIMENT
 
 BUILT_IN_FOLDER = Path(config.__file__).parent / "experiments"
@@ -47,7 +47,9 @@ class ExperimentError(BadInputError):
         self.file, self.mistakes = file, mistakes
 
     def __str__(self) -> str:
-        return "\n".join(f"{self.file}: {item.field}: {item.message}" for item in self.mistakes)
+        return "\n".join(
+            one_line(f"{self.file}: {item.field}: {item.message}") for item in self.mistakes
+        )
 
 
 class ChangeError(Exception):

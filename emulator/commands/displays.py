@@ -155,7 +155,7 @@ class RunDisplay(Live):
         if not summary["periods"]:
             console.print("The run ended before its first period; nothing was served or paid.")
             return
-        console.print(_story(summary), soft_wrap=True)
+        console.print(_story(summary), soft_wrap=True, markup=True)
         console.print(_costs(summary))
         console.print(_closing(summary, folder), soft_wrap=True)
 
