@@ -155,9 +155,10 @@ def visible(text: str) -> str:
     return "".join(_code(sign) if _commands(sign) else sign for sign in text)
 
 
-def one_line(text: str) -> str:
-    """Return a text on one line without signs that command a terminal."""
-    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+def one_line(text: str, most: int = 1_000) -> str:
+    """Return a text on one line without signs that command a terminal, its middle cut out if it is long."""
+    line = visible(text).replace("\n", "\\n").replace("\t", "\\t")
+    return line if len(line) <= most else f"{line[: most // 2]} ... {line[-most // 2 :]}"
 
 
 def _commands(sign: str) -> bool:

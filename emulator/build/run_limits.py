@@ -12,6 +12,7 @@ from math import ceil
 
 from emulator.build.demand import requests_of
 from emulator.build.environment import timeline_of
+from emulator.build.quantum_links import links_of
 from emulator.build.setup import Setup
 from emulator.config.schedule import RandomEvent
 from emulator.config.section import MOST_S
@@ -29,7 +30,7 @@ MOST_REDUCED = 2_000
 """Scenarios that can be compared each with each."""
 MOST_DRAWN = 100_000
 """Random faults."""
-MOST_COST = 2**62
+MOST_COST = MOST_BITS = 2**62
 LEAST_KM, MOST_KM = 1e-6, 100_000.0
 YEARS = range(1950, 2200)
 
@@ -122,6 +123,20 @@ def orbits(setup: Setup) -> Mistakes:
             f"at most {MOST_SATELLITE_S / count:,.0f} s with {count} satellites, not {end_s:,.0f}"
         )
         yield "satellite.orbits", f"can be computed for {right}; emulate less, or fewer satellites"
+
+
+def sifted_bits(setup: Setup) -> Mistakes:
+    """Refuse blocks whose bits cannot be counted."""
+    experiment = setup.experiment
+    wavelengths = min(experiment.demand.scenarios, experiment.network.wavelengths)
+    try:
+        fastest_bps = max((item.sample.sifted_bps for item in links_of(setup)), default=0.0)
+    except ValueError:
+        return  # told of another field
+    if fastest_bps * wavelengths * experiment.demand.period_s > MOST_BITS:
+        most_s = MOST_BITS / (fastest_bps * wavelengths)
+        right = f"must be at most {most_s:.3g} s with links that sift {fastest_bps:.3g} bit/s"
+        yield "demand.period_s", right
 
 
 def random_faults(setup: Setup) -> Mistakes:

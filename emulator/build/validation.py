@@ -507,6 +507,10 @@ RULES = (
     Rule(run_limits.costs, (*_RUN, *_FIBERS, "demand.requests", "demand.scenarios", "prices")),
     Rule(run_limits.lengths, (_NETWORK, "network.link_km")),
     Rule(run_limits.orbits, (*_RUN, "satellite.orbits")),
+    Rule(
+        run_limits.sifted_bits,
+        (*_FIBERS, "network.wavelengths", "demand.scenarios", "demand.period_s"),
+    ),
     Rule(run_limits.random_faults, ("faults",)),
     Rule(_ends_of_requests, ("demand.requests", _NETWORK)),
     Rule(_pairs_of_requests, ("demand.requests", _NETWORK)),

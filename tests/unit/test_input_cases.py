@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emulator.build.loading import ExperimentError, read
+from emulator.input_checks import ParameterError
+from emulator.physics.protocols import PROTOCOLS
+from emulator.physics.skr import protocol_names, secret_key_rate
 
 CASES = Path(__file__).parents[1] / "cases"
 Write = Callable[..., Path]
@@ -179,3 +183,15 @@ def test_text_in_another_encoding_is_refused_by_its_line(tmp_path: Path) -> None
     path = tmp_path / "latin.yaml"
     path.write_bytes("name: x\n# Zürich\n".encode("latin-1"))
     assert "file: is not in UTF-8 (line 2); save it again in that encoding" in refusal(path)
+
+
+@pytest.mark.parametrize("value", [0, -1, 1e-320, 1e19, 1e308, -1e308])
+@pytest.mark.parametrize("protocol", protocol_names())
+def test_no_device_breaks_a_key_rate(protocol: str, value: float) -> None:
+    setup = next(iter(PROTOCOLS[protocol].devices.values())).setup
+    for item in fields(setup):
+        try:
+            rate = secret_key_rate(protocol, 80.0, None, {item.name: value})
+        except ParameterError:
+            continue
+        assert 0 <= rate.skr_bps < 1e16
