@@ -35,7 +35,7 @@ from emulator.config.schedule import (
     SatelliteLossEvent,
     UavLossEvent,
 )
-from emulator.config.section import Timed
+from emulator.config.section import MOST_S, Timed
 from emulator.config.weather import CloudEvent, FogEvent, StormEvent
 from emulator.world.events import (
     DemandShift,
@@ -57,6 +57,7 @@ from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX, key_man
 TAP_STEPS = 64
 STORM_KM, DROP, LOSS_DB, TAPPED = 500.0, 0.2, 3.0, 0.6
 _STREAM = 0x4641
+_FAULT: TypeAdapter[FaultEvent] = TypeAdapter(FaultEvent)
 
 
 @part
@@ -190,8 +191,12 @@ def _draw(event: RandomEvent, index: int, setup: Setup) -> Iterator[FaultEvent]:
         kind = str(stream.choice(event.kinds))
         lasts = max(1, round(stream.exponential(event.mean_s) / window_s))
         begins = round(float(at_s) / window_s)
-        time = {"at_s": begins * window_s, "until_s": (begins + lasts) * window_s}
-        yield TypeAdapter(FaultEvent).validate_python({"kind": kind, **time, **make[kind]()})
+        ends_s = (begins + lasts) * window_s
+        time = {
+            "at_s": min(begins * window_s, MOST_S),
+            "until_s": ends_s if ends_s <= MOST_S else None,
+        }
+        yield _FAULT.validate_python({"kind": kind, **time, **make[kind]()})
 
 
 class _Dice:
