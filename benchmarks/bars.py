@@ -8,24 +8,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
+from emulator.world.distributions import half_width
+
 OK, MISSED, UNCLEAR, TOLD = "ok", "MISSED", "unclear", "told"
-# Two-sided 95 % quantiles of Student's t for 1, 2, ... degrees of freedom, and (too wide) for more.
-_T95 = (
-    12.71,
-    4.303,
-    3.182,
-    2.776,
-    2.571,
-    2.447,
-    2.365,
-    2.306,
-    2.262,
-    2.228,
-    2.201,
-    2.179,
-    2.160,
-    2.145,
-)
 
 
 @dataclass(frozen=True)
@@ -85,8 +70,7 @@ def surely_at_most(bar: str, found: Interval, unit: str, limit: float, note: str
 def interval(values: Sequence[float]) -> Interval:
     """Return the mean of at least two values with its confidence interval, by Student's t."""
     mean, count = statistics.fmean(values), len(values)
-    quantile = _T95[min(count - 2, len(_T95) - 1)]
-    half = quantile * statistics.stdev(values) / count**0.5
+    half = half_width(statistics.stdev(values), count)
     return Interval(mean, mean - half, mean + half)
 
 

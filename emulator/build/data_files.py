@@ -7,7 +7,6 @@ weather file is named by its path from here instead; a run folder holds a copy.
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from emulator.config.demand import (
     History,
 )
 from emulator.config.experiment import Experiment
+from emulator.input_checks import InputFileError, is_file, number_in, read_table, read_text
 from global_manager.provisioning import demand as laws
 
 
@@ -61,12 +61,14 @@ def with_orbits_read(experiment: Experiment, folder: Path) -> Experiment:
     if orbits is None or orbits.tle is None:
         return experiment
     try:
-        text = (folder / orbits.tle).read_text(encoding="utf-8-sig")
+        text = read_text(folder / orbits.tle)
+    except InputFileError as error:
+        problem = f"{orbits.tle}: {error.problem}; give a file of two-line elements"
+        raise DataFileError("satellite.orbits.tle", problem) from error
+    try:
         satellite = experiment.satellite.model_copy(update={"orbits": orbits.with_elements(text)})
-    except (OSError, ValueError) as error:
-        words = " ".join(str(error).split())
-        if isinstance(error, OSError | UnicodeDecodeError):
-            words = f"cannot be read ({words}); give a file of two-line elements"
+    except Exception as error:  # whatever a parser raises, the file is what is wrong
+        words = " ".join(str(error).split()) or type(error).__name__
         raise DataFileError("satellite.orbits.tle", f"{orbits.tle}: {words}") from error
     return experiment.model_copy(update={"satellite": satellite})
 
@@ -76,7 +78,7 @@ def with_weather_found(experiment: Experiment, folder: Path) -> Experiment:
     replay = experiment.weather.replay
     if replay is None:
         return experiment
-    if not (folder / replay).is_file():
+    if not is_file(folder / replay):
         problem = f"{replay}: file: cannot be read (no such file); give a CSV file"
         raise DataFileError("weather.replay", problem)
     changed = experiment.weather.model_copy(update={"replay": str(folder / replay)})
@@ -103,28 +105,32 @@ def _distribution(history: History, counts: Counter[int]) -> Distribution:
 def _seen(folder: Path, file: str) -> Counter[int]:
     """Return in how many periods of a history file each number of units was needed."""
     try:
-        text = (folder / file).read_text(encoding="utf-8-sig")
-        rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines())]
-    except (OSError, ValueError, csv.Error) as error:
-        words = " ".join(str(error).split())
-        raise _history_error(f"{file} is not a readable CSV file: {words}") from error
-    if not rows or rows[0] != ["units"]:
-        found = ",".join(rows[0])[:40] if rows else ""
+        table = read_table(folder / file)
+    except InputFileError as error:
+        raise _history_error(
+            f"{file} is not a readable CSV file: {error.field}: {error.problem}"
+        ) from error
+    if table.header != ("units",):
+        found = ",".join(table.header)[:40]
         problem = f"{file}: row 1 must be the header `units`, one column only, not `{found}`"
         raise _history_error(problem)
-    cells = [(number, ",".join(row)) for number, row in enumerate(rows[1:], 2) if any(row)]
-    wrong = [f"row {number} (`{cell[:20]}`)" for number, cell in cells if not _is_units(cell)]
+    cells = [(number, ",".join(row)) for number, row in table.rows if any(row)]
+    wrong = [f"row {number} (`{cell[:20]}`)" for number, cell in cells if _units(cell) is None]
     if wrong:
         more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
         right = f"must be whole units from 0 to {MOST_UNITS}"
         raise _history_error(f"{file}: {', '.join(wrong[:10])}{more} {right}")
     if not cells:
         raise _history_error(f"{file} has no rows; write one row per period")
-    return Counter(int(cell) for _, cell in cells)
+    return Counter(units for _, cell in cells if (units := _units(cell)) is not None)
 
 
-def _is_units(cell: str) -> bool:
-    return cell.isascii() and cell.isdigit() and len(cell) <= 20 and int(cell) <= MOST_UNITS
+def _units(cell: str) -> int | None:
+    """Return the units that a cell says, which may be written as 3.0; None if they are none."""
+    value = number_in(cell)
+    if value is None or value % 1 or not 0 <= value <= MOST_UNITS or cell.startswith("-"):
+        return None
+    return int(value)
 
 
 def _history_error(problem: str) -> DataFileError:

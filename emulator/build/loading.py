@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from emulator.build.data_files import (
@@ -25,6 +24,7 @@ from emulator.build.data_files import (
 from emulator.build.schedule import drawn
 from emulator.build.setup import Setup
 from emulator.build.validation import check
+from emulator.build.yaml_text import dump_yaml, read_yaml
 from emulator.config import experiment as config
 from emulator.config.error_messages import Mistake, mistakes
 from emulator.config.experiment import Experiment
@@ -36,7 +36,7 @@ from emulator.config.topology import (
     load,
     save_csv,
 )
-from emulator.input_checks import BadInputError
+from emulator.input_checks import BadInputError, InputFileError, is_file, one_line, shown_name
 from emulator.store.files import EXPERIMENT
 
 BUILT_IN_FOLDER = Path(config.__file__).parent / "experiments"
@@ -55,7 +55,9 @@ class ExperimentError(BadInputError):
         self.file, self.mistakes = file, mistakes
 
     def __str__(self) -> str:
-        return "\n".join(f"{self.file}: {item.field}: {item.message}" for item in self.mistakes)
+        return "\n".join(
+            one_line(f"{self.file}: {item.field}: {item.message}") for item in self.mistakes
+        )
 
 
 class ChangeError(Exception):
@@ -149,7 +151,7 @@ def write(setup: Setup, folder: Path) -> Path:
         copy = shutil.copy(experiment.weather.replay, folder / "weather.csv")
         fields["weather"]["replay"] = Path(copy).name
     path = folder / EXPERIMENT
-    path.write_text(yaml.safe_dump(fields, sort_keys=False), encoding="utf-8")
+    path.write_text(dump_yaml(fields), encoding="utf-8")
     return path
 
 
@@ -157,19 +159,18 @@ def _path(source: str) -> Path:
     if source in built_in_names():
         return BUILT_IN_FOLDER / f"{source}.yaml"
     path = Path(source)
-    if not path.is_file():
+    if not is_file(path):
         known = ", ".join(built_in_names())
         message = f"no such file, nor a built-in experiment; built-in are {known}"
-        raise ExperimentError(source, (Mistake(field="experiment", message=message),))
+        raise ExperimentError(shown_name(path), (Mistake(field="experiment", message=message),))
     return path
 
 
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        words = " ".join(str(error).split())
-        mistake = Mistake(field="file", message=f"is not readable YAML: {words}")
+        fields = read_yaml(path)
+    except InputFileError as error:
+        mistake = Mistake(field=error.field, message=error.problem)
         raise ExperimentError(str(path), (mistake,)) from error
     if not isinstance(fields, dict):
         mistake = Mistake(field="file", message="must be a mapping of fields; see `qsagin schema`")

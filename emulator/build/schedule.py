@@ -15,11 +15,13 @@ from pydantic import TypeAdapter
 from emulator.build.faults import FAULT_KINDS, Draws, kind_of
 from emulator.build.setup import Setup, part
 from emulator.config.schedule import FaultEvent, RandomEvent
+from emulator.config.section import MOST_S
 from emulator.world.events import Schedule, WorldEvent
 from emulator.world.weather_events import Event
 
 _STREAM = 0x4641
 _BY_NAME = {get_args(k.event.model_fields["kind"].annotation)[0]: k for k in FAULT_KINDS}
+_FAULT: TypeAdapter[FaultEvent] = TypeAdapter(FaultEvent)
 
 
 @part
@@ -61,7 +63,11 @@ def _draw(event: RandomEvent, index: int, setup: Setup) -> Iterator[FaultEvent]:
         kind = str(stream.choice(event.kinds))
         lasts = max(1, round(stream.exponential(event.mean_s) / window_s))
         begins = round(float(at_s) / window_s)
-        time = {"at_s": begins * window_s, "until_s": (begins + lasts) * window_s}
+        ends_s = (begins + lasts) * window_s
+        time = {
+            "at_s": min(begins * window_s, MOST_S),
+            "until_s": ends_s if ends_s <= MOST_S else None,
+        }
         drawn_fields = _BY_NAME[kind].drawn
         fields = drawn_fields(draws) if drawn_fields is not None else {}
-        yield TypeAdapter(FaultEvent).validate_python({"kind": kind, **time, **fields})
+        yield _FAULT.validate_python({"kind": kind, **time, **fields})

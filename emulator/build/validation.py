@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from emulator.build import run_limits
 from emulator.build.demand import requests_of
 from emulator.build.environment import lead_windows, recording_of
 from emulator.build.faults import (
@@ -151,6 +152,14 @@ def _hours(setup: Setup) -> Mistakes:
             "scale the mean of a law; with what was seen as it was there is none: fit it, or use poisson",
         )
     without = "leave it out, or demand.hours"
+    for kind, day in demand.hours.items():
+        for factor in sorted(set(day)):
+            try:
+                demand.distribution.scaled(factor).scenarios(demand.scenarios)
+            except laws.DemandError as error:
+                yield f"demand.hours.{kind}", f"with factor {factor:g}: {error}"
+            except ValueError:
+                break  # told above
     if demand.reduce_to is not None:
         yield "demand.reduce_to", f"would reduce every hour's law apart; {without}"
     if setup.experiment.limits is not None:
@@ -288,30 +297,43 @@ def _of_kind(kind: FaultKind[Any], check: FaultCheck[Any]) -> Rule:
     return Rule(mistakes, ("faults", *check.reads))
 
 
-_LAW = LAW
 _TIME = ("demand.period_s", "clock.window_s")
-_NETWORK = NETWORK
-_FIBERS = FIBERS
+_RUN = (*_TIME, "demand.periods", NETWORK)
 
 SCHEDULE_RULES = tuple(_of_kind(kind, check) for kind in FAULT_KINDS for check in kind.checks)
 RULES = (
-    Rule(_scenarios, _LAW),
+    Rule(_scenarios, LAW),
     Rule(_requests, ("demand.requests",)),
-    Rule(_ends_of_requests, ("demand.requests", _NETWORK)),
-    Rule(_pairs_of_requests, ("demand.requests", _NETWORK)),
+    Rule(run_limits.rows, ("demand.requests", "demand.periods", NETWORK)),
+    Rule(
+        run_limits.recourse,
+        ("demand.requests", "demand.scenarios", "limits", "keys.unit_bits", NETWORK),
+    ),
+    Rule(run_limits.duration, (*_RUN,)),
+    Rule(run_limits.looks, (*_RUN, "fiber.monitor_s", "management.rotation_s", "uav.weather")),
+    Rule(run_limits.costs, (*_RUN, *FIBERS, "demand.requests", "demand.scenarios", "prices")),
+    Rule(run_limits.lengths, (NETWORK, "network.link_km")),
+    Rule(run_limits.orbits, (*_RUN, "satellite.orbits")),
+    Rule(
+        run_limits.sifted_bits,
+        (*FIBERS, "network.wavelengths", "demand.scenarios", "demand.period_s"),
+    ),
+    Rule(run_limits.random_faults, ("faults",)),
+    Rule(_ends_of_requests, ("demand.requests", NETWORK)),
+    Rule(_pairs_of_requests, ("demand.requests", NETWORK)),
     Rule(_windows_of_a_period, _TIME),
-    Rule(_time_to_cross, (*_TIME, _NETWORK)),
-    Rule(_lifetime, ("keys.lifetime_s", "clock.window_s", _NETWORK)),
-    Rule(_kinds_of_links, (_NETWORK,)),
-    Rule(_special_links, _FIBERS),
+    Rule(_time_to_cross, (*_TIME, NETWORK)),
+    Rule(_lifetime, ("keys.lifetime_s", "clock.window_s", NETWORK)),
+    Rule(_kinds_of_links, (NETWORK,)),
+    Rule(_special_links, FIBERS),
     Rule(_applications, ("applications", "demand.requests")),
     Rule(_uses_of_keys, ("applications", "keys.unit_bits", "demand.period_s")),
-    Rule(_sites_under_orbits, ("satellite.orbits", _NETWORK)),
+    Rule(_sites_under_orbits, ("satellite.orbits", NETWORK)),
     Rule(_elements, ("satellite.orbits", "demand.periods", "demand.period_s")),
-    Rule(_recorded_weather, ("weather.replay", _NETWORK)),
+    Rule(_recorded_weather, ("weather.replay", NETWORK)),
     *SCHEDULE_RULES,
     Rule(_fleet, ("uav",)),
-    Rule(_sites_under_chains, ("uav.rate", _NETWORK)),
+    Rule(_sites_under_chains, ("uav.rate", NETWORK)),
     Rule(
         _hours,
         ("demand.hours", "demand.distribution", "demand.reduce_to", "limits", "plan"),

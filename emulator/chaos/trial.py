@@ -18,7 +18,9 @@ from chaoslib.exceptions import ChaosException
 from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
 from chaoslib.loader import parse_experiment_from_file
 
+from emulator.build.yaml_text import read_yaml
 from emulator.chaos.actions import stop_run, undisturbed
+from emulator.input_checks import is_file
 
 FOLDER = Path(__file__).parent
 _SETTINGS = {"runtime": {"rollbacks": {"strategy": "always"}}}
@@ -63,11 +65,13 @@ def built_in() -> dict[str, str]:
 def load(source: str) -> dict[str, Any]:
     """Return the experiment of a file or built-in name.  Raises `ChaosInputError`."""
     path = FOLDER / f"{source}.yaml" if source in built_in() else Path(source)
-    if not path.is_file():
+    if not is_file(path):
         raise ChaosInputError(
             f"{source}: no such file, nor a built-in chaos experiment; see `qsagin chaos --list`"
         )
     try:
+        if path.suffix in (".yaml", ".yml"):
+            read_yaml(path)  # refuses what the toolkit would take for something else
         experiment = parse_experiment_from_file(str(path))
         if not isinstance(experiment, dict):
             raise ChaosInputError(f"{source}: must be a mapping of fields")

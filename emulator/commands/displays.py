@@ -206,7 +206,8 @@ def _closing(summary: dict[str, Any], folder: Path) -> str:
         free = "  Units that never came cost nothing." if summary["shortfall_units"] else ""
         lines.append(
             f"The plan's expected cost {words} the 95 % confidence interval of the realised mean, "
-            f"{interval['ci95_low']:,.0f} to {interval['ci95_high']:,.0f}.{free}"
+            f"{interval['ci95_low']:,.0f} to {interval['ci95_high']:,.0f} "
+            f"(Student's t, {interval['periods']} periods).{free}"
         )
     lines += [
         f"digest {summary['digest']}",

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 
+from emulator.build.yaml_text import YamlError, parse_yaml
 from emulator.commands.options import (
     Json,
     Share,
@@ -106,9 +106,11 @@ def _axes(items: list[str]) -> dict[str, list[Any]]:
     for item in items:
         field, equals, text = item.partition("=")
         try:
-            values = yaml.safe_load(f"[{text}]")
-        except yaml.YAMLError:
-            equals = ""
+            values = parse_yaml(f"[{text}]", item)
+        except YamlError as error:
+            problem = error.problem.removeprefix("line 1: ")
+            right = "must be FIELD=VALUE,... with values as in YAML"
+            raise UsageError("--set", f"{right}, not {item}: {problem}") from error
         if not equals or not field:
             raise UsageError("--set", f"must be FIELD=VALUE,... with values as in YAML, not {item}")
         if field in axes:

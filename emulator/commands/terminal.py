@@ -1,4 +1,8 @@
-"""What commands print: the answer on stdout, as JSON or for people; everything else on stderr."""
+"""What commands print: the answer on stdout, as JSON or for people; everything else on stderr.
+
+Whatever files and names hold, nothing in them commands the terminal: control characters are shown as their
+codes, and brackets are brackets.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,21 @@ from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
-OUT = Console(highlight=False, markup=False, emoji=False)  # what users name is shown as it is
-ERR = Console(stderr=True, highlight=False, markup=False, emoji=False)
+from emulator.input_checks import visible
+
+
+class PlainConsole(Console):
+    """Shows text as it is: no markup in it, and no control character."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return what is shown of a text."""
+        return super().render_str(visible(text), **options)
+
+
+OUT = PlainConsole(highlight=False, markup=False, emoji=False)
+ERR = PlainConsole(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def answer(json_: bool, document: Any, show: Callable[[], object]) -> None:
@@ -48,8 +64,8 @@ def print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:
 
 
 def tell(line: str) -> None:
-    """Print a line on stderr, as it is."""
-    print(line, file=sys.stderr)  # noqa: T201
+    """Print a line on stderr, as it is but for control characters."""
+    print(visible(line), file=sys.stderr)  # noqa: T201
 
 
 def fail(problem: str) -> NoReturn:

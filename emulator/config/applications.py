@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from pydantic import Field, model_validator
 
-from emulator.config.section import Positive, Section
+from emulator.config.section import Section
 
 AES_KEY_BITS = 256
 AES_MOST_BYTES = 64 * 2**30
@@ -28,10 +28,15 @@ class KeyUse(Section):
 
     cipher: Cipher = Cipher.AES_256_GCM
     key_bits: int | None = Field(
-        None, ge=8, description="of one application key, whole units; the default is keys.unit_bits"
-    )
-    data_bps: Positive | None = Field(
         None,
+        ge=8,
+        le=2**40,
+        description="of one application key, whole units; the default is keys.unit_bits",
+    )
+    data_bps: float | None = Field(
+        None,
+        ge=1e-3,
+        le=1e15,
         description="data to encrypt while the link is up; a one-time pad's follows from its keys",
     )
 

@@ -15,28 +15,33 @@ from pydantic import (
     model_validator,
 )
 
-from emulator.config.section import Positive, Section
+from emulator.config.section import IsNumber, Name, PositiveSeconds, Section
 from global_manager.provisioning import demand as laws
 from global_manager.provisioning.model import Scenario
 from global_manager.provisioning.scenario_reduction import reduced_scenarios
 
-MOST_UNITS = 100_000  # in one period of a history: far above what a fiber carries
+MOST_UNITS = 100_000  # of one request in one period: far above what a fiber carries
+MOST_PERIODS = 10_000_000
+MOST_REQUESTS = 50_000
+_LEAST_MEAN, _MOST_VARIANCE = 1e-9, 1e12
 
-
-Units = Annotated[int, Field(ge=0, le=MOST_UNITS)]
+Units = Annotated[int, Field(ge=0, le=MOST_UNITS), IsNumber]
+MeanUnits = Annotated[float, Field(ge=_LEAST_MEAN, le=MOST_UNITS)]
 
 
 class Poisson(Section):
     """Poisson demand, in units per request and period."""
 
-    mean_units: Positive
+    mean_units: MeanUnits
 
 
 class NegativeBinomial(Section):
     """Negative binomial demand, in units per request and period: Poisson with a mean that itself varies."""
 
-    mean_units: Positive
-    variance: Positive = Field(description="in units squared; greater than mean_units")
+    mean_units: MeanUnits
+    variance: float = Field(
+        ge=_LEAST_MEAN, le=_MOST_VARIANCE, description="in units squared; greater than mean_units"
+    )
 
     @field_validator("variance")
     @classmethod
@@ -52,7 +57,7 @@ class NegativeBinomial(Section):
 class Empirical(Section):
     """Demand as often as it was seen."""
 
-    counts: dict[Units, Annotated[int, Field(ge=1)]] = Field(
+    counts: dict[Units, Annotated[int, Field(ge=1, le=10**12), IsNumber]] = Field(
         min_length=1, description="by units, the number of periods in which that many were needed"
     )
 
@@ -149,13 +154,21 @@ class Distribution(Section):
         """Return Poisson or negative binomial demand of another mean.
 
         Negative binomial demand stays Poisson demand whose mean is Gamma-distributed: that mean is
-        scaled, so what the variance exceeds the mean by goes with the square.
+        scaled, so what the variance exceeds the mean by goes with the square.  Raises DemandError.
         """
+        if mean_units > MOST_UNITS:
+            raise laws.DemandParameterError("mean_units", f"at most {MOST_UNITS:,}", mean_units)
+        mean_units = max(mean_units, _LEAST_MEAN)
         if self.negative_binomial is None:
             return Distribution(poisson=Poisson(mean_units=mean_units))
         factor = mean_units / self.negative_binomial.mean_units
         excess = self.negative_binomial.variance - self.negative_binomial.mean_units
-        law = NegativeBinomial(mean_units=mean_units, variance=mean_units + factor**2 * excess)
+        variance = mean_units + factor**2 * excess
+        if variance > _MOST_VARIANCE:
+            raise laws.DemandParameterError("variance", f"at most {_MOST_VARIANCE:g}", variance)
+        if variance <= mean_units:  # by rounding
+            return Distribution(poisson=Poisson(mean_units=mean_units))
+        law = NegativeBinomial(mean_units=mean_units, variance=variance)
         return Distribution.model_validate({"negative-binomial": law})
 
     def tail_mass(self, count: int) -> float:
@@ -182,14 +195,14 @@ def _a_day(factors: list[float]) -> list[float]:
     return factors
 
 
-Day = Annotated[list[Annotated[float, Field(ge=0, le=1_000)]], AfterValidator(_a_day)]
+Day = Annotated[list[Annotated[float, Field(ge=0, le=1_000), IsNumber]], AfterValidator(_a_day)]
 
 
 class RequestItem(Section):
     """One security request, written out."""
 
-    id: str = Field(min_length=1)
-    application: str = Field("application", alias="class")
+    id: Name
+    application: Name = Field("application", alias="class")
     source: str
     target: str
 
@@ -197,14 +210,17 @@ class RequestItem(Section):
 class Demand(Section):
     """Who needs key, how much, and for how long."""
 
-    periods: int = Field(60, ge=1, description="provisioning periods to emulate")
-    period_s: Positive = 60.0
+    periods: int = Field(60, ge=1, le=MOST_PERIODS, description="provisioning periods to emulate")
+    period_s: PositiveSeconds = 60.0
     scenarios: int = Field(10, ge=1, le=MOST_UNITS, description="demand is 0 .. scenarios-1 units")
     reduce_to: int | None = Field(
-        None, ge=1, description="the number of scenarios kept, chosen to be nearest to all"
+        None,
+        ge=1,
+        le=MOST_UNITS,
+        description="the number of scenarios kept, chosen to be nearest to all",
     )
     distribution: Distribution = Distribution(poisson=Poisson(mean_units=10 / 3))
-    hours: dict[str, Day] = Field(
+    hours: dict[Name, Day] = Field(
         default_factory=dict,
         description="by class, 24 factors of the mean for the hours of the day, in solar time at the "
         "source; a class that is not named needs as much at every hour",
@@ -212,7 +228,19 @@ class Demand(Section):
     correlated: bool = Field(
         True, description="one draw per period for all requests, or one for each request"
     )
-    requests: dict[str, Annotated[int, Field(ge=0)]] | list[RequestItem]
+    requests: (
+        dict[Name, Annotated[int, Field(ge=0, le=MOST_REQUESTS), IsNumber]] | list[RequestItem]
+    )
+
+    @field_validator("requests")
+    @classmethod
+    def _not_too_many(
+        cls, requests: dict[str, int] | list[RequestItem]
+    ) -> dict[str, int] | list[RequestItem]:
+        count = sum(requests.values()) if isinstance(requests, dict) else len(requests)
+        if count > MOST_REQUESTS:
+            raise ValueError(f"must be at most {MOST_REQUESTS:,} in all, not {count:,}")
+        return requests
 
     def kept(self, scenarios: Sequence[Scenario]) -> tuple[Scenario, ...]:
         """Return scenarios, reduced if the experiment says so."""

@@ -6,10 +6,13 @@ whoever writes YAML knows neither.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+
+from emulator.config.section import NoNumber
 
 Location = tuple[int | str, ...]
 
@@ -20,6 +23,20 @@ _FORMS = {
 _FORMER = {"plan.pools": "is the former name of limits; leave it out"}
 _MAPPING = "must be a mapping of fields"
 _NUMBER, _WHOLE = "must be a number", "must be a whole number"
+_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
+_UNITS = {
+    "_km_h": " km/h",
+    "_m_s": " m/s",
+    "_s": " s",
+    "_km": " km",
+    "_deg": " degrees",
+    "_db": " dB",
+    "_bps": " bit/s",
+    "_bits": " bit",
+    "_hz": " Hz",
+    "_units": " units",
+}
+_DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
 _MESSAGES = {
     "missing": "is required",
     "extra_forbidden": "unknown field; remove it or correct its name",
@@ -80,6 +97,10 @@ def _mistake(item: ErrorDetails) -> Mistake:
     for python in ("Input should", "String should", "List should", "Tuple should"):
         words = words.replace(python, "must")
     words = _MESSAGES.get(item["type"], words.replace(" after validation", ""))
+    if item["type"] in _BOUNDS:
+        words += next((unit for end, unit in _UNITS.items() if field.endswith(end)), "")
+    if words in (_NUMBER, _WHOLE):
+        words += _of_number(item["input"])
     if item["type"] == "union_tag_invalid":
         words = f"kind: must be one of {item['ctx']['expected_tags']}, not {item['ctx']['tag']}"
     head, colon, tail = words.partition(": ")
@@ -88,3 +109,13 @@ def _mistake(item: ErrorDetails) -> Mistake:
     if item["type"] == "extra_forbidden" and field in _FORMER:
         words = _FORMER[field]
     return Mistake(field=field, message=words)
+
+
+def _of_number(given: object) -> str:
+    """Return what to say of something that is no number."""
+    written = given.written if isinstance(given, NoNumber) else given
+    if isinstance(written, str) and _DECIMAL_COMMA.fullmatch(written):
+        return f"; write {written.replace(',', '.')[:40]} with a decimal point"
+    if isinstance(written, bool):
+        return f", not {str(written).lower()}"
+    return f", not {written[:40]!r}" if isinstance(written, str) else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import (
     Field,
@@ -16,18 +16,26 @@ from pydantic import (
 )
 
 from emulator.config.applications import KeyUse
-from emulator.config.demand import Demand
+from emulator.config.demand import MOST_PERIODS, Demand
 from emulator.config.fiber import FiberOptions
 from emulator.config.satellites import Orbits, SatelliteOptions
 from emulator.config.schedule import FaultEvent
-from emulator.config.section import Positive, Section
+from emulator.config.section import (
+    MOST_S,
+    Length,
+    Name,
+    PositiveSeconds,
+    Price,
+    Section,
+)
 from emulator.config.topology import LengthUnit, ParallelLinks, ReadingOptions
 from emulator.config.uavs import UavOptions
 from emulator.config.weather import Weather
 from global_manager.provisioning.model import Policy
 from global_manager.provisioning.prices import Prices
 
-Price = Annotated[int, Field(ge=0)]
+MOST_LIMIT_UNITS = 1_000_000_000
+MOST_WAVELENGTHS = 100_000
 
 
 class Capacity(StrEnum):
@@ -41,22 +49,22 @@ class Network(Section):
     """Nodes and fibers."""
 
     topology: str = Field(description="a built-in name, or a file relative to the experiment file")
-    link_km: Positive | None = Field(None, description="overrides every length")
+    link_km: Length | None = Field(None, description="overrides every length")
     detour: float | None = Field(
         None, ge=1, le=10, description="lengths are great circles between nodes times this"
     )
-    length: str | None = Field(
-        None, min_length=1, description="attribute or column of the file that has the lengths"
+    length: Name | None = Field(
+        None, description="attribute or column of the file that has the lengths"
     )
     length_unit: LengthUnit | None = Field(None, description="of lengths; None: as the file says")
-    least_km: Positive | None = Field(
+    least_km: Length | None = Field(
         None, description="of shorter links, and of those between nodes at one place"
     )
     largest_piece: bool = Field(False, description="leave out nodes not connected to most others")
     parallel_links: ParallelLinks = Field(
         "equal", description="which become one link: equally long ones, or all, the shortest kept"
     )
-    wavelengths: int = Field(80, ge=1, description="per fiber")
+    wavelengths: int = Field(80, ge=1, le=MOST_WAVELENGTHS, description="per fiber")
     capacity: Capacity = Field(
         Capacity.BOTH_DIRECTIONS, description="whether both directions share the wavelengths"
     )
@@ -103,13 +111,19 @@ class Limits(Section):
     The plan counts on no more, and in a run the controllers give no more.
     """
 
-    satellite_units: int | None = Field(None, ge=0)
+    satellite_units: int | None = Field(None, ge=0, le=MOST_LIMIT_UNITS)
     uav_units: int | None = Field(
-        None, ge=0, description="default: what uav.fleet can fly, at an assumed rate"
+        None,
+        ge=0,
+        le=MOST_LIMIT_UNITS,
+        description="default: what uav.fleet can fly, at an assumed rate",
     )
     shortfall_cost: Price = Field(description="to the plan, of a unit that nobody can bring")
     futures: int = Field(
-        100, ge=2, description="joint futures drawn, where demands or skies are too many to list"
+        100,
+        ge=2,
+        le=10_000,
+        description="joint futures drawn, where demands or skies are too many to list",
     )
 
 
@@ -122,22 +136,35 @@ class PlanOptions(Section):
     replan: bool = Field(
         True, description="plan again on fibers lost or back, and drift; the stochastic policy only"
     )
-    look_every_periods: int = Field(0, ge=0, description="compare demand with the plan; 0: never")
+    look_every_periods: int = Field(
+        0, ge=0, le=MOST_PERIODS, description="compare demand with the plan; 0: never"
+    )
     replan_changes: int = Field(
-        0, ge=0, description="reservations that work and a plan made again may change all the same"
+        0,
+        ge=0,
+        le=1_000_000,
+        description="reservations that work and a plan made again may change all the same",
     )
     replan_saving: Price = Field(
         5_000, description="what each of these changes must save in a period"
     )
-    drift_sigmas: Positive = Field(3.0, description="standard errors that count as a drift")
+    drift_sigmas: float = Field(
+        3.0, ge=0.001, le=1_000, description="standard errors that count as a drift"
+    )
 
 
 class Keys(Section):
     """What a unit of key is."""
 
-    unit_bits: int = Field(256, ge=8, multiple_of=8, description="one unit is one key of this size")
+    unit_bits: int = Field(
+        256,
+        ge=8,
+        le=1_048_576,
+        multiple_of=8,
+        description="one unit is one key of this size",
+    )
     qber_limit: float = Field(0.11, gt=0, lt=0.5, description="a noisier block is discarded")
-    lifetime_s: Positive | None = Field(
+    lifetime_s: PositiveSeconds | None = Field(
         None, description="reserved keys that nobody has used by then are destroyed; None: kept"
     )
 
@@ -146,7 +173,7 @@ class Management(Section):
     """How management messages are protected."""
 
     rotation_s: float = Field(
-        600.0, ge=1, allow_inf_nan=False, description="emulated time after which keys are replaced"
+        600.0, ge=1, le=MOST_S, description="emulated time after which keys are replaced"
     )
     share: float = Field(
         0.1,
@@ -163,31 +190,29 @@ class Management(Section):
 class Clock(Section):
     """Emulated time."""
 
-    window_s: float = Field(
-        1.0, ge=0.001, allow_inf_nan=False, description="the least latency of a message"
-    )
+    window_s: float = Field(1.0, ge=0.001, le=MOST_S, description="the least latency of a message")
 
 
 class Experiment(Section):
     """A whole experiment."""
 
-    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")
-    description: str = ""
-    seed: int = Field(1, ge=0)
+    name: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._-]+$")
+    description: str = Field("", max_length=10_000)
+    seed: int = Field(1, ge=0, le=2**63 - 1)
     network: Network
     demand: Demand
     prices: Literal["paper"] | PriceTable = "paper"
     plan: PlanOptions = PlanOptions()
     limits: Limits | None = Field(None, description="what requests share on demand")
     keys: Keys = Keys()
-    applications: dict[str, KeyUse] = Field(
+    applications: dict[Name, KeyUse] = Field(
         default_factory=dict, description="how each class uses its keys; the default is AES-256-GCM"
     )
     fiber: FiberOptions = FiberOptions()
     satellite: SatelliteOptions = SatelliteOptions()
     uav: UavOptions = UavOptions()
     weather: Weather = Weather()
-    faults: list[FaultEvent] = Field(default_factory=list)
+    faults: list[FaultEvent] = Field(default_factory=list, max_length=100_000)
     management: Management = Management()
     clock: Clock = Clock()
 

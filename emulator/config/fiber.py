@@ -13,11 +13,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from emulator.config.section import Positive, Section
+from emulator.config.section import MOST_S, IsNumber, Length, Seconds, Section
 from emulator.input_checks import ParameterError
 from emulator.physics.skr import secret_key_rate
 
-Parameters = dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+Parameters = dict[str, Annotated[float, Field(allow_inf_nan=False), IsNumber]]
 
 
 class LinkKind(StrEnum):
@@ -56,10 +56,12 @@ class FiberOptions(Section):
 
     protocol: str = Field("bb84", description="of the spans between trusted repeaters")
     device: str | None = None
-    span_km: Positive = Field(80.0, description="the most between repeaters or routers")
-    monitor_s: Positive = Field(10.0, description="how often the controller looks at all fibers")
-    wait_to_restore_s: float = Field(
-        60.0, ge=0, description="how long a fiber that was down must be good before it is up"
+    span_km: Length = Field(80.0, description="the most between repeaters or routers")
+    monitor_s: float = Field(
+        10.0, ge=0.001, le=MOST_S, description="how often the controller looks at all fibers"
+    )
+    wait_to_restore_s: Seconds = Field(
+        60.0, description="how long a fiber that was down must be good before it is up"
     )
     repeaters: LinkKind = Field(LinkKind.TRUSTED, description="the kind of links not named below")
     untrusted: UntrustedDevices = Field(

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from emulator.config.section import Fraction, Positive, Section
+from emulator.config.section import Fraction, Positive, PositiveSeconds, Rate, Seconds, Section
 from emulator.physics.pass_keys import (
     DECOY_DOWNLINK_DEVICES,
     PAIR_DOWNLINK_DEVICES,
@@ -28,9 +28,9 @@ from emulator.world.contacts import ContactRules
 class Walker(Section):
     """A Walker delta pattern i: T/P/F of circular orbits."""
 
-    satellites: int = Field(24, ge=1)
-    planes: int = Field(6, ge=1)
-    phasing: int = Field(1, ge=0)
+    satellites: int = Field(24, ge=1, le=10_000)
+    planes: int = Field(6, ge=1, le=10_000)
+    phasing: int = Field(1, ge=0, le=10_000)
     inclination_deg: float = Field(53.0, ge=0, le=180)
     altitude_km: float = Field(550.0, ge=200, le=2000)
 
@@ -83,7 +83,7 @@ class ForecastOptions(Section):
     """
 
     skill: Fraction = Field(0.9, description="0: climate alone; 1: the present sky is known")
-    memory_s: Positive = Field(39_600.0, description="e-folding time of persistence")
+    memory_s: PositiveSeconds = Field(39_600.0, description="e-folding time of persistence")
 
 
 class Orbits(Section):
@@ -101,17 +101,23 @@ class Orbits(Section):
     )
     min_elevation_deg: float = Field(20.0, ge=0, lt=90)
     max_sun_altitude_deg: float = Field(-12.0, ge=-90, le=0, description="darker counts as night")
-    max_wait_s: Positive = Field(
+    max_wait_s: PositiveSeconds = Field(
         600.0, description="how long an order waits for its passes at most"
     )
     mode: Mode = Field(Mode.TRUSTED, description="of the satellites")
     device: str | None = Field(None, description="None: micius-2017 if trusted, else micius-2020")
     pair_rate_hz: Positive | None = Field(None, description="of the source, if not the device's")
     coincidence_window_s: Positive | None = Field(None, description="if not the device's")
-    contacts_per_station: int | None = Field(1, ge=1, description="at a time; null: no limit")
-    contacts_per_satellite: int | None = Field(1, ge=1, description="at a time; null: no limit")
-    contact_s: Positive | None = Field(None, description="the most of a pass; else all of it")
-    acquire_s: float = Field(0.0, ge=0, description="from one contact to the next")
+    contacts_per_station: int | None = Field(
+        1, ge=1, le=10_000, description="at a time; null: no limit"
+    )
+    contacts_per_satellite: int | None = Field(
+        1, ge=1, le=10_000, description="at a time; null: no limit"
+    )
+    contact_s: PositiveSeconds | None = Field(
+        None, description="the most of a pass; else all of it"
+    )
+    acquire_s: Seconds = Field(0.0, description="from one contact to the next")
     clouds: bool = Field(True, description="chance by the climate of each site, or none")
 
     forecast: ForecastOptions | None = Field(
@@ -209,6 +215,6 @@ class SatelliteOptions(Section):
     sky: Literal["each-pair", "common"] = Field(
         "each-pair", description="usable or not by a draw for each pair, or by one for all"
     )
-    skr_bps: Positive = 1_000.0
+    skr_bps: Rate = 1_000.0
     qber: Fraction = 0.03
-    setup_s: float = Field(10.0, ge=0, description="from an order to the first key")
+    setup_s: Seconds = Field(10.0, description="from an order to the first key")

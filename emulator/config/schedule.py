@@ -12,7 +12,15 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AliasChoices, Field, model_validator
 
-from emulator.config.section import Fraction, Positive, Section, Strikes, Timed
+from emulator.config.demand import MOST_PERIODS, MeanUnits
+from emulator.config.section import (
+    Fraction,
+    PositiveSeconds,
+    Seconds,
+    Section,
+    Strikes,
+    Timed,
+)
 from emulator.config.weather import CloudEvent, FogEvent, StormEvent
 from emulator.world.events import ProcessAction
 
@@ -35,7 +43,9 @@ class LinkDegradedEvent(Timed):
 
     kind: Literal["link-degraded"]
     link: tuple[str, str]
-    loss_db: Positive = Field(description="in each section between devices, on top of the fiber's")
+    loss_db: float = Field(
+        ge=1e-6, le=1_000, description="in each section between devices, on top of the fiber's"
+    )
 
 
 class EavesdropperEvent(Timed):
@@ -73,7 +83,7 @@ class UavLossEvent(Timed):
     strikes: ClassVar[Strikes] = Strikes.UAV
 
     kind: Literal["uav-loss"]
-    uavs: int | None = Field(None, ge=1, description="None: all")
+    uavs: int | None = Field(None, ge=1, le=1_000_000, description="None: all")
 
 
 class OutageEvent(Timed):
@@ -123,8 +133,8 @@ class DemandShiftEvent(Section):
     strikes: ClassVar[Strikes] = Strikes.DEMAND
 
     kind: Literal["demand-shift"]
-    from_period: int = Field(ge=0)
-    mean_units: Positive
+    from_period: int = Field(ge=0, le=MOST_PERIODS)
+    mean_units: MeanUnits
 
 
 class ProcessEvent(Section):
@@ -137,7 +147,7 @@ class ProcessEvent(Section):
     action: ProcessAction = Field(  # `deed` is its former name
         validation_alias=AliasChoices("action", "deed")
     )
-    at_s: float = Field(ge=0, description="emulated time")
+    at_s: Seconds = Field(description="emulated time")
     wall_s: float = Field(2.0, gt=0, le=600, description="how long to stop or slow; real time")
 
 
@@ -160,9 +170,13 @@ class RandomEvent(Section):
             "cloud",
         ]
     ] = Field(["fiber-cut"], min_length=1)
-    at_s: float = Field(0.0, ge=0, description="none begins before")
-    until_s: Positive | None = Field(None, description="all have begun by then; None: by the end")
-    mean_s: Positive = Field(300.0, description="how long they last; exponentially distributed")
+    at_s: Seconds = Field(0.0, description="none begins before")
+    until_s: PositiveSeconds | None = Field(
+        None, description="all have begun by then; None: by the end"
+    )
+    mean_s: PositiveSeconds = Field(
+        300.0, description="how long they last; exponentially distributed"
+    )
 
 
 FaultEvent = Annotated[

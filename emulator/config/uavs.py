@@ -6,16 +6,18 @@ from typing import Literal
 
 from pydantic import Field
 
-from emulator.config.section import Fraction, Positive, Section
+from emulator.config.section import MOST_S, Fraction, PositiveSeconds, Rate, Seconds, Section
 
 
 class Fleet(Section):
     """UAVs that can be out at a time; see `controllers.fleet`."""
 
-    uavs: int = Field(ge=0)
-    endurance_s: Positive = 2400.0
-    turn_s: float = Field(1200.0, ge=0, description="from landing to ready")
-    uavs_per_order: int = Field(1, ge=1, description="a computed chain has its own number instead")
+    uavs: int = Field(ge=0, le=1_000_000)
+    endurance_s: PositiveSeconds = 2400.0
+    turn_s: Seconds = Field(1200.0, description="from landing to ready")
+    uavs_per_order: int = Field(
+        1, ge=1, le=1_000_000, description="a computed chain has its own number instead"
+    )
 
 
 class Chain(Section):
@@ -27,7 +29,7 @@ class Chain(Section):
     """
 
     device: Literal["liu-2020"] = "liu-2020"
-    hop_km: Positive = 1.0
+    hop_km: float = Field(1.0, ge=0.01, le=10_000)
     relays: Literal["lens", "trusted"] = "lens"
 
 
@@ -35,8 +37,12 @@ class UavWeather(Section):
     """Which weather at either end keeps UAVs on the ground, and calls home those that fly."""
 
     fog: bool = Field(True, description="fog: a view of less than 1 km")
-    max_wind_m_s: Positive | None = Field(12.0, description="None: wind does not matter")
-    look_s: Positive = Field(30.0, description="how often the controller looks while UAVs fly")
+    max_wind_m_s: float | None = Field(
+        12.0, ge=0.1, le=1_000, description="None: wind does not matter"
+    )
+    look_s: float = Field(
+        30.0, ge=0.001, le=MOST_S, description="how often the controller looks while UAVs fly"
+    )
 
 
 class UavOptions(Section):
@@ -47,6 +53,6 @@ class UavOptions(Section):
     fleet: Fleet | None = Field(None, description="without one there are always enough UAVs")
     weather: UavWeather | None = None
 
-    skr_bps: Positive = Field(10_000.0, description="if assumed")
+    skr_bps: Rate = Field(10_000.0, description="if assumed")
     qber: Fraction = Field(0.03, description="if assumed")
-    setup_s: float = Field(20.0, ge=0, description="from an order to the first key")
+    setup_s: Seconds = Field(20.0, description="from an order to the first key")

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from emulator.config.section import Positive, Section, Strikes, Timed
+from emulator.config.section import Length, Section, Strikes, Timed
 
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
@@ -35,10 +35,12 @@ class StormEvent(Timed):
     kind: Literal["storm"]
     lat_deg: Latitude
     lon_deg: Longitude
-    radius_km: Positive
+    radius_km: Length
     speed_km_h: float = Field(0.0, ge=0, le=500)
     course_deg: float = Field(0.0, ge=0, le=360, description="where to: 0 north, 90 east")
-    wind_m_s: float = Field(25.0, ge=0, description="default: where Beaufort 10, a storm, begins")
+    wind_m_s: float = Field(
+        25.0, ge=0, le=1_000, description="default: where Beaufort 10, a storm, begins"
+    )
 
 
 class FogEvent(Timed):
@@ -50,7 +52,7 @@ class FogEvent(Timed):
     sites: Sites | None = None
     lat_deg: Latitude | None = None
     lon_deg: Longitude | None = None
-    radius_km: Positive | None = None
+    radius_km: Length | None = None
     visibility_km: float = Field(0.2, gt=0, lt=1, description="less than 1 km, or it is no fog")
 
     @model_validator(mode="after")

@@ -278,7 +278,15 @@ def _mark_run(axes: Axes, x: float, cost: Mapping[str, float | None]) -> None:
         return
     bars = [[(mean - low) / _MILLION], [(high - mean) / _MILLION]]
     axes.errorbar(
-        [x], [mean / _MILLION], bars, fmt="_", ms=9, color=INK, capsize=4, lw=1.4, label="this run"
+        [x],
+        [mean / _MILLION],
+        bars,
+        fmt="_",
+        ms=9,
+        color=INK,
+        capsize=4,
+        lw=1.4,
+        label=f"this run, {cost['periods']} periods",
     )
 
 

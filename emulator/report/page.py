@@ -112,7 +112,7 @@ def _verdict(summary: dict[str, Any]) -> Iterator[str]:
         yield (
             f"A period cost {mean['mean']:,.0f} on average. The plan expected {planned:,.0f}, {words} "
             f"the 95 % confidence interval of that mean, {mean['ci95_low']:,.0f} to "
-            f"{mean['ci95_high']:,.0f}."
+            f"{mean['ci95_high']:,.0f} (Student's t, {mean['periods']} periods)."
         )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import signal
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -30,8 +29,7 @@ from emulator.results.resilience import Story, resilience
 from emulator.store import journal
 from emulator.store.files import REPORT, SUMMARY, read_summary, write_atomically
 from emulator.store.registry import Registry
-
-_T95 = 1.96
+from emulator.world.distributions import half_width
 
 
 @dataclass(frozen=True)
@@ -247,12 +245,13 @@ def _faults(  # noqa: PLR0917
 
 
 def _mean_cost(book: Ledger) -> dict[str, float | None]:
-    """Return the mean cost of a period and its 95 % confidence interval (normal approximation)."""
+    """Return the mean cost of a period, its 95 % confidence interval by Student's t, and of how many."""
     costs = book.cost_by_period()
+    found = {"periods": len(costs)}
     if len(costs) < 2:
-        return {"mean": costs[0] if costs else None, "ci95_low": None, "ci95_high": None}
-    mean, half = fmean(costs), _T95 * stdev(costs) / sqrt(len(costs))
-    return {"mean": mean, "ci95_low": mean - half, "ci95_high": mean + half}
+        return found | {"mean": costs[0] if costs else None, "ci95_low": None, "ci95_high": None}
+    mean, half = fmean(costs), half_width(stdev(costs), len(costs))
+    return found | {"mean": mean, "ci95_low": mean - half, "ci95_high": mean + half}
 
 
 def _use_of_keys(experiment: Experiment, book: Ledger) -> dict[str, dict[str, Any]]:

@@ -21,8 +21,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from emulator.build.demand import requests_of
 from emulator.build.loading import ExperimentError, read
 from emulator.results import journal_queries
@@ -71,7 +69,7 @@ def story(run_folder: Path, request: str, period: int | None) -> list[TraceStep]
     """Return all steps in order of time.  Raises `TraceError` and `JournalError`."""
     try:
         setup = read(str(run_folder / EXPERIMENT))
-    except (ExperimentError, yaml.YAMLError) as error:
+    except ExperimentError as error:
         raise TraceError(f"is not the folder of a run: {error}") from error
     names = [item.id for item in requests_of(setup)]
     demand = setup.experiment.demand

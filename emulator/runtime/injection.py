@@ -16,12 +16,12 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from emulator.build.loading import read
 from emulator.build.schedule import events_of
 from emulator.build.validation import check_schedule
+from emulator.build.yaml_text import dump_yaml, read_yaml
 from emulator.config.error_messages import mistakes
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import FaultEvent, ProcessEvent, RandomEvent
@@ -154,11 +154,11 @@ def record(run_folder: Path) -> bool:
     if not faults:
         return False
     path = run_folder / EXPERIMENT
-    fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    fields = read_yaml(path)
     new = [fault for fault in faults if fault not in fields["faults"]]
     if new:
         fields["faults"] += new
-        write_atomically(path, yaml.safe_dump(fields, sort_keys=False))
+        write_atomically(path, dump_yaml(fields))
     return bool(new)
 
 

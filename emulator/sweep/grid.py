@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 from emulator.build import loading
 from emulator.build.loading import ExperimentError
 from emulator.build.setup import Setup
+from emulator.build.yaml_text import dump_yaml
 from emulator.config.error_messages import Mistake, mistakes
 from emulator.config.experiment import Experiment
 from emulator.config.section import Section
@@ -85,7 +86,7 @@ class Grid:
             "axes": {axis: list(values) for axis, values in self.axes.items()},
             "seeds": list(self.seeds),
         }
-        return yaml.safe_dump(fields, sort_keys=False)
+        return dump_yaml(fields)
 
 
 def labels_of(axes: Sequence[str] | Mapping[str, Any]) -> dict[str, str]:

@@ -22,6 +22,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator.world.distributions import beta_cdf
+
 Floats = NDArray[np.float64]
 
 CLEAR_OPAQUE = 0.2
@@ -30,7 +32,6 @@ _TABLE = Path(__file__).parent / "weather_data" / "cloud_stats_tmy3.csv"
 EARTH_KM = 6371.0
 _NEAREST = 3
 _AT_STATION_KM = 0.1
-_BETA_CELLS = 1000
 _LEAST = 1e-6  # no threshold lies at infinity
 
 
@@ -131,18 +132,11 @@ def _shares(climate: Climate) -> Floats:
     variance = (climate.mean_square - climate.full) / between - mean**2
     weight = mean * (1 - mean) / variance - 1
     edges = np.arange(0.15, 0.9, 0.1)
-    inside = _beta_cdf(mean * weight, (1 - mean) * weight, edges)
+    a, b = mean * weight, (1 - mean) * weight
+    inside = np.array([beta_cdf(a, b, float(edge)) for edge in edges])
     return np.concatenate(
         [[climate.none], climate.none + between * inside, [1 - climate.full]],
     )
-
-
-def _beta_cdf(a: float, b: float, x: Floats) -> Floats:
-    """Return the Beta distribution function, by the midpoint rule over x = sin^2(angle)."""
-    angle = (np.arange(_BETA_CELLS) + 0.5) / _BETA_CELLS * (math.pi / 2)
-    mass = np.cumsum(np.sin(angle) ** (2 * a - 1) * np.cos(angle) ** (2 * b - 1))
-    ends = np.sin((np.arange(_BETA_CELLS) + 1) / _BETA_CELLS * (math.pi / 2)) ** 2
-    return np.asarray(np.interp(x, ends, mass / mass[-1]))
 
 
 def _climate(row: Mapping[str, str]) -> Climate:

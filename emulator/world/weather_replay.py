@@ -2,20 +2,39 @@
 
 A row holds from its `start_s` (emulated seconds) until the next row of its site; the last one for ever.
 Each site that the file names begins at 0 or before, and its rows are in order of time.  An empty
-`visibility_km` is clear air.  Lines that begin with `#` say where the numbers come from.
+`visibility_km` is clear air.  Lines that begin with `#` say where the numbers come from.  Exports of
+Open-Meteo and of METAR reports are recognised by their header, and the error says how to rewrite them.
 """
 
-import csv
-import math
 from bisect import bisect_right
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.input_checks import InputFileError
+from emulator.input_checks import InputFileError, number_in, read_table
 
 _NEEDED = ("site", "start_s", "opaque")
 _OPTIONAL = ("visibility_km",)
+_REWRITE = (
+    f"{','.join((*_NEEDED, *_OPTIONAL))} with one row per site and hour; start_s counts from epoch"
+)
+_EXPORTS = {  # by the beginnings of names of columns
+    (
+        "latitude",
+        "longitude",
+    ): "looks like Open-Meteo's; leave out the lines about places, and write "
+    f"{_REWRITE}, opaque is cloud_cover / 100, visibility_km is visibility / 1000",
+    (
+        "time",
+        "cloud_cover",
+    ): f"looks like Open-Meteo's; write {_REWRITE}, opaque is cloud_cover / 100, "
+    "visibility_km is visibility / 1000",
+    (
+        "station",
+        "valid",
+    ): f"looks like METAR reports; write {_REWRITE}, opaque is that of the most covered "
+    "of skyc1 to skyc4 (CLR 0, FEW 0.25, SCT 0.5, BKN 0.75, OVC and VV 1), visibility_km is vsby * 1.609",
+}
 
 
 class WeatherError(InputFileError):
@@ -49,26 +68,22 @@ def read_recording(path: Path, sites: Collection[str]) -> Recording:
     """Read a weather file about some of these sites.  Raises WeatherError."""
     file = path.name
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WeatherError(file, "file", f"cannot be read ({error}); give a CSV file") from error
-    # a row's number is that of its line, as an editor shows it
-    lines = enumerate(text.splitlines(), start=1)
-    numbered = [(n, line) for n, line in lines if line.strip() and not line.startswith("#")]
-    if not numbered:
+        table = read_table(path)
+    except InputFileError as error:
+        raise WeatherError(file, error.field, error.problem) from error
+    columns = table.header
+    if not columns:
         raise WeatherError(file, "header", f"the file is empty; begin with {','.join(_NEEDED)}")
-    header, *rows = csv.reader(line for _, line in numbered)
-    columns = [name.strip() for name in header]
     _check_header(file, columns)
-    if not rows:
+    if not table.rows:
         raise WeatherError(file, "rows", "there are none; give each recorded site one at start_s 0")
     spells: dict[str, list[Spell]] = {}
-    for (number, _), row in zip(numbered[1:], rows, strict=True):
+    for number, row in table.rows:
         where = f"row {number}"
         if len(row) != len(columns):
             problem = f"has {len(row)} values for {len(columns)} columns; write one for each"
             raise WeatherError(file, where, problem)
-        values = {name: value.strip() for name, value in zip(columns, row, strict=True)}
+        values = dict(zip(columns, row, strict=True))
         _check_site(file, where, values["site"], sites)
         earlier = spells.setdefault(values["site"], [])
         earlier.append(_spell(file, where, values))
@@ -76,7 +91,10 @@ def read_recording(path: Path, sites: Collection[str]) -> Recording:
     return Recording({site: tuple(held) for site, held in spells.items()})
 
 
-def _check_header(file: str, columns: list[str]) -> None:
+def _check_header(file: str, columns: Sequence[str]) -> None:
+    for signs, words in _EXPORTS.items():
+        if all(any(name.startswith(sign) for name in columns) for sign in signs):
+            raise WeatherError(file, "header", words)
     for name in _NEEDED:
         if name not in columns:
             raise WeatherError(file, "header", f"has no column {name}; add it")
@@ -123,10 +141,7 @@ def _spell(file: str, where: str, values: Mapping[str, str]) -> Spell:
 
 
 def _number(file: str, where: str, field: str, written: str) -> float:
-    try:
-        value = float(written)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+    value = number_in(written)
+    if value is None:
         raise WeatherError(file, f"{where}, {field}", f"{written!r} is not a number; write one")
     return value

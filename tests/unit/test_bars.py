@@ -43,5 +43,5 @@ def test_a_mean_whose_interval_holds_the_bar_is_unclear(bars: ModuleType) -> Non
 def test_an_interval_is_that_of_student(bars: ModuleType) -> None:
     found = bars.interval([10.0, 12.0, 14.0])
     assert found.mean == 12.0
-    assert found.high - found.mean == pytest.approx(4.303 * 2.0 / 3**0.5)
+    assert found.high - found.mean == pytest.approx(4.302653 * 2.0 / 3**0.5)
     assert found.mean - found.low == pytest.approx(found.high - found.mean)

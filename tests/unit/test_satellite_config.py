@@ -75,7 +75,7 @@ def test_a_tle_file_is_read_once_and_the_run_folder_needs_it_no_more(
             {"epoch": "2017-03-01T00:00:00Z"},
             "epoch: is 72 days from the elements of 41731, which are of 2016-12-18; 30 is the most",
         ),
-        ("", {"tle": "none.tle"}, "none.tle: cannot be read ([Errno 2]"),
+        ("", {"tle": "none.tle"}, "none.tle: cannot be read (no such file"),
         ("", {"walker": {}}, "satellite.orbits: give one of walker and tle"),
         ("", {"mode": "entangled", "device": "micius-2017"}, "may be micius-2020, not micius-2017"),
         ("", {"pair_rate_hz": 1e8}, "need mode: entangled"),

@@ -141,7 +141,10 @@ def test_where_nobody_speaks_of_weather_the_sky_is_clear(placed: Write) -> None:
     [
         (STORM | {"until_s": 100.0}, "faults.0.until_s: must be after at_s, 100"),
         (STORM | {"lat_deg": 91.0}, "faults.0.lat_deg: must be less than or equal"),
-        (STORM | {"radius_km": 0.0}, "faults.0.radius_km: must be greater than 0"),
+        (
+            STORM | {"radius_km": 0.0},
+            "faults.0.radius_km: must be greater than or equal to 0.000001 km",
+        ),
         (STORM | {"sites": ["A"]}, "faults.0.sites: unknown field"),
         (FOG | {"sites": ["A", "X"]}, "faults.0.sites: no node X in the network"),
         (
