@@ -19,7 +19,10 @@ _SHOWN = 10
 
 
 class TopologyError(InputFileError):
-    """A network cannot be used as written."""
+    """A network cannot be used as written; its text is one line, whatever the file has."""
+
+    def __init__(self, file: str, field: str, problem: str) -> None:
+        super().__init__(file, printable(field), printable(problem))
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,12 @@ def listed(culprits: Sequence[str], most: int = _SHOWN) -> str:
     """Return the first culprits by name, and how many more there are."""
     more = f" and {len(culprits) - most} more" if len(culprits) > most else ""
     return f"{', '.join(culprits[:most])}{more}"
+
+
+def printable(text: str) -> str:
+    """Return a text with escapes in place of control characters and line breaks."""
+    letters = (x if x.isprintable() else x.encode("unicode_escape").decode() for x in text)
+    return "".join(letters)
 
 
 def counted(number: int, noun: str) -> str:

@@ -31,6 +31,7 @@ from emulator.config.network_raw import (
     TopologyError,
     counted,
     lowered,
+    printable,
     reject,
 )
 from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX
@@ -190,7 +191,8 @@ def _checked(raw: RawNetwork, link_km: float | None, options: ReadingOptions) ->
     nodes = tuple(_node(name, data, sites) for name, data in raw.nodes if name in kept)
     found = _links(raw, [link for link in links if link[0] in kept])
     counts = f"read {counted(len(nodes), 'node')}, {counted(len(found), 'link')}"
-    said = "; ".join((counts, *units, *coordinates, *raw.notes, *arcs, *loops, *parallel, *pieces))
+    parts = (counts, *units, *coordinates, *raw.notes, *arcs, *loops, *parallel, *pieces)
+    said = printable("; ".join(parts))
     return Topology(
         name=raw.name,
         provenance=f"{' '.join(raw.comments) or f'file {raw.file}'} ({said})",

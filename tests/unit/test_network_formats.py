@@ -208,6 +208,48 @@ def test_broken_files_are_refused_in_one_line(
     refused(saved(tmp_path, name, text), *words)
 
 
+CASES = Path(__file__).parent.parent / "cases" / "networks"
+_FILES = sorted(path for path in CASES.iterdir() if path.suffix != ".yaml")
+_PARTS = [
+    b"null",
+    b"[]",
+    b"{}",
+    b"-1",
+    b"1e999",
+    b"NaN",
+    b"true",
+    b'""',
+    b"\0",
+    b"\xff",
+    b"9" * 400,
+]
+_PARTS += [b'"', b"]", b"<", b"&amp;", b"\n", b"#", b";", b",", b"graph [", b"id", b"1_0", b""]
+
+
+@given(st.sampled_from(_FILES), st.lists(st.tuples(st.integers(0), st.sampled_from(_PARTS))))
+def test_a_damaged_file_is_read_or_refused_in_one_line(
+    source: Path, changes: list[tuple[int, bytes]]
+) -> None:
+    content = bytearray(source.read_bytes())
+    for place, part in changes:
+        start = place % (len(content) + 1)
+        content[start : start + len(part) // 2] = part
+    with TemporaryDirectory() as folder:
+        path = Path(folder, f"damaged{source.suffix}")
+        path.write_bytes(content)
+        network, told = None, ""
+        try:
+            network = load(path, options=ReadingOptions(detour=2, least_km=1, largest_piece=True))
+        except TopologyError as error:
+            told = str(error)
+        assert "\n" not in told
+        if network is None:
+            return
+        again = load(save_csv(network, Path(folder, "again.csv"), comment=network.provenance))
+    assert "\n" not in network.reading
+    assert (again.nodes, again.links) == (network.nodes, network.links)
+
+
 def test_a_billion_laughs_are_none(tmp_path: Path) -> None:
     levels = "".join(f'<!ENTITY a{n + 1} "{f"&a{n};" * 10}">' for n in range(9))
     text = f'<!DOCTYPE x [<!ENTITY a0 "ha">{levels}]><graphml>&a9;</graphml>'
