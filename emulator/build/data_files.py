@@ -22,6 +22,8 @@ from emulator.config.demand import (
 from emulator.config.experiment import Experiment
 from global_manager.provisioning import demand as laws
 
+_MOST_ORBIT_BYTES = 100_000_000  # all objects of the catalogue take 60 MB in the wordiest form
+
 
 class DataFileError(Exception):
     """A file that an experiment names cannot be used."""
@@ -53,22 +55,35 @@ def with_history_read(experiment: Experiment, folder: Path) -> Experiment:
 
 
 def with_orbits_read(experiment: Experiment, folder: Path) -> Experiment:
-    """Return the experiment with the elements of its TLE file in place of the file.
+    """Return the experiment with the elements of its file of orbits in place of the file.
 
     Raises `DataFileError`.
     """
-    orbits = experiment.satellite.orbits
+    orbits, demand = experiment.satellite.orbits, experiment.demand
     if orbits is None or orbits.tle is None:
         return experiment
+    end_s = (demand.periods + 2) * demand.period_s + orbits.max_wait_s
     try:
-        text = (folder / orbits.tle).read_text(encoding="utf-8-sig")
-        satellite = experiment.satellite.model_copy(update={"orbits": orbits.with_elements(text)})
+        text = _orbit_text(folder / orbits.tle)
+        read = orbits.with_elements(text, orbits.tle, end_s)
     except (OSError, ValueError) as error:
         words = " ".join(str(error).split())
         if isinstance(error, OSError | UnicodeDecodeError):
-            words = f"cannot be read ({words}); give a file of two-line elements"
+            words = f"cannot be read ({words}); give a file of two-line elements or OMM"
         raise DataFileError("satellite.orbits.tle", f"{orbits.tle}: {words}") from error
+    satellite = experiment.satellite.model_copy(update={"orbits": read})
     return experiment.model_copy(update={"satellite": satellite})
+
+
+def _orbit_text(path: Path) -> str:
+    """Return the text of a file of orbits.  Raises `OSError` or `ValueError`."""
+    if path.exists() and not path.is_file():
+        raise OSError("not a file")
+    with path.open("rb") as file:
+        data = file.read(_MOST_ORBIT_BYTES + 1)
+    if len(data) > _MOST_ORBIT_BYTES:
+        raise OSError(f"more than {_MOST_ORBIT_BYTES:,} bytes")
+    return data.decode("utf-8-sig")
 
 
 def with_weather_found(experiment: Experiment, folder: Path) -> Experiment:

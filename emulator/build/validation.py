@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
 
-import numpy as np
-
 from emulator.build.demand import requests_of
 from emulator.build.environment import lead_windows, recording_of
 from emulator.build.quantum_links import QuantumLink, equip, link_between, links_of
@@ -39,7 +37,7 @@ from emulator.config.schedule import (
 from emulator.config.topology import Topology
 from emulator.config.weather import CloudEvent, FogEvent, StormEvent
 from emulator.input_checks import ParameterError
-from emulator.world.orbits import OrbitError
+from emulator.world.orbits import astray
 from emulator.world.weather_replay import WeatherError
 from global_manager.provisioning import demand as laws
 from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX
@@ -252,14 +250,13 @@ def _sites_under_orbits(setup: Setup) -> Mistakes:
 
 
 def _elements(setup: Setup) -> Mistakes:
-    """Refuse elements of satellites that come down before the end."""
+    """Refuse elements of satellites that come down before the end, or that diverge."""
     orbits, demand = setup.experiment.satellite.orbits, setup.experiment.demand
     if orbits is None or orbits.elements is None:
         return
     end_s = (demand.periods + 2) * demand.period_s + orbits.max_wait_s
-    try:
-        orbits.constellation().teme_km(np.arange(0.0, end_s, 3600.0))
-    except OrbitError as error:
+    satellites = orbits.constellation()
+    for error in astray(satellites.orbits, satellites.epoch, end_s).values():
         yield "satellite.orbits.elements", str(error)
 
 

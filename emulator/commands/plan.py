@@ -44,7 +44,11 @@ def check(experiment: ExperimentArgument, json_: Json = False) -> None:
     mistakes: tuple[Mistake, ...] = ()
     warnings: list[str] = []
     try:
-        warnings = unused_of(loading.read(experiment)).sentences()
+        setup = loading.read(experiment)
+        warnings = unused_of(setup).sentences()
+        orbits = setup.experiment.satellite.orbits
+        if orbits is not None and orbits.elements_from is not None:
+            warnings.append(orbits.elements_from)
     except ExperimentError as error:
         if not json_:
             raise
