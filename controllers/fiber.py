@@ -4,7 +4,8 @@ It takes a reservation from the manager only if the path exists and every wavele
 fiber of it; then it configures the local key managers, and tells the manager when all have agreed.  It
 looks at every fiber at regular times and informs the manager of each that went down or came up.  A fiber
 is down if nothing comes through (loss), or too many errors to make key (noise).  A fiber that was down is
-up when it has been good at every look for a while, so one that flaps stays down.
+up when it has been good at every look for a while, so one that flaps stays down.  Looks that can find
+nothing new are left out, which changes nothing but the work.
 It does not know demand, prices or why a path was chosen.
 """
 
@@ -14,9 +15,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import inf
 
 from controllers.managed import ManagedCore
-from controllers.ports import LinkProbe, LinkSample
+from controllers.ports import FiberProbe, LinkSample
 from controllers.snmp_agent import Refusal, Tables
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Measure, key_manager_of
 from protos.facts import Fact, FactKind, LinkCondition, LinkState, Reason, label_of
@@ -73,13 +75,15 @@ class _Reservation:
 class FiberController(ManagedCore[ReservationRow]):
     """See the module.  With a request it keeps the reservation that waits for the answer."""
 
-    def __init__(self, config: FiberControllerConfig, probe: LinkProbe) -> None:
+    def __init__(self, config: FiberControllerConfig, probe: FiberProbe) -> None:
         super().__init__(FIBER_CONTROLLER, config.retry_after_s)
         self._config = config
         self._probe = probe
         self._down: dict[int, DownCause] = {}
         self._good_since_s: dict[int, float] = {}
+        self._looked_s: float | None = None
         self._next_look_s = config.monitor_s
+        self._before = (0.0, 0.0, 0.0)  # the next look, the next news, and the last look before it
         self._fibers = {frozenset((a, b)): count for a, b, count in config.fibers}
         self._ends = {frozenset((a, b)): (a, b) for a, b, _ in config.fibers}
         self._lit: dict[tuple[str, str], set[int]] = defaultdict(set)
@@ -108,13 +112,32 @@ class FiberController(ManagedCore[ReservationRow]):
         return [*lit, *up, *alarms]
 
     def _act(self, now_s: float) -> None:
-        if now_s >= self._next_look_s:
+        due_s = self._due_s()
+        if due_s is not None and now_s >= due_s:
             while self._next_look_s <= now_s:
                 self._next_look_s += self._config.monitor_s
             self._look(now_s)
+            self._looked_s = now_s
 
-    def _due_s(self) -> float:
-        return self._next_look_s
+    def _due_s(self) -> float | None:
+        """Return when to look next: at the last regular time before there may be news, or the next one.
+
+        The last before and not the first after, since a look that is due between two windows takes place
+        in the later one.
+        """
+        if self._looked_s is None:
+            return self._next_look_s
+        wait_s = self._config.wait_to_restore_s
+        restored_s = [since_s + wait_s for since_s in self._good_since_s.values()]
+        news_s = min([self._probe.may_change_s(self._looked_s), *restored_s])
+        if news_s == inf:
+            return None
+        if self._before[:2] != (self._next_look_s, news_s):
+            due_s = self._next_look_s
+            while (later_s := due_s + self._config.monitor_s) <= news_s:
+                due_s = later_s
+            self._before = self._next_look_s, news_s, due_s
+        return self._before[2]
 
     def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
         head, hops, wavelength_rows = _parts(rows)

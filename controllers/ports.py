@@ -42,6 +42,16 @@ class LinkProbe(Protocol):
         """
 
 
+class FiberProbe(LinkProbe, Protocol):
+    """The state of fibers, and how long it lasts."""
+
+    def may_change_s(self, since_s: float) -> float:
+        """Return the first instant after this one at which any fiber may offer something else.
+
+        Whoever cannot tell returns the instant itself; infinite: nothing will ever change.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Contact:
     """One satellite that serves one ground station for a while, or two at once.

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from protos.core import role_of
 from protos.mib import BY_ENTRY, BY_ROW, ENTRY_ARCS, SYS_UP_TIME, Row
 from protos.pdu import Arcs, ErrorStatus, Missing, Pdu, VarBind, Verb
-from protos.rows import VarBindError, decode, encode, instance
+from protos.rows import VarBindError, decode, encode, instance, time_ticks
 
 Tables = Mapping[type[Row], Iterable[Row]]
 
@@ -121,7 +121,7 @@ class SnmpAgent:
         tables = {
             kind: rows for kind, rows in self._tables().items() if role in BY_ROW[kind].readable_by
         }
-        return View([VarBind(SYS_UP_TIME, round(now_s * 100))], tables)
+        return View([VarBind(SYS_UP_TIME, time_ticks(now_s))], tables)
 
     def _set_once(self, source: str, pdu: Pdu, now_s: float) -> Pdu:
         """Do a Set, or tell how it ended if it comes again."""

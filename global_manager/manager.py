@@ -25,7 +25,7 @@ from global_manager.provisioning.model import (
     Plan,
     Problem,
 )
-from global_manager.reservations import ReservationSchedule
+from global_manager.reservations import Refusals, ReservationSchedule
 from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,
@@ -163,7 +163,7 @@ class GlobalManager:
         self._plan: Plan | None = None
         self._plans = 0
         self._reserved: dict[int, Allocation] = {}
-        self._again_s: dict[int, float] = {}
+        self._refusals = Refusals(config.retry_after_s)
         self._up: set[int] = set()
         self._generation: Counter[int] = Counter()
         timeline = config.schedule.timeline
@@ -238,6 +238,8 @@ class GlobalManager:
             Measure("plan_solve_duration_seconds", (), self._planner.last_solve_s),
             Measure("reservations", (("state", "planned"),), len(self._reserved)),
             Measure("reservations", (("state", "up"),), len(self._up)),
+            Measure("reservations", (("state", "refused"),), self._refusals.waiting),
+            Measure("refused_reservations_total", (), self._refusals.total),
         ]
 
     def _adopt(self, plan: Plan, reason: Replanned | None, now_s: float) -> None:
@@ -265,7 +267,7 @@ class GlobalManager:
 
     def _take_down(self, index: int, allocation: Allocation, now_s: float) -> None:
         self._up.discard(index)
-        self._again_s.pop(index, None)
+        self._refusals.forget(index)
         self._note_reserved(index, 0, 0)
         row = reservations.head(
             index,
@@ -286,9 +288,8 @@ class GlobalManager:
         self._request(FIBER_CONTROLLER, command(*rows), asked, now_s)
 
     def _reserve_again(self, now_s: float) -> None:
-        """Ask again for refused reservations: a wavelength may be free now that another has gone."""
-        for index in [index for index, at_s in self._again_s.items() if at_s <= now_s]:
-            del self._again_s[index]
+        """Ask again for what was refused, when its time has come."""
+        for index in self._refusals.due(now_s):
             self._set_up(index, now_s)
 
     def _note_reserved(self, index: int, units: int, cost: int) -> None:
@@ -332,9 +333,7 @@ class GlobalManager:
         if kind is KEY_SHORTAGE and isinstance(row, ShortageRow):
             self._orders.lacks(row, self._agents.silent, now_s)
         elif kind is RESERVATION_UP and isinstance(row, ReservationRow):
-            self._up.add(row.request)
-            if self._up == self._reserved.keys():
-                self._verify(now_s)
+            self._on_up(row, now_s)
         elif kind in (LINK_DOWN, LINK_UP) and isinstance(row, FiberStateRow):
             self._on_link_state(row, now_s)
         elif kind is COLD_START and pdu.verb is Verb.INFORM:
@@ -343,6 +342,14 @@ class GlobalManager:
             self._orders.failed(source, row, now_s)
         elif kind is ORDER_COMPLETE and isinstance(row, OrderRow):
             self._orders.completed(source, row)
+
+    def _on_up(self, row: ReservationRow, now_s: float) -> None:
+        """Take note that a reservation is there; if all are, compare them with the plan."""
+        if row.generation == self._generation[row.request]:
+            self._refusals.forget(row.request)
+        self._up.add(row.request)
+        if self._up == self._reserved.keys():
+            self._verify(now_s)
 
     def _may_say(self, source: str, row: Row) -> bool:
         """Whether a notification is possible, and comes from an agent that it concerns."""
@@ -391,8 +398,9 @@ class GlobalManager:
         match self._requests.close(source, pdu):
             case _Reserve(request, generation) if pdu.error_status is not ErrorStatus.NO_ERROR:
                 self._reject(f"fiber controller: {pdu.error_status.name}", request=request)
+                self._refusals.total += 1
                 if request in self._reserved and generation == self._generation[request]:
-                    self._again_s[request] = now_s + self._config.retry_after_s
+                    self._refusals.ask_later(request, now_s)
             case Buy() as buy:
                 self._orders.answered(buy, pdu, now_s)
             case _Walk() as walk:
@@ -472,8 +480,8 @@ class GlobalManager:
         timeline = self._config.schedule.timeline
         begins_s = timeline.begins_s(self._next_period)
         ahead = begins_s if self._next_period < timeline.periods else None
-        wakes = [wake for wake in (ahead, self._requests.wake_s) if wake is not None]
-        wakes += [*self._again_s.values()]
+        own = (ahead, self._requests.wake_s, self._refusals.wake_s)
+        wakes = [wake for wake in own if wake is not None]
         wakes += self._agents.silent_at_s(self._requests.unanswered_since()).values()
         return min(wakes, default=None)
 

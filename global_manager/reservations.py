@@ -1,9 +1,10 @@
-"""How an allocation of a plan is written as rows of the fiber controller's tables."""
+"""How an allocation of a plan is written as rows of the fiber controller's tables, and asked for again."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from global_manager.provisioning.model import Allocation, Fiber
@@ -15,6 +16,8 @@ from protos.mib import (
     Row,
     RowStatus,
 )
+
+_LONGEST_WAIT = 256  # in first waits
 
 UnitCosts = Mapping[frozenset[str], int]
 """What a unit costs in a period on each fiber, by its two ends."""
@@ -39,6 +42,48 @@ class ReservationSchedule:
         first_s, period_s = self.timeline.first_period_s - self.lead_s, self.timeline.period_s
         whole = max(0, 1 + round((start_s - first_s) * 1000) // round(period_s * 1000))
         return first_s + whole * period_s
+
+
+@dataclass
+class Refusals:
+    """Reservations that the fiber controller has refused, and when to ask again.
+
+    The first time after `wait_s`, since a wavelength may not have been free before something went; then
+    after twice as long each time, up to 256 times as long.  `total` counts every refusal.
+    """
+
+    wait_s: float
+    total: int = 0
+    _times: Counter[int] = field(default_factory=Counter)
+    _again_s: dict[int, float] = field(default_factory=dict)
+
+    def ask_later(self, request: int, now_s: float) -> None:
+        """Ask again for what has been refused now."""
+        wait_s = self.wait_s * min(2 ** self._times[request], _LONGEST_WAIT)
+        self._times[request] = min(self._times[request] + 1, _LONGEST_WAIT)
+        self._again_s[request] = now_s + wait_s
+
+    def forget(self, request: int) -> None:
+        """Begin from the first wait, and ask no more: it is there, or not wanted any more."""
+        self._times.pop(request, None)
+        self._again_s.pop(request, None)
+
+    def due(self, now_s: float) -> list[int]:
+        """Return what to ask for again now; it is due no more."""
+        found = [request for request, at_s in self._again_s.items() if at_s <= now_s]
+        for request in found:
+            del self._again_s[request]
+        return found
+
+    @property
+    def waiting(self) -> int:
+        """How many reservations have been refused and are not there yet."""
+        return len(self._times)
+
+    @property
+    def wake_s(self) -> float | None:
+        """When something is due next; None: never."""
+        return min(self._again_s.values(), default=None)
 
 
 def head(  # noqa: PLR0917

@@ -3,7 +3,8 @@
 A row is a frozen dataclass; its fields are columns, numbered in the order in which they are
 written (append only: the numbers are the contract).  Fields named in `index` come first, are not
 accessible by themselves, and end the instance name.  The SMIv2 form in QSAGIN-MIB.txt is generated
-from here.  Nothing here knows who manages whom, or what a value does.
+from here.  Times, and whatever adds up, have types in which a century of emulated time finds room.
+Nothing here knows who manages whom, or what a value does.
 
 The tree hangs under netSnmpPlaypen (1.3.6.1.4.1.8072.9999.9999), which is free for experiments.
 """
@@ -11,7 +12,7 @@ The tree hangs under netSnmpPlaypen (1.3.6.1.4.1.8072.9999.9999), which is free 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from functools import cached_property
 
 from protos.pdu import Arcs
@@ -24,6 +25,41 @@ NOTIFICATIONS: Arcs = (*QSAGIN, 0)
 SYS_UP_TIME: Arcs = (1, 3, 6, 1, 2, 1, 1, 3, 0)
 SNMP_TRAP_OID: Arcs = (1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0)
 SNMP_TRAPS: Arcs = (1, 3, 6, 1, 6, 3, 1, 1, 5)
+
+
+# The type of a column, where it is not Integer32: see `Syntax`.
+Unsigned32 = int
+Counter64 = int
+Gauge64 = int
+Milliseconds = int
+
+
+class Syntax(Enum):
+    """What a column can hold: its name in SMIv2, and its least and largest number.
+
+    Numbers end where those of a journal do.  SMIv2 has no number of 64 bits that can be written, so times
+    are octets there (as floating point is in RFC 6340).
+    """
+
+    TEXT = ("DisplayString", 0, 0)
+    INTEGER32 = ("Integer32", -(2**31), 2**31 - 1)
+    UNSIGNED32 = ("Unsigned32", 0, 2**32 - 1)
+    COUNTER64 = ("Counter64", 0, 2**63 - 1)
+    GAUGE64 = ("CounterBasedGauge64", 0, 2**63 - 1)
+    MILLISECONDS = ("QsMilliseconds", 0, 2**63 - 1)
+
+    def __init__(self, smi: str, least: int, most: int) -> None:
+        self.smi, self.least, self.most = smi, least, most
+
+
+_SYNTAX = {
+    "str": Syntax.TEXT,
+    "int": Syntax.INTEGER32,
+    "Unsigned32": Syntax.UNSIGNED32,
+    "Counter64": Syntax.COUNTER64,
+    "Gauge64": Syntax.GAUGE64,
+    "Milliseconds": Syntax.MILLISECONDS,
+}
 
 
 class AccessRole(StrEnum):
@@ -80,11 +116,11 @@ class ReservationRow:
     source: str
     target: str
     units: int
-    start_ms: int
-    due_ms: int
-    period_ms: int
+    start_ms: Milliseconds
+    due_ms: Milliseconds
+    period_ms: Milliseconds
     row_status: int
-    generation: int = 0
+    generation: Unsigned32 = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +153,11 @@ class ChannelRow:
     downstream: str
     peer: str
     units: int
-    start_ms: int
-    due_ms: int
-    period_ms: int
+    start_ms: Milliseconds
+    due_ms: Milliseconds
+    period_ms: Milliseconds
     row_status: int
-    generation: int = 0
+    generation: Unsigned32 = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +173,9 @@ class TransceiverRow:
 class DeliveryRow:
     """Local key manager: key that a satellite or UAV service has brought for one period."""
 
-    order: int
+    order: Unsigned32
     request: int
-    period: int
+    period: Unsigned32
     medium: int
     peer: str
     is_source: int
@@ -161,9 +197,9 @@ class KeyStoreRow:
 class OrderRow:
     """Satellite or UAV controller: units bought on demand for one request and period."""
 
-    order: int
+    order: Unsigned32
     request: int
-    period: int
+    period: Unsigned32
     source: str
     target: str
     units: int
@@ -175,19 +211,19 @@ class ServiceRow:
     """Satellite or UAV controller, read-only: what it has done so far."""
 
     medium: int
-    accepted_orders: int
-    refused_orders: int
+    accepted_orders: Counter64
+    refused_orders: Counter64
     open_orders: int
-    failed_orders: int
+    failed_orders: Counter64
 
 
 @dataclass(frozen=True, slots=True)
 class OrderFailureRow:
     """Satellite or UAV controller, read-only: an order that was taken and has brought no key, and why."""
 
-    order: int
+    order: Unsigned32
     request: int
-    period: int
+    period: Unsigned32
     units: int
     reason: str
 
@@ -197,7 +233,7 @@ class ShortageRow:
     """Local key manager, read-only: units that an application asked for and did not get."""
 
     request: int
-    period: int
+    period: Unsigned32
     units: int
 
 
@@ -206,8 +242,8 @@ class UsageRow:
     """Local key manager, read-only: what an application has asked for since the start."""
 
     request: int
-    periods: int
-    demanded_units: int
+    periods: Counter64
+    demanded_units: Counter64
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,10 +267,10 @@ class KeyBlockRow:
     request: int
     position: int
     peer: str
-    epoch: int
-    sifted_bits: int
-    errors: int
-    key_bits: int
+    epoch: Unsigned32
+    sifted_bits: Gauge64
+    errors: Gauge64
+    key_bits: Gauge64
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +278,7 @@ class AgentRow:
     """Any agent, read-only: how often it has been out and come back."""
 
     agent: int
-    restarts: int
+    restarts: Counter64
 
 
 Row = (
@@ -290,9 +326,14 @@ class Table:
         return {name: number for number, name in enumerate(names, 1) if name not in self.index}
 
     @cached_property
+    def syntax(self) -> dict[str, Syntax]:
+        """What each field can hold."""
+        return {field.name: _SYNTAX[str(field.type)] for field in fields(self.row)}
+
+    @cached_property
     def is_text(self) -> dict[str, bool]:
         """Whether a column holds text (a DisplayString) rather than an integer."""
-        return {field.name: field.type == "str" for field in fields(self.row)}
+        return {name: syntax is Syntax.TEXT for name, syntax in self.syntax.items()}
 
 
 _MANAGER, _CONTROLLER = frozenset({AccessRole.MANAGER}), frozenset({AccessRole.CONTROLLER})

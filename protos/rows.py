@@ -94,8 +94,13 @@ def trace_id(request: int, period: int = -1) -> bytes:
 
 def notify(kind: Notification, row: Row, request_id: int, now_s: float, verb: Verb) -> Pdu:
     """Return a Trap or Inform PDU: sysUpTime.0, snmpTrapOID.0, then the row (RFC 3416, 4.2.6)."""
-    head = (VarBind(SYS_UP_TIME, round(now_s * 100)), VarBind(SNMP_TRAP_OID, kind.oid))
+    head = (VarBind(SYS_UP_TIME, time_ticks(now_s)), VarBind(SNMP_TRAP_OID, kind.oid))
     return Pdu(verb, request_id, (*head, *encode(row)), trace_id=trace_of(row))
+
+
+def time_ticks(now_s: float) -> int:
+    """Return a time as TimeTicks (RFC 2578, 7.1.8): hundredths of a second, from 0 again after 497 days."""
+    return round(now_s * 100) % 2**32
 
 
 def notified(pdu: Pdu) -> tuple[Notification, Row]:
@@ -126,7 +131,8 @@ def _row(entry: Arcs, index: Arcs, values: dict[int, Value], position: int) -> R
             raise VarBindError(ErrorStatus.WRONG_TYPE, position + offset)
         if isinstance(value, str) and len(value.encode()) > MOST_OCTETS:
             raise VarBindError(ErrorStatus.WRONG_LENGTH, position + offset)
-        if isinstance(value, int) and not -(2**31) <= value < 2**31:
+        syntax = table.syntax[name]
+        if isinstance(value, int) and not syntax.least <= value <= syntax.most:
             raise VarBindError(ErrorStatus.WRONG_VALUE, position + offset)
         named[name] = value
     return table.row(**named)  # type: ignore[arg-type]

@@ -212,8 +212,9 @@ NETWORK = Page(
                 ),
                 _panel(
                     "Reservations",
-                    "Requests with reserved units: as planned, and set up.",
+                    "Requests with reserved units: as planned, set up, and refused so far.",
                     ("qsagin_reservations{$run}", "{{state}}"),
+                    ("qsagin_refused_reservations_total{$run}", "refusals in all"),
                 ),
             ),
         ),
@@ -479,8 +480,9 @@ SOLVER = Page(
                 ),
                 _panel(
                     "Reservations",
-                    "Requests with reserved units: as planned, and set up.",
+                    "Requests with reserved units: as planned, set up, and refused so far.",
                     ("qsagin_reservations{$run}", "{{state}}"),
+                    ("qsagin_refused_reservations_total{$run}", "refusals in all"),
                 ),
                 _panel(
                     "Forecasts that were wrong",

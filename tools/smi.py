@@ -12,18 +12,22 @@ QSAGIN-MIB DEFINITIONS ::= BEGIN
 -- Written from protos/mib.py by `make protos`; do not edit.
 
 IMPORTS
-    MODULE-IDENTITY, OBJECT-TYPE, NOTIFICATION-TYPE, Integer32, enterprises
+    MODULE-IDENTITY, OBJECT-TYPE, NOTIFICATION-TYPE, Integer32, Unsigned32, Counter64, enterprises
         FROM SNMPv2-SMI
-    RowStatus, DisplayString
+    TEXTUAL-CONVENTION, RowStatus, DisplayString
         FROM SNMPv2-TC
+    CounterBasedGauge64
+        FROM HCNUM-TC
     MODULE-COMPLIANCE, OBJECT-GROUP, NOTIFICATION-GROUP
         FROM SNMPv2-CONF;
 
 qsaginMIB MODULE-IDENTITY
-    LAST-UPDATED "202611230000Z"
+    LAST-UPDATED "202611290000Z"
     ORGANIZATION "qsagin"
     CONTACT-INFO "See the project's README."
     DESCRIPTION "Control plane of an emulated quantum-secured space-air-ground network."
+    REVISION "202611290000Z"
+    DESCRIPTION "Times and sums have 64 bits, what is numbered on and on 32 without sign."
     REVISION "202611230000Z"
     DESCRIPTION "First version."
     ::= { netSnmpPlaypen 24 }
@@ -36,6 +40,12 @@ netSnmpPlaypen OBJECT IDENTIFIER ::= { netSnmpExperimental 9999 }
 qsNotifications OBJECT IDENTIFIER ::= { qsaginMIB 0 }
 qsObjects OBJECT IDENTIFIER ::= { qsaginMIB 1 }
 qsConformance OBJECT IDENTIFIER ::= { qsaginMIB 2 }
+
+QsMilliseconds ::= TEXTUAL-CONVENTION
+    STATUS current
+    DESCRIPTION "Emulated time in milliseconds since the start: 64 bits, the most significant octet first.
+        SMIv2 has no such number that can be written; RFC 6340 writes floating point in the same way."
+    SYNTAX OCTET STRING (SIZE (8))
 """
 
 
@@ -60,9 +70,8 @@ def _column(table: Table, field: str) -> str:
 def _syntax(table: Table, field: str) -> str:
     if field == "row_status":
         return "RowStatus"
-    if field in table.index:
-        return "Integer32 (0..2147483647)"
-    return "DisplayString" if table.is_text[field] else "Integer32"
+    syntax = table.syntax[field]
+    return f"{syntax.smi} (0..{syntax.most})" if field in table.index else syntax.smi
 
 
 def _access(table: Table, field: str) -> str:

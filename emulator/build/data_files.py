@@ -22,6 +22,8 @@ from emulator.config.experiment import Experiment
 from emulator.input_checks import InputFileError, is_file, number_in, read_table, read_text
 from global_manager.provisioning import demand as laws
 
+_MOST_ORBIT_BYTES = 100_000_000  # all objects of the catalogue take 60 MB in the wordiest form
+
 
 class DataFileError(Exception):
     """A file that an experiment names cannot be used."""
@@ -53,23 +55,25 @@ def with_history_read(experiment: Experiment, folder: Path) -> Experiment:
 
 
 def with_orbits_read(experiment: Experiment, folder: Path) -> Experiment:
-    """Return the experiment with the elements of its TLE file in place of the file.
+    """Return the experiment with the elements of its file of orbits in place of the file.
 
     Raises `DataFileError`.
     """
-    orbits = experiment.satellite.orbits
+    orbits, demand = experiment.satellite.orbits, experiment.demand
     if orbits is None or orbits.tle is None:
         return experiment
+    end_s = (demand.periods + 2) * demand.period_s + orbits.max_wait_s
     try:
-        text = read_text(folder / orbits.tle)
+        text = read_text(folder / orbits.tle, _MOST_ORBIT_BYTES)
     except InputFileError as error:
-        problem = f"{orbits.tle}: {error.problem}; give a file of two-line elements"
+        problem = f"{orbits.tle}: {error.problem}; give a file of two-line elements or OMM"
         raise DataFileError("satellite.orbits.tle", problem) from error
     try:
-        satellite = experiment.satellite.model_copy(update={"orbits": orbits.with_elements(text)})
+        read = orbits.with_elements(text, orbits.tle, end_s)
     except Exception as error:  # whatever a parser raises, the file is what is wrong
         words = " ".join(str(error).split()) or type(error).__name__
         raise DataFileError("satellite.orbits.tle", f"{orbits.tle}: {words}") from error
+    satellite = experiment.satellite.model_copy(update={"orbits": read})
     return experiment.model_copy(update={"satellite": satellite})
 
 

@@ -83,6 +83,7 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         "limits": asdict(problem.pools) if problem.pools else None,
         "joint_futures": len(problem.futures),
         "satellites": "assumed" if orbits is None else orbits.mode.value,
+        "elements_from": orbits and orbits.elements_from,
         "satellite_probability": fmean(
             item.on_demand.satellite_probability for item in problem.requests
         ),
@@ -120,6 +121,8 @@ def sentences(basis: dict[str, Any]) -> Iterator[str]:
             f"Satellites ({basis['satellites']}) serve {chance}, as estimated from orbits, contacts, "
             "forecasts and clouds at the starts of all periods."
         )
+    if basis["elements_from"]:
+        yield f"{basis['elements_from']}."
     if basis["fitted_from"]:
         yield _fitted(basis)
     if basis["limits"]:

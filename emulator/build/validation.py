@@ -11,8 +11,6 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from emulator.build import run_limits
 from emulator.build.demand import requests_of
 from emulator.build.environment import lead_windows, recording_of
@@ -32,7 +30,7 @@ from emulator.config.demand import RequestItem
 from emulator.config.error_messages import Mistake
 from emulator.config.fiber import LinkKind
 from emulator.input_checks import ParameterError
-from emulator.world.orbits import OrbitError
+from emulator.world.orbits import astray
 from emulator.world.weather_replay import WeatherError
 from global_manager.provisioning import demand as laws
 from protos.facts import label_of
@@ -247,14 +245,13 @@ def _sites_under_orbits(setup: Setup) -> Mistakes:
 
 
 def _elements(setup: Setup) -> Mistakes:
-    """Refuse elements of satellites that come down before the end."""
+    """Refuse elements of satellites that come down before the end, or that diverge."""
     orbits, demand = setup.experiment.satellite.orbits, setup.experiment.demand
     if orbits is None or orbits.elements is None:
         return
     end_s = (demand.periods + 2) * demand.period_s + orbits.max_wait_s
-    try:
-        orbits.constellation().teme_km(np.arange(0.0, end_s, 3600.0))
-    except OrbitError as error:
+    satellites = orbits.constellation()
+    for error in astray(satellites.orbits, satellites.epoch, end_s).values():
         yield "satellite.orbits.elements", str(error)
 
 

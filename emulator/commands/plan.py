@@ -48,6 +48,9 @@ def check(experiment: ExperimentArgument, json_: Json = False) -> None:
         setup = loading.read(experiment)
         tell_reading(experiment, setup)
         warnings = unused_of(setup).sentences()
+        orbits = setup.experiment.satellite.orbits
+        if orbits is not None and orbits.elements_from is not None:
+            warnings.append(orbits.elements_from)
     except ExperimentError as error:
         if not json_:
             raise

@@ -1,13 +1,13 @@
 """The satellite section of an experiment file: assumed services, or orbits to compute them from.
 
-Orbits are a Walker pattern or two-line elements.  A file of elements is read once: the experiment that
-`emulator.build.loading` returns holds the elements themselves, so that it can be written down
-without the file.
+Orbits are a Walker pattern or published elements.  A file of elements is read once: the experiment that
+`emulator.build.loading` returns holds the elements themselves, and what of the file was left out, so that
+it can be written down without the file.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -21,8 +21,10 @@ from emulator.physics.pass_keys import (
     DecoyDownlink,
     PairDownlink,
 )
+from emulator.world import orbit_files
 from emulator.world import orbits as orbit
 from emulator.world.contacts import ContactRules
+from emulator.world.orbits import OmmOrbit, PublishedOrbit
 
 
 class Walker(Section):
@@ -45,21 +47,65 @@ class Walker(Section):
         return self
 
 
+class Message(Section):
+    """An Orbit Mean-Elements Message (CCSDS 502.0): its keywords, in its units, in small letters."""
+
+    norad_cat_id: int = Field(ge=0, le=999_999_999)
+    epoch: datetime
+    mean_motion: float
+    eccentricity: float
+    inclination: float
+    ra_of_asc_node: float
+    arg_of_pericenter: float
+    mean_anomaly: float
+    bstar: float
+    mean_motion_dot: float = 0.0
+    mean_motion_ddot: float = 0.0
+
+    @field_validator("epoch")
+    @classmethod
+    def _in_utc(cls, epoch: datetime) -> datetime:
+        return epoch.replace(tzinfo=UTC) if epoch.tzinfo is None else epoch.astimezone(UTC)
+
+    def orbit(self, name: str) -> OmmOrbit:
+        """Return the orbit.  Raises `OrbitError`."""
+        return OmmOrbit(name, *(getattr(self, field) for field in Message.model_fields))
+
+    @classmethod
+    def of(cls, published: OmmOrbit) -> Message:
+        """Return the message that says this."""
+        names = (field.name for field in fields(published) if field.name != "name")
+        values = (getattr(published, name) for name in names)
+        return cls(**dict(zip(cls.model_fields, values, strict=False)))
+
+
 class Elements(Section):
-    """One satellite as published: a name, and two lines of 69 characters."""
+    """One satellite as published: a name, and two lines of 69 characters or a message."""
 
     name: str = Field(min_length=1)
-    line1: str
-    line2: str
+    line1: str | None = None
+    line2: str | None = None
+    omm: Message | None = None
 
     @model_validator(mode="after")
     def _checked(self) -> Elements:
         self.orbit()
         return self
 
-    def orbit(self) -> orbit.TleOrbit:
+    def orbit(self) -> PublishedOrbit:
         """Return the orbit.  Raises `OrbitError`."""
-        return orbit.TleOrbit(self.name, self.line1, self.line2)
+        if self.omm is not None and self.line1 is None and self.line2 is None:
+            return self.omm.orbit(self.name)
+        if self.omm is None and self.line1 is not None and self.line2 is not None:
+            return orbit.TleOrbit(self.name, self.line1, self.line2)
+        raise orbit.OrbitError(self.name, "needs line1 and line2, or omm")
+
+    @classmethod
+    def of(cls, published: PublishedOrbit) -> Elements:
+        """Return the elements of an orbit."""
+        if isinstance(published, OmmOrbit):
+            return cls(name=published.name, omm=Message.of(published))
+        return cls(name=published.name, line1=published.line1, line2=published.line2)
 
 
 class Mode(StrEnum):
@@ -91,10 +137,13 @@ class Orbits(Section):
 
     walker: Walker | None = Field(None, description="the pattern, if nothing else is given")
     tle: str | None = Field(
-        None, description="a file of two-line elements, relative to the experiment file"
+        None, description="a file of two-line elements or OMM, relative to the experiment file"
     )
     elements: tuple[Elements, ...] | None = Field(
         None, description="what a tle file holds, written out"
+    )
+    elements_from: str | None = Field(
+        None, description="the file that they are from, their age, and what was left out of it"
     )
     epoch: datetime = Field(
         datetime(2026, 1, 1, tzinfo=UTC), description="emulated second 0, with a time zone"
@@ -126,13 +175,14 @@ class Orbits(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_source(cls, fields: Any) -> Any:
-        if not isinstance(fields, dict):
-            return fields
-        given = [name for name in ("walker", "tle", "elements") if fields.get(name) is not None]
+    def _one_source(cls, given_fields: Any) -> Any:
+        if not isinstance(given_fields, dict):
+            return given_fields
+        sources = ("walker", "tle", "elements")
+        given = [name for name in sources if given_fields.get(name) is not None]
         if len(given) > 1:
             raise ValueError(f"give one of {' and '.join(given)}, not both")
-        return fields if given else fields | {"walker": {}}
+        return given_fields if given else given_fields | {"walker": {}}
 
     @field_validator("epoch")
     @classmethod
@@ -172,15 +222,18 @@ class Orbits(Section):
             raise orbit.OrbitError("tle", f"{self.tle} has not been read")
         return orbit.walker(self.epoch, **self.walker.model_dump())
 
-    def with_elements(self, text: str) -> Orbits:
-        """Return the same with the elements of a text in place of a file.  Raises `OrbitError`."""
-        found = orbit.from_tle(text, self.epoch).orbits
-        elements = tuple(
-            Elements(name=each.name, line1=each.line1, line2=each.line2)
-            for each in found
-            if isinstance(each, orbit.TleOrbit)
-        )
-        return self.model_copy(update={"tle": None, "elements": elements})
+    def with_elements(self, text: str, file: str, end_s: float) -> Orbits:
+        """Return the same with the elements of a text in place of a file, for a run until `end_s`.
+
+        Raises `OrbitError`.
+        """
+        found = orbit_files.select(text, self.epoch, end_s)
+        written = {
+            "tle": None,
+            "elements": tuple(map(Elements.of, found.orbits)),
+            "elements_from": found.sentence(file, self.epoch),
+        }
+        return self.model_copy(update=written)
 
     @property
     def decoy_station(self) -> DecoyDownlink:

@@ -105,6 +105,11 @@ def _verdict(summary: dict[str, Any]) -> Iterator[str]:
             f"({served['satellite']:,} by satellite, {served['uav']:,} by UAV) and "
             f"{summary['shortfall_units']:,} never came."
         )
+    if summary["refused_reservations"]:
+        yield (
+            f"Reservations were refused {summary['refused_reservations']:,} times and asked for again; "
+            "meanwhile their requests had no reserved key."
+        )
     mean, planned = summary["cost_per_period"], summary["cost_per_period"]["planned"]
     if planned and mean["ci95_low"] is not None:
         inside = mean["ci95_low"] <= planned <= mean["ci95_high"]

@@ -108,6 +108,7 @@ def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -
     summary["links"] = with_blocks(folder, assembly.links)
     summary["alarms"] = alarms(folder, experiment.clock.window_s)
     summary["applications"] = _use_of_keys(experiment, book)
+    summary["refused_reservations"] = _refused_reservations(folder)
     decided = decisions(folder, assembly.problem.requests, experiment.clock.window_s)
     summary["faults"] = _faults(experiment, assembly, plans, book, decided, summary["alarms"])
     summary |= {"windows_run": journal.windows_run(folder), "restarts": Registry(folder).restarts}
@@ -130,6 +131,13 @@ def _book(folder: Path, experiment: Experiment, assembly: Assembly) -> Ledger:
         return ledger.read(folder, requests, experiment.clock.window_s, period_s, sizes)
     except journal.JournalError:
         return Ledger((), 0)
+
+
+def _refused_reservations(folder: Path) -> int:
+    try:
+        return journal_queries.refused_reservations(folder)
+    except journal.JournalError:
+        return 0
 
 
 @dataclass(frozen=True)

@@ -314,6 +314,12 @@ def reservations(folder: Path) -> Iterator[Reserved]:
     return (Reserved(*row) for row in _rows(folder, GLOBAL_MANAGER, query, (FactKind.RESERVED,)))
 
 
+def refused_reservations(folder: Path) -> int:
+    """Return how often the fiber controller refused a reservation, a request's in no period."""
+    query = "SELECT count(*) FROM fact WHERE kind = ? AND request >= 0 AND period < 0"
+    return _number(folder, GLOBAL_MANAGER, query, (FactKind.REJECTED,))
+
+
 def purchases(folder: Path) -> Iterator[Purchase]:
     """Yield what was bought and given back, added up."""
     query = (

@@ -252,6 +252,14 @@ class HostedCores:
         self._told = _told(self._roles)
         self._message_faults = self._message_faults.with_event(event)
         self._take_up(state)
+        if self.last_window is not None:
+            self._wake_all(self.last_window + 1)
+
+    def _wake_all(self, window: int) -> None:
+        """Have all cores look at the schedule again: who waited for an event of it may be due sooner."""
+        for hosted in self._here.values():
+            wake = hosted.wake_window
+            hosted.wake_window = window if wake is None else min(wake, window)
 
     def _key_changes(self) -> dict[str, list[KeyChange]]:
         return {name: item.core.key_changes() for name, item in self._here.items()}

@@ -215,7 +215,16 @@ FAMILIES = (
     _counter("provisioning_cost_total", "stage medium", "Money spent, in the experiment's units."),
     _counter("provisioning_refunds_total", "medium", "Cost refunded for failed orders."),
     _gauge("planned_cost_per_period", "stage", "Expected cost of a period under the plan."),
-    _gauge("reservations", "state", "Requests with reserved units: planned, and set up."),
+    _gauge(
+        "reservations",
+        "state",
+        "Requests with reserved units: planned, set up, and refused so far.",
+    ),
+    _counter(
+        "refused_reservations_total",
+        "",
+        "Reservations that the fiber controller refused; each is asked for again later.",
+    ),
     _gauge("plan_gap_ratio", "", "Gap between the plan's cost and a proven bound, as a fraction."),
     _counter("plans_total", "", "Plans that have come into force."),
     _gauge("plan_solve_duration_seconds", "", "Wall time spent on making the last plan."),

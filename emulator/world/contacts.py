@@ -38,7 +38,7 @@ from emulator.physics.pass_keys import (
     pair_pass_bits,
     pair_setup,
 )
-from emulator.world.orbits import CircularOrbit, Constellation, TleOrbit
+from emulator.world.orbits import CircularOrbit, Constellation, PublishedOrbit
 from emulator.world.passes import Pass, passes_over
 from emulator.world.visibility import Site, sun_altitude_deg, views
 
@@ -123,7 +123,7 @@ class Beams:
         return {site.name: site for site in self.sites}
 
     @cached_property
-    def _orbit(self) -> dict[str, TleOrbit | CircularOrbit]:
+    def _orbit(self) -> dict[str, PublishedOrbit | CircularOrbit]:
         return {orbit.name: orbit for orbit in self.constellation.orbits}
 
 

@@ -131,6 +131,11 @@ class World:
         dark = any(self.is_dark(node, now_s) for node in (a, b))
         return replace(offer, usable=False) if dark else offer
 
+    def may_change_s(self, since_s: float) -> float:
+        """Return the first instant after this one at which a fiber begins or ceases to be troubled."""
+        place = bisect_right(self._turns_s, since_s)
+        return self._turns_s[place] if place < len(self._turns_s) else inf
+
     def is_dark(self, node: str, at_s: float) -> bool:
         """Return whether a node has no power."""
         return any(
@@ -270,6 +275,15 @@ class World:
         found |= {frozenset((item.a, item.b)) for item in self._of(FiberCut)}
         found |= {frozenset((item.a, item.b)) for item in self._of(Dimming)}
         return found | {frozenset((item.a, item.b)) for item in self._of(Eavesdropper)}
+
+    @cached_property
+    def _turns_s(self) -> list[float]:
+        """When what befalls fibers begins and ends, in order."""
+        spans = [(item.start_s, item.end_s) for item in self._of(FiberCut)]
+        spans += [(item.start_s, item.end_s) for item in self._of(Dimming)]
+        spans += [(item.start_s, item.end_s) for item in self._of(Eavesdropper)]
+        spans += [(item.start_s, item.end_s) for item in self._of(PowerCut)]
+        return sorted({at_s for span in spans for at_s in span})
 
     def _on_fiber(self, a: str, b: str, since_s: float, now_s: float) -> LinkSample:
         ends = frozenset((a, b))

@@ -41,10 +41,11 @@ class SimulatedNetwork:
     lost: float = 0.0
     calm_from: float = math.inf
     message_faults: MessageFaults = NO_FAULTS
-    window: int = 0
+    first_window: int = 0
     facts: dict[str, list[tuple[int, Fact]]] = field(default_factory=lambda: defaultdict(list))
     sent: list[Message] = field(default_factory=list)
     order: EntityOrder = BY_NAME
+    window: int = field(default=0, init=False)
     _mail: dict[str, Mailbox] = field(default_factory=dict)
     _wake: dict[str, int | None] = field(default_factory=dict)
     _checkpoint: dict[str, bytes] = field(default_factory=dict)
@@ -56,7 +57,8 @@ class SimulatedNetwork:
         print(f"simulated network: seed {self.seed}, {self.late=}, {self.twice=}, {self.lost=}")
         self._luck = random.Random(self.seed)
         self._mail = defaultdict(lambda: Mailbox(self.order))
-        self._wake = dict.fromkeys(self.cores, 0)
+        self._wake = dict.fromkeys(self.cores, self.first_window)
+        self.window = self.first_window
         self._posts = {name: Post() for name in self.cores}
 
     def run(self, last_window: int) -> None:
@@ -140,7 +142,7 @@ class SimulatedNetwork:
                 if leaves is not None and leaves <= window:
                     self._send(name, window, [])
                 continue
-            if window == 0 or self.message_faults.is_back(name, window):
+            if window == self.first_window or self.message_faults.is_back(name, window):
                 core.started(window * self.window_s)
                 self._wake[name] = window
             wake = self._wake[name]
@@ -176,6 +178,7 @@ def simulate(  # noqa: PLR0917
     seed: int = 0,
     lost: float = 0.0,
     calm_periods: int = 0,
+    first_window: int = 0,
 ) -> tuple[SimulatedNetwork, Assembly]:
     """Run an experiment to its end without processes; in the last periods messages come as they should."""
     experiment, assembly = setup.experiment, assemble(setup)
@@ -190,7 +193,16 @@ def simulate(  # noqa: PLR0917
     schedule = assembly.world.schedule
     disturbed = MessageFaults(experiment.seed, window_s, last_window, schedule, order)
     network = SimulatedNetwork(
-        cores, window_s, late, twice, seed, lost, calm_from, disturbed, order=order
+        cores,
+        window_s,
+        late,
+        twice,
+        seed,
+        lost,
+        calm_from,
+        disturbed,
+        first_window=first_window,
+        order=order,
     )
     network.run(last_window)
     network.close()

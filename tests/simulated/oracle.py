@@ -27,7 +27,8 @@ direction, where capacity is counted so), and keeps whatever worked, unless it m
 up those whom it had displaced, after a drift all.  Nodes leave what goes and join what comes, later
 generations taking the place of earlier ones; what was planned in window w makes its first keys in the first
 epoch that ends later than w + 4.  What the controller refuses, because a wavelength is not free yet, is
-asked for again ten windows later.  A period costs what is reserved when it begins for the manager.
+asked for again ten windows later, then after twice as many each time, up to 256 times as many.  A period
+costs what is reserved when it begins for the manager.
 
 *Loss.*  A degraded fiber is one with more loss in every span, the most if there are several; what an
 eavesdropper does comes on top.  It is seen as noise when no key is left.

@@ -1,7 +1,8 @@
 """How the oracle's entities talk: letters, what befalls them, and who asks until there is an answer.
 
-A letter of window w is read in w + 1, letters of a window by sender and number.  Who asks asks again every
-ten windows until there is an answer; a repeat of an order is answered as before and changes nothing.
+A letter of window w is read in w + 1, letters of a window by sender (a node by its number) and number.
+Who asks asks again every ten windows until there is an answer; a repeat of an order is answered as before
+and changes nothing.
 Nothing here knows what letters mean, but for what damage does to keys on their way.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from oracle_terms import MANAGER, RETRY_WINDOWS, Event, entity
+from oracle_terms import MANAGER, RETRY_WINDOWS, Event, entity, key_manager
 from oracle_world import World, is_on, until
 
 COPY = 2**40
@@ -82,6 +83,8 @@ class Mail:
     def __post_init__(self) -> None:
         self._boxes: dict[tuple[str, int], list[Letter]] = defaultdict(list)
         self._held: dict[tuple[str, int], list[Letter]] = defaultdict(list)
+        numbered = enumerate(self.world.given.graph, 1)
+        self._rank = {key_manager(node): key_manager(str(number)) for number, node in numbered}
         self._faults = self.world.faults("message-fault")
         self._last = self.world.calendar.last_window
         self._outages = [(entity(e["entity"]), e) for e in self.world.faults("outage")]
@@ -118,13 +121,9 @@ class Mail:
     def read(self, name: str, window: int) -> list[Letter]:
         """Return what an entity has got, in order."""
         found = self._boxes.pop((name, window), [])
-        return sorted(found, key=lambda letter: (self._rank(letter.sender), letter.number))
-
-    def _rank(self, name: str) -> str:
-        """Return where an entity stands: a key manager as if its node were called by its number."""
-        nodes = list(self.world.given.graph)
-        node = name.removeprefix("kme-")
-        return name if node == name else f"kme-{nodes.index(node) + 1}"
+        return sorted(
+            found, key=lambda letter: (self._rank.get(letter.sender, letter.sender), letter.number)
+        )
 
     def post(self, sender: str, window: int, letters: list[Letter]) -> None:
         """Take what an entity says in a window, and what was held back until then."""

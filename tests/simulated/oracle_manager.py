@@ -127,6 +127,7 @@ class Manager(Entity):
         self._has_plan, self._reserved = False, dict[int, Way]()
         self._generation = Counter[int]()
         self._again: dict[int, int] = {}
+        self._refused = Counter[int]()
         self._displaced: dict[Link, set[int]] = {}
         self._up: set[int] = set()
         self._orders = 0
@@ -185,7 +186,9 @@ class Manager(Entity):
             case Reserve() as asked if not reply.is_yes:
                 is_wanted = asked.request in self._reserved
                 if is_wanted and asked.generation == self._generation[asked.request]:
-                    self._again[asked.request] = self.window + RETRY_WINDOWS
+                    times = self._refused[asked.request]
+                    self._refused[asked.request] += 1
+                    self._again[asked.request] = self.window + RETRY_WINDOWS * min(2**times, 256)
             case Walk():
                 is_planned = reply.content == {r: way.units for r, way in self._reserved.items()}
                 words = "as planned" if is_planned else "differs from the plan"
@@ -276,6 +279,7 @@ class Manager(Entity):
         for request in [r for r, way in before.items() if after.get(r) != way]:
             self._up.discard(request)
             self._again.pop(request, None)
+            self._refused.pop(request, None)
             self.note("reserved", request, self._period)
             self.ask(FIBERS, Release(request, self._generation[request]))
         for request in new:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controllers.fiber import FiberController, FiberControllerConfig
 from controllers.on_demand import OnDemandConfig, OnDemandController
@@ -36,6 +40,7 @@ from protos.core import (
     Message,
     Step,
     Timeline,
+    steps_until,
 )
 from protos.facts import FactKind
 from protos.mib import (
@@ -140,6 +145,9 @@ class _Sky:
         self, _medium: MediumCode, _a: str, _b: str, _now_s: float, _since_s: float | None = None
     ) -> LinkSample:
         return self.offer if self.usable else replace(self.offer, usable=False)
+
+    def may_change_s(self, since_s: float) -> float:
+        return since_s
 
 
 ORDER = OrderRow(7, 0, 3, "A", "B", 2, RowStatus.CREATE_AND_GO)
@@ -562,3 +570,67 @@ def test_a_plan_that_cannot_be_made_leaves_the_last_good_one_in_force() -> None:
     assert [f.text for f in step.facts if f.kind is FactKind.REJECTED] == [
         "fiber B-C is down, but fiber B-C: is the last one"
     ]
+
+
+class _Turns(_Sky):
+    """A sky over fibers that are usable between some instants and the next, and know when they change."""
+
+    def __init__(self, turns_s: Sequence[float], *, tells: bool) -> None:
+        super().__init__()
+        self._turns_s, self._tells = sorted(turns_s), tells
+        self.samples = 0
+
+    def sample(
+        self, _medium: MediumCode, _a: str, _b: str, now_s: float, _since_s: float | None = None
+    ) -> LinkSample:
+        self.samples += 1
+        is_up = sum(turn_s <= now_s for turn_s in self._turns_s) % 2 == 0
+        return replace(self.offer, usable=is_up)
+
+    def may_change_s(self, since_s: float) -> float:
+        later = [turn_s for turn_s in self._turns_s if turn_s > since_s]
+        return min(later, default=math.inf) if self._tells else since_s
+
+
+@given(
+    st.lists(st.integers(1, 4_000).map(lambda tenths: tenths / 10), max_size=6),
+    st.sampled_from([1.0, 7.0, 10.0, 12.5, 30.0]),
+    st.sampled_from([0.0, 5.0, 25.0, 60.0]),
+    st.sets(st.integers(1, 500), max_size=5),
+    st.integers(0, 400),
+)
+def test_looks_that_are_left_out_would_have_found_nothing(
+    turns_s: list[float], monitor_s: float, wait_s: float, mail: set[int], out_at: int
+) -> None:
+    """A controller that is told when fibers change says what one says that looks again and again.
+
+    It steps when it is due and when there is mail, and is out for 50 windows.
+    """
+
+    def said(*, tells: bool) -> list[tuple[int, Row]]:
+        config = FiberControllerConfig((("A", "B", 2),), False, monitor_s, 0.11, 1e9, wait_s)
+        fiber = FiberController(config, _Turns(turns_s, tells=tells))
+        found: list[tuple[int, Row]] = []
+        wake = 0
+        for window in range(500):
+            if out_at <= window < out_at + 50:
+                wake = out_at + 50
+            elif window >= wake or window in mail:
+                step = fiber.step(float(window), [])
+                found += [(window, notified(pdu)[1]) for pdu in _pdus(step, GLOBAL_MANAGER)]
+                wake_s = math.inf if step.wake_s is None else step.wake_s
+                wake = max(window + 1, 9999 if wake_s == math.inf else steps_until(wake_s, 1.0))
+        return found
+
+    assert said(tells=True) == said(tells=False)
+
+
+def test_fibers_to_which_nothing_happens_are_looked_at_once() -> None:
+    sky = _Turns([100_000.0, 200_000.0], tells=True)
+    fiber = FiberController(FiberControllerConfig((("A", "B", 2),), False, 10.0, 0.11, 1e9), sky)
+    wakes, now_s = [], 10.0
+    while (wake_s := fiber.step(now_s, []).wake_s) is not None and now_s < 1e9:
+        now_s = max(now_s + 1, wake_s)
+        wakes.append(now_s)
+    assert len(wakes) <= 6
+    assert sky.samples <= 6

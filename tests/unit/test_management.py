@@ -23,16 +23,19 @@ from protos.mib import (
     SYS_UP_TIME,
     TABLES,
     ChannelRow,
+    KeyBlockRow,
     KeyStoreRow,
     MediumCode,
     Row,
     ShortageRow,
+    Syntax,
     Table,
     TransceiverRow,
+    UsageRow,
 )
 from protos.pdu import ErrorStatus, Missing, Pdu, VarBind, Verb
 from protos.pending_requests import PendingRequests
-from protos.rows import VarBindError, decode, encode, instance, notified, notify
+from protos.rows import VarBindError, decode, encode, instance, notified, notify, time_ticks
 
 NUMBERS = st.integers(min_value=0, max_value=2**31 - 1)
 TEXTS = st.text(max_size=20)
@@ -282,3 +285,46 @@ def test_a_large_table_is_walked_in_order_whatever_the_order_of_its_rows() -> No
     column = (*BY_ROW[KeyStoreRow].entry, 3)
     found = islice(View([], {KeyStoreRow: rows}).after((*column, 1)), 3)
     assert [cell.value for cell in found] == [2, 10, 300]
+
+
+def test_times_and_sums_have_room_for_a_century() -> None:
+    century_ms = 100 * 366 * 86_400 * 1000
+    channel = replace(CHANNEL, start_ms=century_ms, due_ms=century_ms + 1, period_ms=century_ms)
+    used = UsageRow(1, 2**33, 2**40)
+    block = KeyBlockRow(1, 1, "B", 2**32 - 1, 2**40, 2**33, 2**39)
+    for row in (channel, used, block):
+        assert decode(encode(row)) == [row]
+    for row in (
+        replace(channel, due_ms=-1),
+        replace(used, periods=-1),
+        replace(used, periods=2**63),
+    ):
+        with pytest.raises(VarBindError) as caught:
+            decode(encode(row))
+        assert caught.value.error_status is ErrorStatus.WRONG_VALUE
+
+
+def test_only_numbers_of_a_count_that_no_run_reaches_are_of_32_bits() -> None:
+    """What is measured in time or adds up over it is wider; the others are named here, with a reason."""
+    narrow = {
+        name
+        for table in TABLES
+        for name, syntax in table.syntax.items()
+        if syntax in (Syntax.INTEGER32, Syntax.UNSIGNED32)
+    }
+    parts = {"request", "position", "fiber", "agent", "medium", "wavelength", "row_status"}
+    states = {"is_source", "oper_status", "cause", "open_orders"}
+    in_one_period = {"units", "available_units", "capacity_units"}
+    one_at_a_time = {"order", "period", "epoch", "generation"}  # each costs rows of a journal
+    assert narrow == parts | states | in_one_period | one_at_a_time
+
+
+def test_sys_up_time_begins_again_as_time_ticks_do() -> None:
+    after_s = 2**32 / 100
+    assert [time_ticks(at_s) for at_s in (0.0, 1.5, after_s - 1, after_s, after_s + 1)] == [
+        0,
+        150,
+        2**32 - 100,
+        0,
+        100,
+    ]

@@ -304,6 +304,7 @@ def test_counters_that_can_be_known_are_there_from_the_first_report() -> None:
         'satellite_forecast_total{forecast="clear",outcome="cloudy"}',
         "periods_total",
         "plans_total",
+        "refused_reservations_total",
         'rpc_handled_total{code="OK",method="Exchange",server="key-managers"}',
         'rpc_handled_total{code="OK",method="Resend",server="key-managers"}',
     ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import sqrt
+from math import inf, sqrt
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,9 +12,17 @@ from hypothesis import strategies as st
 
 from controllers.channel import fiber_channel
 from controllers.ports import ChannelId, LinkSample
-from emulator.build.assembly import Assembly
+from emulator.build.assembly import Assembly, assemble
+from emulator.build.loading import read
 from emulator.build.quantum_links import link_between
-from emulator.world.events import Eavesdropper, FiberCut, PowerCut, Schedule
+from emulator.world.events import (
+    Dimming,
+    Eavesdropper,
+    FiberCut,
+    PowerCut,
+    Schedule,
+    WorldEvent,
+)
 from emulator.world.visibility import Site
 from emulator.world.weather import Forecast, Sky
 from emulator.world.weather_events import Event, EventKind, Named
@@ -185,3 +194,29 @@ def test_a_cut_fiber_carries_nothing_to_count_errors_in(tiny_assembly: Assembly)
     world = replace(tiny_assembly.world, schedule=Schedule((FiberCut("A", "B", 10.0, 20.0),)))
     cut = world.sample(MediumCode.FIBER, "A", "B", 15.0)
     assert (cut.skr_bps, cut.sifted_bps, cut.usable) == (0.0, 0.0, False)
+
+
+_SPANS = st.tuples(st.integers(0, 50), st.integers(1, 50)).map(lambda it: (it[0], it[0] + it[1]))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["cut", "dim", "tap", "dark"]), _SPANS), max_size=5))
+def test_a_fiber_offers_the_same_until_it_may_change(events: list[Any]) -> None:
+    offer = LinkSample(1_000.0, 0.02, sifted_bps=2_000.0)
+    world = assemble(read("tiny")).world
+    for kind, (start_s, end_s) in events:
+        event: WorldEvent = {
+            "cut": FiberCut("A", "B", start_s, end_s),
+            "dim": Dimming("A", "B", start_s, end_s, replace(offer, skr_bps=1.0)),
+            "tap": Eavesdropper("B", "C", 0.5, start_s, end_s, (1_000.0, 0.0), 0.3),
+            "dark": PowerCut("C", start_s, end_s),
+        }[kind]
+        world = world.with_event(event)
+
+    def offers(at_s: float) -> list[LinkSample]:
+        return [world.sample(MediumCode.FIBER, a, b, at_s) for a, b in (("A", "B"), ("B", "C"))]
+
+    for now_s in range(110):
+        if world.may_change_s(now_s) > now_s + 1:
+            assert offers(now_s + 1) == offers(now_s)
+            assert offers(now_s + 0.5) == offers(now_s)
+    assert world.may_change_s(101) == inf

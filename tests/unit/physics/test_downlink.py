@@ -39,7 +39,7 @@ from emulator.physics.pass_keys import (
     pair_rate,
     pair_setup,
 )
-from emulator.world.orbits import from_tle
+from emulator.world.orbit_files import from_tle
 from emulator.world.passes import passes_over
 from emulator.world.visibility import Site, views
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.world.orbit_files import from_tle
 from emulator.world.orbits import (
     CircularOrbit,
     Constellation,
     OrbitError,
     TleOrbit,
-    from_tle,
     walker,
 )
 from emulator.world.passes import passes_over
