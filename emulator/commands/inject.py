@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -71,6 +73,7 @@ def chaos(
     require_empty(folder)
     _require_journal(journal, times)
     trials = []
+    received = _signals_interrupt()
     for number in range(1, times + 1):
         trial_folder = folder / str(number) if times > 1 else folder
         try:
@@ -83,13 +86,34 @@ def chaos(
         for line in trial.broken:
             tell(f"{experiment}: {line}")
         if trial.is_interrupted:
-            raise typer.Exit(128 + signal.SIGINT)
+            ended_by = (
+                received[0] if received else signal.SIGTERM
+            )  # which the toolkit handles itself
+            raise typer.Exit(128 + ended_by)
     columns = ["title", "ok", "duration", "folder"]
     shown = [{name: trial[name] for name in columns} for trial in trials]
     document = {"ok": all(trial["ok"] for trial in trials), "trials": trials}
     answer(json_, document, lambda: print_table(columns, shown))
     if not document["ok"]:
         raise typer.Exit(1)
+
+
+def _signals_interrupt() -> list[int]:
+    """Have a signal interrupt a trial, so that it ends in order, and a second one end it at once.
+
+    Return the signals received, as they come.  The run of a trial ends with it: see `--attached`.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            os._exit(128 + number)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    return received
 
 
 def _fault_of(words: list[str]) -> dict[str, Any]:

@@ -135,6 +135,7 @@ def run(
         fail(f"the actors could not be started: {error}")
     except ResultsError as error:
         fail(str(error))
+    _leave_to_supervisor(outcome)
     answer(json_, outcome.summary, lambda: display.conclude(OUT, outcome.summary, folder))
     _end(outcome, folder)
 
@@ -199,13 +200,17 @@ def _port_range(text: str | None) -> range | None:
     return range(int(first), int(last) + 1)
 
 
+def _leave_to_supervisor(outcome: Outcome) -> None:
+    """Exit without an answer if the run is resumed: it answers once, in the end."""
+    if outcome.failure and outcome.is_lost and is_supervised():
+        tell(outcome.failure)
+        raise typer.Exit(LOST)
+
+
 def _end(outcome: Outcome, out: Path) -> None:
     """Turn the end of a run into an exit status."""
     if problem := outcome.summary.get("report_problem"):
         tell(f"{out / REPORT} could not be drawn: {problem}; try `qsagin report {out}`")
-    if outcome.failure and outcome.is_lost and is_supervised():
-        tell(outcome.failure)
-        raise typer.Exit(LOST)
     if outcome.failure:
         way_on = (
             f"; resume it by `qsagin run --resume {out}`" if outcome.summary["windows_run"] else ""

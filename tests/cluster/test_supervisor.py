@@ -123,3 +123,20 @@ def test_what_dead_runs_have_left_is_swept_away(tmp_path: Path) -> None:
     assert not left.exists()
     assert other.exists()
     assert [path.name for path in tmp_path.glob("qsagin-*")] == ["qsagin-other"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_chaos_experiment_and_its_run_in_order(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    folder = tmp_path / "trial"
+    command = [sys.executable, "-m", "emulator", "chaos", "fiber-cut", "--out", str(folder)]
+    with psutil.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as trial:
+        _until(lambda: list(folder.glob("run*/plan.json")))
+        family = trial.children(recursive=True)
+        trial.send_signal(number)
+        _, err = trial.communicate(timeout=90)
+    _, left = psutil.wait_procs(family, timeout=30)
+    assert trial.returncode == 128 + number, err
+    assert json.loads((folder / "journal.json").read_text())["status"] == "interrupted"
+    assert left == []
