@@ -38,7 +38,7 @@ _KEY_MANAGERS = "key manager host"
 class Campaign:
     """What has been seen so far."""
 
-    luck: random.Random
+    chance: random.Random
     wanted: int
     digest: str
     key_managers_only: bool = False
@@ -61,7 +61,7 @@ class Campaign:
             while not (folder / "plan.json").exists() and run.poll() is None:
                 time.sleep(0.02)
             while run.poll() is None:
-                time.sleep(self.luck.uniform(0.05, 1.0))
+                time.sleep(self.chance.uniform(0.05, 1.0))
                 self._kill_one(folder, run)
             text, told = run.communicate()
         self._judge(run.returncode, text, told)
@@ -71,7 +71,7 @@ class Campaign:
         names = [name for name in sorted(registry.everybody()) if name != METRICS]
         if self.key_managers_only:
             names = [name for name in names if _kind(name) == _KEY_MANAGERS]
-        name = self.luck.choice(names)
+        name = self.chance.choice(names)
         before = registry.everybody()[name]
         if run.poll() is not None or (folder / "summary.json").exists():
             return

@@ -23,20 +23,26 @@ from counting import Counter
 from emulator import run as running
 from emulator.build.loading import read
 from emulator.build.manager_role import Actors
-from emulator.runtime.clock import Pace
+from emulator.runtime.clock import Pace, Progress
 
 _MOST_WALL_S = 180.0
 
 
-class _Quiet(running.RunWatcher):
+class _Quiet:
     """Watches a run and says nothing."""
+
+    def started(self, metrics_url: str, page_url: str, last_window: int) -> None:
+        """Say nothing."""
+
+    def advanced(self, progress: Progress) -> None:
+        """Say nothing."""
 
 
 def counted(actors: Actors, folder: str) -> Actors:
     """Return the same roles, each with a counter around what it asks."""
 
     def count(role: Any) -> Any:
-        names = [name for name in ("world", "overhead") if getattr(role, name, None) is not None]
+        names = [name for name in ("world", "view") if getattr(role, name, None) is not None]
         return replace(role, **{name: Counter(getattr(role, name), folder) for name in names})
 
     groups = (actors.leads, actors.key_managers)

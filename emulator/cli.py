@@ -38,7 +38,7 @@ COMMANDS = (
         "inspect",
         "Re-add a run's journals and compare its results, independently of its own counters.",
     ),
-    ("report", "inspect", "Draw report.html of a run that has ended again, from its folder."),
+    ("report", "inspect", "Draw the report of a run that has ended again."),
     ("status", "inspect", "Show the state of a run, live or ended; --json adds every key store."),
     (
         "inject",

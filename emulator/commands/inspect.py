@@ -47,7 +47,7 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")],
     json_: Json = False,
 ) -> None:
-    """Draw report.html again from what is in the folder of a run that has ended."""
+    """Draw the report of a run that has ended again."""
     from emulator.build.assembly import assemble
     from emulator.build.loading import read
     from emulator.report.summary import draw_again

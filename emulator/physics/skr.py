@@ -57,13 +57,13 @@ def secret_key_rate(
     try:
         setup = _dimmed(_overridden(preset.setup, overrides), extra_loss_db)
         outcome = chosen.evaluate(under_interception(setup, intercepted), length_km)
-        is_possible = outcome.bits_per_use * outcome.uses_hz <= _MOST_BPS
+        rate_bps = outcome.bits_per_use * outcome.uses_hz
     except ParameterError:
         raise
     except (ArithmeticError, ValueError) as error:
         problem = f"cannot be computed with ({error}); give values that devices have"
         raise ParameterError(", ".join(overrides) or "length_km", problem) from error
-    if not is_possible:  # NaN neither
+    if not rate_bps <= _MOST_BPS and rate_bps != math.inf:  # the capacity of no fiber is infinite
         problem = f"make more than {_MOST_BPS:g} bit/s; give values that devices have"
         raise ParameterError(", ".join(overrides) or "length_km", problem)
     changed = tuple(f"{field} set to {value:g}" for field, value in overrides.items())

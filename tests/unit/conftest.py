@@ -29,6 +29,7 @@ def qsagin(
 
     def call(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["qsagin", *words])
+        monkeypatch.setenv("QSAGIN_SUPERVISED", "1")  # else `run` would be done by another process
         try:
             cli.main()
             status = 0

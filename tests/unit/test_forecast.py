@@ -40,8 +40,8 @@ def heidke(forecast: Forecast, lead_s: float, issued_s: float = 600.0) -> float:
         (table[True, True] + table[True, False]) / n,
         (table[True, True] + table[False, True]) / n,
     )
-    luck = said * was + (1 - said) * (1 - was)
-    return (right - luck) / (1 - luck)
+    chance = said * was + (1 - said) * (1 - was)
+    return (right - chance) / (1 - chance)
 
 
 def test_with_full_skill_the_sky_of_the_moment_is_known() -> None:

@@ -194,7 +194,7 @@ def test_an_interruption_ends_all_trials(
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["--journal", "nowhere/j.json"], "--journal: nowhere is no folder"),
+        (["--journal", "nowhere/j.json"], "--journal: nowhere is not a folder"),
         (["--journal", "j.json", "--times", "2"], "--journal: is one file"),
     ],
 )

@@ -35,6 +35,7 @@ def _call(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
 ) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["qsagin", *words])
+    monkeypatch.setenv("QSAGIN_SUPERVISED", "1")  # else `run` would be done by another process
     try:
         cli.main()
         status = 0

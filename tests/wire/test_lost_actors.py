@@ -34,19 +34,19 @@ def quiet_digest(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 async def _disturbed(folder: Path, hosts: int, seed: int, losses: int) -> int:
     """Lose hosts and the clock at random moments; return how many were lost."""
-    luck = random.Random(seed)
-    network = LiveNetwork(folder, hosts, checkpoint_after_s=luck.choice([0.0, 0.005, math.inf]))
+    chance = random.Random(seed)
+    network = LiveNetwork(folder, hosts, checkpoint_after_s=chance.choice([0.0, 0.005, math.inf]))
     await network.start()
     running = asyncio.create_task(network.run())
     lost = 0
     for _ in range(losses):
-        for _ in range(luck.randrange(200)):
+        for _ in range(chance.randrange(200)):
             await asyncio.sleep(0)
-        await asyncio.sleep(luck.choice([0, 0, 0.001, 0.01, 0.03]))
+        await asyncio.sleep(chance.choice([0, 0, 0.001, 0.01, 0.03]))
         if running.done():
             break
         lost += 1
-        victim = luck.choice([*sorted(network.hosts), "clock"])
+        victim = chance.choice([*sorted(network.hosts), "clock"])
         if victim == "clock":
             running = await network.lose_clock(running)
         else:
