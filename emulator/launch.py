@@ -89,7 +89,7 @@ class _Server:
         gc.set_threshold(*_GARBAGE_THRESHOLDS)
         self._problem: Exception | None = None
         try:
-            self._inner = kind(_settled(config))
+            self._inner = kind(_located(config))
             await self._inner.start()
             _close_to_others()
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear of it
@@ -264,7 +264,7 @@ def _on(machine: Machine | None, what: Any, *, soft: bool, **options: Any) -> An
     return ray.remote(num_cpus=_LEAST_CPU, scheduling_strategy=strategy, **options)(what)
 
 
-def _settled(config: Any) -> Any:
+def _located(config: Any) -> Any:
     """Tell an actor that may listen at the address of its machine which one that is."""
     if not hasattr(config, "endpoint"):
         return config

@@ -3,7 +3,7 @@
 `run` starts the actors, lets the barrier clock run them to the end of the last period, ends them, and
 writes what the journals say.  An interruption (SIGINT, SIGTERM) ends the run after the window that is
 under way; so does a host that fails.  Either way the folder then holds everything up to that window,
-and no process is left.  `resume` goes on with a run that was cut short, by whatever: every actor reads
+and no process is left.  `resume` continues a run that was interrupted, by whatever: every actor reads
 again all the mail that its journal has, and is what the one before was.
 """
 
@@ -84,7 +84,7 @@ class Options:
     `hosts` is the number of processes that share the local key managers; None: one for each.  They are
     placed on the machines of the cluster at `ray_address`; None: they are all here, on loopback.
     `volatile` keeps journals in memory until the end: an actor that is lost is lost for good.
-    `page_port` is that of a page beside the run, 0 any; None: no page.
+    `page_port` is that of the page of the run, 0 any; None: no page.
     """
 
     pace: Pace
@@ -195,7 +195,7 @@ def run(setup: Setup, folder: Path, options: Options, watcher: RunWatcher) -> Ou
 
 
 def resume(setup: Setup, folder: Path, options: Options, watcher: RunWatcher) -> Outcome:
-    """Go on with a run that was cut short, to its end; `setup` is that of its folder.
+    """Resume an interrupted run, to its end; `setup` is that of its folder.
 
     Raises `ResumeError`, `JoinError`, `FormatError` and `JournalError` before anything is started.
     """
@@ -204,7 +204,7 @@ def resume(setup: Setup, folder: Path, options: Options, watcher: RunWatcher) ->
         resumption.check_told(folder)
         summary = read_summary(folder)
         if summary is not None and summary["complete"]:
-            raise ResumeError(str(folder), "has come to its end; there is nothing to go on with")
+            raise ResumeError(str(folder), "has finished; there is nothing to resume")
         setup = setup.with_experiment(injection.as_begun(folder, setup.experiment))
         assembly = assemble(setup)
         everybody = {role.entity for role in actors_of(setup.experiment, assembly).everybody}
@@ -214,8 +214,8 @@ def resume(setup: Setup, folder: Path, options: Options, watcher: RunWatcher) ->
 
 def _account(job: _Job, watcher: RunWatcher, began_s: float) -> Outcome:
     """Run, and write down what the journals say."""
-    beside = page_process(job.folder, job.options.page_port)
-    with _alone(job.folder), _signals_raise(), beside as page:
+    attached = page_process(job.folder, job.options.page_port)
+    with _alone(job.folder), _signals_raise(), attached as page:
         beat(STARTING)
         ending = _play(job, page, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
@@ -241,8 +241,8 @@ def _results_named(folder: Path) -> Iterator[None]:
 
 
 def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
-    """Keep everybody else from going on with the same run.  Raises `ResumeError` if somebody does."""
-    return locked(folder, ResumeError(str(folder), "is a run that goes on"))
+    """Keep everybody else from resuming the same run.  Raises `ResumeError` if somebody does."""
+    return locked(folder, ResumeError(str(folder), "is still running"))
 
 
 def _play(job: _Job, page: PageProcess, watcher: RunWatcher) -> summary.Ending:
@@ -312,7 +312,7 @@ def _actors(job: _Job) -> Iterator[launch.Cluster]:
 
 
 def _begin_again(job: _Job) -> None:
-    """Take back what says that a run has ended, if this one is gone on with."""
+    """Take back what says that a run has ended, if this one is resumed."""
     if job.past is not None:
         journal.reopen(job.folder, job.past.last_window)
         injection.forget_waiting(job.folder)

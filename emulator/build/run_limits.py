@@ -1,4 +1,4 @@
-"""What a whole run may add up to, so that one that is begun can come to its end.
+"""What a whole run may add up to, so that one that has begun can finish.
 
 Each field has bounds of its own; these are about products: rows of the ledger, sums of costs, looks at
 fibers, positions of satellites.  They are generous, far above what anybody has run, and keep numbers

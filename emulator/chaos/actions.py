@@ -150,7 +150,7 @@ def before_experiment_control(
 def _run_undisturbed(source: str, run_folder: str, hosts: int) -> None:
     start_run(source, run_folder, hosts, "max")
     if not end_run(run_folder):
-        raise ChaosError(f"{run_folder}: the undisturbed run was cut short")
+        raise ChaosError(f"{run_folder}: the undisturbed run was interrupted")
 
 
 def after_experiment_control(

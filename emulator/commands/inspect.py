@@ -55,7 +55,7 @@ def report(
 
     check_format(folder)
     if is_live(folder):
-        raise UsageError(str(folder), "is a run that goes on; it draws its report when it ends")
+        raise UsageError(str(folder), "is still running; it draws its report when it ends")
     setup = read(str(folder / EXPERIMENT))
     assembly = assemble(setup.with_experiment(as_begun(folder, setup.experiment)))
     try:

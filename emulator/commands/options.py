@@ -29,7 +29,7 @@ ShowProgress = Annotated[
     ),
 ]
 Attached = Annotated[
-    bool, typer.Option("--beside", hidden=True, help="End when standard input is closed.")
+    bool, typer.Option("--attached", hidden=True, help="End when standard input is closed.")
 ]
 Share = Annotated[
     bool, typer.Option("--share", help="Let other users of this machine read the results.")

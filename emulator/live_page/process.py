@@ -37,7 +37,7 @@ class PageProcess:
         if port is not None:
             command = [sys.executable, "-m", "emulator", "page", str(run_folder)]
             self._process = subprocess.Popen(  # noqa: S603
-                [*command, "--port", str(port), "--beside"],
+                [*command, "--port", str(port), "--attached"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

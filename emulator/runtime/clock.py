@@ -207,7 +207,7 @@ class BarrierClock:
     def _accept(self, item: Injected, window: int) -> bool:
         """Give a fault its time; return whether hosts must hear of it."""
         at_s = window * self._config.window_s
-        if not item.happening:
+        if not item.event:
             fault = {**item.fault, "at_s": max(at_s, item.fault["at_s"])}
             if self._injections.accept(item.number, fault, "", window):
                 action = ProcessAction(fault["action"])
@@ -216,21 +216,19 @@ class BarrierClock:
                     ProcessFault(when, fault["actor"], action, fault["wall_s"])
                 )
             return False
-        event = begun_at(read_back(item.happening), at_s, self._config.timeline)
+        event = begun_at(read_back(item.event), at_s, self._config.timeline)
         fault = dated(item.fault, event)
         return self._injections.accept(item.number, fault, write_down(event), window)
 
     async def _tell(self, host: str) -> None:
         """Tell a host everything injected so far; if it is lost, as soon as it is back."""
-        texts = [item.happening for item in self._injections.accepted() if item.happening]
+        texts = [item.event for item in self._injections.accepted() if item.event]
         if not texts:
             return
         while True:
             try:
                 stub = runtime_pb2_grpc.HostStub(self._channel(host))
-                state = await stub.Hear(
-                    runtime_pb2.News(happenings=texts, clock=self._own_incarnation)
-                )
+                state = await stub.Hear(runtime_pb2.News(events=texts, clock=self._own_incarnation))
                 self._due[host] = state.wake_window if state.HasField("wake_window") else None
                 return
             except grpc.aio.AioRpcError as error:

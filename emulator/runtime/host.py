@@ -218,7 +218,7 @@ class Host:
     async def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
         """Learn what will happen, as far as that is new; return how far this host has come."""
         async with self._at_home:
-            for event in self._cores.hear(news.happenings):
+            for event in self._cores.hear(news.events):
                 self._envelopes.hear(event)
                 self._sky = self._sky and self._sky.with_event(event)
         return self._state()
@@ -240,7 +240,7 @@ class Host:
             await asyncio.shield(self._thinking)
         else:
             async with self._at_home:
-                self._cores.run(window, *self._besides(window))
+                self._cores.run(window, *self._also(window))
         outbox = self._cores.sent_in(window)
         await self._send(window, outbox)
         await self._send_damaged(window, self._cores.damaged_in(window))
@@ -256,7 +256,7 @@ class Host:
     async def _think(self, window: int) -> None:
         async with self._at_home:
             self._last_state = self._state()
-            await asyncio.to_thread(self._cores.run, window, *self._besides(window))
+            await asyncio.to_thread(self._cores.run, window, *self._also(window))
 
     @property
     def _wake_window(self) -> int | None:
@@ -265,7 +265,7 @@ class Host:
         wakes = (here.wake_window, self._envelopes.keys.next_window(here.last_window))
         return min((window for window in wakes if window is not None), default=None)
 
-    def _besides(self, window: int) -> tuple[dict[str, list[Fact]], int | None]:
+    def _also(self, window: int) -> tuple[dict[str, list[Fact]], int | None]:
         """Return what else is noted in a window, and when keys rotate next."""
         return self._rotated(window), self._envelopes.keys.next_window(window)
 

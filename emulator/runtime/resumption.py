@@ -74,7 +74,7 @@ def check_told(folder: Path) -> None:
 
 
 _NOT_EVERYBODY = (
-    "was cut short before everybody had begun, or has lost a journal; "
+    "was interrupted before every actor had begun, or has lost a journal; "
     "run it again in another folder"
 )
 
@@ -109,8 +109,8 @@ def _check_lives(folder: Path) -> None:
 
 def _check_news(folder: Path) -> list[int]:
     """Return in which windows everybody was to hear of a fault; refuse what was heard but never taken."""
-    taken = [item for item in injection.taken(folder) if item.happening]
-    texts = [item.happening for item in taken]
+    taken = [item for item in injection.taken(folder) if item.event]
+    texts = [item.event for item in taken]
     for actor, heard in journal.news_heard(folder).items():
         if heard != texts[: len(heard)]:
             problem = f"has an {injection_table.FILE} that lacks what {actor} has heard"

@@ -1,4 +1,4 @@
-"""The table of faults that were asked for while a run goes on, and of deeds that were done to processes.
+"""The table of faults that were injected into a live run, and of what was done to processes.
 
 Anybody who may write to the run folder asks; the clock gives what was asked for its time, once.  What is
 not taken in time is withdrawn by who has asked.  Nothing here knows what a fault does.
@@ -18,9 +18,9 @@ from emulator.world.events import DemandShift, WorldEvent
 
 FILE = "injected.sqlite"
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS injection (number INTEGER PRIMARY KEY, fault TEXT, happening TEXT,
+CREATE TABLE IF NOT EXISTS injection (number INTEGER PRIMARY KEY, fault TEXT, event TEXT,
     window INTEGER, withdrawn INTEGER DEFAULT 0);
-CREATE TABLE IF NOT EXISTS deed (name TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS action (name TEXT PRIMARY KEY);
 """
 _BUSY_S = 30.0
 
@@ -31,7 +31,7 @@ class Injected:
 
     number: int
     fault: dict[str, Any]
-    happening: str
+    event: str
     window: int | None
 
 
@@ -42,12 +42,10 @@ class Injections:
         self._connection = sqlite3.connect(run_folder / FILE, timeout=_BUSY_S, isolation_level=None)
         self._connection.executescript(_SCHEMA)
 
-    def ask(self, fault: Mapping[str, Any], happening: str) -> int:
+    def ask(self, fault: Mapping[str, Any], event: str) -> int:
         """Ask for a fault; return its number."""
-        row = (json.dumps(fault), happening)
-        cursor = self._connection.execute(
-            "INSERT INTO injection (fault, happening) VALUES (?, ?)", row
-        )
+        row = (json.dumps(fault), event)
+        cursor = self._connection.execute("INSERT INTO injection (fault, event) VALUES (?, ?)", row)
         return int(cursor.lastrowid or 0)
 
     def withdraw(self, number: int) -> bool:
@@ -57,12 +55,12 @@ class Injections:
         )
         return changed.rowcount > 0
 
-    def accept(self, number: int, fault: Mapping[str, Any], happening: str, window: int) -> bool:
+    def accept(self, number: int, fault: Mapping[str, Any], event: str, window: int) -> bool:
         """Give a fault its time; return whether it had not been withdrawn."""
         changed = self._connection.execute(
-            "UPDATE injection SET fault = ?, happening = ?, window = ? "
+            "UPDATE injection SET fault = ?, event = ?, window = ? "
             "WHERE number = ? AND window IS NULL AND withdrawn = 0",
-            (json.dumps(fault), happening, window, number),
+            (json.dumps(fault), event, window, number),
         )
         return changed.rowcount > 0
 
@@ -80,9 +78,9 @@ class Injections:
         """Return what is in force, in the order in which it was taken."""
         return self._select("window IS NOT NULL")
 
-    def is_new(self, deed: str) -> bool:
+    def is_new(self, action: str) -> bool:
         """Return, for one caller once, that something has not been done to a process yet."""
-        changed = self._connection.execute("INSERT OR IGNORE INTO deed VALUES (?)", (deed,))
+        changed = self._connection.execute("INSERT OR IGNORE INTO action VALUES (?)", (action,))
         return changed.rowcount > 0
 
     def close(self) -> None:
@@ -90,14 +88,14 @@ class Injections:
         self._connection.close()
 
     def _select(self, condition: str) -> list[Injected]:
-        query = "SELECT number, fault, happening, window FROM injection WHERE "
+        query = "SELECT number, fault, event, window FROM injection WHERE "
         rows = self._connection.execute(f"{query} {condition} ORDER BY window, number")
         return [Injected(number, json.loads(fault), *rest) for number, fault, *rest in rows]
 
 
-def dated(fault: Mapping[str, Any], happening: WorldEvent) -> dict[str, Any]:
+def dated(fault: Mapping[str, Any], event: WorldEvent) -> dict[str, Any]:
     """Return a fault's fields with the time at which it happens."""
-    if isinstance(happening, DemandShift):
-        return {**fault, "from_period": happening.from_period}
-    start_s, end_s = getattr(happening, "start_s"), getattr(happening, "end_s")  # noqa: B009
+    if isinstance(event, DemandShift):
+        return {**fault, "from_period": event.from_period}
+    start_s, end_s = getattr(event, "start_s"), getattr(event, "end_s")  # noqa: B009
     return {**fault, "at_s": start_s, "until_s": None if isinf(end_s) else end_s}

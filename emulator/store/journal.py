@@ -43,7 +43,7 @@ _SCHEMA = (
     f"CREATE TABLE IF NOT EXISTS fact (entity INTEGER, {_TYPED})",
     "CREATE TABLE IF NOT EXISTS mail (window INTEGER PRIMARY KEY, batches BLOB)",
     "CREATE TABLE IF NOT EXISTS checkpoint (one INTEGER PRIMARY KEY, window INTEGER, state BLOB)",
-    "CREATE TABLE IF NOT EXISTS news (place INTEGER PRIMARY KEY, happening TEXT)",
+    "CREATE TABLE IF NOT EXISTS news (place INTEGER PRIMARY KEY, event TEXT)",
     # end_row: the first fact of what was left at the end, 0 before it; lost: 1 if the sealing key is
     "CREATE TABLE IF NOT EXISTS life (one INTEGER PRIMARY KEY, actor, incarnation, end_row, lost)",
     *SCHEMA,
@@ -148,13 +148,13 @@ class Journal:
 
     def news(self) -> list[str]:
         """Return what the schedule has got since the run began, in order."""
-        found = self._connection.execute("SELECT happening FROM news ORDER BY place")
+        found = self._connection.execute("SELECT event FROM news ORDER BY place")
         return [text for (text,) in found]
 
-    def hear(self, happening: str) -> None:
+    def hear(self, event: str) -> None:
         """Write down what the schedule has got.  Raises `SupersededError`."""
         with self._transaction():
-            self._connection.execute("INSERT INTO news (happening) VALUES (?)", (happening,))
+            self._connection.execute("INSERT INTO news (event) VALUES (?)", (event,))
 
     @property
     def finished(self) -> bool:
@@ -196,24 +196,24 @@ class Journal:
         """Return changes as rows to commit, sealed; None if this journal holds no key."""
         return None if self._volatile else self._rows(changes, seal)
 
-    def check_keys(self, holdings: Mapping[str, Iterable[KeyChange]], seal: Seal) -> None:
+    def check_keys(self, changes: Mapping[str, Iterable[KeyChange]], seal: Seal) -> None:
         """Compare what entities hold with what was written down.  Raises `KeysDifferError`.
 
-        What was sealed under a key that is lost is written anew.
+        What was sealed under a key that is lost is written again.
         """
         if self._first("SELECT lost FROM life") == (1,):
             with self._transaction():
                 self._keys.clear()
-                self._keys.apply(self._rows(holdings, seal))
+                self._keys.apply(self._rows(changes, seal))
                 self._connection.execute("UPDATE life SET lost = 0")
         elif not self._volatile:
-            numbered = {entity: (self._place[entity], held) for entity, held in holdings.items()}
+            numbered = {entity: (self._place[entity], held) for entity, held in changes.items()}
             self._keys.compare(numbered, seal)
 
     def finish(
         self,
         facts: Mapping[str, tuple[int, Iterable[Fact]]],
-        holdings: Mapping[str, Iterable[KeyChange]],
+        changes: Mapping[str, Iterable[KeyChange]],
     ) -> None:
         """Write down, once, what each entity has left; it belongs to the entity's last window."""
         rows = [
@@ -228,7 +228,7 @@ class Journal:
             self._connection.executemany(_INSERT, rows)
             self._chain.append(Link(None), rows)
             if self._volatile:
-                self._keys.apply(self._rows(holdings, None))
+                self._keys.apply(self._rows(changes, None))
             self._connection.execute("CREATE INDEX fact_of_entity ON fact (entity)")
 
     def close(self) -> None:
@@ -312,7 +312,7 @@ def common_window(run_folder: Path, told: Iterable[int] = ()) -> int:
 
 
 def reopen(run_folder: Path, last_window: float = inf) -> None:
-    """Have journals of a run that was cut short be written on.
+    """Have the journals of an interrupted run written on.
 
     What came after a window is taken back, and what was written down because the run ended.  The sealing
     key has gone with the run: checkpoints are dropped, so that actors read all their mail, and key tables
@@ -419,8 +419,8 @@ def news_heard(run_folder: Path) -> dict[str, list[str]]:
     for path in _paths(run_folder):
         with _reading(path) as connection:
             (actor,) = connection.execute("SELECT actor FROM life").fetchone()
-            heard = connection.execute("SELECT happening FROM news ORDER BY place")
-            found[actor] = [happening for (happening,) in heard]
+            heard = connection.execute("SELECT event FROM news ORDER BY place")
+            found[actor] = [event for (event,) in heard]
     return found
 
 

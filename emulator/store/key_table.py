@@ -106,12 +106,12 @@ class KeyTable:
         for table in ("key_store", "stored_key"):
             self._connection.execute(f"DELETE FROM {table}")  # noqa: S608
 
-    def compare(self, holdings: Mapping[str, tuple[int, Iterable[KeyChange]]], seal: Seal) -> None:
+    def compare(self, held: Mapping[str, tuple[int, Iterable[KeyChange]]], seal: Seal) -> None:
         """Compare the tables with what entities hold, given as (number, changes) by name.
 
         Raises `KeysDifferError`, and `SealBrokenError` for material that is not what was sealed.
         """
-        for name, (entity, changes) in holdings.items():
+        for name, (entity, changes) in held.items():
             found = {
                 row[5]: (*row[:-1], seal.open(row[-1], row[5]))
                 for row in self._connection.execute(

@@ -76,7 +76,7 @@ def _set_aside(folder: Path) -> None:
 
 def _command(words: list[str], job: Job) -> int:
     """Give a command; return its exit status."""
-    command = [sys.executable, "-m", "emulator", "run", *words, "--json", "--beside"]
+    command = [sys.executable, "-m", "emulator", "run", *words, "--json", "--attached"]
     command += ["--share"] if job.share else []
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "QSAGIN_"))}
     with (

@@ -1,4 +1,4 @@
-"""Runs that were cut short, by a signal or with everything they had started, are gone on with."""
+"""Runs that were interrupted, by a signal or with everything they had started, are resumed."""
 
 from __future__ import annotations
 
@@ -77,9 +77,7 @@ def test_a_run_that_was_cut_short_ends_as_if_nothing_had_been(
     }
     again = _run("--resume", str(folder))
     assert again.returncode == 2
-    assert (
-        again.stderr == f"--resume: {folder} has come to its end; there is nothing to go on with\n"
-    )
+    assert again.stderr == f"--resume: {folder} has finished; there is nothing to resume\n"
 
 
 def test_a_run_that_goes_on_is_left_alone(tmp_path: Path) -> None:
@@ -91,7 +89,7 @@ def test_a_run_that_goes_on_is_left_alone(tmp_path: Path) -> None:
         run.send_signal(signal.SIGTERM)
         run.communicate(timeout=60)
     assert other.returncode == 2
-    assert other.stderr == f"--resume: {folder} is a run that goes on\n"
+    assert other.stderr == f"--resume: {folder} is still running\n"
     assert run.returncode == 143
 
 

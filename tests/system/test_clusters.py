@@ -226,7 +226,7 @@ def _points_on(machines: Machines, place: int) -> int:
     count = 0
     for pid in machines.pids(place):
         with suppress(psutil.NoSuchProcess):
-            count += "--beside" in psutil.Process(pid).cmdline()
+            count += "--attached" in psutil.Process(pid).cmdline()
     return count
 
 

@@ -221,7 +221,7 @@ def test_a_folder_that_nobody_damaged_would_be_resumed(
 
     monkeypatch.setattr(run, "_account", account)
     folder = Path(shutil.copytree(kept / "cut", tmp_path / "cut"))
-    injection.record(folder)  # as when it was cut short by a signal
+    injection.record(folder)  # as when it was interrupted by a signal
     with pytest.raises(WouldBeResumedError):
         _call(monkeypatch, capsys, "run", "--resume", str(folder))
 

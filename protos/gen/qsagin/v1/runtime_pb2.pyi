@@ -87,12 +87,12 @@ class Lost(_message.Message):
     def __init__(self, entities: _Optional[_Iterable[str]] = ..., window: _Optional[int] = ..., routes: _Optional[_Union[Routes, _Mapping]] = ...) -> None: ...
 
 class News(_message.Message):
-    __slots__ = ("happenings", "clock")
-    HAPPENINGS_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("events", "clock")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
-    happenings: _containers.RepeatedScalarFieldContainer[str]
+    events: _containers.RepeatedScalarFieldContainer[str]
     clock: int
-    def __init__(self, happenings: _Optional[_Iterable[str]] = ..., clock: _Optional[int] = ...) -> None: ...
+    def __init__(self, events: _Optional[_Iterable[str]] = ..., clock: _Optional[int] = ...) -> None: ...
 
 class Mail(_message.Message):
     __slots__ = ("management", "keys")

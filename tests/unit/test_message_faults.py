@@ -19,8 +19,8 @@ def messages(count: int, source: str = "kme-A", body: object = ASKED) -> list[Me
     return [Message(source, "kme-B", number, body) for number in range(1, count + 1)]  # type: ignore[arg-type]
 
 
-def under(*happenings: object) -> MessageFaults:
-    return MessageFaults(7, 1.0, 1000, Schedule(happenings))  # type: ignore[arg-type]
+def under(*events: object) -> MessageFaults:
+    return MessageFaults(7, 1.0, 1000, Schedule(events))  # type: ignore[arg-type]
 
 
 def test_without_a_schedule_everything_leaves_as_it_is() -> None:
