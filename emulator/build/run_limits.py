@@ -30,6 +30,7 @@ MOST_REDUCED = 2_000
 """Scenarios that can be compared each with each."""
 MOST_DRAWN = 100_000
 """Random faults."""
+MOST_BPS = 1e15
 MOST_COST = MOST_BITS = 2**62
 LEAST_KM, MOST_KM = 1e-6, 100_000.0
 YEARS = range(1950, 2200)
@@ -133,6 +134,14 @@ def sifted_bits(setup: Setup) -> Mistakes:
         fastest_bps = max((item.sample.sifted_bps for item in links_of(setup)), default=0.0)
     except ValueError:
         return  # told of another field
+    for item in links_of(setup):
+        if item.sample.skr_bps > MOST_BPS:
+            where = f"{item.link.a}-{item.link.b}"
+            yield (
+                "fiber",
+                f"link {where} would make more than {MOST_BPS:g} bit/s; see its parameters",
+            )
+            return
     if fastest_bps * wavelengths * experiment.demand.period_s > MOST_BITS:
         most_s = MOST_BITS / (fastest_bps * wavelengths)
         right = f"must be at most {most_s:.3g} s with links that sift {fastest_bps:.3g} bit/s"

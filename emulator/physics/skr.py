@@ -1,6 +1,6 @@
 """One key rate: a protocol, a device, a length of fiber, and what was assumed.
 
-`secret_key_rate` is the only entry; the protocols themselves are in the other modules of this package.
+`secret_key_rate` is the only door; the protocols themselves are in the modules beside this one.
 """
 
 import math
@@ -14,7 +14,6 @@ from emulator.physics.eavesdropping import under_interception
 from emulator.physics.protocols import PROTOCOLS
 
 _Value = TypeVar("_Value")
-_MOST_BPS = 1e15
 _NONE: Mapping[str, float] = MappingProxyType({})
 
 
@@ -57,14 +56,13 @@ def secret_key_rate(
     try:
         setup = _dimmed(_overridden(preset.setup, overrides), extra_loss_db)
         outcome = chosen.evaluate(under_interception(setup, intercepted), length_km)
-        rate_bps = outcome.bits_per_use * outcome.uses_hz
     except ParameterError:
         raise
     except (ArithmeticError, ValueError) as error:
         problem = f"cannot be computed with ({error}); give values that devices have"
         raise ParameterError(", ".join(overrides) or "length_km", problem) from error
-    if not rate_bps <= _MOST_BPS and rate_bps != math.inf:  # the capacity of no fiber is infinite
-        problem = f"make more than {_MOST_BPS:g} bit/s; give values that devices have"
+    if math.isnan(outcome.bits_per_use * outcome.uses_hz):
+        problem = "give no rate at all; give values that devices have"
         raise ParameterError(", ".join(overrides) or "length_km", problem)
     changed = tuple(f"{field} set to {value:g}" for field, value in overrides.items())
     if intercepted:

