@@ -31,7 +31,7 @@ from emulator.store.journal import Journal
 from emulator.store.sealing import Seal
 from emulator.world.events import EventAware, WorldEvent, read_back
 from protos import wire
-from protos.core import Core, EntityOrder, Measure, Message, Step, Totals, steps_until
+from protos.core import Core, EntityOrder, Measure, Message, Sleeper, Step, Totals, steps_until
 from protos.facts import Fact
 from protos.key_changes import KeyChange
 from protos.keys import Confirm, Relay
@@ -242,13 +242,18 @@ class HostedCores:
         self._message_faults = self._message_faults.with_event(happening)
         self._take_up(state)
         if self.last_window is not None:
-            self._wake_all(self.last_window + 1)
+            self._wake_all(self.last_window)
 
-    def _wake_all(self, window: int) -> None:
+    def _wake_all(self, last_window: int) -> None:
         """Have all cores look at the schedule again: who waited for an event of it may be due sooner."""
-        for hosted in self._here.values():
+        for entity, hosted in self._here.items():
+            if isinstance(hosted.core, Sleeper):
+                worked = last_window
+                while worked > 0 and self._message_faults.is_out(entity, worked):
+                    worked -= 1
+                hosted.core.slept_until(worked * self._window_s)
             wake = hosted.wake_window
-            hosted.wake_window = window if wake is None else min(wake, window)
+            hosted.wake_window = last_window + 1 if wake is None else min(wake, last_window + 1)
 
     def _holdings(self) -> dict[str, list[KeyChange]]:
         return {name: item.core.holdings() for name, item in self._here.items()}
