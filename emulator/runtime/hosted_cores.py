@@ -85,7 +85,7 @@ _CHECKPOINT_SHARE = 10
 
 @dataclass
 class _HostedCore:
-    """A core, what it has not read, and when it wants to run."""
+    """A core, what it has not read, when it wants to run, and when it last read or did anything."""
 
     core: Core
     mailbox: Mailbox
@@ -272,7 +272,8 @@ class HostedCores:
                 hosted.is_started, hosted.wake_window = True, window
             if inbox or (hosted.wake_window is not None and hosted.wake_window <= window):
                 step = hosted.core.step(window * self._window_s, inbox)
-                hosted.last_window = window
+                if inbox or step.outbox or step.facts or step.keys:
+                    hosted.last_window = window
                 hosted.wake_window = self._window_of(step.wake_s, window)
                 steps[entity] = step
                 outbox += step.outbox
