@@ -111,6 +111,11 @@ class FiberController(ManagedCore[ReservationRow]):
         ]
         return [*lit, *up, *alarms]
 
+    def slept_until(self, now_s: float) -> None:
+        """Take the looks that were left out until then as having found nothing new."""
+        while self._next_look_s <= now_s:
+            self._next_look_s += self._config.monitor_s
+
     def _act(self, now_s: float) -> None:
         due_s = self._due_s()
         if due_s is not None and now_s >= due_s:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from protos.facts import Fact
 from protos.key_changes import KeyChange
@@ -173,6 +173,14 @@ class Timeline:
     def end_s(self) -> float:
         """When the last period ends."""
         return self.begins_s(self.periods)
+
+
+@runtime_checkable
+class Sleeper(Protocol):
+    """A core that leaves out what the schedule, as it knows it, makes needless."""
+
+    def slept_until(self, now_s: float) -> None:
+        """Learn that all that was left out until then was needless; the schedule has changed since."""
 
 
 class Core(Protocol):

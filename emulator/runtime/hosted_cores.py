@@ -31,7 +31,7 @@ from emulator.store.journal import Journal
 from emulator.store.sealing import Seal
 from emulator.world.events import EventAware, WorldEvent, read_back
 from protos import wire
-from protos.core import Core, EntityOrder, Measure, Message, Step, Totals, steps_until
+from protos.core import Core, EntityOrder, Measure, Message, Sleeper, Step, Totals, steps_until
 from protos.facts import Fact
 from protos.key_changes import KeyChange
 from protos.keys import Confirm, Relay
@@ -85,7 +85,7 @@ _CHECKPOINT_SHARE = 10
 
 @dataclass
 class _HostedCore:
-    """A core, what it has not read, and when it wants to run."""
+    """A core, what it has not read, when it wants to run, and when it last read or did anything."""
 
     core: Core
     mailbox: Mailbox
@@ -253,13 +253,18 @@ class HostedCores:
         self._message_faults = self._message_faults.with_event(event)
         self._take_up(state)
         if self.last_window is not None:
-            self._wake_all(self.last_window + 1)
+            self._wake_all(self.last_window)
 
-    def _wake_all(self, window: int) -> None:
+    def _wake_all(self, last_window: int) -> None:
         """Have all cores look at the schedule again: who waited for an event of it may be due sooner."""
-        for hosted in self._here.values():
+        for entity, hosted in self._here.items():
+            if isinstance(hosted.core, Sleeper):
+                worked = last_window
+                while worked > 0 and self._message_faults.is_out(entity, worked):
+                    worked -= 1
+                hosted.core.slept_until(worked * self._window_s)
             wake = hosted.wake_window
-            hosted.wake_window = window if wake is None else min(wake, window)
+            hosted.wake_window = last_window + 1 if wake is None else min(wake, last_window + 1)
 
     def _key_changes(self) -> dict[str, list[KeyChange]]:
         return {name: item.core.key_changes() for name, item in self._here.items()}
@@ -278,7 +283,8 @@ class HostedCores:
                 hosted.is_started, hosted.wake_window = True, window
             if inbox or (hosted.wake_window is not None and hosted.wake_window <= window):
                 step = hosted.core.step(window * self._window_s, inbox)
-                hosted.last_window = window
+                if inbox or step.outbox or step.facts or step.keys:
+                    hosted.last_window = window
                 hosted.wake_window = self._window_of(step.wake_s, window)
                 steps[entity] = step
                 outbox += step.outbox

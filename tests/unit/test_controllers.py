@@ -580,6 +580,9 @@ class _Turns(_Sky):
         self._turns_s, self._tells = sorted(turns_s), tells
         self.samples = 0
 
+    def hear(self, turns_s: Sequence[float]) -> None:
+        self._turns_s = sorted([*self._turns_s, *turns_s])
+
     def sample(
         self, _medium: MediumCode, _a: str, _b: str, now_s: float, _since_s: float | None = None
     ) -> LinkSample:
@@ -594,25 +597,40 @@ class _Turns(_Sky):
 
 @given(
     st.lists(st.integers(1, 4_000).map(lambda tenths: tenths / 10), max_size=6),
-    st.sampled_from([1.0, 7.0, 10.0, 12.5, 30.0]),
-    st.sampled_from([0.0, 5.0, 25.0, 60.0]),
+    st.tuples(
+        st.sampled_from([1.0, 7.0, 10.0, 12.5, 30.0]), st.sampled_from([0.0, 5.0, 25.0, 60.0])
+    ),
     st.sets(st.integers(1, 500), max_size=5),
     st.integers(0, 400),
+    st.tuples(st.integers(1, 450), st.lists(st.integers(0, 40), max_size=3)),
 )
 def test_looks_that_are_left_out_would_have_found_nothing(
-    turns_s: list[float], monitor_s: float, wait_s: float, mail: set[int], out_at: int
+    turns_s: list[float],
+    every_and_wait_s: tuple[float, float],
+    mail: set[int],
+    out_at: int,
+    news: tuple[int, list[int]],
 ) -> None:
     """A controller that is told when fibers change says what one says that looks again and again.
 
-    It steps when it is due and when there is mail, and is out for 50 windows.
+    It steps when it is due and when there is mail, is out for 50 windows, and hears on its way of more that
+    happens.
     """
+
+    monitor_s, wait_s = every_and_wait_s
 
     def said(*, tells: bool) -> list[tuple[int, Row]]:
         config = FiberControllerConfig((("A", "B", 2),), False, monitor_s, 0.11, 1e9, wait_s)
-        fiber = FiberController(config, _Turns(turns_s, tells=tells))
+        sky = _Turns(turns_s, tells=tells)
+        fiber = FiberController(config, sky)
         found: list[tuple[int, Row]] = []
         wake = 0
         for window in range(500):
+            if window == news[0]:
+                sky.hear([float(window + after) for after in news[1]])
+                is_out = out_at <= window - 1 < out_at + 50
+                fiber.slept_until(float(max(0, out_at - 1) if is_out else window - 1))
+                wake = min(wake, window)
             if out_at <= window < out_at + 50:
                 wake = out_at + 50
             elif window >= wake or window in mail:
