@@ -6,9 +6,11 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +18,10 @@ from emulator.commands.options import Json, UsageError, require_empty
 from emulator.commands.terminal import answer, print_fields, print_table, tell
 from emulator.store.files import check_format
 
+if TYPE_CHECKING:
+    from emulator.chaos.trial import Trial
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LISTS = ("satellites", "sites", "sources", "destinations")
 
 
@@ -61,7 +67,7 @@ def chaos(
     json_: Json = False,
 ) -> None:
     """Disturb a live run on purpose, and test a hypothesis about it."""
-    from emulator.chaos.trial import ChaosInputError, built_in, load, play
+    from emulator.chaos.trial import built_in
 
     if list_:
         rows = [{"name": name, "title": title} for name, title in built_in().items()]
@@ -73,23 +79,14 @@ def chaos(
     require_empty(folder)
     _require_journal(journal, times)
     trials = []
-    received = _signals_interrupt()
-    for number in range(1, times + 1):
-        trial_folder = folder / str(number) if times > 1 else folder
-        try:
-            loaded = load(experiment)
-        except ChaosInputError as error:
-            raise UsageError("chaos", str(error)) from error
-        tell(f"{experiment}: {number} of {times}, in {trial_folder}")
-        trial = play(loaded, trial_folder, journal or trial_folder / "journal.json", tell)
-        trials.append(trial.fields() | {"folder": str(trial_folder)})
-        for line in trial.broken:
-            tell(f"{experiment}: {line}")
-        if trial.is_interrupted:
-            ended_by = (
-                received[0] if received else signal.SIGTERM
-            )  # which the toolkit handles itself
-            raise typer.Exit(128 + ended_by)
+    with _interruptible() as received:
+        for number in range(1, times + 1):
+            trial_folder = folder / str(number) if times > 1 else folder
+            trial = _tried(experiment, trial_folder, journal, f"{number} of {times}")
+            trials.append(trial.fields() | {"folder": str(trial_folder)})
+            if trial.is_interrupted:
+                ended_by = received[0] if received else signal.SIGTERM  # the toolkit's own
+                raise typer.Exit(128 + ended_by)
     columns = ["title", "ok", "duration", "folder"]
     shown = [{name: trial[name] for name in columns} for trial in trials]
     document = {"ok": all(trial["ok"] for trial in trials), "trials": trials}
@@ -98,10 +95,26 @@ def chaos(
         raise typer.Exit(1)
 
 
-def _signals_interrupt() -> list[int]:
+def _tried(experiment: str, folder: Path, journal: Path | None, number: str) -> Trial:
+    """Return one trial, told as it goes."""
+    from emulator.chaos.trial import ChaosInputError, load, play
+
+    try:
+        loaded = load(experiment)
+    except ChaosInputError as error:
+        raise UsageError("chaos", str(error)) from error
+    tell(f"{experiment}: {number}, in {folder}")
+    trial = play(loaded, folder, journal or folder / "journal.json", tell)
+    for line in trial.broken:
+        tell(f"{experiment}: {line}")
+    return trial
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
     """Have a signal interrupt a trial, so that it ends in order, and a second one end it at once.
 
-    Return the signals received, as they come.  The run of a trial ends with it: see `--attached`.
+    Yields the signals received, as they come.  The run of a trial ends with it: see `--attached`.
     """
     received: list[int] = []
 
@@ -111,9 +124,12 @@ def _signals_interrupt() -> list[int]:
             os._exit(128 + number)
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
-    return received
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _fault_of(words: list[str]) -> dict[str, Any]:

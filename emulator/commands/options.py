@@ -64,10 +64,10 @@ def read(source: str, seed: int | None, policy: Policy | None, gap: float | None
     return setup.with_experiment(setup.experiment.model_copy(update={"plan": options}))
 
 
-def tell_reading(source: str, setup: Setup) -> None:
-    """Tell what was read of a network file, unless it is built in."""
+def tell_reading(source: str | None, setup: Setup) -> None:
+    """Tell what was read of a network file, unless it is built in, or that of a run (None)."""
     name = setup.experiment.network.topology
-    if name not in BUILT_IN_NAMES and source not in loading.built_in_names():
+    if source and name not in BUILT_IN_NAMES and source not in loading.built_in_names():
         tell(f"{source}: {name}: {setup.topology.reading}")
 
 

@@ -118,7 +118,7 @@ def run(
         _port_range(ports),
         page_port,
     )
-    tell_reading(source, setup)
+    tell_reading(experiment, setup)
     if attached:
         threading.Thread(target=_end_when_let_go, daemon=True).start()
     try:

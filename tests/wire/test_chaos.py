@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +181,8 @@ def test_an_interruption_ends_all_trials(
     played = []
 
     def interrupted(experiment: dict[str, Any], **_options: object) -> dict[str, Any]:
+        with suppress(KeyboardInterrupt):  # as the toolkit does
+            os.kill(os.getpid(), signal.SIGINT)
         played.append(experiment["title"])
         states = {"steady_states": {"before": None, "after": None}, "run": [], "rollbacks": []}
         head = {"experiment": experiment, "status": "interrupted", "deviated": False, "duration": 1}
