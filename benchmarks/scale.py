@@ -34,7 +34,7 @@ from networks import write_experiment
 
 from emulator.build.environment import timeline_of
 from emulator.build.loading import read
-from emulator.store import journal
+from emulator.store import journal, journals
 
 RESULTS = Path(__file__).parent / "results"
 _HOSTS = 2
@@ -83,7 +83,7 @@ class _Watched:
                 times = process.cpu_times()
                 self.cpu_s[process.pid] = times.user + times.system
         with suppress(journal.JournalError):
-            self.windows.append((time.monotonic(), journal.last_window(folder)))
+            self.windows.append((time.monotonic(), journals.last_window(folder)))
 
     def windows_per_s_from(self, window: int) -> float | None:
         """Return the speed from a window on; None if it was never seen running from there."""

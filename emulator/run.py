@@ -47,7 +47,7 @@ from emulator.runtime.host import HostConfig
 from emulator.runtime.message_faults import MessageFaults
 from emulator.runtime.process_faults import Watchdog
 from emulator.runtime.resumption import Past, ResumeError
-from emulator.store import journal, sealing
+from emulator.store import journal, journals, sealing
 from emulator.store.files import (
     EXPERIMENT,
     PLAN,
@@ -314,7 +314,7 @@ def _actors(job: _Job) -> Iterator[launch.Cluster]:
 def _begin_again(job: _Job) -> None:
     """Take back what says that a run has ended, if this one is resumed."""
     if job.past is not None:
-        journal.reopen(job.folder, job.past.last_window)
+        journals.reopen(job.folder, job.past.last_window)
         injection.forget_waiting(job.folder)
         for name in (SUMMARY, PLAN):
             (job.folder / name).unlink(missing_ok=True)

@@ -25,7 +25,7 @@ import yaml
 from chaoslib.exceptions import InterruptExecution
 
 from emulator.runtime import injection
-from emulator.store import journal
+from emulator.store import journal, journals
 from emulator.store.files import EXPERIMENT, PLAN, SUMMARY
 
 NETWORKS = Path(__file__).parent / "networks"
@@ -86,7 +86,7 @@ def emulated_s(run_folder: str) -> float:
     folder = Path(run_folder)
     with suppress(OSError, journal.JournalError, TypeError):
         fields = yaml.safe_load((folder / EXPERIMENT).read_text(encoding="utf-8"))
-        return float(journal.last_window(folder) * fields["clock"]["window_s"])
+        return float(journals.last_window(folder) * fields["clock"]["window_s"])
     return 0.0
 
 

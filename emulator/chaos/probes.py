@@ -29,7 +29,7 @@ from emulator.results import journal_queries, ledger
 from emulator.results.audit import audit, digest
 from emulator.results.ledger import LedgerRow
 from emulator.results.links import alarms
-from emulator.store import injection_table, journal
+from emulator.store import injection_table, journals
 from emulator.store.files import EXPERIMENT, PLAN, REPORT, SUMMARY
 from emulator.store.registry import Registry
 from global_manager.provisioning.model import Request
@@ -172,11 +172,11 @@ def is_as_undisturbed(run_folder: str, other: str | None = None) -> bool:
     folder, quiet = Path(run_folder), Path(other or undisturbed(run_folder))
     if has_ended(run_folder):
         return digest(folder) == digest(quiet)
-    last = journal.last_window(folder) - 1  # everybody has finished the windows before the latest
+    last = journals.last_window(folder) - 1  # everybody has finished the windows before the latest
     return all(
         list(journal_queries.until(folder, entity, last))
         == list(journal_queries.until(quiet, entity, last))
-        for entity in journal.entities(folder)
+        for entity in journals.entities(folder)
     )
 
 
@@ -223,7 +223,7 @@ class _Seen:
 
     @cached_property
     def now_s(self) -> float:
-        return journal.last_window(self.folder) * self.window_s
+        return journals.last_window(self.folder) * self.window_s
 
     @cached_property
     def ended(self) -> int:
@@ -277,7 +277,7 @@ class _Seen:
 
     def deliveries(self, medium: str) -> Iterator[tuple[float, Request, int]]:
         """Yield when, to which request, and how many units a medium brought."""
-        for entity in journal.entities(self.folder):
+        for entity in journals.entities(self.folder):
             if entity.startswith(KEY_MANAGER_PREFIX):
                 for item in journal_queries.deliveries(self.folder, entity, medium):
                     yield item.window * self.window_s, self.requests[item.request], item.units

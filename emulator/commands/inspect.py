@@ -26,12 +26,12 @@ def audit(
     from emulator.build.loading import read
     from emulator.results.audit import audit as audit_run
     from emulator.results.claims import problems
-    from emulator.store import journal
+    from emulator.store import journals
 
     check_format(folder)
     live = is_live(folder)
     summary = None if live else read_summary(folder)
-    is_partial = summary is None or (not summary["complete"] and bool(journal.unfinished(folder)))
+    is_partial = summary is None or (not summary["complete"] and bool(journals.unfinished(folder)))
     cut_off = is_partial or bool(summary and summary.get("failure"))
     result = audit_run(folder, cut_off=cut_off)
     if not live:

@@ -26,7 +26,7 @@ from emulator.results.decisions import write as write_decisions
 from emulator.results.ledger import Ledger
 from emulator.results.links import alarms, with_blocks
 from emulator.results.resilience import Story, resilience
-from emulator.store import journal
+from emulator.store import journal, journals
 from emulator.store.files import REPORT, SUMMARY, read_summary, write_atomically
 from emulator.store.registry import Registry
 from emulator.world.distributions import half_width
@@ -89,7 +89,7 @@ def draw_again(folder: Path, setup: Setup, assembly: Assembly) -> Path:
 def _ending_of(folder: Path, setup: Setup, summary: dict[str, Any] | None) -> Ending:
     """Return how a run ended, as its summary says; without one it was cut off."""
     if summary is None:
-        windows = journal.last_window(folder)
+        windows = journals.last_window(folder)
         emulated_s = windows * setup.experiment.clock.window_s
         return Ending(windows, emulated_s, 0.0, failure="cut off before there were results")
     names = ("windows", "emulated_s", "wall_s", "startup_s", "running_s", "failure")
@@ -111,10 +111,10 @@ def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -
     summary["refused_reservations"] = _refused_reservations(folder)
     decided = decisions(folder, assembly.problem.requests, experiment.clock.window_s)
     summary["faults"] = _faults(experiment, assembly, plans, book, decided, summary["alarms"])
-    summary |= {"windows_run": journal.windows_run(folder), "restarts": Registry(folder).restarts}
+    summary |= {"windows_run": journals.windows_run(folder), "restarts": Registry(folder).restarts}
     summary |= {"digest": "", "audit": {}}
-    if journal.exists(folder):
-        cut_off = bool(ending.failure or journal.unfinished(folder))
+    if journals.exists(folder):
+        cut_off = bool(ending.failure or journals.unfinished(folder))
         result = audit(folder, cut_off=cut_off)
         summary |= {"digest": result.digest, "audit": result.fields()}
     expected, classes = _expected_by_period(plans, book.periods), _by_application(book)

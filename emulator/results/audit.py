@@ -34,7 +34,7 @@ from controllers.key_store import key_name
 from emulator.results import journal_queries
 from emulator.results.journal_queries import KeyFact, ManagementFact
 from emulator.runtime.envelopes import KEY_BITS
-from emulator.store import journal
+from emulator.store import journal, journals
 from protos.core import KEY_MANAGER_PREFIX, key_manager_of
 from protos.facts import FactKind
 from protos.mib import MediumCode
@@ -195,7 +195,7 @@ def digest(run_folder: Path) -> str:
     It does not depend on where entities ran.  Raises `JournalError`.
     """
     whole = hashlib.sha256()
-    for entity in journal.entities(run_folder):
+    for entity in journals.entities(run_folder):
         whole.update(entity.encode())
         for row in journal_queries.everything(run_folder, entity):
             whole.update(repr(row).encode())
@@ -205,8 +205,8 @@ def digest(run_folder: Path) -> str:
 def audit(run_folder: Path, *, cut_off: bool = False) -> Audit:
     """Add up the journals of a run.  Raises `JournalError` if one cannot be read, or is missing."""
     books = _Books()
-    journal.check(run_folder)
-    entities = journal.entities(run_folder)
+    journals.check(run_folder)
+    entities = journals.entities(run_folder)
     management = _ManagementBooks()
     for entity in entities:
         management.read(entity, journal_queries.management_facts(run_folder, entity))
@@ -229,7 +229,7 @@ def audit(run_folder: Path, *, cut_off: bool = False) -> Audit:
         totals=totals,
         management=management.totals,
         cut_off=cut_off,
-        problems=journal.faults(run_folder),
+        problems=journals.faults(run_folder),
     )
 
 
@@ -264,7 +264,7 @@ def _names(block: _Block, units: int) -> dict[str, _Place]:
 def _misplaced(run_folder: Path, stored_bits: Counter[tuple[str, int, str]]) -> int:
     """Return by how many bits key tables and facts differ, over all stores."""
     found: Counter[tuple[str, int, str]] = Counter()
-    for entity, request, medium, *_, bits in journal.key_stores(run_folder):
+    for entity, request, medium, *_, bits in journals.key_stores(run_folder):
         found[entity, request, _pool("", medium)] += bits
     return sum(abs(found[store] - stored_bits[store]) for store in found | stored_bits)
 

@@ -26,7 +26,7 @@ from emulator.build.setup import Setup
 from emulator.results import decisions, journal_queries, ledger
 from emulator.results.journal_queries import Payment
 from emulator.runtime import provenance
-from emulator.store import journal
+from emulator.store import journals
 from emulator.store.files import PLAN, SUMMARY
 from global_manager.provisioning.model import Problem
 from protos.core import CONTROLLERS, GLOBAL_MANAGER, key_manager_of
@@ -71,10 +71,10 @@ class _Sums:
 
 def missing_journals(folder: Path, setup: Setup) -> list[str]:
     """Return who has no journal, a line each; nobody has to before the first window was run."""
-    known = set(journal.entities(folder))
+    known = set(journals.entities(folder))
     nodes = [key_manager_of(node.name) for node in setup.topology.nodes]
     missing = [name for name in (GLOBAL_MANAGER, *CONTROLLERS, *nodes) if name not in known]
-    return [f"there is no journal of {name}" for name in missing if journal.windows_run(folder)]
+    return [f"there is no journal of {name}" for name in missing if journals.windows_run(folder)]
 
 
 def problems(
@@ -87,7 +87,7 @@ def problems(
     found = provenance.differences(folder)
     if missing := missing_journals(folder, setup):
         return found + missing
-    if GLOBAL_MANAGER not in journal.entities(folder):
+    if GLOBAL_MANAGER not in journals.entities(folder):
         return found
     problem = _priced(setup)
     sums = _sums_of(folder, problem)
@@ -228,7 +228,7 @@ def _summary_problems(
         **{name: total[name] for name in units},
         "served_units": {name: total[f"{name}_units"] for name in ("fiber", *_ON_DEMAND)},
         "cost": costs | {"total": sum(costs.values())},
-        "windows_run": journal.windows_run(folder),
+        "windows_run": journals.windows_run(folder),
     }
     for name, value in expected.items():
         if summary.get(name) != value:
@@ -237,7 +237,7 @@ def _summary_problems(
     for name, value in audited.items():
         if name != "problems" and said.get(name) != value:
             yield f"{SUMMARY}: audit.{name} is {said.get(name)}, but journals say {value}"
-    if summary["complete"] and (late := journal.unfinished(folder)):
+    if summary["complete"] and (late := journals.unfinished(folder)):
         yield f"{SUMMARY} says complete, but the journal of {late[0]} is not"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from emulator.runtime.envelopes import MANAGEMENT
-from emulator.store import journal
+from emulator.store import journal, journals
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER
 from protos.facts import Details, FactKind, LinkState, Planned, details_of
 
@@ -510,12 +510,12 @@ def _block_news(connection: sqlite3.Connection, after: int, last: int) -> Iterat
 
 
 def _rows(
-    folder: Path, entity: str, query: str, values: journal.Values
+    folder: Path, entity: str, query: str, values: journals.Values
 ) -> Iterator[tuple[Any, ...]]:
-    return journal.rows(folder, entity, query, values)
+    return journals.rows(folder, entity, query, values)
 
 
-def _number(folder: Path, entity: str, query: str, values: journal.Values) -> int:
+def _number(folder: Path, entity: str, query: str, values: journals.Values) -> int:
     ((found,),) = _rows(folder, entity, query, values)
     return int(found)
 

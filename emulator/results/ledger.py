@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emulator.results import journal_queries
-from emulator.store import journal
+from emulator.store import journals
 from global_manager.provisioning.model import Request
 from protos.core import KEY_MANAGER_PREFIX
 from protos.facts import FactKind
@@ -97,7 +97,7 @@ def read(
     _add_reservations(rows, run_folder, periods)
     _add_purchases(rows, run_folder)
     _add_gaps(rows, run_folder)
-    for entity in journal.entities(run_folder):
+    for entity in journals.entities(run_folder):
         if entity.startswith(KEY_MANAGER_PREFIX):
             uses = _uses(rows, run_folder, entity)
             _add_times(rows, uses, window_s, period_s, units_per_key or {})

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.results import journal_queries
-from emulator.store import journal
+from emulator.store import journals
 from emulator.store.files import is_live, read_summary
 from protos.core import KEY_MANAGER_PREFIX, key_manager_of
 
@@ -18,7 +18,7 @@ def status_of(folder: Path) -> dict[str, Any]:
 
     Raises `JournalError` if the folder holds no run, `FormatError` if its summary is damaged.
     """
-    entities = journal.entities(folder)
+    entities = journals.entities(folder)
     managers = [entity for entity in entities if entity.startswith(KEY_MANAGER_PREFIX)]
     summary, stores = read_summary(folder), stores_of(folder)
     return {
@@ -54,6 +54,6 @@ def stores_of(folder: Path) -> list[dict[str, Any]]:
             "unconfirmed_key_count": held - available,
         }
         for entity, request, medium, peer, end, key_bits, capacity, available, held, _ in (
-            journal.key_stores(folder)
+            journals.key_stores(folder)
         )
     ]

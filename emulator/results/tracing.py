@@ -24,7 +24,7 @@ from typing import Any
 from emulator.build.demand import requests_of
 from emulator.build.loading import ExperimentError, read
 from emulator.results import journal_queries
-from emulator.store import journal
+from emulator.store import journals
 from emulator.store.files import EXPERIMENT
 from protos import wire
 from protos.core import Message
@@ -93,7 +93,7 @@ def _messages(
     wanted = trace_id(index, -1 if period is None else period)
     found = [
         (window, message, words)
-        for window, batches in journal.mail_read(run_folder)
+        for window, batches in journals.mail_read(run_folder)
         for message in wire.mail_messages(batches)
         if (words := _told(message.body, wanted, index, period))
     ]
@@ -127,7 +127,7 @@ def _facts(
     run_folder: Path, index: int, period: int | None, window_s: float
 ) -> Iterator[TraceStep]:
     wanted = trace_id(index, -1 if period is None else period).hex()
-    for entity in journal.entities(run_folder):
+    for entity in journals.entities(run_folder):
         for item in journal_queries.followed(run_folder, entity, index, period):
             units, cost = f"{item.units} units" if item.units else "", f"cost {item.cost}"
             parts = [item.kind.value, item.medium, units, item.details.text if item.details else ""]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emulator.runtime import injection, provenance
-from emulator.store import files, injection_table, journal, registry
+from emulator.store import files, injection_table, journal, journals, registry
 from emulator.store.registry import Registry
 
 _BESIDE_DATABASES = ("-wal", "-shm")
@@ -47,13 +47,13 @@ def past_of(folder: Path, everybody: Collection[str]) -> Past:
     """
     with _as_it_was(folder):
         _check_databases(folder)
-        if not set(everybody) <= set(journal.entities(folder)):
+        if not set(everybody) <= set(journals.entities(folder)):
             raise ResumeError(str(folder), _NOT_EVERYBODY)
-        if broken := journal.faults(folder):
+        if broken := journals.faults(folder):
             raise ResumeError(str(folder), f"was altered: {broken[0]}")
         _check_lives(folder)
         told = _check_news(folder)
-        return Past(journal.homes(folder), journal.common_window(folder, told))
+        return Past(journals.homes(folder), journals.common_window(folder, told))
 
 
 def check_told(folder: Path) -> None:
@@ -84,7 +84,7 @@ def _check_databases(folder: Path) -> None:
         if not path.exists():
             raise ResumeError(str(folder), f"has lost {path.name}; run it again in another folder")
         _check_database(folder, path)
-    journal.check(folder)
+    journals.check(folder)
 
 
 def _check_database(folder: Path, path: Path) -> None:
@@ -101,7 +101,7 @@ def _check_database(folder: Path, path: Path) -> None:
 def _check_lives(folder: Path) -> None:
     """Refuse a registry that has been put back: actors would take a former life of theirs for the next."""
     known = Registry(folder).everybody()
-    for actor, incarnation in journal.incarnations(folder).items():
+    for actor, incarnation in journals.incarnations(folder).items():
         if actor not in known or known[actor].incarnation < incarnation:
             problem = f"has an {registry.FILE} that is older than the journal of {actor}"
             raise ResumeError(str(folder), problem)
@@ -111,7 +111,7 @@ def _check_news(folder: Path) -> list[int]:
     """Return in which windows everybody was to hear of a fault; refuse what was heard but never taken."""
     taken = [item for item in injection.taken(folder) if item.event]
     texts = [item.event for item in taken]
-    for actor, heard in journal.news_heard(folder).items():
+    for actor, heard in journals.news_heard(folder).items():
         if heard != texts[: len(heard)]:
             problem = f"has an {injection_table.FILE} that lacks what {actor} has heard"
             raise ResumeError(str(folder), problem)

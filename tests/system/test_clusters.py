@@ -17,7 +17,8 @@ import pytest
 from machines import Machines, need_namespaces, until
 
 from emulator.runtime.grpc_services import CLOCK
-from emulator.store.journal import FOLDER, last_window
+from emulator.store.journal import FOLDER
+from emulator.store.journals import last_window
 from emulator.store.registry import ActorRecord, Registry
 from protos.facts import FactKind
 

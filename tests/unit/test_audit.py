@@ -10,7 +10,7 @@ import pytest
 from controllers.key_store import key_name
 from emulator.results.audit import audit
 from emulator.runtime.envelopes import MANAGEMENT
-from emulator.store import journal
+from emulator.store import journal, journals
 from emulator.store.chain import Chain, Link
 from emulator.store.files import origin
 from emulator.store.journal import FOLDER, Journal, JournalError
@@ -193,11 +193,11 @@ def test_a_changed_fact_changes_the_digest(run_folder: Path) -> None:
 def test_whatever_is_not_what_was_committed_breaks_the_chain(
     run_folder: Path, statement: str
 ) -> None:
-    assert journal.faults(run_folder) == []
+    assert journals.faults(run_folder) == []
     with sqlite3.connect(run_folder / FOLDER / "kme-A.sqlite") as connection:
         assert connection.execute(statement).rowcount > 0
     connection.close()
-    (fault,) = journal.faults(run_folder)
+    (fault,) = journals.faults(run_folder)
     assert "kme-A.sqlite: " in fault
 
 

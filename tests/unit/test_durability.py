@@ -11,7 +11,7 @@ import pytest
 
 from emulator.results.status import stores_of
 from emulator.runtime.process_faults import do
-from emulator.store import journal
+from emulator.store import journal, journals
 from emulator.store.journal import FOLDER, Journal, SupersededError
 from emulator.store.key_table import KeysDifferError
 from emulator.store.registry import FILE, Registry
@@ -48,7 +48,7 @@ def test_a_window_is_committed_whole_or_not_at_all(folder: Path) -> None:
     book.commit(0, {ME: [NOTED]}, b"zero")
     with pytest.raises(sqlite3.IntegrityError):
         book.commit(0, {ME: [NOTED]}, b"zero again")
-    assert len(list(journal.rows(folder, ME, "SELECT * FROM fact"))) == 1
+    assert len(list(journals.rows(folder, ME, "SELECT * FROM fact"))) == 1
 
 
 def test_an_incarnation_that_was_superseded_writes_nothing(folder: Path) -> None:
@@ -58,7 +58,7 @@ def test_an_incarnation_that_was_superseded_writes_nothing(folder: Path) -> None
         old.commit(0, {ME: [NOTED]}, b"zero")
     with pytest.raises(SupersededError):
         old.finish({ME: (0, [NOTED])}, {})
-    assert list(journal.rows(folder, ME, "SELECT * FROM fact")) == []
+    assert list(journals.rows(folder, ME, "SELECT * FROM fact")) == []
 
 
 def test_what_is_left_is_written_down_once(folder: Path) -> None:
@@ -66,24 +66,24 @@ def test_what_is_left_is_written_down_once(folder: Path) -> None:
     assert not book.finished
     book.finish({ME: (7, [NOTED])}, {})
     assert book.finished
-    assert list(journal.rows(folder, ME, "SELECT window, units FROM fact")) == [(7, 3)]
+    assert list(journals.rows(folder, ME, "SELECT window, units FROM fact")) == [(7, 3)]
 
 
 def test_facts_of_entities_that_share_a_journal_are_read_one_by_one(folder: Path) -> None:
     book = Journal(folder, "host-1", ["kme-A", "kme-B"])
     book.commit(3, {"kme-B": [NOTED], "kme-A": []}, b"")
-    assert journal.entities(folder) == ["kme-A", "kme-B"]
-    assert list(journal.rows(folder, "kme-A", "SELECT window FROM fact")) == []
-    assert list(journal.rows(folder, "kme-B", "SELECT window FROM fact")) == [(3,)]
-    assert journal.windows_run(folder) == 1
+    assert journals.entities(folder) == ["kme-A", "kme-B"]
+    assert list(journals.rows(folder, "kme-A", "SELECT window FROM fact")) == []
+    assert list(journals.rows(folder, "kme-B", "SELECT window FROM fact")) == [(3,)]
+    assert journals.windows_run(folder) == 1
 
 
 def test_a_volatile_journal_becomes_a_file_when_it_is_closed(folder: Path) -> None:
     book = Journal(folder, ME, [ME], volatile=True)
     book.commit(2, {ME: [NOTED]}, b"")
-    assert not journal.exists(folder)
+    assert not journals.exists(folder)
     book.close()
-    assert list(journal.rows(folder, ME, "SELECT window FROM fact")) == [(2,)]
+    assert list(journals.rows(folder, ME, "SELECT window FROM fact")) == [(2,)]
 
 
 def test_lives_are_counted_and_the_address_of_the_life_before_stands_until_another_is_published(
@@ -247,10 +247,10 @@ def test_a_journal_that_goes_on_forgets_its_end_and_takes_another_seal(folder: P
     book.finish({ME: (1, [NOTED, NOTED])}, {})
     book.close()
 
-    assert journal.homes(folder) == {ME: (ME,)}
-    journal.reopen(folder)
+    assert journals.homes(folder) == {ME: (ME,)}
+    journals.reopen(folder)
 
-    assert len(list(journal.rows(folder, ME, "SELECT * FROM fact"))) == 1
+    assert len(list(journals.rows(folder, ME, "SELECT * FROM fact"))) == 1
     again, other = Journal(folder, ME, [ME], incarnation=2), Seal(new_key())
     assert not again.finished
     assert again.past() == journal.Past(None, ((1, b"one"),))
@@ -259,7 +259,7 @@ def test_a_journal_that_goes_on_forgets_its_end_and_takes_another_seal(folder: P
     with pytest.raises(KeysDifferError):
         again.check_keys({ME: HELD[:1]}, other)
     again.finish({ME: (1, [NOTED])}, {})
-    assert len(list(journal.rows(folder, ME, "SELECT * FROM fact"))) == 2
+    assert len(list(journals.rows(folder, ME, "SELECT * FROM fact"))) == 2
 
 
 @pytest.mark.parametrize("name", ["load#1", "why?", "50%41", "a b"])
@@ -268,10 +268,10 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     (run / journal.FOLDER).mkdir(parents=True)
     book = Journal(run, ME, [ME])
     book.commit(1, {ME: [NOTED]}, b"mail")
-    assert journal.last_window(run) == 1
+    assert journals.last_window(run) == 1
     book.close()
-    assert journal.entities(run) == [ME]
-    assert len(list(journal.rows(run, ME, "SELECT * FROM fact"))) == 1
+    assert journals.entities(run) == [ME]
+    assert len(list(journals.rows(run, ME, "SELECT * FROM fact"))) == 1
     assert [item.name for item in tmp_path.iterdir()] == [name]
 
 
@@ -279,10 +279,10 @@ def test_a_journal_whose_actor_was_killed_while_it_was_made_is_none(folder: Path
     half = sqlite3.connect(folder / journal.FOLDER / f"{ME}.sqlite")
     half.execute("PRAGMA journal_mode=WAL")
     half.close()
-    assert not journal.exists(folder)
+    assert not journals.exists(folder)
     with pytest.raises(journal.JournalError, match="holds no journal"):
-        journal.entities(folder)
+        journals.entities(folder)
     with pytest.raises(journal.JournalError, match="holds no journal of"):
-        next(journal.rows(folder, ME, "SELECT * FROM fact"))
+        next(journals.rows(folder, ME, "SELECT * FROM fact"))
     Journal(folder, ME, [ME])
-    assert journal.entities(folder) == [ME]
+    assert journals.entities(folder) == [ME]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.store import journal
+from emulator.store import journal, journals
 from emulator.store.journal import FOLDER, Journal
 from protos.facts import (
     DETAILS,
@@ -68,7 +68,7 @@ def test_a_journal_gives_back_what_was_noted(tmp_path: Path) -> None:
     book.commit(1, {"me": [Fact(FactKind.LINK, details=state)]})
     book.close()
     query = "SELECT kind, details FROM fact WHERE kind = ?"
-    ((kind, text),) = journal.rows(tmp_path, "me", query, (FactKind.LINK,))
+    ((kind, text),) = journals.rows(tmp_path, "me", query, (FactKind.LINK,))
     assert details_of(kind, text) == state
 
 

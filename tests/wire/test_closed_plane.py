@@ -18,7 +18,7 @@ from emulator.net.transport import Channels
 from emulator.results.audit import audit
 from emulator.runtime.envelopes import Envelopes
 from emulator.runtime.grpc_services import MOST_MESSAGES
-from emulator.store import journal
+from emulator.store import journals
 from emulator.store.registry import Registry
 from emulator.telemetry.reporting import EXPORTER
 from protos import wire
@@ -261,7 +261,7 @@ def test_key_messages_from_who_has_no_keys_end_nothing(tmp_path: Path) -> None:
 
     within(60, work())
     assert audit(tmp_path).ok
-    found = list(journal.rows(tmp_path, "kme-A", "SELECT peer FROM fact WHERE kind = 'rejected'"))
+    found = list(journals.rows(tmp_path, "kme-A", "SELECT peer FROM fact WHERE kind = 'rejected'"))
     assert found == [(EXPORTER,), ("kme-Z",)]
 
 

@@ -18,7 +18,7 @@ from emulator.net.transport import Channels
 from emulator.results.audit import audit
 from emulator.runtime.clock import BarrierClock, ClockConfig, HostFailedError, Pace
 from emulator.runtime.grpc_services import CLOCK
-from emulator.store import journal
+from emulator.store import journals
 from emulator.store.registry import Registry
 from emulator.telemetry.reporting import EXPORTER, Reporter
 from protos.core import GLOBAL_MANAGER, Timeline
@@ -254,7 +254,7 @@ def test_a_window_that_is_asked_for_again_while_the_manager_thinks_is_run_once(
 
     within(60, run())
     planned = "SELECT count(*) FROM fact WHERE kind = 'planned'"
-    assert list(journal.rows(tmp_path, GLOBAL_MANAGER, planned)) == [(1,)]
+    assert list(journals.rows(tmp_path, GLOBAL_MANAGER, planned)) == [(1,)]
 
 
 def test_a_new_clock_knows_who_waits_for_an_answer(tmp_path: Path) -> None:

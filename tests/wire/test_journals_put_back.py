@@ -15,7 +15,7 @@ from live_network import LiveNetwork, within, write_experiment_of
 from emulator.results.audit import audit
 from emulator.runtime import injection
 from emulator.runtime.clock import Pace
-from emulator.store import journal
+from emulator.store import journals
 from emulator.store.journal import FOLDER
 
 ACTORS = 7
@@ -55,7 +55,7 @@ def _copy_journals(folder: Path, to: Path) -> None:
 
 async def _resumed(folder: Path) -> str:
     told = [item.window for item in injection.taken(folder) if item.window is not None]
-    journal.reopen(folder, journal.common_window(folder, told))
+    journals.reopen(folder, journals.common_window(folder, told))
     network = LiveNetwork(folder, ACTORS)
     await network.start()
     await network.run()
@@ -87,7 +87,7 @@ def test_a_run_that_lost_no_journal_is_taken_back_by_a_window_at_most(
     cut_run: tuple[Path, str], tmp_path: Path
 ) -> None:
     folder = _folder_with(cut_run[0], tmp_path / "run", {})
-    assert journal.last_window(folder) - 1 <= journal.common_window(folder)
+    assert journals.last_window(folder) - 1 <= journals.common_window(folder)
 
 
 @pytest.mark.parametrize("place", range(ACTORS))

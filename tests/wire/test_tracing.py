@@ -12,7 +12,7 @@ import pytest
 from live_network import LiveNetwork, within, write_experiment_of
 
 from emulator.results.tracing import TraceError, TraceStep, story, traces, write_traces
-from emulator.store import journal
+from emulator.store import journals
 from protos.core import GLOBAL_MANAGER
 from protos.facts import FactKind
 from protos.rows import trace_id
@@ -60,7 +60,7 @@ def refused_and_served(folder: Path) -> tuple[int, int]:
         "SELECT a.request, a.period FROM fact a JOIN fact b ON a.request = b.request "
         f"AND a.period = b.period AND a.kind = '{FactKind.REFUSED}' AND b.kind = '{FactKind.COMPLETED}'"
     )
-    request, period = next(iter(journal.rows(folder, GLOBAL_MANAGER, query)))
+    request, period = next(iter(journals.rows(folder, GLOBAL_MANAGER, query)))
     return int(str(request)), int(str(period))
 
 
