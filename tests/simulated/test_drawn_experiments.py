@@ -23,6 +23,7 @@ from emulator.build.setup import Setup
 from emulator.build.yaml_text import dump_yaml
 from emulator.config import experiment as config
 from emulator.config.experiment import Experiment
+from emulator.config.topology import ReadingOptions
 from global_manager.provisioning.check import InvalidProblemError
 
 TINY = Path(config.__file__).parent / "experiments"
@@ -76,7 +77,8 @@ def written_again(folder: Path, setup: Setup) -> None:
 
 
 def _without_paths(experiment: Experiment) -> dict[str, Any]:
-    fields = experiment.model_dump(exclude={"network": {"topology", "link_km"}})
+    read_of_file = {"topology", "link_km", *ReadingOptions.__annotations__}
+    fields = experiment.model_dump(exclude={"network": read_of_file})
     return fields | {"weather": bool(experiment.weather.replay)}
 
 
