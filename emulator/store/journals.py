@@ -21,7 +21,7 @@ from emulator.store.journal import BUSY_S, ENTITIES, FOLDER, NAMES, JournalError
 from emulator.store.key_table import STORES
 
 _VIEW = f"CREATE TEMP VIEW fact AS SELECT rowid AS rowid, {NAMES} FROM main.fact"  # noqa: S608
-_ALL = f"SELECT entity, {NAMES} FROM fact ORDER BY rowid"  # noqa: S608
+ALL_FACTS = f"SELECT entity, {NAMES} FROM fact ORDER BY rowid"  # noqa: S608
 _PAGE_BYTES = 4096  # SQLite's; a database without tables has no more than one
 
 Values = Sequence[object] | Mapping[str, object]
@@ -190,7 +190,7 @@ def faults(run_folder: Path) -> list[str]:
             (actor,) = connection.execute("SELECT actor FROM life").fetchone()
             names = [name for (name,) in connection.execute(ENTITIES)]
             chained = Chain(connection, origin(run_folder, actor, names))
-            fault = chained.fault(connection.execute(_ALL))
+            fault = chained.fault(connection.execute(ALL_FACTS))
             connection.execute("ROLLBACK")
         if fault:
             found.append(f"{path}: {fault}")

@@ -10,7 +10,7 @@ import pytest
 from controllers.key_store import key_name
 from emulator.results.audit import audit
 from emulator.runtime.envelopes import MANAGEMENT
-from emulator.store import journal, journals
+from emulator.store import journals
 from emulator.store.chain import Chain, Link
 from emulator.store.files import origin
 from emulator.store.journal import FOLDER, Journal, JournalError
@@ -61,7 +61,7 @@ def _alter(folder: Path, node: str, statement: str) -> None:
     me = f"kme-{node}"
     with sqlite3.connect(folder / FOLDER / f"{me}.sqlite") as connection:
         assert connection.execute(statement).rowcount > 0
-        facts = connection.execute(journal._ALL).fetchall()
+        facts = connection.execute(journals.ALL_FACTS).fetchall()
         connection.execute("DELETE FROM chain")
         Chain(connection, origin(folder, me, [me])).append(Link(None), facts)
     connection.close()
