@@ -24,7 +24,7 @@ def generate(target: Path) -> None:
     command += [f"--python_out={target}", f"--pyi_out={target}", f"--grpc_python_out={target}"]
     environment_path = str(Path(sys.executable).parent)
     subprocess.run(  # noqa: S603
-        [*command, f"--mypy_grpc_out={target}", *names],
+        [*command, f"--mypy_grpc_out=quiet:{target}", *names],
         check=True,
         env={"PATH": f"{environment_path}:/usr/bin:/bin"},
     )
