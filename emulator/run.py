@@ -282,8 +282,7 @@ def _play(job: _Job, page: PageProcess, watcher: RunWatcher) -> summary.Ending:
 @contextlib.contextmanager
 def _actors(job: _Job) -> Iterator[launch.Cluster]:
     options, run_folder = job.options, str(job.folder.resolve())
-    emulated_s = job.last_window * job.experiment.clock.window_s
-    authority = Authority(emulated_s / (options.pace.factor or 1.0))
+    authority = Authority()
     hosts = _hosts(job, authority)
     living = {host.name: tuple(role.entity for role in host.roles) for host in hosts}
     clock = ClockConfig(

@@ -2,9 +2,9 @@
 
 A certificate names the actor, and the role and name of each entity that lives there, as a URI
 `urn:qsagin:ROLE:ENTITY`.  The authority's key is kept in memory while actors are being started and is
-written nowhere; certificates are worth nothing in another run.  They are valid for as long as the run is
-to take and 30 days more, in case it is held up.  A resumed run creates a new authority.  Within a run
-nothing is renewed: an actor whose certificate expires keeps its connections, and gets no others.
+written nowhere; certificates are worth nothing in another run.  A resumed run creates a new authority, and
+with the last process of a run its keys are gone.  So nothing needs to expire: certificates have no end that
+matters (RFC 5280, 4.1.2.5), and no clock that is set back or held up keeps an actor from coming back.
 
 gRPC ends handshakes in which a certificate is too large, so one cannot name any number of entities:
 `certificates_needed` says how many are needed.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import blake2b
 from math import ceil
 from urllib.parse import quote
@@ -26,9 +26,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from protos.core import role_of
 
-_RESERVE = timedelta(days=30)
-_LONGEST = timedelta(days=100 * 365)
-_CLOCK_SKEW = timedelta(minutes=5)
+_VALID_FROM = datetime(2000, 1, 1, tzinfo=UTC)
+_VALID_UNTIL = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _NAME_LIMIT = 64
 _MOST_NAMED_BYTES = (
     5_000  # 7,000 were seen to work, 8,000 to fail: a handshake says more than names
@@ -46,10 +45,9 @@ class Identity:
 
 
 class Authority:
-    """Issues the certificates of one run, which stay valid for `valid` from now on."""
+    """Issues the certificates of one run."""
 
-    def __init__(self, run_s: float = 0.0) -> None:
-        self.valid = _RESERVE + timedelta(seconds=min(run_s, _LONGEST.total_seconds()))
+    def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _common_name("qsagin run authority")
         self._certificate = (
@@ -85,15 +83,14 @@ class Authority:
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePublicKey
     ) -> x509.CertificateBuilder:
-        now = datetime.now(UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _CLOCK_SKEW)
-            .not_valid_after(now + self.valid)
+            .not_valid_before(_VALID_FROM)
+            .not_valid_after(_VALID_UNTIL)
         )
 
 
