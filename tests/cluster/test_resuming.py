@@ -103,8 +103,9 @@ def test_a_resumption_that_cannot_start_leaves_the_folder_as_it_was(tmp_path: Pa
     assert done.returncode == 2
     assert done.stderr.startswith(f"--metrics-port: port {port} cannot be used")
     script = (
-        "import sys\n"
+        "import os, sys\n"
         "from emulator import launch\n"
+        "os.environ['QSAGIN_SUPERVISED'] = '1'\n"  # else another process would do the work
         "def unfit(*_words): raise launch.JoinError('here', 'is not fit')\n"
         "launch.ray_instance = unfit\n"
         f"sys.argv = ['qsagin', 'run', '--resume', {str(folder)!r}]\n"
