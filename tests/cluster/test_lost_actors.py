@@ -94,7 +94,7 @@ def test_every_kind_of_actor_can_be_killed_and_nobody_can_tell(tmp_path: Path) -
 def test_whatever_a_schedule_does_to_processes_the_run_is_that_of_a_quiet_one(
     seed: int, write_experiment: Callable[..., Path], tmp_path: Path
 ) -> None:
-    process_faults = list(_drawn_deeds(random.Random(seed)))
+    process_faults = list(_drawn_actions(random.Random(seed)))
     print(*process_faults, sep="\n")
     quiet = _digest("tiny", tmp_path / "quiet")
     disturbed = str(write_experiment(faults=process_faults))
@@ -104,16 +104,16 @@ def test_whatever_a_schedule_does_to_processes_the_run_is_that_of_a_quiet_one(
     assert summary["audit"]["ok"]
 
 
-def _drawn_deeds(luck: random.Random) -> Iterator[dict[str, Any]]:
-    """Yield what is done to whom, at any time of the run: each deed twice, in any order."""
+def _drawn_actions(chance: random.Random) -> Iterator[dict[str, Any]]:
+    """Yield what is done to whom, at any time of the run: each action twice, in any order."""
     actors = ["clock", "exporter", "global-manager", "fiber-controller", "uav-controller", "B"]
     process_faults = ["kill", "stop", "slow"] * 2
-    luck.shuffle(process_faults)
-    luck.shuffle(actors)
-    for deed, actor in zip(process_faults, actors, strict=True):
-        wall_s = round(luck.uniform(0.5, 3.0), 1)
-        at_s = luck.randrange(2, 200)
-        yield {"kind": "process", "actor": actor, "action": deed, "at_s": at_s, "wall_s": wall_s}
+    chance.shuffle(process_faults)
+    chance.shuffle(actors)
+    for action, actor in zip(process_faults, actors, strict=True):
+        wall_s = round(chance.uniform(0.5, 3.0), 1)
+        at_s = chance.randrange(2, 200)
+        yield {"kind": "process", "actor": actor, "action": action, "at_s": at_s, "wall_s": wall_s}
 
 
 def _digest(experiment: str, folder: Path, *words: str) -> str:

@@ -3,7 +3,7 @@
 Messages are delivered in the next window, sorted as a host sorts them.  By `late` (a seeded fraction)
 a message is delivered a window later than that; by `twice` it is delivered again, and no mailbox
 recognises it; by `lost` it is not delivered.  From window `calm_from` on nothing of that happens any more.
-A core can crash: it is then made anew from its last checkpoint and the mail since.  It prints its seed.
+A core can crash: it is then made again from its last checkpoint and the mail since.  It prints its seed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class SimulatedNetwork:
 
     def __post_init__(self) -> None:
         print(f"simulated network: seed {self.seed}, {self.late=}, {self.twice=}, {self.lost=}")
-        self._luck = random.Random(self.seed)
+        self._chance = random.Random(self.seed)
         self._mail = defaultdict(lambda: Mailbox(self.order))
         self._wake = dict.fromkeys(self.cores, self.first_window)
         self.window = self.first_window
@@ -71,10 +71,10 @@ class SimulatedNetwork:
 
     def fate(self, _message: Message) -> Sequence[int]:
         """Return after how many windows a message arrives; once for each copy."""
-        if self._luck.random() < self.lost:
+        if self._chance.random() < self.lost:
             return ()
-        delay = 2 if self._luck.random() < self.late else 1
-        return (delay, delay + 1) if self._luck.random() < self.twice else (delay,)
+        delay = 2 if self._chance.random() < self.late else 1
+        return (delay, delay + 1) if self._chance.random() < self.twice else (delay,)
 
     def checkpoint(self, name: str) -> None:
         """Remember what a core is now."""

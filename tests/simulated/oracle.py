@@ -62,7 +62,7 @@ UAVs counts.
 *Entities and messages.*  A power cut takes the node's key manager, an outage any entity: it neither acts
 nor reads, and what it would have read is lost.  When it is back it says so, and does what was due; a key
 manager gives its applications nothing for a period that it slept through.  What befalls a message is
-decided where it leaves: kept apart, lost, damaged, late, doubled, or in another order, by luck that is
+decided where it leaves: kept apart, lost, damaged, late, doubled, or in another order, by chance that is
 given with its number.  A damaged message is a lost one; damaged ciphertext and tags arrive, and their keys
 are void.  When the last period is over nothing befalls anybody any more, and the run goes on until nobody
 waits.

@@ -175,7 +175,7 @@ class Mail:
             and _names(fault["destinations"], letter.to)
         ]
 
-    def _luck(self, letter: Letter, *question: str | int) -> float:
+    def _chance(self, letter: Letter, *question: str | int) -> float:
         about = (letter.sender, letter.to, letter.number)
         return self.world.given.luck_of_message(*about, *question)
 
@@ -186,7 +186,7 @@ class Mail:
             if any(fault["reorder"] for _, fault in self._befalling(letter, window)):
                 groups[letter.to].append(place)
         for places in groups.values():
-            drawn = sorted(places, key=lambda place: self._luck(letters[place], "shuffle"))
+            drawn = sorted(places, key=lambda place: self._chance(letters[place], "shuffle"))
             for place, other in zip(places, drawn, strict=True):
                 found[place] = replace(letters[place], body=letters[other].body)
         return found
@@ -195,17 +195,17 @@ class Mail:
         """Return how late a letter is, in how many copies, and how it arrives; None: it does not."""
         delay, copies = 0, 1
         for place, fault in self._befalling(letter, window):
-            if self._luck(letter, "drop", place) < fault["drop"]:
+            if self._chance(letter, "drop", place) < fault["drop"]:
                 return None
-            if self._luck(letter, "corrupt", place) < fault["corrupt"]:
+            if self._chance(letter, "corrupt", place) < fault["corrupt"]:
                 if not isinstance(letter.body, Relay | Confirm):
                     return None
                 if letter.body.units or isinstance(letter.body, Confirm):
                     flipped = replace(letter.body, is_flipped=not letter.body.is_flipped)
                     letter = replace(letter, body=flipped)
             most = int(fault["delay_s"] / self.world.calendar.window_s + 1e-9)
-            delay += int(self._luck(letter, "delay", place) * (most + 1))
-            copies += self._luck(letter, "duplicate", place) < fault["duplicate"]
+            delay += int(self._chance(letter, "delay", place) * (most + 1))
+            copies += self._chance(letter, "duplicate", place) < fault["duplicate"]
         return delay, copies, letter
 
 

@@ -75,12 +75,12 @@ def is_noisy(offer: Offer, sifted_bits: int, limit: float) -> bool:
     return offer.qber > limit
 
 
-def demanded(law: Sequence[float], luck: float) -> int:
+def demanded(law: Sequence[float], chance: float) -> int:
     """Return the least number of units whose cumulative probability exceeds the draw."""
     total = 0.0
     for units, probability in enumerate(law):
         total += probability
-        if total > luck:
+        if total > chance:
             return units
     return len(law) - 1
 

@@ -75,8 +75,8 @@ class World:
         if self.is_dark(source, now_s) or self.is_dark(target, now_s):
             return False
         period = int((now_s - self.calendar.first_s) // self.calendar.period_s)
-        luck = self.given.luck_of_sky[source, target, period]
-        return luck < self.given.fields[SATELLITE]["probability"] and all(
+        chance = self.given.luck_of_sky[source, target, period]
+        return chance < self.given.fields[SATELLITE]["probability"] and all(
             is_clear(faults, node, nodes[node].get("lat"), nodes[node].get("lon"), now_s)
             for node in (source, target)
         )

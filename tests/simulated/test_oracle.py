@@ -99,8 +99,8 @@ def told(setup: Setup, network: SimulatedNetwork, assembly: Assembly) -> Given:
             who = () if demand.correlated else (place,)
             demand_draws[place, period] = world.uniform("demand", period, *who)
             pair = () if experiment.satellite.sky == "common" else ends
-            luck = world.uniform("SATELLITE", *pair, period)
-            sky_draws[request.source, request.target, period] = luck
+            chance = world.uniform("SATELLITE", *pair, period)
+            sky_draws[request.source, request.target, period] = chance
     return Given(
         fields,
         graph,

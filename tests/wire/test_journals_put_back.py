@@ -105,7 +105,7 @@ def test_journals_that_were_put_back_each_by_itself_change_no_outcome(
     cut_run: tuple[Path, str], tmp_path: Path, seed: int
 ) -> None:
     before, digest = cut_run
-    luck = random.Random(seed)
-    back = {f"host-{place}": luck.choice([*LOOKED_AT, CUT]) for place in range(ACTORS)}
+    chance = random.Random(seed)
+    back = {f"host-{place}": chance.choice([*LOOKED_AT, CUT]) for place in range(ACTORS)}
     folder = _folder_with(before, tmp_path / "run", back)
     assert within(60, _resumed(folder)) == digest
