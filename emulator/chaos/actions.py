@@ -1,7 +1,8 @@
 """Chaos Toolkit actions: start a run, strike it, wait in emulated time, end it.
 
 Plain functions over run folders; any Chaos Toolkit experiment can name them.  A run is a process of its
-own.  While it may be alive, its pid is next to its folder in `NAME.pid`, and its output in `NAME.log`.
+own, which ends with the one that started it.  While it may be alive, its pid is next to its folder in
+`NAME.pid`, and its output in `NAME.log`.
 As a control of an experiment, this module brings a run to its steady state before the hypothesis is first
 tested, and ends it, with its report written, after the experiment.
 """
@@ -29,6 +30,7 @@ from emulator.store import journal, journals
 from emulator.store.files import EXPERIMENT, PLAN, SUMMARY
 
 NETWORKS = Path(__file__).parent / "networks"
+_STARTED: list[subprocess.Popen[bytes]] = []  # a run ends when nobody holds its standard input
 _LOOK_EVERY_S = 0.1
 _START_LIMIT_S = 120.0
 _END_LIMIT_S = 300.0
@@ -50,12 +52,13 @@ def start_run(
     words += [] if seed is None else ["--seed", str(seed)]
     with _log(folder).open("wb") as log:
         run = subprocess.Popen(  # noqa: S603 - our own command, and no shell
-            [sys.executable, "-m", "emulator", "run", source, *words],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", "emulator", "run", source, *words, "--attached"],
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=log,
             start_new_session=True,
         )
+    _STARTED.append(run)
     _number(folder).write_text(f"{run.pid}\n", encoding="ascii")
     return run.pid
 

@@ -140,3 +140,14 @@ def test_a_signal_ends_a_chaos_experiment_and_its_run_in_order(
     assert trial.returncode == 128 + number, err
     assert json.loads((folder / "journal.json").read_text())["status"] == "interrupted"
     assert left == []
+
+
+def test_the_run_of_a_chaos_experiment_that_is_killed_ends_too(tmp_path: Path) -> None:
+    folder = tmp_path / "trial"
+    command = [sys.executable, "-m", "emulator", "chaos", "fiber-cut", "--out", str(folder)]
+    with psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as trial:
+        _until(lambda: list(folder.glob("run*/plan.json")))
+        family = trial.children(recursive=True)
+        trial.kill()
+    _, left = psutil.wait_procs(family, timeout=60)
+    assert left == []
