@@ -46,7 +46,7 @@ import ray  # noqa: E402 - Ray reads its environment when it is imported
 from ray._private import ray_constants  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
-from emulator.net.heartbeat import STARTING, TEMPORARY, beat  # noqa: E402
+from emulator.net.heartbeat import LEAVING, STARTING, TEMPORARY, beat  # noqa: E402
 from emulator.runtime.clock import Clock, ClockConfig, Pace, Progress  # noqa: E402
 from emulator.runtime.cluster import LABEL, JoinError, Machine, check, probe, survey  # noqa: E402
 from emulator.runtime.host import Host, HostConfig  # noqa: E402
@@ -57,6 +57,7 @@ _RAY_FOLDER = "ray"
 _LONGEST_TEMPORARY = 32  # a socket's path, of which Ray makes 70, may have 107 bytes
 _PR_SET_DUMPABLE = 4
 _OBJECT_STORE_BYTES = 80 * 2**20
+_LEAVE_LIMIT_S = 10.0  # who has no journal has nothing to write
 _STOP_LIMIT_S = 300.0  # a journal of gigabytes gets its index then
 _LINGER_S = 3.0
 _CONNECT_LIMIT_S = 3.0
@@ -153,7 +154,8 @@ class Cluster:
         """Have every actor write down what is left; return which host could not, and why, or nothing."""
         others = [actor.stop.remote() for actor in (self.clock, self.exporter)]
         hosts = {actor.stop.remote(): name for name, actor in self.hosts.items()}
-        ray.wait([*hosts, *others], num_returns=len(hosts) + len(others), timeout=_STOP_LIMIT_S)
+        ray.wait(list(hosts), num_returns=len(hosts), timeout=_STOP_LIMIT_S)
+        ray.wait(others, num_returns=len(others), timeout=_LEAVE_LIMIT_S)
         for end, name in hosts.items():
             try:
                 ray.get(end, timeout=0)
@@ -198,6 +200,7 @@ def ray_instance(actors: int, address: str | None, run_folder: Path) -> Iterator
                 yield _join(address, run_folder)
         finally:
             family = set(psutil.Process().children(recursive=True)) - before
+            beat(LEAVING)
             ray.shutdown()
             signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # Ray has undone it
             _bury(list(family) if address is None else [])

@@ -33,7 +33,7 @@ from emulator.config.experiment import Experiment
 from emulator.config.schedule import ProcessEvent
 from emulator.input_checks import BadInputError
 from emulator.live_page.process import PageProcess, page_process
-from emulator.net.heartbeat import ENDING, RUNNING, STARTING, beat
+from emulator.net.heartbeat import FILES, RUNNING, STARTING, beat
 from emulator.net.identity import Authority, certificates_needed
 from emulator.net.transport import LOOPBACK, Endpoint
 from emulator.report import summary
@@ -200,6 +200,7 @@ def resume(setup: Setup, folder: Path, options: Options, watcher: RunWatcher) ->
     Raises `ResumeError`, `JoinError`, `FormatError` and `JournalError` before anything is started.
     """
     began_s = time.monotonic()
+    beat(FILES)
     with _alone(folder):
         resumption.check_told(folder)
         summary = read_summary(folder)
@@ -219,6 +220,7 @@ def _account(job: _Job, watcher: RunWatcher, began_s: float) -> Outcome:
         beat(STARTING)
         ending = _play(job, page, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
+        beat(FILES)
         with _results_named(job.folder):
             _record_plan(job)
             injection.record(job.folder)
@@ -263,7 +265,7 @@ def _play(job: _Job, page: PageProcess, watcher: RunWatcher) -> summary.Ending:
                 )
                 running_s = time.monotonic() - began_s - startup_s
             finally:
-                beat(ENDING)
+                beat(FILES)
                 unclosed = cluster.stop()
             ending = replace(
                 ending,

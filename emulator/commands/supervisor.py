@@ -30,10 +30,18 @@ from types import FrameType
 from typing import Self
 
 from emulator.input_checks import BadInputError
-from emulator.net.heartbeat import ENDING, HEARTBEAT, LOST, RUNNING, STARTING, TEMPORARY
+from emulator.net.heartbeat import (
+    FILES,
+    HEARTBEAT,
+    LEAVING,
+    LOST,
+    RUNNING,
+    STARTING,
+    TEMPORARY,
+)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SILENCE_S = {STARTING: 120.0, RUNNING: 60.0, ENDING: 900.0}
+SILENCE_S = {STARTING: 60.0, RUNNING: 30.0, LEAVING: 30.0, FILES: 330.0}
 MOST_RESUMPTIONS = 3
 _PREFIX = "qsagin-"
 _ALIVE = "alive"

@@ -9,7 +9,8 @@ import os
 from contextlib import suppress
 
 HEARTBEAT, TEMPORARY = "QSAGIN_HEARTBEAT", "QSAGIN_TEMPORARY"
-STARTING, RUNNING, ENDING = b"s", b"r", b"e"
+STARTING, RUNNING, LEAVING, FILES = b"s", b"r", b"l", b"f"
+"""Actors are started, and run; Ray is left; or files of the run, journals too, are checked or written."""
 LOST = 75
 """The exit status of work that was lost through no fault of its own (EX_TEMPFAIL of sysexits.h)."""
 

@@ -95,11 +95,20 @@ def test_a_run_ends_in_order_if_its_supervisor_is_lost(tmp_path: Path) -> None:
     assert not json.loads((tmp_path / "run" / "summary.json").read_text())["complete"]
 
 
-@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
-def test_a_run_whose_ray_is_killed_is_brought_back(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("raylet", signal.SIGKILL),
+        ("gcs_server", signal.SIGKILL),
+        pytest.param("raylet", signal.SIGSTOP, marks=pytest.mark.system),  # a minute
+    ],
+)
+def test_a_run_whose_ray_is_lost_is_brought_back(
+    tmp_path: Path, name: str, number: signal.Signals
+) -> None:
     quiet = _quiet_digest(tmp_path / "quiet")
     with _running(tmp_path / "run") as (run, family):
-        next(item for item in family if item.name() == name).kill()
+        next(item for item in family if item.name() == name).send_signal(number)
         out, err = run.communicate(timeout=200)
     assert run.returncode == 0, err
     assert json.loads(out)["digest"] == quiet
