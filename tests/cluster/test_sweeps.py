@@ -1,4 +1,4 @@
-"""A real sweep on Ray, ended twice and gone on with; and what Ray leaves of a process's signals."""
+"""A real sweep on Ray, ended twice and resumed; and what Ray leaves of a process's signals."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ class Machines:
             self._within(None, "link", "set", f"to{place}", "down")
 
     def come_back(self, place: int) -> None:
-        """Have a lost machine be there again: its network, and its part of Ray, begun anew."""
+        """Have a lost machine be there again: its network, and its part of Ray, started again."""
         self._within(None, "link", "set", f"to{place}", "up")
         self.end(place)
         self.start(place)
