@@ -132,7 +132,7 @@ class KeyRelay:
             self.effects.note(fact)
         self._end_epoch(channel)
         self.transceivers = {
-            place: row for place, row in self.transceivers.items() if row.request != request
+            index: row for index, row in self.transceivers.items() if row.request != request
         }
 
     def begin_epochs(self, now_s: float) -> None:

@@ -229,15 +229,15 @@ def _join(address: str, run_folder: Path) -> list[Machine]:
     machines, here = _machines(), ray.get_runtime_context().get_node_id()
     if not machines:
         raise JoinError(address, "has no machine with a CPU; start one with --num-cpus")
-    with probe(run_folder) as place:
-        looks = [_on(machine, survey, soft=False).remote(place) for machine in machines]
+    with probe(run_folder) as proof:
+        looks = [_on(machine, survey, soft=False).remote(proof) for machine in machines]
         for machine, look in zip(machines, looks, strict=True):
             try:
                 found = ray.get(look, timeout=_SURVEY_LIMIT_S)
             except ray.exceptions.RayError as error:
                 problem = f"has no qsagin that answers, or another one: {cause_of(error)}"
                 raise JoinError(machine.address, problem) from error
-            check(machine.address, place, found, trusts_network=_TRUSTS_NETWORK)
+            check(machine.address, proof, found, trusts_network=_TRUSTS_NETWORK)
     return sorted(machines, key=lambda machine: machine.key != here)
 
 

@@ -97,7 +97,7 @@ class Audit:
 
 
 _Block = tuple[int, str, int]
-_Place = tuple[_Block, int]
+_Position = tuple[_Block, int]
 
 
 class _ManagementBooks:
@@ -155,7 +155,7 @@ class _Books:
 
     def read(self, entity: str, rows: Iterable[KeyFact]) -> None:
         """Book the facts of a key manager, in their order."""
-        made: dict[str, _Place] = {}
+        made: dict[str, _Position] = {}
         valid_units: Counter[_Block] = Counter()
         for row in rows:
             kind, request, serial, medium, peer, end, bits, key_id, fingerprint, units = row
@@ -254,7 +254,7 @@ def _account(entity: str, pool: str, row: KeyFact) -> tuple[str, ...]:
     return (pool, str(request), end)
 
 
-def _names(block: _Block, units: int) -> dict[str, _Place]:
+def _names(block: _Block, units: int) -> dict[str, _Position]:
     """Return the keys of a block, by name, with their indices in it."""
     request, pool, serial = block
     medium = MediumCode.FIBER if pool == "end-to-end" else MediumCode[pool.upper()]

@@ -34,14 +34,14 @@ from protos.facts import FactKind
 
 _MOST_TOLD = 3
 _ON_DEMAND = ("satellite", "uav")
-_Place = tuple[int, int]
+_Position = tuple[int, int]
 
 
 @dataclass
 class _Sums:
     """Units and costs by (request, period), and what does not add up already."""
 
-    cells: dict[_Place, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    cells: dict[_Position, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     reserved: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
     periods: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -121,10 +121,12 @@ def _sums_of(folder: Path, problem: Problem) -> _Sums:
             sums.cells[use.request, use.period][f"{name.get(use.kind, use.medium)}_units"] += (
                 use.units
             )
-    for place, cell in sums.cells.items():
+    for position, cell in sums.cells.items():
         served = cell["fiber_units"] + cell["satellite_units"] + cell["uav_units"]
         if served + cell["lapsed_units"] > cell["demanded_units"]:
-            sums.wrong.append(f"{_named(problem, place)}: more was served and lapsed than demanded")
+            sums.wrong.append(
+                f"{_named(problem, position)}: more was served and lapsed than demanded"
+            )
     return sums
 
 
@@ -134,7 +136,7 @@ def _add_payments(sums: _Sums, folder: Path, problem: Problem) -> None:
     on_demand = [vars(request.on_demand) for request in problem.requests]
     paths: dict[str, list[str]] = {}
     for item in journal_queries.payments(folder):
-        place = (item.request, item.period)
+        position = (item.request, item.period)
         if item.kind is FactKind.PLANNED:
             plan = json.loads(item.document)
             paths = {its["request"]: its["path"] for its in plan["allocations"]}
@@ -149,8 +151,10 @@ def _add_payments(sums: _Sums, folder: Path, problem: Problem) -> None:
         else:
             price = on_demand[item.request][f"{item.medium}_cost"]
             expected = price * item.units * (-1 if item.kind is FactKind.FAILED else 1)
-            sums.cells[place][f"{item.medium}_cost"] += item.cost
-            sums.cells[place]["failed_units"] += item.units if item.kind is FactKind.FAILED else 0
+            sums.cells[position][f"{item.medium}_cost"] += item.cost
+            sums.cells[position]["failed_units"] += (
+                item.units if item.kind is FactKind.FAILED else 0
+            )
         if item.cost != expected:
             sums.wrong.append(_priced_wrong(problem, item, expected))
 
@@ -160,8 +164,8 @@ def _priced_wrong(problem: Problem, item: Payment, expected: int) -> str:
     return f"{who}: {item.kind.value} for {item.cost}, but units times price is {expected}"
 
 
-def _named(problem: Problem, place: _Place) -> str:
-    request, period = place
+def _named(problem: Problem, position: _Position) -> str:
+    request, period = position
     name = problem.requests[request].id if request >= 0 else "all requests"
     return f"{name} in period {period}"
 
@@ -184,16 +188,16 @@ def _ledger_problems(folder: Path, problem: Problem, sums: _Sums) -> list[str]:
     rows = _table(folder / ledger.FILE)
     if rows is None:
         return [f"{ledger.FILE} cannot be read"]
-    number = {request.id: place for place, request in enumerate(problem.requests)}
+    number = {request.id: position for position, request in enumerate(problem.requests)}
     found, seen = [], set()
     for row in rows.to_pylist():
-        place = (number.get(row.get("request"), -1), row.get("period"))
-        expected = sums.cell(*place) if place[0] >= 0 else {}
+        position = (number.get(row.get("request"), -1), row.get("period"))
+        expected = sums.cell(*position) if position[0] >= 0 else {}
         names = [name for name, value in expected.items() if row.get(name) != value]
         if names or not expected:
             said = f"{row.get('request')} in period {row.get('period')}"
             found.append(f"{ledger.FILE}: {said}: {', '.join(names) or 'there is no such row'}")
-        seen.add(place)
+        seen.add(position)
     if len(seen) != len(number) * sums.periods or rows.num_rows != len(seen):
         found.append(f"{ledger.FILE} has not a row for each request and period")
     return found[:_MOST_TOLD]
@@ -202,9 +206,9 @@ def _ledger_problems(folder: Path, problem: Problem, sums: _Sums) -> list[str]:
 def _decision_problems(folder: Path, setup: Setup, problem: Problem) -> Iterator[str]:
     written = _table(folder / decisions.FILE)
     window_s = setup.experiment.clock.window_s
-    with TemporaryDirectory() as place:
-        decisions.write(decisions.decisions(folder, problem.requests, window_s), Path(place))
-        if written is None or not written.equals(_table(Path(place) / decisions.FILE)):
+    with TemporaryDirectory() as scratch:
+        decisions.write(decisions.decisions(folder, problem.requests, window_s), Path(scratch))
+        if written is None or not written.equals(_table(Path(scratch) / decisions.FILE)):
             yield f"{decisions.FILE} is not what the manager decided"
 
 
@@ -217,8 +221,8 @@ def _summary_problems(
 ) -> Iterator[str]:
     total: Counter[str] = Counter()
     for period in range(sums.periods):
-        for place in range(len(problem.requests)):
-            total.update(sums.cell(place, period))
+        for position in range(len(problem.requests)):
+            total.update(sums.cell(position, period))
     costs = {name: total[f"{name}_cost"] for name in ("reservation", *_ON_DEMAND)}
     units = ("demanded_units", "late_units", "failed_units", "shortfall_units")
     expected = {

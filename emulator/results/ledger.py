@@ -142,8 +142,8 @@ def write(ledger: Ledger, run_folder: Path) -> None:
     pq.write_table(pa.table(columns), run_folder / FILE, compression="zstd")
 
 
-_Place = tuple[int, int]
-_Rows = dict[_Place, LedgerRow]
+_Position = tuple[int, int]
+_Rows = dict[_Position, LedgerRow]
 
 
 def _add_reservations(rows: _Rows, run_folder: Path, periods: int) -> None:
@@ -170,9 +170,9 @@ def _add_gaps(rows: _Rows, run_folder: Path) -> None:
                 row.plan_gap = float(gap)
 
 
-def _uses(rows: _Rows, run_folder: Path, entity: str) -> dict[_Place, _Use]:
+def _uses(rows: _Rows, run_folder: Path, entity: str) -> dict[_Position, _Use]:
     """Add the units of one key manager's requests; return when they were asked for and came."""
-    uses: dict[_Place, _Use] = defaultdict(_Use)
+    uses: dict[_Position, _Use] = defaultdict(_Use)
     for item in journal_queries.uses(run_folder, entity):
         key = (item.request, item.period)
         if key in rows:
@@ -183,7 +183,7 @@ def _uses(rows: _Rows, run_folder: Path, entity: str) -> dict[_Place, _Use]:
 
 def _add_times(
     rows: _Rows,
-    uses: dict[_Place, _Use],
+    uses: dict[_Position, _Use],
     window_s: float,
     period_s: float,
     units_per_key: Mapping[str, int],

@@ -38,7 +38,7 @@ from protos.keys import Confirm, Relay
 from protos.pdu import Pdu
 
 _REMEMBERED_WINDOWS = 64
-_Place = tuple[str, int]
+_Position = tuple[str, int]
 
 
 class Mailbox:
@@ -46,9 +46,9 @@ class Mailbox:
 
     def __init__(self, order: EntityOrder) -> None:
         self._order = order
-        self._waiting: dict[int, dict[_Place, Message]] = defaultdict(dict)
-        self._read: set[_Place] = set()
-        self._recent: deque[tuple[int, list[_Place]]] = deque()
+        self._waiting: dict[int, dict[_Position, Message]] = defaultdict(dict)
+        self._read: set[_Position] = set()
+        self._recent: deque[tuple[int, list[_Position]]] = deque()
 
     def put(self, window: int, message: Message) -> bool:
         """Keep a message until `window`; return whether it is new."""
@@ -70,7 +70,7 @@ class Mailbox:
         self._remember(window, positions)
         return [arrived[position] for position in positions]
 
-    def _remember(self, window: int, positions: list[_Place]) -> None:
+    def _remember(self, window: int, positions: list[_Position]) -> None:
         self._read.update(positions)
         self._recent.append((window, positions))
         while self._recent[0][0] <= window - _REMEMBERED_WINDOWS:

@@ -63,12 +63,12 @@ class Chain:
         before, rest, mailed = self._origin, iter(facts), 0
         for window, wake, wrote, has_mail, count, digest, mail in self._connection.execute(_LINKS):
             link, mailed = Link(window, wake, wrote), mailed + has_mail
-            place = "the end" if window is None else f"window {window}"
+            where = "the end" if window is None else f"window {window}"
             if has_mail and mail is None:
-                return f"the mail of {place} is missing"
+                return f"the mail of {where} is missing"
             before = _digest(before, link, list(islice(rest, count)), mail)
             if before != digest:
-                return f"{place} is not what was committed"
+                return f"{where} is not what was committed"
         if next(rest, None) is not None:
             return "there are facts that were never committed"
         if self._connection.execute("SELECT count(*) FROM mail").fetchone() != (mailed,):

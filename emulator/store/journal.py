@@ -106,9 +106,9 @@ class Journal:
         self._actor, self._incarnation = actor, incarnation
         self._path = path_of(run_folder, actor)
         self._volatile = volatile
-        place = ":memory:" if volatile else self._path
+        database = ":memory:" if volatile else self._path
         self._connection = sqlite3.connect(
-            place, isolation_level=None, timeout=BUSY_S, check_same_thread=False
+            database, isolation_level=None, timeout=BUSY_S, check_same_thread=False
         )
         self._connection.execute(f"PRAGMA journal_mode={'DELETE' if shared else 'WAL'}")
         self._connection.execute(f"PRAGMA synchronous={'FULL' if shared else 'NORMAL'}")
@@ -116,13 +116,13 @@ class Journal:
         self._is_always_synced, self._synced_s = shared or volatile, -_SYNC_EVERY_S
         self._keys = KeyTable(self._connection)
         self._chain = Chain(self._connection, origin(run_folder, actor, entities))
-        self._place = {entity: place for place, entity in enumerate(entities)}
+        self._numbers = {entity: number for number, entity in enumerate(entities)}
         self._connection.execute("BEGIN IMMEDIATE")
         for statement in _SCHEMA:
             self._connection.execute(statement)
         self._connection.executemany(
             "INSERT OR IGNORE INTO entities VALUES (?, ?)",
-            [(place, entity) for entity, place in self._place.items()],
+            [(number, entity) for entity, number in self._numbers.items()],
         )
         self._connection.execute("INSERT OR IGNORE INTO life VALUES (1, ?, 0, 0, 0)", (actor,))
         self._connection.execute(
@@ -169,7 +169,7 @@ class Journal:
         `wake` is the window in which the actor wants to run next, `wrote` to whom it writes in this one.
         """
         rows = [
-            (self._place[entity], window, *fact.columns)
+            (self._numbers[entity], window, *fact.columns)
             for entity, noted in facts.items()
             for fact in noted
         ]
@@ -181,8 +181,8 @@ class Journal:
             if keys is not None:
                 self._keys.apply(keys)
             if checkpoint is not None:
-                place = (1, window, checkpoint)
-                self._connection.execute("REPLACE INTO checkpoint VALUES (?, ?, ?)", place)
+                row = (1, window, checkpoint)
+                self._connection.execute("REPLACE INTO checkpoint VALUES (?, ?, ?)", row)
 
     def key_rows(self, changes: Mapping[str, Iterable[KeyChange]], seal: Seal) -> KeyRows | None:
         """Return changes as rows to commit, sealed; None if this journal holds no key."""
@@ -199,7 +199,7 @@ class Journal:
                 self._keys.apply(self._rows(changes, seal))
                 self._connection.execute("UPDATE life SET lost = 0")
         elif not self._volatile:
-            numbered = {entity: (self._place[entity], held) for entity, held in changes.items()}
+            numbered = {entity: (self._numbers[entity], held) for entity, held in changes.items()}
             self._keys.compare(numbered, seal)
 
     def finish(
@@ -209,7 +209,7 @@ class Journal:
     ) -> None:
         """Write down, once, what each entity has left; it belongs to the entity's last window."""
         rows = [
-            (self._place[entity], window, *fact.columns)
+            (self._numbers[entity], window, *fact.columns)
             for entity, (window, left) in facts.items()
             for fact in left
         ]
@@ -236,7 +236,7 @@ class Journal:
     def _rows(self, changes: Mapping[str, Iterable[KeyChange]], seal: Seal | None) -> KeyRows:
         rows = KeyRows()
         for entity, its_changes in changes.items():
-            rows.add(self._place[entity], its_changes, seal)
+            rows.add(self._numbers[entity], its_changes, seal)
         return rows
 
     @contextmanager

@@ -101,9 +101,9 @@ def rows(
 
     `rowid` is their order.  Raises `JournalError`.
     """
-    path, place = _home(run_folder, entity)
+    path, number = _home(run_folder, entity)
     with _reading(path) as connection:
-        connection.execute(f"{_VIEW} WHERE entity = {place}")
+        connection.execute(f"{_VIEW} WHERE entity = {number}")
         yield from connection.execute(query, values)
 
 
@@ -221,9 +221,9 @@ def _home(run_folder: Path, entity: str) -> tuple[Path, int]:
     """Return the journal that an entity's facts are in, and its number there."""
     own = path_of(run_folder, entity)
     for path in [own] if own.exists() and _is_begun(own) else _paths(run_folder):
-        place = _numbers(path).get(entity)
-        if place is not None:
-            return path, place
+        number = _numbers(path).get(entity)
+        if number is not None:
+            return path, number
     raise JournalError(str(run_folder), f"holds no journal of {entity}")
 
 
