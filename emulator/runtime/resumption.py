@@ -46,6 +46,8 @@ def past_of(folder: Path, everybody: Collection[str]) -> Past:
     Raises `ResumeError` and `JournalError`, and leaves the folder as it is.
     """
     with _as_it_was(folder):
+        if not journals.exists(folder):
+            raise ResumeError(str(folder), _NOT_EVERYBODY)
         _check_databases(folder)
         if not set(everybody) <= set(journals.entities(folder)):
             raise ResumeError(str(folder), _NOT_EVERYBODY)
