@@ -7,11 +7,11 @@ within 63 bits and tables within memory.  A rule yields the field that would hav
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import ceil
 
 from emulator.build.demand import requests_of
 from emulator.build.environment import timeline_of
+from emulator.build.faults import Mistakes
 from emulator.build.quantum_links import links_of
 from emulator.build.setup import Setup
 from emulator.config.schedule import RandomEvent
@@ -34,8 +34,6 @@ MOST_BPS = 1e15
 MOST_COST = MOST_BITS = 2**62
 LEAST_KM, MOST_KM = 1e-6, 100_000.0
 YEARS = range(1950, 2200)
-
-Mistakes = Iterator[tuple[str, str]]
 
 
 def rows(setup: Setup) -> Mistakes:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emulator.commands.options import Json, UsageError, require_empty
+from emulator.commands.supervisor import SIGNALS
 from emulator.commands.terminal import answer, print_fields, print_table, tell
 from emulator.store.files import check_format
 
 if TYPE_CHECKING:
     from emulator.chaos.trial import Trial
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LISTS = ("satellites", "sites", "sources", "destinations")
 
 
@@ -124,7 +124,7 @@ def _interruptible() -> Iterator[list[int]]:
             os._exit(128 + number)
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    before = {number: signal.signal(number, interrupt) for number in SIGNALS}
     try:
         yield received
     finally:

@@ -24,6 +24,7 @@ from emulator.config.network_raw import (
     plain,
     reject,
 )
+from emulator.world.cloud_climate import distance_km
 
 LengthUnit = Literal["km", "m", "mi"]
 Pair = tuple[Any, Any]
@@ -46,7 +47,6 @@ _LENGTH_KEYS = {  # and their units, if the name has one
 }
 _ENDS = {"source", "target", "id", "type", "kind", "key"}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_EARTH_RADIUS_KM = 6371.0
 _AROUND_EARTH_KM = 40_075.0
 _LIKE_METRES = 300.0  # times as long as the straight line, in the median
 
@@ -165,11 +165,8 @@ def lengths_of(
 
 
 def great_circle_km(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """Return the distance of two places on a sphere of 6371 km, by the haversine formula."""
-    (lat_a, lon_a), (lat_b, lon_b) = (tuple(map(math.radians, place)) for place in (a, b))
-    half = math.sin((lat_a - lat_b) / 2) ** 2
-    half += math.cos(lat_a) * math.cos(lat_b) * math.sin((lon_a - lon_b) / 2) ** 2
-    return 2 * _EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, half)))
+    """Return the distance of two sites, as (latitude, longitude) in degrees."""
+    return distance_km(*a, *b)
 
 
 def _along_great_circles(

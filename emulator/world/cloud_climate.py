@@ -103,9 +103,14 @@ def climate_at(place: Place) -> Climate:
 
 
 def great_circle_km(a: Place, b: Place) -> float:
-    """Return the distance over a spherical Earth (haversine)."""
-    lat_a, lat_b = math.radians(a.lat_deg), math.radians(b.lat_deg)
-    half_lat, half_lon = (lat_b - lat_a) / 2, math.radians(b.lon_deg - a.lon_deg) / 2
+    """Return the distance of two places over a spherical Earth."""
+    return distance_km(a.lat_deg, a.lon_deg, b.lat_deg, b.lon_deg)
+
+
+def distance_km(lat_a_deg: float, lon_a_deg: float, lat_b_deg: float, lon_b_deg: float) -> float:
+    """Return the distance over a sphere of 6371 km (haversine)."""
+    lat_a, lat_b = math.radians(lat_a_deg), math.radians(lat_b_deg)
+    half_lat, half_lon = (lat_b - lat_a) / 2, math.radians(lon_b_deg - lon_a_deg) / 2
     chord = math.sin(half_lat) ** 2 + math.cos(lat_a) * math.cos(lat_b) * math.sin(half_lon) ** 2
     return 2 * EARTH_KM * math.asin(min(1.0, math.sqrt(chord)))
 
