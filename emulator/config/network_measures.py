@@ -24,7 +24,7 @@ from emulator.config.network_raw import (
     plain,
     reject,
 )
-from emulator.world.cloud_climate import distance_km
+from emulator.world.places import distance_km
 
 LengthUnit = Literal["km", "m", "mi"]
 Pair = tuple[Any, Any]

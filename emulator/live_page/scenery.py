@@ -20,8 +20,8 @@ from emulator.build.setup import Setup
 from emulator.config.satellites import SatelliteOptions
 from emulator.config.schedule import FaultEvent
 from emulator.report.layout import Layout, layout_of
-from emulator.world.cloud_climate import EARTH_KM
 from emulator.world.orbits import Constellation, Floats, OrbitError
+from emulator.world.places import EARTH_KM
 from emulator.world.weather import Sky
 from emulator.world.weather_events import Circle
 from protos.mib import MediumCode

@@ -11,44 +11,26 @@ There are no seasons.
 """
 
 import csv
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
 from statistics import NormalDist
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emulator.world.distributions import beta_cdf
+from emulator.world.places import Place, great_circle_km
 
 Floats = NDArray[np.float64]
 
 CLEAR_OPAQUE = 0.2
 CLEAR_TENTHS = 2
 _TABLE = Path(__file__).parent / "weather_data" / "cloud_stats_tmy3.csv"
-EARTH_KM = 6371.0
 _NEAREST = 3
 _AT_STATION_KM = 0.1
 _LEAST = 1e-6  # no threshold lies at infinity
-
-
-class Place(Protocol):
-    """Anything with a name and coordinates."""
-
-    @property
-    def name(self) -> str:
-        """What the place is called; no two alike."""
-
-    @property
-    def lat_deg(self) -> float:
-        """Latitude, north positive."""
-
-    @property
-    def lon_deg(self) -> float:
-        """Longitude, east positive."""
 
 
 @dataclass(frozen=True)
@@ -100,19 +82,6 @@ def climate_at(place: Place) -> Climate:
     weights = [distance_km**-2 for distance_km in distances_km]
     rows = [astuple(station.climate) for station in nearest]
     return Climate(*(_mean(weights, column) for column in zip(*rows, strict=True)))
-
-
-def great_circle_km(a: Place, b: Place) -> float:
-    """Return the distance of two places over a spherical Earth."""
-    return distance_km(a.lat_deg, a.lon_deg, b.lat_deg, b.lon_deg)
-
-
-def distance_km(lat_a_deg: float, lon_a_deg: float, lat_b_deg: float, lon_b_deg: float) -> float:
-    """Return the distance over a sphere of 6371 km (haversine)."""
-    lat_a, lat_b = math.radians(lat_a_deg), math.radians(lat_b_deg)
-    half_lat, half_lon = (lat_b - lat_a) / 2, math.radians(lon_b_deg - lon_a_deg) / 2
-    chord = math.sin(half_lat) ** 2 + math.cos(lat_a) * math.cos(lat_b) * math.sin(half_lon) ** 2
-    return 2 * EARTH_KM * math.asin(min(1.0, math.sqrt(chord)))
 
 
 def thresholds(climate: Climate, clear: float) -> Floats:

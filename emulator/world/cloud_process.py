@@ -25,11 +25,10 @@ from emulator.world.cloud_climate import (
     CLEAR_TENTHS,
     Climate,
     Floats,
-    Place,
     climate_at,
-    great_circle_km,
     thresholds,
 )
+from emulator.world.places import Place, great_circle_km
 from emulator.world.visibility import sun_altitude_deg
 
 E_FOLD_KM = 379.0

@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any
-from xml.etree.ElementTree import ParseError
 
 from sgp4 import omm
 
@@ -121,6 +120,15 @@ def parse(text: str) -> list[PublishedOrbit | OutsideModelError]:
 
     Raises OrbitError for a text that is none of these, or in which anything is damaged.
     """
+    try:
+        return _parse(text)
+    except OrbitError:
+        raise
+    except Exception as error:  # parsers raise many kinds, and all mean the same here
+        raise OrbitError("elements", f"cannot be read: {str(error)[:200]}") from error
+
+
+def _parse(text: str) -> list[PublishedOrbit | OutsideModelError]:
     start = text.lstrip("\ufeff \t\r\n")
     if start.startswith(("[", "{")):
         return [_from_message(fields) for fields in _json(start)]
@@ -258,12 +266,7 @@ def _csv(text: str) -> Iterator[Mapping[str, str]]:
 def _xml(text: str) -> Iterator[Mapping[str, str]]:
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise OrbitError("elements", "must be XML without a document type")
-    try:
-        messages = list(omm.parse_xml(io.StringIO(text)))
-    except (ParseError, ValueError, AttributeError, TypeError) as error:
-        problem = f"are no readable OMM in XML: {str(error)[:200]}"
-        raise OrbitError("elements", problem) from error
-    yield from map(_plain, messages)
+    yield from map(_plain, omm.parse_xml(io.StringIO(text)))
 
 
 def _keywords(text: str) -> Iterator[Mapping[str, str]]:

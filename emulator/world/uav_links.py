@@ -16,8 +16,8 @@ from controllers.ports import LinkSample
 from emulator.physics.bbm92 import PairRate
 from emulator.physics.drone import UavSetup, chain_rate, relayed_rate
 from emulator.physics.relay import span_count
-from emulator.world.cloud_climate import great_circle_km
 from emulator.world.events import WorldEvent
+from emulator.world.places import great_circle_km
 from emulator.world.visibility import Site
 from emulator.world.weather import CLEAR_AIR_KM, Sky
 

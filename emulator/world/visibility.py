@@ -12,7 +12,6 @@ from datetime import datetime
 
 import numpy as np
 
-from emulator.world.cloud_climate import Place
 from emulator.world.orbits import (
     Constellation,
     Floats,
@@ -21,6 +20,7 @@ from emulator.world.orbits import (
     require_between,
     require_utc,
 )
+from emulator.world.places import Place
 
 _WGS84_KM, _WGS84_FLATTENING = 6378.137, 1 / 298.257223563
 

@@ -20,10 +20,11 @@ from functools import cached_property
 from math import exp
 from typing import Any
 
-from emulator.world.cloud_climate import CLEAR_OPAQUE, Place
+from emulator.world.cloud_climate import CLEAR_OPAQUE
 from emulator.world.cloud_process import CloudProcess
 from emulator.world.events import WorldEvent
 from emulator.world.keyed_random import number
+from emulator.world.places import Place
 from emulator.world.weather_events import Event, EventKind
 from emulator.world.weather_replay import Recording
 

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from emulator.world.cloud_climate import EARTH_KM, Place, great_circle_km
+from emulator.world.places import EARTH_KM, Place, great_circle_km
 
 _HOUR_S = 3600.0
 

@@ -195,6 +195,7 @@ def test_a_damaged_message_is_refused_in_a_line(message: dict[str, Any], words: 
         "[", "[" * 100_000, "[1]", "<", "<ndm><omm><segment/></omm></ndm>", "A,MEAN_MOTION\n1\n",
         '<!DOCTYPE x [<!ENTITY a "b">]><ndm/>', "CCSDS_OMM_VERS = 2.0\nEPOCH\n",
         "x" * 1_000_000, "1 " * 1_000_000, json.dumps([ISS])[:-9], "\0", 'A,"MEAN_MOTION\n',
+        '<?xml version="1.0" encoding="AUTF-8"?><ndm/>', as_xml(ISS).replace("UTF-8", "rot13"),
         "Satellite: AO-10\nCatalog number: 14129\nEpoch time: 99001.5\n",
     ],
 )  # fmt: skip

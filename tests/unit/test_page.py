@@ -26,7 +26,7 @@ from emulator.results.following import Follower
 from emulator.runtime.injection import InjectionError
 from emulator.store.injection_table import Injected, Injections
 from emulator.store.journal import FOLDER, Journal
-from emulator.world.cloud_climate import EARTH_KM
+from emulator.world.places import EARTH_KM
 from emulator.world.visibility import Site, views
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER
 from protos.facts import Fact, FactKind, LinkCondition, LinkState, Planned, Reason

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.world.cloud_climate import climate_at, great_circle_km, stations, thresholds
+from emulator.world.cloud_climate import climate_at, stations, thresholds
+from emulator.world.places import great_circle_km
 from emulator.world.weather import CLEAR_AIR_KM, Sky
 from emulator.world.weather_events import Circle, Event, EventKind, Named
 from emulator.world.weather_replay import WeatherError, read_recording
