@@ -148,7 +148,7 @@ def under_pressure(
 
 
 def _on_demand(hops: int) -> OnDemand:
-    return OnDemand(18_520 * hops, 38_500 * hops, 1.0)
+    return OnDemand(18_520 * hops, 38_500 * hops, 1.0, 77_000 * hops)
 
 
 if __name__ == "__main__":

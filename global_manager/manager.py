@@ -92,6 +92,7 @@ class ManagerConfig:
     media: tuple[tuple[Medium, ...], ...]
     schedule: ReservationSchedule
     retry_after_s: float
+    unit_bits: int
     replan: bool = True
     look_every_periods: int = 0
     drift_sigmas: float = 3.0
@@ -225,7 +226,14 @@ class GlobalManager:
             found.append(Measure("provisioning_refunds_total", (of_medium,), refunded))
         if self._plan is not None:
             found += self._plan_measures(self._plan)
-        return found
+        return found + self._shortfall_measures()
+
+    def _shortfall_measures(self) -> list[Measure]:
+        prices = {r.application: r.on_demand.shortfall_cost for r in self._problem.requests}
+        return [
+            Measure("shortfall_cost_per_bit", (("application", kind),), price / self._config.unit_bits)
+            for kind, price in prices.items()
+        ]
 
     def _plan_measures(self, plan: Plan) -> list[Measure]:
         cost = "planned_cost_per_period"

@@ -63,6 +63,7 @@ class PoolBuyer:
             [self._open[index] for index in indices],
             self._unless_refused(indices, Medium.SATELLITE, [c.satellite_cost for c in costs]),
             self._unless_refused(indices, Medium.UAV, [c.uav_cost for c in costs]),
+            [c.shortfall_cost for c in costs],
             self._left,
         )
         wanted = self._purchases(indices, Medium.SATELLITE, service.satellite)

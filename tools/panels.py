@@ -112,10 +112,9 @@ OVERVIEW = Page(
                     'count(ALERTS{$run, alertstate="firing"}) or vector(0)',
                 ),
                 _number(
-                    "Paid so far",
-                    "All stages and media, less refunds.",
-                    "sum(qsagin_provisioning_cost_total{$run})"
-                    " - sum(qsagin_provisioning_refunds_total{$run})",
+                    "Cost so far",
+                    "All stages and media, less refunds, and the price of key that never came.",
+                    "qsagin:cost:total{$run}",
                 ),
                 _number(
                     "Plan's gap",
@@ -130,14 +129,15 @@ OVERVIEW = Page(
             (
                 _panel(
                     "On-demand cost of a period",
-                    "What was paid for on-demand key, mean of ten minutes, and what the plan expects.",
-                    ("qsagin:recourse_cost_per_period:mean10m{$run}", "paid"),
+                    "Of on-demand key and of key that never came, mean of ten minutes; and by the plan.",
+                    ("qsagin:recourse_cost_per_period:mean10m{$run}", "realised"),
                     ('qsagin_planned_cost_per_period{$run, stage="recourse"}', "planned"),
                 ),
                 _panel(
-                    "Money spent",
-                    "Since the start, by stage and medium.",
+                    "Cost by stage",
+                    "Since the start, by stage and medium; and the price of key that never came.",
                     ("qsagin_provisioning_cost_total{$run}", "{{stage}} {{medium}}"),
+                    ("qsagin:shortfall_cost:total{$run}", "lost key"),
                 ),
                 _LATE,
                 _panel(

@@ -26,7 +26,7 @@ from emulator.world.weather import Sky
 from emulator.world.world import FreeSpace, World
 from global_manager.manager import ManagerConfig
 from global_manager.orders import unit_cost
-from global_manager.provisioning.model import Medium, Policy, Problem
+from global_manager.provisioning.model import Medium, Policy, Problem, Request
 from global_manager.reservations import ReservationSchedule
 from protos.core import Timeline
 
@@ -86,6 +86,7 @@ def assemble(setup: Setup) -> Assembly:
                 lead_s=lead_windows(setup.topology) * experiment.clock.window_s,
             ),
             retry_after_s=retry_after_s,
+            unit_bits=keys.unit_bits,
             replan=experiment.plan.replan and experiment.plan.policy is Policy.STOCHASTIC,
             look_every_periods=experiment.plan.look_every_periods,
             drift_sigmas=experiment.plan.drift_sigmas,
@@ -140,12 +141,14 @@ def _world(setup: Setup) -> World:
 
 
 def _media(problem: Problem) -> tuple[tuple[Medium, ...], ...]:
-    """Return the media of each request, cheapest first."""
-    both = (Medium.UAV, Medium.SATELLITE)
-    return tuple(
-        tuple(sorted(both, key=lambda medium: unit_cost(request, medium)))
-        for request in problem.requests
-    )
+    """Return the media of each request, cheapest first; none that costs more than to lose the key."""
+    return tuple(map(_worth_buying, problem.requests))
+
+
+def _worth_buying(request: Request) -> tuple[Medium, ...]:
+    costs = {medium: unit_cost(request, medium) for medium in (Medium.UAV, Medium.SATELLITE)}
+    most = request.on_demand.shortfall_cost
+    return tuple(sorted((m for m, cost in costs.items() if cost <= most), key=costs.__getitem__))
 
 
 def _key_managers(setup: Setup, retry_after_s: float) -> tuple[KeyManagerConfig, ...]:

@@ -81,6 +81,7 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         "reduction_distance_units": moved_units,
         "reduction_error": moved_units * _dearest_unit_of_all(problem),
         "limits": asdict(problem.pools) if problem.pools else None,
+        "shortfall_cost": shortfall_costs_of(problem),
         "joint_futures": len(problem.futures),
         "satellites": "assumed" if orbits is None else orbits.mode.value,
         "elements_from": orbits and orbits.elements_from,
@@ -113,6 +114,8 @@ def sentences(basis: dict[str, Any]) -> Iterator[str]:
             f"{basis['reduction_distance_units']:.4g} units away (1-Wasserstein): the expected cost of "
             f"any plan is wrong by at most {basis['reduction_error']:,.0f}."
         )
+    prices = ", ".join(f"{price:,} for {kind}" for kind, price in basis["shortfall_cost"].items())
+    yield f"A unit that never comes is priced at {prices}."
     chance = f"{basis['satellite_probability']:.2%} of orders on average"
     if basis["satellites"] == "assumed":
         yield f"Satellites are assumed to serve {chance}."
@@ -134,6 +137,11 @@ def sentences(basis: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def shortfall_costs_of(problem: Problem) -> dict[str, int]:
+    """Return by class what a unit costs that never comes."""
+    return {item.application: item.on_demand.shortfall_cost for item in problem.requests}
+
+
 def _fitted(basis: dict[str, Any]) -> str:
     source, law = basis["fitted_from"], next(iter(basis["law"]))
     head = f"From {source['file']}, {source['periods']} periods"
@@ -148,14 +156,11 @@ def _limited(limits: dict[str, Any]) -> str:
     names = {"satellite_units": "by satellite", "uav_units": "by UAV"}
     parts = (f"{limits[k]:,} units {words}" for k, words in names.items() if limits[k] is not None)
     shared = " and ".join(parts) or "any number of units"
-    return (
-        f"All requests together can buy {shared} per period; "
-        f"a unit that never comes is priced at {limits['shortfall_cost']:,}."
-    )
+    return f"All requests together can buy {shared} per period."
 
 
 def _dearest_unit_of_all(problem: Problem) -> float:
     """Return by how much recourse changes at most when every request needs one unit more."""
-    if has_pools(problem) and problem.pools is not None:
-        return float(problem.pools.shortfall_cost * len(problem.requests))
+    if has_pools(problem):
+        return float(sum(request.on_demand.shortfall_cost for request in problem.requests))
     return fsum(expected_unit_cost(request.on_demand) for request in problem.requests)

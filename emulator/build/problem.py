@@ -16,7 +16,8 @@ from typing import Any
 
 from emulator.build.demand import requests_of, scenarios_of, with_marginals
 from emulator.build.environment import timeline_of
-from emulator.build.free_space import chains_of, foreseen_satellites_of, usable_share_of
+from emulator.build.free_space import foreseen_satellites_of, usable_share_of
+from emulator.build.on_demand_prices import prices_of, unit_prices_of
 from emulator.build.quantum_links import Unused, usage_of
 from emulator.build.setup import Setup, part
 from emulator.config.experiment import Capacity, Experiment
@@ -30,8 +31,7 @@ from global_manager.provisioning.model import (
     Problem,
     Request,
 )
-from global_manager.provisioning.prices import Prices
-from global_manager.provisioning.routing import fiber_graph, has_path, hop_counts
+from global_manager.provisioning.routing import fiber_graph, has_path
 from global_manager.provisioning.scenario_sampling import (
     Skies,
     Stream,
@@ -53,14 +53,14 @@ def problem_of(setup: Setup) -> Problem:
     periods; storms, fogs and forced skies of the schedule are not foreseen.
     """
     experiment, network = setup.experiment, setup.experiment.network
-    prices = _prices(experiment)
+    prices = prices_of(experiment)
     problem = Problem(
         nodes=tuple(node.name for node in setup.topology.nodes),
         fibers=tuple(
             Fiber(item.link.a, item.link.b, item.unit_cost(prices), network.wavelengths)
             for item in usage_of(setup).used
         ),
-        requests=with_marginals(setup, _priced_requests(setup, prices)),
+        requests=with_marginals(setup, _priced_requests(setup)),
         scenarios=scenarios_of(setup),
         directed_capacity=network.capacity is Capacity.PER_DIRECTION,
         pools=pools_of(experiment),
@@ -92,7 +92,7 @@ def pools_of(experiment: Experiment) -> Pools | None:
     uav_units = limits.uav_units
     if uav_units is None and fleet is not None and experiment.uav.rate == "assumed":
         uav_units = _fleet_units(fleet, experiment)
-    return Pools(limits.satellite_units, uav_units, limits.shortfall_cost)
+    return Pools(limits.satellite_units, uav_units)
 
 
 def fresh_fields(experiment: Experiment, problem: Problem, plan: Plan) -> dict[str, Any]:
@@ -108,15 +108,8 @@ def fresh_fields(experiment: Experiment, problem: Problem, plan: Plan) -> dict[s
     return {"fresh": asdict(fresh_cost(problem, plan, skies, _FRESH, experiment.seed))}
 
 
-def _prices(experiment: Experiment) -> Prices:
-    return Prices(**experiment.price_table.model_dump())
-
-
-def _priced_requests(setup: Setup, prices: Prices) -> tuple[Request, ...]:
-    names = (node.name for node in setup.topology.nodes)
-    links = ((link.a, link.b, 1.0) for link in setup.topology.links)
-    hops = hop_counts(fiber_graph(names, links))
-    chains, share = chains_of(setup), usable_share_of(setup)
+def _priced_requests(setup: Setup) -> tuple[Request, ...]:
+    share = usable_share_of(setup)
     return tuple(
         Request(
             id=item.id,
@@ -124,15 +117,13 @@ def _priced_requests(setup: Setup, prices: Prices) -> tuple[Request, ...]:
             source=item.source,
             target=item.target,
             on_demand=OnDemand(
-                uav_cost=prices.uav_unit(
-                    hops[item.source][item.target],
-                    chains.uavs(item.source, item.target) if chains else None,
-                ),
-                satellite_cost=prices.satellite_unit(hops[item.source][item.target]),
+                uav_cost=price.uav,
+                satellite_cost=price.satellite,
                 satellite_probability=share(item.source, item.target),
+                shortfall_cost=price.shortfall,
             ),
         )
-        for item in requests_of(setup)
+        for item, price in zip(requests_of(setup), unit_prices_of(setup), strict=True)
     )
 
 

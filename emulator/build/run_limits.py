@@ -12,6 +12,7 @@ from math import ceil
 from emulator.build.demand import requests_of
 from emulator.build.environment import timeline_of
 from emulator.build.faults import Mistakes
+from emulator.build.on_demand_prices import SHORTFALL_FACTOR
 from emulator.build.quantum_links import links_of
 from emulator.build.setup import Setup
 from emulator.config.schedule import RandomEvent
@@ -93,10 +94,14 @@ def costs(setup: Setup) -> Mistakes:
     longest_km = max((link.length_km for link in topology.links), default=1.0)
     spans = ceil(longest_km / min(80.0, experiment.fiber.span_km)) + ceil(longest_km)
     a_unit = sum(prices.values()) * len(topology.nodes) * spans
+    given = demand.shortfall_cost or 0
+    lost = max(given.values(), default=0) if isinstance(given, dict) else given
+    field = "prices" if lost <= SHORTFALL_FACTOR * a_unit else "demand.shortfall_cost"
+    a_unit = max(lost, SHORTFALL_FACTOR * a_unit)
     units = len(requests_of(setup)) * demand.scenarios * demand.periods
     if a_unit * units > MOST_COST:
         factor = a_unit * units / MOST_COST
-        yield "prices", f"add up to too much over the run; make all of them {factor:.2g} times less"
+        yield field, f"add up to too much over the run; make all of them {factor:.2g} times less"
 
 
 def lengths(setup: Setup) -> Mistakes:

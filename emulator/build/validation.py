@@ -24,6 +24,7 @@ from emulator.build.faults import (
     without_place,
 )
 from emulator.build.faults import Check as FaultCheck
+from emulator.build.on_demand_prices import unit_prices_of
 from emulator.build.quantum_links import equip
 from emulator.build.setup import Setup
 from emulator.config.demand import RequestItem
@@ -129,6 +130,25 @@ def _applications(setup: Setup) -> Mistakes:
         if name not in classes:
             known = ", ".join(sorted(classes))
             yield f"applications.{name}", f"no request is of this class; there are {known}"
+
+
+def _price_of_lost_key(setup: Setup) -> Mistakes:
+    """Refuse a price below that of a UAV, which would have the run buy nothing and call it cheap."""
+    given, field = setup.experiment.demand.shortfall_cost, "demand.shortfall_cost"
+    if given is None:
+        return
+    least: dict[str, int] = {}
+    for item, price in zip(requests_of(setup), unit_prices_of(setup), strict=True):
+        least[item.application] = max(least.get(item.application, 0), price.uav)
+    for name in sorted(given.keys() - least.keys()) if isinstance(given, dict) else ():
+        known = ", ".join(sorted(least))
+        yield f"{field}.{name}", f"no request is of this class; there are {known}"
+    for name, dearest in least.items():
+        lost = given.get(name, dearest) if isinstance(given, dict) else given
+        if lost < dearest:
+            where = f"{field}.{name}" if isinstance(given, dict) else field
+            right = f"must be at least {dearest:,}, the dearest unit by UAV of class {name}"
+            yield where, f"{right}, not {lost:,}"
 
 
 def _uses_of_keys(setup: Setup) -> Mistakes:
@@ -324,6 +344,10 @@ RULES = (
     Rule(_kinds_of_links, (NETWORK,)),
     Rule(_special_links, FIBERS),
     Rule(_applications, ("applications", "demand.requests")),
+    Rule(
+        _price_of_lost_key,
+        ("demand.shortfall_cost", "demand.requests", "prices", "uav", NETWORK),
+    ),
     Rule(_uses_of_keys, ("applications", "keys.unit_bits", "demand.period_s")),
     Rule(_sites_under_orbits, ("satellite.orbits", NETWORK)),
     Rule(_elements, ("satellite.orbits", "demand.periods", "demand.period_s")),

@@ -144,7 +144,7 @@ class RunDisplay(Live):
         totals = progress.totals
         words = (
             f"{emulated_s:,.0f} s emulated, {totals.late_units:,} units short so far, "
-            f"cost {totals.cost:,}"
+            f"paid {totals.cost:,}"
         )
         self._progress.update(
             self._task, description="running", completed=progress.window, words=words
@@ -184,13 +184,14 @@ def _story(summary: dict[str, Any]) -> str:
 
 def _costs(summary: dict[str, Any]) -> Table:
     cost, periods = summary["cost"], max(1, summary["periods"])
-    values = [*cost.values(), summary["planned_cost"]]
+    names = ("reservation", "satellite", "uav", "cash", "shortfall", "total")
+    values = [*(cost[name] for name in names), summary["planned_cost"]]
     scale, words = (1e6, "millions of ") if max(values) >= 1e8 else (1, "")
     digits = 3 if words else 0
     title = f"Cost, in {words}monetary units"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("")
-    for name in ("reservation", "satellite", "uav", "total", "planned"):
+    for name in ("reservation", "satellite", "uav", "cash", "lost key", "total", "planned"):
         table.add_column(name, justify="right", overflow="fold")
     table.add_row("all periods", *(f"{value / scale:,.{digits}f}" for value in values))
     table.add_row("per period", *(f"{value / periods / scale:,.{digits}f}" for value in values))
@@ -203,11 +204,10 @@ def _closing(summary: dict[str, Any], folder: Path) -> str:
     if interval["ci95_low"] is not None and interval["planned"] is not None:
         inside = interval["ci95_low"] <= interval["planned"] <= interval["ci95_high"]
         words = "lies within" if inside else "lies outside"
-        free = "  Units that never came cost nothing." if summary["shortfall_units"] else ""
         lines.append(
             f"The plan's expected cost {words} the 95 % confidence interval of the realised mean, "
             f"{interval['ci95_low']:,.0f} to {interval['ci95_high']:,.0f} "
-            f"(Student's t, {interval['periods']} periods).{free}"
+            f"(Student's t, {interval['periods']} periods)."
         )
     lines += [
         f"digest {summary['digest']}",

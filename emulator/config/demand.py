@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from emulator.config.section import IsNumber, Name, PositiveSeconds, Section
+from emulator.config.section import IsNumber, Name, PositiveSeconds, Price, Section
 from global_manager.provisioning import demand as laws
 from global_manager.provisioning.model import Scenario
 from global_manager.provisioning.scenario_reduction import reduced_scenarios
@@ -227,6 +227,11 @@ class Demand(Section):
     )
     correlated: bool = Field(
         True, description="one draw per period for all requests, or one for each request"
+    )
+    shortfall_cost: Price | dict[Name, Price] | None = Field(
+        None,
+        description="what a unit costs that never comes, for all or by class; default: twice the dearest "
+        "on-demand unit of the class",
     )
     requests: (
         dict[Name, Annotated[int, Field(ge=0, le=MOST_REQUESTS), IsNumber]] | list[RequestItem]

@@ -18,9 +18,13 @@ Location = tuple[int | str, ...]
 
 _FORMS = {
     "prices": "must be paper, or a table of prices",
+    "demand.shortfall_cost": "must be a price, or a price for each class",
     "demand.requests": "must be the number of requests of each class, or a list of requests",
 }
-_FORMER = {"plan.pools": "is the former name of limits; leave it out"}
+_FORMER = {
+    "plan.pools": "is the former name of limits; leave it out",
+    "limits.shortfall_cost": "is the former name of demand.shortfall_cost; leave it out",
+}
 _MAPPING = "must be a mapping of fields"
 _NUMBER, _WHOLE = "must be a number", "must be a whole number"
 _BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
@@ -85,8 +89,8 @@ def _field(location: Location) -> str:
     match location:
         case ("prices", _, *rest):
             location = ("prices", *rest)
-        case ("demand", "requests", _, *rest):
-            location = ("demand", "requests", *rest)
+        case ("demand", "requests" | "shortfall_cost" as name, _, *rest):
+            location = ("demand", name, *rest)
         case ("faults", int(index), _, *rest):
             location = ("faults", index, *rest)
     return ".".join(str(part) for part in location) or "file"

@@ -118,7 +118,6 @@ class Limits(Section):
         le=MOST_LIMIT_UNITS,
         description="default: what uav.fleet can fly, at an assumed rate",
     )
-    shortfall_cost: Price = Field(description="to the plan, of a unit that nobody can bring")
     futures: int = Field(
         100,
         ge=2,
@@ -215,6 +214,20 @@ class Experiment(Section):
     faults: list[FaultEvent] = Field(default_factory=list, max_length=100_000)
     management: Management = Management()
     clock: Clock = Clock()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shortfall_cost_is_of_demand(cls, fields: Any) -> Any:
+        """Take `limits.shortfall_cost`, the former place of `demand.shortfall_cost`, for it."""
+        limits = fields.get("limits") if isinstance(fields, dict) else None
+        demand = fields.get("demand") if isinstance(fields, dict) else None
+        if not isinstance(limits, dict) or "shortfall_cost" not in limits:
+            return fields
+        if not isinstance(demand, dict) or demand.get("shortfall_cost") is not None:
+            return fields  # refused as an unknown field of limits
+        rest = {name: value for name, value in limits.items() if name != "shortfall_cost"}
+        priced = demand | {"shortfall_cost": limits["shortfall_cost"]}
+        return fields | {"limits": rest, "demand": priced}
 
     @model_validator(mode="before")
     @classmethod

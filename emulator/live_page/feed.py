@@ -38,9 +38,8 @@ class Feed:
         self._injected = 0
         self.scenery = Scenery(setup)
         problem, links = self.scenery.assembly.problem, setup.topology.links
-        loss = problem.pools.shortfall_cost if problem.pools else 0
         ends = [(link.a, link.b) for link in links]
-        self._view = view_of(problem.requests, ends, self._windows(setup.experiment.faults), loss)
+        self._view = view_of(problem.requests, ends, self._windows(setup.experiment.faults))
         self._follower = Follower(run_folder)
         self._around: dict[str, Any] = {}
         self._viewers = 0

@@ -30,6 +30,7 @@ class RequestView:
     application: str
     source: str
     target: str
+    unit_shortfall_cost: int
     reserved_units: int = 0
     demanded_units: int = 0
     fiber_units: int = 0
@@ -49,6 +50,7 @@ class PeriodView:
     reservation_cost: int = 0
     satellite_cost: int = 0
     uav_cost: int = 0
+    shortfall_cost: int = 0
     expected_cost: float = 0.0
     demanded_units: int = 0
     late_units: int = 0
@@ -83,14 +85,12 @@ class PageEvent:
 class RunView:
     """Everything that the page shows; each change has a `version`.
 
-    `schedule` holds what is known to happen, as (window, words); what a plan expects to lose has a
-    `shortfall_cost` in its objective that nobody pays.
+    `schedule` holds what is known to happen, as (window, words).
     """
 
     requests: list[RequestView]
     links: list[LinkView]
     schedule: list[tuple[int, str]] = field(default_factory=list)
-    shortfall_cost: int = 0
     version: int = 0
     window: int = 0
     periods: list[PeriodView] = field(default_factory=list)
@@ -144,9 +144,10 @@ class RunView:
             f"{name}_units": sum(getattr(item, f"{name}_units") for item in self.requests)
             for name in names
         }
-        for name in ("reservation_cost", "satellite_cost", "uav_cost", "expected_cost"):
+        parts = ("reservation_cost", "satellite_cost", "uav_cost", "shortfall_cost")
+        for name in (*parts, "expected_cost"):
             sums[name] = sum(getattr(item, name) for item in self.periods)
-        sums["cost"] = sum(sums[f"{name}_cost"] for name in ("reservation", "satellite", "uav"))
+        sums["cost"] = sum(sums[name] for name in parts)
         return sums | {"links_down": sum(bool(item.trouble) for item in self.links)}
 
     def _say(self, kind: str, words: str, window: int) -> None:
@@ -225,7 +226,9 @@ class RunView:
         request = self._request(news)
         request.lapsed_units += news.units
         request.missing_units -= news.units
-        self._period(news.period).lapsed_units += news.units
+        period = self._period(news.period)
+        period.lapsed_units += news.units
+        period.shortfall_cost += news.units * request.unit_shortfall_cost
 
     def _take_delivered(self, news: News) -> None:
         request, name = self._request(news), f"{news.medium}_units"
@@ -243,8 +246,7 @@ class RunView:
     def _take_planned(self, news: News) -> None:
         if isinstance(news.details, Planned):
             plan = json.loads(news.details.document)
-            lost = self.shortfall_cost * plan["expected_shortfall_units"]
-            self.expected_cost, self.gap = plan["objective"] - lost, plan["gap"]
+            self.expected_cost, self.gap = plan["objective"], plan["gap"]
             words = f"plan: {plan['reserved_units']:,} units reserved, gap {plan['gap']:.2%}"
             self._say("plan", words, news.window)
 
@@ -288,12 +290,15 @@ def view_of(
     requests: Iterable[Request],
     links: Iterable[tuple[str, str]],
     schedule: Iterable[tuple[int, str]] = (),
-    shortfall_cost: int = 0,
 ) -> RunView:
     """Return the view of a run before any fact."""
     return RunView(
-        [RequestView(item.id, item.application, item.source, item.target) for item in requests],
+        list(map(_unserved, requests)),
         [LinkView(label_of((a, b)), a, b) for a, b in links],
         sorted(schedule),
-        shortfall_cost,
     )
+
+
+def _unserved(item: Request) -> RequestView:
+    lost = item.on_demand.shortfall_cost
+    return RequestView(item.id, item.application, item.source, item.target, lost)

@@ -78,14 +78,17 @@ def growing(
 
 
 def cost_in_time(book: Ledger, timeline: Timeline, expected: Sequence[float]) -> Figure:
-    """Draw what each period cost, by medium, and what the plan in force expected."""
+    """Draw what each period cost, by medium and in lost key, and what the plan in force expected."""
     figure, axes = _figure(_WIDE, 2.7)
     unit, words = _time_unit(timeline.end_s)
-    series = {
-        name: _per_period(book, f"{name}_cost") for name in ("reservation", "satellite", "uav")
+    columns = {"fiber": "reservation_cost"} | {
+        name: f"{name}_cost" for name in (*MEDIA, "shortfall") if name != "fiber"
     }
-    series["fiber"] = series.pop("reservation")
-    _stack(axes, {name: [v / _MILLION for v in series[name]] for name in MEDIA}, timeline, unit)
+    series = {
+        name: [value / _MILLION for value in _per_period(book, column)]
+        for name, column in columns.items()
+    }
+    _stack(axes, series, timeline, unit)
     edges = _edges(timeline, book.periods, unit)
     axes.stairs(
         [value / _MILLION for value in expected],

@@ -123,12 +123,11 @@ def _verdict(summary: dict[str, Any]) -> Iterator[str]:
 
 def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Return the figures that a reader looks for first, as (name, value, comparison)."""
-    cost, demanded = summary["cost"]["total"], max(1, summary["demanded_units"])
-    against = cost / summary["planned_cost"] - 1 if summary["planned_cost"] else None
+    cost, demanded = summary["cost"], max(1, summary["demanded_units"])
     alarms, replans = len(summary["alarms"]), len(summary["replans"])
     gap = summary["plan"].get("gap")
     return [
-        ("cost", _short(cost), "" if against is None else f"{against:+.1%} against the plan"),
+        ("cost", _short(cost["total"]), _beside_cost(summary)),
         (
             "from reserved fiber",
             f"{summary['served_units']['fiber'] / demanded:.1%}",
@@ -151,6 +150,14 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
+def _beside_cost(summary: dict[str, Any]) -> str:
+    """Return what a reader must know of the cost: what is lost key in it, and what the plan expected."""
+    cost, planned = summary["cost"], summary["planned_cost"]
+    words = [f"{_short(cost['shortfall'])} of it lost key"] if cost["shortfall"] else []
+    words += [f"{cost['total'] / planned - 1:+.1%} against the plan"] if planned else []
+    return ", ".join(words)
+
+
 def _pictures(results: Results, counts: list[OrderCount]) -> Iterator[tuple[str, Picture]]:
     summary, book, timeline = results.summary, results.ledger, results.assembly.timeline
     yield "map", _map(results)
@@ -164,8 +171,9 @@ def _pictures(results: Results, counts: list[OrderCount]) -> Iterator[tuple[str,
         "cost",
         _picture(
             charts.cost_in_time(book, timeline, results.expected),
-            f"Cost by period, stacked by medium: {cost['reservation']:,} for reservations, "
-            f"{cost['satellite']:,} by satellite and {cost['uav']:,} by UAV in all.",
+            f"Cost by period, stacked: {cost['reservation']:,} for reservations, "
+            f"{cost['satellite']:,} by satellite, {cost['uav']:,} by UAV and "
+            f"{cost['shortfall']:,} for key that never came in all.",
             "Cost of every period by medium; the dashed line is what the plan in force expected.",
         ),
     )

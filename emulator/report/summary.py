@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from emulator.build.assembly import Assembly
-from emulator.build.plan_report import basis_of
+from emulator.build.plan_report import basis_of, shortfall_costs_of
 from emulator.build.setup import Setup
 from emulator.config.applications import KeyUse
 from emulator.config.experiment import Experiment
@@ -102,8 +102,7 @@ def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -
     """Return everything that the journals of a run say; write nothing."""
     experiment = setup.experiment
     book = _book(folder, experiment, assembly)
-    pools = assembly.problem.pools
-    plans = _plans(folder, pools.shortfall_cost if pools else 0, experiment.clock.window_s)
+    plans = _plans(folder, experiment.clock.window_s)
     summary = _summary(experiment, assembly, book, plans, ending)
     summary["links"] = with_blocks(folder, assembly.links)
     summary["alarms"] = alarms(folder, experiment.clock.window_s)
@@ -142,37 +141,32 @@ def _refused_reservations(folder: Path) -> int:
 
 @dataclass(frozen=True)
 class _InForce:
-    """A plan, the period from which on it was in force, and what it expected to pay in one.
-
-    What it expected to lose has a price in its objective that nobody pays.
-    """
+    """A plan, and the period from which on it was in force."""
 
     from_period: int
     plan: dict[str, Any]
-    paid: float
     at_s: float
     reason: str
     set_up: int
 
 
-def _plans(folder: Path, shortfall_cost: int, window_s: float) -> list[_InForce]:
+def _plans(folder: Path, window_s: float) -> list[_InForce]:
     """Return all plans of a run in order; each later one with the reason for it."""
     plans: list[_InForce] = []
     for item in journal_queries.if_any(lambda: journal_queries.plans(folder)):
         plan = json.loads(item.document)
-        paid = plan["objective"] - shortfall_cost * plan["expected_shortfall_units"]
         reason = item.reason.text if item.reason is not None else "start"
         at_s = item.window * window_s
-        plans.append(_InForce(item.period, plan, paid, at_s, reason, item.set_up))
+        plans.append(_InForce(item.period, plan, at_s, reason, item.set_up))
     return plans
 
 
 def _expected_by_period(plans: list[_InForce], periods: int) -> list[float]:
-    """Return what the plan in force expected to pay in each period."""
+    """Return what the plan in force expected each period to cost, losses included."""
     expected = [0.0] * periods
     for item in plans:
         for period in range(item.from_period, periods):
-            expected[period] = item.paid
+            expected[period] = item.plan["objective"]
     return expected
 
 
@@ -190,7 +184,9 @@ def _summary(
         "reservation": sum(row.reservation_cost for row in rows),
         "satellite": sum(row.satellite_cost for row in rows),
         "uav": sum(row.uav_cost for row in rows),
+        "shortfall": sum(row.shortfall_cost for row in rows),
     }
+    total = sum(cost.values())
     return {
         "experiment": experiment.name,
         "seed": experiment.seed,
@@ -213,7 +209,7 @@ def _summary(
         "shortfall_units": sum(row.shortfall_units for row in rows),
         "shortfall_s": sum(row.shortfall_s for row in rows),
         "down_s": sum(row.down_s for row in rows),
-        "cost": cost | {"total": sum(cost.values())},
+        "cost": cost | {"total": total, "cash": total - cost["shortfall"]},
         "planned_cost": sum(expected),
         "cost_per_period": _mean_cost(book) | {"planned": fmean(expected) if expected else None},
         "complete": ending.complete,
@@ -227,7 +223,8 @@ def _summary(
             for item in plans[1:]
         ],
         "units": {
-            "cost": "monetary units of the price table",
+            "cost": "monetary units of the price table; total is cash and the price of lost key",
+            "shortfall_cost": shortfall_costs_of(assembly.problem),
             "unit_bits": experiment.keys.unit_bits,
         },
     }

@@ -1,10 +1,11 @@
 """What the folder of a run claims, held against its journals: its origin, its sums and its prices.
 
 The audit follows key; this follows money and demand.  Sums are made here again from facts, by request and
-period, without the ledger: demanded = fiber + satellite + uav + shortfall; what was bought costs units
-times the price of the experiment; what is reserved costs units times the fibers of its path in the plan
-that was in force.  Then `ledger.parquet`, `decisions.parquet`, `plan.json` and `summary.json` must say the
-same, and everybody whom the experiment has must have a journal.  The run's own counters are not trusted.
+period, without the ledger: demanded = fiber + satellite + uav + shortfall; what was bought, and what never
+came, costs units times the price of the experiment; what is reserved costs units times the fibers of its
+path in the plan that was in force.  Then `ledger.parquet`, `decisions.parquet`, `plan.json` and
+`summary.json` must say the same, and everybody whom the experiment has must have a journal.  The run's own
+counters are not trusted.
 """
 
 from __future__ import annotations
@@ -39,8 +40,12 @@ _Position = tuple[int, int]
 
 @dataclass
 class _Sums:
-    """Units and costs by (request, period), and what does not add up already."""
+    """Units and costs by (request, period), and what does not add up already.
 
+    `lost` is the price of a unit of each request that never comes.
+    """
+
+    lost: tuple[int, ...]
     cells: dict[_Position, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     reserved: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
     periods: int = 0
@@ -55,6 +60,7 @@ class _Sums:
         """Return one row as the ledger should have it."""
         found = self.cells[request, period]
         served = sum(found[f"{medium}_units"] for medium in ("fiber", *_ON_DEMAND))
+        shortfall = found["demanded_units"] - served
         reservation = self.reservation_cost(request, period)
         paid = {f"{medium}_cost": found[f"{medium}_cost"] for medium in _ON_DEMAND}
         return {
@@ -62,10 +68,12 @@ class _Sums:
             **{f"{medium}_units": found[f"{medium}_units"] for medium in ("fiber", *_ON_DEMAND)},
             "late_units": found["late_units"],
             "failed_units": found["failed_units"],
-            "shortfall_units": found["demanded_units"] - served,
+            "shortfall_units": shortfall,
             "reservation_cost": reservation,
             **paid,
-            "cost": reservation + sum(paid.values()),
+            "shortfall_cost": shortfall * self.lost[request],
+            "cash": reservation + sum(paid.values()),
+            "cost": reservation + sum(paid.values()) + shortfall * self.lost[request],
         }
 
 
@@ -109,7 +117,7 @@ def _priced(setup: Setup) -> Problem:
 
 
 def _sums_of(folder: Path, problem: Problem) -> _Sums:
-    sums = _Sums()
+    sums = _Sums(tuple(request.on_demand.shortfall_cost for request in problem.requests))
     _add_payments(sums, folder, problem)
     for node in problem.nodes:
         for use in journal_queries.use_sums(folder, key_manager_of(node)):
@@ -223,7 +231,7 @@ def _summary_problems(
     for period in range(sums.periods):
         for position in range(len(problem.requests)):
             total.update(sums.cell(position, period))
-    costs = {name: total[f"{name}_cost"] for name in ("reservation", *_ON_DEMAND)}
+    costs = {name: total[f"{name}_cost"] for name in ("reservation", *_ON_DEMAND, "shortfall")}
     units = ("demanded_units", "late_units", "failed_units", "shortfall_units")
     expected = {
         "digest": audited["digest"],
@@ -231,7 +239,7 @@ def _summary_problems(
         "requests": len(problem.requests),
         **{name: total[name] for name in units},
         "served_units": {name: total[f"{name}_units"] for name in ("fiber", *_ON_DEMAND)},
-        "cost": costs | {"total": sum(costs.values())},
+        "cost": costs | {"total": total["cost"], "cash": total["cash"]},
         "windows_run": journals.windows_run(folder),
     }
     for name, value in expected.items():

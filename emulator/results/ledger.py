@@ -1,8 +1,9 @@
 """The ledger of a run: one row per request and provisioning period, read from the journals.
 
-demanded = fiber + satellite + uav + shortfall, in every row; cost is what the request's reservation
-and purchases cost in that period, less the refunds of failed orders.  Nothing here was counted during the
-run: what the journals do not say did not happen.
+demanded = fiber + satellite + uav + shortfall, in every row.  Cash is what the request's reservation and
+purchases cost in that period, less the refunds of failed orders.  Cost is cash and the price of key that
+never came; it is the figure by which policies are compared.  Nothing here was counted during the run: what
+the journals do not say did not happen.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class LedgerRow:
     `failed_units` were bought from a service that brought no key;
     `shortfall_s` is how long keys that were asked for were missing; `down_s` how long the encrypted link
     was down for lack of key, of the `needed_s` in which it was needed, keys being used one after the
-    other; costs are monetary units;
+    other; costs are monetary units, `shortfall_cost` that of the `shortfall_units`, which nobody is paid;
     `plan_gap` is that of the plan in force, by which fraction of its cost it may exceed the least.
     """
 
@@ -54,12 +55,18 @@ class LedgerRow:
     reservation_cost: int = 0
     satellite_cost: int = 0
     uav_cost: int = 0
+    shortfall_cost: int = 0
     plan_gap: float = 0.0
 
     @property
-    def cost(self) -> int:
-        """All that this request cost in this period."""
+    def cash(self) -> int:
+        """What was paid for this request in this period."""
         return self.reservation_cost + self.satellite_cost + self.uav_cost
+
+    @property
+    def cost(self) -> int:
+        """All that this request cost in this period, the price of lost key included."""
+        return self.cash + self.shortfall_cost
 
 
 @dataclass(frozen=True)
@@ -101,9 +108,10 @@ def read(
         if entity.startswith(KEY_MANAGER_PREFIX):
             uses = _uses(rows, run_folder, entity)
             _add_times(rows, uses, window_s, period_s, units_per_key or {})
-    for row in rows.values():
+    for (number, _), row in rows.items():
         served = row.fiber_units + row.satellite_units + row.uav_units
         row.shortfall_units = row.demanded_units - served
+        row.shortfall_cost = row.shortfall_units * requests[number].on_demand.shortfall_cost
     return Ledger(tuple(rows.values()), periods)
 
 
@@ -136,8 +144,8 @@ def down_s(
 
 
 def write(ledger: Ledger, run_folder: Path) -> None:
-    """Write the ledger as a Parquet file, zstd-compressed, with one column per field and `cost`."""
-    names = [*LedgerRow.__dataclass_fields__, "cost"]
+    """Write the ledger as a Parquet file, zstd-compressed, with one column per field, `cash` and `cost`."""
+    names = [*LedgerRow.__dataclass_fields__, "cash", "cost"]
     columns = {name: [getattr(row, name) for row in ledger.rows] for name in names}
     pq.write_table(pa.table(columns), run_folder / FILE, compression="zstd")
 

@@ -34,7 +34,8 @@ from emulator.config.schedule import STRIKES
 from emulator.config.section import Strikes
 from emulator.results.decisions import Decision
 from emulator.results.ledger import LedgerRow
-from global_manager.provisioning.model import OnDemand, Request
+from global_manager.provisioning.model import Request
+from global_manager.provisioning.recourse import expected_unit_cost
 from protos.core import (
     KEY_MANAGER_PREFIX,
     SATELLITE_CONTROLLER,
@@ -324,7 +325,7 @@ def _usual_costs(story: Story) -> Callable[[LedgerRow], float]:
     """Return what a row would have cost under the first plan, had nothing failed."""
     first: Iterable[Mapping[str, Any]] = story.plans[0][1] if story.plans else ()
     reserved: dict[str, int] = {item["request"]: item["units"] for item in first}
-    prices = {request.id: _expected_price(request.on_demand) for request in story.requests}
+    prices = {request.id: expected_unit_cost(request.on_demand) for request in story.requests}
     rents = {row.request: row.reservation_cost for row in story.rows if row.period == 0}
 
     def usual(row: LedgerRow) -> float:
@@ -332,14 +333,6 @@ def _usual_costs(story: Story) -> Callable[[LedgerRow], float]:
         return rents.get(row.request, 0) + missing * prices[row.request]
 
     return usual
-
-
-def _expected_price(offer: OnDemand) -> float:
-    """Return the mean price of a unit on demand: the cheaper medium if it can be had."""
-    cheaper = min(offer.satellite_cost, offer.uav_cost)
-    return (
-        offer.satellite_probability * cheaper + (1 - offer.satellite_probability) * offer.uav_cost
-    )
 
 
 def _since(start_s: float, at_s: float | None) -> float | None:

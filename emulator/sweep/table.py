@@ -33,6 +33,8 @@ _FIGURES: dict[str, tuple[str, ...]] = {
     "reservation_cost": ("cost", "reservation"),
     "satellite_cost": ("cost", "satellite"),
     "uav_cost": ("cost", "uav"),
+    "shortfall_cost": ("cost", "shortfall"),
+    "cash": ("cost", "cash"),
     "total_cost": ("cost", "total"),
     "cost_per_period": ("cost_per_period", "mean"),
     "planned_cost_per_period": ("cost_per_period", "planned"),

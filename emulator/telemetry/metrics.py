@@ -213,6 +213,11 @@ FAMILIES = (
     # plan and cost
     _counter("periods_total", "", "Provisioning periods that have begun."),
     _counter("provisioning_cost_total", "stage medium", "Money spent, in the experiment's units."),
+    _gauge(
+        "shortfall_cost_per_bit",
+        "application",
+        "Price of a bit of key that lapses, in the experiment's units.",
+    ),
     _counter("provisioning_refunds_total", "medium", "Cost refunded for failed orders."),
     _gauge("planned_cost_per_period", "stage", "Expected cost of a period under the plan."),
     _gauge(

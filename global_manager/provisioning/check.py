@@ -259,6 +259,8 @@ def _check_scenarios(where: str, scenarios: Sequence[Scenario]) -> None:
 def _check_on_demand(where: str, on_demand: OnDemand) -> None:
     fine = on_demand.uav_cost >= 0 and on_demand.satellite_cost >= 0
     _require(fine, where, "negative on-demand cost")
+    least, lost = on_demand.uav_cost, on_demand.shortfall_cost
+    _require(lost >= least, where, f"shortfall cost {lost} is less than a unit by UAV, {least}")
     p = on_demand.satellite_probability
     _require(0 <= p <= 1, where, f"satellite probability {p}")
 
@@ -267,9 +269,6 @@ def _check_pools(problem: Problem, pools: Pools) -> None:
     for name, units in (("satellite", pools.satellite_units), ("UAV", pools.uav_units)):
         _require(units is None or units >= 0, "pools", f"{units} {name} units")
     on_demand = [request.on_demand for request in problem.requests]
-    dearest = max((o.uav_cost for o in on_demand), default=0)
-    reason = f"must be at least {dearest}, the dearest unit by UAV, not {pools.shortfall_cost}"
-    _require(pools.shortfall_cost >= dearest, "pools.shortfall_cost", reason)
     if pools.limited and problem.futures:
         _check_futures(problem)
     elif pools.limited:

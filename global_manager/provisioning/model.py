@@ -59,15 +59,17 @@ class Fiber:
 
 @dataclass(frozen=True)
 class OnDemand:
-    """What one missing unit costs a request, by medium.
+    """What one missing unit costs a request: by medium, or if it never comes.
 
     A satellite can be used with probability `satellite_probability`, independently of demand; a UAV
-    always can (complete recourse).
+    always can, unless it is shared (`Pools`).  `shortfall_cost` is the price of lost key: no unit is bought
+    for more, and it is at least `uav_cost`.
     """
 
     uav_cost: int
     satellite_cost: int
     satellite_probability: float
+    shortfall_cost: int
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,11 @@ class Future:
 class Pools:
     """What all requests together can buy on demand in one period, in units; None is no limit.
 
-    A unit that neither pool can bring is lost and costs `shortfall_cost` (complete recourse), which
-    is at least every request's UAV cost.
+    A unit that neither pool can bring is lost and costs its request's `shortfall_cost` (complete recourse).
     """
 
     satellite_units: int | None
     uav_units: int | None
-    shortfall_cost: int
 
     @property
     def limited(self) -> bool:

@@ -3,7 +3,7 @@
 Where requests share pools, the second stage does not separate.  Give every future w a price mu per
 unit of each pool, on top of its cost.  Then a missing unit of r costs
 
-    c_rw(mu) = min(cs_r + mu^S_w (if a satellite can serve r), cu_r + mu^U_w, lost),
+    c_rw(mu) = min(cs_r + mu^S_w (if a satellite can serve r), cu_r + mu^U_w, cl_r),
 
 requests separate, `recourse[g, k] = sum_w p_w c_gw(mu) (d_gw - k)+` is again convex with whole
 breakpoints, and all that column generation needs is there.  For all prices of fibers and pools >= 0
@@ -14,7 +14,7 @@ breakpoints, and all that column generation needs is there.  For all prices of f
 is a bound on every plan; the last sum is called the rent.  The master that updates the prices is
 the linear program over all columns so far, with what every kind of requests buys in every future:
 
-    minimise   sum_i c_p k take_i + sum_w p_w sum_c (cs_c s_cw + cu_c u_cw + lost v_cw)
+    minimise   sum_i c_p k take_i + sum_w p_w sum_c (cs_c s_cw + cu_c u_cw + cl_c v_cw)
     fiber      sum_{i through e} k_i take_i                      <= W_e
     group      sum_{i of group g} take_i                         <= n_g
     need       s_cw + u_cw + v_cw + sum_{i of kind c in w} min(k_i, d_iw) take_i
@@ -116,10 +116,12 @@ class SharedRecourse:
         self._demand = self.stage.units[:, members]
         self.kind = self.stage.kind[:, members]
         self._most_units = instance.most_units
-        lost = self.stage.pools.shortfall_cost
-        by_satellite = (lost if cost is None else cost for cost in self.stage.satellite_cost)
+        stage = self.stage
+        costs = zip(stage.satellite_cost, stage.shortfall_cost, strict=True)
+        by_satellite = (lost if cost is None else cost for cost, lost in costs)
         self._satellite: Floats = np.fromiter(by_satellite, dtype=float)
-        self._uav: Floats = np.array(self.stage.uav_cost, dtype=float)
+        self._uav: Floats = np.array(stage.uav_cost, dtype=float)
+        self._lost: Floats = np.array(stage.shortfall_cost, dtype=float)
 
     @property
     def futures(self) -> int:
@@ -132,10 +134,9 @@ class SharedRecourse:
 
     def table(self, prices: DualPrices) -> Floats:
         """Return the expected recourse at these prices by group and units; (groups, K + 1)."""
-        lost = float(self.stage.pools.shortfall_cost)
         by_satellite = self._satellite[self.kind] + prices.satellite[:, None]
         by_uav = self._uav[self.kind] + prices.uav[:, None]
-        unit = np.minimum(np.minimum(by_satellite, by_uav), lost)
+        unit = np.minimum(np.minimum(by_satellite, by_uav), self._lost[self.kind])
         weighted = unit * self.stage.probability[:, None]
         rows = [
             (weighted * np.maximum(0, self._demand - k)).sum(axis=0)
@@ -219,7 +220,7 @@ class SharedMaster:
                 self._column(stage.probability[w] * satellite_cost, rows)
             rows = [need, *self._uav_rows[w : w + 1]]
             self._column(stage.probability[w] * stage.uav_cost[kind], rows)
-            self._column(stage.probability[w] * stage.pools.shortfall_cost, [need])
+            self._column(stage.probability[w] * stage.shortfall_cost[kind], [need])
 
     def _pool_prices(self, scarcity: Floats, rows: list[int]) -> Floats:
         if not rows:

@@ -22,10 +22,10 @@ Floats = NDArray[np.float64]
 
 
 def expected_unit_cost(on_demand: OnDemand) -> float:
-    """Return the expected cost of one on-demand unit, bought from the cheaper usable medium."""
-    cheaper = min(on_demand.satellite_cost, on_demand.uav_cost)
+    """Return the expected cost of one missing unit: of the cheaper usable medium, or of its loss."""
+    without_satellite = min(on_demand.uav_cost, on_demand.shortfall_cost)
     p = on_demand.satellite_probability
-    return p * cheaper + (1 - p) * on_demand.uav_cost
+    return p * min(on_demand.satellite_cost, without_satellite) + (1 - p) * without_satellite
 
 
 def largest_demand(scenarios: Sequence[Scenario]) -> int:

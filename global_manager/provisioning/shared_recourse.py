@@ -1,11 +1,11 @@
 """The second stage where requests share satellites and UAVs: exact, future by future, no solver.
 
 A future says what every request needs and which requests a satellite can serve.  Requests of equal
-on-demand costs that a satellite can, or cannot, serve are of one kind: only how much a kind lacks
-matters.  Given reservations, what is missing is served at the least cost, a transportation problem
+costs, on demand and of loss, that a satellite can, or cannot, serve are of one kind: only how much a
+kind lacks matters.  Given reservations, what is missing is served at the least cost, a transportation problem
 between two sources and all that is missing:
 
-    minimise   sum_c cs_c s_c + cu_c u_c + lost v_c
+    minimise   sum_c cs_c s_c + cu_c u_c + cl_c v_c
     need       s_c + u_c + v_c  = missing units of c
     pools      sum_c s_c <= S,  sum_c u_c <= U
 
@@ -84,9 +84,9 @@ def futures_of(problem: Problem) -> tuple[Future, ...]:
 class SecondStage:
     """The futures of a problem with pools as arrays, and the kinds of requests in them.
 
-    `probability` has shape (W,); `units` and `usable` (W, R).  There are 2 C kinds for C different pairs
-    of on-demand costs: kind c < C can be served by a satellite, kind C + c cannot.  `satellite_cost`
-    (None: not served) and `uav_cost` are by kind, `kind` (W, R) says what a request is.
+    `probability` has shape (W,); `units` and `usable` (W, R).  There are 2 C kinds for C different triples
+    of costs: kind c < C can be served by a satellite, kind C + c cannot.  `satellite_cost`
+    (None: not served), `uav_cost` and `shortfall_cost` are by kind, `kind` (W, R) says what a request is.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -96,12 +96,14 @@ class SecondStage:
         self.probability: Floats = np.array([f.probability for f in futures])
         self.units: Ints = np.array([f.units for f in futures], dtype=np.int64).reshape(shape)
         self.usable: Bools = np.array([f.usable for f in futures], dtype=bool).reshape(shape)
-        pairs = [(r.on_demand.satellite_cost, r.on_demand.uav_cost) for r in requests]
-        number = {pair: c for c, pair in enumerate(sorted(set(pairs)))}
-        self.satellite_cost = [*(s for s, _ in number), *(None for _ in number)]
-        self.uav_cost = [u for _, u in number] * 2
-        of_pair = np.array([number[pair] for pair in pairs], dtype=np.int64)
-        self.kind: Ints = of_pair + len(number) * ~self.usable
+        offers = (r.on_demand for r in requests)
+        costs = [(o.satellite_cost, o.uav_cost, o.shortfall_cost) for o in offers]
+        number = {triple: c for c, triple in enumerate(sorted(set(costs)))}
+        self.satellite_cost = [*(s for s, _, _ in number), *(None for _ in number)]
+        self.uav_cost = [u for _, u, _ in number] * 2
+        self.shortfall_cost = [lost for _, _, lost in number] * 2
+        of_request = np.array([number[triple] for triple in costs], dtype=np.int64)
+        self.kind: Ints = of_request + len(number) * ~self.usable
 
     @property
     def kinds(self) -> int:
@@ -127,13 +129,15 @@ class SecondStage:
         return [self._least(row) for row in self._by_kind(missing).tolist()]
 
     def _least(self, missing: list[int]) -> tuple[int, int]:
-        service = serve(missing, self.satellite_cost, self.uav_cost, self.pools)
+        service = serve(
+            missing, self.satellite_cost, self.uav_cost, self.shortfall_cost, self.pools
+        )
         cost = sum(
             n * (c or 0) for n, c in zip(service.satellite, self.satellite_cost, strict=True)
         )
         cost += sum(n * c for n, c in zip(service.uav, self.uav_cost, strict=True))
-        lost = sum(service.lost)
-        return cost + lost * self.pools.shortfall_cost, lost
+        cost += sum(n * c for n, c in zip(service.lost, self.shortfall_cost, strict=True))
+        return cost, sum(service.lost)
 
     def _by_kind(self, units: Ints) -> Ints:
         """Add the units of requests up by kind; shape (W, kinds)."""
@@ -144,13 +148,18 @@ class SecondStage:
 
 
 def serve(
-    missing: Sequence[int], satellite: Sequence[int | None], uav: Sequence[int | None], pools: Pools
+    missing: Sequence[int],
+    satellite: Sequence[int | None],
+    uav: Sequence[int | None],
+    shortfall: Sequence[int],
+    pools: Pools,
 ) -> Service:
     """Return the cheapest service of what is missing.
 
-    `satellite` and `uav` are costs of a unit; None means that this medium cannot serve.
+    `satellite`, `uav` and `shortfall` are costs of a unit, by that medium or if it is lost; None means
+    that this medium cannot serve.
     """
-    sharing = _Sharing(missing, satellite, uav, pools.shortfall_cost)
+    sharing = _Sharing(missing, satellite, uav, shortfall)
     everything = sum(missing)
     sharing.send_uavs(everything if pools.uav_units is None else pools.uav_units)
     sharing.add_satellites(everything if pools.satellite_units is None else pools.satellite_units)
@@ -165,12 +174,12 @@ class _Sharing:
         missing: Sequence[int],
         satellite: Sequence[int | None],
         uav: Sequence[int | None],
-        shortfall_cost: int,
+        shortfall: Sequence[int],
     ) -> None:
         self.lost = list(missing)
         self.satellite, self.uav = [0] * len(missing), [0] * len(missing)
-        self._by_satellite = [_saving(cost, shortfall_cost) for cost in satellite]
-        self._by_uav = [_saving(cost, shortfall_cost) for cost in uav]
+        self._by_satellite = list(map(_saving, satellite, shortfall))
+        self._by_uav = list(map(_saving, uav, shortfall))
 
     def send_uavs(self, room: int) -> None:
         """Serve by UAV alone, which is best while there are no satellites."""

@@ -132,4 +132,4 @@ def _unit_costs(stage: SecondStage, kind: int) -> Iterator[tuple[str, int]]:
     if satellite_cost is not None:
         yield "satellite", satellite_cost
     yield "uav", stage.uav_cost[kind]
-    yield "lost", stage.pools.shortfall_cost
+    yield "lost", stage.shortfall_cost[kind]

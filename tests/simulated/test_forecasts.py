@@ -36,6 +36,7 @@ STATIONS = ("A", "B", "C")
 SITES = tuple(Site(name, 40.0 + place, -100.0) for place, name in enumerate(STATIONS))
 NIGHT = datetime(2026, 1, 1, 5, tzinfo=UTC)
 PERIOD_S = 60.0
+LOST_UNIT = {"avatar": 2 * 37_040, "digital-twin": 2 * 18_520, "ai-model": 2 * 18_520}  # of a UAV
 NO_UAVS = FleetConfig(uavs=0, endurance_s=600.0, deploy_s=5.0, turn_s=60.0)
 
 
@@ -140,14 +141,16 @@ def test_what_the_sky_breaks_is_a_shortfall_where_no_uav_is_left(
     book, _ = played(tiny, tmp_path, clear_s=3.0, fleet=NO_UAVS)
     assert total(book, "shortfall_units") == total(book, "late_units") > 0
     assert total(book, "failed_units") == total(book, "shortfall_units")
-    assert sum(book.cost_by_period()) == total(book, "reservation_cost")
+    lost = sum(LOST_UNIT[row.application] * row.shortfall_units for row in book.rows)
+    assert total(book, "shortfall_cost") == lost
+    assert sum(book.cost_by_period()) == total(book, "reservation_cost") + lost
     assert all(row.shortfall_s == PERIOD_S for row in book.rows if row.shortfall_units)
 
 
 def test_where_requests_share_limits_a_failure_is_weighed_again_with_what_is_left(
     tiny: Setup, tmp_path: Path
 ) -> None:
-    limits = Limits(satellite_units=50, uav_units=1, shortfall_cost=200_000)
+    limits = Limits(satellite_units=50, uav_units=1)
     book, _ = played(tiny, tmp_path, clear_s=3.0, limits=limits)
     assert total(book, "failed_units") > 0
     assert total(book, "satellite_units") == total(book, "satellite_cost") == 0

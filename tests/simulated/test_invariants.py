@@ -43,7 +43,7 @@ def shared_pools(draw: st.DrawFn) -> Case:
         for fault in case.fields["faults"]
     ]
     changes = {
-        "demand": demand | {"periods": demand["periods"] + calm},
+        "demand": demand | {"periods": demand["periods"] + calm, "shortfall_cost": 1_000_000},
         "faults": [f for f in faults if f.get("at_s", 0) < f.get("until_s", over_s)],
         "plan": case.fields["plan"] | {"look_every_periods": 0},
         "fiber": {"monitor_s": 5, "wait_to_restore_s": 0},
@@ -51,7 +51,6 @@ def shared_pools(draw: st.DrawFn) -> Case:
         "limits": {
             "satellite_units": draw(st.integers(0, 4)),
             "uav_units": draw(st.integers(0, 4)),
-            "shortfall_cost": 1_000_000,
             "futures": 5,
         },
     }

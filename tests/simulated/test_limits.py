@@ -19,32 +19,30 @@ from emulator.config.uavs import Fleet
 from global_manager.provisioning import solve
 from protos.facts import FactKind
 
-LIMITS = Limits(satellite_units=1, uav_units=2, shortfall_cost=60_000)
+LIMITS, LOST = Limits(satellite_units=1, uav_units=2), 60_000
 _99 = 2.576  # quantile of the normal distribution: outside once in a hundred
 
 
 def limited(tiny: Experiment, *, correlated: bool, sky: str, periods: int) -> Experiment:
-    experiment = changed(
-        tiny, demand={"periods": periods, "correlated": correlated}, satellite={"sky": sky}
-    )
+    demand = {"periods": periods, "correlated": correlated, "shortfall_cost": LOST}
+    experiment = changed(tiny, demand=demand, satellite={"sky": sky})
     return experiment.model_copy(update={"limits": LIMITS})
 
 
 def by_period(setup: Setup, folder: Path) -> dict[str, Any]:
-    """Return cost (losses at their price) and losses of every period, and what was bought most."""
+    """Return cost and losses of every period, and what was bought most."""
     book, assembly, _ = booked(setup, folder)
     lost, satellite, uav = Counter[int](), Counter[int](), Counter[int]()
     for row in book.rows:
         lost[row.period] += row.shortfall_units
         satellite[row.period] += row.satellite_units
         uav[row.period] += row.uav_units
-    costs = book.cost_by_period()
     assert max(satellite.values()) == LIMITS.satellite_units
     assert max(uav.values()) == LIMITS.uav_units
     return {
         "problem": assembly.problem,
         "lost": [float(lost[period]) for period in range(book.periods)],
-        "cost": [cost + LIMITS.shortfall_cost * lost[period] for period, cost in enumerate(costs)],
+        "cost": book.cost_by_period(),
     }
 
 

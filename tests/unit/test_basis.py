@@ -28,12 +28,12 @@ def test_what_is_cut_off_is_the_tail_of_the_law(write_experiment: Write) -> None
     assert not [line for line in sentences(basis) if line.startswith("Reduced")]
 
 
-@pytest.mark.parametrize("pools", [None, {"uav_units": 3, "shortfall_cost": 200_000}])
+@pytest.mark.parametrize("limits", [None, {"uav_units": 3}])
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_no_plan_is_priced_more_wrongly_than_the_stated_error(
-    write_experiment: Write, n: int, pools: dict[str, int] | None
+    write_experiment: Write, n: int, limits: dict[str, int] | None
 ) -> None:
-    changes = {"plan": {"pools": pools}, "demand__correlated": True} if pools else {}
+    changes = {"limits": limits, "demand__correlated": True} if limits else {}
     whole = problem_of(read(str(write_experiment(**changes))))
     setup = read(str(write_experiment(demand__reduce_to=n, **changes)))
     reduced = problem_of(setup)

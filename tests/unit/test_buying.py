@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from global_manager.orders import PoolBuyer, Purchase
 from global_manager.provisioning import Medium, OnDemand, Pools, Request
 
-NEAR = Request("near", "any", "a", "b", OnDemand(20, 10, 0.5))
-FAR = Request("far", "any", "a", "c", OnDemand(60, 10, 0.5))
+NEAR = Request("near", "any", "a", "b", OnDemand(20, 10, 0.5, 100))
+FAR = Request("far", "any", "a", "c", OnDemand(60, 10, 0.5, 100))
 SATELLITE, UAV = Medium.SATELLITE, Medium.UAV
 
 
 def test_uavs_wait_until_satellites_have_answered() -> None:
-    buyer = PoolBuyer((NEAR, FAR), Pools(1, 1, 100))
+    buyer = PoolBuyer((NEAR, FAR), Pools(1, 1))
     buyer.lacks(0, 4, 1)
     buyer.lacks(1, 4, 2)
     (first,) = buyer.orders()
@@ -28,7 +28,7 @@ def test_uavs_wait_until_satellites_have_answered() -> None:
 
 
 def test_under_clouds_uavs_go_where_they_save_most() -> None:
-    buyer = PoolBuyer((FAR, NEAR), Pools(2, 1, 100))
+    buyer = PoolBuyer((FAR, NEAR), Pools(2, 1))
     buyer.lacks(0, 0, 1)
     buyer.lacks(1, 0, 1)
     for purchase in buyer.orders():
@@ -37,7 +37,7 @@ def test_under_clouds_uavs_go_where_they_save_most() -> None:
 
 
 def test_a_satellite_that_one_pair_cannot_use_serves_another() -> None:
-    buyer = PoolBuyer((FAR, NEAR), Pools(1, 0, 100))
+    buyer = PoolBuyer((FAR, NEAR), Pools(1, 0))
     buyer.lacks(0, 0, 1)
     buyer.lacks(1, 0, 1)
     (first,) = buyer.orders()
@@ -48,7 +48,7 @@ def test_a_satellite_that_one_pair_cannot_use_serves_another() -> None:
 
 
 def test_what_a_satellite_has_failed_to_bring_is_missing_again_and_left_to_uavs() -> None:
-    buyer = PoolBuyer((FAR,), Pools(5, 1, 100))
+    buyer = PoolBuyer((FAR,), Pools(5, 1))
     buyer.lacks(0, 0, 1)
     (first,) = buyer.orders()
     buyer.answered(first, taken=True)
@@ -58,7 +58,7 @@ def test_what_a_satellite_has_failed_to_bring_is_missing_again_and_left_to_uavs(
 
 
 def test_what_fails_after_its_period_is_not_made_up_for() -> None:
-    buyer = PoolBuyer((FAR,), Pools(5, 1, 100))
+    buyer = PoolBuyer((FAR,), Pools(5, 1))
     buyer.lacks(0, 0, 1)
     (late,) = buyer.orders()
     buyer.answered(late, taken=True)
@@ -68,7 +68,7 @@ def test_what_fails_after_its_period_is_not_made_up_for() -> None:
 
 
 def test_a_new_period_has_full_pools_and_nothing_to_make_up_for() -> None:
-    buyer = PoolBuyer((NEAR,), Pools(0, 1, 100))
+    buyer = PoolBuyer((NEAR,), Pools(0, 1))
     buyer.lacks(0, 0, 3)
     (late,) = buyer.orders()
     buyer.lacks(0, 1, 1)
@@ -89,7 +89,7 @@ def test_whoever_refuses_or_fails_pools_are_never_overdrawn_and_nobody_gets_too_
     uavs: int | None,
     data: st.DataObject,
 ) -> None:
-    buyer = PoolBuyer((NEAR, FAR), Pools(satellites, uavs, 100))
+    buyer = PoolBuyer((NEAR, FAR), Pools(satellites, uavs))
     lacking = [0, 0]
     for request, units in shortages:
         buyer.lacks(request, 0, units)

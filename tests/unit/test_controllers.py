@@ -205,7 +205,7 @@ def test_a_controller_gives_no_more_units_in_a_period_than_it_has(
     assert answers == [taken, spent, taken, spent, taken]
 
 
-REQUEST = Request("r0", "avatar", "A", "B", OnDemand(100, 60, 0.5))
+REQUEST = Request("r0", "avatar", "A", "B", OnDemand(100, 60, 0.5, 1000))
 PROBLEM = Problem(
     ("A", "B"), (ProblemFiber("A", "B", 10, 4),), (REQUEST,), (Scenario(0, 0.5), Scenario(2, 0.5))
 )
@@ -249,7 +249,7 @@ class _Planner:
 def _manager() -> GlobalManager:
     media = ((Medium.SATELLITE, Medium.UAV),)
     schedule = ReservationSchedule(Timeline(100.0, 50.0, 2), setup_s=4.0, lead_s=10.0)
-    return GlobalManager(ManagerConfig(PROBLEM, media, schedule, 1000.0), _Planner())
+    return GlobalManager(ManagerConfig(PROBLEM, media, schedule, 1000.0, 256), _Planner())
 
 
 def _shortage(request_id: int = 1) -> Message:

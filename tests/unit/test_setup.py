@@ -137,7 +137,8 @@ def test_renaming_nodes_changes_nothing_but_names(
         demand__requests={"avatar": 5, "robot": 4},
         demand__correlated=False,
         satellite__probability=0.5,
-        limits={"satellite_units": 2, "uav_units": 3, "shortfall_cost": 90_000},
+        limits={"satellite_units": 2, "uav_units": 3},
+        demand__shortfall_cost=90_000,
         faults=[{"kind": "random", "count": 12, "kinds": kinds}],
     )
 

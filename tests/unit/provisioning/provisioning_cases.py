@@ -16,8 +16,7 @@ USNET = (
 )
 PAPER_LINK_COST = 5480
 PAPER_UAV_COST, PAPER_SATELLITE_COST = 18_520, 38_500
-
-
+PAPER_LOST_COST = 600_000
 def usnet_links() -> list[tuple[str, str]]:
     return [(a, b) for a, b in (link.split("-") for link in USNET.split())]
 
@@ -28,7 +27,9 @@ def poisson_scenarios(mean_units: float, count: int) -> tuple[Scenario, ...]:
 
 
 def per_hop(hops: int, probability: float = 1.0) -> OnDemand:
-    return OnDemand(PAPER_UAV_COST * hops, PAPER_SATELLITE_COST * hops, probability)
+    return OnDemand(
+        PAPER_UAV_COST * hops, PAPER_SATELLITE_COST * hops, probability, PAPER_LOST_COST
+    )
 
 
 def problem_on(

@@ -80,7 +80,7 @@ def test_perfect_information_and_pools_are_refused_where_demands_differ():
 
     with pytest.raises(InvalidProblemError, match=r"policy deterministic: requests differ"):
         solve(problem, Policy.DETERMINISTIC)
-    pools = Pools(satellite_units=5, uav_units=None, shortfall_cost=10**6)
+    pools = Pools(satellite_units=5, uav_units=None)
     with pytest.raises(InvalidProblemError, match=r"pools: requests differ in their demand"):
         solve(replace(problem, pools=pools))
 

@@ -36,13 +36,15 @@ COIN = (Scenario(0, 0.5), Scenario(2, 0.5))
 LOST = 100
 
 
-def one_fiber(pools: Pools | None, *, wavelengths: int = 4, requests: int = 2) -> Problem:
+def one_fiber(
+    pools: Pools | None, *, wavelengths: int = 4, requests: int = 2, lost: int = LOST
+) -> Problem:
     """Two units at even odds; reserving costs 10, a UAV 16, a satellite 12 under half the skies."""
     return Problem(
         nodes=("a", "b"),
         fibers=(Fiber("a", "b", 10, wavelengths),),
         requests=tuple(
-            Request(f"r{i}", "any", "a", "b", OnDemand(16, 12, 0.5)) for i in range(requests)
+            Request(f"r{i}", "any", "a", "b", OnDemand(16, 12, 0.5, lost)) for i in range(requests)
         ),
         scenarios=COIN,
         pools=pools,
@@ -59,7 +61,7 @@ def reserving(problem: Problem, *units: int) -> list[Allocation]:
 
 def test_what_the_pools_cannot_bring_is_lost_at_its_price():
     # 4 units wanted half the time.  Clear: 1 by satellite, 2 by UAV, 1 lost; clouds: 2 and 2
-    problem = one_fiber(Pools(1, 2, LOST))
+    problem = one_fiber(Pools(1, 2))
 
     cost = evaluate(problem, [])
 
@@ -70,22 +72,22 @@ def test_what_the_pools_cannot_bring_is_lost_at_its_price():
 def test_the_satellite_goes_to_those_whom_a_uav_cannot_help_cheaply():
     # by greedy on the cheapest pair the near request takes the satellite (1) and the far one its
     # UAV at 90; the far one by satellite (5) and the near by UAV (2) is better
-    both = serve([1, 1], [1, 5], [2, 90], Pools(1, 1, LOST))
-    cloudy = serve([1, 1], [None, None], [2, 90], Pools(1, 1, LOST))
+    both = serve([1, 1], [1, 5], [2, 90], [LOST] * 2, Pools(1, 1))
+    cloudy = serve([1, 1], [None, None], [2, 90], [LOST] * 2, Pools(1, 1))
 
     assert (both.satellite, both.uav, both.lost) == ((0, 1), (1, 0), (0, 0))
     assert (cloudy.satellite, cloudy.uav, cloudy.lost) == ((0, 0), (1, 0), (0, 1))
 
 
 def test_a_satellite_relieves_a_uav_for_somebody_whom_only_uavs_can_reach():
-    service = serve([2, 2], [10, None], [10, 80], Pools(1, 2, LOST))
+    service = serve([2, 2], [10, None], [10, 80], [LOST] * 2, Pools(1, 2))
 
     assert (service.satellite, service.uav, service.lost) == ((1, 0), (1, 1), (0, 1))
 
 
-def transportation(missing, satellite, uav, pools: Pools) -> float:
+def transportation(missing, satellite, uav, lost, pools: Pools) -> float:
     model = pulp.LpProblem("transportation", pulp.LpMinimize)
-    price = {"s": satellite, "u": uav, "v": [pools.shortfall_cost] * len(missing)}
+    price = {"s": satellite, "u": uav, "v": lost}
     usable = [(m, c) for m, costs in price.items() for c, p in enumerate(costs) if p is not None]
     move = {(m, c): model.add_variable(f"{m}_{c}", 0) for m, c in usable}
     model.setObjective(pulp.lpSum(int(price[m][c]) * x for (m, c), x in move.items()))
@@ -98,18 +100,23 @@ def transportation(missing, satellite, uav, pools: Pools) -> float:
 
 
 some_units = st.none() | st.integers(0, 12)
-kinds = st.tuples(st.integers(0, 6), st.none() | st.integers(0, 90), st.none() | st.integers(0, 70))
+kinds = st.tuples(
+    st.integers(0, 6),
+    st.none() | st.integers(0, 90),
+    st.none() | st.integers(0, 70),
+    st.integers(20, 90),
+)
 
 
 @given(st.lists(kinds, min_size=1, max_size=6), some_units, some_units)
 @settings(max_examples=200)
 def test_service_without_a_solver_is_the_transportation_problem(rows, satellites, uavs):
-    missing, by_satellite, by_uav = zip(*rows, strict=True)
-    pools = Pools(satellites, uavs, 70)
+    missing, by_satellite, by_uav, lost = zip(*rows, strict=True)
+    pools = Pools(satellites, uavs)
 
-    service = serve(missing, by_satellite, by_uav, pools)
+    service = serve(missing, by_satellite, by_uav, lost, pools)
 
-    cost = 70 * sum(service.lost)
+    cost = sum(n * c for n, c in zip(service.lost, lost, strict=True))
     for units, costs, room in (
         (service.satellite, by_satellite, satellites),
         (service.uav, by_uav, uavs),
@@ -119,19 +126,18 @@ def test_service_without_a_solver_is_the_transportation_problem(rows, satellites
         cost += sum(n * (c or 0) for n, c in zip(units, costs, strict=True))
     together = zip(service.satellite, service.uav, service.lost, strict=True)
     assert [sum(parts) for parts in together] == list(missing)
-    assert cost == pytest.approx(transportation(missing, by_satellite, by_uav, pools), abs=1e-6)
+    assert cost == pytest.approx(transportation(missing, by_satellite, by_uav, lost, pools), abs=1e-6)
 
 
 @pytest.mark.parametrize(
     ("change", "where"),
     [
-        ({"pools": Pools(-1, None, LOST)}, "satellite"),
-        ({"pools": Pools(1, 1, 15)}, "must be at least .*, the dearest unit by UAV, not 15"),
-        ({"pools": Pools(1, 1, LOST), "correlated": False}, "correlated; then joint futures"),
-        ({"pools": Pools(1, 1, LOST), "futures": (Future(1, (2,), (True,)),)}, "1 demands for 2"),
-        ({"pools": Pools(1, 1, LOST), "futures": (Future(1, (2, 3), (True, True)),)}, "future 0"),
+        ({"pools": Pools(-1, None)}, "satellite"),
+        ({"pools": Pools(1, 1), "correlated": False}, "correlated; then joint futures"),
+        ({"pools": Pools(1, 1), "futures": (Future(1, (2,), (True,)),)}, "1 demands for 2"),
+        ({"pools": Pools(1, 1), "futures": (Future(1, (2, 3), (True, True)),)}, "future 0"),
         (
-            {"pools": Pools(1, 1, LOST), "futures": (Future(0.5, (2, 2), (True, True)),)},
+            {"pools": Pools(1, 1), "futures": (Future(0.5, (2, 2), (True, True)),)},
             "add up to",
         ),
     ],
@@ -141,24 +147,29 @@ def test_pools_that_make_no_sense_are_named(change, where):
         solve(replace(one_fiber(None), **change))
 
 
+def test_losing_a_unit_never_costs_less_than_a_uav():
+    with pytest.raises(InvalidProblemError, match="r0: shortfall cost 15 is less .* by UAV, 16"):
+        solve(one_fiber(Pools(1, 1), lost=15))
+
+
 def test_requests_under_different_skies_cannot_share_pools():
-    problem = one_fiber(Pools(1, 1, LOST))
-    other = replace(problem.requests[0], id="x", on_demand=OnDemand(16, 12, 0.25))
+    problem = one_fiber(Pools(1, 1))
+    other = replace(problem.requests[0], id="x", on_demand=OnDemand(16, 12, 0.25, LOST))
 
     with pytest.raises(InvalidProblemError, match="satellite probability"):
         solve(replace(problem, requests=(*problem.requests, other)))
 
 
 def test_a_loss_may_cost_any_whole_number():
-    assert evaluate(one_fiber(Pools(0, 0, 2**70)), []).expected_recourse == 0.5 * 4 * 2**70
+    assert evaluate(one_fiber(Pools(0, 0), lost=2**70), []).expected_recourse == 0.5 * 4 * 2**70
 
 
 def test_who_needs_little_makes_room_for_who_needs_much():
     # in either future one request needs 2 units and the other none: the one UAV is never asked for twice
     futures = tuple(Future(0.5, units, (False, False)) for units in ((2, 0), (0, 2)))
-    problem = replace(one_fiber(Pools(0, 1, LOST)), correlated=False, futures=futures)
+    problem = replace(one_fiber(Pools(0, 1)), correlated=False, futures=futures)
 
-    together = evaluate(one_fiber(Pools(0, 1, LOST)), reserving(problem, 1, 1))
+    together = evaluate(one_fiber(Pools(0, 1)), reserving(problem, 1, 1))
     apart = evaluate(problem, reserving(problem, 1, 1))
 
     assert (apart.expected_recourse, apart.expected_shortfall_units) == (16, 0)
@@ -174,7 +185,7 @@ def test_independent_demand_without_limits_costs_the_same():
 def test_reserving_pays_once_a_pool_is_scarce():
     # a UAV at 16 half the time is cheaper than 10 for sure, while there are any: two of the four
     # units wanted come by UAV (clear or not), the other two are reserved rather than lost
-    plan = solve(one_fiber(Pools(0, 2, LOST)))
+    plan = solve(one_fiber(Pools(0, 2)))
 
     assert plan.first_stage_cost == 20
     assert plan.expected_recourse_cost == 0.5 * 32
@@ -183,7 +194,7 @@ def test_reserving_pays_once_a_pool_is_scarce():
 
 def test_a_plan_weighs_both_pools_and_both_skies():
     # one satellite and one UAV: two units reserved; under clouds one of the rest is lost at 24
-    problem = one_fiber(Pools(1, 1, 24))
+    problem = one_fiber(Pools(1, 1), lost=24)
 
     plan = solve(problem)
 
@@ -193,7 +204,7 @@ def test_a_plan_weighs_both_pools_and_both_skies():
 
 
 def test_what_is_lost_counts_when_fibers_are_full_too():
-    plan = solve(one_fiber(Pools(0, 1, LOST), wavelengths=1))
+    plan = solve(one_fiber(Pools(0, 1), wavelengths=1))
 
     assert plan.objective == 10 + 0.5 * (16 + 2 * LOST)
 
@@ -222,8 +233,7 @@ def pooled_second_stage(model, problem: Problem, reserved):
             if not future.usable[r]:
                 model += s <= 0
             o = request.on_demand
-            lost = problem.pools.shortfall_cost
-            each = o.satellite_cost * s + o.uav_cost * u + lost * v
+            each = o.satellite_cost * s + o.uav_cost * u + o.shortfall_cost * v
             cost.append(future.probability * each)
         room = {"s": problem.pools.satellite_units, "u": problem.pools.uav_units}
         for medium, units in room.items():
@@ -252,16 +262,18 @@ def small_problems(draw):
     pairs = draw(st.lists(st.sampled_from(list(permutations("abcd", 2))), min_size=1, max_size=4))
     weights = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
     wavelengths = draw(st.integers(0, 5))
-    costs = st.integers(1, 60)
+    costs, losses = st.integers(1, 60), st.integers(60, 200)
     return Problem(
         nodes=tuple("abcd"),
         fibers=tuple(Fiber(a, b, draw(st.integers(1, 20)), wavelengths) for a, b in LINKS),
         requests=tuple(
-            Request(f"r{i}", "any", a, b, OnDemand(draw(costs), draw(costs), clear))
+            Request(
+                f"r{i}", "any", a, b, OnDemand(draw(costs), draw(costs), clear, draw(losses))
+            )
             for i, (a, b) in enumerate(pairs)
         ),
         scenarios=tuple(Scenario(draw(st.integers(0, 5)), w / sum(weights)) for w in weights),
-        pools=Pools(draw(few_units), draw(few_units), draw(st.integers(60, 200))),
+        pools=Pools(draw(few_units), draw(few_units)),
         directed_capacity=draw(st.booleans()),
     )
 
@@ -321,7 +333,7 @@ def test_a_larger_pool_never_costs_more(problem, pool):
 @given(small_problems())
 @settings(max_examples=40)
 def test_pools_that_do_not_bind_change_nothing(problem):
-    ample = replace(problem, pools=Pools(1_000, 1_000, 10_000))
+    ample = replace(problem, pools=Pools(1_000, 1_000))
     without = replace(problem, pools=None)
 
     pooled, plain = solve(ample, gap=0), solve(without, gap=0)
@@ -336,7 +348,7 @@ def pooled_paper_problem(wavelengths: int, pools: Pools) -> Problem:
 
 @pytest.mark.parametrize(("wavelengths", "gap"), [(160, 1e-3), (80, 1e-2)])
 def test_at_paper_size_a_scarce_uav_fleet_is_planned_for_close_to_a_proven_bound(wavelengths, gap):
-    problem = pooled_paper_problem(wavelengths, Pools(0, 200, 200_000))
+    problem = pooled_paper_problem(wavelengths, Pools(0, 200))
     blind = solve(replace(problem, pools=None), gap=gap)
 
     plan = solve(problem, gap=gap)
@@ -348,7 +360,7 @@ def test_at_paper_size_a_scarce_uav_fleet_is_planned_for_close_to_a_proven_bound
 
 
 def test_policies_compare_and_a_lost_fiber_is_planned_around_with_pools():
-    problem = pooled_paper_problem(160, Pools(20, 20, 200_000))
+    problem = pooled_paper_problem(160, Pools(20, 20))
     problem = replace(problem, requests=problem.requests[:40])
 
     figures = compare(problem)

@@ -81,7 +81,7 @@ def test_an_answer_outside_its_bounds_is_refused_even_if_rows_hold():
     problem = Problem(
         nodes=("a", "b"),
         fibers=(Fiber("a", "b", 10, 4),),
-        requests=(Request("r", "any", "a", "b", OnDemand(30, 30, 1.0)),),
+        requests=(Request("r", "any", "a", "b", OnDemand(30, 30, 1.0, 1000)),),
         scenarios=(Scenario(1, 0.5), Scenario(2, 0.5)),
     )
     instance = Instance(problem)

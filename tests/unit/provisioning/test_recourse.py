@@ -51,8 +51,8 @@ def test_the_papers_prices_ask_for_four_units():
 
 
 def test_a_missing_unit_is_bought_from_the_cheaper_medium_that_can_be_used():
-    assert expected_unit_cost(OnDemand(100, 60, 0.25)) == 0.25 * 60 + 0.75 * 100
-    assert expected_unit_cost(OnDemand(60, 100, 1.0)) == 60
+    assert expected_unit_cost(OnDemand(100, 60, 0.25, 1000)) == 0.25 * 60 + 0.75 * 100
+    assert expected_unit_cost(OnDemand(60, 100, 1.0, 1000)) == 60
 
 
 def test_a_mean_becomes_whole_as_asked():

@@ -32,7 +32,7 @@ def one_fiber(wavelengths: int, requests: int = 1, scenarios=COIN) -> Problem:
         nodes=("a", "b"),
         fibers=(Fiber("a", "b", 10, wavelengths),),
         requests=tuple(
-            Request(f"r{i}", "any", "a", "b", OnDemand(30, 50, 0.5)) for i in range(requests)
+            Request(f"r{i}", "any", "a", "b", OnDemand(30, 50, 0.5, 1000)) for i in range(requests)
         ),
         scenarios=scenarios,
     )
@@ -72,7 +72,7 @@ def test_a_detour_is_taken_when_the_short_way_is_full():
     problem = Problem(
         nodes=("a", "b", "c"),
         fibers=(Fiber("a", "b", 10, 1), Fiber("a", "c", 6, 9), Fiber("c", "b", 6, 9)),
-        requests=(Request("r", "any", "a", "b", OnDemand(30, 30, 1.0)),),
+        requests=(Request("r", "any", "a", "b", OnDemand(30, 30, 1.0, 1000)),),
         scenarios=(Scenario(3, 1.0),),
     )
 
@@ -84,7 +84,7 @@ def test_a_detour_is_taken_when_the_short_way_is_full():
 
 def test_nodes_without_a_way_between_them_buy_on_demand():
     problem = replace(one_fiber(2), nodes=("a", "b", "c"))
-    apart = Request("far", "any", "a", "c", OnDemand(30, 50, 0.0))
+    apart = Request("far", "any", "a", "c", OnDemand(30, 50, 0.0, 1000))
 
     plan = solve(replace(problem, requests=(*problem.requests, apart)))
 
@@ -93,8 +93,8 @@ def test_nodes_without_a_way_between_them_buy_on_demand():
 
 
 def test_each_direction_has_its_own_colours_only_if_the_problem_says_so():
-    there = Request("there", "any", "a", "b", OnDemand(30, 30, 1.0))
-    back = Request("back", "any", "b", "a", OnDemand(30, 30, 1.0))
+    there = Request("there", "any", "a", "b", OnDemand(30, 30, 1.0, 1000))
+    back = Request("back", "any", "b", "a", OnDemand(30, 30, 1.0, 1000))
     shared = replace(one_fiber(2), requests=(there, back), scenarios=(Scenario(2, 1.0),))
 
     assert solve(shared).objective == 2 * 10 + 2 * 30
@@ -121,7 +121,7 @@ def test_an_odd_ring_holds_fewer_lightpaths_than_its_capacity_promises():
         ({"scenarios": (Scenario(1, 0.4),)}, "scenarios"),
         ({"fibers": (Fiber("a", "z", 1, 1),)}, "fiber a-z"),
         ({"fibers": (Fiber("a", "b", 1, 1), Fiber("b", "a", 1, 1))}, "fiber b-a"),
-        ({"requests": (Request("r", "x", "a", "a", OnDemand(1, 1, 1.0)),)}, "request r"),
+        ({"requests": (Request("r", "x", "a", "a", OnDemand(1, 1, 1.0, 1)),)}, "request r"),
     ],
 )
 def test_absurd_input_is_named(change, where):

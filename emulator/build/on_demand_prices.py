@@ -1,0 +1,71 @@
+"""What a missing unit costs each request: by UAV, by satellite, or if it never comes.
+
+The last is the price of lost key, `demand.shortfall_cost`.  It is in every sum that ranks policies: without
+it, whoever serves nobody is cheapest.  By default it is the same for all requests of a class, and twice
+(assumed) what the dearest on-demand unit of any of them costs, so that buying is always better than
+losing.  Nothing is known here of how likely a medium is to serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from emulator.build.demand import requests_of
+from emulator.build.free_space import chains_of
+from emulator.build.setup import Setup, part
+from emulator.config.demand import RequestItem
+from emulator.config.experiment import Experiment
+from global_manager.provisioning.prices import Prices
+from global_manager.provisioning.routing import fiber_graph, hop_counts
+
+SHORTFALL_FACTOR = 2
+
+
+@dataclass(frozen=True)
+class UnitPrices:
+    """The cost of one missing unit of a request, in monetary units."""
+
+    uav: int
+    satellite: int
+    shortfall: int
+
+
+def prices_of(experiment: Experiment) -> Prices:
+    """Return the table of prices."""
+    return Prices(**experiment.price_table.model_dump())
+
+
+@part
+def unit_prices_of(setup: Setup) -> tuple[UnitPrices, ...]:
+    """Return the prices of all requests, in their order."""
+    items, bought = requests_of(setup), list(_bought(setup))
+    lost = _lost(setup.experiment, items, bought)
+    return tuple(
+        UnitPrices(uav, satellite, lost[item.application])
+        for item, (uav, satellite) in zip(items, bought, strict=True)
+    )
+
+
+def _bought(setup: Setup) -> Iterator[tuple[int, int]]:
+    """Yield the price of a unit of each request by UAV and by satellite."""
+    prices, chains = prices_of(setup.experiment), chains_of(setup)
+    names = (node.name for node in setup.topology.nodes)
+    hops = hop_counts(fiber_graph(names, ((link.a, link.b, 1.0) for link in setup.topology.links)))
+    for item in requests_of(setup):
+        count = hops[item.source][item.target]
+        uavs = chains.uavs(item.source, item.target) if chains else None
+        yield prices.uav_unit(count, uavs), prices.satellite_unit(count)
+
+
+def _lost(
+    experiment: Experiment, items: tuple[RequestItem, ...], bought: list[tuple[int, int]]
+) -> dict[str, int]:
+    """Return by class the price of lost key: as given, or the default."""
+    dearest: dict[str, int] = {}
+    for item, prices in zip(items, bought, strict=True):
+        dearest[item.application] = max(dearest.get(item.application, 0), *prices)
+    given = experiment.demand.shortfall_cost
+    if isinstance(given, int):
+        return dict.fromkeys(dearest, given)
+    return {kind: (given or {}).get(kind, SHORTFALL_FACTOR * most) for kind, most in dearest.items()}
