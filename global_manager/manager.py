@@ -1,31 +1,28 @@
 """The global manager's core: reserve, watch, buy.
 
-When it starts it solves the provisioning program and sends each reservation to the fiber controller
-as one atomic Set.  When all are up it walks the fiber controller's table and compares it with the
-plan.  When a key manager informs it of a shortage it buys what is missing (`global_manager.orders`).
-When a fiber goes down or comes up, or demand drifts, it plans again, keeps what may stay, and sends the
-difference only.
+When it starts it solves the provisioning program and puts the plan in force
+(`global_manager.plan_in_force`).  When a key manager informs it of a shortage it buys what is missing
+(`global_manager.orders`).  When a fiber goes down or comes up, or demand drifts, it plans again, keeps what
+may stay, and sends the difference only.  Whatever an optimizer raises, the plan in force stays, and the
+reason is noted; at the start nothing is reserved then.
 It sees rows, prices and distributions only; no medium is special here.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from global_manager import reservations
 from global_manager.monitoring import AgentWatch, DemandWatch, FiberWatch
 from global_manager.orders import CONTROLLER_OF, Buy, Orders
-from global_manager.provisioning.check import InvalidPlanError, InvalidProblemError
+from global_manager.plan_in_force import WALK_ROWS, PlanInForce, Reserve, Walk
 from global_manager.provisioning.model import (
-    Allocation,
     Medium,
     Plan,
     Problem,
 )
-from global_manager.reservations import Refusals, ReservationSchedule
+from global_manager.reservations import ReservationSchedule
 from protos.core import (
     FIBER_CONTROLLER,
     GLOBAL_MANAGER,
@@ -42,15 +39,12 @@ from protos.facts import (
     AgentState,
     Fact,
     FactKind,
-    Planned,
     Reason,
     ReplanCause,
     Replanned,
-    Verified,
 )
 from protos.key_changes import KeyChange
 from protos.mib import (
-    BY_ROW,
     COLD_START,
     KEY_SHORTAGE,
     LINK_DOWN,
@@ -67,15 +61,14 @@ from protos.mib import (
     OrderRow,
     ReservationRow,
     Row,
-    RowStatus,
     ShortageRow,
     UsageRow,
 )
-from protos.pdu import Arcs, ErrorStatus, Pdu, VarBind, Verb
+from protos.pdu import ErrorStatus, Pdu, VarBind, Verb
 from protos.pending_requests import HeardRequests, PendingRequests
-from protos.rows import VarBindError, command, notified
+from protos.rows import VarBindError, column_of, notified
 
-_WALK_ROWS = 500
+_MOST_WORDS = 500
 _SILENT_AFTER_RETRIES = 3
 Fibers = frozenset[tuple[str, str]]
 
@@ -100,25 +93,13 @@ class ManagerConfig:
 
 
 @dataclass(frozen=True)
-class _Walk:
-    """A GetBulk over what is reserved; the units that its walk has seen so far, by request."""
-
-    seen_units: Mapping[int, int]
-
-
-@dataclass(frozen=True)
-class _Reserve:
-    """A reservation on its way to the fiber controller, or out of it."""
-
-    request: int
-    generation: int
-
-
-@dataclass(frozen=True)
 class _Usage:
     """A GetBulk over what the applications of one key manager have asked for."""
 
     entity: str
+
+
+_Context = Walk | Reserve | _Usage | Buy
 
 
 class Planner(Protocol):
@@ -126,6 +107,9 @@ class Planner(Protocol):
 
     def solve(self, problem: Problem) -> Plan:
         """Return a plan for a problem."""
+
+    def reserve_nothing(self, problem: Problem) -> Plan:
+        """Return the plan that needs no optimizer."""
 
     def replan(
         self, problem: Problem, previous: Plan, down: Fibers, movable: frozenset[str]
@@ -152,22 +136,16 @@ class GlobalManager:
         self._config = config
         self._planner = planner
         self._problem = config.problem
-        self._place = {request.id: index for index, request in enumerate(self._problem.requests)}
         self._fibers = FiberWatch()
         self._demand = DemandWatch(self._problem.scenarios, config.drift_sigmas, config.correlated)
         self._usage: dict[int, int] = {}
         self._asked: set[str] = set()
         self._effects = Effects(self.name)
-        self._requests: PendingRequests[_Walk | _Reserve | _Usage | Buy] = PendingRequests(
-            config.retry_after_s
-        )
-        self._plan: Plan | None = None
-        self._plans = 0
-        self._reserved: dict[int, Allocation] = {}
-        self._refusals = Refusals(config.retry_after_s)
-        self._up: set[int] = set()
-        self._generation: Counter[int] = Counter()
-        timeline = config.schedule.timeline
+        self._requests: PendingRequests[_Context] = PendingRequests(config.retry_after_s)
+        schedule, wait_s = config.schedule, config.retry_after_s
+        self._plan = PlanInForce(self._problem, schedule, wait_s, self._effects, self._request)
+        self._failed_plans = 0
+        timeline = schedule.timeline
         self._orders = Orders(self._problem, config.media, timeline, self._effects, self._request)
         self._informed = HeardRequests()
         self._agents = AgentWatch(_SILENT_AFTER_RETRIES * config.retry_after_s)
@@ -176,8 +154,8 @@ class GlobalManager:
 
     def step(self, now_s: float, inbox: Sequence[Message]) -> Step:
         """Plan at the start; then react."""
-        if self._plan is None:
-            self._adopt(self._planner.solve(self._problem), None, now_s)
+        if self._plan.plan is None:
+            self._make_first_plan(now_s)
         for message in inbox:
             if isinstance(message.body, Pdu):
                 if self._agents.hears(message.source, now_s):
@@ -187,15 +165,15 @@ class GlobalManager:
             self._note_agent(entity, AgentCondition.SILENT)
         self._orders.buy_from_pools(now_s)
         self._begin_periods(now_s)
-        self._reserve_again(now_s)
+        self._plan.ask_again(now_s)
         self._requests.resend(self._effects, now_s)
         return self._effects.flush(self._wake_s())
 
     def started(self, now_s: float) -> None:
         """Compare what is reserved with the plan, if there was one before."""
-        if self._plan is not None:
+        if self._plan.plan is not None:
             self._note_agent(self.name, AgentCondition.BACK)
-            self._verify(now_s)
+            self._plan.verify(now_s)
 
     def waits(self) -> bool:
         """Return whether an answer is missing."""
@@ -224,96 +202,48 @@ class GlobalManager:
             found.append(Measure(cost, (("stage", "recourse"), of_medium), spent[medium]))
             refunded = self._orders.refunded[medium]
             found.append(Measure("provisioning_refunds_total", (of_medium,), refunded))
-        if self._plan is not None:
-            found += self._plan_measures(self._plan)
-        return found + self._shortfall_measures()
-
-    def _shortfall_measures(self) -> list[Measure]:
         prices = {r.application: r.on_demand.shortfall_cost for r in self._problem.requests}
+        for kind, price in prices.items():
+            a_bit = price / self._config.unit_bits
+            found.append(Measure("shortfall_cost_per_bit", (("application", kind),), a_bit))
         return [
-            Measure("shortfall_cost_per_bit", (("application", kind),), price / self._config.unit_bits)
-            for kind, price in prices.items()
+            *found,
+            *self._plan.measures(),
+            Measure("periods_total", (), self._next_period),
+            Measure("failed_plans_total", (), self._failed_plans),
+            Measure("plan_solve_duration_seconds", (), self._planner.last_solve_s),
         ]
 
-    def _plan_measures(self, plan: Plan) -> list[Measure]:
-        cost = "planned_cost_per_period"
-        return [
-            Measure(cost, (("stage", "reservation"),), plan.first_stage_cost),
-            Measure(cost, (("stage", "recourse"),), plan.expected_recourse_cost),
-            Measure("periods_total", (), self._next_period),
-            Measure("plan_gap_ratio", (), plan.gap),
-            Measure("plans_total", (), self._plans),
-            Measure("plan_solve_duration_seconds", (), self._planner.last_solve_s),
-            Measure("reservations", (("state", "planned"),), len(self._reserved)),
-            Measure("reservations", (("state", "up"),), len(self._up)),
-            Measure("reservations", (("state", "refused"),), self._refusals.waiting),
-            Measure("refused_reservations_total", (), self._refusals.total),
-        ]
+    def _make_first_plan(self, now_s: float) -> None:
+        """Plan at the start; if that fails, reserve nothing and buy all key on demand."""
+        try:
+            plan = self._planner.solve(self._problem)
+        except Exception as error:  # noqa: BLE001 - whatever an optimizer raises
+            self._note_no_plan("start", error)
+            plan = self._planner.reserve_nothing(self._problem)
+        self._adopt(plan, None, now_s)
 
     def _adopt(self, plan: Plan, reason: Replanned | None, now_s: float) -> None:
-        """Put a plan in force: take down what changes, then set up what is new."""
-        made = Planned(self._planner.describe(plan))
-        self._effects.note(Fact(FactKind.PLANNED, period=self._next_period, details=made))
-        wanted = {self._place[item.request]: item for item in plan.allocations if item.units}
-        before = self._reserved
-        gone = [index for index, item in before.items() if wanted.get(index) != item]
-        new = [index for index, item in wanted.items() if before.get(index) != item]
-        if reason is not None:
-            self._effects.note(
-                Fact(FactKind.REPLANNED, period=self._next_period, units=len(new), details=reason)
-            )
-        self._plan, self._reserved = plan, wanted
-        self._plans += 1
-        for index in gone:
-            self._take_down(index, before[index], now_s)
-        unit_costs = reservations.unit_costs_of(self._problem.fibers)
-        for index in new:
-            price = reservations.cost(wanted[index], unit_costs)
-            self._note_reserved(index, wanted[index].units, price)
-            self._generation[index] += 1
-            self._set_up(index, now_s)
-
-    def _take_down(self, index: int, allocation: Allocation, now_s: float) -> None:
-        self._up.discard(index)
-        self._refusals.forget(index)
-        self._note_reserved(index, 0, 0)
-        row = reservations.head(
-            index,
-            allocation,
-            RowStatus.DESTROY,
-            self._config.schedule,
-            now_s,
-            self._generation[index],
-        )
-        gone = _Reserve(index, self._generation[index])
-        self._request(FIBER_CONTROLLER, command(row), gone, now_s)
-
-    def _set_up(self, index: int, now_s: float) -> None:
-        asked = _Reserve(index, self._generation[index])
-        rows = reservations.rows(
-            index, self._reserved[index], self._config.schedule, now_s, asked.generation
-        )
-        self._request(FIBER_CONTROLLER, command(*rows), asked, now_s)
-
-    def _reserve_again(self, now_s: float) -> None:
-        """Ask again for what was refused, when its time has come."""
-        for index in self._refusals.due(now_s):
-            self._set_up(index, now_s)
-
-    def _note_reserved(self, index: int, units: int, cost: int) -> None:
-        self._effects.note(
-            Fact(FactKind.RESERVED, index, self._next_period, units=units, cost=cost)
-        )
+        self._plan.adopt(plan, self._planner.describe(plan), reason, self._next_period, now_s)
 
     def _replan(self, reason: Replanned, now_s: float, movable: frozenset[str]) -> None:
-        if self._plan is None or not self._config.replan:
+        before = self._plan.plan
+        if before is None or not self._config.replan:
             return
         try:
-            plan = self._planner.replan(self._problem, self._plan, self._fibers.down, movable)
-        except (InvalidProblemError, InvalidPlanError) as error:
-            self._reject(f"{reason.text}, but {error}")
+            plan = self._planner.replan(self._problem, before, self._fibers.down, movable)
+        except Exception as error:  # noqa: BLE001 - whatever an optimizer raises
+            self._note_no_plan(reason.text, error)
             return
         self._adopt(plan, reason, now_s)
+
+    def _note_no_plan(self, cause: str, error: Exception) -> None:
+        """Take note that no plan could be made; the one in force stays."""
+        self._failed_plans += 1
+        why = Reason(
+            f"{cause}, but the optimizer failed: {type(error).__name__}: {error}"[:_MOST_WORDS]
+        )
+        self._effects.note(Fact(FactKind.NOT_PLANNED, period=self._next_period, details=why))
 
     def _on_pdu(self, source: str, pdu: Pdu, now_s: float) -> None:
         match pdu.verb:
@@ -341,7 +271,7 @@ class GlobalManager:
         if kind is KEY_SHORTAGE and isinstance(row, ShortageRow):
             self._orders.lacks(row, self._agents.silent, now_s)
         elif kind is RESERVATION_UP and isinstance(row, ReservationRow):
-            self._on_up(row, now_s)
+            self._plan.is_up(row, now_s)
         elif kind in (LINK_DOWN, LINK_UP) and isinstance(row, FiberStateRow):
             self._on_link_state(row, now_s)
         elif kind is COLD_START and pdu.verb is Verb.INFORM:
@@ -350,14 +280,6 @@ class GlobalManager:
             self._orders.failed(source, row, now_s)
         elif kind is ORDER_COMPLETE and isinstance(row, OrderRow):
             self._orders.completed(source, row)
-
-    def _on_up(self, row: ReservationRow, now_s: float) -> None:
-        """Take note that a reservation is there; if all are, compare them with the plan."""
-        if row.generation == self._generation[row.request]:
-            self._refusals.forget(row.request)
-        self._up.add(row.request)
-        if self._up == self._reserved.keys():
-            self._verify(now_s)
 
     def _may_say(self, source: str, row: Row) -> bool:
         """Whether a notification is possible, and comes from an agent that it concerns."""
@@ -382,7 +304,7 @@ class GlobalManager:
         """Take note that an agent is back; compare its table with the plan if it has reservations."""
         self._note_agent(source, AgentCondition.BACK)
         if source == FIBER_CONTROLLER:
-            self._verify(now_s)
+            self._plan.verify(now_s)
 
     def _note_agent(self, entity: str, condition: AgentCondition) -> None:
         self._effects.note(Fact(FactKind.AGENT, peer=entity, details=AgentState(condition)))
@@ -395,7 +317,7 @@ class GlobalManager:
         fiber = (row.a, row.b)
         if row.oper_status == OperStatus.DOWN:
             lost = Replanned(ReplanCause.LINK_DOWN, fiber, noisy=row.cause == DownCause.NOISE)
-            if self._fibers.went_down(fiber, self._reserved.values()):
+            if self._fibers.went_down(fiber, self._plan.reserved.values()):
                 self._replan(lost, now_s, movable=frozenset())
             return
         movable = self._fibers.came_up(fiber)
@@ -404,39 +326,14 @@ class GlobalManager:
 
     def _on_response(self, source: str, pdu: Pdu, now_s: float) -> None:
         match self._requests.close(source, pdu):
-            case _Reserve(request, generation) if pdu.error_status is not ErrorStatus.NO_ERROR:
-                self._reject(f"fiber controller: {pdu.error_status.name}", request=request)
-                self._refusals.total += 1
-                if request in self._reserved and generation == self._generation[request]:
-                    self._refusals.ask_later(request, now_s)
+            case Reserve() as asked if pdu.error_status is not ErrorStatus.NO_ERROR:
+                self._plan.refused(asked, pdu.error_status.name, now_s)
             case Buy() as buy:
                 self._orders.answered(buy, pdu, now_s)
-            case _Walk() as walk:
-                self._on_walked(walk, pdu, now_s)
+            case Walk() as walk:
+                self._plan.walked(walk, pdu, now_s)
             case _Usage(entity):
                 self._on_usage(entity, pdu, now_s)
-
-    def _verify(self, now_s: float) -> None:
-        """Compare the fiber controller's table with the plan."""
-        self._walk(column_of(ReservationRow, "units"), _Walk({}), now_s)
-
-    def _walk(self, after: Arcs, walk: _Walk, now_s: float) -> None:
-        bulk = Pdu(Verb.GET_BULK, 0, (VarBind(after),), max_repetitions=_WALK_ROWS)
-        self._request(FIBER_CONTROLLER, bulk, walk, now_s)
-
-    def _on_walked(self, walk: _Walk, pdu: Pdu, now_s: float) -> None:
-        units_column = column_of(ReservationRow, "units")
-        seen_units = dict(walk.seen_units)
-        for bind in pdu.varbinds:
-            if bind.name[: len(units_column)] == units_column and isinstance(bind.value, int):
-                seen_units[bind.name[-1]] = bind.value
-        last = pdu.varbinds[-1].name if pdu.varbinds else ()
-        if last[: len(units_column)] == units_column and len(pdu.varbinds) >= _WALK_ROWS:
-            self._walk(last, _Walk(seen_units), now_s)
-            return
-        planned = {index: item.units for index, item in self._reserved.items()}
-        found = Verified(agrees=planned == seen_units)
-        self._effects.note(Fact(FactKind.VERIFIED, units=sum(seen_units.values()), details=found))
 
     def _look_at_demand(self, now_s: float) -> None:
         """Ask every key manager with applications what they have asked for."""
@@ -445,7 +342,7 @@ class GlobalManager:
         self._usage, self._asked = {}, set(asked)
         for entity in asked:
             column = column_of(UsageRow, "demanded_units")
-            bulk = Pdu(Verb.GET_BULK, 0, (VarBind(column),), max_repetitions=_WALK_ROWS)
+            bulk = Pdu(Verb.GET_BULK, 0, (VarBind(column),), max_repetitions=WALK_ROWS)
             self._request(entity, bulk, _Usage(entity), now_s)
 
     def _on_usage(self, entity: str, pdu: Pdu, now_s: float) -> None:
@@ -461,17 +358,22 @@ class GlobalManager:
 
     def _expect(self, mean: float, now_s: float) -> None:
         """Plan for another mean demand."""
-        self._problem = self._planner.expect(self._problem, mean)
+        reason = Replanned(ReplanCause.DEMAND, mean_units=mean)
+        try:
+            self._problem = self._planner.expect(self._problem, mean)
+        except Exception as error:  # noqa: BLE001 - whatever a law of demand raises
+            self._note_no_plan(reason.text, error)
+            return
         self._demand.scenarios = self._problem.scenarios
         everybody = frozenset(request.id for request in self._problem.requests)
-        self._replan(Replanned(ReplanCause.DEMAND, mean_units=mean), now_s, everybody)
+        self._replan(reason, now_s, everybody)
 
     def _begin_periods(self, now_s: float) -> None:
         timeline = self._config.schedule.timeline
         while (
             self._next_period < timeline.periods and timeline.begins_s(self._next_period) <= now_s
         ):
-            cost = self._plan.first_stage_cost if self._plan else 0
+            cost = self._plan.cost
             self._reservation_cost += cost
             self._effects.note(Fact(FactKind.PERIOD, period=self._next_period, cost=cost))
             self._next_period += 1
@@ -479,22 +381,14 @@ class GlobalManager:
             if every and self._next_period % every == 0:
                 self._look_at_demand(now_s)
 
-    def _request(
-        self, destination: str, pdu: Pdu, context: _Walk | _Reserve | _Usage | Buy, now_s: float
-    ) -> None:
+    def _request(self, destination: str, pdu: Pdu, context: _Context, now_s: float) -> None:
         self._requests.send(self._effects, destination, pdu, context, now_s)
 
     def _wake_s(self) -> float | None:
         timeline = self._config.schedule.timeline
         begins_s = timeline.begins_s(self._next_period)
         ahead = begins_s if self._next_period < timeline.periods else None
-        own = (ahead, self._requests.wake_s, self._refusals.wake_s)
+        own = (ahead, self._requests.wake_s, self._plan.wake_s)
         wakes = [wake for wake in own if wake is not None]
         wakes += self._agents.silent_at_s(self._requests.unanswered_since()).values()
         return min(wakes, default=None)
-
-
-def column_of(row: type[Row], field: str) -> Arcs:
-    """Return the name of a column."""
-    table = BY_ROW[row]
-    return (*table.entry, table.columns[field])

@@ -19,6 +19,7 @@ class FactKind(StrEnum):
     """What a journal can say."""
 
     PLANNED = "planned"
+    NOT_PLANNED = "not-planned"
     RESERVED = "reserved"
     ACTIVE = "active"
     VERIFIED = "verified"
@@ -243,6 +244,7 @@ DETAILS: dict[FactKind, type[Any]] = {
     FactKind.ORDERED: Ordered,
     FactKind.VERIFIED: Verified,
     FactKind.ROTATED: Rotated,
+    FactKind.NOT_PLANNED: Reason,
     FactKind.REFUSED: Reason,
     FactKind.FAILED: Reason,
     FactKind.REJECTED: Reason,

@@ -136,3 +136,9 @@ def _row(entry: Arcs, index: Arcs, values: dict[int, Value], position: int) -> R
             raise VarBindError(ErrorStatus.WRONG_VALUE, position + offset)
         named[name] = value
     return table.row(**named)  # type: ignore[arg-type]
+
+
+def column_of(row: type[Row], field: str) -> Arcs:
+    """Return the name of a column."""
+    table = BY_ROW[row]
+    return (*table.entry, table.columns[field])

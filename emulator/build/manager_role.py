@@ -41,6 +41,10 @@ class StandardPlanner:
         """Return a plan by the policy."""
         return solve(problem, self.policy, gap=self.gap, seed=self.seed, rounding=self.rounding)
 
+    def reserve_nothing(self, problem: Problem) -> Plan:
+        """Return the plan that needs no optimizer."""
+        return solve(problem, Policy.NONE)
+
     def replan(
         self, problem: Problem, previous: Plan, down: Fibers, movable: frozenset[str]
     ) -> Plan:
@@ -75,6 +79,10 @@ class TimedPlanner:
         """Return a plan by the policy."""
         with self._timed():
             return self._planner.solve(problem)
+
+    def reserve_nothing(self, problem: Problem) -> Plan:
+        """Return the plan that needs no optimizer."""
+        return self._planner.reserve_nothing(problem)
 
     def replan(
         self, problem: Problem, previous: Plan, down: Fibers, movable: frozenset[str]

@@ -68,4 +68,6 @@ def _lost(
     given = experiment.demand.shortfall_cost
     if isinstance(given, int):
         return dict.fromkeys(dearest, given)
-    return {kind: (given or {}).get(kind, SHORTFALL_FACTOR * most) for kind, most in dearest.items()}
+    return {
+        kind: (given or {}).get(kind, SHORTFALL_FACTOR * most) for kind, most in dearest.items()
+    }

@@ -172,7 +172,7 @@ class RunView:
         self._changed["period", number] = self.version
         return self.periods[number]
 
-    def _take(self, news: News) -> None:  # noqa: C901 - one line a kind
+    def _take(self, news: News) -> None:  # noqa: C901, PLR0912 - one line a kind
         match news.kind:
             case FactKind.DEMANDED:
                 self._take_demanded(news)
@@ -188,6 +188,8 @@ class RunView:
                 self._take_period(news)
             case FactKind.PLANNED:
                 self._take_planned(news)
+            case FactKind.NOT_PLANNED:
+                self._say("alarm", f"no plan: {_text(news)}", news.window)
             case FactKind.REPLANNED:
                 self._take_replanned(news)
             case FactKind.LINK:

@@ -110,6 +110,11 @@ def _verdict(summary: dict[str, Any]) -> Iterator[str]:
             f"Reservations were refused {summary['refused_reservations']:,} times and asked for again; "
             "meanwhile their requests had no reserved key."
         )
+    if summary["failed_plans"]:
+        yield (
+            f"The optimizer failed {summary['failed_plans']:,} times; the plan in force stayed, and the "
+            "decisions say why."
+        )
     mean, planned = summary["cost_per_period"], summary["cost_per_period"]["planned"]
     if planned and mean["ci95_low"] is not None:
         inside = mean["ci95_low"] <= planned <= mean["ci95_high"]

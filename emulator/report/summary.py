@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -107,7 +108,8 @@ def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -
     summary["links"] = with_blocks(folder, assembly.links)
     summary["alarms"] = alarms(folder, experiment.clock.window_s)
     summary["applications"] = _use_of_keys(experiment, book)
-    summary["refused_reservations"] = _refused_reservations(folder)
+    summary["refused_reservations"] = _counted(journal_queries.refused_reservations, folder)
+    summary["failed_plans"] = _counted(journal_queries.failed_plans, folder)
     decided = decisions(folder, assembly.problem.requests, experiment.clock.window_s)
     summary["faults"] = _faults(experiment, assembly, plans, book, decided, summary["alarms"])
     summary |= {"windows_run": journals.windows_run(folder), "restarts": Registry(folder).restarts}
@@ -132,9 +134,9 @@ def _book(folder: Path, experiment: Experiment, assembly: Assembly) -> Ledger:
         return Ledger((), 0)
 
 
-def _refused_reservations(folder: Path) -> int:
+def _counted(query: Callable[[Path], int], folder: Path) -> int:
     try:
-        return journal_queries.refused_reservations(folder)
+        return query(folder)
     except journal.JournalError:
         return 0
 

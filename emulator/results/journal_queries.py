@@ -41,6 +41,7 @@ _SHOWN = (
     FactKind.COMPLETED,
 )
 _DECIDED = (
+    FactKind.NOT_PLANNED,
     FactKind.REPLANNED,
     FactKind.RESERVED,
     FactKind.VERIFIED,
@@ -312,6 +313,12 @@ def reservations(folder: Path) -> Iterator[Reserved]:
     """Yield changes of what is reserved, in order."""
     query = "SELECT request, period, cost FROM fact WHERE kind = ? ORDER BY rowid"
     return (Reserved(*row) for row in _rows(folder, GLOBAL_MANAGER, query, (FactKind.RESERVED,)))
+
+
+def failed_plans(folder: Path) -> int:
+    """Return how many times no plan could be made."""
+    query = "SELECT count(*) FROM fact WHERE kind = ?"
+    return _number(folder, GLOBAL_MANAGER, query, (FactKind.NOT_PLANNED,))
 
 
 def refused_reservations(folder: Path) -> int:

@@ -232,6 +232,7 @@ FAMILIES = (
     ),
     _gauge("plan_gap_ratio", "", "Gap between the plan's cost and a proven bound, as a fraction."),
     _counter("plans_total", "", "Plans that have come into force."),
+    _counter("failed_plans_total", "", "Times that no plan could be made; the one in force stays."),
     _gauge("plan_solve_duration_seconds", "", "Wall time spent on making the last plan."),
 )
 STANDARD = tuple(_standard())

@@ -210,6 +210,7 @@ def zeros(actor: str, entities: Iterable[str]) -> Iterator[Measure]:
         elif entity == GLOBAL_MANAGER:
             yield Measure("periods_total", (), 0)
             yield Measure("plans_total", (), 0)
+            yield Measure("failed_plans_total", (), 0)
             yield Measure("refused_reservations_total", (), 0)
         elif entity == SATELLITE_CONTROLLER:
             for promised, made in product(_SKIES, repeat=2):

@@ -277,6 +277,8 @@ def _candidates(
 ) -> list[Lightpath]:
     """Return every lightpath worth having; of requests alike on one route, the neediest."""
     instance = assignment.instance
+    if instance.most_units == 0:
+        return []
     marginal = instance.recourse[:, :-1] - instance.recourse[:, 1:]
     usable = {e for e, free in enumerate(assignment.free) if free & bit}
     best: dict[tuple[int, Route], tuple[float, int]] = {}

@@ -2,8 +2,8 @@
 
 A future says what every request needs and which requests a satellite can serve.  Requests of equal
 costs, on demand and of loss, that a satellite can, or cannot, serve are of one kind: only how much a
-kind lacks matters.  Given reservations, what is missing is served at the least cost, a transportation problem
-between two sources and all that is missing:
+kind lacks matters.  Given reservations, what is missing is served at the least cost, a transportation
+problem between two sources and all that is missing:
 
     minimise   sum_c cs_c s_c + cu_c u_c + cl_c v_c
     need       s_c + u_c + v_c  = missing units of c

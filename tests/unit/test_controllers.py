@@ -37,6 +37,7 @@ from protos.core import (
     GLOBAL_MANAGER,
     SATELLITE_CONTROLLER,
     UAV_CONTROLLER,
+    Measure,
     Message,
     Step,
     Timeline,
@@ -230,6 +231,9 @@ class _Planner:
     def solve(self, _problem: Problem) -> Plan:
         return PLAN
 
+    def reserve_nothing(self, _problem: Problem) -> Plan:
+        return replace(PLAN, policy=Policy.NONE, allocations=(), first_stage_cost=0)
+
     def replan(
         self, _problem: Problem, _previous: Plan, down: Fibers, movable: frozenset[str]
     ) -> Plan:
@@ -246,10 +250,12 @@ class _Planner:
         return "{}"
 
 
-def _manager() -> GlobalManager:
+def _manager(planner: _Planner | None = None) -> GlobalManager:
     media = ((Medium.SATELLITE, Medium.UAV),)
     schedule = ReservationSchedule(Timeline(100.0, 50.0, 2), setup_s=4.0, lead_s=10.0)
-    return GlobalManager(ManagerConfig(PROBLEM, media, schedule, 1000.0, 256), _Planner())
+    return GlobalManager(
+        ManagerConfig(PROBLEM, media, schedule, 1000.0, 256), planner or _Planner()
+    )
 
 
 def _shortage(request_id: int = 1) -> Message:
@@ -567,9 +573,27 @@ def test_a_plan_that_cannot_be_made_leaves_the_last_good_one_in_force() -> None:
     pdu = notify(LINK_DOWN, FiberStateRow(1, "B", "C", 2, 2), 1, 0.0, Verb.INFORM)
     step = manager.step(101.0, [Message(FIBER_CONTROLLER, GLOBAL_MANAGER, 1, pdu)])
     assert [pdu.verb for pdu in _pdus(step, FIBER_CONTROLLER)] == [Verb.RESPONSE]
-    assert [f.text for f in step.facts if f.kind is FactKind.REJECTED] == [
-        "fiber B-C is down, but fiber B-C: is the last one"
+    assert [f.text for f in step.facts if f.kind is FactKind.NOT_PLANNED] == [
+        "fiber B-C is down, but the optimizer failed: InvalidProblemError: fiber B-C: is the last one"
     ]
+    assert Measure("failed_plans_total", (), 1) in manager.measures()
+
+
+class _Broken(_Planner):
+    """Fails at the start, as a solver might."""
+
+    def solve(self, _problem: Problem) -> Plan:
+        raise IndexError("index 0 is out of bounds")
+
+
+def test_a_first_plan_that_cannot_be_made_reserves_nothing_and_says_why() -> None:
+    manager = _manager(_Broken())
+    step = manager.step(0.0, [])
+    assert _pdus(step, FIBER_CONTROLLER) == []
+    (fact,) = [fact for fact in step.facts if fact.kind is FactKind.NOT_PLANNED]
+    assert fact.text == "start, but the optimizer failed: IndexError: index 0 is out of bounds"
+    order = _pdus(manager.step(101.0, [_shortage()]), SATELLITE_CONTROLLER)
+    assert len(order) == 1
 
 
 class _Turns(_Sky):

@@ -27,7 +27,8 @@ def lost(path: Path) -> dict[str, int]:
 def requests(*ends: tuple[str, str, str]) -> list[dict[str, str]]:
     """Return requests of these classes between these nodes."""
     return [
-        {"id": f"r{n}", "class": kind, "source": a, "target": b} for n, (kind, a, b) in enumerate(ends)
+        {"id": f"r{n}", "class": kind, "source": a, "target": b}
+        for n, (kind, a, b) in enumerate(ends)
     ]
 
 

@@ -17,6 +17,8 @@ USNET = (
 PAPER_LINK_COST = 5480
 PAPER_UAV_COST, PAPER_SATELLITE_COST = 18_520, 38_500
 PAPER_LOST_COST = 600_000
+
+
 def usnet_links() -> list[tuple[str, str]]:
     return [(a, b) for a, b in (link.split("-") for link in USNET.split())]
 

@@ -126,7 +126,9 @@ def test_service_without_a_solver_is_the_transportation_problem(rows, satellites
         cost += sum(n * (c or 0) for n, c in zip(units, costs, strict=True))
     together = zip(service.satellite, service.uav, service.lost, strict=True)
     assert [sum(parts) for parts in together] == list(missing)
-    assert cost == pytest.approx(transportation(missing, by_satellite, by_uav, lost, pools), abs=1e-6)
+    assert cost == pytest.approx(
+        transportation(missing, by_satellite, by_uav, lost, pools), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_pools_that_make_no_sense_are_named(change, where):
 
 
 def test_losing_a_unit_never_costs_less_than_a_uav():
-    with pytest.raises(InvalidProblemError, match="r0: shortfall cost 15 is less .* by UAV, 16"):
+    with pytest.raises(InvalidProblemError, match=r"r0: shortfall cost 15 is less .* by UAV, 16"):
         solve(one_fiber(Pools(1, 1), lost=15))
 
 
@@ -267,9 +269,7 @@ def small_problems(draw):
         nodes=tuple("abcd"),
         fibers=tuple(Fiber(a, b, draw(st.integers(1, 20)), wavelengths) for a, b in LINKS),
         requests=tuple(
-            Request(
-                f"r{i}", "any", a, b, OnDemand(draw(costs), draw(costs), clear, draw(losses))
-            )
+            Request(f"r{i}", "any", a, b, OnDemand(draw(costs), draw(costs), clear, draw(losses)))
             for i, (a, b) in enumerate(pairs)
         ),
         scenarios=tuple(Scenario(draw(st.integers(0, 5)), w / sum(weights)) for w in weights),
