@@ -1,9 +1,10 @@
 """deploy/kubernetes as kustomize builds it, against the schemas of Kubernetes and KubeRay.
 
-`kuberay/` says which schemas these are.  The newest is a CRD as KubeRay publishes it; the oldest is the same
-less every field that KubeRay 1.5.1 may not have.  Pods are held to Kubernetes' own schemas besides, from the
-oldest to the newest that kubernetes-validate has.  The monitors are checked for what they select only: the
-CRDs of the Prometheus operator are not here.  kubectl comes from the environment, as the other tools do.
+`kuberay/` says which schemas these are.  The newest is a CRD as KubeRay publishes it; the oldest is the
+same less every field that KubeRay 1.5.1 may not have.  Pods are held to Kubernetes' own schemas besides,
+from the oldest to the newest that kubernetes-validate has.  The monitors are checked for what they select
+only: the CRDs of the Prometheus operator are not here.  kubectl comes from the environment, as the other
+tools do.
 """
 
 from __future__ import annotations
