@@ -31,6 +31,7 @@ test-long: .venv/.ready
 
 test-servers: .venv/.ready
 	$(BIN)/pytest tests/system/test_prometheus_files.py tests/system/test_kubernetes.py \
+		tests/system/test_smi_module.py tests/system/test_otlp.py \
 		tests/system/test_watched_run.py tests/system/test_page.py
 
 test-system: .venv/.ready
@@ -67,6 +68,8 @@ bench-all: .venv/.ready
 lock:
 	$(BIN)/uv pip compile pyproject.toml --extra dev $(LOCK) --output-file requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra deploy --constraint requirements.lock $(LOCK) --output-file deploy/requirements.lock
+	cd tests/system/pins && for name in *.in; do \
+		$(CURDIR)/$(BIN)/uv pip compile $$name --no-deps $(LOCK) --output-file $${name%.in}.txt || exit 1; done
 
 clean:
 	rm -rf .venv build *.egg-info

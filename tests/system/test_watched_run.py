@@ -1,7 +1,8 @@
 """A live run under faults, watched by real servers: every alert arrives and every panel has data.
 
 One story is played once, and told to all tests: both fibers fail and heal, processes are stopped and
-killed, an intruder calls (on a network of its own, whose authority the test has), and the run ends.
+killed, and the run ends.  An intruder calls on a network of its own, whose authority the test has, and
+whose fiber controller refuses some of what was planned.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import grpc
@@ -35,6 +36,7 @@ from monitoring import (
     webhook,
 )
 
+from emulator.build.roles import FiberRole, Role
 from emulator.net.transport import Channels
 from emulator.runtime.clock import Pace
 from emulator.store.registry import Registry
@@ -141,7 +143,7 @@ def _play(story: Story, server: Prometheus, folder: Path) -> None:
         story.answers["killed"] = _answers(server)
         until(lambda: hook.has("resolved", "QsaginLinkDown", link="A-B"), "the cut is over", 90)
         until(lambda: hook.has("resolved", "QsaginLinkNoisy", link="B-C"), "the tap is gone")
-        _wait(hook, {"QsaginForecastPoor"})
+        _wait(hook, {"QsaginForecastPoor", "QsaginReservationsRefused"})
         story.rules = server.rules()
         run.send_signal(signal.SIGINT)
         run.wait(60)
@@ -210,6 +212,14 @@ def _kill(folder: Path, name: str) -> None:
     )
 
 
+def _without_wavelengths(role: Role) -> Role:
+    """Have a fiber controller know of no wavelength on its first fiber: it refuses what needs one."""
+    if not isinstance(role, FiberRole):
+        return role
+    (a, b, _), *others = role.config.fibers
+    return replace(role, config=replace(role.config, fibers=((a, b, 0), *others)))
+
+
 @contextmanager
 def _intruder(folder: Path) -> Iterator[str]:
     """Have a stranger with a certificate give orders, again and again; yield where that is to be seen."""
@@ -217,6 +227,10 @@ def _intruder(folder: Path) -> Iterator[str]:
 
     async def work() -> None:
         network = LiveNetwork(folder, 1)
+        network.configs = {
+            name: replace(config, roles=tuple(map(_without_wavelengths, config.roles)))
+            for name, config in network.configs.items()
+        }
         await network.start()
         running = asyncio.create_task(network.clock.run(network.last_window, Pace(1.0)))
         where = Registry(folder).find("host-0")
