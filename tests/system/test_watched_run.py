@@ -36,10 +36,12 @@ from monitoring import (
     webhook,
 )
 
+from emulator.build.manager_role import ManagerRole, StandardPlanner
 from emulator.build.roles import FiberRole, Role
 from emulator.net.transport import Channels
 from emulator.runtime.clock import Pace
 from emulator.store.registry import Registry
+from global_manager.provisioning.model import Plan, Problem
 from protos.core import UAV_CONTROLLER
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
@@ -143,7 +145,7 @@ def _play(story: Story, server: Prometheus, folder: Path) -> None:
         story.answers["killed"] = _answers(server)
         until(lambda: hook.has("resolved", "QsaginLinkDown", link="A-B"), "the cut is over", 90)
         until(lambda: hook.has("resolved", "QsaginLinkNoisy", link="B-C"), "the tap is gone")
-        _wait(hook, {"QsaginForecastPoor", "QsaginReservationsRefused"})
+        _wait(hook, {"QsaginForecastPoor", "QsaginReservationsRefused", "QsaginPlanFailed"})
         story.rules = server.rules()
         run.send_signal(signal.SIGINT)
         run.wait(60)
@@ -212,8 +214,20 @@ def _kill(folder: Path, name: str) -> None:
     )
 
 
-def _without_wavelengths(role: Role) -> Role:
-    """Have a fiber controller know of no wavelength on its first fiber: it refuses what needs one."""
+class _FailsAtFirst(StandardPlanner):
+    """An optimizer that fails at the start, and a plan in place of none, so that something is reserved."""
+
+    def solve(self, problem: Problem) -> Plan:
+        raise ArithmeticError("no plan today")
+
+    def reserve_nothing(self, problem: Problem) -> Plan:
+        return super().solve(problem)
+
+
+def _in_trouble(role: Role) -> Role:
+    """Have an optimizer fail, and a fiber controller without a wavelength on its first fiber refuse."""
+    if isinstance(role, ManagerRole):
+        return replace(role, planner=_FailsAtFirst(**vars(role.planner)))
     if not isinstance(role, FiberRole):
         return role
     (a, b, _), *others = role.config.fibers
@@ -228,7 +242,7 @@ def _intruder(folder: Path) -> Iterator[str]:
     async def work() -> None:
         network = LiveNetwork(folder, 1)
         network.configs = {
-            name: replace(config, roles=tuple(map(_without_wavelengths, config.roles)))
+            name: replace(config, roles=tuple(map(_in_trouble, config.roles)))
             for name, config in network.configs.items()
         }
         await network.start()
