@@ -14,7 +14,7 @@ from functools import cache
 from math import ceil
 from typing import Any
 
-from emulator.build.demand import requests_of, scenarios_of, with_marginals
+from emulator.build.demand import joint_of, requests_of, scenarios_of, with_marginals
 from emulator.build.environment import timeline_of
 from emulator.build.free_space import foreseen_satellites_of, usable_share_of
 from emulator.build.on_demand_prices import prices_of, unit_prices_of
@@ -64,7 +64,8 @@ def problem_of(setup: Setup) -> Problem:
         scenarios=scenarios_of(setup),
         directed_capacity=network.capacity is Capacity.PER_DIRECTION,
         pools=pools_of(experiment),
-        correlated=experiment.demand.correlated,
+        correlation=experiment.demand.correlation,
+        joint=joint_of(setup),
     )
     return _with_futures(setup, problem)
 

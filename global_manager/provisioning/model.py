@@ -133,8 +133,10 @@ class Pools:
 class Problem:
     """Everything the first stage may know.
 
-    `correlated` says that one draw of demand serves all requests; otherwise each draws its own.
-    Without pools the expected cost is the same either way.  With limited pools it is priced over
+    `correlation` is how far requests share their draws of demand: 1, one draw serves all; 0, each has its
+    own; between, the correlation of their normal quantiles.  `joint` holds whole futures of demand as
+    (probability, units by request) where the experiment gives them; scenarios are then their marginals.
+    Without pools the expected cost is the same whatever they are.  With limited pools it is priced over
     `futures`; without any, demand must be correlated and one demand and one sky over all requests (no
     scenarios of their own, one `satellite_probability`), so that every demand and sky can be listed.
     """
@@ -145,8 +147,9 @@ class Problem:
     scenarios: tuple[Scenario, ...]
     directed_capacity: bool = False
     pools: Pools | None = None
-    correlated: bool = True
+    correlation: float = 1.0
     futures: tuple[Future, ...] = ()
+    joint: tuple[tuple[float, tuple[int, ...]], ...] = ()
 
     def of_requests(self, positions: Sequence[int]) -> Problem:
         """Return the same problem for these requests only."""
@@ -154,7 +157,13 @@ class Problem:
             Future(f.probability, _at(f.units, positions), _at(f.usable, positions))
             for f in self.futures
         )
-        return replace(self, requests=_at(self.requests, positions), futures=futures)
+        joint = tuple((chance, _at(units, positions)) for chance, units in self.joint)
+        return replace(self, requests=_at(self.requests, positions), futures=futures, joint=joint)
+
+    @property
+    def correlated(self) -> bool:
+        """Whether one draw of demand serves all requests."""
+        return self.correlation == 1
 
     def demand_of(self, request: Request) -> tuple[Scenario, ...]:
         """Return the scenarios of a request: its own, or the problem's."""

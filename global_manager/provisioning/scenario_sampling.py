@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import sqrt
-from statistics import fmean, stdev
+from statistics import NormalDist, fmean, stdev
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ Stream = np.random.Generator
 Skies = Callable[[Stream], tuple[bool, ...]]
 """Draws for every request whether a satellite can serve it."""
 
+_LEAST = 1e-15  # no quantile lies at infinity
+_inverted = np.vectorize(NormalDist().inv_cdf, otypes=[float])
+_cumulative = np.vectorize(NormalDist().cdf, otypes=[float])
 _DEMAND, _SKY, _FRESH_DEMAND, _FRESH_SKY = range(4)
 
 
@@ -57,8 +60,7 @@ def with_demand_redrawn(problem: Problem, seed: int) -> Problem:
 def fresh_cost(problem: Problem, plan: Plan, skies: Skies, n: int, seed: int) -> FreshCost:
     """Return what a plan costs on `n` >= 2 futures drawn independently of each other and of its own."""
     demand, sky = _stream(seed, _FRESH_DEMAND), _stream(seed, _FRESH_SKY)
-    quantiles = demand.random((n, 1 if problem.correlated else len(problem.requests)))
-    fresh = _with(problem, quantiles, [skies(sky) for _ in range(n)])
+    fresh = _with(problem, demand.random((n, _width(problem))), [skies(sky) for _ in range(n)])
     units = {item.request: item.units for item in plan.allocations}
     reserved = [units.get(request.id, 0) for request in problem.requests]
     found = SecondStage(fresh).outcomes(reserved)
@@ -77,9 +79,8 @@ def _stream(seed: int, use: int) -> Stream:
 
 
 def _hypercube(problem: Problem, n: int, seed: int) -> NDArray[np.float64]:
-    """Return n points of the unit cube; one coordinate per request, or one for all if correlated."""
-    stream = _stream(seed, _DEMAND)
-    width = 1 if problem.correlated else len(problem.requests)
+    """Return n points of the unit cube."""
+    stream, width = _stream(seed, _DEMAND), _width(problem)
     strata = stream.permuted(np.tile(np.arange(n)[:, None], width), axis=0)
     return (strata + stream.random((n, width))) / n
 
@@ -88,13 +89,41 @@ def _with(
     problem: Problem, quantiles: NDArray[np.float64], skies: list[tuple[bool, ...]]
 ) -> Problem:
     """Return the problem with futures at these points of its requests' distributions."""
-    units = np.empty((len(quantiles), len(problem.requests)), dtype=np.int64)
+    units = _joint_units(problem, quantiles) if problem.joint else _units(problem, quantiles)
+    probability = 1 / len(quantiles)
+    drawn = zip(units.tolist(), skies, strict=True)
+    futures = tuple(Future(probability, tuple(row), usable) for row, usable in drawn)
+    return replace(problem, futures=futures)
+
+
+def _width(problem: Problem) -> int:
+    """Return how many draws a future of demand takes: one for all, one each, or both."""
+    if problem.joint or problem.correlation == 1:
+        return 1
+    return len(problem.requests) + (problem.correlation > 0)
+
+
+def _units(problem: Problem, draws: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return what every request needs in every future, by inversion of its law; shape (n, requests)."""
+    units = np.empty((len(draws), len(problem.requests)), dtype=np.int64)
+    quantiles = draws
+    if (
+        0 < problem.correlation < 1
+    ):  # one-factor Gaussian copula; the last draw is the common factor
+        normal = _inverted(np.clip(draws, _LEAST, 1 - _LEAST))
+        common, own = sqrt(problem.correlation), sqrt(1 - problem.correlation)
+        quantiles = _cumulative(common * normal[:, -1:] + own * normal[:, :-1])
     for index, request in enumerate(problem.requests):
         scenarios = problem.demand_of(request)
         upto = list(accumulate(s.probability for s in scenarios))
         found = np.searchsorted(upto, quantiles[:, index % quantiles.shape[1]], side="right")
         units[:, index] = np.array([s.units for s in scenarios])[np.minimum(found, len(upto) - 1)]
-    probability = 1 / len(quantiles)
-    drawn = zip(units.tolist(), skies, strict=True)
-    futures = tuple(Future(probability, tuple(row), usable) for row, usable in drawn)
-    return replace(problem, futures=futures)
+    return units
+
+
+def _joint_units(problem: Problem, draws: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return what every request needs in every future, by draws of whole futures."""
+    upto = list(accumulate(chance for chance, _ in problem.joint))
+    places = np.minimum(np.searchsorted(upto, draws[:, 0], side="right"), len(upto) - 1)
+    rows: NDArray[np.int64] = np.array([units for _, units in problem.joint], dtype=np.int64)
+    return rows[places]

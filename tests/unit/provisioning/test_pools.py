@@ -169,7 +169,7 @@ def test_a_loss_may_cost_any_whole_number():
 def test_who_needs_little_makes_room_for_who_needs_much():
     # in either future one request needs 2 units and the other none: the one UAV is never asked for twice
     futures = tuple(Future(0.5, units, (False, False)) for units in ((2, 0), (0, 2)))
-    problem = replace(one_fiber(Pools(0, 1)), correlated=False, futures=futures)
+    problem = replace(one_fiber(Pools(0, 1)), correlation=0.0, futures=futures)
 
     together = evaluate(one_fiber(Pools(0, 1)), reserving(problem, 1, 1))
     apart = evaluate(problem, reserving(problem, 1, 1))
@@ -181,7 +181,7 @@ def test_who_needs_little_makes_room_for_who_needs_much():
 def test_independent_demand_without_limits_costs_the_same():
     problem = one_fiber(None)
 
-    assert solve(replace(problem, correlated=False)) == solve(problem)
+    assert solve(replace(problem, correlation=0.0)) == solve(problem)
 
 
 def test_reserving_pays_once_a_pool_is_scarce():
@@ -284,7 +284,7 @@ few_units = st.none() | st.integers(0, 8)
 @st.composite
 def joint_problems(draw):
     """Small problems whose requests need, and can have, different things in every future."""
-    problem = replace(draw(small_problems()), correlated=False)
+    problem = replace(draw(small_problems()), correlation=0.0)
     assume(problem.pools.limited)  # without limits futures are not looked at
     n, most = len(problem.requests), max(s.units for s in problem.scenarios)
     units = st.tuples(*[st.integers(0, most)] * n)
