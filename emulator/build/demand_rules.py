@@ -71,8 +71,9 @@ def _readable(field: str, setup: Setup, read: Callable[[Setup], object]) -> Mist
 def price_of_lost_key(setup: Setup) -> Mistakes:
     """Refuse a price below that of a UAV, which would have the run buy nothing and call it cheap."""
     given, field = setup.experiment.demand.shortfall_cost, "demand.shortfall_cost"
-    if given is None:
-        return
+    names = {node.name for node in setup.topology.nodes}
+    if given is None or any({item.source, item.target} - names for item in requests_of(setup)):
+        return  # an unknown end is told elsewhere
     least: dict[str, int] = {}
     for item, price in zip(requests_of(setup), unit_prices_of(setup), strict=True):
         least[item.application] = max(least.get(item.application, 0), price.uav)
