@@ -101,10 +101,12 @@ def opened(kind: str, folder: Path, request_s: float, answer_s: float) -> Iterat
         write_experiment_of("tiny", folder)
     else:
         Registry(folder)
+    said = folder / "said.txt"
     process = subprocess.Popen(
         [sys.executable, door_script.__file__, kind, str(folder), str(request_s), str(answer_s)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=said.open("wb"),
         text=True,
     )
     with process:
@@ -116,6 +118,7 @@ def opened(kind: str, folder: Path, request_s: float, answer_s: float) -> Iterat
             yield Door(kind, process, (where.hostname, where.port))
         finally:
             process.kill()
+    assert said.read_text() == ""  # whatever clients do, it is no news
 
 
 @pytest.fixture(scope="module", autouse=True)
