@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emulator.net.http_server import HttpServer
 
@@ -31,6 +32,8 @@ FRESH_S = 0.2
 MOST_WAITING = 16
 _JOIN_S = 5.0
 _GZIP_LEVEL = 4
+_VERSION = re.compile(r"version=\s*([^;\s]*)")
+_VERSIONS = frozenset({"0.0.1", "0.0.4", "1.0.0"})
 _NAMES_AS_THEY_ARE = ("", "underscores", "allow-utf-8")  # of the escaping schemes of OpenMetrics
 _SHARE = 4  # what takes long waits this many times as long before it is made again
 
@@ -81,13 +84,16 @@ class _Scrape:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
         request = Request(scope)
-        encoder, content_type = choose_encoder(",".join(request.headers.getlist("accept")))
+        accept = _known(",".join(request.headers.getlist("accept")))
+        packed = gzip_accepted(request.headers.get("accept-encoding", ""))
+        encoder, content_type = choose_encoder(accept)
         escaping = content_type.partition("escaping=")[2]
         if "name[]" in request.query_params or escaping not in _NAMES_AS_THEY_ARE:
-            await self._take_turns(scope, receive, send)
+            encoding = b"gzip" if packed else b"identity"
+            named = [(b"accept", accept.encode()), (b"accept-encoding", encoding)]
+            await self._take_turns({**scope, "headers": named}, receive, send)
             return
         headers = {"Content-Type": content_type, "Vary": "Accept-Encoding"}
-        packed = gzip_accepted(request.headers.get("accept-encoding", ""))
         if packed:
             headers["Content-Encoding"] = "gzip"
         body = self._texts.body(encoder, content_type, packed=packed)
@@ -106,10 +112,31 @@ class _Scrape:
             self._waiting -= 1
         began_s = time.monotonic()
         try:
-            await self._selected(scope, receive, send)
+            answer = await self._alone(scope)
         finally:
             rest_s = _SHARE * (time.monotonic() - began_s)
             asyncio.get_running_loop().call_later(rest_s, self._turn.release)
+        for message in answer:
+            await send(message)
+
+    async def _alone(self, scope: Scope) -> list[Message]:
+        """Return an answer, for which no client is waited for."""
+        answer: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def keep(message: Message) -> None:
+            answer.append(message)
+
+        await self._selected(scope, receive, keep)
+        return answer
+
+
+def _known(accept: str) -> str:
+    """Return the formats asked for but those of versions on which prometheus_client may fail."""
+    formats = accept.split(",")
+    return ",".join(item for item in formats if _VERSIONS.issuperset(_VERSION.findall(item)))
 
 
 class _Texts:

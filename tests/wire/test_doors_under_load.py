@@ -28,6 +28,7 @@ from live_network import write_experiment_of
 from emulator.net.http_server import ACCEPTED_AT_ONCE, MOST_CONNECTIONS, MOST_UNREAD
 from emulator.store.journal import FOLDER
 from emulator.store.registry import Registry
+from emulator.telemetry.scrapes import MOST_WAITING
 
 IDLE, SLOW = 1_200, 50
 PROMPT_S = 1.0
@@ -83,7 +84,7 @@ class Door:
     def request(self, path: str, method: str = "GET", headers: str = "") -> bytes:
         """Return a request as it is sent."""
         host, port = self.address
-        return f"{method} {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{headers}\r\n".encode()
+        return f"{method} {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{headers}\r\n".encode("latin-1")
 
 
 def _until(holds: Callable[[], bool]) -> None:
@@ -252,6 +253,25 @@ def garbage(door: Door, clients: contextlib.ExitStack) -> None:
             assert _status(client) in {400, None}
 
 
+def strange_wishes(door: Door, clients: contextlib.ExitStack) -> None:
+    """Each wants a format, an encoding, a part or a name that there is not; nothing fails on it."""
+    versions = ("abc", "1.x", "1.0.5", "9" * 5_000, "-1", '"1.0.0"', "1.0.0;escaping=" + "x" * 99)
+    accepted = [f"application/openmetrics-text;version={version}" for version in versions]
+    accepted += ["text/plain;version=\xd9.0.0", ",,;;=", "version=", "\xff\xfe"]
+    wishes = [f"Accept: {item}\r\n" for item in accepted]
+    wishes += [
+        "Accept-Encoding: \xff\r\n",
+        "Range: bytes=" + "0-1," * 999 + "\r\n",
+        "Range: \xff=\r\n",
+    ]
+    for path in (BIGGEST[door.kind], f"{BIGGEST[door.kind]}?name[]=%ff%00", "/static/%00"):
+        for wish in wishes:
+            client = door.connect(clients)
+            client.sendall(door.request(path, "HEAD", wish))
+            assert (_status(client) or 500) < 500
+            client.close()
+
+
 def half_closed(door: Door, clients: contextlib.ExitStack) -> None:
     """Each leaves in the middle of a request or an answer, every second one with a reset."""
     for place in range(4 * SLOW):
@@ -271,7 +291,7 @@ def all_at_once(door: Door, clients: contextlib.ExitStack) -> None:
 
 HOSTILES = (
     idle, slow_senders, slow_bodies, second_requests, never_readers, viewers, askers, long_lines,
-    long_headers, endless, garbage, half_closed, all_at_once,
+    long_headers, endless, garbage, strange_wishes, half_closed, all_at_once,
 )  # fmt: skip
 
 
@@ -317,6 +337,18 @@ def test_other_methods_are_refused_and_head_has_no_body(door: Door) -> None:
     assert door.ask(method="DELETE")[0] == 405
     status, body, _ = door.ask(method="HEAD")
     assert (status, body) == (200, b"")
+
+
+@pytest.mark.parametrize("rest", ["", "Content-Length: 9\r\n"], ids=["unread", "unfinished"])
+def test_scrapes_that_take_turns_do_not_wait_for_each_others_clients(
+    tmp_path: Path, rest: str
+) -> None:
+    with opened("exporter", tmp_path, LIMIT_S, LIMIT_S) as door, contextlib.ExitStack() as clients:
+        some = "/metrics?name[]=qsagin_link_qber_ratio"
+        for _ in range(MOST_WAITING // 2):
+            client = door.connect(clients, received_bytes=4096)
+            client.sendall(door.request(some, headers=rest) * (1 if rest else 60))
+        assert door.ask(some)[0] == 200
 
 
 @pytest.mark.parametrize("kind", ["exporter", "page"])
