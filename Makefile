@@ -13,7 +13,7 @@ setup: .venv/.ready
 # What a run needs.  Tests and checks need more, which .venv/.ready adds.
 .venv/.runs: requirements.lock pyproject.toml
 	test -x $(PY) || python3 -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(PY) -m compileall -q protos controllers global_manager emulator
 	touch $@
