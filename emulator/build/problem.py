@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import cache
-from math import ceil
+from math import ceil, sqrt
+from statistics import fmean, stdev
 from typing import Any
 
 from emulator.build.demand import joint_of, requests_of, scenarios_of, with_marginals
@@ -22,6 +23,7 @@ from emulator.build.quantum_links import Unused, usage_of
 from emulator.build.setup import Setup, part
 from emulator.config.experiment import Capacity, Experiment
 from emulator.config.uavs import Fleet
+from emulator.world.distributions import student_t_quantile
 from emulator.world.satellite_links import SatelliteLinks
 from global_manager.provisioning.model import (
     Fiber,
@@ -31,6 +33,7 @@ from global_manager.provisioning.model import (
     Problem,
     Request,
 )
+from global_manager.provisioning.replications import replicated_gaps
 from global_manager.provisioning.routing import fiber_graph, has_path
 from global_manager.provisioning.scenario_sampling import (
     Skies,
@@ -42,6 +45,7 @@ from global_manager.provisioning.shared_recourse import has_pools
 from protos.core import Timeline
 
 _FRESH = 2000
+_REPLICATIONS = 8
 
 
 @part
@@ -97,7 +101,7 @@ def pools_of(experiment: Experiment) -> Pools | None:
 
 
 def fresh_fields(experiment: Experiment, problem: Problem, plan: Plan) -> dict[str, Any]:
-    """Return what a plan costs on futures drawn afresh; nothing if its own are not drawn.
+    """Return what a plan costs on other futures, and its true gap; nothing if its own are not drawn.
 
     Computed skies are drawn again from those of its own futures, assumed ones afresh.
     """
@@ -106,7 +110,18 @@ def fresh_fields(experiment: Experiment, problem: Problem, plan: Plan) -> dict[s
     skies = _assumed_skies(experiment, problem)
     if experiment.satellite.orbits is not None:
         skies = _skies_again(problem)
-    return {"fresh": asdict(fresh_cost(problem, plan, skies, _FRESH, experiment.seed))}
+    fresh = fresh_cost(problem, plan, skies, _FRESH, experiment.seed)
+    gaps = replicated_gaps(problem, plan, skies, _REPLICATIONS, experiment.seed)
+    reach = student_t_quantile(0.9, len(gaps) - 1) * stdev(gaps) / sqrt(len(gaps))
+    upper = fmean(gaps) + reach
+    gap = {
+        "replications": len(gaps),
+        "futures": len(problem.futures),
+        "mean": fmean(gaps),
+        "upper_95": upper,
+        "relative_upper_95": upper / fresh.cost if fresh.cost else 0.0,
+    }
+    return {"fresh": asdict(fresh), "true_gap": gap}
 
 
 def _priced_requests(setup: Setup) -> tuple[Request, ...]:

@@ -110,7 +110,7 @@ def plan(
     links, unused = links_of(setup), unused_of(setup)
     fresh, basis = fresh_fields(wanted, problem, solution), basis_of(wanted, problem)
     shown = {"solve_s": solve_s, "basis": basis, "links": [item.fields() for item in links]}
-    document = head | fields(solution) | fresh | shown | unused.fields()
+    document = head | fields(solution) | fresh | _sensitivities(problem) | shown | unused.fields()
     for line in unused.sentences():
         tell(f"{wanted.name}: {line}")
     answer(json_, document, lambda: _show_plan(document, by_kind(links)))
@@ -157,6 +157,15 @@ def figures(
     answer(json_, {"files": files}, lambda: OUT.print("\n".join(files)))
 
 
+def _sensitivities(problem: Problem) -> dict[str, Any]:
+    """Return what one more of what is scarce is worth in a period."""
+    from global_manager.provisioning.sensitivities import sensitivities
+
+    found = sensitivities(problem)
+    wavelengths = [{"link": [a, b], "value": value} for a, b, value in found.wavelengths]
+    return {"sensitivities": {"wavelengths": wavelengths, "pools": found.pools}}
+
+
 def _plannable(source: str, problem: Problem, policy: Policy) -> None:
     """Refuse a problem that contradicts itself, naming the file."""
     try:
@@ -179,7 +188,16 @@ def _counts(text: str | None) -> list[int] | None:
 
 
 def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
-    apart = ("allocations", "basis", "fresh", "links", "unused_links", "requests_without_fiber")
+    apart = (
+        "allocations",
+        "basis",
+        "fresh",
+        "true_gap",
+        "sensitivities",
+        "links",
+        "unused_links",
+        "requests_without_fiber",
+    )
     print_fields({k: v for k, v in document.items() if k not in apart})
     counts: dict[int, int] = {}
     for item in document["allocations"]:
@@ -201,6 +219,26 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
             f"error {fresh['standard_error']:,.0f}, and loses {fresh['shortfall_units']:.3g} units.",
             soft_wrap=True,
         )
+        gap = document["true_gap"]
+        OUT.print(
+            f"With 95 % confidence it costs at most {gap['upper_95']:,.0f} "
+            f"({gap['relative_upper_95']:.2%}) more than the best plan for all futures "
+            f"(Student's t, {gap['replications']} samples of {gap['futures']}).",
+            soft_wrap=True,
+        )
+    if line := _worth(document["sensitivities"]):
+        OUT.print(line, soft_wrap=True)
+
+
+def _worth(values: dict[str, Any]) -> str:
+    """Return what more of what is scarce would be worth, the most valuable first."""
+    parts = [
+        f"a wavelength of {'-'.join(item['link'])} {item['value']:,.0f}"
+        for item in values["wavelengths"][:3]
+    ]
+    names = {"satellite_units": "a unit by satellite", "uav_units": "a unit by UAV"}
+    parts += [f"{names[name]} {value:,.0f}" for name, value in values["pools"].items() if value]
+    return f"One more would be worth, per period: {', '.join(parts)}." if parts else ""
 
 
 def _show_bases(bases: list[dict[str, Any]]) -> None:
