@@ -19,7 +19,9 @@ from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.model import Plan, Problem
 from global_manager.provisioning.recourse import expected_unit_cost
 from global_manager.provisioning.scenario_reduction import wasserstein_units
+from global_manager.provisioning.sensitivities import sensitivities
 from global_manager.provisioning.shared_recourse import has_pools
+from protos.facts import label_of
 
 
 def fields(plan: Plan) -> dict[str, Any]:
@@ -147,6 +149,24 @@ def sentences(basis: dict[str, Any]) -> Iterator[str]:
 def shortfall_costs_of(problem: Problem) -> dict[str, int]:
     """Return by class what a unit costs that never comes."""
     return {item.application: item.on_demand.shortfall_cost for item in problem.requests}
+
+
+def more_of(problem: Problem) -> dict[str, Any]:
+    """Return what one more of what is scarce is worth in a period, as public fields."""
+    found = sensitivities(problem)
+    wavelengths = [{"link": [a, b], "value": value} for a, b, value in found.wavelengths]
+    return {"sensitivities": {"wavelengths": wavelengths, "pools": found.pools}}
+
+
+def worth(values: dict[str, Any]) -> str:
+    """Return `sensitivities` in words, the most valuable first; empty where nothing is scarce."""
+    parts = [
+        f"a wavelength of {label_of(tuple(item['link']))} {item['value']:,.0f}"
+        for item in values["wavelengths"][:3]
+    ]
+    names = {"satellite_units": "a unit by satellite", "uav_units": "a unit by UAV"}
+    parts += [f"{names[name]} {value:,.0f}" for name, value in values["pools"].items() if value]
+    return f"One more would be worth, per period: {', '.join(parts)}." if parts else ""
 
 
 def _drawn(basis: dict[str, Any]) -> str:

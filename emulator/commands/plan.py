@@ -81,7 +81,7 @@ def plan(
     json_: Json = False,
 ) -> None:
     """Solve the provisioning program; start no actor."""
-    from emulator.build.plan_report import basis_of, fields
+    from emulator.build.plan_report import basis_of, fields, more_of
     from emulator.build.problem import fresh_fields, problem_of, unused_of
     from emulator.build.quantum_links import by_kind, links_of
     from emulator.commands.displays import SolveDisplay
@@ -110,7 +110,7 @@ def plan(
     links, unused = links_of(setup), unused_of(setup)
     fresh, basis = fresh_fields(wanted, problem, solution), basis_of(wanted, problem)
     shown = {"solve_s": solve_s, "basis": basis, "links": [item.fields() for item in links]}
-    document = head | fields(solution) | fresh | _sensitivities(problem) | shown | unused.fields()
+    document = head | fields(solution) | fresh | more_of(problem) | shown | unused.fields()
     for line in unused.sentences():
         tell(f"{wanted.name}: {line}")
     answer(json_, document, lambda: _show_plan(document, by_kind(links)))
@@ -157,15 +157,6 @@ def figures(
     answer(json_, {"files": files}, lambda: OUT.print("\n".join(files)))
 
 
-def _sensitivities(problem: Problem) -> dict[str, Any]:
-    """Return what one more of what is scarce is worth in a period."""
-    from global_manager.provisioning.sensitivities import sensitivities
-
-    found = sensitivities(problem)
-    wavelengths = [{"link": [a, b], "value": value} for a, b, value in found.wavelengths]
-    return {"sensitivities": {"wavelengths": wavelengths, "pools": found.pools}}
-
-
 def _plannable(source: str, problem: Problem, policy: Policy) -> None:
     """Refuse a problem that contradicts itself, naming the file."""
     try:
@@ -188,6 +179,8 @@ def _counts(text: str | None) -> list[int] | None:
 
 
 def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
+    from emulator.build.plan_report import worth
+
     apart = (
         "allocations",
         "basis",
@@ -226,19 +219,8 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
             f"(Student's t, {gap['replications']} samples of {gap['futures']}).",
             soft_wrap=True,
         )
-    if line := _worth(document["sensitivities"]):
+    if line := worth(document["sensitivities"]):
         OUT.print(line, soft_wrap=True)
-
-
-def _worth(values: dict[str, Any]) -> str:
-    """Return what more of what is scarce would be worth, the most valuable first."""
-    parts = [
-        f"a wavelength of {'-'.join(item['link'])} {item['value']:,.0f}"
-        for item in values["wavelengths"][:3]
-    ]
-    names = {"satellite_units": "a unit by satellite", "uav_units": "a unit by UAV"}
-    parts += [f"{names[name]} {value:,.0f}" for name, value in values["pools"].items() if value]
-    return f"One more would be worth, per period: {', '.join(parts)}." if parts else ""
 
 
 def _show_bases(bases: list[dict[str, Any]]) -> None:
