@@ -135,7 +135,7 @@ def test_service_without_a_solver_is_the_transportation_problem(rows, satellites
     ("change", "where"),
     [
         ({"pools": Pools(-1, None)}, "satellite"),
-        ({"pools": Pools(1, 1), "correlated": False}, "correlated; then joint futures"),
+        ({"pools": Pools(1, 1), "correlation": 0.0}, "correlated; then joint futures"),
         ({"pools": Pools(1, 1), "futures": (Future(1, (2,), (True,)),)}, "1 demands for 2"),
         ({"pools": Pools(1, 1), "futures": (Future(1, (2, 3), (True, True)),)}, "future 0"),
         (
