@@ -97,7 +97,7 @@ def with_marginals(setup: Setup, requests: Sequence[Request]) -> tuple[Request, 
         return tuple(requests)
     laws = (profile.marginal(index, timeline) for index in range(len(requests)))
     return tuple(
-        replace(item, scenarios=tuple(Scenario(*chance) for chance in law)) if law else item
+        replace(item, scenarios=as_scenarios(law)) if law else item
         for item, law in zip(requests, laws, strict=True)
     )
 
@@ -105,6 +105,11 @@ def with_marginals(setup: Setup, requests: Sequence[Request]) -> tuple[Request, 
 def as_law(scenarios: Sequence[Scenario]) -> Law:
     """Return scenarios as a plain law."""
     return tuple((item.units, item.probability) for item in scenarios)
+
+
+def as_scenarios(law: Law) -> tuple[Scenario, ...]:
+    """Return a plain law as scenarios."""
+    return tuple(Scenario(*chance) for chance in law)
 
 
 def _planned(setup: Setup) -> AsScenarios:

@@ -109,7 +109,5 @@ def hours(setup: Setup) -> Mistakes:
                 break  # told above
     if demand.reduce_to is not None:
         yield "demand.reduce_to", f"would reduce every hour's law apart; {without}"
-    if setup.experiment.limits is not None:
-        yield "limits", f"need a demand that is the same in all periods; {without}"
     if plan.look_every_periods:
         yield "plan.look_every_periods", f"cannot tell a drift from the time of day; {without}"

@@ -81,8 +81,9 @@ def plan(
     json_: Json = False,
 ) -> None:
     """Solve the provisioning program; start no actor."""
+    from emulator.build.futures import fresh_fields
     from emulator.build.plan_report import basis_of, fields, more_of
-    from emulator.build.problem import fresh_fields, problem_of, unused_of
+    from emulator.build.problem import problem_of, unused_of
     from emulator.build.quantum_links import by_kind, links_of
     from emulator.commands.displays import SolveDisplay
     from global_manager.provisioning import solve
@@ -108,7 +109,7 @@ def plan(
     solve_s = round(time.monotonic() - began_s, 3)
     head = {"experiment": wanted.name, "seed": wanted.seed, "requests": len(problem.requests)}
     links, unused = links_of(setup), unused_of(setup)
-    fresh, basis = fresh_fields(wanted, problem, solution), basis_of(wanted, problem)
+    fresh, basis = fresh_fields(setup, problem, solution), basis_of(wanted, problem)
     shown = {"solve_s": solve_s, "basis": basis, "links": [item.fields() for item in links]}
     document = head | fields(solution) | fresh | more_of(problem) | shown | unused.fields()
     for line in unused.sentences():

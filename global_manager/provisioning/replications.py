@@ -11,11 +11,11 @@ from __future__ import annotations
 from global_manager.provisioning.check import evaluate
 from global_manager.provisioning.model import Plan, Problem
 from global_manager.provisioning.price_decomposition import relax
-from global_manager.provisioning.scenario_sampling import Skies, with_futures_drawn
+from global_manager.provisioning.scenario_sampling import Moments, with_futures_drawn
 
 
 def replicated_gaps(
-    problem: Problem, plan: Plan, skies: Skies, replications: int, seed: int
+    problem: Problem, plan: Plan, moments: Moments, replications: int, seed: int
 ) -> list[float]:
     """Return by how much a plan exceeds a bound on the least cost, on each sample; in monetary units.
 
@@ -23,7 +23,7 @@ def replicated_gaps(
     """
     gaps = []
     for number in range(1, replications + 1):
-        sample = with_futures_drawn(problem, skies, len(problem.futures), seed + number)
+        sample = with_futures_drawn(problem, moments, len(problem.futures), seed + number)
         cost = evaluate(sample, plan.allocations).total
         gaps.append(cost - min(cost, relax(sample).lower_bound))
     return gaps

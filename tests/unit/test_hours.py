@@ -195,10 +195,6 @@ def test_a_correlated_draw_is_one_quantile_of_every_law(daily: Write) -> None:
         ({"demand__reduce_to": 3}, "demand.reduce_to: would reduce every hour's law apart"),
         ({"plan": {"look_every_periods": 4}}, "plan.look_every_periods: cannot tell a drift"),
         (
-            {"demand__correlated": True, "plan": {"pools": {"shortfall_cost": 10**6}}},
-            "limits: need a demand that is the same in all periods",
-        ),
-        (
             {"faults": [{"kind": "demand-shift", "from_period": 3, "mean_units": 2.0}]},
             "faults.0: would replace the laws of all hours by one",
         ),

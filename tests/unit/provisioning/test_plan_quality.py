@@ -11,7 +11,12 @@ from provisioning_cases import poisson_scenarios, problem_on
 from global_manager.provisioning import Problem, Scenario, evaluate, solve
 from global_manager.provisioning.model import Policy, Pools
 from global_manager.provisioning.replications import replicated_gaps
-from global_manager.provisioning.scenario_sampling import Stream, with_futures_drawn
+from global_manager.provisioning.scenario_sampling import (
+    Moment,
+    Moments,
+    Stream,
+    with_futures_drawn,
+)
 from global_manager.provisioning.sensitivities import sensitivities
 from global_manager.provisioning.stochastic_plan import lower_bound
 
@@ -25,9 +30,11 @@ def square(wavelengths: int, uavs: int | None = None) -> Problem:
     return replace(problem, correlation=0.0, pools=Pools(None, uavs))
 
 
-def always(requests: int):
-    def draw(_stream: Stream) -> tuple[bool, ...]:
-        return (False,) * requests
+def always(requests: int) -> Moments:
+    """Return moments in which nobody can be served by satellite."""
+
+    def draw(_stream: Stream, n: int) -> list[Moment]:
+        return [Moment((False,) * requests)] * n
 
     return draw
 
