@@ -28,7 +28,14 @@ from global_manager.provisioning.check import (
 )
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.local_search import Effort
-from global_manager.provisioning.model import Plan, Policy, Problem, Scenario, Termination
+from global_manager.provisioning.model import (
+    Formulation,
+    Plan,
+    Policy,
+    Problem,
+    Scenario,
+    Termination,
+)
 from global_manager.provisioning.recourse import rounded_mean
 from global_manager.provisioning.routing import k_cheapest_paths
 from global_manager.provisioning.shared_recourse import has_pools
@@ -50,6 +57,7 @@ class Settings:
     gap: float = 1e-3
     seed: int = 0
     rounding: str = "floor"
+    formulation: Formulation | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,7 @@ def plan_by(problem: Problem, policy: Policy, settings: Settings, watch: Watch) 
     """Plan by the policy; costs are under the problem's own scenarios."""
     match policy:
         case Policy.STOCHASTIC:
-            return optimize(problem, settings.gap, watch)
+            return optimize(problem, settings.gap, watch, formulation=settings.formulation)
         case Policy.EXPECTED_VALUE:
             return expected_value_plan(problem, settings, watch)
         case Policy.RANDOM:
@@ -159,7 +167,8 @@ def compare(
 
 def expected_value_plan(problem: Problem, settings: Settings, watch: Watch) -> Plan:
     """Plan for the mean demand as if it were certain; price the plan under the true demand."""
-    believed = optimize(_mean_problem(problem, settings), settings.gap, _progress_only(watch))
+    mean_problem, known = _mean_problem(problem, settings), _progress_only(watch)
+    believed = optimize(mean_problem, settings.gap, known, formulation=settings.formulation)
     return make_plan(
         problem,
         Policy.EXPECTED_VALUE,
@@ -210,7 +219,9 @@ def deterministic_plan(problem: Problem, settings: Settings, watch: Watch) -> Pl
     """
     futures = list(_known(problem))
     known = _progress_only(watch)
-    plans = [optimize(future, settings.gap, known, _LIGHT) for future, _ in futures]
+    plans = [
+        optimize(future, settings.gap, known, _LIGHT, settings.formulation) for future, _ in futures
+    ]
     weights = [probability for _, probability in futures]
     total = _mean(weights, [plan.objective for plan in plans])
     bound = _mean(weights, [plan.lower_bound for plan in plans])

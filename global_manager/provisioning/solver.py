@@ -70,14 +70,31 @@ class _WarmHiGHS(pulp.HiGHS):  # type: ignore[misc]
         return pulp.LpStatusOptimal, pulp.LpSolutionIntegerFeasible
 
 
-def run(
-    model: Any, limits: SearchLimits, start: Mapping[str, float] | None = None
-) -> Mapping[str, float] | None:
-    """Minimise a PuLP model with HiGHS; return values by variable name, None if nothing was found.
+@dataclass(frozen=True)
+class Answer:
+    """What a search ended with: values by variable name (None: nothing found), and a proven bound."""
+
+    values: Mapping[str, float] | None
+    lower_bound: float
+    is_optimal: bool
+
+
+def search(model: Any, limits: SearchLimits, start: Mapping[str, float] | None = None) -> Answer:
+    """Minimise a PuLP model with HiGHS, through PuLP.
 
     `start` gives non-zero values by variable name.
     """
     model.solve(_WarmHiGHS(limits, start or {}))
+    info = model.solverModel.getInfo()
     if model.sol_status == pulp.LpSolutionNoSolutionFound:
-        return None
-    return {v.name: v.varValue for v in model.variables()}
+        return Answer(None, info.mip_dual_bound, is_optimal=False)
+    values = {v.name: v.varValue for v in model.variables()}
+    proven = model.sol_status == pulp.LpSolutionOptimal
+    return Answer(values, info.mip_dual_bound, is_optimal=proven)
+
+
+def run(
+    model: Any, limits: SearchLimits, start: Mapping[str, float] | None = None
+) -> Mapping[str, float] | None:
+    """Return the values that `search` finds, None if there are none."""
+    return search(model, limits, start).values
