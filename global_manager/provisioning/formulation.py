@@ -178,7 +178,9 @@ class ExtensiveForm:
 
     def _light_wavelengths(self, r: int, request: Request) -> None:
         for w in self._wavelengths:
-            lights = {i: self._light[r, i, w] for i, arc in enumerate(self.arcs) if w in self._on(arc)}
+            lights = {
+                i: self._light[r, i, w] for i, arc in enumerate(self.arcs) if w in self._on(arc)
+            }
             for n, node in enumerate(self.problem.nodes):
                 flow = self._balance(lights, node) + _end(request, node, self._lit[r, w])
                 self._row(flow, "==", 0, "wavelength_continuity", r=r, n=n, w=w)

@@ -35,16 +35,15 @@ import highspy
 import numpy as np
 
 from global_manager.provisioning.columns import (
-    Column,
     ColumnPool,
     Priced,
     best_columns,
     generate_columns,
-    make_column,
     price,
 )
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.model import Problem
+from global_manager.provisioning.multiple_choice import Column, make_column
 from global_manager.provisioning.recourse import Floats
 from global_manager.provisioning.routing import Path
 from global_manager.provisioning.shared_recourse import SecondStage, futures_of, has_pools

@@ -81,7 +81,9 @@ def joint_futures(problem: Problem) -> tuple[Future, ...]:
     demands = list(_demand_steps(problem))
     skies = list(_sky_steps(problem))
     return tuple(
-        Future(chance * clear, units, usable) for units, chance in demands for usable, clear in skies
+        Future(chance * clear, units, usable)
+        for units, chance in demands
+        for usable, clear in skies
     )
 
 

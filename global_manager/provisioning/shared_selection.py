@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 import pulp
 
-from global_manager.provisioning.columns import Column
+from global_manager.provisioning.multiple_choice import Column, multiple_choice
 from global_manager.provisioning.price_decomposition import Relaxation, SharedRecourse
 from global_manager.provisioning.selection import (
     Selection,
-    build,
     choose,
     is_feasible,
     neighbouring_columns,
@@ -96,7 +95,7 @@ def _promising(relaxation: Relaxation, start: Selection) -> list[Column]:
 def _model(relaxation: Relaxation, columns: list[Column]) -> tuple[Any, list[Any]]:
     """Return the PuLP model and its first-stage variables, one per column."""
     recourse = SharedRecourse(relaxation.instance)
-    model, take = build(relaxation.instance, columns)
+    model, take = multiple_choice(relaxation.instance, columns)
     cost = [(x, float(c.path_cost * c.units)) for x, c in zip(take, columns, strict=True)]
     covering: dict[tuple[int, int], list[tuple[Any, float]]] = {}
     for x, column in zip(take, columns, strict=True):

@@ -70,6 +70,36 @@ class _WarmHiGHS(pulp.HiGHS):  # type: ignore[misc]
         return pulp.LpStatusOptimal, pulp.LpSolutionIntegerFeasible
 
 
+class _KeptHiGHS(pulp.HiGHS):  # type: ignore[misc]
+    """PuLP's HiGHS for a linear relaxation that stays in the solver."""
+
+    def __init__(self, *, bounded: bool) -> None:
+        super().__init__(mip=False, msg=False, threads=1)
+        self._bounded = bounded
+
+    def createAndConfigureSolver(self, lp: Any) -> None:  # noqa: N802
+        lp.solverModel = QuietHighs()
+        lp.solverModel.setOptionValue("threads", 1)
+
+    def callSolver(self, lp: Any) -> None:  # noqa: N802
+        highs = lp.solverModel
+        if not self._bounded:
+            for column in range(highs.getNumCol()):
+                highs.changeColBounds(column, 0.0, highspy.kHighsInf)
+        highs.run()
+
+
+def keep_relaxed(model: Any, *, bounded: bool = True) -> QuietHighs:
+    """Solve the linear relaxation of a PuLP model, through PuLP, and return the HiGHS that holds it.
+
+    Rows are numbered in the order in which the model got them, columns in the order of their names.
+    What is added, bounded or priced there is solved from where the last solve ended.  Without
+    `bounded`, variables have no upper bounds: a master whose rows imply them must not price them.
+    """
+    model.solve(_KeptHiGHS(bounded=bounded))
+    return model.solverModel
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a search ended with: values by variable name (None: nothing found), and a proven bound."""

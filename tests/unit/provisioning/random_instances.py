@@ -45,8 +45,12 @@ def _network(rng: np.random.Generator) -> tuple[tuple[str, ...], list[tuple[str,
     graph = [
         lambda: nx.cycle_graph(size),
         lambda: nx.convert_node_labels_to_integers(nx.grid_2d_graph(2, (size + 1) // 2)),
-        lambda: nx.connected_watts_strogatz_graph(size, 2 + size // 6, 0.4, seed=int(rng.integers(99))),
-        lambda: nx.compose(nx.path_graph(size), nx.gnm_random_graph(size, size, int(rng.integers(99)))),
+        lambda: nx.connected_watts_strogatz_graph(
+            size, 2 + size // 6, 0.4, seed=int(rng.integers(99))
+        ),
+        lambda: nx.compose(
+            nx.path_graph(size), nx.gnm_random_graph(size, size, int(rng.integers(99)))
+        ),
     ][int(rng.integers(4))]()
     links = sorted(tuple(sorted(map(str, link))) for link in graph.edges)
     return tuple(map(str, sorted(graph.nodes))), links

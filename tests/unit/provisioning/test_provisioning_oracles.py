@@ -19,8 +19,9 @@ from global_manager.provisioning import (
     solve,
     verify,
 )
-from global_manager.provisioning.columns import generate_columns, make_column
+from global_manager.provisioning.columns import generate_columns
 from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.multiple_choice import make_column
 from global_manager.provisioning.selection import is_feasible
 
 KITE = [("a", "b"), ("b", "c"), ("c", "d"), ("d", "a"), ("a", "c")]
