@@ -75,12 +75,13 @@ def generate_columns(
     priced = price(instance, prices)
     first = list(best_columns(instance, priced))
     weights = [float(len(instance.groups[c.group].members)) for c in first]
-    if _fits(instance, first, weights):
-        bound = priced.lower_bound
-        report(bound, bound)
-        least = priced.group_costs
-        return ColumnPool(tuple(first), tuple(weights), prices, least, bound, separable=True)
-    return _generate(instance, first, priced, report)
+    if first and not _fits(instance, first, weights):
+        return _generate(instance, first, priced, report)
+    bound = priced.lower_bound
+    cost = Master(instance, first).solve()[0] if first else bound
+    report(cost, bound)
+    least = priced.group_costs
+    return ColumnPool(tuple(first), tuple(weights), prices, least, bound, separable=True)
 
 
 def _generate(

@@ -22,7 +22,7 @@ from itertools import accumulate, pairwise
 from math import fsum
 
 from global_manager.provisioning.model import Future, Medium, Problem, Request, Scenario
-from global_manager.provisioning.shared_recourse import futures_of, has_pools, pools_of
+from global_manager.provisioning.shared_recourse import futures_of, has_pools
 
 UNSERVED = "unserved"
 """The name of what no medium brings, beside those of the media."""
@@ -49,7 +49,7 @@ def unit_costs(problem: Problem, request: Request, *, usable: bool) -> dict[str,
     if usable:
         costs[Medium.SATELLITE.value] = request.on_demand.satellite_cost
     if has_pools(problem):
-        costs[UNSERVED] = pools_of(problem).shortfall_cost
+        costs[UNSERVED] = request.on_demand.shortfall_cost
     return costs
 
 

@@ -1,9 +1,10 @@
 """The first-stage program in whole units: the path of each request, and how many wavelengths.
 
-The multiple-choice program (`multiple_choice`) over given columns.  The relaxation has few fractional columns, so rounding comes first.  Diving fixes the largest
-fractions and solves again, until all is whole.  Then every group but those that lose most against the
-bound's prices keeps what it has, and branch and bound settles the rest.  Neither proves anything; both
-are counted in linear programs and nodes, never in time.
+The multiple-choice program (`multiple_choice`) over given columns. The relaxation has few fractional
+columns, so rounding comes first. Diving fixes the largest fractions and solves again, until all is
+whole. Then every group but those that lose most against the bound's prices keeps what it has, and
+branch and bound settles the rest. Neither proves anything; both are counted in linear programs and
+nodes, never in time.
 """
 
 from __future__ import annotations

@@ -7,12 +7,15 @@ the caller to judge against its own bound.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import highspy
+import numpy as np
 import pulp
+
+from global_manager.provisioning.recourse import Floats
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,53 @@ class QuietHighs(highspy.Highs):  # type: ignore[misc]
         super().enableCallbacks()
 
 
-class _WarmHiGHS(pulp.HiGHS):  # type: ignore[misc]
+class _WholeHiGHS(pulp.HiGHS):  # type: ignore[misc]
+    """PuLP's HiGHS, but that it takes a model at once instead of row by row."""
+
+    def buildSolverModel(self, lp: Any) -> None:  # noqa: N802
+        """Pass the model on: columns in the order of their names, rows in that of the model."""
+        variables, rows = lp.variables(), lp.constraints()
+        for index, variable in enumerate(variables):
+            variable.index = index
+        for index, row in enumerate(rows):
+            row.index = index
+        lp.solverModel.passModel(_as_highs(lp, variables, rows, whole=self.mip))
+
+
+def _as_highs(
+    lp: Any, variables: Sequence[Any], rows: Sequence[Any], *, whole: bool
+) -> highspy.HighsLp:
+    starts, indices, values = [0], [], []
+    for row in rows:
+        indices += [variable.index for variable in row]
+        values += row.values()
+        starts.append(len(indices))
+    known = highspy.HighsLp()
+    known.num_col_, known.num_row_ = len(variables), len(rows)
+    known.col_cost_ = np.array([float(lp.objective.get(v, 0.0)) for v in variables])
+    known.col_lower_ = _bounds((v.lowBound for v in variables), -highspy.kHighsInf)
+    known.col_upper_ = _bounds((v.upBound for v in variables), highspy.kHighsInf)
+    known.row_lower_ = _bounds((row.getLb() for row in rows), -highspy.kHighsInf)
+    known.row_upper_ = _bounds((row.getUb() for row in rows), highspy.kHighsInf)
+    known.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    known.a_matrix_.start_, known.a_matrix_.index_ = np.array(starts), np.array(indices)
+    known.a_matrix_.value_ = np.array(values, dtype=float)
+    if whole:
+        known.integrality_ = [_KINDS[v.cat] for v in variables]
+    return known
+
+
+_KINDS = {
+    pulp.LpContinuous: highspy.HighsVarType.kContinuous,
+    pulp.LpInteger: highspy.HighsVarType.kInteger,
+}
+
+
+def _bounds(known: Iterable[float | None], otherwise: float) -> Floats:
+    return np.array([otherwise if bound is None else bound for bound in known], dtype=float)
+
+
+class _WarmHiGHS(_WholeHiGHS):
     """PuLP's HiGHS with a start, a node limit, and statuses that say what happened."""
 
     def __init__(self, limits: SearchLimits, start: Mapping[str, float]) -> None:
@@ -70,7 +119,7 @@ class _WarmHiGHS(pulp.HiGHS):  # type: ignore[misc]
         return pulp.LpStatusOptimal, pulp.LpSolutionIntegerFeasible
 
 
-class _KeptHiGHS(pulp.HiGHS):  # type: ignore[misc]
+class _KeptHiGHS(_WholeHiGHS):
     """PuLP's HiGHS for a linear relaxation that stays in the solver."""
 
     def __init__(self, *, bounded: bool) -> None:
@@ -97,7 +146,8 @@ def keep_relaxed(model: Any, *, bounded: bool = True) -> QuietHighs:
     `bounded`, variables have no upper bounds: a master whose rows imply them must not price them.
     """
     model.solve(_KeptHiGHS(bounded=bounded))
-    return model.solverModel
+    highs: QuietHighs = model.solverModel
+    return highs
 
 
 @dataclass(frozen=True)

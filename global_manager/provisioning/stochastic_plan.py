@@ -1,10 +1,11 @@
 """The stochastic program from end to end: in one piece if it is small, else in three steps.
 
-Up to `ARCS_UP_TO` variables the extensive form over arcs is built and solved as it stands (`arcs`); what it
-does not settle within its nodes, and all that is larger, is for the large method.  There column generation gives the bound and the columns, the multiple-choice model a whole selection, and
-local search the wavelengths.  Where requests share pools, all of this happens at the pools' best
-prices, and the assignment of least exact cost is the plan.  Everything stops by gap, nodes or rounds,
-so equal input gives an equal plan.
+Up to `ARCS_UP_TO` variables the extensive form over arcs is built and solved as it stands (`arcs`);
+what it does not settle within its nodes, and all that is larger, is for the large method. There column
+generation gives the bound and the columns, the multiple-choice model a whole selection, and local
+search the wavelengths. Where requests share pools, all of this happens at the pools' best prices, and
+the assignment of least exact cost is the plan. Everything stops by gap, nodes or rounds, so equal input
+gives an equal plan.
 """
 
 from __future__ import annotations

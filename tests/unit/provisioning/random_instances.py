@@ -1,4 +1,4 @@
-"""Random small problems of every kind: rings, grids and random networks; own demands, skies, pools, ways."""
+"""Random small problems: rings, grids and random networks with own demands, skies, pools and ways."""
 
 from __future__ import annotations
 
@@ -66,15 +66,15 @@ def _request(rng: np.random.Generator, i: int, nodes: tuple[str, ...], kind: str
     source, target = (nodes[int(n)] for n in rng.choice(len(nodes), 2, replace=False))
     uav, satellite = int(rng.integers(5, 60)), int(rng.integers(5, 60))
     chance = float(rng.choice([0.0, 0.3, 1.0])) if kind == "skies" else 0.5
+    lost = uav + int(rng.integers(0, 80))
     own = _law(rng) if kind == "own demands" and rng.random() < 0.6 else None
-    return Request(f"r{i}", "any", source, target, OnDemand(uav, satellite, chance), own)
+    return Request(f"r{i}", "any", source, target, OnDemand(uav, satellite, chance, lost), own)
 
 
 def _with_pools(rng: np.random.Generator, problem: Problem, *, drawn: bool) -> Problem:
-    dearest = max(r.on_demand.uav_cost for r in problem.requests)
     room = [None if rng.random() < 0.2 else int(rng.integers(0, 6)) for _ in range(2)]
     room = room if room != [None, None] else [1, 2]
-    pooled = replace(problem, pools=Pools(*room, dearest + int(rng.integers(0, 80))))
+    pooled = replace(problem, pools=Pools(*room))
     if not drawn:
         return pooled
     most = max(s.units for s in problem.scenarios)
