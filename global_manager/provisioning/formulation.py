@@ -124,15 +124,16 @@ class ExtensiveForm:
         self._outcomes = outcomes(problem) if futures is None else futures
         self._weighted = weighted
         self._wavelengths = range(wavelengths_of(problem))
-        self._name = _Names(problem, len(self._wavelengths), self._outcomes)
+        self.name = _Names(problem, len(self._wavelengths), self._outcomes)
         self._cost: list[Term] = []
         self._bought: dict[tuple[str, int], list[Term]] = {}
         self._declare()
         for r, request in enumerate(problem.requests):
             self._choose_path(r, request)
             self._light_wavelengths(r, request)
-            self._meet_demand(r, request)
         self._share_fibers()
+        for r, request in enumerate(problem.requests):
+            self._meet_demand(r, request)
         self._share_pools()
         self.model.setObjective(pulp.LpAffineExpression(self._cost))
 
@@ -144,7 +145,7 @@ class ExtensiveForm:
 
     def _declare(self) -> None:
         requests = range(len(self.problem.requests))
-        name, model = self._name, self.model
+        name, model = self.name, self.model
         self._reserves = {r: _binary(model, name("reserves", r=r)) for r in requests}
         self._path = {
             (r, i): _binary(model, name("path", r=r, a=i))
@@ -191,7 +192,7 @@ class ExtensiveForm:
             weight = outcome.probability if self._weighted else 1.0
             terms = list(reserved)
             for medium, cost in unit_costs(self.problem, request, usable=outcome.usable).items():
-                x = self.model.add_variable(self._name(medium, r=r, o=outcome.future), 0)
+                x = self.model.add_variable(self.name(medium, r=r, o=outcome.future), 0)
                 self._cost.append((x, weight * cost))
                 self._bought.setdefault((medium, outcome.future), []).append((x, 1))
                 terms.append((x, 1))
@@ -232,7 +233,7 @@ class ExtensiveForm:
     def _row(self, terms: Sequence[Term], sense: str, bound: float, kind: str, **at: int) -> None:
         if terms:
             row = pulp.LpConstraint(
-                pulp.LpAffineExpression(terms), _SENSES[sense], self._name(kind, **at), bound
+                pulp.LpAffineExpression(terms), _SENSES[sense], self.name(kind, **at), bound
             )
             self.model.addConstraint(row)
 
