@@ -1,8 +1,9 @@
 """The program in files that other solvers read: LP and MPS by PuLP's writers, and SMPS.
 
-SMPS gives the two stages apart, in three files with one stem: `.cor`, the program of one future; `.tim`,
-where the second stage begins; `.sto`, every future as the right-hand sides that it changes (Birge and
-others, A standard input format for multiperiod stochastic linear programs, 1987).  Only right-hand sides change: whether a satellite can serve is the row `satellite_usable_r`.
+SMPS gives the two stages apart, in three files with one stem: `.cor`, the program of one future;
+`.tim`, where the second stage begins; `.sto`, every future as the right-hand sides that it changes
+(Birge and others, A standard input format for multiperiod stochastic linear programs, 1987). Only
+right-hand sides change: whether a satellite can serve is the row `satellite_usable_r`.
 
 Names carry numbers; a file with the ending `.names.json` beside the others says whose they are.
 """
