@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import fsum, isclose
 
@@ -147,6 +147,12 @@ def make_plan(
         allocations=allocations,
         expected_shortfall_units=cost.expected_shortfall_units,
     )
+
+
+def against(plan: Plan, lower_bound: float) -> Plan:
+    """Return a plan stated against another proven bound."""
+    bound = min(lower_bound, plan.objective)
+    return replace(plan, lower_bound=bound, gap=relative_gap(plan.objective, bound))
 
 
 def relative_gap(objective: float, lower_bound: float) -> float:

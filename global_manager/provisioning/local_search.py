@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -249,7 +249,7 @@ def _candidates(
         return []
     marginal = instance.recourse[:, :-1] - instance.recourse[:, 1:]
     usable = {e for e, free in enumerate(assignment.free) if free & bit}
-    best: dict[tuple[int, Route], Lightpath] = {}
+    best: dict[tuple[int, Route], tuple[float, int, bool]] = {}
     for g, group in enumerate(instance.groups):
         offers_new = True
         for request in group.members:
@@ -259,19 +259,22 @@ def _candidates(
             if held is None:
                 for route in routes[g] if offers_new else ():
                     value = float(marginal[g, 0]) - route.cost
-                    _offer(best, Lightpath(g, request, route, value, is_new=True))
+                    _offer(best, (g, route), (value, request, True))
                 offers_new = False
             elif held.units < instance.most_units:
                 value = float(marginal[g, held.units]) - held.route.cost
-                _offer(best, Lightpath(g, request, held.route, value, is_new=False))
+                _offer(best, (g, held.route), (value, request, False))
     return [
-        replace(item, value=perturb(item.value))
-        for item in best.values()
-        if usable.issuperset(item.route.resources)
+        Lightpath(g, request, route, perturb(value), is_new)
+        for (g, route), (value, request, is_new) in best.items()
+        if usable.issuperset(route.resources)
     ]
 
 
-def _offer(best: dict[tuple[int, Route], Lightpath], offered: Lightpath) -> None:
-    where = offered.group, offered.route
-    if offered.value > 0 and (where not in best or best[where].value < offered.value):
+def _offer(
+    best: dict[tuple[int, Route], tuple[float, int, bool]],
+    where: tuple[int, Route],
+    offered: tuple[float, int, bool],
+) -> None:
+    if offered[0] > 0 and (where not in best or best[where][0] < offered[0]):
         best[where] = offered

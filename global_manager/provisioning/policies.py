@@ -22,6 +22,7 @@ import numpy as np
 from global_manager.provisioning.assignment import Route, WavelengthAssignment, first_fit, route_of
 from global_manager.provisioning.check import (
     InvalidProblemError,
+    against,
     evaluate,
     make_plan,
     relative_gap,
@@ -123,7 +124,7 @@ def plan_by(problem: Problem, policy: Policy, settings: Settings, watch: Watch) 
             return deterministic_plan(problem, settings, watch)
         case Policy.NONE:
             plan = nothing_reserved(problem, Policy.NONE, Termination.NOT_OPTIMIZED)
-            return _against(plan, lower_bound(problem))
+            return against(plan, lower_bound(problem))
 
 
 def compare(
@@ -281,12 +282,6 @@ def _random_routes(instance: Instance, rng: np.random.Generator) -> dict[int, Ro
         for member in group.members if paths else ():
             routes[member] = route_of(instance, paths[int(rng.integers(len(paths)))])
     return routes
-
-
-def _against(plan: Plan, bound: float) -> Plan:
-    """State a plan against a better bound."""
-    best = min(bound, plan.objective)
-    return replace(plan, lower_bound=best, gap=relative_gap(plan.objective, best))
 
 
 def _mean(weights: Sequence[float], values: Sequence[float]) -> float:

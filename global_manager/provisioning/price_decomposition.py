@@ -49,6 +49,17 @@ _DAMPING = 0.5
 Report = Callable[[float, float], None]
 
 
+def first_bound(problem: Problem) -> float:
+    """Return a bound that takes no linear program: requests have all fibers and pools to themselves."""
+    instance = Instance(problem)
+    if has_pools(problem):
+        recourse = SharedRecourse(instance)
+        nothing = np.zeros(recourse.futures)
+        prices = DualPrices(np.zeros(len(instance.capacity)), nothing, nothing)
+        instance = instance.priced(recourse.table(prices))
+    return price(instance, np.zeros(len(instance.capacity))).lower_bound
+
+
 @dataclass(frozen=True)
 class Relaxation:
     """The linear relaxation, solved: an instance at the best prices found, and its columns.

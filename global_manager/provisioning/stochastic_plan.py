@@ -147,11 +147,13 @@ class _Solve:
     def plan(self) -> Plan:
         relaxation = relax(self._problem, self._report("columns"))
         instance, pool = relaxation.instance, relaxation.pool
-        routes = known_routes(instance, pool)
         if self._watch.plan is not None and not pool.separable:
-            self._assign(relaxation, round_and_fill(instance, pool), routes)
+            own = ((column.group, route_of(instance, column.path)) for column in pool.columns)
+            self._assign(
+                relaxation, round_and_fill(instance, pool), candidate_routes(instance, own, 0)
+            )
         selection = self._choose(relaxation)
-        return self._improve(relaxation, selection, routes)
+        return self._improve(relaxation, selection, known_routes(instance, pool))
 
     def _choose(self, relaxation: Relaxation) -> Selection:
         if has_pools(self._problem):
