@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import permutations, product
+from itertools import permutations
 
 import pulp
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from provisioning_cases import paper_problem
-from provisioning_oracles import first_stage, highs, optimum
+from provisioning_oracles import first_stage, highs, optimum, pooled_second_stage
 
 from global_manager.provisioning import (
     Allocation,
@@ -215,39 +215,6 @@ def test_what_is_lost_counts_when_fibers_are_full_too(formulation):
     plan = solve(one_fiber(Pools(0, 1), wavelengths=1), formulation=formulation)
 
     assert plan.objective == 10 + 0.5 * (16 + 2 * LOST)
-
-
-def listed(problem: Problem) -> list[Future]:
-    """All futures: those given, or every demand under one sky for all."""
-    if problem.futures:
-        return list(problem.futures)
-    n, clear = len(problem.requests), problem.requests[0].on_demand.satellite_probability
-    return [
-        Future(s.probability * chance, (s.units,) * n, (usable,) * n)
-        for s, (usable, chance) in product(problem.scenarios, ((True, clear), (False, 1 - clear)))
-    ]
-
-
-def pooled_second_stage(model, problem: Problem, reserved):
-    """Add what is bought in every future, and the pools' rows; return its cost."""
-    cost = []
-    for w, future in enumerate(listed(problem)):
-        bought = {"s": [], "u": []}
-        for r, request in enumerate(problem.requests):
-            s, u, v = (model.add_variable(f"{m}_{r}_{w}", 0) for m in "suv")
-            bought["u"].append(u)
-            bought["s"].append(s)
-            model += reserved[r] + s + u + v >= future.units[r]
-            if not future.usable[r]:
-                model += s <= 0
-            o = request.on_demand
-            each = o.satellite_cost * s + o.uav_cost * u + o.shortfall_cost * v
-            cost.append(future.probability * each)
-        room = {"s": problem.pools.satellite_units, "u": problem.pools.uav_units}
-        for medium, units in room.items():
-            if units is not None:
-                model += pulp.lpSum(bought[medium]) <= units
-    return cost
 
 
 def pooled_extensive_form(problem: Problem) -> float:
