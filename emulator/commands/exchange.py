@@ -34,14 +34,20 @@ def write_export(
 ) -> None:
     """Write the program of a problem, or a plan with it, and tell which files that made."""
     from emulator.build.plan_files import exported
+    from global_manager.provisioning.check import InvalidProblemError
     from global_manager.provisioning.exports import write_program
 
-    file.parent.mkdir(parents=True, exist_ok=True)
-    written = [file]
-    if file.suffix == ".json":
-        file.write_text(exported(problem, solution), encoding="utf-8")
-    else:
-        written = write_program(problem, file, formulation or Formulation.ARCS)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        written = [file]
+        if file.suffix == ".json":
+            file.write_text(exported(problem, solution), encoding="utf-8")
+        else:
+            written = write_program(problem, file, formulation or Formulation.ARCS)
+    except InvalidProblemError as error:
+        raise UsageError("--export", f"{file}: {error}") from error
+    except OSError as error:
+        raise UsageError("--export", f"{file} cannot be written ({error.strerror})") from error
     tell(f"written: {', '.join(map(str, written))}")
 
 

@@ -98,6 +98,8 @@ def _write_names(file: Path, names: dict[str, Any]) -> Path:
 
 def _write_smps(problem: Problem, core: Path) -> list[Path]:
     _require_writable_size(problem)
+    if not problem.requests:
+        raise InvalidProblemError("requests", "there are none, so there is no second stage")
     futures = joint_futures(problem)
     model = _core(problem, futures[0])
     rows = [row.name for row in model.constraints()]

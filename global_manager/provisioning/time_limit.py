@@ -1,10 +1,10 @@
 """Solving against real time: in a process of its own, which is ended when it overruns.
 
-A solver checks its clock when it likes; a process can be ended at any time.  The child sends
-every plan that is better than its last, and every bound; when time is up the best ones so far are the
-answer.  The first plan is placed as soon as the relaxation is solved; before that there is the plan that
-reserves nothing, against the bound of requests that have everything to themselves.  The child is spawned, never forked: the caller
-may have threads.
+A solver checks its clock when it likes; a process can be ended at any time. The child sends every plan
+that is better than its last, and every bound; when time is up the best ones so far are the answer. The
+first plan is placed as soon as the relaxation is solved; before that there is the plan that reserves
+nothing, against the bound of requests that have everything to themselves. The child is spawned, never
+forked: the caller may have threads.
 """
 
 from __future__ import annotations

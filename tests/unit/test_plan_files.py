@@ -85,6 +85,16 @@ def test_programs_that_cannot_be_written_are_refused_in_one_line(
     assert err.startswith(problem)
 
 
+def test_a_file_that_cannot_be_written_is_told_in_one_line(qsagin: Call, tmp_path: Path) -> None:
+    file = tmp_path / "taken.json"
+    file.mkdir()
+
+    status, out, err = qsagin("plan", "tiny", "--export", str(file))
+
+    assert (status, out) == (2, "")
+    assert err == f"--export: {file} cannot be written (Is a directory)\n"
+
+
 def test_a_plan_is_priced_under_its_law_another_and_a_trace(qsagin: Call, tmp_path: Path) -> None:
     file, trace = tmp_path / "plan.json", tmp_path / "trace.csv"
     planned = export(qsagin, file)
