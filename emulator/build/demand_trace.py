@@ -1,35 +1,32 @@
-"""A trace of demand, to price a plan under what was seen instead of under a law.
+"""A problem under a trace: its demand is what was seen, period by period, instead of a law.
 
-A trace is a CSV file with the columns `period`, `units`, and `request` or `class`: what one request, or
-each request of a class, needed in a period. Whoever is not named in a period needed nothing. Periods
-are numbers; every one from the first to the last counts once, with equal weight. Skies are what the
-problem has, independently of the trace.
+All periods of the trace count alike.  Skies are what the problem has, independently of the trace.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from emulator.config.demand import MOST_PERIODS, MOST_UNITS
-from emulator.input_checks import InputFileError, Table, number_in, read_table, shown_name
+from emulator.build.demand import requests_of
+from emulator.build.demand_files import read_trace
+from emulator.build.setup import Setup
 from global_manager.provisioning.model import Future, Problem, Scenario
 from global_manager.provisioning.second_stage import joint_futures
 from global_manager.provisioning.shared_recourse import has_pools
 
-_MOST_CELLS = 20_000_000
-_WHO = ("request", "class")
-
-Needs = list[tuple[int, ...]]
+Needs = Sequence[tuple[int, ...]]
 """By period, the units of every request."""
 
 
-def under_trace(problem: Problem, file: Path) -> Problem:
-    """Return the problem with the demand of a trace.  Raises InputFileError."""
-    needs = _read(problem, file)
-    return _with_futures(problem, needs) if has_pools(problem) else _with_laws(problem, needs)
+def under_trace(setup: Setup, problem: Problem, file: Path) -> Problem:
+    """Return the problem of a setup with the demand of a trace.  Raises DemandFileError."""
+    needs = read_trace(file, requests_of(setup), None)
+    joint = tuple((count / len(needs), units) for units, count in Counter(needs).items())
+    seen = replace(_with_laws(problem, needs), joint=joint, correlation=0.0)
+    return _with_futures(problem, seen, needs) if has_pools(problem) else seen
 
 
 def _with_laws(problem: Problem, needs: Needs) -> Problem:
@@ -46,7 +43,7 @@ def _scenarios(units: tuple[int, ...]) -> tuple[Scenario, ...]:
     return tuple(Scenario(n, count / len(units)) for n, count in sorted(Counter(units).items()))
 
 
-def _with_futures(problem: Problem, needs: Needs) -> Problem:
+def _with_futures(problem: Problem, seen: Problem, needs: Needs) -> Problem:
     """Return a problem with pools with a future for every different period and sky."""
     skies: dict[tuple[bool, ...], float] = {}
     for future in joint_futures(problem):
@@ -56,65 +53,4 @@ def _with_futures(problem: Problem, needs: Needs) -> Problem:
         for units, count in Counter(needs).items()
         for usable, chance in skies.items()
     )
-    return replace(_with_laws(problem, needs), futures=futures, correlated=False)
-
-
-def _read(problem: Problem, file: Path) -> Needs:
-    table = read_table(file)
-    name = shown_name(file)
-    who = next((column for column in _WHO if column in table.header), None)
-    if who is None or not {"period", "units"} <= set(table.header):
-        raise InputFileError(name, "header", "must name period, units, and request or class")
-    members = _members(problem, who)
-    rows = list(_rows(table, name, who, members))
-    if not rows:
-        raise InputFileError(name, "rows", "there are none; give a row per period and request")
-    first, last = min(row[0] for row in rows), max(row[0] for row in rows)
-    if (last - first + 1) * len(problem.requests) > _MOST_CELLS:
-        problem_ = f"{last - first + 1:,} periods are more than can be priced; give a shorter trace"
-        raise InputFileError(name, "period", problem_)
-    needs = [[0] * len(problem.requests) for _ in range(first, last + 1)]
-    for period, units, positions in rows:
-        for position in positions:
-            needs[period - first][position] = units
-    return [tuple(row) for row in needs]
-
-
-def _members(problem: Problem, who: str) -> dict[str, list[int]]:
-    members: dict[str, list[int]] = {}
-    for position, item in enumerate(problem.requests):
-        members.setdefault(item.id if who == "request" else item.application, []).append(position)
-    return members
-
-
-def _rows(
-    table: Table, name: str, who: str, members: dict[str, list[int]]
-) -> Iterator[tuple[int, int, list[int]]]:
-    """Yield period, units and whom they are for, row by row."""
-    at = {column: index for index, column in enumerate(table.header)}
-    seen: set[tuple[int, str]] = set()
-    for line, row in table.rows:
-        if len(row) != len(table.header):
-            problem = f"has {len(row)} cells, the header {len(table.header)}"
-            raise InputFileError(name, f"row {line}", problem)
-        period = _whole(row[at["period"]], MOST_PERIODS, name, f"row {line}, period")
-        units = _whole(row[at["units"]], MOST_UNITS, name, f"row {line}, units")
-        them = row[at[who]]
-        if them not in members:
-            some = ", ".join(list(members)[:3])
-            problem = f"{them} is no {who} of this experiment; it has {some}, ..."
-            raise InputFileError(name, f"row {line}, {who}", problem)
-        if (period, them) in seen:
-            raise InputFileError(
-                name, f"row {line}", f"{them} has a row for period {period} already"
-            )
-        seen.add((period, them))
-        yield period, units, members[them]
-
-
-def _whole(written: str, most: int, name: str, where: str) -> int:
-    value = number_in(written)
-    if value is None or value != int(value) or not 0 <= value <= most:
-        problem = f"must be a whole number from 0 to {most:,}, not {written}"
-        raise InputFileError(name, where, problem)
-    return int(value)
+    return replace(seen, futures=futures)

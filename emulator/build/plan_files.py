@@ -3,8 +3,8 @@
 An exported file has three fields. `format` is 1. `problem` is the instance: `nodes`; `fibers` with `a`,
 `b`, `unit_cost` and `wavelengths`; `requests` with `id`, `application`, `source`, `target`, `on_demand`
 (costs of a unit by medium, `shortfall_cost`, `satellite_probability`) and, where they differ,
-`scenarios` of their own; `scenarios` with `units` and `probability`; `directed_capacity`, `correlated`,
-`pools` and `futures`. `plan` is what `qsagin plan --json` says of a plan.
+`scenarios` of their own; `scenarios` with `units` and `probability`; `directed_capacity`,
+`correlation`, `pools`, `futures` and `joint`. `plan` is what `qsagin plan --json` says of a plan.
 
 Of a plan made elsewhere only `allocations` is read, from such a file, from a run's plan.json or from
 the output of `qsagin plan --json`: of every request that reserves anything its id as `request`, its

@@ -74,7 +74,7 @@ def _problem(source: str, setup: Setup, trace: Path | None) -> Problem:
 
     problem = problem_of(setup)
     if trace is not None:
-        problem = under_trace(problem, trace)
+        problem = under_trace(setup, problem, trace)
     try:
         check_problem(problem)
     except InvalidProblemError as error:

@@ -6,10 +6,10 @@ readings of the same problem are here:
 * `outcomes`: what each request can meet.  Without pools requests compete for nothing, so each has its
   own list, its demands times a usable and an unusable sky.  With pools the list is that of the joint
   futures, in their order.
-* `joint_futures`: what all requests meet together.  Where a problem says nothing about how demands and
-  skies of different requests are coupled, they are coupled by quantiles (one uniform draw for all demands,
-  one for all skies).  Without pools only the marginal laws enter the expected cost, so any coupling is
-  exact, and this one has the fewest futures.
+* `joint_futures`: what all requests meet together. Where a problem does not give them (`futures`, or
+  `joint` for demands), demands and skies of different requests are coupled by quantiles (one uniform
+  draw for all demands, one for all skies). Without pools only the marginal laws enter the expected
+  cost, so any coupling is exact, and this one has the fewest futures.
 
 What one missing unit costs, by medium, is said in one place: `unit_costs`.
 """
@@ -101,7 +101,10 @@ def _own(problem: Problem, request: Request) -> Iterator[Outcome]:
 
 
 def _demand_steps(problem: Problem) -> Iterator[tuple[tuple[int, ...], float]]:
-    """Yield demands of all requests at common quantiles, with the chance of each."""
+    """Yield demands of all requests, given ones or at common quantiles, with the chance of each."""
+    if problem.joint:
+        yield from ((units, chance) for chance, units in problem.joint if chance > 0)
+        return
     laws = {problem.demand_of(request) for request in problem.requests}
     steps = {law: _steps(law) for law in laws}
     of_request = [steps[problem.demand_of(request)] for request in problem.requests]

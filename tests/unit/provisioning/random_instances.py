@@ -87,4 +87,4 @@ def _with_pools(rng: np.random.Generator, problem: Problem, *, drawn: bool) -> P
         )
         for _ in range(count)
     )
-    return replace(pooled, futures=futures, correlated=False)
+    return replace(pooled, futures=futures, correlation=0.0)
