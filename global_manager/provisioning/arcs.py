@@ -7,7 +7,9 @@ first-fit finds; the solver's own stay where first-fit would leave anything out.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 from global_manager.provisioning.assignment import (
     WavelengthAssignment,
@@ -32,9 +34,14 @@ class ArcSolution:
     lower_bound: float
 
 
-def solve_arcs(problem: Problem, nodes: int = _NODES) -> ArcSolution:
+def solve_arcs(
+    problem: Problem,
+    nodes: int = _NODES,
+    found: Callable[[ArcSolution], None] | None = None,
+) -> ArcSolution:
     """Return the best allocations found, nothing reserved if none were found.
 
+    `found` is told every better solution during the search, with the bound that is proven by then.
     Raises InvalidProblemError if the program is too large to be written out.
     """
     size = size_of(problem)
@@ -42,7 +49,12 @@ def solve_arcs(problem: Problem, nodes: int = _NODES) -> ArcSolution:
         reason = f"has {size:,} variables, of at most {ARCS_AT_MOST:,}; columns has no such limit"
         raise InvalidProblemError("formulation arcs", reason)
     form = ExtensiveForm(problem)
-    answer = search(form.model, SearchLimits(nodes=nodes))
+
+    def hear(values: Mapping[str, float], bound: float) -> None:
+        if found is not None:
+            found(ArcSolution(form.allocations(values), _below(bound)))
+
+    answer = search(form.model, SearchLimits(nodes=nodes), found=hear if found else None)
     allocations = form.allocations(answer.values or {})
     if answer.values is not None:
         allocations = _lowest_wavelengths(problem, allocations)
@@ -55,7 +67,12 @@ def _bound(answer: Answer, cost: float) -> float:
     error = _TOLERANCE * max(1.0, cost)
     if answer.is_optimal and abs(cost - answer.lower_bound) <= error:
         return cost
-    return max(0.0, answer.lower_bound - error)
+    return _below(answer.lower_bound)
+
+
+def _below(bound: float) -> float:
+    """Return a bound less what the solver's may be wrong by; costs are never negative."""
+    return max(0.0, bound - _TOLERANCE * max(1.0, abs(bound))) if isfinite(bound) else 0.0
 
 
 def _lowest_wavelengths(

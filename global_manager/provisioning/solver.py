@@ -7,7 +7,7 @@ the caller to judge against its own bound.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,10 @@ class SearchLimits:
     gap: float = 0.0
     target: float = -highspy.kHighsInf
     nodes: int = 500
+
+
+Found = Callable[[Mapping[str, float], float], None]
+"""Is told every better solution, by variable name, with the bound that is proven by then."""
 
 
 class QuietHighs(highspy.Highs):  # type: ignore[misc]
@@ -85,9 +89,11 @@ def _bounds(known: Iterable[float | None], otherwise: float) -> Floats:
 class _WarmHiGHS(_WholeHiGHS):
     """PuLP's HiGHS with a start, a node limit, and statuses that say what happened."""
 
-    def __init__(self, limits: SearchLimits, start: Mapping[str, float]) -> None:
+    def __init__(
+        self, limits: SearchLimits, start: Mapping[str, float], found: Found | None = None
+    ) -> None:
         super().__init__(msg=False, threads=1)
-        self._limits, self._start = limits, start
+        self._limits, self._start, self._found = limits, start, found
 
     def createAndConfigureSolver(self, lp: Any) -> None:  # noqa: N802
         lp.solverModel = QuietHighs()
@@ -105,7 +111,19 @@ class _WarmHiGHS(_WholeHiGHS):
         if self._start:
             values = [self._start.get(v.name, 0.0) for v in lp.variables()]
             lp.solverModel.setSolution(len(values), list(range(len(values))), values)
+        if self._found is not None:
+            self._listen(lp, self._found)
         lp.solverModel.run()
+
+    @staticmethod
+    def _listen(lp: Any, found: Found) -> None:
+        names = [variable.name for variable in lp.variables()]
+
+        def hear(event: Any) -> None:
+            values = event.data_out.mip_solution
+            found(dict(zip(names, values, strict=True)), event.data_out.mip_dual_bound)
+
+        lp.solverModel.cbMipImprovingSolution += hear
 
     def findSolutionValues(self, lp: Any) -> tuple[int, int]:  # noqa: N802
         """Translate what HiGHS did; unlike PuLP's own, know limits and trust feasibility."""
@@ -159,12 +177,17 @@ class Answer:
     is_optimal: bool
 
 
-def search(model: Any, limits: SearchLimits, start: Mapping[str, float] | None = None) -> Answer:
+def search(
+    model: Any,
+    limits: SearchLimits,
+    start: Mapping[str, float] | None = None,
+    found: Found | None = None,
+) -> Answer:
     """Minimise a PuLP model with HiGHS, through PuLP.
 
-    `start` gives non-zero values by variable name.
+    `start` gives non-zero values by variable name; `found` is told of solutions during the search.
     """
-    model.solve(_WarmHiGHS(limits, start or {}))
+    model.solve(_WarmHiGHS(limits, start or {}, found))
     info = model.solverModel.getInfo()
     if model.sol_status == pulp.LpSolutionNoSolutionFound:
         return Answer(None, info.mip_dual_bound, is_optimal=False)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from global_manager.provisioning.arcs import solve_arcs
+from global_manager.provisioning.arcs import ArcSolution, solve_arcs
 from global_manager.provisioning.assignment import (
     Routes,
     WavelengthAssignment,
@@ -114,7 +114,15 @@ def termination_of(gap: float, wanted: float) -> Termination:
 
 
 def _plan_by_arcs(problem: Problem, gap: float, watch: Watch) -> Plan:
-    found = solve_arcs(problem)
+    def hear(found: ArcSolution) -> None:
+        _stated(problem, found, gap, watch)
+
+    found = solve_arcs(problem, found=None if watch.plan is None else hear)
+    return _stated(problem, found, gap, watch)
+
+
+def _stated(problem: Problem, found: ArcSolution, gap: float, watch: Watch) -> Plan:
+    """Make a plan of a solution of the extensive form and report it."""
     plan = make_plan(
         problem,
         Policy.STOCHASTIC,

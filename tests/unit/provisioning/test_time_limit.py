@@ -8,8 +8,10 @@ from multiprocessing import Pipe
 
 import pytest
 from provisioning_cases import paper_problem
+from random_instances import random_instance
 
 from global_manager.provisioning import (
+    Formulation,
     Policy,
     Pools,
     SolveProgress,
@@ -96,3 +98,16 @@ def test_the_first_plan_is_placed_before_the_selection_is_searched():
     verify(problem, plans[0].allocations)
     assert final.objective <= plans[0].objective
     assert plans[0].gap < 0.05
+
+
+def test_the_extensive_form_tells_of_plans_while_it_is_searched():
+    problem = random_instance(7)
+    plans = []
+
+    final = optimize(problem, watch=Watch(plan=plans.append), formulation=Formulation.ARCS)
+
+    assert plans[-1] == final
+    assert len(plans) >= 2
+    for plan in plans:
+        verify(problem, plan.allocations)
+        assert plan.lower_bound <= final.objective <= plan.objective
