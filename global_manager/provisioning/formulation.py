@@ -95,12 +95,17 @@ def size_of(problem: Problem) -> int:
 
 
 def names_of(problem: Problem) -> dict[str, list[Any]]:
-    """Return whom the numbers in names mean: requests, nodes, arcs and fibers, each in order."""
+    """Return whom the numbers in names mean: requests, nodes, arcs and fibers, each in order.
+
+    Where directions of a fiber are apart, each is a fiber here.
+    """
+    arcs = [[arc.a, arc.b] for arc in arcs_of(problem)]
+    fibers = [[fiber.a, fiber.b] for fiber in problem.fibers]
     return {
         "requests": [request.id for request in problem.requests],
         "nodes": list(problem.nodes),
-        "arcs": [[arc.a, arc.b] for arc in arcs_of(problem)],
-        "fibers": [[fiber.a, fiber.b] for fiber in problem.fibers],
+        "arcs": arcs,
+        "fibers": arcs if problem.directed_capacity else fibers,
     }
 
 

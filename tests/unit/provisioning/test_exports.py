@@ -51,6 +51,8 @@ def test_a_program_read_back_has_the_same_optimum_and_its_rows_their_names(seed,
     names = json.loads(files[1].read_text(encoding="utf-8"))
     assert names["requests"] == [request.id for request in problem.requests]
     assert len(names["arcs"]) == 2 * len(problem.fibers)
+    capacity = [name for name in highs.getLp().row_names_ if name.startswith("wavelength_capacity")]
+    assert len(names["fibers"]) == len(capacity)
 
 
 def test_columns_are_written_with_what_each_stands_for(tmp_path):
