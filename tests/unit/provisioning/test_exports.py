@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from provisioning_cases import paper_problem
@@ -144,6 +145,29 @@ def test_three_files_of_smps_hold_the_program_of_all_futures(seed, tmp_path):
     assert len(futures(core.with_suffix(".sto"))) == len(joint_futures(problem))
     assert sum(p for p, _ in futures(core.with_suffix(".sto"))) == pytest.approx(1)
     assert extensive_form_of(core) == pytest.approx(solve(problem).objective, rel=1e-9)
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("seed", CASES)
+def test_mpi_sppy_reads_the_three_files_and_finds_the_same_optimum(seed, tmp_path):
+    pytest.importorskip("mip")
+    smps = pytest.importorskip("mpisppy.problem_io.smps_module")
+    ef = pytest.importorskip("mpisppy.opt.ef")
+    problem = random_instance(seed)
+    best = solve(problem).objective  # first: HiGHS keeps the number of threads that it begins with
+    write_program(problem, tmp_path / "program.cor")
+    options = {"cfg": SimpleNamespace(smps_dir=str(tmp_path))}
+    smps.kw_creator(**options)
+
+    whole = ef.ExtensiveForm(
+        {"solver": "appsi_highs"},
+        smps.scenario_names_creator(None),
+        smps.scenario_creator,
+        scenario_creator_kwargs=options,
+    )
+    whole.solve_extensive_form()
+
+    assert whole.get_objective_value() == pytest.approx(best, rel=1e-6)
 
 
 def test_what_is_too_large_to_be_written_is_refused_before_a_file_is_made(tmp_path):
