@@ -27,6 +27,20 @@ from global_manager.provisioning.check import InvalidProblemError, check_problem
 from global_manager.provisioning.model import Formulation, Plan, Policy, Problem
 
 
+FormulationOption = Annotated[
+    Formulation | None,
+    typer.Option(help="The paper's program over arcs, or columns; default: by size."),
+]
+ExportOption = Annotated[
+    Path | None,
+    typer.Option(help="Write the program (.lp, .mps; .cor: SMPS), or plan and instance (.json)."),
+]
+ImportOption = Annotated[
+    Path | None,
+    typer.Option("--import", help="A JSON file with a plan made elsewhere; solve nothing."),
+]
+
+
 def experiments(json_: Json = False) -> None:
     """List the built-in experiments."""
     found = [loading.read(name).experiment for name in loading.built_in_names()]
@@ -78,20 +92,9 @@ def plan(
         float | None, typer.Option(help="Maximum solving time in seconds.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
-    formulation: Annotated[
-        Formulation | None,
-        typer.Option(help="The paper's program over arcs, or columns; default: by size."),
-    ] = None,
-    export: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write the program (.lp, .mps; .cor: SMPS), or plan and instance (.json)."
-        ),
-    ] = None,
-    import_: Annotated[
-        Path | None,
-        typer.Option("--import", help="A JSON file with a plan made elsewhere; solve nothing."),
-    ] = None,
+    formulation: FormulationOption = None,
+    export: ExportOption = None,
+    import_: ImportOption = None,
     progress: ShowProgress = None,
     json_: Json = False,
 ) -> None:
