@@ -26,7 +26,6 @@ from emulator.config.error_messages import Mistake
 from global_manager.provisioning.check import InvalidProblemError, check_problem
 from global_manager.provisioning.model import Formulation, Plan, Policy, Problem
 
-
 FormulationOption = Annotated[
     Formulation | None,
     typer.Option(help="The paper's program over arcs, or columns; default: by size."),

@@ -68,7 +68,7 @@ def nothing_reserved(problem: Problem, policy: Policy, termination: Termination)
 
 def lower_bound(problem: Problem) -> float:
     """Return a proven bound on the expected cost of every plan for this problem."""
-    return solve_arcs(problem).lower_bound if is_small(problem) else relax(problem).lower_bound
+    return relax(problem).lower_bound
 
 
 def optimize(
