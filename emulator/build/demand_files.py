@@ -65,9 +65,12 @@ def read_joint(
 
 
 def read_trace(
-    path: Path, requests: Sequence[RequestItem], periods: int
+    path: Path, requests: Sequence[RequestItem], periods: int | None
 ) -> tuple[tuple[int, ...], ...]:
-    """Return what was needed by period and request.  Raises `DemandFileError`."""
+    """Return what was needed by period and request; without `periods`, in all that the file has.
+
+    Raises `DemandFileError`.
+    """
     file = path.name
     units: dict[int, dict[int, int]] = {}
     for row in _rows(path, ("period",), requests):
@@ -76,6 +79,8 @@ def read_trace(
             problem = f"{row.group!r} is no period; write 0, 1, 2, ..."
             raise DemandFileError(file, f"{row.where}, period", problem)
         _put(file, row, units.setdefault(int(period), {}))
+    if periods is None:
+        periods = len(units)
     missing = next((period for period in range(periods) if period not in units), None)
     if missing is not None:
         problem = f"there is no period {missing}; set demand.periods to {missing} or add it"

@@ -25,6 +25,17 @@ class Policy(StrEnum):
     NONE = "none"
 
 
+class Formulation(StrEnum):
+    """In which form the two-stage program is solved.
+
+    `arcs` is the extensive form as the paper writes it (`formulation`), `columns` the program over whole
+    paths with the second stage collapsed (`columns`, `selection`, `assignment`).
+    """
+
+    ARCS = "arcs"
+    COLUMNS = "columns"
+
+
 class Termination(StrEnum):
     """Why solving ended; never inferred from a solver's word `Optimal` alone."""
 
@@ -203,7 +214,8 @@ class Plan:
     `evaluate`, independently of any solver.  `gap = (objective - lower_bound) / objective`.
     `displaced_units` counts units that the aggregated program reserved and that found no wavelength:
     they are not in `allocations`, and their recourse is in the cost.  `expected_shortfall_units` are
-    expected to be lost because pools are spent; their price is in the cost.
+    expected to be lost because pools are spent; their price is in the cost.  `formulation` says which
+    form of the program the answer is from.
     """
 
     policy: Policy
@@ -216,6 +228,7 @@ class Plan:
     displaced_units: int
     allocations: tuple[Allocation, ...]
     expected_shortfall_units: float = 0.0
+    formulation: Formulation = Formulation.COLUMNS
 
 
 def _at(items: Sequence[_Item], positions: Sequence[int]) -> tuple[_Item, ...]:
