@@ -23,7 +23,7 @@ from counting import Counter
 from emulator import run as running
 from emulator.build.loading import read
 from emulator.build.manager_role import Actors
-from emulator.runtime.clock import Pace, Progress
+from emulator.runtime.pacing import Pace, Progress
 
 _MOST_WALL_S = 180.0
 

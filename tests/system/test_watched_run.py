@@ -36,7 +36,7 @@ from monitoring import (
 )
 
 from emulator.net.transport import Channels
-from emulator.runtime.clock import Pace
+from emulator.runtime.pacing import Pace
 from emulator.store.registry import Registry
 from protos.core import UAV_CONTROLLER
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc

@@ -22,7 +22,7 @@ from emulator.build.assembly import assemble
 from emulator.build.loading import read
 from emulator.report import summary
 from emulator.runtime import injection
-from emulator.runtime.clock import Pace
+from emulator.runtime.pacing import Pace
 from emulator.store.files import SUMMARY, locked
 from emulator.store.journal import FOLDER
 
