@@ -68,11 +68,20 @@ def fiber_channel(a: str, b: str, request: int, generation: int = 0) -> ChannelI
 
 
 class Channel:
-    """The part of one node in one reservation."""
+    """The part of one node in one reservation; `end` says which part that is."""
 
     def __init__(self, node: str, row: ChannelRow, key_bytes: int, qber_limit: float) -> None:
         self.row = row
         self._node = node
+        self.is_source, self.is_target = not row.upstream, not row.downstream
+        self.end = "source" if self.is_source else "target" if self.is_target else "relay"
+        self.neighbours = [
+            name for name in (row.upstream, row.downstream) if name
+        ]  # upstream first
+        self._quantum = [
+            (peer, fiber_channel(node, peer, row.request, row.generation))
+            for peer in self.neighbours
+        ]
         self._key_bytes = key_bytes
         self._qber_limit = qber_limit
         self._pads: dict[str, Pad] = {}
@@ -80,16 +89,6 @@ class Channel:
         self._began_ms = row.start_ms
         self._due_ms = row.due_ms
         self._epoch = 0
-
-    @property
-    def is_source(self) -> bool:
-        """Whether end-to-end keys begin here."""
-        return not self.row.upstream
-
-    @property
-    def is_target(self) -> bool:
-        """Whether end-to-end keys end here."""
-        return not self.row.downstream
 
     @property
     def epoch(self) -> int:
@@ -106,11 +105,6 @@ class Channel:
         """When the blocks in hand were complete."""
         return self._began_ms / 1000
 
-    @property
-    def neighbours(self) -> list[str]:
-        """The neighbours on the path, upstream first."""
-        return [name for name in (self.row.upstream, self.row.downstream) if name]
-
     def skip(self, epoch: int) -> None:
         """Begin with a later epoch than this."""
         while self._due_ms // self.row.period_ms <= epoch:
@@ -122,9 +116,8 @@ class Channel:
         facts = self.expire()
         self._epoch = self._due_ms // self.row.period_ms
         self._began_ms, self._due_ms = self._due_ms, self._due_ms + self.row.period_ms
-        for peer in self.neighbours:
+        for peer, channel in self._quantum:
             sample = probe.sample(MediumCode.FIBER, self._node, peer, at_s, since_s)
-            channel = fiber_channel(self._node, peer, self.row.request, self.row.generation)
             block = self._measured(channel, sample, at_s - since_s, quantum)
             self.blocks[peer] = block
             material = quantum.block(channel, self._epoch, block.n_bytes)
@@ -196,7 +189,7 @@ class Channel:
             serial=self._epoch,
             medium="fiber",
             peer=peer,
-            end="source" if self.is_source else "target" if self.is_target else "relay",
+            end=self.end,
             bits=bits,
             details=details,
         )

@@ -26,7 +26,7 @@ from emulator.results.ledger import Ledger
 from emulator.results.links import alarms, with_blocks
 from emulator.results.resilience import Story, resilience
 from emulator.store import journal, journals
-from emulator.store.files import REPORT, SUMMARY, read_summary, write_atomically
+from emulator.store.files import REPORT, SUMMARY, Engine, engine_of, read_summary, write_atomically
 from emulator.store.registry import Registry
 from emulator.world.distributions import half_width
 
@@ -125,7 +125,8 @@ def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -
     summary |= {"digest": "", "audit": {}}
     if journals.exists(folder):
         cut_off = bool(ending.failure or journals.unfinished(folder))
-        result = audit(folder, cut_off=cut_off)
+        follow = engine_of(folder) is not Engine.IN_PROCESS  # else it has just been written here
+        result = audit(folder, cut_off=cut_off, follow=follow)
         summary |= {"digest": result.digest, "audit": result.fields()}
     expected, classes = _expected_by_period(plans, book.periods), _by_application(book)
     return Results(setup, assembly, summary, book, decided, expected, classes)

@@ -60,9 +60,12 @@ def write_told(folder: Path, told: Mapping[str, Any]) -> None:
 
 
 def engine_of(folder: Path) -> Engine:
-    """Return what the run of a folder is made of."""
-    about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-    return Engine(about.get("engine", Engine.PROCESSES))
+    """Return what the run of a folder is made of; processes, if the folder does not say."""
+    try:
+        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        return Engine(about.get("engine", Engine.PROCESSES))
+    except (OSError, ValueError, AttributeError):
+        return Engine.PROCESSES
 
 
 def told(folder: Path) -> dict[str, Any]:
