@@ -10,6 +10,7 @@ the one before was.  An in-process run, which is a matter of seconds, is begun a
 from __future__ import annotations
 
 import contextlib
+import gc
 import shutil
 import sqlite3
 import time
@@ -42,6 +43,8 @@ from emulator.store.files import (
 )
 from emulator.store.registry import Registry
 from global_manager.provisioning import check_problem
+
+_GARBAGE_THRESHOLDS = (100_000, 20, 100)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def _as_new(folder: Path) -> Setup:
 def _account(job: Job, watcher: RunWatcher, began_s: float) -> Outcome:
     """Run, and write down what the journals say."""
     attached = page_process(job.folder, job.options.page_port)
-    with _alone(job.folder), signals_raise(), attached as page:
+    with _alone(job.folder), signals_raise(), attached as page, _garbage_seldom():
         beat(STARTING)
         ending = _player(job.options.engine)(job, page, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
@@ -147,6 +150,17 @@ def _player(engine: Engine) -> Callable[[Job, PageProcess, RunWatcher], summary.
     from emulator.engines import processes
 
     return processes.play
+
+
+@contextlib.contextmanager
+def _garbage_seldom() -> Iterator[None]:
+    """Look for garbage less often: journals and cores are millions of values, and few are ever garbage."""
+    before = gc.get_threshold()
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 @contextlib.contextmanager

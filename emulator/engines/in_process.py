@@ -6,7 +6,6 @@ that is under way is over.  Nothing is started, and nothing can be lost but all 
 
 from __future__ import annotations
 
-import gc
 import signal
 import threading
 import time
@@ -32,7 +31,6 @@ from emulator.store.injection_table import Injections
 from emulator.store.journal import BufferedJournal
 
 _LOOK_EVERY_S = 0.2
-_GARBAGE_THRESHOLDS = (100_000, 20, 100)
 
 
 def play(job: Job, page: PageProcess, watcher: RunWatcher) -> summary.Ending:
@@ -71,19 +69,14 @@ def _network(job: Job) -> Iterator[InProcessNetwork]:
         job.order,
         job.message_faults,
     )
-    before = gc.get_threshold()
-    gc.set_threshold(*_GARBAGE_THRESHOLDS)
-    try:
-        with closing(Injections(job.folder)) as injections:
-            journal = BufferedJournal(job.folder, ACTOR, config.entities)
-            network = InProcessNetwork(config, journal, injections, keep_mail=job.options.kept)
-            try:
-                yield network
-            finally:
-                beat(FILES)
-                network.finish()
-    finally:
-        gc.set_threshold(*before)
+    with closing(Injections(job.folder)) as injections:
+        journal = BufferedJournal(job.folder, ACTOR, config.entities)
+        network = InProcessNetwork(config, journal, injections, keep_mail=job.options.kept)
+        try:
+            yield network
+        finally:
+            beat(FILES)
+            network.finish()
 
 
 @dataclass

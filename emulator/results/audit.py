@@ -154,8 +154,8 @@ class _ManagementBooks:
 class _Books:
     """Bits by account, deliveries by key, and what is in store, as the journals are read.
 
-    A fiber block is shared by neighbours and known by its epoch, and has an account at either end of the link;
-    other keys have one per request, medium and end, since deliveries are known by key and not by epoch.
+    A fiber block is shared by neighbours and known by its epoch, and has an account at either end of the
+    link; other keys have one per request, medium and end, since deliveries are known by key, not by epoch.
     """
 
     def __init__(self) -> None:
@@ -259,8 +259,8 @@ def _text(rows: Iterable[_Row]) -> bytes:
 def audit(run_folder: Path, *, cut_off: bool = False, follow: bool = True) -> Audit:
     """Add up the journals of a run.  Raises `JournalError` if one cannot be read, or is missing.
 
-    The digest is that of `digest`.  Who has just written the journals, as their only process, need not `follow`
-    their hashes.
+    The digest is that of `digest`.  Who has just written the journals, as their only process, need not
+    `follow` their hashes.
     """
     books, management, whole = _Books(), _ManagementBooks(), hashlib.sha256()
     if follow:

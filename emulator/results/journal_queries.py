@@ -11,7 +11,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -404,11 +403,9 @@ def followed(folder: Path, entity: str, request: int, period: int | None) -> Ite
 
 
 def everything(folder: Path, entity: str) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield all that an entity noted, in order, in portions; a value for each column of `journal.COLUMNS`."""
+    """Yield all that an entity noted, in order, in portions; a row has the columns of `journal.COLUMNS`."""
     query = f"SELECT {journal.NAMES} FROM fact ORDER BY rowid"
-    rows = _rows(folder, entity, query, ())
-    while portion := list(islice(rows, _PORTION)):
-        yield portion
+    return journals.portions(folder, entity, query, _PORTION)
 
 
 def until(folder: Path, entity: str, window: int) -> Iterator[tuple[Any, ...]]:

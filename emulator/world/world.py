@@ -312,8 +312,12 @@ class World:
     @cached_property
     def _quiet(self) -> dict[tuple[str, str], LinkSample]:
         """What fibers offer to which nothing ever happens, both ways."""
-        quiet = [(*ends, self._fiber[ends]) for ends in self._fiber.keys() - self._troubled]
-        return {pair: offer for a, b, offer in quiet for pair in ((a, b), (b, a))}
+        return {
+            pair: offer
+            for a, b, offer in self.fibers
+            if frozenset((a, b)) not in self._troubled
+            for pair in ((a, b), (b, a))
+        }
 
     @cached_property
     def _turns_s(self) -> list[float]:
