@@ -10,6 +10,7 @@ Nothing here knows about messages, stores or applications.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from controllers.ports import ChannelId, LinkProbe, LinkSample, QuantumChannel
 from protos.facts import Fact, FactKind, Measured
@@ -39,8 +40,7 @@ class Pad:
         return number.to_bytes(len(data), "big")
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """What a link offered for one block, and the errors that both ends counted in it.
 
     `qber` is the measured fraction; with nothing to compare it is as the link says.
@@ -51,15 +51,7 @@ class Block:
     sifted_bits: int
     errors: int
     n_bytes: int
-
-    @property
-    def qber(self) -> float:
-        """The measured quantum bit error ratio."""
-        return _qber(self.errors, self.sifted_bits, self.sample)
-
-
-def _qber(errors: int, sifted_bits: int, sample: LinkSample) -> float:
-    return errors / sifted_bits if sifted_bits else sample.qber
+    qber: float
 
 
 def fiber_channel(a: str, b: str, request: int, generation: int = 0) -> ChannelId:
@@ -150,9 +142,9 @@ class Channel:
 
     def expire(self) -> list[Fact]:
         """Give up what is left of the blocks in hand."""
-        left = self.left()
-        self._pads = {}
-        return [self._fact(FactKind.EXPIRED, peer, bits) for peer, bits in left.items()]
+        pads, self._pads = self._pads, {}
+        left = ((peer, pad.left_bytes) for peer, pad in pads.items())
+        return [self._fact(FactKind.EXPIRED, peer, 8 * size) for peer, size in left if size]
 
     def left(self) -> dict[str, int]:
         """Return unused bits by neighbour."""
@@ -164,17 +156,17 @@ class Channel:
         """Return the block that all wavelengths together have made in this time."""
         sifted_bits = int(self.row.units * sample.sifted_bps * lasted_s)
         errors = quantum.errors(channel, self._epoch, sifted_bits, sample.qber)
-        qber = _qber(errors, sifted_bits, sample)
-        if not sample.usable or qber > self._qber_limit:
-            return Block(self._epoch, sample, sifted_bits, errors, 0)
-        wavelength_bytes = min(self._key_bytes, int(sample.skr_bps * lasted_s / 8))
-        whole_bytes = self.row.units * wavelength_bytes // self._key_bytes * self._key_bytes
-        return Block(self._epoch, sample, sifted_bits, errors, whole_bytes)
+        qber = errors / sifted_bits if sifted_bits else sample.qber
+        whole_bytes = 0
+        if sample.usable and qber <= self._qber_limit:
+            wavelength_bytes = min(self._key_bytes, int(sample.skr_bps * lasted_s / 8))
+            whole_bytes = self.row.units * wavelength_bytes // self._key_bytes * self._key_bytes
+        return Block(self._epoch, sample, sifted_bits, errors, whole_bytes, qber)
 
     def _quality(self, block: Block) -> Measured | None:
         """Return how noisy a block was, and whether it was discarded for it."""
-        discarded = block.qber > self._qber_limit
-        return Measured(block.qber, discarded) if discarded or block.sifted_bits else None
+        is_discarded = block.qber > self._qber_limit
+        return Measured(block.qber, is_discarded) if is_discarded or block.sifted_bits else None
 
     def _apply(self, peer: str, data: bytes) -> tuple[bytes, Fact]:
         pad = self._pads.get(peer)
@@ -185,7 +177,7 @@ class Channel:
     def _fact(self, kind: FactKind, peer: str, bits: int, details: Measured | None = None) -> Fact:
         return Fact(
             kind,
-            request=self.row.request,
+            self.row.request,
             serial=self._epoch,
             medium="fiber",
             peer=peer,

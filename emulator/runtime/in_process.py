@@ -34,6 +34,7 @@ ACTOR = "in-process"
 """The name of the one journal."""
 _FLUSH_EVERY_S = 0.5
 _LOOK_EVERY_S = 0.2
+_ASK_EVERY_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class InProcessNetwork:
         self._mail: dict[int, list[Message]] = {}
         self._stopping = threading.Event()
         self._flushed_s = time.monotonic()
-        self._began_s = 0.0
+        self._began_s = self._asked_s = 0.0
         self._is_waiting = False
         self.window = 0
 
@@ -166,7 +167,10 @@ class InProcessNetwork:
 
     def _take_injected(self, window: int) -> bool:
         """Learn of injected faults from a window on; return whether there was any."""
-        config = self._config
+        config, now_s = self._config, time.monotonic()
+        if now_s - self._asked_s < _ASK_EVERY_S:
+            return False
+        self._asked_s = now_s
         taken = list(take_injected(self._injections, window, config.window_s, config.timeline))
         for item in (item for item in taken if item.event):
             event = read_back(item.event)
