@@ -136,7 +136,11 @@ def _account(job: Job, watcher: RunWatcher, began_s: float) -> Outcome:
             injection.record(job.folder)
             setup = read(str(job.folder / EXPERIMENT))
             written = summary.write(
-                job.folder, setup, job.assembly, ending, report=job.options.kept
+                job.folder,
+                setup,
+                job.assembly,
+                ending,
+                report=job.options.kept and job.options.report,
             )
     return Outcome(written, ending.stopped_by, ending.failure, ending.is_lost)
 

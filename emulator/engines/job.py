@@ -37,8 +37,8 @@ class Options:
     placed on the machines of the cluster at `ray_address`; None: they are all here, on loopback.
     `volatile` keeps journals in memory until the end: an actor that is lost is lost for good.
     `page_port` is that of the page of the run, 0 any; None: no page.  Nobody reads the folder of a run that
-    is not `kept`: it gets no report, and its journal no mail.  What is said of processes concerns their
-    engine only.
+    is not `kept`: it gets no report, and its journal no mail.  One without a `report` can have it drawn
+    later.  What is said of processes concerns their engine only.
     """
 
     pace: Pace
@@ -51,6 +51,7 @@ class Options:
     ports: range | None = None
     page_port: int | None = None
     kept: bool = True
+    report: bool = True
 
     @property
     def joins(self) -> bool:
