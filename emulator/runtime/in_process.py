@@ -22,6 +22,7 @@ from emulator.runtime.envelopes import ManagementKeys
 from emulator.runtime.message_faults import MessageFaults
 from emulator.runtime.pacing import DRAIN_LIMIT, Pace, Progress, take_injected
 from emulator.runtime.role_cores import RoleCores
+from emulator.runtime.stepped_cores import SteppedCores
 from emulator.store.injection_table import Injections
 from emulator.store.journal import BufferedJournal
 from emulator.world.events import read_back
@@ -54,7 +55,41 @@ class NetworkConfig:
         return self.order.sorted(role.entity for role in self.roles)
 
 
-class InProcessNetwork:
+class CoreNetwork:
+    """Cores, and windows that are run only if somebody is due or has mail."""
+
+    def __init__(self, cores: SteppedCores) -> None:
+        self._cores = cores
+        self.window = 0
+
+    def due(self) -> int | None:
+        """Return the next window in which somebody wants to run."""
+        return self._cores.wake_window
+
+    def next_window(self) -> int | None:
+        """Return the next window that has to be run."""
+        wanted = (self._cores.next_mail, self.due())
+        return min((window for window in wanted if window is not None), default=None)
+
+    def run_window(self, window: int) -> None:
+        """Run a window, and deliver what was sent in it in the next."""
+        self.window = window
+        self._cores.step(window)
+        for message in self._cores.sent_in(window):
+            self._cores.put(window + 1, message)
+
+    def drain(self) -> None:
+        """Deliver what has been sent; what faults have kept from being answered is sent again."""
+        for _ in range(DRAIN_LIMIT):
+            if self._cores.next_mail is None and not self._cores.is_waiting:
+                return
+            following, wanted = self.window + 1, self.next_window()
+            if wanted is not None and wanted <= following:
+                self.run_window(following)
+            self.window = following
+
+
+class InProcessNetwork(CoreNetwork):
     """See the module.  One thread runs it; others may read `progress` and call `stop`."""
 
     def __init__(
@@ -65,17 +100,16 @@ class InProcessNetwork:
         *,
         keep_mail: bool = True,
     ) -> None:
+        self._roles = RoleCores(config.roles, config.window_s, config.order, config.message_faults)
+        super().__init__(self._roles)
         self._config, self._journal, self._injections = config, journal, injections
-        self._cores = RoleCores(config.roles, config.window_s, config.order, config.message_faults)
         self._entities, self._known = config.entities, frozenset(config.entities)
         self._keys = config.management_keys
-        self._keep_mail = keep_mail
-        self._mail: dict[int, list[Message]] = {}
+        self._keep_mail, self._mail = keep_mail, list[Message]()
         self._stopping = threading.Event()
         self._flushed_s = time.monotonic()
         self._began_s = self._asked_s = 0.0
         self._is_waiting = False
-        self.window = 0
 
     @property
     def progress(self) -> Progress:
@@ -90,7 +124,7 @@ class InProcessNetwork:
         """Run up to and including `last_window`, or until stopped; then let what is under way end."""
         self._began_s = time.monotonic()
         while not self._stopping.is_set():
-            window = self._next_window()
+            window = self.next_window()
             if window is None or window > last_window:
                 break
             self._wait_until(window, pace)
@@ -98,10 +132,10 @@ class InProcessNetwork:
                 break
             if self._take_injected(window):
                 continue  # somebody may want to run sooner now
-            self._run_window(window)
+            self.run_window(window)
         if not self._stopping.is_set():
             self.window = max(self.window, last_window)
-        self._drain()
+        self.drain()
 
     def finish(self) -> None:
         """Write down what is left in hand, and close the journal."""
@@ -113,44 +147,28 @@ class InProcessNetwork:
         self._journal.finish(left, self._cores.key_changes())
         self._journal.close()
 
-    def _next_window(self) -> int | None:
-        if self._mail:
-            return self.window + 1
-        return self._due()
-
-    def _due(self) -> int | None:
+    def due(self) -> int | None:
         """Return the next window in which somebody wants to run, or keys rotate."""
-        wakes = (self._cores.wake_window, self._keys.next_window(self._cores.last_window))
+        wakes = (super().due(), self._keys.next_window(self._cores.last_window))
         return min((window for window in wakes if window is not None), default=None)
 
-    def _run_window(self, window: int) -> None:
+    def run_window(self, window: int) -> None:
+        """Run a window, and write down what was read and noted in it.
+
+        What is sent to somebody who does not exist is lost.
+        """
         self.window = window
-        mail = self._mail.pop(window, [])
         also = self._keys.noted(self._entities, self._cores.last_window, window)
         steps = self._cores.step(window)
-        outbox = [
-            message for message in self._cores.sent_in(window) if message.destination in self._known
-        ]
-        for message in outbox:
+        read, sent = self._mail, self._cores.sent_in(window)
+        self._mail = [message for message in sent if message.destination in self._known]
+        for message in self._mail:
             self._cores.put(window + 1, message)
-        if outbox:
-            self._mail[window + 1] = outbox
-        wrote = {message.destination for message in self._cores.sent_in(window)}
-        text = _written(window - 1, mail) if self._keep_mail else b""
-        self._journal.commit(window, _noted(steps, also), text, wake=self._due(), wrote=wrote)
+        text = _written(window - 1, read) if self._keep_mail else b""
+        wrote = {message.destination for message in sent}
+        self._journal.commit(window, _noted(steps, also), text, wake=self.due(), wrote=wrote)
         if time.monotonic() - self._flushed_s > _FLUSH_EVERY_S:
             self._flush()
-
-    def _drain(self) -> None:
-        """Deliver what has been sent; what faults have kept from being answered is sent again."""
-        for _ in range(DRAIN_LIMIT):
-            if not self._mail and not self._cores.is_waiting:
-                return
-            due = self._due()
-            if self._mail or (due is not None and due <= self.window + 1):
-                self._run_window(self.window + 1)
-            else:
-                self.window += 1
 
     def _wait_until(self, window: int, pace: Pace) -> None:
         if pace.factor is None:
@@ -175,7 +193,7 @@ class InProcessNetwork:
         for item in (item for item in taken if item.event):
             event = read_back(item.event)
             self._journal.hear(item.event)
-            self._cores.learn(event)
+            self._roles.learn(event)
             self._keys = self._keys.with_event(event)
         return bool(taken)
 

@@ -129,6 +129,12 @@ class SteppedCores:
         """How many messages from here the schedule has lost, doubled, damaged or held back."""
         return self._post.befallen
 
+    @property
+    def next_mail(self) -> int | None:
+        """The first window in which there is something to read."""
+        waiting = (item.mailbox.next_window for item in self._here.values())
+        return min((window for window in waiting if window is not None), default=None)
+
     def put(self, window: int, message: Message) -> bool:
         """Keep a message until `window`; return whether it is new.
 

@@ -5,8 +5,8 @@ program once.  One that was interrupted is begun again.
 
 With processes, a point is a command of its own (`carry_out`), `qsagin run`, with a Ray instance of its own
 on the same machine, and not a set of actors in the cluster that hands out the points.  That costs some
-seconds per point.  In return points are independent: they share neither names nor ports, one that fails takes no
-other with it, and each has the outcome of the same command given by hand.
+seconds per point.  In return points are independent: they share neither names nor ports, one that fails
+takes no other with it, and each has the outcome of the same command given by hand.
 
 The command is held by a pipe on its standard input.  When the pipe closes, because the point is to end or
 because its holder is gone, it ends itself as by SIGTERM, with partial results.  Called again, an
