@@ -64,7 +64,7 @@ def test_a_sweep_that_is_cut_short_twice_ends_as_one_in_peace(tmp_path: Path) ->
     folder = tmp_path / "sweep"
     runs = folder / "runs"
     axes = ["--set", f"{MEAN}=1,2", "--seeds", "1,2"]
-    options = ["--jobs", "1"]
+    options = ["--jobs", "1", "--engine", "processes"]
     new = ["tiny", *axes, "--out", str(folder), *options]
     again = ["--resume", str(folder), *options]
     assert _struck(new, (runs / SECOND / "plan.json").exists, signal.SIGINT) == 130
@@ -91,6 +91,29 @@ def test_a_sweep_that_is_cut_short_twice_ends_as_one_in_peace(tmp_path: Path) ->
     words = [*QSAGIN, "run", str(experiment), "--out", str(tmp_path / "alone"), "--json"]
     alone = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
     assert json.loads(alone.stdout)["digest"] == digests[THIRD]
+
+
+def test_a_sweep_in_process_that_is_cut_short_goes_on_where_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    runs = folder / "runs"
+    axes = ["--set", "demand.periods=400,401", "--seeds", "1,2"]
+    new = ["tiny", *axes, "--out", str(folder), "--jobs", "1"]
+    first, second = (f"{number}-periods=400-seed={number}" for number in (1, 2))
+    assert _struck(new, (runs / second / "plan.json").exists, signal.SIGTERM) == 143
+    assert summary_of(runs / first)
+    finished = (runs / first / "summary.json").stat().st_mtime
+
+    again = [*QSAGIN, "sweep", "--resume", str(folder), "--json"]
+    done = subprocess.run(again, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["done"] == 4
+    assert (runs / first / "summary.json").stat().st_mtime == finished
+    digests = {row["point"]: row["digest"] for row in document["rows"]}
+    experiment = folder / "points" / second / "experiment.yaml"
+    words = [*QSAGIN, "run", str(experiment), "--engine", "in-process", "--json"]
+    alone = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
+    assert json.loads(alone.stdout)["digest"] == digests[second]
 
 
 def test_a_process_hears_signals_after_ray_has_ended() -> None:
