@@ -276,11 +276,10 @@ class Fact(NamedTuple):
         """The details in words."""
         return self.details.text if self.details is not None else ""
 
-    @property
-    def columns(self) -> tuple[str | int | bytes, ...]:
-        """The fact as plain values, in the order of its fields."""
+    def row(self, *head: str | int) -> tuple[str | int | bytes, ...]:
+        """Return the fact as plain values, in the order of its fields, after some others."""
         details = self[-1]
-        return (self[0]._value_, *self[1:-1], "" if details is None else written(details))
+        return (*head, self[0]._value_, *self[1:-1], "" if details is None else written(details))
 
 
 def label_of(link: LinkEnds) -> str:

@@ -105,6 +105,7 @@ _Block = tuple[int, str, int]
 _Position = tuple[_Block, int]
 _Account = list[int]  # bits by column
 _Link = tuple[str, str]  # the nodes of a link, in order of their names
+_MEDIUM = journal.COLUMNS.index("medium")
 _Row = tuple[Any, ...]  # a fact as `journal_queries.everything` has it
 
 
@@ -118,9 +119,8 @@ class _ManagementBooks:
 
     def read(self, entity: str, rows: Iterable[_Row]) -> None:
         """Book what an entity noted about its stores."""
-        for _, kind, _, _, serial, medium, peer, _, units, bits, *_ in rows:
-            if medium != MANAGEMENT:
-                continue
+        noted = (row for row in rows if row[_MEDIUM] == MANAGEMENT)
+        for _, kind, _, _, serial, _, peer, _, units, bits, *_ in noted:
             account = self._accounts[entity, peer]
             if kind == FactKind.STORED:
                 account["stored"] += bits
@@ -192,7 +192,7 @@ class _Reader:
         """Book facts."""
         links, known = self._books.links, self._links
         for row in rows:
-            _, kind, request, _, serial, medium, peer, _, _, bits, *_ = row
+            _, kind, request, _, serial, medium, peer, _, _, bits, _, _, _, _ = row
             column = _COLUMN_OF.get(kind)
             if column is None or medium == MANAGEMENT:
                 continue

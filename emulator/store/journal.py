@@ -169,7 +169,7 @@ class Journal:
         `wake` is the window in which the actor wants to run next, `wrote` to whom it writes in this one.
         """
         rows = [
-            (self._numbers[entity], window, *fact.columns)
+            fact.row(self._numbers[entity], window)
             for entity, noted in facts.items()
             for fact in noted
         ]
@@ -209,7 +209,7 @@ class Journal:
     ) -> None:
         """Write down, once, what each entity has left; it belongs to the entity's last window."""
         rows = [
-            (self._numbers[entity], window, *fact.columns)
+            fact.row(self._numbers[entity], window)
             for entity, (window, left) in facts.items()
             for fact in left
         ]
