@@ -79,7 +79,7 @@ A summary is the first line of the command's docstring.  Only the module of the 
 
 
 _RUN_FLAGS = ("--page", "--json", "--share", "--attached")
-_RUN_OWN = ("--seed", "--hosts", "--policy")  # of the run that is resumed
+_RUN_OWN = ("--engine", "--seed", "--hosts", "--policy")  # of the run that is resumed
 
 
 def app_for(given: str) -> typer.Typer:

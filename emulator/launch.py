@@ -47,9 +47,18 @@ from ray._private import ray_constants  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 from emulator.net.heartbeat import LEAVING, STARTING, TEMPORARY, beat  # noqa: E402
-from emulator.runtime.clock import Clock, ClockConfig, Pace, Progress  # noqa: E402
-from emulator.runtime.cluster import LABEL, JoinError, Machine, check, probe, survey  # noqa: E402
+from emulator.runtime.clock import Clock, ClockConfig  # noqa: E402
+from emulator.runtime.cluster import (  # noqa: E402
+    LABEL,
+    JoinError,
+    LaunchError,
+    Machine,
+    check,
+    probe,
+    survey,
+)
 from emulator.runtime.host import Host, HostConfig  # noqa: E402
+from emulator.runtime.pacing import Pace, Progress  # noqa: E402
 from emulator.telemetry.exporter import Exporter, ExporterConfig  # noqa: E402
 
 _TOKEN_BYTES = 32
@@ -71,13 +80,6 @@ LOOK_EVERY_S = 0.2
 
 class RayLostError(Exception):
     """Ray itself is gone, and with it all actors; what is committed can be resumed."""
-
-
-class LaunchError(Exception):
-    """The actors could not be started."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
 
 
 class _Server:
