@@ -194,7 +194,10 @@ class BarrierClock:
         while True:
             try:
                 stub = runtime_pb2_grpc.HostStub(self._channel(host))
-                state = await stub.Hear(runtime_pb2.News(events=texts, clock=self._own_incarnation))
+                news = runtime_pb2.News(
+                    events=texts, clock=self._own_incarnation, window=max(0, self.window)
+                )
+                state = await stub.Hear(news)
                 self._due[host] = state.wake_window if state.HasField("wake_window") else None
                 return
             except grpc.aio.AioRpcError as error:

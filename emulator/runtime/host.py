@@ -219,7 +219,7 @@ class Host:
     async def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
         """Learn what will happen, as far as that is new; return how far this host has come."""
         async with self._at_home:
-            for event in self._cores.hear(news.events):
+            for event in self._cores.hear(news.events, news.window):
                 self._envelopes.hear(event)
                 self._sky = self._sky and self._sky.with_event(event)
         return self._state()

@@ -54,15 +54,15 @@ class HostedCores(RoleCores):
         self._stepped_s = self._checkpoint_s = 0.0
         self._recover()
 
-    def hear(self, news: Sequence[str]) -> list[WorldEvent]:
-        """Learn of events after the last window that was run; return those that are new here.
+    def hear(self, news: Sequence[str], last_window: int) -> list[WorldEvent]:
+        """Learn of events after the last window that any host has run; return those that are new here.
 
         `news` is everything injected since the run began.
         """
         fresh = [(text, read_back(text)) for text in news[len(self._news) :]]
         for text, event in fresh:
             self._journal.hear(text)
-            self.learn(event)
+            self.learn(event, last_window)
         return [event for _, event in fresh]
 
     def take(self, batch: wire.Batch, messages: Sequence[Message]) -> int:

@@ -48,8 +48,8 @@ class RoleCores(SteppedCores):
             world = world.with_event(event)
         return world
 
-    def learn(self, event: WorldEvent) -> None:
-        """Learn of an event after the last window that was run."""
+    def learn(self, event: WorldEvent, last_window: int = 0) -> None:
+        """Learn of an event after the last window that was run, here or elsewhere."""
         state = self._state()
         self._news.append(event)
         self._roles = _roles_told(self._roles, event)
@@ -57,7 +57,7 @@ class RoleCores(SteppedCores):
         self._message_faults = self._message_faults.with_event(event)
         self._take_up(state)
         if self.last_window is not None:
-            self._wake_all(self.last_window)
+            self._wake_all(max(self.last_window, last_window))
 
     def _wake_all(self, last_window: int) -> None:
         """Have all cores look at the schedule again: who waited for an event of it may be due sooner."""
