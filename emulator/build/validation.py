@@ -237,6 +237,8 @@ def _sites_under_chains(setup: Setup) -> Mistakes:
     needs = without_place(setup.topology)
     if setup.experiment.uav.rate == "computed" and needs:
         yield "uav.rate", needs
+    if setup.experiment.uav.max_chain_km is not None and needs:
+        yield "uav.max_chain_km", needs
 
 
 def _of_kind(kind: FaultKind[Any], check: FaultCheck[Any]) -> Rule:
@@ -291,7 +293,7 @@ RULES = (
     Rule(_recorded_weather, ("weather.replay", NETWORK)),
     *SCHEDULE_RULES,
     Rule(_fleet, ("uav",)),
-    Rule(_sites_under_chains, ("uav.rate", NETWORK)),
+    Rule(_sites_under_chains, ("uav.rate", "uav.max_chain_km", NETWORK)),
     Rule(
         demand_rules.hours,
         ("demand", "limits", "plan"),

@@ -9,15 +9,13 @@ is as the topology file says (`kind`), or else as `repeaters`.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from emulator.config.section import MOST_S, IsNumber, Length, Seconds, Section
+from emulator.config.section import MOST_S, Length, Parameters, Seconds, Section
 from emulator.input_checks import ParameterError
 from emulator.physics.skr import secret_key_rate
-
-Parameters = dict[str, Annotated[float, Field(allow_inf_nan=False), IsNumber]]
 
 
 class LinkKind(StrEnum):
