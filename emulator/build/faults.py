@@ -15,11 +15,13 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from controllers.ports import LinkSample
 from emulator.build.demand import as_law
 from emulator.build.environment import WeatherEvent, weather_event
 from emulator.build.quantum_links import QuantumLink, link_between, links_of
 from emulator.build.setup import Setup
 from emulator.config.schedule import (
+    ClassicalPowerEvent,
     DemandShiftEvent,
     EavesdropperEvent,
     FiberCutEvent,
@@ -63,7 +65,7 @@ LAW = ("demand.distribution", "demand.scenarios")
 
 Mistakes = Iterator[tuple[str, str]]
 E = TypeVar("E")
-Link = TypeVar("Link", FiberCutEvent, EavesdropperEvent, LinkDegradedEvent)
+Link = TypeVar("Link", FiberCutEvent, EavesdropperEvent, LinkDegradedEvent, ClassicalPowerEvent)
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,15 @@ def _dimmed(setup: Setup, event: LinkDegradedEvent) -> WorldEvent:
     return Dimming(*event.link, *_times(event), offer)
 
 
+def _lit(setup: Setup, event: ClassicalPowerEvent) -> WorldEvent:
+    return Dimming(*event.link, *_times(event), _with_light(setup, event))
+
+
+def _with_light(setup: Setup, event: ClassicalPowerEvent) -> LinkSample:
+    link, light = link_between(links_of(setup), *event.link), (event.launch_dbm, event.channels)
+    return link.lit(*light, event.direction, event.link[0])
+
+
 def _tapped(setup: Setup, event: EavesdropperEvent) -> WorldEvent:
     link = link_between(links_of(setup), *event.link)
     rates = [link.tapped(step / TAP_STEPS) for step in range(TAP_STEPS + 1)]
@@ -219,6 +230,14 @@ def _can_be_dimmed(setup: Setup, event: LinkDegradedEvent) -> Mistakes:
             link.dimmed(event.loss_db)
         except ParameterError as error:
             yield "link", f"cannot be degraded with protocol {link.rate.protocol}: {error}"
+
+
+def _can_be_lit(setup: Setup, event: ClassicalPowerEvent) -> Mistakes:
+    for link in _equipped(setup, event.link):
+        try:
+            _with_light(setup, event)
+        except ParameterError as error:
+            yield "link", f"cannot be lit with protocol {link.rate.protocol}: {error}"
 
 
 def _equipped(setup: Setup, ends: tuple[str, str]) -> Iterator[QuantumLink]:
@@ -383,6 +402,11 @@ FAULT_KINDS: tuple[FaultKind[Any], ...] = (
         _tapped,
         (Check(_link_exists, (NETWORK,)), Check(_can_be_tapped, FIBERS)),
         lambda draws: {"link": draws.link(), "fraction": TAPPED},
+    ),
+    FaultKind(
+        ClassicalPowerEvent,
+        _lit,
+        (Check(_link_exists, (NETWORK,)), Check(_can_be_lit, FIBERS)),
     ),
     FaultKind(
         PowerCutEvent,

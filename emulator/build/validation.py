@@ -192,6 +192,20 @@ def _special_links(setup: Setup) -> Mistakes:
             continue  # the topology names an unknown kind
 
 
+def _lit_links(setup: Setup) -> Mistakes:
+    """Refuse classical channels in fibers whose devices' noise is not modelled."""
+    fiber = setup.experiment.fiber
+    special = {frozenset(item.link) for item in fiber.links}
+    for link in setup.topology.links if fiber.coexistence else ():
+        if frozenset((link.a, link.b)) in special or link.kind not in (None, *LinkKind):
+            continue
+        try:
+            equip(fiber, link)
+        except ParameterError as error:
+            yield "fiber.coexistence", f"link {link.a}-{link.b}: {error}"
+            return
+
+
 # Sky and air
 
 
@@ -282,6 +296,7 @@ RULES = (
     Rule(_lifetime, ("keys.lifetime_s", "clock.window_s", NETWORK)),
     Rule(_kinds_of_links, (NETWORK,)),
     Rule(_special_links, FIBERS),
+    Rule(_lit_links, FIBERS),
     Rule(_applications, ("applications", "demand.requests")),
     Rule(
         demand_rules.price_of_lost_key,

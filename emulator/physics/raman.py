@@ -39,6 +39,13 @@ class Direction(StrEnum):
     BACKWARD = "backward"
     BOTH = "both"  # as many channels each way
 
+    def turned(self) -> Direction:
+        """Return the same way, seen from the other end."""
+        return _TURNED.get(self, self)
+
+
+_TURNED = {Direction.FORWARD: Direction.BACKWARD, Direction.BACKWARD: Direction.FORWARD}
+
 
 class Band(StrEnum):
     """Where the quantum channel is; classical channels are in the C band."""
@@ -115,6 +122,10 @@ class Coexistence:
         found = BANDS[self.band]
         return found if given is None else replace(found, raman_per_km_nm=given)
 
+    def turned(self) -> Coexistence:
+        """Return the same seen from the other end."""
+        return replace(self, direction=self.direction.turned())
+
     def sentence(self) -> str:
         """Say in words what lights the fiber."""
         way = "each way" if self.direction is Direction.BOTH else self.direction.value
@@ -139,10 +150,9 @@ def scattering_km(
     )
     if against:
         return -math.expm1(-(classical + quantum) * length_km) / (classical + quantum)
-    apart = (classical - quantum) * length_km
-    if abs(apart) < 1e-9:
-        return length_km * math.exp(-quantum * length_km)
-    return length_km * math.exp(-quantum * length_km) * -math.expm1(-apart) / apart
+    apart, least = abs(classical - quantum) * length_km, min(classical, quantum)
+    alike = 1.0 if apart < 1e-9 else -math.expm1(-apart) / apart
+    return length_km * math.exp(-least * length_km) * alike
 
 
 def scattered_hz(
@@ -196,7 +206,9 @@ def lit(setup: Any, length_km: float, light: Coexistence) -> Any:
                 setup, excess_noise=setup.excess_noise + _excess(setup, length_km, light)
             )
         case _ if hasattr(setup, "routers"):
-            raise ParameterError("coexistence", "is not modelled with quantum routers")
+            raise ParameterError(
+                "coexistence", "is not modelled with quantum routers; give their links none"
+            )
         case _:
             return setup  # bare fiber: capacity knows loss only
 
@@ -221,8 +233,7 @@ def _arms(share: float, direction: Direction) -> tuple[tuple[float, Direction], 
 
     Light from a to b goes with what a sends to the middle, and against what b sends.
     """
-    turned = {Direction.FORWARD: Direction.BACKWARD, Direction.BACKWARD: Direction.FORWARD}
-    return (share, direction), (1 - share, turned.get(direction, direction))
+    return (share, direction), (1 - share, direction.turned())
 
 
 def _relay_lit(setup: MdiSetup, length_km: float, light: Coexistence) -> MdiSetup:
