@@ -92,3 +92,8 @@ class UavOptions(Section):
     skr_bps: Rate = Field(10_000.0, description="if assumed")
     qber: Fraction = Field(0.03, description="if assumed")
     setup_s: Seconds = Field(20.0, description="from an order to the first key")
+
+    @property
+    def goes_by_distance(self) -> bool:
+        """Whether it matters where nodes are."""
+        return self.rate == "computed" or self.max_chain_km is not None
