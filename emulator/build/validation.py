@@ -197,8 +197,9 @@ def _lit_links(setup: Setup) -> Mistakes:
     fiber = setup.experiment.fiber
     special = {frozenset(item.link) for item in fiber.links}
     for link in setup.topology.links if fiber.coexistence else ():
-        if frozenset((link.a, link.b)) in special or link.kind not in (None, *LinkKind):
-            continue
+        is_strange = link.kind and link.kind not in list(LinkKind)
+        if is_strange or frozenset((link.a, link.b)) in special:
+            continue  # told elsewhere
         try:
             equip(fiber, link)
         except ParameterError as error:
