@@ -1,10 +1,10 @@
 """Quantum routers: memories that hold entanglement until it can be swapped.
 
-Neighbouring routers try again and again to share pairs, with all their memories at once; when every link of
-the chain holds one or more, the routers swap as many as the poorest link holds, and the ends measure.  A link
-keeps what its first successful attempt gave, and rests until then.  A pair that waits decoheres; one older
-than the cut-off is thrown away, and with it the round.  Sangouard et al., RMP 83, 33 (2011); cut-off: Collins
-et al., PRL 98, 060502 (2007).  Routers need not be trusted.
+Neighbouring routers try again and again to share pairs, with all their memories at once; when every link
+of the chain holds one or more, the routers swap as many as the poorest link holds, and the ends measure.
+A link keeps what its first successful attempt gave, and rests until then.  A pair that waits decoheres; one
+older than the cut-off is thrown away, and with it the round.  Sangouard et al., RMP 83, 33 (2011); cut-off:
+Collins et al., PRL 98, 060502 (2007).  Routers need not be trusted.
 """
 
 import math
