@@ -140,6 +140,17 @@ def test_where_no_uav_ever_serves_none_is_planned_and_none_bought(
     assert assembly.world.sample(UAV, "A", "B", 50.0).usable
 
 
+def test_in_a_run_uavs_bring_key_over_short_distances_only(placed: Write) -> None:
+    path = placed(uav={"max_chain_km": 10, "setup_s": 5}, satellite={"probability": 0})
+    network, _ = simulate(read(str(path)))
+
+    facts = network.all_facts()
+    for kind in (FactKind.BOUGHT, FactKind.DELIVERED):
+        of_uavs = {fact.request for fact in facts if (fact.kind, fact.medium) == (kind, "uav")}
+        assert of_uavs == {1}, "only B and A are near"
+    assert {fact.request for fact in facts if fact.kind is FactKind.LAPSED} >= {0}
+
+
 @pytest.mark.parametrize("uav", [{"max_chain_km": 10}, {"rate": "computed"}])
 def test_chains_need_the_places_of_nodes_also_where_lost_key_has_a_price(
     write_experiment: Write, uav: dict[str, Any]
