@@ -2,7 +2,8 @@
 
 A new kind is a class in `emulator.config.schedule`, which says what it strikes, and an entry of
 `FAULT_KINDS` here; only an effect that the world does not know yet needs more.  Everything that physics
-has to say, the rate of a tapped or dimmed fiber for instance, is worked out here, so that actors need not.
+has to say, the rate of a tapped or dimmed fiber for instance (`fiber_faults`), is worked out here, so that
+actors need not.
 What is done to processes has no effect on the world.
 """
 

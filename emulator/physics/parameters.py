@@ -20,13 +20,15 @@ def with_parameters(setup: S, values: Mapping[str, float], unused: frozenset[str
 
     Raises ParameterError for an unknown name, one among `unused`, or a value out of range.
     """
-    places = _places(setup, unused)
+    places, changes = _places(setup, unused), dict[Part, dict[str, float]]()
     for name, value in values.items():
         if name not in places:
             known = ", ".join(sorted(places))
             raise ParameterError(name, f"is no parameter of this device; known are {known}")
-        for part in places[name]:
-            setup = _set(setup, part, name if _has(setup, part, name) else name[:-2], value)
+        for part, field in places[name]:
+            changes.setdefault(part, {})[field] = _like(_part(setup, part), field, value)
+    for part, changed in changes.items():
+        setup = _changed(setup, part, changed)
     return setup
 
 
@@ -39,15 +41,16 @@ def parameters(setup: Any, unused: frozenset[str]) -> dict[str, float]:
 
 
 Part = str | None
+"""The name of a part of a setup; None is the setup itself."""
 
 
-def _places(setup: Any, unused: frozenset[str]) -> dict[str, list[Part]]:
-    """Return the parts in which a name means a number; None is the setup itself."""
-    places: dict[str, list[Part]] = {}
+def _places(setup: Any, unused: frozenset[str]) -> dict[str, list[tuple[Part, str]]]:
+    """Return the parts and fields that a name means."""
+    places: dict[str, list[tuple[Part, str]]] = {}
     for part, name in _numbers(setup, unused):
-        places.setdefault(name, []).append(part)
+        places.setdefault(name, []).append((part, name))
         if part is not None and part[-2:] in ("_a", "_b"):
-            places.setdefault(name + part[-2:], []).append(part)
+            places.setdefault(name + part[-2:], []).append((part, name))
     return places
 
 
@@ -64,16 +67,16 @@ def _part(setup: Any, part: Part) -> Any:
     return setup if part is None else getattr(setup, part)
 
 
-def _has(setup: Any, part: Part, name: str) -> bool:
-    return hasattr(_part(setup, part), name)
-
-
-def _set(setup: Any, part: Part, name: str, value: float) -> Any:
-    old = getattr(_part(setup, part), name)
-    kind = type(old)
-    if kind in (int, bool):
-        if value != int(value):
-            raise ParameterError(name, f"must be a whole number, not {value}")
-        value = kind(value)
-    changed = replace(_part(setup, part), **{name: value})
+def _changed(setup: Any, part: Part, values: dict[str, float]) -> Any:
+    changed = replace(_part(setup, part), **values)
     return changed if part is None else replace(setup, **{part: changed})
+
+
+def _like(part: Any, name: str, value: float) -> float:
+    """Return a value as whole a number as that which it replaces."""
+    kind = type(getattr(part, name))
+    if kind not in (int, bool):
+        return value
+    if value != int(value):
+        raise ParameterError(name, f"must be a whole number, not {value}")
+    return int(kind(value))

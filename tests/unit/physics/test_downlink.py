@@ -138,6 +138,8 @@ def test_a_parameter_that_is_none_is_refused_with_all_that_are():
     with pytest.raises(ParameterError, match=r"both_bases_make_key.*whole"):
         with_parameters(STATION, {"both_bases_make_key": 0.5}, UNUSED)
     assert not with_parameters(STATION, {"both_bases_make_key": 0}, UNUSED).both_bases_make_key
+    faint = with_parameters(STATION, {"signal_photons": 0.09, "decoy_photons": 0.02}, UNUSED)
+    assert faint.bb84.signal_photons == 0.09, "all numbers are replaced together"
     assert with_parameters(PAIRS, parameters(PAIRS, UNUSED), UNUSED) == PAIRS
 
 
