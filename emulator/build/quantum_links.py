@@ -218,26 +218,38 @@ def usage_of(setup: Setup) -> Usage:
 
 @dataclass(frozen=True)
 class Unused:
-    """Links that are never reserved on, with the reason, and requests that no other links can serve."""
+    """Links that are never reserved on, with the reason, and requests that no other links can serve.
+
+    `without_uav` are requests that no UAV ever serves.
+    """
 
     links: dict[str, str]
     requests: tuple[str, ...]
+    without_uav: tuple[str, ...] = ()
 
     def fields(self) -> dict[str, Any]:
         """Return what a reader of the plan wants to know, under public names."""
-        links = [{"link": link, "reason": reason} for link, reason in self.links.items()]
-        return {"unused_links": links, "requests_without_fiber": list(self.requests)}
+        return {
+            "unused_links": [{"link": link, "reason": why} for link, why in self.links.items()],
+            "requests_without_fiber": list(self.requests),
+            "requests_without_uav": list(self.without_uav),
+        }
 
     def sentences(self) -> list[str]:
         """Say the same in words, one line each."""
         lines = [f"link {link} is not used: {reason}" for link, reason in self.links.items()]
         if self.requests:
-            some = ", ".join(self.requests[:5]) + (", ..." if len(self.requests) > 5 else "")
-            lines.append(
-                f"{len(self.requests)} of the requests can never be served by fiber: {some}; "
-                "all their keys are bought"
-            )
+            fate = "can never be served by fiber", "all their keys are bought"
+            lines.append(_told(self.requests, *fate))
+        if self.without_uav:
+            fate = "are never served by UAVs, as their chains are too long", "none are bought there"
+            lines.append(_told(self.without_uav, *fate))
         return lines
+
+
+def _told(requests: tuple[str, ...], fate: str, outcome: str) -> str:
+    some = ", ".join(requests[:5]) + (", ..." if len(requests) > 5 else "")
+    return f"{len(requests)} of the requests {fate}: {some}; {outcome}"
 
 
 def _sample(rate: KeyRate) -> LinkSample:

@@ -17,6 +17,7 @@ from controllers.uav import FlightConfig, UavController
 from emulator.build.assembly import assemble
 from emulator.build.loading import ExperimentError, read
 from emulator.build.manager_role import actors_of
+from emulator.build.problem import unused_of
 from emulator.build.roles import KeyManagerRole, UavRole
 from emulator.physics.drone import LIU_2020, chain_rate, relayed_rate
 from global_manager.orders import unit_cost
@@ -138,6 +139,10 @@ def test_where_no_uav_ever_serves_none_is_planned_and_none_bought(
     assert short.uav_cost < short.shortfall_cost
     assert not assembly.world.sample(UAV, "C", "A", 50.0).usable
     assert assembly.world.sample(UAV, "A", "B", 50.0).usable
+
+    unused = unused_of(read(str(placed(uav=uav))))
+    assert unused.fields()["requests_without_uav"] == ["r1", "r3"]
+    assert "2 of the requests are never served by UAVs" in unused.sentences()[-1]
 
 
 def test_in_a_run_uavs_bring_key_over_short_distances_only(placed: Write) -> None:
