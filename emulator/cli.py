@@ -71,6 +71,11 @@ COMMANDS = (
         "skr",
         "Draw the secret key rates of all protocols over distance, with the PLOB bound.",
     ),
+    (
+        "validate",
+        "validate",
+        "Compute every published result that the physics is held to, and compare.",
+    ),
 )
 """Every command with its module and its summary, in the order of `qsagin --help`.
 
