@@ -42,6 +42,8 @@ if TYPE_CHECKING:  # slow to import, and only a run needs them
     from emulator.run import Outcome
     from emulator.runtime.pacing import Pace
 
+_CROWD = 4  # key managers a processor: beyond it they mostly wait for each other
+
 
 def run(
     experiment: Annotated[
@@ -144,6 +146,8 @@ def run(
         kept is not None,
     )
     tell_reading(experiment, setup)
+    if engine is Engine.PROCESSES and address is None and hosts is None:
+        _tell_crowd(len(setup.topology.nodes))
     if attached:
         threading.Thread(target=_end_when_let_go, daemon=True).start()
     try:
@@ -163,6 +167,16 @@ def run(
     _leave_to_supervisor(outcome)
     answer(json_, outcome.summary, lambda: display.conclude(OUT, outcome.summary, kept))
     _end(outcome, kept)
+
+
+def _tell_crowd(nodes: int) -> None:
+    """Tell what would be quicker where many key managers share few processors."""
+    processors = len(os.sched_getaffinity(0))
+    if nodes > _CROWD * processors:
+        tell(
+            f"{nodes} key managers in processes of their own share {processors} processors; "
+            f"--hosts {processors} gives the same results in a fraction of the time"
+        )
 
 
 @contextmanager

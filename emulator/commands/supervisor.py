@@ -51,6 +51,7 @@ _LEAST_FREE_BYTES = 16 * 2**20
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _TURN_S = 0.05
 _LAST_S = 5.0
+_AS_ONE_S = 0.2
 _SUPERVISED = "QSAGIN_SUPERVISED"
 
 Resumption = Callable[[], list[str] | None]
@@ -73,7 +74,10 @@ def supervise(words: Sequence[str], resumption: Resumption = lambda: None) -> in
             problem = child.attend(signals)
             _end_family()
             if not problem or signals.received:
-                return child.status if not signals.is_impatient else 128 + signals.received[-1]
+                if not signals.is_impatient:
+                    return child.status
+                _tell("ended at once, since a signal came twice")
+                return 128 + signals.received[-1]
             again = resumption() if attempt < MOST_RESUMPTIONS else None
             _tell(f"the command was lost: {problem}")
             if again is None:
@@ -88,10 +92,14 @@ def _tell(line: str) -> None:
 
 
 class _Signals:
-    """Signals as they come, while this lasts."""
+    """Signals as they come, while this lasts.
+
+    What comes again at once is the same wish: `timeout` and terminals signal a process and its group.
+    """
 
     def __init__(self) -> None:
         self.received: list[int] = []
+        self._last_s = -_AS_ONE_S
 
     @property
     def is_impatient(self) -> bool:
@@ -107,7 +115,10 @@ class _Signals:
             signal.signal(number, handler)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.received.append(number)
+        now_s = time.monotonic()
+        if now_s - self._last_s >= _AS_ONE_S:
+            self.received.append(number)
+        self._last_s = now_s
 
 
 class _Folder:

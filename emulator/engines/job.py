@@ -149,6 +149,17 @@ def signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def signals_of_native_code() -> Iterator[None]:
+    """Raise `Interrupted` as it is where native code returned with it set, which Python calls a fault."""
+    try:
+        yield
+    except SystemError as error:
+        if isinstance(error.__cause__, Interrupted):
+            raise error.__cause__ from None
+        raise
+
+
 def recording(job: Job, watcher: RunWatcher) -> Callable[[Progress], None]:
     """Write the plan as soon as there is one, then pass progress on."""
 

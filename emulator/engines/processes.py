@@ -27,6 +27,7 @@ from emulator.engines.job import (
     RunWatcher,
     ignore_signals,
     recording,
+    signals_of_native_code,
 )
 from emulator.live_page.process import PageProcess
 from emulator.net.heartbeat import FILES, RUNNING, beat
@@ -60,7 +61,7 @@ def play(job: Job, page: PageProcess, watcher: RunWatcher) -> summary.Ending:
     folder, last_window = job.folder, job.last_window
     ending = summary.Ending(windows=0, emulated_s=0.0, wall_s=0.0)
     try:
-        with _actors(job) as cluster:
+        with signals_of_native_code(), _actors(job) as cluster:
             try:
                 startup_s = time.monotonic() - began_s
                 ending = replace(ending, startup_s=startup_s)
