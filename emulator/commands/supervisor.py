@@ -65,7 +65,7 @@ def is_supervised() -> bool:
 def supervise(words: Sequence[str], resumption: Resumption = lambda: None) -> int:
     """Have a command done in a child; return its exit status, 128 and the number of a signal that ended it.
 
-    `resumption` gives the command that resumes it, or None if there is nothing to resume.
+    `resumption` gives the command that goes on with it, or None if there is no way.
     """
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     with _Signals() as signals, _Folder() as folder:
@@ -82,7 +82,12 @@ def supervise(words: Sequence[str], resumption: Resumption = lambda: None) -> in
             _tell(f"the command was lost: {problem}")
             if again is None:
                 return 1
-            _tell(f"resuming the run, {attempt + 1} of {MOST_RESUMPTIONS} times at most")
+            how = (
+                "resuming the run"
+                if "--resume" in again
+                else "nothing was done yet; beginning anew"
+            )
+            _tell(f"{how}, {attempt + 1} of {MOST_RESUMPTIONS} times at most")
             words = again
     return 1
 

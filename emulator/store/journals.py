@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,15 @@ def windows_run(run_folder: Path) -> int:
         with _reading(path) as connection:
             seen.update(window for (window,) in connection.execute("SELECT window FROM mail"))
     return len(seen)
+
+
+def has_begun(run_folder: Path) -> bool:
+    """Return whether anybody has run a window, as far as journals can be read."""
+    for path in sorted((run_folder / FOLDER).glob("*.sqlite")):
+        with suppress(sqlite3.Error, JournalError), _reading(path) as connection:
+            if connection.execute("SELECT 1 FROM mail LIMIT 1").fetchone():
+                return True
+    return False
 
 
 def last_window(run_folder: Path) -> int:
