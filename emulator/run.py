@@ -23,6 +23,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from emulator import launch
+from emulator.access import opening
 from emulator.build.assembly import Assembly, assemble
 from emulator.build.loading import read, write
 from emulator.build.manager_role import Actors, actors_of
@@ -84,7 +85,8 @@ class Options:
     `hosts` is the number of processes that share the local key managers; None: one for each.  They are
     placed on the machines of the cluster at `ray_address`; None: they are all here, on loopback.
     `volatile` keeps journals in memory until the end: an actor that is lost is lost for good.
-    `page_port` is that of the page of the run, 0 any; None: no page.
+    `page_port` is that of the page of the run, 0 any; None: no page.  Doors to SAEs listen at the address
+    `keys_host`; None: there are none.
     """
 
     pace: Pace
@@ -95,6 +97,7 @@ class Options:
     placement: Placement = Placement.SPREAD
     ports: range | None = None
     page_port: int | None = None
+    keys_host: str | None = None
 
     @property
     def joins(self) -> bool:
@@ -224,8 +227,11 @@ def _account(job: _Job, watcher: RunWatcher, began_s: float) -> Outcome:
         with _results_named(job.folder):
             _record_plan(job)
             injection.record(job.folder)
+            opening.record(job.folder, job.setup)
             setup = read(str(job.folder / EXPERIMENT))
             written = summary.write(job.folder, setup, job.assembly, ending)
+        if written["complete"]:
+            opening.forget_authority(job.folder)
     return Outcome(written, ending.stopped_by, ending.failure, ending.is_lost)
 
 
@@ -286,6 +292,9 @@ def _actors(job: _Job) -> Iterator[launch.Cluster]:
     options, run_folder = job.options, str(job.folder.resolve())
     authority = Authority()
     hosts = _hosts(job, authority)
+    if options.keys_host is not None:
+        doors = Endpoint(options.keys_host, options.ports)
+        hosts = opening.with_doors(hosts, job.setup, doors, job.last_window)
     living = {host.name: tuple(role.entity for role in host.roles) for host in hosts}
     clock = ClockConfig(
         living,
@@ -295,6 +304,7 @@ def _actors(job: _Job) -> Iterator[launch.Cluster]:
         job.assembly.timeline,
         _VOLATILE_PATIENCE_S if options.volatile else _PATIENCE_S,
         tuple(_process_faults(job.experiment)),
+        frozenset(host.name for host in hosts if host.serves_until is not None),
     )
     exporter = ExporterConfig(
         run_folder,
@@ -309,7 +319,10 @@ def _actors(job: _Job) -> Iterator[launch.Cluster]:
     with launch.ray_instance(len(seats), options.ray_address, job.folder) as machines:
         homes = place(options.placement, seats, machines) if machines else {}
         _begin_again(job)
-        yield launch.start(hosts, clock, exporter, homes, supervised=not options.volatile)
+        cluster = launch.start(hosts, clock, exporter, homes, supervised=not options.volatile)
+        if options.keys_host is not None:
+            opening.announce(job.folder, job.setup)
+        yield cluster
 
 
 def _begin_again(job: _Job) -> None:

@@ -27,6 +27,7 @@ from emulator.build.faults import Check as FaultCheck
 from emulator.build.on_demand_prices import unit_prices_of
 from emulator.build.quantum_links import equip
 from emulator.build.setup import Setup
+from emulator.config.access import EXTERNAL
 from emulator.config.demand import RequestItem
 from emulator.config.error_messages import Mistake
 from emulator.config.fiber import LinkKind
@@ -130,6 +131,37 @@ def _applications(setup: Setup) -> Mistakes:
         if name not in classes:
             known = ", ".join(sorted(classes))
             yield f"applications.{name}", f"no request is of this class; there are {known}"
+
+
+def _external_requests(setup: Setup) -> Mistakes:
+    """Refuse requests of SAEs that nobody can use, or whose use is not clear."""
+    demand, access = setup.experiment.demand, setup.experiment.access
+    if isinstance(demand.requests, dict):
+        if demand.requests.get(EXTERNAL):
+            yield f"demand.requests.{EXTERNAL}", "list these requests, with the nodes of the SAEs"
+        return
+    where = {sae.node for sae in access.saes} if access else set()
+    seen: dict[tuple[str, str], str] = {}
+    for index, item in enumerate(demand.requests):
+        if item.application != EXTERNAL:
+            continue
+        for end, node in (("source", item.source), ("target", item.target)):
+            if node not in where:
+                right = f"no SAE is at node {node}; name one in access.saes"
+                yield f"demand.requests.{index}.{end}", right
+        other = seen.setdefault((item.source, item.target), item.id)
+        if other != item.id:
+            yield f"demand.requests.{index}", f"{other} is between the same nodes; keep one"
+
+
+def _saes(setup: Setup) -> Mistakes:
+    names, seen = {node.name for node in setup.topology.nodes}, set()
+    for index, sae in enumerate(setup.experiment.access.saes if setup.experiment.access else ()):
+        if sae.node not in names:
+            yield f"access.saes.{index}.node", f"no node {sae.node} in the network"
+        if sae.id in seen:
+            yield f"access.saes.{index}.id", f"{sae.id} is used twice"
+        seen.add(sae.id)
 
 
 def _price_of_lost_key(setup: Setup) -> Mistakes:
@@ -348,6 +380,8 @@ RULES = (
         _price_of_lost_key,
         ("demand.shortfall_cost", "demand.requests", "prices", "uav", NETWORK),
     ),
+    Rule(_external_requests, ("demand.requests", "access", NETWORK)),
+    Rule(_saes, ("access", NETWORK)),
     Rule(_uses_of_keys, ("applications", "keys.unit_bits", "demand.period_s")),
     Rule(_sites_under_orbits, ("satellite.orbits", NETWORK)),
     Rule(_elements, ("satellite.orbits", "demand.periods", "demand.period_s")),

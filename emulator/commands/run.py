@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,7 @@ from emulator.commands.terminal import ERR, OUT, answer, fail, tell
 from emulator.config.experiment import Experiment
 from emulator.config.topology import Topology
 from emulator.net.heartbeat import LOST
+from emulator.net.transport import LOOPBACK
 from emulator.runtime.cluster import Placement
 from emulator.store.files import EXPERIMENT, REPORT, check_format
 from global_manager.provisioning.check import InvalidProblemError
@@ -82,6 +84,14 @@ def run(
         int | None,
         typer.Option(min=0, max=65535, help="Port of the page; implies --page; 0: any."),
     ] = None,
+    keys: Annotated[
+        bool,
+        typer.Option("--keys", help="Serve keys to the SAEs of the experiment (ETSI GS QKD 014)."),
+    ] = False,
+    keys_host: Annotated[
+        str | None,
+        typer.Option(help="Address at which keys are served; implies --keys; default: loopback."),
+    ] = None,
     share: Share = False,
     attached: Attached = False,
     json_: Json = False,
@@ -117,6 +127,7 @@ def run(
         placement,
         _port_range(ports),
         page_port,
+        _keys_host(setup.experiment, keys_host or (LOOPBACK if keys else None)),
     )
     tell_reading(experiment, setup)
     if attached:
@@ -198,6 +209,18 @@ def _port_range(text: str | None) -> range | None:
     if not (dash and first.isdigit() and last.isdigit() and 0 < int(first) <= int(last) < 65536):
         raise UsageError("--ports", f"must be two ports like 20000-20999, not {text}")
     return range(int(first), int(last) + 1)
+
+
+def _keys_host(experiment: Experiment, host: str | None) -> str | None:
+    """Return the address of the doors to SAEs, if any are wanted and possible."""
+    if host is None:
+        return None
+    if experiment.access is None or not experiment.access.saes:
+        raise UsageError("--keys", "the experiment names no SAE; list them in access.saes")
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        raise UsageError("--keys-host", f"must be an IP address, not {host}") from None
 
 
 def _leave_to_supervisor(outcome: Outcome) -> None:

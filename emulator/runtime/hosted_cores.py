@@ -27,11 +27,23 @@ from typing import Any, TypeVar
 
 from emulator.build.roles import Role
 from emulator.runtime.message_faults import NO_FAULTS, MessageFaults, Post
+from emulator.runtime.sae_calls import CallsByEntity, SaeCalls
 from emulator.store.journal import Journal
 from emulator.store.sealing import Seal
 from emulator.world.events import EventAware, WorldEvent, read_back
-from protos import wire
-from protos.core import Core, EntityOrder, Measure, Message, Sleeper, Step, Totals, steps_until
+from protos import access, wire
+from protos.access import Asked
+from protos.core import (
+    Answering,
+    Core,
+    EntityOrder,
+    Measure,
+    Message,
+    Sleeper,
+    Step,
+    Totals,
+    steps_until,
+)
 from protos.facts import Fact
 from protos.key_changes import KeyChange
 from protos.keys import Confirm, Relay
@@ -107,7 +119,9 @@ class HostedCores:
         *,
         order: EntityOrder,
         message_faults: MessageFaults = NO_FAULTS,
+        serves_until: int | None = None,
     ) -> None:
+        self._serves_until = -1 if serves_until is None else serves_until
         self._window_s, self._journal, self._seal = window_s, journal, seal
         self._checkpoint_after_s = checkpoint_after_s
         self._roles = tuple(sorted(roles, key=lambda role: order.key(role.entity)))
@@ -121,6 +135,7 @@ class HostedCores:
         self._sent: dict[int, list[Message]] = {}
         self._stepped_s = self._checkpoint_s = 0.0
         self.last_window: int | None = None
+        self.calls = SaeCalls(lambda entity: self._here[entity].core, window_s)
         self._recover()
 
     @property
@@ -205,9 +220,12 @@ class HostedCores:
         """
         if self.last_window is not None and window <= self.last_window:
             return
+        asked = self.calls.take(window, lambda entity: self._is_away(entity, window))
+        self._hear_calls(window, asked)
         mail = wire.mail(self._raw.pop(window, []))
         self._raw = defaultdict(list, {at: raw for at, raw in self._raw.items() if at > window})
         steps = self._step(window)
+        self.calls.keep(steps)
         enough_s = max(self._checkpoint_after_s, _CHECKPOINT_SHARE * self._checkpoint_s)
         checkpoint = self._checkpoint() if self._stepped_s > enough_s else None
         facts = {entity: [*also.get(entity, ()), *step.facts] for entity, step in steps.items()}
@@ -217,7 +235,10 @@ class HostedCores:
         wakes = (self.wake_window, wake_window)
         wake = min((at for at in wakes if at is not None), default=None)
         wrote = {message.destination for message in self._sent[window]}
-        self._journal.commit(window, facts, mail, checkpoint, keys, wake=wake, wrote=wrote)
+        inputs = _written(asked)
+        self._journal.commit(
+            window, facts, mail, checkpoint, keys, wake=wake, wrote=wrote, asked=inputs
+        )
 
     def sent_in(self, window: int) -> list[Message]:
         """Return what was sent in a window."""
@@ -266,6 +287,24 @@ class HostedCores:
             wake = hosted.wake_window
             hosted.wake_window = last_window + 1 if wake is None else min(wake, last_window + 1)
 
+    def doubt_answers(self) -> None:
+        """Have cores take note that answers of a former life may not have left."""
+        for entity, hosted in self._here.items():
+            if isinstance(hosted.core, Answering) and hosted.core.is_unsure:
+                self.calls.doubt(entity)
+
+    def _is_away(self, entity: str, window: int) -> bool:
+        """Whether SAEs cannot call an entity in a window."""
+        return window > self._serves_until or self._message_faults.is_out(entity, window)
+
+    def _hear_calls(self, window: int, asked: CallsByEntity) -> None:
+        """Tell cores of the calls of a window, in which they then are due."""
+        for entity, calls in asked.items():
+            self.calls.core_of(entity).hear(calls)
+            hosted = self._here[entity]
+            wake = hosted.wake_window
+            hosted.wake_window = window if wake is None else min(wake, window)
+
     def _key_changes(self) -> dict[str, list[KeyChange]]:
         return {name: item.core.key_changes() for name, item in self._here.items()}
 
@@ -307,10 +346,18 @@ class HostedCores:
         past = self._journal.past()
         if past.checkpoint is not None:
             self._take_up(self._seal.open(past.checkpoint, _CHECKPOINT))
+        reached = -1 if self.last_window is None else self.last_window
+        asked = {
+            at: _read_back(rows, self._window_s * at) for at, rows in self._journal.asked().items()
+        }
         for window, mail in past.mail:
             for message in wire.mail_messages(mail):
                 self._here[message.destination].mailbox.put(window, message)
+            self._hear_calls(window, asked.pop(window, {}))
             self._step(window)
+        for window, calls in asked.items():  # of windows that were taken back: they come again
+            if window > reached:
+                self._hear_calls(window, calls)
         self._journal.check_keys(self._key_changes(), self._seal)
 
     def _checkpoint(self) -> bytes:
@@ -328,6 +375,23 @@ class HostedCores:
     def _take_up(self, state: bytes) -> None:
         unpickler = _Unpickler(io.BytesIO(state), self._told)
         self._here, self._sent, self._post, self.last_window = unpickler.load()
+
+
+def _written(asked: CallsByEntity) -> list[tuple[str, int, str]]:
+    """Return calls as a journal keeps them."""
+    return [
+        (entity, item.number, access.written(item.call))
+        for entity, calls in asked.items()
+        for item in calls
+    ]
+
+
+def _read_back(rows: Iterable[tuple[str, int, str]], at_s: float) -> dict[str, list[Asked]]:
+    """Return the calls of a window that `_written` wrote."""
+    found: dict[str, list[Asked]] = {}
+    for entity, number, call in rows:
+        found.setdefault(entity, []).append(Asked(number, at_s, access.read_back(call)))
+    return found
 
 
 def _role_told(role: Role, event: WorldEvent) -> Role:
