@@ -149,15 +149,16 @@ class KeyAccess:
     def on_assigned(self, source: str, body: Assigned) -> None:
         """Hold keys for SAEs of this node."""
         units = [self._delivery.take_arrived(source, unit_id) for unit_id in body.unit_ids]
-        whole = [unit for unit in units if unit is not None]
-        if len(whole) < len(units) or not whole or len(whole) % len(body.names):
+        material = _joined([unit for unit in units if unit is not None])
+        whole = len(units) * self._unit_bits // 8
+        is_sound = body.names and len(body.names) <= len(units) and len(body.pad) in (0, whole)
+        if not is_sound or len(units) % len(body.names) or len(material) != whole:
             why = Reason("assigns keys that are not here")
             self._effects.note(Fact(FactKind.REJECTED, body.request, peer=source, details=why))
             return
-        material = _joined(whole)
         if body.pad:
             material = _xor(material, body.pad)
-        size = len(material) // len(body.names)
+        size = whole // len(body.names)
         for index, name in enumerate(body.names):
             key = material[index * size :][: body.key_bits // 8]
             self._hold(name, key, body.master, body.slaves)

@@ -114,7 +114,10 @@ class Door:
             "max_SAE_ID_count": MOST_ADDITIONAL,
         }, None
 
-    async def _enc_keys(self, request: Request, caller: str, peer: str) -> tuple[Any, Answer]:
+    async def _enc_keys(
+        self, request: Request, caller: str, peer: str
+    ) -> tuple[Any, Answer | None]:
+        """Give new keys.  If the answer is lost nobody knows them, and the next call gets others."""
         self._node_of(peer, "slave_SAE_ID")
         if request.method == "GET":
             asked = key_request_of_query(request.query_params.multi_items(), self._sizes)
@@ -128,9 +131,12 @@ class Door:
                 raise self._not_provisioned(node)
         call = GetKey(caller, slaves, asked.number, asked.size)
         answer = await self._ask(request, call)
-        return container(answer.keys), answer
+        return container(answer.keys), None
 
-    async def _dec_keys(self, request: Request, caller: str, peer: str) -> tuple[Any, Answer]:
+    async def _dec_keys(
+        self, request: Request, caller: str, peer: str
+    ) -> tuple[Any, Answer | None]:
+        """Give copies.  If the answer is lost they are given again, since the other end has them."""
         self._node_of(peer, "master_SAE_ID")
         if request.method == "GET":
             names = key_ids_of_query(request.query_params.multi_items())
@@ -248,6 +254,7 @@ class _Named:
 
     app: Any
     transport: asyncio.Transport
+    _phase: Any
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take note of the caller, once for all requests of the connection."""
@@ -267,6 +274,15 @@ class _Named:
         if not self.transport.is_closing():
             self.transport.write(f"{head}\r\nConnection: close\r\n\r\n".encode() + bytes(body))
             self.transport.close()
+
+    def _watch(self) -> None:
+        """Look no longer after a connection that is closing: TLS has a limit of its own for that."""
+        if self._is_open():
+            super()._watch()  # type: ignore[misc]
+
+    def _now_in(self) -> Any:
+        """Return what is waited for; a TLS transport that was closed cannot be asked."""
+        return super()._now_in() if self._is_open() else self._phase  # type: ignore[misc]
 
     def _is_open(self) -> bool:
         return not self.transport.is_closing()

@@ -1,0 +1,123 @@
+"""A network over real gRPC in one process whose key managers have doors to SAEs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from live_network import LiveNetwork
+
+from emulator.access import Client
+from emulator.access.certificates import AccessAuthority, write_credentials
+from emulator.access.config import ServingHostConfig
+from emulator.access.hosting import ServingHost
+from emulator.access.opening import announce, announced, with_doors
+from emulator.build.loading import read
+from emulator.net.transport import Endpoint
+from emulator.runtime.clock import BarrierClock, ClockConfig, Pace
+
+EXPERIMENTS = Path(__file__).parents[2] / "emulator" / "config" / "experiments"
+SAES = {"alice": "A", "anna": "A", "bob": "B", "carol/1": "C"}
+Result = TypeVar("Result")
+
+
+def write_experiment(folder: Path, **demand: Any) -> Path:
+    """Write an experiment with SAEs at three nodes in a row, and much key between them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fields_ = yaml.safe_load((EXPERIMENTS / "tiny.yaml").read_text())
+    (folder / "tiny.csv").write_text((EXPERIMENTS / "tiny.csv").read_text())
+    fields_["network"]["wavelengths"] = 400
+    fields_["demand"] |= {"distribution": {"poisson": {"mean_units": 60}}, "scenarios": 100}
+    fields_["demand"]["requests"] = [
+        {"id": "ac", "class": "external", "source": "A", "target": "C"},
+        {"id": "ca", "class": "external", "source": "C", "target": "A"},
+        {"id": "ab", "class": "external", "source": "A", "target": "B"},
+        {"id": "own", "class": "avatar", "source": "B", "target": "A"},
+    ]
+    fields_["demand"] |= demand
+    fields_["access"] = {"saes": [{"id": sae, "node": node} for sae, node in SAES.items()]}
+    path = folder / "experiment-with-saes.yaml"
+    path.write_text(yaml.safe_dump(fields_))
+    return path
+
+
+class NetworkWithDoors(LiveNetwork):
+    """See the module."""
+
+    def __init__(self, folder: Path, hosts: int, experiment: Path) -> None:
+        super().__init__(folder, hosts, experiment=str(experiment))
+        self.setup = read(str(experiment))
+        served = with_doors(list(self.configs.values()), self.setup, Endpoint(), self.last_window)
+        self.configs = {config.name: config for config in served}
+        told = {field.name: getattr(self.clock_config, field.name) for field in fields(ClockConfig)}
+        serving = frozenset(c.name for c in served if c.serves_until is not None)
+        self.clock_config = ClockConfig(**(told | {"serving": serving}))
+        self.clock = BarrierClock(self.clock_config)
+        self.doors: dict[str, ServingHost] = {}
+        self.pace = Pace(20.0)
+
+    async def start(self) -> None:
+        """Have everybody serve."""
+        await super().start()
+        announce(self.folder, self.setup)
+
+    async def bring_up(self, name: str) -> None:
+        """Start a host, or its next incarnation."""
+        config = self.configs[name]
+        if not isinstance(config, ServingHostConfig):
+            await super().bring_up(name)
+            return
+        self.doors[name] = ServingHost(config)
+        self.hosts[name] = self.doors[name].host
+        await self.doors[name].start()
+
+    async def lose(self, name: str) -> Any:
+        """Have a host vanish, and its doors with it."""
+        doors = self.doors.pop(name, None)
+        for server, task in doors._serving if doors else ():
+            for connection in list(server.server_state.connections):
+                connection.transport.abort()
+            for listener in server.servers:
+                listener.close()
+            task.cancel()
+        return await super().lose(name)
+
+    async def run(self) -> None:
+        """Run to the end."""
+        await self.clock.run(self.last_window, self.pace)
+
+    async def stop(self) -> None:
+        """End everybody in good order."""
+        for doors in self.doors.values():
+            await doors.stop()
+        self.hosts = {n: h for n, h in self.hosts.items() if n not in self.doors}
+        await super().stop()
+
+    def client(self, sae: str, as_if: str | None = None) -> Client:
+        """Return a client for an SAE, at its own node, or at that of another."""
+        authority = AccessAuthority.of(self.folder)
+        where = self.folder / "saes" / sae.replace("/", "~")
+        if not where.exists():
+            write_credentials(where, authority.sae(sae), authority.certificate)
+        found = announced(self.folder)
+        url = found["nodes"][found["saes"][as_if or sae]["node"]]["url"]
+        pem = [where / name for name in ("certificate.pem", "key.pem", "ca.pem")]
+        return Client(url, *pem, timeout_s=20.0)
+
+    async def during(self, work: Callable[[], Result], since_window: int = 30) -> Result:
+        """Run the network to the end, and call something meanwhile in another thread."""
+        await self.start()
+        running = asyncio.create_task(self.run())
+        while self.clock.window < since_window and not running.done():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        try:
+            return await asyncio.to_thread(work)
+        finally:
+            self.clock._pace = self.pace = Pace(None)
+            self.clock._wishes.stirred.set()
+            await running
+            await self.stop()
