@@ -160,7 +160,8 @@ def test_several_nodes_get_the_same_key_and_pay_with_their_own(tmp_path: Path) -
     _, before = _run(tmp_path, calls)
     names = tuple(_given(before["kme-A"], "alice"))
     takes = [
-        (SAES[sae], FIRST + 4, GetKeyWithIds(sae, "alice", names)) for sae in ("carol", "bob", "anna")
+        (SAES[sae], FIRST + 4, GetKeyWithIds(sae, "alice", names))
+        for sae in ("carol", "bob", "anna")
     ]
     network, facts = _run(tmp_path, [*calls, *takes])
     every = [f for noted in facts.values() for _, f in noted if f.kind is FactKind.GIVEN]
@@ -232,7 +233,9 @@ def test_whatever_is_asked_and_lost_demand_is_accounted_for_and_both_ends_agree(
     seed: int,
 ) -> None:
     folder = tmp_path_factory.mktemp("drawn")
-    asked = [("A", window, _ask(keys, bits, *slaves)) for window, keys, bits, slaves in sorted(calls)]
+    asked = [
+        ("A", window, _ask(keys, bits, *slaves)) for window, keys, bits, slaves in sorted(calls)
+    ]
     network, facts = _run(folder, asked, late=0.3, twice=0.3, lost=0.2, seed=seed, calm_periods=2)
     network.write_journals(folder / "run")
     found = audit(folder / "run")

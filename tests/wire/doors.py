@@ -108,8 +108,10 @@ class NetworkWithDoors(LiveNetwork):
         pem = [where / name for name in ("certificate.pem", "key.pem", "ca.pem")]
         return Client(url, *pem, timeout_s=20.0)
 
-    async def during(self, work: Callable[[], Result], since_window: int = 30) -> Result:
-        """Run the network to the end, and call something meanwhile in another thread."""
+    async def during(
+        self, work: Callable[[], Result], since_window: int = 30, *, to_end: bool = False
+    ) -> Result:
+        """Run the network, to its end if so wanted, and call something meanwhile in another thread."""
         await self.start()
         running = asyncio.create_task(self.run())
         while self.clock.window < since_window and not running.done():  # noqa: ASYNC110
@@ -117,7 +119,7 @@ class NetworkWithDoors(LiveNetwork):
         try:
             return await asyncio.to_thread(work)
         finally:
-            self.clock._pace = self.pace = Pace(None)
-            self.clock._wishes.stirred.set()
+            if not to_end:
+                self.clock.stop()
             await running
             await self.stop()
