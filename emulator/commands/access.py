@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 import typer
 
-from emulator.commands.options import Json, UsageError, require_empty
+from emulator.build.access import accesses_of
+from emulator.commands.options import Json, UsageError, read, require_empty
 from emulator.commands.terminal import OUT, answer
-from emulator.store.files import check_format
+from emulator.store.files import EXPERIMENT, check_format
 
 
 def access(
@@ -36,9 +37,18 @@ def access(
     require_empty(out)
     write_credentials(out, authority.sae(sae), authority.certificate)
     url = doors["nodes"][saes[sae]["node"]]["url"]
-    line = _curl(out, url, next((other for other in saes if other != sae), sae))
+    line = _curl(out, url, _peer(folder, sae))
     document = {"sae": sae, "node": saes[sae]["node"], "url": url, "curl": line}
     answer(json_, document, lambda: OUT.print(line, soft_wrap=True, highlight=False, markup=False))
+
+
+def _peer(folder: Path, sae: str) -> str:
+    """Return an SAE with which another can share keys: its own self if there is no other."""
+    setup = read(str(folder / EXPERIMENT), None, None, None)
+    section = setup.experiment.access
+    nodes = {item.id: item.node for item in section.saes} if section is not None else {}
+    reached = accesses_of(setup)[nodes[sae]].requests
+    return next((other for other, node in nodes.items() if node in reached), sae)
 
 
 def _curl(folder: Path, url: str, peer: str) -> str:

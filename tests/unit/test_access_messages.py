@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.access import messages
 from emulator.access.messages import (
     MOST_ADDITIONAL,
     MOST_KEYS,
@@ -198,3 +201,18 @@ def test_calls_are_read_as_they_were_written(call: Call) -> None:
 def test_what_is_no_call_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"call|Expecting"):
         read_back(text)
+
+
+def test_the_published_description_has_the_limits_of_the_server() -> None:
+    described = yaml.safe_load((Path(messages.__file__).parent / "openapi.yaml").read_text())
+    schemas, paths = described["components"]["schemas"], described["paths"]
+    assert set(schemas["KeyRequest"]["properties"]) == set(messages._GET_KEY)
+    assert schemas["KeyRequest"]["properties"]["number"]["maximum"] == MOST_KEYS
+    assert schemas["KeyIDs"]["properties"]["key_IDs"]["maxItems"] == MOST_KEYS
+    others = schemas["KeyRequest"]["properties"]["additional_slave_SAE_IDs"]
+    assert others["maxItems"] == MOST_ADDITIONAL
+    assert {path.rpartition("/")[2]: sorted(verbs) for path, verbs in paths.items()} == {
+        "status": ["get"],
+        "enc_keys": ["get", "post"],
+        "dec_keys": ["get", "post"],
+    }

@@ -21,7 +21,7 @@ from emulator.net.transport import Endpoint
 from emulator.runtime.clock import BarrierClock, ClockConfig, Pace
 
 EXPERIMENTS = Path(__file__).parents[2] / "emulator" / "config" / "experiments"
-SAES = {"alice": "A", "anna": "A", "bob": "B", "carol/1": "C"}
+SAES = {"alice": "A", "anna": "A", "bob": "B", "carol/1": "C", "carol": "C"}
 Result = TypeVar("Result")
 
 

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import re
 import socket
 import ssl
 import threading
@@ -28,6 +29,8 @@ from emulator.results import sae_keys
 from emulator.results.audit import audit
 from protos.access import GetKeyWithIds, Outcome
 
+README = Path(__file__).parents[2] / "README.md"
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 
 
@@ -149,6 +152,22 @@ def test_an_sae_shares_keys_with_itself_and_its_neighbour(shared: _Shared) -> No
     assert alice.dec_keys("alice", [key.id for key in own]) == own
     near = alice.enc_keys("anna", 2)
     assert anna.dec_keys("alice", [key.id for key in near]) == near
+
+
+def test_the_readme_encrypts_a_file_at_one_node_and_opens_it_at_another(
+    shared: _Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (program,) = (block for block in PYTHON.findall(README.read_text()) if "AESGCM" in block)
+    urls, authority = announced(shared.folder)["nodes"], AccessAuthority.of(shared.folder)
+    for sae in ("alice", "carol"):
+        write_credentials(tmp_path / sae, authority.sae(sae), authority.certificate)
+    (tmp_path / "report").write_bytes(b"for carol only" * 1000)
+    monkeypatch.chdir(tmp_path)
+    _until_given(shared.network.client("alice"), "carol", 1)
+    names = {"url": {"alice": urls["A"]["url"], "carol": urls["C"]["url"]}}
+    exec(program, names)
+    assert (tmp_path / "report.opened").read_bytes() == (tmp_path / "report").read_bytes()
+    assert b"carol" not in names["sealed"]
 
 
 def test_who_was_not_named_is_refused_and_takes_nothing_away(shared: _Shared) -> None:
