@@ -1,5 +1,5 @@
 # make demo | test | test-long | test-servers | test-system | check | format | bench | bench-all
-# make protos | dashboards | vendor | lock | clean            (make setup makes the environment)
+# make protos | dashboards | vendor | lock | clean            (make setup makes the whole environment)
 PY := .venv/bin/python
 BIN := .venv/bin
 LOCK := --universal --generate-hashes --no-header --no-annotate --quiet
@@ -10,14 +10,19 @@ export RAY_USAGE_STATS_ENABLED = 0
 
 setup: .venv/.ready
 
-.venv/.ready: requirements.lock pyproject.toml
+# What a run needs.  Tests and checks need more, which .venv/.ready adds.
+.venv/.runs: requirements.lock pyproject.toml
 	test -x $(PY) || python3 -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(PY) -m compileall -q protos controllers global_manager emulator
 	touch $@
 
-demo: .venv/.ready
+.venv/.ready: .venv/.runs requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	touch $@
+
+demo: .venv/.runs
 	$(BIN)/qsagin run paper --out runs/demo-$$(date +%Y%m%d-%H%M%S) --pace max --page
 
 test: test-unit
@@ -31,6 +36,7 @@ test-long: .venv/.ready
 
 test-servers: .venv/.ready
 	$(BIN)/pytest tests/system/test_prometheus_files.py tests/system/test_kubernetes.py \
+		tests/system/test_smi_module.py tests/system/test_otlp.py \
 		tests/system/test_watched_run.py tests/system/test_page.py
 
 test-system: .venv/.ready
@@ -65,8 +71,11 @@ bench-all: .venv/.ready
 	$(PY) benchmarks/run.py --all
 
 lock:
-	$(BIN)/uv pip compile pyproject.toml --extra dev $(LOCK) --output-file requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra deploy --constraint requirements.lock $(LOCK) --output-file deploy/requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev $(LOCK) --output-file requirements-dev.lock
+	$(BIN)/uv pip compile pyproject.toml --extra build --constraint requirements-dev.lock $(LOCK) --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra deploy --constraint requirements-dev.lock $(LOCK) --output-file deploy/requirements.lock
+	cd tests/system/pins && for name in *.in; do \
+		$(CURDIR)/$(BIN)/uv pip compile $$name --no-deps $(LOCK) --output-file $${name%.in}.txt || exit 1; done
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -25,6 +25,11 @@ COMMANDS = (
     ("check", "plan", "Validate an experiment; start nothing."),
     ("topology", "topology", "Show what is read of a network file; draw it, or write it as CSV."),
     ("plan", "plan", "Solve the provisioning program; start no actor."),
+    (
+        "evaluate",
+        "evaluate",
+        "Verify a plan made elsewhere, and price it under this law, another or a trace.",
+    ),
     ("compare", "plan", "Compare all policies on the same instance and scenarios."),
     ("figures", "plan", "Draw the paper's figures 4a and 4b."),
     ("run", "run", "Run the whole emulation: reserve, transmit, buy recourse, account."),

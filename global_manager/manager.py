@@ -89,7 +89,7 @@ class ManagerConfig:
     replan: bool = True
     look_every_periods: int = 0
     drift_sigmas: float = 3.0
-    correlated: bool = True
+    correlation: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class GlobalManager:
         self._planner = planner
         self._problem = config.problem
         self._fibers = FiberWatch()
-        self._demand = DemandWatch(self._problem.scenarios, config.drift_sigmas, config.correlated)
+        self._demand = DemandWatch(self._problem.scenarios, config.drift_sigmas, config.correlation)
         self._usage: dict[int, int] = {}
         self._asked: set[str] = set()
         self._effects = Effects(self.name)

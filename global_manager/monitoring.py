@@ -73,13 +73,14 @@ class DemandWatch:
     """Compares demand with the scenarios of the plan, from one look to the next.
 
     Demand has drifted when its mean over the periods since the last look is more than `sigmas`
-    standard errors from the scenarios' mean.  A period is one draw if demand is correlated, and one draw
-    per request if not.
+    standard errors from the scenarios' mean.  A period is one draw if demand is fully correlated, and one
+    draw per request if it is not at all; between, n requests of equal correlation rho are worth
+    n / (1 + (n - 1) rho) draws.
     """
 
     scenarios: Sequence[Scenario]
     sigmas: float
-    correlated: bool = True
+    correlation: float = 1.0
     units: dict[int, int] = field(default_factory=dict)
     periods: int = 0
 
@@ -96,5 +97,5 @@ class DemandWatch:
         mean = asked / elapsed / len(usage)
         expected = mean_units(self.scenarios)
         variance = sum(s.probability * (s.units - expected) ** 2 for s in self.scenarios)
-        draws = elapsed if self.correlated else elapsed * len(usage)
+        draws = elapsed * len(usage) / (1 + (len(usage) - 1) * self.correlation)
         return mean if abs(mean - expected) > self.sigmas * sqrt(variance / draws) else None

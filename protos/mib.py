@@ -41,7 +41,7 @@ class Syntax(Enum):
     are octets there (as floating point is in RFC 6340).
     """
 
-    TEXT = ("DisplayString", 0, 0)
+    TEXT = ("SnmpAdminString", 0, 0)
     INTEGER32 = ("Integer32", -(2**31), 2**31 - 1)
     UNSIGNED32 = ("Unsigned32", 0, 2**32 - 1)
     COUNTER64 = ("Counter64", 0, 2**63 - 1)
@@ -332,7 +332,7 @@ class Table:
 
     @cached_property
     def is_text(self) -> dict[str, bool]:
-        """Whether a column holds text (a DisplayString) rather than an integer."""
+        """Whether a column holds text (an SnmpAdminString: UTF-8) rather than an integer."""
         return {name: syntax is Syntax.TEXT for name, syntax in self.syntax.items()}
 
 

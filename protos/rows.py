@@ -23,7 +23,7 @@ from protos.mib import (
 )
 from protos.pdu import TRACE_BYTES, Arcs, ErrorStatus, Pdu, Value, VarBind, Verb
 
-MOST_OCTETS = 255  # of a DisplayString, RFC 2579
+MOST_OCTETS = 255  # of an SnmpAdminString, RFC 3411
 
 
 class VarBindError(Exception):

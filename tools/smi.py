@@ -14,18 +14,22 @@ QSAGIN-MIB DEFINITIONS ::= BEGIN
 IMPORTS
     MODULE-IDENTITY, OBJECT-TYPE, NOTIFICATION-TYPE, Integer32, Unsigned32, Counter64, enterprises
         FROM SNMPv2-SMI
-    TEXTUAL-CONVENTION, RowStatus, DisplayString
+    TEXTUAL-CONVENTION, RowStatus
         FROM SNMPv2-TC
+    SnmpAdminString
+        FROM SNMP-FRAMEWORK-MIB
     CounterBasedGauge64
         FROM HCNUM-TC
     MODULE-COMPLIANCE, OBJECT-GROUP, NOTIFICATION-GROUP
         FROM SNMPv2-CONF;
 
 qsaginMIB MODULE-IDENTITY
-    LAST-UPDATED "202611290000Z"
+    LAST-UPDATED "202611300000Z"
     ORGANIZATION "qsagin"
     CONTACT-INFO "See the project's README."
     DESCRIPTION "Control plane of an emulated quantum-secured space-air-ground network."
+    REVISION "202611300000Z"
+    DESCRIPTION "Text is UTF-8, as it always was on the wire; times say how they are shown."
     REVISION "202611290000Z"
     DESCRIPTION "Times and sums have 64 bits, what is numbered on and on 32 without sign."
     REVISION "202611230000Z"
@@ -42,6 +46,7 @@ qsObjects OBJECT IDENTIFIER ::= { qsaginMIB 1 }
 qsConformance OBJECT IDENTIFIER ::= { qsaginMIB 2 }
 
 QsMilliseconds ::= TEXTUAL-CONVENTION
+    DISPLAY-HINT "8d"
     STATUS current
     DESCRIPTION "Emulated time in milliseconds since the start: 64 bits, the most significant octet first.
         SMIv2 has no such number that can be written; RFC 6340 writes floating point in the same way."

@@ -17,7 +17,7 @@ from controllers.key_manager import KeyManagerConfig
 from controllers.on_demand import OnDemandConfig
 from controllers.uav import FlightConfig
 from emulator.build.access import accesses_of
-from emulator.build.demand import as_law, demand_profile_of, requests_of, scenarios_of
+from emulator.build.demand import demand_of, requests_of
 from emulator.build.environment import SETUP_WINDOWS, lead_windows, sky_of, timeline_of
 from emulator.build.free_space import fleet_of, flights_of, satellites_of, uav_links_of
 from emulator.build.problem import problem_of
@@ -94,7 +94,7 @@ def assemble(setup: Setup) -> Assembly:
             replan=experiment.plan.replan and experiment.plan.policy is Policy.STOCHASTIC,
             look_every_periods=experiment.plan.look_every_periods,
             drift_sigmas=experiment.plan.drift_sigmas,
-            correlated=experiment.demand.correlated,
+            correlation=experiment.demand.correlation,
         ),
         fiber=FiberControllerConfig(
             fibers=tuple(
@@ -135,12 +135,10 @@ def _world(setup: Setup) -> World:
             one_for_all=satellite.sky == "common",
         ),
         uav=FreeSpace(uav.skr_bps, uav.qber, 1.0),
-        demand=as_law(scenarios_of(setup)),
-        correlated=experiment.demand.correlated,
+        demand=demand_of(setup),
         nodes=tuple(node.name for node in setup.topology.nodes),
         sky=sky_of(setup) if experiment.satellite.orbits is None else None,
         uav_links=uav_links_of(setup),
-        demand_profile=demand_profile_of(setup),
         schedule=schedule_of(setup),
     )
 

@@ -1,8 +1,8 @@
-"""What an experiment's other files say: a history of demand, orbits of satellites, recorded weather.
+"""What an experiment's other files say: histories and futures of demand, orbits, recorded weather.
 
-A history and a file of orbits are read once: the experiment then holds the fitted law or the frequencies,
-and the elements, in their place, so that an experiment that is written down again needs neither file.  A
-weather file is named by its path from here instead; a run folder holds a copy.
+Histories and a file of orbits are read once: the experiment then holds fitted laws or frequencies, and the
+elements, in their place, so that an experiment that is written down again needs none of these files.  Files
+of weather, joint futures and traces are named by their path from here instead; a run folder holds copies.
 """
 
 from __future__ import annotations
@@ -42,16 +42,13 @@ def with_history_read(experiment: Experiment, folder: Path) -> Experiment:
     Raises `DataFileError`.
     """
     demand = experiment.demand
-    history = demand.distribution.history
-    if history is None:
-        return experiment
-    counts = _seen(folder, history.file)
-    try:
-        distribution = _distribution(history, counts)
-    except laws.DemandError as error:
-        raise _history_error(str(error)) from error
-    changed = demand.model_copy(update={"distribution": distribution})
-    return experiment.model_copy(update={"demand": changed})
+    read = {
+        "distribution": _read("demand.distribution", demand.distribution, folder),
+        "laws": {
+            kind: _read(f"demand.laws.{kind}", law, folder) for kind, law in demand.laws.items()
+        },
+    }
+    return experiment.model_copy(update={"demand": demand.model_copy(update=read)})
 
 
 def with_orbits_read(experiment: Experiment, folder: Path) -> Experiment:
@@ -77,16 +74,50 @@ def with_orbits_read(experiment: Experiment, folder: Path) -> Experiment:
     return experiment.model_copy(update={"satellite": satellite})
 
 
+def with_demand_found(experiment: Experiment, folder: Path) -> Experiment:
+    """Return the experiment with the paths of its futures and trace of demand from here.
+
+    Raises `DataFileError`.
+    """
+    found = {}
+    for field in ("joint", "trace"):
+        file = getattr(experiment.demand, field)
+        if file is not None:
+            found[field] = _found(f"demand.{field}", folder, file)
+    demand = experiment.demand.model_copy(update=found)
+    return experiment.model_copy(update={"demand": demand})
+
+
 def with_weather_found(experiment: Experiment, folder: Path) -> Experiment:
     """Return the experiment with the path of its weather file from here.  Raises `DataFileError`."""
     replay = experiment.weather.replay
     if replay is None:
         return experiment
-    if not is_file(folder / replay):
-        problem = f"{replay}: file: cannot be read (no such file); give a CSV file"
-        raise DataFileError("weather.replay", problem)
-    changed = experiment.weather.model_copy(update={"replay": str(folder / replay)})
+    path = _found("weather.replay", folder, replay)
+    changed = experiment.weather.model_copy(update={"replay": path})
     return experiment.model_copy(update={"weather": changed})
+
+
+def _found(field: str, folder: Path, file: str) -> str:
+    if not is_file(folder / file):
+        problem = f"{file}: file: cannot be read (no such file); give a CSV file"
+        raise DataFileError(field, problem)
+    return str(folder / file)
+
+
+def _read(field: str, law: Distribution, folder: Path) -> Distribution:
+    """Return a law with what its history says in place of the history."""
+    history = law.history
+    if history is None:
+        return law
+    try:
+        return _distribution(history, _seen(folder, history.file))
+    except (laws.DemandError, _HistoryFileError) as error:
+        raise DataFileError(f"{field}.history", str(error)) from error
+
+
+class _HistoryFileError(Exception):
+    """A history file cannot be used."""
 
 
 def _distribution(history: History, counts: Counter[int]) -> Distribution:
@@ -111,21 +142,20 @@ def _seen(folder: Path, file: str) -> Counter[int]:
     try:
         table = read_table(folder / file)
     except InputFileError as error:
-        raise _history_error(
-            f"{file} is not a readable CSV file: {error.field}: {error.problem}"
-        ) from error
+        problem = f"{file} is not a readable CSV file: {error.field}: {error.problem}"
+        raise _HistoryFileError(problem) from error
     if table.header != ("units",):
         found = ",".join(table.header)[:40]
         problem = f"{file}: row 1 must be the header `units`, one column only, not `{found}`"
-        raise _history_error(problem)
+        raise _HistoryFileError(problem)
     cells = [(number, ",".join(row)) for number, row in table.rows if any(row)]
     wrong = [f"row {number} (`{cell[:20]}`)" for number, cell in cells if _units(cell) is None]
     if wrong:
         more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
         right = f"must be whole units from 0 to {MOST_UNITS}"
-        raise _history_error(f"{file}: {', '.join(wrong[:10])}{more} {right}")
+        raise _HistoryFileError(f"{file}: {', '.join(wrong[:10])}{more} {right}")
     if not cells:
-        raise _history_error(f"{file} has no rows; write one row per period")
+        raise _HistoryFileError(f"{file} has no rows; write one row per period")
     return Counter(units for _, cell in cells if (units := _units(cell)) is not None)
 
 
@@ -135,7 +165,3 @@ def _units(cell: str) -> int | None:
     if value is None or value % 1 or not 0 <= value <= MOST_UNITS or cell.startswith("-"):
         return None
     return int(value)
-
-
-def _history_error(problem: str) -> DataFileError:
-    return DataFileError("demand.distribution.history", problem)

@@ -1,20 +1,30 @@
-"""Who needs key in an experiment, how much, and how that follows the hours of the day."""
+"""Who needs key in an experiment, how much, and how that follows the hours of the day.
+
+The plan sees laws that are cut off and reduced as the experiment says; applications draw from whole laws.
+Joint futures and traces are read from their files here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from emulator.build.demand_files import read_joint, read_trace
 from emulator.build.environment import timeline_of
 from emulator.build.setup import Setup, part
-from emulator.config.demand import RequestItem
-from emulator.world.demand_profile import DemandProfile, Law
+from emulator.config.demand import Distribution, RequestItem
+from emulator.world.demand import Demand, DemandProfile, Law
 from global_manager.provisioning.model import Request, Scenario
 
 _STREAM = 0x5245
 _DEGREES_PER_HOUR = 15.0
+_ALWAYS = (1.0,) * 24
+
+Joint = tuple[tuple[float, tuple[int, ...]], ...]
+AsScenarios = Callable[[Distribution], tuple[Scenario, ...]]
 
 
 @part
@@ -37,24 +47,90 @@ def requests_of(setup: Setup) -> tuple[RequestItem, ...]:
 
 @part
 def scenarios_of(setup: Setup) -> tuple[Scenario, ...]:
-    """Return the scenarios that the plan sees and the applications draw from."""
-    demand = setup.experiment.demand
-    return demand.kept(demand.distribution.scenarios(demand.scenarios))
+    """Return the scenarios that the plan sees, of requests that have no law of their own."""
+    return _planned(setup)(setup.experiment.demand.distribution)
 
 
 @part
-def demand_profile_of(setup: Setup) -> DemandProfile | None:
-    """Return how demand follows the hours; None if it is the same at all of them."""
+def demand_of(setup: Setup) -> Demand:
+    """Return what applications need.  Raises `DemandFileError`."""
+    demand = setup.experiment.demand
+    return Demand(
+        law=as_law(demand.distribution.whole(demand.scenarios)),
+        correlation=demand.correlation,
+        profile=_profile(setup, lambda law: law.whole(demand.scenarios)),
+        joint=joint_of(setup),
+        trace=trace_of(setup),
+    )
+
+
+@part
+def plan_profile_of(setup: Setup) -> DemandProfile | None:
+    """Return the laws that the plan sees by class and hour; None if all requests have one law always."""
+    return _profile(setup, _planned(setup))
+
+
+@part
+def joint_of(setup: Setup) -> Joint:
+    """Return the joint futures of demand, if there are any.  Raises `DemandFileError`."""
+    file = setup.experiment.demand.joint
+    return () if file is None else read_joint(Path(file), requests_of(setup))
+
+
+@part
+def trace_of(setup: Setup) -> tuple[tuple[int, ...], ...]:
+    """Return what the run replays, by period and request, if anything.  Raises `DemandFileError`."""
+    demand = setup.experiment.demand
+    if demand.trace is None:
+        return ()
+    return read_trace(Path(demand.trace), requests_of(setup), demand.periods)
+
+
+def with_marginals(setup: Setup, requests: Sequence[Request]) -> tuple[Request, ...]:
+    """Return requests with the demand that the plan sees: of joint futures, or over all periods' hours."""
+    joint, profile, timeline = joint_of(setup), plan_profile_of(setup), timeline_of(setup)
+    if joint:
+        return tuple(
+            replace(item, scenarios=_marginal(joint, place)) for place, item in enumerate(requests)
+        )
+    if profile is None:
+        return tuple(requests)
+    laws = (profile.marginal(index, timeline) for index in range(len(requests)))
+    return tuple(
+        replace(item, scenarios=as_scenarios(law)) if law else item
+        for item, law in zip(requests, laws, strict=True)
+    )
+
+
+def as_law(scenarios: Sequence[Scenario]) -> Law:
+    """Return scenarios as a plain law."""
+    return tuple((item.units, item.probability) for item in scenarios)
+
+
+def as_scenarios(law: Law) -> tuple[Scenario, ...]:
+    """Return a plain law as scenarios."""
+    return tuple(Scenario(*chance) for chance in law)
+
+
+def _planned(setup: Setup) -> AsScenarios:
+    """Return how laws become scenarios of the plan."""
+    demand = setup.experiment.demand
+    return lambda law: demand.kept(law.scenarios(demand.scenarios))
+
+
+def _profile(setup: Setup, scenarios: AsScenarios) -> DemandProfile | None:
+    """Return the laws of classes that have their own, or follow the hours."""
     demand, epoch = setup.experiment.demand, setup.experiment.epoch
-    if not demand.hours:
+    kinds = list(dict.fromkeys([*demand.hours, *demand.laws]))
+    if not kinds:
         return None
     utc_h = epoch.hour + epoch.minute / 60 + epoch.second / 3600
     east_h = {node.name: (node.lon_deg or 0.0) / _DEGREES_PER_HOUR for node in setup.topology.nodes}
-    row_of = {kind: row for row, kind in enumerate(demand.hours)}
+    row_of = {kind: row for row, kind in enumerate(kinds)}
     return DemandProfile(
         laws=tuple(
-            tuple(as_law(demand.distribution.scaled(f).scenarios(demand.scenarios)) for f in day)
-            for day in demand.hours.values()
+            _day(demand.law(kind), tuple(demand.hours.get(kind, _ALWAYS)), scenarios)
+            for kind in kinds
         ),
         requests=tuple(
             (row_of[item.application], (utc_h + east_h[item.source]) % 24)
@@ -65,18 +141,15 @@ def demand_profile_of(setup: Setup) -> DemandProfile | None:
     )
 
 
-def with_marginals(setup: Setup, requests: Sequence[Request]) -> tuple[Request, ...]:
-    """Return requests with the demand that the plan sees: the mixture over the hours of all periods."""
-    profile, timeline = demand_profile_of(setup), timeline_of(setup)
-    if profile is None:
-        return tuple(requests)
-    laws = (profile.marginal(index, timeline) for index in range(len(requests)))
-    return tuple(
-        replace(item, scenarios=tuple(Scenario(*chance) for chance in law)) if law else item
-        for item, law in zip(requests, laws, strict=True)
-    )
+def _day(law: Distribution, factors: tuple[float, ...], scenarios: AsScenarios) -> tuple[Law, ...]:
+    """Return the laws of a class by hour; equal hours share one."""
+    by_factor = {factor: as_law(scenarios(law.scaled(factor))) for factor in set(factors)}
+    return tuple(by_factor[factor] for factor in factors)
 
 
-def as_law(scenarios: Sequence[Scenario]) -> Law:
-    """Return scenarios as a plain law."""
-    return tuple((item.units, item.probability) for item in scenarios)
+def _marginal(joint: Joint, place: int) -> tuple[Scenario, ...]:
+    """Return the law of one request in joint futures."""
+    chances: dict[int, float] = {}
+    for chance, units in joint:
+        chances[units[place]] = chances.get(units[place], 0.0) + chance
+    return tuple(Scenario(units, chances[units]) for units in sorted(chances))

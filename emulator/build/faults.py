@@ -186,8 +186,10 @@ def _parted(_setup: Setup, event: PartitionEvent) -> WorldEvent:
 
 def _demand_shifted(setup: Setup, event: DemandShiftEvent) -> WorldEvent:
     demand = setup.experiment.demand
-    law = demand.distribution.scenarios_of_mean(event.mean_units, demand.scenarios)
-    return DemandShift(event.from_period, as_law(demand.kept(law)))
+    return DemandShift(
+        event.from_period,
+        as_law(demand.distribution.whole_of_mean(event.mean_units, demand.scenarios)),
+    )
 
 
 def _weather(setup: Setup, event: WeatherEvent) -> WorldEvent:
@@ -312,9 +314,16 @@ def _law_can_have_mean(setup: Setup, event: DemandShiftEvent) -> Mistakes:
         yield "mean_units", f"the experiment's law cannot have this mean: {error}"
 
 
-def _demand_has_no_hours(setup: Setup, _event: DemandShiftEvent) -> Mistakes:
-    if setup.experiment.demand.hours:
-        yield "", "would replace the laws of all hours by one; leave it out, or demand.hours"
+def _demand_has_one_law(setup: Setup, _event: DemandShiftEvent) -> Mistakes:
+    demand = setup.experiment.demand
+    for name, what in (
+        ("hours", "the laws of all hours"),
+        ("laws", "the laws of all classes"),
+        ("joint", "joint futures"),
+        ("trace", "what is replayed"),
+    ):
+        if getattr(demand, name):
+            yield "", f"would replace {what} by one law; leave it out, or demand.{name}"
 
 
 def _ends_after_it_begins(_setup: Setup, event: RandomEvent) -> Mistakes:
@@ -403,7 +412,7 @@ FAULT_KINDS: tuple[FaultKind[Any], ...] = (
     FaultKind(
         DemandShiftEvent,
         _demand_shifted,
-        (Check(_law_can_have_mean, LAW), Check(_demand_has_no_hours, ("demand.hours",))),
+        (Check(_law_can_have_mean, LAW), Check(_demand_has_one_law, ("demand",))),
     ),
     FaultKind(StormEvent, _weather, (Check(_has_places, (NETWORK,)),), _drawn_storm),
     FaultKind(

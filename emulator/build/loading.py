@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from emulator.build.access import ASKED, with_asked_found
 from emulator.build.data_files import (
     DataFileError,
+    with_demand_found,
     with_history_read,
     with_orbits_read,
     with_weather_found,
@@ -27,6 +28,7 @@ from emulator.build.setup import Setup
 from emulator.build.validation import check
 from emulator.build.yaml_text import dump_yaml, read_yaml
 from emulator.config import experiment as config
+from emulator.config.demand import Distribution
 from emulator.config.error_messages import Mistake, mistakes
 from emulator.config.experiment import Experiment
 from emulator.config.topology import (
@@ -45,7 +47,13 @@ BUILT_IN_FOLDER = Path(config.__file__).parent / "experiments"
 _NO_TOPOLOGY = Topology("", "", (), ())  # stands in for one that cannot be read
 _REQUIRED = {"name": "unnamed", "network": {"topology": ""}, "demand": {"requests": {}}}
 _READ_OF_FILE = ("link_km", *ReadingOptions.__annotations__)  # a copy of the network needs none
-_DATA_FILES = (with_history_read, with_orbits_read, with_weather_found, with_asked_found)
+_DATA_FILES = (
+    with_history_read,
+    with_orbits_read,
+    with_demand_found,
+    with_weather_found,
+    with_asked_found,
+)
 
 
 class ExperimentError(BadInputError):
@@ -142,8 +150,13 @@ def write(setup: Setup, folder: Path) -> Path:
     """
     experiment = setup.experiment
     fields = experiment.model_dump(mode="json", by_alias=True)  # null may say "no limit"
-    law = experiment.demand.distribution
-    fields["demand"]["distribution"] = law.model_dump(mode="json", by_alias=True, exclude_none=True)
+    fields["demand"]["distribution"] = _written(experiment.demand.distribution)
+    laws = experiment.demand.laws
+    fields["demand"]["laws"] = {kind: _written(law) for kind, law in laws.items()}
+    for field in ("joint", "trace"):
+        if fields["demand"][field] is not None:
+            copy = shutil.copy(fields["demand"][field], folder / f"{field}.csv")
+            fields["demand"][field] = Path(copy).name
     if fields["network"]["topology"] not in BUILT_IN_NAMES:
         fields["network"]["topology"] = save_csv(setup.topology, folder / "network.csv").name
         for field in _READ_OF_FILE:
@@ -158,6 +171,10 @@ def write(setup: Setup, folder: Path) -> Path:
     path = folder / EXPERIMENT
     path.write_text(dump_yaml(fields), encoding="utf-8")
     return path
+
+
+def _written(law: Distribution) -> dict[str, Any]:
+    return law.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _path(source: str) -> Path:

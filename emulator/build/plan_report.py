@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from math import fsum
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -18,7 +19,9 @@ from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.model import Plan, Problem
 from global_manager.provisioning.recourse import expected_unit_cost
 from global_manager.provisioning.scenario_reduction import wasserstein_units
+from global_manager.provisioning.sensitivities import sensitivities
 from global_manager.provisioning.shared_recourse import has_pools
+from protos.facts import label_of
 
 
 def fields(plan: Plan) -> dict[str, Any]:
@@ -71,7 +74,13 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         "seed": experiment.seed,
         "law": law,
         "fitted_from": source,
-        "correlated": demand.correlated,
+        "correlated": demand.correlation,
+        "laws": {
+            kind: own.model_dump(by_alias=True, exclude_none=True)
+            for kind, own in demand.laws.items()
+        },
+        "joint": demand.joint and Path(demand.joint).name,
+        "trace": demand.trace and Path(demand.trace).name,
         "scenarios": len(problem.scenarios),
         "mean_units": fmean(mean_units(problem.demand_of(item)) for item in problem.requests),
         "tail_from_units": demand.scenarios,
@@ -93,11 +102,11 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
 
 def sentences(basis: dict[str, Any]) -> Iterator[str]:
     """Yield a basis as sentences for a reader."""
-    draw = "one draw for all requests" if basis["correlated"] else "a draw for each request"
-    yield (
-        f"{basis['scenarios']} scenarios of demand, mean {basis['mean_units']:.4g} units, {draw}; "
-        f"seed {basis['seed']}."
-    )
+    yield _drawn(basis)
+    if basis["laws"]:
+        yield f"A law of their own have {', '.join(sorted(basis['laws']))}."
+    if basis["trace"]:
+        yield f"A run replays {basis['trace']}, which the plan does not know."
     if basis["hours"]:
         kinds = ", ".join(basis["hours"])
         yield (
@@ -140,6 +149,34 @@ def sentences(basis: dict[str, Any]) -> Iterator[str]:
 def shortfall_costs_of(problem: Problem) -> dict[str, int]:
     """Return by class what a unit costs that never comes."""
     return {item.application: item.on_demand.shortfall_cost for item in problem.requests}
+
+
+def more_of(problem: Problem) -> dict[str, Any]:
+    """Return what one more of what is scarce is worth in a period, as public fields."""
+    found = sensitivities(problem)
+    wavelengths = [{"link": [a, b], "value": value} for a, b, value in found.wavelengths]
+    return {"sensitivities": {"wavelengths": wavelengths, "pools": found.pools}}
+
+
+def worth(values: dict[str, Any]) -> str:
+    """Return `sensitivities` in words, the most valuable first; empty where nothing is scarce."""
+    parts = [
+        f"a wavelength of {label_of(tuple(item['link']))} {item['value']:,.0f}"
+        for item in values["wavelengths"][:3]
+    ]
+    names = {"satellite_units": "a unit by satellite", "uav_units": "a unit by UAV"}
+    parts += [f"{names[name]} {value:,.0f}" for name, value in values["pools"].items() if value]
+    return f"One more would be worth, per period: {', '.join(parts)}." if parts else ""
+
+
+def _drawn(basis: dict[str, Any]) -> str:
+    """Return how demand comes about."""
+    mean, seed = f"mean {basis['mean_units']:.4g} units", f"seed {basis['seed']}"
+    if basis["joint"]:
+        return f"Joint futures of demand from {basis['joint']}, {mean}; {seed}."
+    shared = {0.0: "a draw for each request", 1.0: "one draw for all requests"}
+    draw = shared.get(basis["correlated"], f"draws of correlation {basis['correlated']:g}")
+    return f"{basis['scenarios']} scenarios of demand, {mean}, {draw}; {seed}."
 
 
 def _fitted(basis: dict[str, Any]) -> str:

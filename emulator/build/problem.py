@@ -1,47 +1,34 @@
 """The provisioning problem of an experiment: what is demanded, what it costs, and what all requests share.
 
 *Limits* are what all requests together can buy on demand in a period, the same for the plan and for the
-run. A plan with limits is priced on *joint futures*.  Where one draw of demand and one sky serve all
-requests, every demand and sky is listed and nothing is left to chance.  Elsewhere futures are drawn:
-demand from its scenarios, and the sky as the world has it: from orbits, night and clouds at the start of
-a period of the run chosen at random, or by a draw for each pair of nodes.
+run.  A plan with limits is priced on joint futures (`futures`).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from functools import cache
 from math import ceil
-from typing import Any
 
-from emulator.build.demand import requests_of, scenarios_of, with_marginals
-from emulator.build.environment import timeline_of
-from emulator.build.free_space import foreseen_satellites_of, usable_share_of
+from emulator.build.demand import (
+    joint_of,
+    requests_of,
+    scenarios_of,
+    with_marginals,
+)
+from emulator.build.free_space import usable_share_of
+from emulator.build.futures import with_futures
 from emulator.build.on_demand_prices import prices_of, unit_prices_of
 from emulator.build.quantum_links import Unused, usage_of
 from emulator.build.setup import Setup, part
 from emulator.config.experiment import Capacity, Experiment
 from emulator.config.uavs import Fleet
-from emulator.world.satellite_links import SatelliteLinks
 from global_manager.provisioning.model import (
     Fiber,
     OnDemand,
-    Plan,
     Pools,
     Problem,
     Request,
 )
 from global_manager.provisioning.routing import fiber_graph, has_path
-from global_manager.provisioning.scenario_sampling import (
-    Skies,
-    Stream,
-    fresh_cost,
-    with_futures_drawn,
-)
-from global_manager.provisioning.shared_recourse import has_pools
-from protos.core import Timeline
-
-_FRESH = 2000
 
 
 @part
@@ -64,9 +51,10 @@ def problem_of(setup: Setup) -> Problem:
         scenarios=scenarios_of(setup),
         directed_capacity=network.capacity is Capacity.PER_DIRECTION,
         pools=pools_of(experiment),
-        correlated=experiment.demand.correlated,
+        correlation=experiment.demand.correlation,
+        joint=joint_of(setup),
     )
-    return _with_futures(setup, problem)
+    return with_futures(setup, problem)
 
 
 @part
@@ -93,19 +81,6 @@ def pools_of(experiment: Experiment) -> Pools | None:
     if uav_units is None and fleet is not None and experiment.uav.rate == "assumed":
         uav_units = _fleet_units(fleet, experiment)
     return Pools(limits.satellite_units, uav_units)
-
-
-def fresh_fields(experiment: Experiment, problem: Problem, plan: Plan) -> dict[str, Any]:
-    """Return what a plan costs on futures drawn afresh; nothing if its own are not drawn.
-
-    Computed skies are drawn again from those of its own futures, assumed ones afresh.
-    """
-    if not problem.futures:
-        return {}
-    skies = _assumed_skies(experiment, problem)
-    if experiment.satellite.orbits is not None:
-        skies = _skies_again(problem)
-    return {"fresh": asdict(fresh_cost(problem, plan, skies, _FRESH, experiment.seed))}
 
 
 def _priced_requests(setup: Setup) -> tuple[Request, ...]:
@@ -137,67 +112,3 @@ def _fleet_units(fleet: Fleet, experiment: Experiment) -> int:
     away_s = 2 * uav.setup_s + service_s + fleet.turn_s
     periods_away = max(1, ceil(away_s / demand.period_s))
     return fleet.uavs // fleet.uavs_per_order // periods_away
-
-
-def _with_futures(setup: Setup, problem: Problem) -> Problem:
-    """Return the problem with joint futures, if its limits need any."""
-    experiment = setup.experiment
-    if experiment.limits is None or not has_pools(problem) or _can_be_listed(experiment, problem):
-        return problem
-    satellites = foreseen_satellites_of(setup)
-    skies = (
-        _assumed_skies(experiment, problem)
-        if satellites is None
-        else _computed_skies(satellites, problem, timeline_of(setup))
-    )
-    return with_futures_drawn(problem, skies, experiment.limits.futures, experiment.seed)
-
-
-def _can_be_listed(experiment: Experiment, problem: Problem) -> bool:
-    satellite = experiment.satellite
-    chances = {request.on_demand.satellite_probability for request in problem.requests}
-    is_common = satellite.orbits is None and satellite.sky == "common"
-    one_sky = len(chances) <= 1 and (is_common or chances <= {0.0, 1.0})
-    return problem.correlated and not problem.has_own_demands and one_sky
-
-
-def _assumed_skies(experiment: Experiment, problem: Problem) -> Skies:
-    """Return draws for each pair of nodes, or for all, as the world makes them."""
-    satellite, pairs = experiment.satellite, _pairs(problem)
-    number = {name: index for index, name in enumerate(problem.nodes)}
-    apart = sorted(set(pairs), key=lambda pair: (number[pair[0]], number[pair[1]]))
-
-    def draw(stream: Stream) -> tuple[bool, ...]:
-        if satellite.sky == "common":
-            return (bool(stream.random() < satellite.probability),) * len(pairs)
-        usable = {pair: bool(stream.random() < satellite.probability) for pair in apart}
-        return tuple(usable[pair] for pair in pairs)
-
-    return draw
-
-
-def _computed_skies(satellites: SatelliteLinks, problem: Problem, timeline: Timeline) -> Skies:
-    """Return the skies over periods of the run."""
-    pairs = _pairs(problem)
-
-    @cache
-    def usable(a: str, b: str, period: int) -> bool:
-        return satellites.share_of(a, b, [timeline.begins_s(period)]) > 0
-
-    def draw(stream: Stream) -> tuple[bool, ...]:
-        period = int(stream.integers(timeline.periods))
-        return tuple(usable(a, b, period) for a, b in pairs)
-
-    return draw
-
-
-def _skies_again(problem: Problem) -> Skies:
-    patterns = [future.usable for future in problem.futures]
-    return lambda stream: patterns[int(stream.integers(len(patterns)))]
-
-
-def _pairs(problem: Problem) -> list[tuple[str, str]]:
-    """Return the ends of each request, the earlier node first."""
-    number = {name: index for index, name in enumerate(problem.nodes)}
-    ends = ((request.source, request.target) for request in problem.requests)
-    return [(a, b) if number[a] <= number[b] else (b, a) for a, b in ends]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.build import run_limits
+from emulator.build import access_rules, demand_rules, run_limits
 from emulator.build.demand import requests_of
 from emulator.build.environment import lead_windows, recording_of
 from emulator.build.faults import (
@@ -24,17 +24,14 @@ from emulator.build.faults import (
     without_place,
 )
 from emulator.build.faults import Check as FaultCheck
-from emulator.build.on_demand_prices import unit_prices_of
 from emulator.build.quantum_links import equip
 from emulator.build.setup import Setup
-from emulator.config.access import EXTERNAL
 from emulator.config.demand import RequestItem
 from emulator.config.error_messages import Mistake
 from emulator.config.fiber import LinkKind
 from emulator.input_checks import ParameterError
 from emulator.world.orbits import astray
 from emulator.world.weather_replay import WeatherError
-from global_manager.provisioning import demand as laws
 from protos.facts import label_of
 
 
@@ -75,14 +72,6 @@ def _overlap(one: str, other: str) -> bool:
 
 
 # Demand
-
-
-def _scenarios(setup: Setup) -> Mistakes:
-    demand = setup.experiment.demand
-    try:
-        demand.distribution.scenarios(demand.scenarios)
-    except laws.DemandParameterError as error:  # all demand that was seen is cut off
-        yield "demand.scenarios", f"must be {error.right}, not {error.value:g}"
 
 
 def _pairs_of_requests(setup: Setup) -> Mistakes:
@@ -133,96 +122,12 @@ def _applications(setup: Setup) -> Mistakes:
             yield f"applications.{name}", f"no request is of this class; there are {known}"
 
 
-def _external_requests(setup: Setup) -> Mistakes:
-    """Refuse requests of SAEs that nobody can use, or whose use is not clear."""
-    demand, access = setup.experiment.demand, setup.experiment.access
-    if isinstance(demand.requests, dict):
-        if demand.requests.get(EXTERNAL):
-            yield f"demand.requests.{EXTERNAL}", "list these requests, with the nodes of the SAEs"
-        return
-    where = {sae.node for sae in access.saes} if access else set()
-    seen: dict[tuple[str, str], str] = {}
-    for index, item in enumerate(demand.requests):
-        if item.application != EXTERNAL:
-            continue
-        for end, node in (("source", item.source), ("target", item.target)):
-            if node not in where:
-                right = f"no SAE is at node {node}; name one in access.saes"
-                yield f"demand.requests.{index}.{end}", right
-        other = seen.setdefault((item.source, item.target), item.id)
-        if other != item.id:
-            yield f"demand.requests.{index}", f"{other} is between the same nodes; keep one"
-
-
-def _saes(setup: Setup) -> Mistakes:
-    names, seen = {node.name for node in setup.topology.nodes}, set()
-    for index, sae in enumerate(setup.experiment.access.saes if setup.experiment.access else ()):
-        if sae.node not in names:
-            yield f"access.saes.{index}.node", f"no node {sae.node} in the network"
-        if sae.id in seen:
-            yield f"access.saes.{index}.id", f"{sae.id} is used twice"
-        seen.add(sae.id)
-
-
-def _price_of_lost_key(setup: Setup) -> Mistakes:
-    """Refuse a price below that of a UAV, which would have the run buy nothing and call it cheap."""
-    given, field = setup.experiment.demand.shortfall_cost, "demand.shortfall_cost"
-    if given is None:
-        return
-    least: dict[str, int] = {}
-    for item, price in zip(requests_of(setup), unit_prices_of(setup), strict=True):
-        least[item.application] = max(least.get(item.application, 0), price.uav)
-    for name in sorted(given.keys() - least.keys()) if isinstance(given, dict) else ():
-        known = ", ".join(sorted(least))
-        yield f"{field}.{name}", f"no request is of this class; there are {known}"
-    for name, dearest in least.items():
-        lost = given.get(name, dearest) if isinstance(given, dict) else given
-        if lost < dearest:
-            where = f"{field}.{name}" if isinstance(given, dict) else field
-            right = f"must be at least {dearest:,}, the dearest unit by UAV of class {name}"
-            yield where, f"{right}, not {lost:,}"
-
-
 def _uses_of_keys(setup: Setup) -> Mistakes:
     experiment = setup.experiment
     for name, use in experiment.applications.items():
         problem = use.problem(experiment.keys.unit_bits, experiment.demand.period_s)
         if problem:
             yield f"applications.{name}", problem
-
-
-def _hours(setup: Setup) -> Mistakes:
-    """Refuse what does not go with demand that follows the hours of the day."""
-    demand, plan = setup.experiment.demand, setup.experiment.plan
-    if not demand.hours:
-        return
-    if demand.distribution.empirical is not None:
-        yield (
-            "demand.hours",
-            "scale the mean of a law; with what was seen as it was there is none: fit it, or use poisson",
-        )
-    without = "leave it out, or demand.hours"
-    for kind, day in demand.hours.items():
-        for factor in sorted(set(day)):
-            try:
-                demand.distribution.scaled(factor).scenarios(demand.scenarios)
-            except laws.DemandError as error:
-                yield f"demand.hours.{kind}", f"with factor {factor:g}: {error}"
-            except ValueError:
-                break  # told above
-    if demand.reduce_to is not None:
-        yield "demand.reduce_to", f"would reduce every hour's law apart; {without}"
-    if setup.experiment.limits is not None:
-        yield "limits", f"need a demand that is the same in all periods; {without}"
-    if plan.look_every_periods:
-        yield "plan.look_every_periods", f"cannot tell a drift from the time of day; {without}"
-
-
-def _hours_by_class(setup: Setup) -> Mistakes:
-    demand = setup.experiment.demand
-    for kind in sorted(demand.hours.keys() - demand.kinds):
-        known = ", ".join(sorted(demand.kinds))
-        yield f"demand.hours.{kind}", f"no request is of this class; there are {known}"
 
 
 # Time
@@ -351,7 +256,7 @@ _RUN = (*_TIME, "demand.periods", NETWORK)
 
 SCHEDULE_RULES = tuple(_of_kind(kind, check) for kind in FAULT_KINDS for check in kind.checks)
 RULES = (
-    Rule(_scenarios, LAW),
+    Rule(demand_rules.scenarios, (*LAW, "demand.laws")),
     Rule(_requests, ("demand.requests",)),
     Rule(run_limits.rows, ("demand.requests", "demand.periods", NETWORK)),
     Rule(
@@ -377,11 +282,11 @@ RULES = (
     Rule(_special_links, FIBERS),
     Rule(_applications, ("applications", "demand.requests")),
     Rule(
-        _price_of_lost_key,
+        demand_rules.price_of_lost_key,
         ("demand.shortfall_cost", "demand.requests", "prices", "uav", NETWORK),
     ),
-    Rule(_external_requests, ("demand.requests", "access", NETWORK)),
-    Rule(_saes, ("access", NETWORK)),
+    Rule(access_rules.external_requests, ("demand.requests", "access", NETWORK)),
+    Rule(access_rules.saes, ("access", NETWORK)),
     Rule(_uses_of_keys, ("applications", "keys.unit_bits", "demand.period_s")),
     Rule(_sites_under_orbits, ("satellite.orbits", NETWORK)),
     Rule(_elements, ("satellite.orbits", "demand.periods", "demand.period_s")),
@@ -390,8 +295,11 @@ RULES = (
     Rule(_fleet, ("uav",)),
     Rule(_sites_under_chains, ("uav.rate", NETWORK)),
     Rule(
-        _hours,
-        ("demand.hours", "demand.distribution", "demand.reduce_to", "limits", "plan"),
+        demand_rules.hours,
+        ("demand", "limits", "plan"),
     ),
-    Rule(_hours_by_class, ("demand.hours", "demand.requests")),
+    Rule(demand_rules.by_class, ("demand.hours", "demand.laws", "demand.requests")),
+    Rule(demand_rules.drift, ("demand.laws", "demand.joint", "plan.look_every_periods")),
+    Rule(demand_rules.joint, ("demand", NETWORK)),
+    Rule(demand_rules.trace, ("demand", NETWORK)),
 )

@@ -184,17 +184,25 @@ def _story(summary: dict[str, Any]) -> str:
 
 def _costs(summary: dict[str, Any]) -> Table:
     cost, periods = summary["cost"], max(1, summary["periods"])
-    names = ("reservation", "satellite", "uav", "cash", "shortfall", "total")
-    values = [*(cost[name] for name in names), summary["planned_cost"]]
-    scale, words = (1e6, "millions of ") if max(values) >= 1e8 else (1, "")
+    lines = {
+        "reservation": cost["reservation"],
+        "satellite": cost["satellite"],
+        "uav": cost["uav"],
+        "cash": cost["cash"],
+        "lost key": cost["shortfall"],
+        "total": cost["total"],
+        "planned": summary["planned_cost"],
+    }
+    scale, words = (1e6, "millions of ") if max(lines.values()) >= 1e8 else (1, "")
     digits = 3 if words else 0
     title = f"Cost, in {words}monetary units"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("")
-    for name in ("reservation", "satellite", "uav", "cash", "lost key", "total", "planned"):
+    for name in ("all periods", "per period"):
         table.add_column(name, justify="right", overflow="fold")
-    table.add_row("all periods", *(f"{value / scale:,.{digits}f}" for value in values))
-    table.add_row("per period", *(f"{value / periods / scale:,.{digits}f}" for value in values))
+    for name, value in lines.items():
+        of_all, of_one = (f"{part / scale:,.{digits}f}" for part in (value, value / periods))
+        table.add_row(name, of_all, of_one, style="bold" if name == "total" else None)
     return table
 
 

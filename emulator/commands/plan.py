@@ -10,6 +10,7 @@ import typer
 
 from emulator.build import loading
 from emulator.build.loading import ExperimentError
+from emulator.build.setup import Setup
 from emulator.commands.options import (
     ExperimentArgument,
     Json,
@@ -23,7 +24,20 @@ from emulator.commands.options import (
 from emulator.commands.terminal import ERR, OUT, answer, print_fields, print_json, print_table, tell
 from emulator.config.error_messages import Mistake
 from global_manager.provisioning.check import InvalidProblemError, check_problem
-from global_manager.provisioning.model import Policy, Problem
+from global_manager.provisioning.model import Formulation, Plan, Policy, Problem
+
+FormulationOption = Annotated[
+    Formulation | None,
+    typer.Option(help="The paper's program over arcs, or columns; default: by size."),
+]
+ExportOption = Annotated[
+    Path | None,
+    typer.Option(help="Write the program (.lp, .mps; .cor: SMPS), or plan and instance (.json)."),
+]
+ImportOption = Annotated[
+    Path | None,
+    typer.Option("--import", help="A JSON file with a plan made elsewhere; solve nothing."),
+]
 
 
 def experiments(json_: Json = False) -> None:
@@ -77,15 +91,18 @@ def plan(
         float | None, typer.Option(help="Maximum solving time in seconds.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
+    formulation: FormulationOption = None,
+    export: ExportOption = None,
+    import_: ImportOption = None,
     progress: ShowProgress = None,
     json_: Json = False,
 ) -> None:
     """Solve the provisioning program; start no actor."""
-    from emulator.build.plan_report import basis_of, fields
-    from emulator.build.problem import fresh_fields, problem_of, unused_of
+    from emulator.build.futures import fresh_fields
+    from emulator.build.plan_report import basis_of, fields, more_of
+    from emulator.build.problem import problem_of, unused_of
     from emulator.build.quantum_links import by_kind, links_of
-    from emulator.commands.displays import SolveDisplay
-    from global_manager.provisioning import solve
+    from emulator.commands.exchange import imported, require_form, write_export
 
     setup = read(experiment, seed, policy, gap)
     wanted = setup.experiment
@@ -93,24 +110,26 @@ def plan(
         raise UsageError("--time-limit", f"must be positive, not {time_limit:g}")
     problem = problem_of(setup)
     _plannable(experiment, problem, wanted.plan.policy)
+    require_form(problem, formulation, export)
     tell_reading(experiment, setup)
     began_s = time.monotonic()
-    with SolveDisplay(ERR, progress) as display:
-        solution = solve(
-            problem,
-            wanted.plan.policy,
-            gap=wanted.plan.gap,
-            time_limit_s=time_limit,
-            seed=wanted.seed,
-            rounding=wanted.plan.expected_value_rounding,
-            progress=display,
-        )
+    if import_ is not None:
+        solution = imported(problem, import_, wanted.plan.policy)
+    else:
+        solution = _solved(setup, problem, formulation, time_limit, progress)
     solve_s = round(time.monotonic() - began_s, 3)
     head = {"experiment": wanted.name, "seed": wanted.seed, "requests": len(problem.requests)}
     links, unused = links_of(setup), unused_of(setup)
-    fresh, basis = fresh_fields(wanted, problem, solution), basis_of(wanted, problem)
-    shown = {"solve_s": solve_s, "basis": basis, "links": [item.fields() for item in links]}
-    document = head | fields(solution) | fresh | shown | unused.fields()
+    fresh, basis = fresh_fields(setup, problem, solution), basis_of(wanted, problem)
+    if export is not None:
+        write_export(problem, solution, export, formulation)
+    shown = {
+        "formulation": solution.formulation.value,
+        "solve_s": solve_s,
+        "basis": basis,
+        "links": [item.fields() for item in links],
+    }
+    document = head | fields(solution) | fresh | more_of(problem) | shown | unused.fields()
     for line in unused.sentences():
         tell(f"{wanted.name}: {line}")
     answer(json_, document, lambda: _show_plan(document, by_kind(links)))
@@ -157,6 +176,30 @@ def figures(
     answer(json_, {"files": files}, lambda: OUT.print("\n".join(files)))
 
 
+def _solved(
+    setup: Setup,
+    problem: Problem,
+    formulation: Formulation | None,
+    time_limit: float | None,
+    progress: bool | None,
+) -> Plan:
+    from emulator.commands.displays import SolveDisplay
+    from global_manager.provisioning import solve
+
+    wanted = setup.experiment
+    with SolveDisplay(ERR, progress) as display:
+        return solve(
+            problem,
+            wanted.plan.policy,
+            gap=wanted.plan.gap,
+            time_limit_s=time_limit,
+            seed=wanted.seed,
+            rounding=wanted.plan.expected_value_rounding,
+            formulation=formulation,
+            progress=display,
+        )
+
+
 def _plannable(source: str, problem: Problem, policy: Policy) -> None:
     """Refuse a problem that contradicts itself, naming the file."""
     try:
@@ -179,7 +222,18 @@ def _counts(text: str | None) -> list[int] | None:
 
 
 def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
-    apart = ("allocations", "basis", "fresh", "links", "unused_links", "requests_without_fiber")
+    from emulator.build.plan_report import worth
+
+    apart = (
+        "allocations",
+        "basis",
+        "fresh",
+        "true_gap",
+        "sensitivities",
+        "links",
+        "unused_links",
+        "requests_without_fiber",
+    )
     print_fields({k: v for k, v in document.items() if k not in apart})
     counts: dict[int, int] = {}
     for item in document["allocations"]:
@@ -201,6 +255,15 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
             f"error {fresh['standard_error']:,.0f}, and loses {fresh['shortfall_units']:.3g} units.",
             soft_wrap=True,
         )
+        gap = document["true_gap"]
+        OUT.print(
+            f"With 95 % confidence it costs at most {gap['upper_95']:,.0f} "
+            f"({gap['relative_upper_95']:.2%}) more than the best plan for all futures "
+            f"(Student's t, {gap['replications']} samples of {gap['futures']}).",
+            soft_wrap=True,
+        )
+    if line := worth(document["sensitivities"]):
+        OUT.print(line, soft_wrap=True)
 
 
 def _show_bases(bases: list[dict[str, Any]]) -> None:

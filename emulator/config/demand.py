@@ -24,6 +24,7 @@ MOST_UNITS = 100_000  # of one request in one period: far above what a fiber car
 MOST_PERIODS = 10_000_000
 MOST_REQUESTS = 50_000
 _LEAST_MEAN, _MOST_VARIANCE = 1e-9, 1e12
+_LEFT_OUT = 1e-9
 
 Units = Annotated[int, Field(ge=0, le=MOST_UNITS), IsNumber]
 MeanUnits = Annotated[float, Field(ge=_LEAST_MEAN, le=MOST_UNITS)]
@@ -128,6 +129,18 @@ class Distribution(Section):
             return laws.negative_binomial_scenarios(law.mean_units, law.variance, count)
         return laws.truncated_scenarios(laws.empirical_scenarios(self._counts), count)
 
+    def whole(self, least: int) -> tuple[Scenario, ...]:
+        """Return scenarios of 0 .. n-1 units, n at least `least`, that leave out a chance of 1e-9 or less.
+
+        There are never more units than a request may need.
+        """
+        if not (self.poisson or self.negative_binomial):
+            return laws.empirical_scenarios(self._counts)
+        count = least
+        while count < MOST_UNITS and self.tail_mass(count) > _LEFT_OUT:
+            count = min(2 * count, MOST_UNITS)
+        return self.scenarios(count)
+
     def scaled(self, factor: float) -> Distribution:
         """Return the law of a mean `factor` times as large; raises ValueError for an empirical one."""
         if factor == 1:
@@ -149,6 +162,16 @@ class Distribution(Section):
             return self._law_of_mean(mean_units).scenarios(count)
         seen = laws.empirical_scenarios(self._counts)
         return laws.stretched_scenarios(seen, mean_units, count - 1)
+
+    def whole_of_mean(self, mean_units: float, least: int) -> tuple[Scenario, ...]:
+        """Return `whole` of the same law with another mean; what was seen as it was is stretched.
+
+        Raises HistoryError if it has no demand.
+        """
+        if self.poisson or self.negative_binomial:
+            return self._law_of_mean(mean_units).whole(least)
+        seen = laws.empirical_scenarios(self._counts)
+        return laws.stretched_scenarios(seen, mean_units, MOST_UNITS)
 
     def _law_of_mean(self, mean_units: float) -> Distribution:
         """Return Poisson or negative binomial demand of another mean.
@@ -225,8 +248,23 @@ class Demand(Section):
         description="by class, 24 factors of the mean for the hours of the day, in solar time at the "
         "source; a class that is not named needs as much at every hour",
     )
-    correlated: bool = Field(
-        True, description="one draw per period for all requests, or one for each request"
+    laws: dict[Name, Distribution] = Field(
+        default_factory=dict, description="by class, in place of distribution"
+    )
+    correlated: bool | Annotated[float, Field(ge=0, le=1)] = Field(
+        True,
+        description="one draw per period for all requests, or one for each request; or between: the "
+        "correlation of their normal quantiles",
+    )
+    joint: str | None = Field(
+        None,
+        description="a CSV file of joint futures: scenario, probability, request or class, units; in place "
+        "of all laws",
+    )
+    trace: str | None = Field(
+        None,
+        description="a CSV file that the run replays: period, request or class, units; the plan goes by "
+        "the laws",
     )
     shortfall_cost: Price | dict[Name, Price] | None = Field(
         None,
@@ -252,6 +290,15 @@ class Demand(Section):
         if self.reduce_to is None:
             return tuple(scenarios)
         return reduced_scenarios(scenarios, self.reduce_to).scenarios
+
+    @property
+    def correlation(self) -> float:
+        """How far requests share their draws: 0, each has its own, to 1, one serves all."""
+        return float(self.correlated)
+
+    def law(self, kind: str) -> Distribution:
+        """Return the law of a class."""
+        return self.laws.get(kind, self.distribution)
 
     @property
     def kinds(self) -> set[str]:

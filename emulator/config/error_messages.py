@@ -18,6 +18,7 @@ Location = tuple[int | str, ...]
 
 _FORMS = {
     "prices": "must be paper, or a table of prices",
+    "demand.correlated": "must be true, false, or a number from 0 to 1",
     "demand.shortfall_cost": "must be a price, or a price for each class",
     "demand.requests": "must be the number of requests of each class, or a list of requests",
 }
@@ -86,14 +87,12 @@ def _is_form(location: Location) -> bool:
 
 def _field(location: Location) -> str:
     """Return the way to a field as the file has it, without the form that was tried."""
-    match location:
-        case ("prices", _, *rest):
-            location = ("prices", *rest)
-        case ("demand", "requests" | "shortfall_cost" as name, _, *rest):
-            location = ("demand", name, *rest)
-        case ("faults", int(index), _, *rest):
-            location = ("faults", index, *rest)
-    return ".".join(str(part) for part in location) or "file"
+    words = [str(part) for part in location]
+    for end in range(1, len(words)):
+        if ".".join(words[:end]) in _FORMS or (words[0] == "faults" and end == 2):
+            del words[end]
+            break
+    return ".".join(words) or "file"
 
 
 def _mistake(item: ErrorDetails) -> Mistake:

@@ -21,6 +21,7 @@ from emulator.results.following import Follower, injected
 from emulator.store.files import SUMMARY
 
 LOOK_EVERY_S = 0.1
+MOST_VIEWERS = 20
 _FAULTS: TypeAdapter[list[FaultEvent]] = TypeAdapter(list[FaultEvent])
 _SHARE = 5  # a look that takes long makes looks rare
 
@@ -42,7 +43,7 @@ class Feed:
         self._view = view_of(problem.requests, ends, self._windows(setup.experiment.faults))
         self._follower = Follower(run_folder)
         self._around: dict[str, Any] = {}
-        self._viewers = 0
+        self._viewers: list[object] = []
         self._closing = False
         self._ended = False
         self._news = asyncio.Condition()
@@ -71,9 +72,12 @@ class Feed:
         }
 
     async def documents(self) -> AsyncIterator[str]:
-        """Yield everything so far, then everything new, until the run has ended and all is sent."""
+        """Yield everything so far, then everything new, until the run has ended and all is sent.
+
+        A viewer too many takes the place of the one who has watched longest; browsers come back unasked.
+        """
         version = 0
-        async with self._watching():
+        async with self._watching() as viewer:
             while True:
                 document, ended = json.dumps(self._document(version)), self._ended
                 version = self._view.version
@@ -81,7 +85,11 @@ class Feed:
                 if ended:
                     return
                 async with self._news:
-                    await self._news.wait_for(lambda: self._is_new(version))  # noqa: B023
+                    await self._news.wait_for(
+                        lambda: self._is_new(version) or viewer not in self._viewers  # noqa: B023
+                    )
+                if viewer not in self._viewers:
+                    return
 
     async def follow(self) -> None:
         """Look at the run repeatedly while it has viewers; return when nothing more will come."""
@@ -141,11 +149,18 @@ class Feed:
         self._view.schedule += self._windows(faults)
 
     @asynccontextmanager
-    async def _watching(self) -> AsyncIterator[None]:
-        self._viewers += 1
+    async def _watching(self) -> AsyncIterator[object]:
+        viewer = object()
+        self._viewers.append(viewer)
         try:
-            yield
+            if len(self._viewers) > MOST_VIEWERS:
+                await self._forget(self._viewers[0])
+            yield viewer
         finally:
-            self._viewers -= 1
-            async with self._news:
-                self._news.notify_all()
+            await self._forget(viewer)
+
+    async def _forget(self, viewer: object) -> None:
+        if viewer in self._viewers:
+            self._viewers.remove(viewer)
+        async with self._news:
+            self._news.notify_all()

@@ -21,19 +21,25 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emulator.build.loading import read
 from emulator.live_page.feed import Feed
+from emulator.net.http_server import LAST_WORDS_S, HttpServer
 from emulator.runtime.injection import submit
 from emulator.store.files import EXPERIMENT
 
@@ -49,8 +55,6 @@ _HEADERS = {
     "cache-control": "no-store",
 }
 _FAULT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
-_MOST_VIEWERS = 20
-_LAST_WORDS_S = 2
 _MOST_BYTES = 20_000
 
 
@@ -121,24 +125,21 @@ class Injecting:
 
 def application(feed: Feed, access: Access) -> Starlette:
     """Return the page of a run as an ASGI application."""
-    watching = asyncio.Semaphore(_MOST_VIEWERS)
     static = Path(str(files("emulator.live_page").joinpath("static")))
     vendor = Path(str(files("emulator.report").joinpath("vendor")))
 
-    async def about(_request: Request) -> JSONResponse:
-        return JSONResponse(feed.about())
+    described = JSONResponse(feed.about()).body  # once, since it takes a while
+
+    async def about(_request: Request) -> Response:
+        return Response(described, media_type="application/json")
 
     async def page(_request: Request) -> FileResponse:
         return FileResponse(static / "index.html")
 
-    async def events(_request: Request) -> StreamingResponse | PlainTextResponse:
-        if watching.locked():
-            return PlainTextResponse("too many viewers\n", status_code=503)
-
+    async def events(_request: Request) -> StreamingResponse:
         async def stream() -> AsyncIterator[str]:
-            async with watching:
-                async for document in feed.documents():
-                    yield f"data: {document}\n\n"
+            async for document in feed.documents():
+                yield f"data: {document}\n\n"
 
         return StreamingResponse(stream(), media_type="text/event-stream")
 
@@ -165,17 +166,13 @@ def serve(run_folder: Path, port: int, announce: Callable[[str], None], *, attac
     feed = Feed(run_folder, read(str(run_folder / EXPERIMENT)), attached=attached)
     with socket.create_server((HOST, port)) as listener:
         access = Access(listener.getsockname()[1], secrets.token_urlsafe(18))
-        app = application(feed, access)
-        config = uvicorn.Config(
-            app, log_level="error", lifespan="off", timeout_graceful_shutdown=_LAST_WORDS_S
-        )
-        server = uvicorn.Server(config)
+        server = HttpServer(application(feed, access))
         announce(access.url)
         asyncio.run(_serve(server, listener, feed, attached=attached))
 
 
 async def _serve(
-    server: uvicorn.Server, listener: socket.socket, feed: Feed, *, attached: bool
+    server: HttpServer, listener: socket.socket, feed: Feed, *, attached: bool
 ) -> None:
     loop = asyncio.get_running_loop()
     if attached:
@@ -187,11 +184,11 @@ async def _serve(
         following.cancel()
 
 
-async def _follow(server: uvicorn.Server, feed: Feed, *, attached: bool) -> None:
+async def _follow(server: HttpServer, feed: Feed, *, attached: bool) -> None:
     """Follow the run; the page of a live run ends with it, once all viewers know."""
     await feed.follow()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_LAST_WORDS_S):
+        async with asyncio.timeout(LAST_WORDS_S):
             await feed.told()
     server.should_exit = attached
 

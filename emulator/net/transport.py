@@ -2,11 +2,16 @@
 
 A server accepts only callers with a certificate of the run's authority; a client speaks only to the actor
 that it means.  A caller's identity is read from its certificate, never from a message.
+
+Strangers get no further than the handshake, for which they have `HANDSHAKE_S`.  They cost a server no
+thread, and never its last file descriptor.  What callers may ask at once is limited, too, far above what
+a run needs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,11 +23,17 @@ import grpc
 from emulator.net.identity import Identity, server_name
 
 GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+HANDSHAKE_S = 10.0
+MOST_CONNECTIONS = 4096
+MOST_MESSAGE_BYTES = 64 * 2**20
+_MOST_CALLS = 4096  # at a time; what is more is refused
+_MOST_CALLS_PER_CONNECTION = 1024
+_IDLE_S = 600.0
 _OPTIONS = (
     ("grpc.enable_http_proxy", 0),  # neither loopback nor the machines of a cluster lie behind one
     ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", 64 * 2**20),
-    ("grpc.max_send_message_length", 64 * 2**20),
+    ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MOST_MESSAGE_BYTES),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
@@ -84,8 +95,25 @@ ANYWHERE_HERE = Endpoint()
 
 
 def new_server(*interceptors: grpc.aio.ServerInterceptor) -> grpc.aio.Server:
-    """Return a server that is not bound yet."""
-    return grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
+    """Return a server that is not bound yet.
+
+    Its clients get at most half of the file descriptors that the process may have.  Connections have no
+    greatest age, since the clock's call to a host lasts for the run.
+    """
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    is_limited = descriptors != resource.RLIM_INFINITY
+    connections = min(MOST_CONNECTIONS, descriptors // 2) if is_limited else MOST_CONNECTIONS
+    options = (
+        *_OPTIONS,
+        ("grpc.max_allowed_incoming_connections", connections),
+        ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_S * 1_000)),
+        ("grpc.max_connection_idle_ms", int(_IDLE_S * 1_000)),
+        ("grpc.max_concurrent_streams", _MOST_CALLS_PER_CONNECTION),
+        ("grpc.http2.max_ping_strikes", 2),
+    )
+    return grpc.aio.server(
+        options=options, interceptors=interceptors, maximum_concurrent_rpcs=_MOST_CALLS
+    )
 
 
 def bind(

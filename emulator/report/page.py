@@ -19,7 +19,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from emulator.build.assembly import Assembly
-from emulator.build.plan_report import sentences
+from emulator.build.plan_report import more_of, sentences, worth
 from emulator.build.quantum_links import by_kind
 from emulator.build.setup import Setup
 from emulator.config.experiment import Experiment
@@ -35,6 +35,7 @@ from global_manager.provisioning.model import Problem
 from protos.core import Timeline
 
 _TOP_REQUESTS, _TOP_LINKS = 15, 15
+_SOON = 50_000  # requests times fibers
 _AUDITED = {True: "passed", False: "failed", None: "none"}
 _EVENT_FIELDS = {"kind", "at_s", "until_s", "from_period"}
 
@@ -75,7 +76,7 @@ def write(folder: Path, results: Results) -> None:
         summary=results.summary,
         verdict=list(_verdict(results.summary)),
         tiles=_tiles(results.summary),
-        basis=list(sentences(results.summary["basis"])),
+        basis=[*sentences(results.summary["basis"]), *_worth(results)],
         pictures=dict(_pictures(results, counts)),
         classes=results.classes,
         link_kinds=by_kind(results.assembly.links),
@@ -153,6 +154,14 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
             "every bit of key re-added",
         ),
     ]
+
+
+def _worth(results: Results) -> Iterator[str]:
+    """Yield what one more of what is scarce would be worth, where that is soon computed."""
+    problem = results.assembly.problem
+    is_small = len(problem.requests) * len(problem.fibers) <= _SOON
+    if results.summary["plan"] and is_small and (words := worth(more_of(problem)["sensitivities"])):
+        yield words
 
 
 def _beside_cost(summary: dict[str, Any]) -> str:

@@ -239,4 +239,5 @@ def _span_id(trace: str, name: str) -> str:
 
 
 def _nanos(at_s: float) -> str:
-    return str(round(at_s * 1e9))
+    """Return a time as OTLP has it; the start is 1 ns, since 0 says that there is no time."""
+    return str(max(1, round(at_s * 1e9)))

@@ -111,6 +111,8 @@ def _wait_for(injections: Injections, number: int, run_folder: Path) -> None:
         if time.monotonic() > ends_s and injections.withdraw(number):
             problem = f"took no fault within {_PATIENCE_S:g} s; is it still going on?"
             raise InjectionError(f"{run_folder}: the run {problem}")
+        if (run_folder / SUMMARY).exists() and injections.withdraw(number):
+            raise InjectionError(f"{run_folder}: the run has ended")
         time.sleep(_LOOK_EVERY_S)
 
 

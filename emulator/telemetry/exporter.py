@@ -111,10 +111,10 @@ class Exporter:
 
     def _show(self) -> str:
         """Serve scrapes; return the URL."""
-        from emulator.telemetry.scrapes import PATH, HttpServer  # every actor loads this module
+        from emulator.telemetry.scrapes import PATH, ScrapeServer  # every actor loads this module
 
         def listen(host: str, port: int) -> int:
-            server = HttpServer(self._reports, host, port)
+            server = ScrapeServer(self._reports, host, port)
             self._end_scrapes = server.stop
             return server.port
 

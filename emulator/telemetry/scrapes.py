@@ -1,62 +1,59 @@
 """Scrapes over HTTP: plain text or OpenMetrics, compressed if asked for, all metrics or some by `name[]`.
 
-One thread answers, however many connections there are; whoever connects and asks for nothing is hung up
-on.  Nothing here knows what the metrics are.
+One thread answers, however many connections there are, within the limits of `emulator.net.http_server`.
+Whatever is asked for, most of that thread's time is left: a text is made at most every `FRESH_S`, and the
+few answers that take longer are made one at a time.  Nothing here knows what the metrics are.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gzip
+import re
 import socket
+import time
 from collections.abc import Callable
 from threading import Thread
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-import uvicorn
 from prometheus_client import CollectorRegistry, make_asgi_app
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import choose_encoder, gzip_accepted
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from emulator.net.http_server import HttpServer
 
 PATH = "/metrics"
-PATIENCE_S = 5.0
-_LAST_WORDS_S = 1.0
+FRESH_S = 0.2
+MOST_WAITING = 16
+_JOIN_S = 5.0
 _GZIP_LEVEL = 4
+_VERSION = re.compile(r"version=\s*([^;\s]*)")
+_VERSIONS = frozenset({"0.0.1", "0.0.4", "1.0.0"})
 _NAMES_AS_THEY_ARE = ("", "underscores", "allow-utf-8")  # of the escaping schemes of OpenMetrics
+_SHARE = 4  # what takes long waits this many times as long before it is made again
+
+_Encoder: TypeAlias = Callable[[Collector], bytes]
 
 
 class Exposition(Collector, Protocol):
     """Metrics that are also there as ready-made text."""
 
-    def text(self, encoder: Callable[[Collector], bytes]) -> str:
+    def text(self, encoder: _Encoder) -> str:
         """Return what the encoder would write, names being as they are."""
 
 
-class HttpServer:
-    """Answers HTTP from a thread of its own.  Raises `OSError` if the port is taken."""
+class ScrapeServer:
+    """Answers scrapes from a thread of its own.  Raises `OSError` if the port is taken."""
 
     def __init__(self, metrics: Exposition, host: str, port: int) -> None:
         listener = socket.create_server((host, port))
         self.port: int = listener.getsockname()[1]
-        config = uvicorn.Config(
-            application(metrics),
-            http=_Impatient,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            timeout_keep_alive=int(PATIENCE_S),
-            timeout_graceful_shutdown=int(_LAST_WORDS_S),
-        )
-        self._server = uvicorn.Server(config)
+        self._server = HttpServer(application(metrics))
         self._thread = Thread(
             target=self._server.run, args=([listener],), name="scrapes", daemon=True
         )
@@ -65,45 +62,98 @@ class HttpServer:
     def stop(self) -> None:
         """Answer what has been asked, and hang up."""
         self._server.should_exit = True
-        self._thread.join()
+        self._thread.join(_JOIN_S)
 
 
 def application(metrics: Exposition) -> ASGIApp:
     """Return what answers scrapes: GET and HEAD, compressed or not."""
-    route = Route(PATH, _Scrape(metrics), methods=["GET"])
-    squeeze = Middleware(GZipMiddleware, compresslevel=_GZIP_LEVEL)
-    return Starlette(routes=[route], middleware=[squeeze])
+    return Starlette(routes=[Route(PATH, _Scrape(metrics), methods=["GET"])])
 
 
 class _Scrape:
     """The application of prometheus_client, except that a scrape of everything takes ready-made text."""
 
     def __init__(self, metrics: Exposition) -> None:
-        self._metrics, registry = metrics, CollectorRegistry()
+        registry = CollectorRegistry()
         registry.register(metrics)
-        self._selected: ASGIApp = make_asgi_app(registry, disable_compression=True)
+        self._selected: ASGIApp = make_asgi_app(registry)
+        self._texts = _Texts(metrics)
+        self._turn = asyncio.Semaphore()
+        self._waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
         request = Request(scope)
-        encoder, content_type = choose_encoder(",".join(request.headers.getlist("accept")))
+        accept = _known(",".join(request.headers.getlist("accept")))
+        packed = gzip_accepted(request.headers.get("accept-encoding", ""))
+        encoder, content_type = choose_encoder(accept)
         escaping = content_type.partition("escaping=")[2]
         if "name[]" in request.query_params or escaping not in _NAMES_AS_THEY_ARE:
-            await self._selected(scope, receive, send)
+            encoding = b"gzip" if packed else b"identity"
+            named = [(b"accept", accept.encode()), (b"accept-encoding", encoding)]
+            await self._take_turns({**scope, "headers": named}, receive, send)
             return
-        body = self._metrics.text(encoder).encode()
-        answer = Response(body, headers={"Content-Type": content_type})
-        await answer(scope, receive, send)
+        headers = {"Content-Type": content_type, "Vary": "Accept-Encoding"}
+        if packed:
+            headers["Content-Encoding"] = "gzip"
+        body = self._texts.body(encoder, content_type, packed=packed)
+        await Response(body, headers=headers)(scope, receive, send)
+
+    async def _take_turns(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what has to be made for this scrape alone, when those before it have been answered."""
+        if self._waiting >= MOST_WAITING:
+            refusal = PlainTextResponse("too many scrapes of some metrics\n", status_code=503)
+            await refusal(scope, receive, send)
+            return
+        self._waiting += 1
+        try:
+            await self._turn.acquire()
+        finally:
+            self._waiting -= 1
+        began_s = time.monotonic()
+        try:
+            answer = await self._alone(scope)
+        finally:
+            rest_s = _SHARE * (time.monotonic() - began_s)
+            asyncio.get_running_loop().call_later(rest_s, self._turn.release)
+        for message in answer:
+            await send(message)
+
+    async def _alone(self, scope: Scope) -> list[Message]:
+        """Return an answer, for which no client is waited for."""
+        answer: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def keep(message: Message) -> None:
+            answer.append(message)
+
+        await self._selected(scope, receive, keep)
+        return answer
 
 
-class _Impatient(H11Protocol):
-    """Hangs up on whoever connects and does not ask for anything in time."""
+def _known(accept: str) -> str:
+    """Return the formats asked for but those of versions on which prometheus_client may fail."""
+    formats = accept.split(",")
+    return ",".join(item for item in formats if _VERSIONS.issuperset(_VERSION.findall(item)))
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start waiting for the first request."""
-        super().connection_made(transport)
-        self.loop.call_later(PATIENCE_S, self._give_up)
 
-    def _give_up(self) -> None:
-        if self.cycle is None:  # no request has come whole
-            self.transport.close()
+class _Texts:
+    """What was made last, by what was asked for."""
+
+    def __init__(self, metrics: Exposition) -> None:
+        self._metrics = metrics
+        self._made: dict[tuple[str, bool], tuple[float, bytes]] = {}
+
+    def body(self, encoder: _Encoder, content_type: str, *, packed: bool) -> bytes:
+        """Return all metrics as an encoder writes them, which is told by the content type."""
+        kind, now_s = (content_type, packed), time.monotonic()
+        until_s, body = self._made.get(kind, (now_s, b""))
+        if until_s <= now_s:
+            body = self._metrics.text(encoder).encode()
+            if packed:
+                body = gzip.compress(body, _GZIP_LEVEL)
+            took_s = time.monotonic() - now_s
+            self._made[kind] = now_s + max(FRESH_S, _SHARE * took_s), body
+        return body

@@ -16,15 +16,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b, shake_256
-from itertools import accumulate
 from math import ceil, inf
 from typing import Any, Protocol, Self, TypeVar
 
 from controllers.ports import ChannelId, LinkSample
 from emulator.world import keyed_random
-from emulator.world.demand_profile import DemandProfile, Law
+from emulator.world.demand import Demand
 from emulator.world.events import (
     NOTHING,
     DemandShift,
@@ -87,9 +86,7 @@ class World:
     asked for here.  UAVs are as assumed, unless there are `uav_links`.
 
     `nodes` are in the order of the network; questions about others raise `KeyError`.
-    `fibers` holds what each fiber offers on one wavelength, as (a, b, sample); `demand` the scenario
-    distribution as (units, probability), and `demand_profile` those of requests that follow the hours of
-    the day; `correlated` says whether one draw serves all requests.
+    `fibers` holds what each fiber offers on one wavelength, as (a, b, sample).
     """
 
     seed: int
@@ -98,11 +95,9 @@ class World:
     fibers: tuple[tuple[str, str, LinkSample], ...]
     satellite: FreeSpace
     uav: FreeSpace
-    demand: tuple[tuple[int, float], ...]
-    correlated: bool
+    demand: Demand
     sky: SkyView | None = None
     uav_links: UavView | None = None
-    demand_profile: DemandProfile | None = None
     schedule: Schedule = NOTHING
 
     def with_event(self, event: WorldEvent) -> World:
@@ -178,12 +173,11 @@ class World:
         return self._stream("node", f"{self.number(node)}/{request}", serial, n_bytes)
 
     def demanded_units(self, request: int, period: int) -> int:
-        """Return the units that a request needs in a period, by inversion of the distribution."""
-        who = () if self.correlated else (request,)
-        demand = self._law(request, period)
-        cumulative = list(accumulate(probability for _, probability in demand))
-        index = bisect_right(cumulative, self.uniform("demand", period, *who))
-        return demand[min(index, len(demand) - 1)][0]
+        """Return the units that a request needs in a period."""
+        began = [shift for shift in self._of(DemandShift) if shift.from_period <= period]
+        last = max(began, key=lambda shift: shift.from_period, default=None)
+        at_s, draw = self.timeline.begins_s(period), partial(self.uniform, "demand", period)
+        return self.demand.units(request, period, at_s, draw, last.demand if last else None)
 
     def number(self, node: str) -> int:
         """Return a node's number in the network, from 1 on.  Raises `KeyError` for an unknown node."""
@@ -220,15 +214,6 @@ class World:
         who = () if service.one_for_all else self.pair(a, b)
         period = int((now_s - self.timeline.first_period_s) // self.timeline.period_s)
         return self.uniform(medium.name, *who, period) < service.probability
-
-    def _law(self, request: int, period: int) -> Law:
-        began = [shift for shift in self._of(DemandShift) if shift.from_period <= period]
-        if began:
-            return max(began, key=lambda shift: shift.from_period).demand
-        by_hour = self.demand_profile and self.demand_profile.law(
-            request, self.timeline.begins_s(period)
-        )
-        return by_hour or self.demand
 
     def _of(self, kind: type[Found]) -> tuple[Found, ...]:
         """Return what the schedule has of a kind."""

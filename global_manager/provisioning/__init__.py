@@ -21,6 +21,7 @@ from global_manager.provisioning.check import (
 from global_manager.provisioning.model import (
     Allocation,
     Fiber,
+    Formulation,
     Future,
     Medium,
     OnDemand,
@@ -43,6 +44,7 @@ __all__ = [
     "Comparison",
     "Cost",
     "Fiber",
+    "Formulation",
     "Future",
     "InvalidPlanError",
     "InvalidProblemError",
@@ -77,6 +79,7 @@ def solve(
     time_limit_s: float | None = None,
     seed: int = 0,
     rounding: str = "floor",
+    formulation: Formulation | None = None,
     progress: Callable[[SolveProgress], None] | None = None,
 ) -> Plan:
     """Return a plan by the policy, verified and priced.
@@ -84,12 +87,13 @@ def solve(
     Without a time limit the answer depends on the arguments only.  With one, solving happens in a
     spawned process; when time is up the best plan so far comes back, marked `TIME_LIMIT`.
     `rounding` (floor, nearest, up) is how the expected-value policy makes the mean demand whole,
-    `seed` draws the random policy's amounts.
+    `seed` draws the random policy's amounts.  `formulation` says in which form the program is solved;
+    without, its size decides.
 
     Raises InvalidProblemError, naming what is wrong, before anything is solved.
     """
     check_problem(problem)
-    settings, listen = Settings(gap, seed, rounding), progress or _ignore
+    settings, listen = Settings(gap, seed, rounding, formulation), progress or _ignore
     if time_limit_s is None:
         return plan_by(problem, policy, settings, Watch(progress=listen))
     return plan_within(problem, policy, settings, time_limit_s, listen)

@@ -7,8 +7,8 @@ returned `Optimal` answers outside their own bounds; nothing that fails here is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import fsum, isclose
 
@@ -99,17 +99,25 @@ def evaluate(problem: Problem, allocations: Iterable[Allocation]) -> Cost:
 
 def verify(problem: Problem, allocations: Iterable[Allocation]) -> None:
     """Raise InvalidPlanError on the first allocation that breaks a constraint."""
+    for violation in violations(problem, allocations):
+        raise violation
+
+
+def violations(problem: Problem, allocations: Iterable[Allocation]) -> Iterator[InvalidPlanError]:
+    """Yield an error for every constraint that allocations break."""
     fibers = {frozenset((f.a, f.b)): f for f in problem.fibers}
     ends = {r.id: (r.source, r.target) for r in problem.requests}
     seen: set[str] = set()
     lit: dict[tuple[str, str], tuple[bytearray, list[Allocation]]] = {}
     for allocation in allocations:
-        _verify_request(allocation, ends, seen)
-        _verify_path(allocation, fibers)
+        faults = (*_request_faults(allocation, ends, seen), *_path_faults(allocation, fibers))
+        yield from (InvalidPlanError(allocation.request, fault) for fault in faults)
         for arc in _arcs(allocation.path):
-            fiber = fibers[frozenset(arc)]
-            where = arc if problem.directed_capacity else (fiber.a, fiber.b)
-            _light(allocation, where, fiber.wavelengths, lit)
+            fiber = fibers.get(frozenset(arc))
+            if fiber is not None:
+                where = arc if problem.directed_capacity else (fiber.a, fiber.b)
+                for fault in _light(allocation, where, fiber.wavelengths, lit):
+                    yield InvalidPlanError(allocation.request, fault)
 
 
 def make_plan(
@@ -139,6 +147,12 @@ def make_plan(
         allocations=allocations,
         expected_shortfall_units=cost.expected_shortfall_units,
     )
+
+
+def against(plan: Plan, lower_bound: float) -> Plan:
+    """Return a plan stated against another proven bound."""
+    bound = min(lower_bound, plan.objective)
+    return replace(plan, lower_bound=bound, gap=relative_gap(plan.objective, bound))
 
 
 def relative_gap(objective: float, lower_bound: float) -> float:
@@ -178,34 +192,32 @@ def _arcs(path: Sequence[str]) -> Iterable[tuple[str, str]]:
     return pairwise(path)
 
 
-def _verify_request(
+def _request_faults(
     allocation: Allocation, ends: dict[str, tuple[str, str]], seen: set[str]
-) -> None:
+) -> Iterator[str]:
     request = allocation.request
     if request in seen:
-        raise InvalidPlanError(request, "is allocated twice")
+        yield "is allocated twice"
     seen.add(request)
     if ends.get(request) != (allocation.source, allocation.target):
-        raise InvalidPlanError(request, "is not a request between these nodes")
+        yield "is not a request between these nodes"
 
 
-def _verify_path(allocation: Allocation, fibers: dict[frozenset[str], Fiber]) -> None:
-    request, path, wavelengths = allocation.request, allocation.path, allocation.wavelengths
+def _path_faults(allocation: Allocation, fibers: dict[frozenset[str], Fiber]) -> Iterator[str]:
+    path, wavelengths = allocation.path, allocation.wavelengths
     if bool(path) != bool(wavelengths):
-        raise InvalidPlanError(
-            request, "has a path without wavelengths, or wavelengths without a path"
-        )
+        yield "has a path without wavelengths, or wavelengths without a path"
     if len(set(wavelengths)) != len(wavelengths):
-        raise InvalidPlanError(request, "a wavelength is lit twice")
+        yield "a wavelength is lit twice"
     if not path:
         return
     if (path[0], path[-1]) != (allocation.source, allocation.target):
-        raise InvalidPlanError(request, "its path does not join its ends")
+        yield "its path does not join its ends"
     if len(set(path)) != len(path):
-        raise InvalidPlanError(request, "its path visits a node twice")
+        yield "its path visits a node twice"
     for arc in _arcs(path):
         if frozenset(arc) not in fibers:
-            raise InvalidPlanError(request, f"no fiber {arc[0]}-{arc[1]}")
+            yield f"no fiber {arc[0]}-{arc[1]}"
 
 
 def _light(
@@ -213,19 +225,20 @@ def _light(
     where: tuple[str, str],
     wavelengths: int,
     lit: dict[tuple[str, str], tuple[bytearray, list[Allocation]]],
-) -> None:
-    """Light the allocation's wavelengths on one fiber.  Distinct ones in range imply capacity."""
-    is_lit, holders = lit.setdefault(where, (bytearray(), []))
-    is_lit.extend(bytes(max(0, max(allocation.wavelengths, default=-1) + 1 - len(is_lit))))
-    for wavelength in allocation.wavelengths:
+) -> Iterator[str]:
+    """Light the allocation's wavelengths on one fiber; yield what is wrong with any.
+
+    Distinct ones in range imply capacity.
+    """
+    is_lit, holders = lit.setdefault(where, (bytearray(wavelengths), []))
+    for wavelength in dict.fromkeys(allocation.wavelengths):
         if not 0 <= wavelength < wavelengths:
-            reason = f"wavelength {wavelength} is not on fiber {where[0]}-{where[1]}"
-            raise InvalidPlanError(allocation.request, reason)
-        if is_lit[wavelength]:
-            other = next(a.request for a in holders if wavelength in a.wavelengths)
-            reason = f"wavelength {wavelength} of {where[0]}-{where[1]} is lit for {other} already"
-            raise InvalidPlanError(allocation.request, reason)
-        is_lit[wavelength] = 1
+            yield f"wavelength {wavelength} is not on fiber {where[0]}-{where[1]}"
+        elif is_lit[wavelength]:
+            other = next((a.request for a in holders if wavelength in a.wavelengths), "itself")
+            yield f"wavelength {wavelength} of {where[0]}-{where[1]} is lit for {other} already"
+        else:
+            is_lit[wavelength] = 1
     holders.append(allocation)
 
 

@@ -14,7 +14,7 @@ and the first round is already optimal (the newsvendor case).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import fsum
 
@@ -22,27 +22,18 @@ import highspy
 import numpy as np
 
 from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.multiple_choice import (
+    Column,
+    make_column,
+    multiple_choice,
+    occupied_rows,
+)
 from global_manager.provisioning.recourse import Floats
 from global_manager.provisioning.routing import Path, cheapest_paths_between
-from global_manager.provisioning.solver import QuietHighs
+from global_manager.provisioning.solver import keep_relaxed
 
 _CONVERGED = 1e-6  # relative distance between master and bound at which more columns are pointless
 _MOST_ROUNDS = 200
-
-
-@dataclass(frozen=True)
-class Column:
-    """One way for a member of a group: `units` wavelengths on `path` (group's direction).
-
-    `resources` are the rows of capacity in which it counts (`Instance.occupies`).
-    """
-
-    group: int
-    path: Path
-    resources: tuple[int, ...]
-    path_cost: int
-    units: int
-    saving: float
 
 
 @dataclass(frozen=True)
@@ -84,12 +75,13 @@ def generate_columns(
     priced = price(instance, prices)
     first = list(best_columns(instance, priced))
     weights = [float(len(instance.groups[c.group].members)) for c in first]
-    if _fits(instance, first, weights):
-        bound = priced.lower_bound
-        report(bound, bound)
-        least = priced.group_costs
-        return ColumnPool(tuple(first), tuple(weights), prices, least, bound, separable=True)
-    return _generate(instance, first, priced, report)
+    if first and not _fits(instance, first, weights):
+        return _generate(instance, first, priced, report)
+    bound = priced.lower_bound
+    cost = Master(instance, first).solve()[0] if first else bound
+    report(cost, bound)
+    least = priced.group_costs
+    return ColumnPool(tuple(first), tuple(weights), prices, least, bound, separable=True)
 
 
 def _generate(
@@ -98,8 +90,7 @@ def _generate(
     priced: Priced,
     report: Callable[[float, float], None],
 ) -> ColumnPool:
-    master = Master(instance)
-    master.add(columns)
+    master = Master(instance, columns)
     best, best_prices = priced, np.zeros(len(instance.capacity))
     known = set(columns)
     rounds = 1
@@ -121,23 +112,20 @@ def _generate(
 
 
 class Master:
-    """The restricted master, kept alive in the solver so that every round starts warm."""
+    """The restricted master: the multiple-choice program relaxed, stated in PuLP with the first columns.
 
-    def __init__(self, instance: Instance) -> None:
+    HiGHS keeps it, so that every round adds its columns there and starts warm.
+    """
+
+    def __init__(self, instance: Instance, columns: Sequence[Column]) -> None:
         self._instance = instance
         self._fibers = len(instance.capacity)
-        self._highs = QuietHighs()
-        self._highs.setOptionValue("threads", 1)
-        for wavelengths in instance.capacity:
-            self._highs.addRow(-highspy.kHighsInf, float(wavelengths), 0, [], [])
-        for group in instance.groups:
-            self._highs.addRow(-highspy.kHighsInf, float(len(group.members)), 0, [], [])
+        self._highs = keep_relaxed(multiple_choice(instance, columns)[0], bounded=False)
 
     def add(self, columns: Iterable[Column]) -> None:
         """Add columns; their values start at zero."""
         for column in columns:
-            rows = [*column.resources, self._fibers + column.group]
-            values = [float(column.units)] * len(column.resources) + [1.0]
+            rows, values = zip(*occupied_rows(self._instance, column), strict=True)
             self._highs.addCol(-column.saving, 0.0, highspy.kHighsInf, len(rows), rows, values)
 
     def solve(self) -> tuple[float, tuple[float, ...], Floats, Floats]:
@@ -184,21 +172,6 @@ def _cheapest(instance: Instance, prices: Floats) -> tuple[Floats, list[Path | N
         if found:
             costs[g] = found[0] - instance.passing_price(group.target, prices)
     return costs, paths
-
-
-def make_column(instance: Instance, group: int, path: Path, units: int) -> Column:
-    """Return the column of this group, path and number of units, with its saving."""
-    return next(make_columns(instance, group, path, (units,)))
-
-
-def make_columns(
-    instance: Instance, group: int, path: Path, units: Iterable[int]
-) -> Iterator[Column]:
-    """Yield the columns of this group and path for several numbers of units."""
-    cost, over = instance.path_cost(path), instance.occupies(path)
-    recourse = instance.recourse[group].tolist()
-    for k in units:
-        yield Column(group, path, over, cost, k, recourse[0] - recourse[k] - cost * k)
 
 
 def best_columns(instance: Instance, priced: Priced) -> Iterator[Column]:

@@ -16,8 +16,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from global_manager.provisioning.columns import Column, ColumnPool, Master
+from global_manager.provisioning.columns import ColumnPool, Master
 from global_manager.provisioning.instance import Instance, Triple
+from global_manager.provisioning.multiple_choice import Column
 from global_manager.provisioning.recourse import Floats
 from global_manager.provisioning.selection import Selection, choose
 
@@ -81,8 +82,7 @@ def _add_cuts(
 
 
 def _under_cuts(instance: Instance, pool: ColumnPool, columns: Sequence[Column]) -> ColumnPool:
-    master = Master(instance)
-    master.add(columns)
+    master = Master(instance, columns)
     _, weights, prices, shares = master.solve()
     return replace(
         pool,

@@ -7,16 +7,8 @@ requests: at the bound's prices, a request's surcharge is what it pays above the
 gap.  So a request with a surcharge gets its best route and units at others' expense, the wavelengths
 concerned are repacked, and the whole move is undone unless it saved something.
 
-Packing one wavelength is a weighted set packing over fibers.  Each request values one more unit at
-what it saves in recourse less what its path costs; a request that holds other wavelengths is bound
-to its path:
-
-    maximise  sum_i value_i light_i
-    fiber     sum_{i over e} light_i <= 1     for every fiber e that carries the wavelength
-    request   sum_{i of r} light_i   <= 1     for every request r
-
-This is the path-wavelength model restricted to one wavelength; the literature calls its answer, a
-set of edge-disjoint lightpaths, a wavelength configuration.
+Packing one wavelength is the assignment program (`set_packing`).  Each request values one more unit at
+what it saves in recourse less what its path costs.
 
 Effort is counted in steps, never in time, and noise comes from a fixed seed: equal input, equal plan.
 """
@@ -24,10 +16,10 @@ Effort is counted in steps, never in time, and noise comes from a fixed seed: eq
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
-import highspy
 import numpy as np
 
 from global_manager.provisioning.assignment import (
@@ -41,11 +33,10 @@ from global_manager.provisioning.assignment import (
 )
 from global_manager.provisioning.columns import ColumnPool
 from global_manager.provisioning.recourse import Floats
-from global_manager.provisioning.solver import QuietHighs
+from global_manager.provisioning.set_packing import Lightpath, SetPacking
 
 _NOISE = 0.02
 _SEED = 20_240_229
-_MOST_CANDIDATES = 400
 
 Perturbation = Callable[[float], float]
 """Changes a value slightly, so that ties break differently."""
@@ -64,15 +55,6 @@ class Effort:
     passes: int = 4
     moves: int = 100
     budget: int = 200_000
-
-
-@dataclass(frozen=True)
-class Lightpath:
-    """A request on a route on the wavelength at hand, and what lighting it saves."""
-
-    request: int
-    route: Route
-    value: float
 
 
 def improve(
@@ -104,6 +86,10 @@ class _Search:
         self._rng = np.random.default_rng(_SEED)
         self._passes = 0
         self._surcharges = self._surcharge_all()
+
+    @cached_property
+    def _packing(self) -> SetPacking:
+        return SetPacking(self.assignment.instance, self._routes, self._pool.prices)
 
     def repack_all(self) -> bool:
         """Repack every wavelength once, those with the most priced room first."""
@@ -150,7 +136,7 @@ class _Search:
             if self.packings_left <= 0:
                 return
             self.packings_left -= 1
-            repack(trial, wavelength, self._routes, self._pool.prices, perturb)
+            repack(trial, wavelength, self._packing, perturb)
 
     def _perturb(self, value: float) -> float:
         return value * (1 + _NOISE * self._rng.random())
@@ -221,51 +207,33 @@ def _unchanged(value: float) -> float:
 def repack(
     assignment: WavelengthAssignment,
     wavelength: int,
-    routes: Routes,
-    prices: Floats,
+    packing: SetPacking,
     perturb: Perturbation = lambda v: v,
 ) -> None:
-    """Give one wavelength to the most valuable set of lightpaths.
-
-    Of many candidates only those worth most above the `prices` of their fibers take part.
-    """
+    """Give one wavelength to the most valuable set of lightpaths."""
     bit = 1 << wavelength
     for request in [r for r, held in assignment.held.items() if held.wavelengths & bit]:
         assignment.drop(request, bit)
-    _fill(assignment, bit, _candidates(assignment, bit, routes, perturb), prices)
+    _fill(assignment, bit, packing, _candidates(assignment, bit, packing.routes, perturb))
 
 
 def top_up(
     assignment: WavelengthAssignment,
     wavelength: int,
-    routes: Routes,
-    prices: Floats,
+    packing: SetPacking,
     requests: Collection[int],
 ) -> None:
     """Give what is free of one wavelength to some of the requests; none loses it."""
     bit, eligible = 1 << wavelength, set(requests)
-    candidates = _candidates(assignment, bit, routes, lambda v: v, eligible)
-    _fill(assignment, bit, candidates, prices)
+    candidates = _candidates(assignment, bit, packing.routes, lambda v: v, eligible)
+    _fill(assignment, bit, packing, candidates)
 
 
 def _fill(
-    assignment: WavelengthAssignment, bit: int, candidates: list[Lightpath], prices: Floats
+    assignment: WavelengthAssignment, bit: int, packing: SetPacking, candidates: list[Lightpath]
 ) -> None:
-    for lightpath in pack(_most_promising(candidates, prices)):
+    for lightpath in packing.pack(candidates):
         assignment.give(lightpath.request, lightpath.route, bit)
-
-
-def pack(lightpaths: Sequence[Lightpath]) -> list[Lightpath]:
-    """Return the most valuable lightpaths of which no two share a fiber or a request."""
-    if not lightpaths:
-        return []
-    highs = QuietHighs()
-    for option, value in (("threads", 1), ("mip_rel_gap", 1e-6), ("mip_max_nodes", 1_000)):
-        highs.setOptionValue(option, value)
-    highs.passModel(_model(lightpaths))
-    highs.run()
-    chosen = highs.getSolution().col_value
-    return _disjoint(lp for lp, x in zip(lightpaths, chosen, strict=False) if x > 0.5)
 
 
 def _candidates(
@@ -281,87 +249,32 @@ def _candidates(
         return []
     marginal = instance.recourse[:, :-1] - instance.recourse[:, 1:]
     usable = {e for e, free in enumerate(assignment.free) if free & bit}
-    best: dict[tuple[int, Route], tuple[float, int]] = {}
+    best: dict[tuple[int, Route], tuple[float, int, bool]] = {}
     for g, group in enumerate(instance.groups):
-        idle = False
+        offers_new = True
         for request in group.members:
             if eligible is not None and request not in eligible:
                 continue
             held = assignment.held.get(request)
             if held is None:
-                if not idle:
-                    _offer_all(best, g, request, routes[g], float(marginal[g, 0]))
-                idle = True
+                for route in routes[g] if offers_new else ():
+                    value = float(marginal[g, 0]) - route.cost
+                    _offer(best, (g, route), (value, request, True))
+                offers_new = False
             elif held.units < instance.most_units:
                 value = float(marginal[g, held.units]) - held.route.cost
-                _offer(best, (g, held.route), value, request)
+                _offer(best, (g, held.route), (value, request, False))
     return [
-        Lightpath(request, route, perturb(value))
-        for (_, route), (value, request) in best.items()
+        Lightpath(g, request, route, perturb(value), is_new)
+        for (g, route), (value, request, is_new) in best.items()
         if usable.issuperset(route.resources)
     ]
 
 
-def _most_promising(candidates: list[Lightpath], prices: Floats) -> list[Lightpath]:
-    if len(candidates) <= _MOST_CANDIDATES:
-        return candidates
-    surplus = [c.value - float(prices[list(c.route.resources)].sum()) for c in candidates]
-    order = sorted(range(len(candidates)), key=lambda i: -surplus[i])
-    return [candidates[i] for i in order[:_MOST_CANDIDATES]]
-
-
-def _offer_all(
-    best: dict[tuple[int, Route], tuple[float, int]],
-    group: int,
-    request: int,
-    routes: Iterable[Route],
-    saved: float,
-) -> None:
-    for route in routes:
-        _offer(best, (group, route), saved - route.cost, request)
-
-
 def _offer(
-    best: dict[tuple[int, Route], tuple[float, int]],
+    best: dict[tuple[int, Route], tuple[float, int, bool]],
     where: tuple[int, Route],
-    value: float,
-    request: int,
+    offered: tuple[float, int, bool],
 ) -> None:
-    if value > 0 and (where not in best or best[where][0] < value):
-        best[where] = value, request
-
-
-def _model(lightpaths: Sequence[Lightpath]) -> highspy.HighsLp:
-    """Return the set packing as the solver takes it: one column per lightpath, sparse by column."""
-    rows: dict[tuple[str, int], int] = {}
-    starts: list[int] = [0]
-    indices: list[int] = []
-    for lightpath in lightpaths:
-        over = [("fiber", e) for e in lightpath.route.resources]
-        own = [*over, ("request", lightpath.request)]
-        indices.extend([rows.setdefault(row, len(rows)) for row in own])
-        starts.append(len(indices))
-    lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = len(lightpaths), len(rows)
-    lp.col_cost_ = np.array([-lightpath.value for lightpath in lightpaths])
-    lp.col_lower_, lp.col_upper_ = np.zeros(len(lightpaths)), np.ones(len(lightpaths))
-    lp.row_lower_, lp.row_upper_ = np.full(len(rows), -highspy.kHighsInf), np.ones(len(rows))
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    lp.a_matrix_.start_, lp.a_matrix_.index_ = np.array(starts), np.array(indices)
-    lp.a_matrix_.value_ = np.ones(len(indices))
-    lp.integrality_ = [highspy.HighsVarType.kInteger] * len(lightpaths)
-    return lp
-
-
-def _disjoint(chosen: Iterable[Lightpath]) -> list[Lightpath]:
-    """Keep lightpaths that share no fiber and no request with earlier ones: a solver may err."""
-    fibers: set[int] = set()
-    requests: set[int] = set()
-    kept = []
-    for lightpath in chosen:
-        apart = fibers.isdisjoint(lightpath.route.resources)
-        if apart and lightpath.request not in requests:
-            fibers.update(lightpath.route.resources)
-            requests.add(lightpath.request)
-            kept.append(lightpath)
-    return kept
+    if offered[0] > 0 and (where not in best or best[where][0] < offered[0]):
+        best[where] = offered

@@ -25,6 +25,17 @@ class Policy(StrEnum):
     NONE = "none"
 
 
+class Formulation(StrEnum):
+    """In which form the two-stage program is solved.
+
+    `arcs` is the extensive form as the paper writes it (`formulation`), `columns` the program over whole
+    paths with the second stage collapsed (`columns`, `selection`, `assignment`).
+    """
+
+    ARCS = "arcs"
+    COLUMNS = "columns"
+
+
 class Termination(StrEnum):
     """Why solving ended; never inferred from a solver's word `Optimal` alone."""
 
@@ -133,8 +144,10 @@ class Pools:
 class Problem:
     """Everything the first stage may know.
 
-    `correlated` says that one draw of demand serves all requests; otherwise each draws its own.
-    Without pools the expected cost is the same either way.  With limited pools it is priced over
+    `correlation` is how far requests share their draws of demand: 1, one draw serves all; 0, each has its
+    own; between, the correlation of their normal quantiles.  `joint` holds whole futures of demand as
+    (probability, units by request) where the experiment gives them; scenarios are then their marginals.
+    Without pools the expected cost is the same whatever they are.  With limited pools it is priced over
     `futures`; without any, demand must be correlated and one demand and one sky over all requests (no
     scenarios of their own, one `satellite_probability`), so that every demand and sky can be listed.
     """
@@ -145,8 +158,9 @@ class Problem:
     scenarios: tuple[Scenario, ...]
     directed_capacity: bool = False
     pools: Pools | None = None
-    correlated: bool = True
+    correlation: float = 1.0
     futures: tuple[Future, ...] = ()
+    joint: tuple[tuple[float, tuple[int, ...]], ...] = ()
 
     def of_requests(self, positions: Sequence[int]) -> Problem:
         """Return the same problem for these requests only."""
@@ -154,7 +168,13 @@ class Problem:
             Future(f.probability, _at(f.units, positions), _at(f.usable, positions))
             for f in self.futures
         )
-        return replace(self, requests=_at(self.requests, positions), futures=futures)
+        joint = tuple((chance, _at(units, positions)) for chance, units in self.joint)
+        return replace(self, requests=_at(self.requests, positions), futures=futures, joint=joint)
+
+    @property
+    def correlated(self) -> bool:
+        """Whether one draw of demand serves all requests."""
+        return self.correlation == 1
 
     def demand_of(self, request: Request) -> tuple[Scenario, ...]:
         """Return the scenarios of a request: its own, or the problem's."""
@@ -194,7 +214,8 @@ class Plan:
     `evaluate`, independently of any solver.  `gap = (objective - lower_bound) / objective`.
     `displaced_units` counts units that the aggregated program reserved and that found no wavelength:
     they are not in `allocations`, and their recourse is in the cost.  `expected_shortfall_units` are
-    expected to be lost because pools are spent; their price is in the cost.
+    expected to be lost because pools are spent; their price is in the cost.  `formulation` says which
+    form of the program the answer is from.
     """
 
     policy: Policy
@@ -207,6 +228,7 @@ class Plan:
     displaced_units: int
     allocations: tuple[Allocation, ...]
     expected_shortfall_units: float = 0.0
+    formulation: Formulation = Formulation.COLUMNS
 
 
 def _at(items: Sequence[_Item], positions: Sequence[int]) -> tuple[_Item, ...]:

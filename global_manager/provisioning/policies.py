@@ -22,13 +22,21 @@ import numpy as np
 from global_manager.provisioning.assignment import Route, WavelengthAssignment, first_fit, route_of
 from global_manager.provisioning.check import (
     InvalidProblemError,
+    against,
     evaluate,
     make_plan,
     relative_gap,
 )
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.local_search import Effort
-from global_manager.provisioning.model import Plan, Policy, Problem, Scenario, Termination
+from global_manager.provisioning.model import (
+    Formulation,
+    Plan,
+    Policy,
+    Problem,
+    Scenario,
+    Termination,
+)
 from global_manager.provisioning.recourse import rounded_mean
 from global_manager.provisioning.routing import k_cheapest_paths
 from global_manager.provisioning.shared_recourse import has_pools
@@ -50,6 +58,7 @@ class Settings:
     gap: float = 1e-3
     seed: int = 0
     rounding: str = "floor"
+    formulation: Formulation | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ def plan_by(problem: Problem, policy: Policy, settings: Settings, watch: Watch) 
     """Plan by the policy; costs are under the problem's own scenarios."""
     match policy:
         case Policy.STOCHASTIC:
-            return optimize(problem, settings.gap, watch)
+            return optimize(problem, settings.gap, watch, formulation=settings.formulation)
         case Policy.EXPECTED_VALUE:
             return expected_value_plan(problem, settings, watch)
         case Policy.RANDOM:
@@ -115,7 +124,7 @@ def plan_by(problem: Problem, policy: Policy, settings: Settings, watch: Watch) 
             return deterministic_plan(problem, settings, watch)
         case Policy.NONE:
             plan = nothing_reserved(problem, Policy.NONE, Termination.NOT_OPTIMIZED)
-            return _against(plan, lower_bound(problem))
+            return against(plan, lower_bound(problem))
 
 
 def compare(
@@ -159,7 +168,8 @@ def compare(
 
 def expected_value_plan(problem: Problem, settings: Settings, watch: Watch) -> Plan:
     """Plan for the mean demand as if it were certain; price the plan under the true demand."""
-    believed = optimize(_mean_problem(problem, settings), settings.gap, _progress_only(watch))
+    mean_problem, known = _mean_problem(problem, settings), _progress_only(watch)
+    believed = optimize(mean_problem, settings.gap, known, formulation=settings.formulation)
     return make_plan(
         problem,
         Policy.EXPECTED_VALUE,
@@ -210,7 +220,9 @@ def deterministic_plan(problem: Problem, settings: Settings, watch: Watch) -> Pl
     """
     futures = list(_known(problem))
     known = _progress_only(watch)
-    plans = [optimize(future, settings.gap, known, _LIGHT) for future, _ in futures]
+    plans = [
+        optimize(future, settings.gap, known, _LIGHT, settings.formulation) for future, _ in futures
+    ]
     weights = [probability for _, probability in futures]
     total = _mean(weights, [plan.objective for plan in plans])
     bound = _mean(weights, [plan.lower_bound for plan in plans])
@@ -270,12 +282,6 @@ def _random_routes(instance: Instance, rng: np.random.Generator) -> dict[int, Ro
         for member in group.members if paths else ():
             routes[member] = route_of(instance, paths[int(rng.integers(len(paths)))])
     return routes
-
-
-def _against(plan: Plan, bound: float) -> Plan:
-    """State a plan against a better bound."""
-    best = min(bound, plan.objective)
-    return replace(plan, lower_bound=best, gap=relative_gap(plan.objective, best))
 
 
 def _mean(weights: Sequence[float], values: Sequence[float]) -> float:

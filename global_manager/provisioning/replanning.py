@@ -37,6 +37,7 @@ from global_manager.provisioning.local_search import top_up
 from global_manager.provisioning.model import Allocation, Plan, Policy, Problem, Termination
 from global_manager.provisioning.price_decomposition import relax
 from global_manager.provisioning.selection import choose
+from global_manager.provisioning.set_packing import SetPacking
 from global_manager.provisioning.stochastic_plan import known_routes, termination_of
 
 _ROUNDS = 2
@@ -152,10 +153,12 @@ def _part(whole: Instance, problem: Problem, movers: list[int]) -> Instance:
 def _place(
     assignment: WavelengthAssignment, pool: ColumnPool, routes: Routes, movers: list[int]
 ) -> None:
+    instance = assignment.instance
+    packing = SetPacking(instance, routes, pool.prices, {instance.group_of[r] for r in movers})
     for _ in range(_ROUNDS):
         improve_all(assignment, routes, movers)
         for wavelength in range(max(assignment.instance.wavelengths, default=0)):
-            top_up(assignment, wavelength, routes, pool.prices, movers)
+            top_up(assignment, wavelength, packing, movers)
     improve_all(assignment, routes, movers)
 
 

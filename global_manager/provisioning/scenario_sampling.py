@@ -7,22 +7,38 @@ Letters 24), and what a plan really costs is seen on futures drawn independently
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import sqrt
-from statistics import fmean, stdev
+from statistics import NormalDist, fmean, stdev
 
 import numpy as np
 from numpy.typing import NDArray
 
-from global_manager.provisioning.model import Future, Plan, Problem
+from global_manager.provisioning.model import Future, Plan, Problem, Scenario
 from global_manager.provisioning.shared_recourse import SecondStage
 
 Stream = np.random.Generator
-Skies = Callable[[Stream], tuple[bool, ...]]
-"""Draws for every request whether a satellite can serve it."""
 
+
+@dataclass(frozen=True)
+class Moment:
+    """What a future takes from the world, by request: whether a satellite can serve it, and its law.
+
+    Without `laws` they are the problem's.
+    """
+
+    usable: tuple[bool, ...]
+    laws: tuple[tuple[Scenario, ...], ...] = ()
+
+
+Moments = Callable[[Stream, int], list[Moment]]
+"""Draws so many moments."""
+
+_LEAST = 1e-15  # no quantile lies at infinity
+_inverted = np.vectorize(NormalDist().inv_cdf, otypes=[float])
+_cumulative = np.vectorize(NormalDist().cdf, otypes=[float])
 _DEMAND, _SKY, _FRESH_DEMAND, _FRESH_SKY = range(4)
 
 
@@ -36,14 +52,13 @@ class FreshCost:
     shortfall_units: float
 
 
-def with_futures_drawn(problem: Problem, skies: Skies, n: int, seed: int) -> Problem:
+def with_futures_drawn(problem: Problem, moments: Moments, n: int, seed: int) -> Problem:
     """Return the problem priced over `n` joint futures, drawn from the seed and equally likely.
 
     Demand is a Latin hypercube: every request meets each n-th part of its distribution once (McKay,
     Beckman and Conover 1979, Technometrics 21), so that its own mean recourse is hardly left to chance.
     """
-    stream = _stream(seed, _SKY)
-    return _with(problem, _hypercube(problem, n, seed), [skies(stream) for _ in range(n)])
+    return _with(problem, _hypercube(problem, n, seed), moments(_stream(seed, _SKY), n))
 
 
 def with_demand_redrawn(problem: Problem, seed: int) -> Problem:
@@ -51,14 +66,14 @@ def with_demand_redrawn(problem: Problem, seed: int) -> Problem:
     n = len(problem.futures)
     if n == 0:
         return problem
-    return _with(problem, _hypercube(problem, n, seed), [f.usable for f in problem.futures])
+    kept = [Moment(future.usable) for future in problem.futures]
+    return _with(problem, _hypercube(problem, n, seed), kept)
 
 
-def fresh_cost(problem: Problem, plan: Plan, skies: Skies, n: int, seed: int) -> FreshCost:
+def fresh_cost(problem: Problem, plan: Plan, moments: Moments, n: int, seed: int) -> FreshCost:
     """Return what a plan costs on `n` >= 2 futures drawn independently of each other and of its own."""
     demand, sky = _stream(seed, _FRESH_DEMAND), _stream(seed, _FRESH_SKY)
-    quantiles = demand.random((n, 1 if problem.correlated else len(problem.requests)))
-    fresh = _with(problem, quantiles, [skies(sky) for _ in range(n)])
+    fresh = _with(problem, demand.random((n, _width(problem))), moments(sky, n))
     units = {item.request: item.units for item in plan.allocations}
     reserved = [units.get(request.id, 0) for request in problem.requests]
     found = SecondStage(fresh).outcomes(reserved)
@@ -77,24 +92,59 @@ def _stream(seed: int, use: int) -> Stream:
 
 
 def _hypercube(problem: Problem, n: int, seed: int) -> NDArray[np.float64]:
-    """Return n points of the unit cube; one coordinate per request, or one for all if correlated."""
-    stream = _stream(seed, _DEMAND)
-    width = 1 if problem.correlated else len(problem.requests)
+    """Return n points of the unit cube."""
+    stream, width = _stream(seed, _DEMAND), _width(problem)
     strata = stream.permuted(np.tile(np.arange(n)[:, None], width), axis=0)
     return (strata + stream.random((n, width))) / n
 
 
-def _with(
-    problem: Problem, quantiles: NDArray[np.float64], skies: list[tuple[bool, ...]]
-) -> Problem:
-    """Return the problem with futures at these points of its requests' distributions."""
-    units = np.empty((len(quantiles), len(problem.requests)), dtype=np.int64)
-    for index, request in enumerate(problem.requests):
-        scenarios = problem.demand_of(request)
-        upto = list(accumulate(s.probability for s in scenarios))
-        found = np.searchsorted(upto, quantiles[:, index % quantiles.shape[1]], side="right")
-        units[:, index] = np.array([s.units for s in scenarios])[np.minimum(found, len(upto) - 1)]
-    probability = 1 / len(quantiles)
-    drawn = zip(units.tolist(), skies, strict=True)
-    futures = tuple(Future(probability, tuple(row), usable) for row, usable in drawn)
+def _with(problem: Problem, draws: NDArray[np.float64], moments: Sequence[Moment]) -> Problem:
+    """Return the problem with futures of these moments, at these points of its requests' laws."""
+    units = _joint_units(problem, draws) if problem.joint else _units(problem, draws, moments)
+    probability = 1 / len(draws)
+    drawn = zip(units.tolist(), moments, strict=True)
+    futures = tuple(Future(probability, tuple(row), moment.usable) for row, moment in drawn)
     return replace(problem, futures=futures)
+
+
+def _width(problem: Problem) -> int:
+    """Return how many draws a future of demand takes: one for all, one each, or both."""
+    if problem.joint or problem.correlation == 1:
+        return 1
+    return len(problem.requests) + (problem.correlation > 0)
+
+
+def _units(
+    problem: Problem, draws: NDArray[np.float64], moments: Sequence[Moment]
+) -> NDArray[np.int64]:
+    """Return what every request needs in every future, by inversion of its law; shape (n, requests)."""
+    units = np.empty((len(draws), len(problem.requests)), dtype=np.int64)
+    quantiles, own = draws, [problem.demand_of(request) for request in problem.requests]
+    if (
+        0 < problem.correlation < 1
+    ):  # one-factor Gaussian copula; the last draw is the common factor
+        normal = _inverted(np.clip(draws, _LEAST, 1 - _LEAST))
+        shared, apart = sqrt(problem.correlation), sqrt(1 - problem.correlation)
+        quantiles = _cumulative(shared * normal[:, -1:] + apart * normal[:, :-1])
+    for index, law in enumerate(own):
+        column = quantiles[:, index % quantiles.shape[1]]
+        laws = {moment.laws[index] for moment in moments if moment.laws} or {law}
+        for each in laws:
+            rows = [n for n, m in enumerate(moments) if not m.laws or m.laws[index] == each]
+            units[rows, index] = _inverted_law(each, column[rows])
+    return units
+
+
+def _inverted_law(law: Sequence[Scenario], quantiles: NDArray[np.float64]) -> NDArray[np.int64]:
+    upto = list(accumulate(scenario.probability for scenario in law))
+    found = np.searchsorted(upto, quantiles, side="right")
+    values: NDArray[np.int64] = np.array([scenario.units for scenario in law], dtype=np.int64)
+    return values[np.minimum(found, len(upto) - 1)]
+
+
+def _joint_units(problem: Problem, draws: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return what every request needs in every future, by draws of whole futures."""
+    upto = list(accumulate(chance for chance, _ in problem.joint))
+    places = np.minimum(np.searchsorted(upto, draws[:, 0], side="right"), len(upto) - 1)
+    rows: NDArray[np.int64] = np.array([units for _, units in problem.joint], dtype=np.int64)
+    return rows[places]

@@ -1,27 +1,10 @@
 """The first-stage program in whole units: the path of each request, and how many wavelengths.
 
-The multiple-choice model over given columns.  `take[i]` counts the members of a group that choose
-column i: path p with exactly k wavelengths (binary where a group is one request).
-
-    minimise   sum_i (c_p k + Q(k) - Q(0)) take_i
-    uniqueness sum_{i of group g} take_i            <= n_g     for every group g
-    capacity   sum_{i through e} k_i take_i         <= W_e     for every fiber e
-
-Where the six constraints of the program are:
-
-* flow conservation: by construction, a column's path is a walk from source to target.
-* required number of wavelengths: `units + on demand >= demand` in every scenario holds by
-  construction of Q, which is the least cost of meeting it; the model never sees a scenario.
-* path uniqueness: rows `uniqueness`; a request takes at most one column, and a column has one path.
-* capacity: rows `capacity`.
-* wavelength continuity and wavelength uniqueness: not here.  They hold by construction in
-  `assignment`, which gives every unit one wavelength along its whole path and every wavelength of a
-  fiber to at most one unit.  This model is their relaxation; its bound holds with them.
-
-The relaxation has few fractional columns, so rounding comes first.  Diving fixes the largest
-fractions and solves again, until all is whole.  Then every group but those that lose most against the
-bound's prices keeps what it has, and branch and bound settles the rest.  Neither proves anything; both
-are counted in linear programs and nodes, never in time.
+The multiple-choice program (`multiple_choice`) over given columns. The relaxation has few fractional
+columns, so rounding comes first. Diving fixes the largest fractions and solves again, until all is
+whole. Then every group but those that lose most against the bound's prices keeps what it has, and
+branch and bound settles the rest. Neither proves anything; both are counted in linear programs and
+nodes, never in time.
 """
 
 from __future__ import annotations
@@ -33,12 +16,12 @@ from typing import Any
 
 import highspy
 import numpy as np
-import pulp
 
-from global_manager.provisioning.columns import Column, ColumnPool, make_columns
+from global_manager.provisioning.columns import ColumnPool
 from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.multiple_choice import Column, make_columns, multiple_choice
 from global_manager.provisioning.recourse import Floats
-from global_manager.provisioning.solver import QuietHighs, SearchLimits, run
+from global_manager.provisioning.solver import SearchLimits, keep_relaxed, run
 
 _COLUMNS_PER_ROW = 3  # more columns cost time and hardly gain: they are taken by reduced cost
 _FREE_GROUPS = (10, 40)  # a small search first: it often suffices
@@ -62,6 +45,8 @@ def choose(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Sele
         return rounded
     near = neighbouring_columns(instance, pool)
     start = _fill(instance, rounded, near)
+    if not near:
+        return start
     good_enough = pool.lower_bound * (1 + gap / 2) - instance.unreserved_cost
     if nodes == 0 or -saving(start) <= good_enough:
         return start
@@ -88,37 +73,10 @@ def round_and_fill(instance: Instance, pool: ColumnPool) -> Selection:
     return _fill(instance, _round_down(pool), neighbouring_columns(instance, pool))
 
 
-def build(instance: Instance, columns: Sequence[Column]) -> tuple[Any, list[Any]]:
-    """Return the PuLP model and its variables, one per column."""
-    model = pulp.LpProblem("multiple_choice", pulp.LpMinimize)
-    take = [
-        model.add_variable(f"take_{i:06d}", 0, _members(instance, column), pulp.LpInteger)
-        for i, column in enumerate(columns)
-    ]
-    model += pulp.LpAffineExpression(
-        [(x, -column.saving) for x, column in zip(take, columns, strict=True)]
-    )
-    by_group: dict[int, list[tuple[Any, int]]] = {}
-    by_fiber: dict[int, list[tuple[Any, int]]] = {}
-    for x, column in zip(take, columns, strict=True):
-        by_group.setdefault(column.group, []).append((x, 1))
-        for e in column.resources:
-            by_fiber.setdefault(e, []).append((x, column.units))
-    for g, own in by_group.items():
-        model += pulp.LpAffineExpression(own) <= len(instance.groups[g].members), f"uniqueness_{g}"
-    for e, through in by_fiber.items():
-        model += pulp.LpAffineExpression(through) <= instance.capacity[e], f"capacity_{e}"
-    return model, take
-
-
-def _members(instance: Instance, column: Column) -> int:
-    return len(instance.groups[column.group].members)
-
-
 def _solve(
     instance: Instance, columns: list[Column], start: Selection, limits: SearchLimits
 ) -> Selection:
-    model, take = build(instance, columns)
+    model, take = multiple_choice(instance, columns)
     names = {column: x.name for column, x in zip(columns, take, strict=True)}
     values = run(model, limits, {names[c]: float(n) for c, n in start.items()})
     found = selected(columns, take, values) if values is not None else None
@@ -251,14 +209,12 @@ def _fill(instance: Instance, selection: Selection, columns: Iterable[Column]) -
 
 
 class Rounding:
-    """The multiple-choice model over given columns, kept in the solver; answers are feasible."""
+    """The multiple-choice program over given columns, kept in HiGHS; answers are feasible."""
 
     def __init__(self, instance: Instance, columns: Sequence[Column]) -> None:
         self._columns = columns
         self._most = np.array([float(len(instance.groups[c.group].members)) for c in columns])
-        self._highs = QuietHighs()
-        self._highs.setOptionValue("threads", 1)
-        self._highs.passModel(_model(instance, columns, self._most))
+        self._highs = keep_relaxed(multiple_choice(instance, columns)[0])
 
     def dive(self) -> Counter[Column]:
         """Return a selection; what is not whole when diving ends is rounded down."""
@@ -321,24 +277,3 @@ class Rounding:
     def _selection(self, values: Floats) -> Counter[Column]:
         counts = {c: round(v) for c, v in zip(self._columns, values, strict=True)}
         return Counter({column: n for column, n in counts.items() if n > 0})
-
-
-def _model(instance: Instance, columns: Sequence[Column], most: Floats) -> highspy.HighsLp:
-    """Return the relaxation as the solver takes it; rows are capacity, then groups."""
-    first = len(instance.capacity)
-    starts, rows, values = [0], [], []
-    for column in columns:
-        rows += [*column.resources, first + column.group]
-        values += [float(column.units)] * len(column.resources) + [1.0]
-        starts.append(len(rows))
-    upper = [*instance.capacity, *(len(group.members) for group in instance.groups)]
-    lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = len(columns), len(upper)
-    lp.col_cost_ = np.array([-column.saving for column in columns])
-    lp.col_lower_, lp.col_upper_ = np.zeros(len(columns)), most
-    lp.row_lower_ = np.full(len(upper), -highspy.kHighsInf)
-    lp.row_upper_ = np.array(upper, dtype=float)
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    lp.a_matrix_.start_, lp.a_matrix_.index_ = np.array(starts), np.array(rows)
-    lp.a_matrix_.value_ = np.array(values)
-    return lp

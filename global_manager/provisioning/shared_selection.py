@@ -1,28 +1,19 @@
-"""Whole numbers for a problem with pools: the multiple-choice model with its second stage spelled out.
+"""Whole numbers for a problem with pools: the program with its second stage spelled out (`pooled_choice`).
 
-Added to the rows of `selection` are, for every kind of requests c in future w,
-
-    need       s_cw + u_cw + v_cw >= sum_{r of kind c} d_rw - sum_{i of kind c} min(k_i, d_iw) take_i
-    pools      sum_c s_cw <= S (no s_cw where no satellite can serve),  sum_c u_cw <= U
-
-because at the best prices many requests are indifferent between one unit more and one less, and only
-the rows say how many of them should have it.
+At the best prices many requests are indifferent between one unit more and one less, and only the rows of
+the second stage say how many of them should have it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import inf
-from typing import Any
 
-import numpy as np
-import pulp
-
-from global_manager.provisioning.columns import Column
-from global_manager.provisioning.price_decomposition import Relaxation, SharedRecourse
+from global_manager.provisioning.multiple_choice import Column
+from global_manager.provisioning.pooled_choice import PooledChoice
+from global_manager.provisioning.price_decomposition import Relaxation
+from global_manager.provisioning.priced_recourse import SharedRecourse
 from global_manager.provisioning.selection import (
     Selection,
-    build,
     choose,
     is_feasible,
     neighbouring_columns,
@@ -48,14 +39,15 @@ def choose_with_pools(relaxation: Relaxation, gap: float, nodes: int) -> Selecti
     if nodes == 0 or true_cost(relaxation, start) <= good_enough:
         return start
     columns = _promising(relaxation, start)
-    model, take = _model(relaxation, columns)
+    instance = relaxation.instance
+    program = PooledChoice(instance, SharedRecourse(instance), columns)
     limits = SearchLimits(gap=gap * relaxation.lower_bound / 2, target=good_enough, nodes=nodes)
-    known = {x.name: float(start[c]) for x, c in zip(take, columns, strict=True)}
-    values = run(model, limits, known)  # HiGHS completes the start with the second stage
+    known = {x.name: float(start[c]) for x, c in zip(program.take, columns, strict=True)}
+    values = run(program.model, limits, known)  # HiGHS completes the start with the second stage
     if values is None:
         return start
-    found = selected(columns, take, values)
-    if not is_feasible(relaxation.instance, found):
+    found = selected(columns, program.take, values)
+    if not is_feasible(instance, found):
         return start
     return min(found, start, key=lambda selection: true_cost(relaxation, selection))
 
@@ -91,45 +83,3 @@ def _promising(relaxation: Relaxation, start: Selection) -> list[Column]:
     most = _COLUMNS_PER_ROW * (len(instance.groups) + len(instance.capacity))
     own = [c for c, weight in zip(pool.columns, pool.weights, strict=True) if weight > 0]
     return list(dict.fromkeys([*sorted(costs, key=costs.__getitem__)[:most], *own, *start]))
-
-
-def _model(relaxation: Relaxation, columns: list[Column]) -> tuple[Any, list[Any]]:
-    """Return the PuLP model and its first-stage variables, one per column."""
-    recourse = SharedRecourse(relaxation.instance)
-    model, take = build(relaxation.instance, columns)
-    cost = [(x, float(c.path_cost * c.units)) for x, c in zip(take, columns, strict=True)]
-    covering: dict[tuple[int, int], list[tuple[Any, float]]] = {}
-    for x, column in zip(take, columns, strict=True):
-        covered = recourse.covered(column.group, column.units)
-        for future in np.flatnonzero(covered):
-            need = int(future), int(recourse.kind[future, column.group])
-            covering.setdefault(need, []).append((x, float(covered[future])))
-    bought: dict[tuple[str, int], list[Any]] = {}
-    for (w, kind), needed in np.ndenumerate(recourse.stage.needed):
-        serving = covering.get((w, kind), [])
-        for medium, unit_cost in _unit_costs(recourse.stage, kind) if needed else ():
-            x = model.add_variable(f"{medium}_{kind}_{w}", 0)
-            bought.setdefault((medium, w), []).append(x)
-            serving.append((x, 1.0))
-            cost.append((x, float(recourse.stage.probability[w]) * unit_cost))
-        if needed:
-            model += pulp.LpAffineExpression(serving) >= int(needed), f"need_{kind}_{w}"
-    room = {
-        "satellite": recourse.stage.pools.satellite_units,
-        "uav": recourse.stage.pools.uav_units,
-    }
-    for (medium, w), units in bought.items():
-        most = room.get(medium)
-        if most is not None:
-            model += pulp.lpSum(units) <= most, f"{medium}_pool_{w}"
-    model.setObjective(pulp.LpAffineExpression(cost))
-    return model, take
-
-
-def _unit_costs(stage: SecondStage, kind: int) -> Iterator[tuple[str, int]]:
-    """Yield the media that can bring a missing unit of this kind, with its cost."""
-    satellite_cost = stage.satellite_cost[kind]
-    if satellite_cost is not None:
-        yield "satellite", satellite_cost
-    yield "uav", stage.uav_cost[kind]
-    yield "lost", stage.shortfall_cost[kind]

@@ -1,9 +1,11 @@
-"""The stochastic program from end to end: bound, choice of paths and units, wavelengths, plan.
+"""The stochastic program from end to end: in one piece if it is small, else in three steps.
 
-Column generation gives the bound and the columns, the multiple-choice model a whole selection, and
-local search the wavelengths.  Where requests share pools, all of this happens at the pools' best
-prices, and the assignment of least exact cost is the plan.  Everything stops by gap, nodes or rounds,
-so equal input gives an equal plan.
+Up to `ARCS_UP_TO` variables the extensive form over arcs is built and solved as it stands (`arcs`);
+what it does not settle within its nodes, and all that is larger, is for the large method. There column
+generation gives the bound and the columns, the multiple-choice model a whole selection, and local
+search the wavelengths. Where requests share pools, all of this happens at the pools' best prices, and
+the assignment of least exact cost is the plan. Everything stops by gap, nodes or rounds, so equal input
+gives an equal plan.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from global_manager.provisioning.arcs import ArcSolution, solve_arcs
 from global_manager.provisioning.assignment import (
     Routes,
     WavelengthAssignment,
@@ -21,9 +24,10 @@ from global_manager.provisioning.assignment import (
 from global_manager.provisioning.check import make_plan, relative_gap
 from global_manager.provisioning.columns import ColumnPool
 from global_manager.provisioning.cuts import choose_with_cuts
+from global_manager.provisioning.formulation import is_small
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.local_search import Effort, improve
-from global_manager.provisioning.model import Plan, Policy, Problem, Termination
+from global_manager.provisioning.model import Formulation, Plan, Policy, Problem, Termination
 from global_manager.provisioning.price_decomposition import Relaxation, relax
 from global_manager.provisioning.selection import Selection, round_and_fill
 from global_manager.provisioning.shared_recourse import has_pools
@@ -72,9 +76,26 @@ def optimize(
     gap: float = 1e-3,
     watch: Watch | None = None,
     effort: Effort | None = None,
+    formulation: Formulation | None = None,
 ) -> Plan:
-    """Return the best plan found for the two-stage stochastic program."""
-    return _Solve(problem, gap, watch or Watch(), effort or Effort()).plan()
+    """Return the best plan found for the two-stage stochastic program.
+
+    Without a `formulation`, it is `formulation_for` the problem; arcs that leave the gap open are then
+    followed by columns, and the better plan and the better bound are the answer.
+    """
+    chosen, watch = formulation or formulation_for(problem), watch or Watch()
+    large = _Solve(problem, gap, watch, effort or Effort())
+    if chosen is Formulation.COLUMNS:
+        return large.plan()
+    found = _plan_by_arcs(problem, gap, watch)
+    if formulation is Formulation.ARCS or found.gap <= gap:
+        return found
+    return _better(found, large.plan(), gap)
+
+
+def formulation_for(problem: Problem) -> Formulation:
+    """Return the form in which a problem is solved, by its number of variables alone."""
+    return Formulation.ARCS if is_small(problem) else Formulation.COLUMNS
 
 
 def known_routes(instance: Instance, pool: ColumnPool) -> Routes:
@@ -92,6 +113,39 @@ def termination_of(gap: float, wanted: float) -> Termination:
     return Termination.GAP_LIMIT if gap <= wanted else Termination.WORK_LIMIT
 
 
+def _plan_by_arcs(problem: Problem, gap: float, watch: Watch) -> Plan:
+    def hear(found: ArcSolution) -> None:
+        _stated(problem, found, gap, watch)
+
+    found = solve_arcs(problem, found=None if watch.plan is None else hear)
+    return _stated(problem, found, gap, watch)
+
+
+def _stated(problem: Problem, found: ArcSolution, gap: float, watch: Watch) -> Plan:
+    """Make a plan of a solution of the extensive form and report it."""
+    plan = make_plan(
+        problem,
+        Policy.STOCHASTIC,
+        found.allocations,
+        lower_bound=found.lower_bound,
+        termination=Termination.NOT_OPTIMIZED,
+    )
+    termination = termination_of(plan.gap, gap)
+    plan = replace(plan, termination=termination, formulation=Formulation.ARCS)
+    if watch.plan is not None:
+        watch.plan(plan)
+    watch.progress(SolveProgress("arcs", plan.objective, plan.lower_bound))
+    return plan
+
+
+def _better(one: Plan, other: Plan, gap: float) -> Plan:
+    """Return the plan that costs less, the first of equals, against the better of both bounds."""
+    plan = min(one, other, key=lambda known: known.objective)
+    bound = min(plan.objective, max(one.lower_bound, other.lower_bound))
+    left = relative_gap(plan.objective, bound)
+    return replace(plan, lower_bound=bound, gap=left, termination=termination_of(left, gap))
+
+
 class _Solve:
     """One solve, step by step."""
 
@@ -101,11 +155,13 @@ class _Solve:
     def plan(self) -> Plan:
         relaxation = relax(self._problem, self._report("columns"))
         instance, pool = relaxation.instance, relaxation.pool
-        routes = known_routes(instance, pool)
         if self._watch.plan is not None and not pool.separable:
-            self._assign(relaxation, round_and_fill(instance, pool), routes)
+            own = ((column.group, route_of(instance, column.path)) for column in pool.columns)
+            self._assign(
+                relaxation, round_and_fill(instance, pool), candidate_routes(instance, own, 0)
+            )
         selection = self._choose(relaxation)
-        return self._improve(relaxation, selection, routes)
+        return self._improve(relaxation, selection, known_routes(instance, pool))
 
     def _choose(self, relaxation: Relaxation) -> Selection:
         if has_pools(self._problem):

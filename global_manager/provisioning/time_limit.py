@@ -1,9 +1,10 @@
 """Solving against real time: in a process of its own, which is ended when it overruns.
 
-A solver checks its clock when it likes; a process can be ended at any time.  The child sends
-every plan that is better than its last; when time is up the best one so far is the answer, and if
-there is none yet, the plan that reserves nothing.  The child is spawned, never forked: the caller
-may have threads.
+A solver checks its clock when it likes; a process can be ended at any time. The child sends every plan
+that is better than its last, and every bound; when time is up the best ones so far are the answer. The
+first plan is placed as soon as the relaxation is solved; before that there is the plan that reserves
+nothing, against the bound of requests that have everything to themselves. The child is spawned, never
+forked: the caller may have threads.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
+from global_manager.provisioning.check import against
 from global_manager.provisioning.model import Plan, Policy, Problem, Termination
 from global_manager.provisioning.policies import Settings, plan_by
+from global_manager.provisioning.price_decomposition import first_bound
 from global_manager.provisioning.stochastic_plan import SolveProgress, Watch, nothing_reserved
 
 _GRACE_S = 1.0
@@ -56,6 +59,8 @@ def plan_within(
     """
     deadline_wall_s = time.monotonic() + time_limit_s
     best = nothing_reserved(problem, policy, Termination.TIME_LIMIT)
+    if policy is not Policy.DETERMINISTIC:  # whose plans may cost less than any that can be kept
+        best = against(best, first_bound(problem))
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(
@@ -93,8 +98,11 @@ def _listen(
             case _Failed(error):
                 raise error
             case Plan() as plan if plan.objective <= best.objective:
-                best = replace(plan, termination=Termination.TIME_LIMIT)
+                known = max(best.lower_bound, plan.lower_bound)
+                best = against(replace(plan, termination=Termination.TIME_LIMIT), known)
             case SolveProgress() as news:
+                if best.policy is Policy.STOCHASTIC:  # others report on subproblems
+                    best = against(best, max(best.lower_bound, news.lower_bound))
                 progress(news)
     return best
 

@@ -15,6 +15,8 @@ from oracle_nature import Offer, demanded, is_clear, is_noisy, poisson, tapped
 from oracle_terms import SATELLITE, UAV, Calendar, Given, Link, calendar_of
 
 Fault = Mapping[str, Any]
+WHOLE = 170
+"""Units at which a law of demand is cut off in the world: there is nothing left."""
 
 
 def is_on(event: Fault, at_s: float) -> bool:
@@ -110,8 +112,7 @@ class World:
         begun = [e for e in self.faults("demand-shift") if e["from_period"] <= period]
         last = sorted(begun, key=lambda e: int(e["from_period"]))[-1:]
         mean = last[0]["mean_units"] if last else self.mean_units
-        law = poisson(mean, self.given.fields["demand"]["scenarios"])
-        return demanded(law, self.given.luck_of_demand[request, period])
+        return demanded(poisson(mean, WHOLE), self.given.luck_of_demand[request, period])
 
     @property
     def mean_units(self) -> float:

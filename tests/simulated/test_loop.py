@@ -164,7 +164,7 @@ def test_a_manager_that_has_run_ten_times_as_long_remembers_no_more(
 def test_the_realised_mean_cost_agrees_with_the_expected_cost_of_the_plan(
     tiny: Setup, tmp_path: Path
 ) -> None:
-    experiment = changed(tiny.experiment, demand={"periods": 1500})
+    experiment = changed(tiny.experiment, demand={"periods": 1500, "scenarios": 14})
     book, assembly, _ = booked(tiny.with_experiment(experiment), tmp_path)
     costs = book.cost_by_period()
     planned = solve(assembly.problem, Policy.STOCHASTIC).objective

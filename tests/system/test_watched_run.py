@@ -1,7 +1,8 @@
 """A live run under faults, watched by real servers: every alert arrives and every panel has data.
 
 One story is played once, and told to all tests: both fibers fail and heal, processes are stopped and
-killed, an intruder calls (on a network of its own, whose authority the test has), and the run ends.
+killed, and the run ends.  An intruder calls on a network of its own, whose authority the test has, and
+whose fiber controller refuses some of what was planned.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import grpc
@@ -35,9 +36,12 @@ from monitoring import (
     webhook,
 )
 
+from emulator.build.manager_role import ManagerRole, StandardPlanner
+from emulator.build.roles import FiberRole, Role
 from emulator.net.transport import Channels
 from emulator.runtime.clock import Pace
 from emulator.store.registry import Registry
+from global_manager.provisioning.model import Plan, Problem
 from protos.core import UAV_CONTROLLER
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
@@ -101,14 +105,21 @@ def _answers(server: Prometheus) -> dict[str, list[Series]]:
 
 
 def _ask_all(server: Prometheus, limit_s: float = 40.0) -> dict[str, list[Series]]:
-    """Ask all questions, again and again until every panel has data or it takes too long."""
+    """Ask all questions until every panel has data and a forecast was wrong, or it takes too long."""
     ends_s = time.monotonic() + limit_s
     while True:
         found = _answers(server)
         marks = {title for title in found if title.startswith("marks: ")}
-        if all(found[title] for title in found.keys() - marks) or time.monotonic() > ends_s:
+        whole = all(found[title] for title in found.keys() - marks)
+        if (whole and _has_failed(found)) or time.monotonic() > ends_s:
             return found
         time.sleep(1)
+
+
+def _has_failed(found: dict[str, list[Series]]) -> bool:
+    """Whether a contact that was promised was under clouds, which chance brings sooner or later."""
+    contacts = found["Forecasts against what came"]
+    return any(value > 0 for labels, value in contacts if labels.get("outcome") == "cloudy")
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +152,7 @@ def _play(story: Story, server: Prometheus, folder: Path) -> None:
         story.answers["killed"] = _answers(server)
         until(lambda: hook.has("resolved", "QsaginLinkDown", link="A-B"), "the cut is over", 90)
         until(lambda: hook.has("resolved", "QsaginLinkNoisy", link="B-C"), "the tap is gone")
-        _wait(hook, {"QsaginForecastPoor"})
+        _wait(hook, {"QsaginForecastPoor", "QsaginReservationsRefused", "QsaginPlanFailed"})
         story.rules = server.rules()
         run.send_signal(signal.SIGINT)
         run.wait(60)
@@ -210,6 +221,26 @@ def _kill(folder: Path, name: str) -> None:
     )
 
 
+class _FailsAtFirst(StandardPlanner):
+    """An optimizer that fails at the start, and a plan in place of none, so that something is reserved."""
+
+    def solve(self, problem: Problem) -> Plan:
+        raise ArithmeticError("no plan today")
+
+    def reserve_nothing(self, problem: Problem) -> Plan:
+        return super().solve(problem)
+
+
+def _in_trouble(role: Role) -> Role:
+    """Have an optimizer fail, and a fiber controller without a wavelength on its first fiber refuse."""
+    if isinstance(role, ManagerRole):
+        return replace(role, planner=_FailsAtFirst(**vars(role.planner)))
+    if not isinstance(role, FiberRole):
+        return role
+    (a, b, _), *others = role.config.fibers
+    return replace(role, config=replace(role.config, fibers=((a, b, 0), *others)))
+
+
 @contextmanager
 def _intruder(folder: Path) -> Iterator[str]:
     """Have a stranger with a certificate give orders, again and again; yield where that is to be seen."""
@@ -217,6 +248,10 @@ def _intruder(folder: Path) -> Iterator[str]:
 
     async def work() -> None:
         network = LiveNetwork(folder, 1)
+        network.configs = {
+            name: replace(config, roles=tuple(map(_in_trouble, config.roles)))
+            for name, config in network.configs.items()
+        }
         await network.start()
         running = asyncio.create_task(network.clock.run(network.last_window, Pace(1.0)))
         where = Registry(folder).find("host-0")

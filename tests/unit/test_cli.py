@@ -31,7 +31,7 @@ Call = Callable[..., tuple[int, str, str]]
             "Invalid value for '--policy': 'best' is not one of",
         ),
         (("run", "tiny"), "--out: is missing; name it"),
-        (("emulate",), "No such command 'emulate'; see"),
+        (("fly",), "No such command 'fly'; see"),
         (("rates", "--out", __file__), f"--out: {__file__} is a file; name a folder"),
         (("run", "tiny", "--out", f"{__file__}/x"), f"--out: {__file__} is a file; name a folder"),
     ],

@@ -54,11 +54,14 @@ def test_what_was_seen_as_it_was_is_stretched(write_experiment: Write) -> None:
 
 
 @pytest.mark.parametrize("law", LAWS)
-def test_what_is_reduced_stays_reduced(write_experiment: Write, law: str) -> None:
-    whole = shifted(write_experiment, law)
-    few = shifted(write_experiment, law, demand__reduce_to=3)
-    assert len(whole) >= 3 >= len(few)
-    assert {s.units for s in few} <= {s.units for s in whole}
+def test_the_world_shifts_whole_laws_and_the_manager_expects_them_reduced(
+    write_experiment: Write, law: str
+) -> None:
+    reduced = {"demand__distribution": LAWS[law], "demand__reduce_to": 3}
+    setup = read(str(write_experiment(**reduced)))
+    expected = planner_of(setup.experiment).expect(assemble(setup).problem, 2.5)
+    assert len(expected.scenarios) <= 3
+    assert shifted(write_experiment, law, demand__reduce_to=3) == shifted(write_experiment, law)
 
 
 @pytest.mark.parametrize("law", LAWS)

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
@@ -58,19 +59,27 @@ def test_rays_launcher_takes_the_cluster() -> None:
     assert workers["max_workers"] == len(config["provider"]["worker_ips"])
 
 
-def test_the_image_has_the_versions_of_the_tests_and_all_that_is_needed() -> None:
-    image, here = _pins(DEPLOY / "requirements.lock"), _pins(ROOT / "requirements.lock")
-    assert {name: image[name] for name in image.keys() & here.keys()} == {
-        name: here[name] for name in image.keys() & here.keys()
+@pytest.mark.parametrize("lock", [DEPLOY / "requirements.lock", ROOT / "requirements.lock"])
+def test_image_and_runs_have_the_versions_of_the_tests_and_all_that_is_needed(lock: Path) -> None:
+    found, tested = _pins(lock), _pins(ROOT / "requirements-dev.lock")
+    assert {name: found[name] for name in found.keys() & tested.keys()} == {
+        name: tested[name] for name in found.keys() & tested.keys()
     }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = {re.split(r"[>=\[]", item)[0] for item in project["dependencies"]}
-    assert needed <= image.keys()
-    assert not {"pytest", "mypy"} & image.keys()
+    assert needed <= found.keys()
+    assert (
+        not {"pytest", "mypy", "playwright", "scipy", "pandas", "kubernetes-validate"}
+        & found.keys()
+    )
 
 
 def test_no_lock_names_a_registry() -> None:
-    for lock in (DEPLOY / "requirements.lock", ROOT / "requirements.lock"):
+    judges = sorted((ROOT / "tests" / "system" / "pins").glob("*.txt"))
+    assert len(judges) == 2
+    own = [DEPLOY / "requirements.lock", *ROOT.glob("requirements*.lock")]
+    assert len(own) == 3
+    for lock in (*own, *judges):
         assert "://" not in lock.read_text()
 
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from network import simulate
 
 from emulator.build.assembly import assemble
+from emulator.build.demand import plan_profile_of
 from emulator.build.loading import ExperimentError, read
 from emulator.build.plan_report import basis_of
 from emulator.build.problem import problem_of
 from emulator.config.demand import Distribution
-from emulator.world.demand_profile import DemandProfile, Law
+from emulator.world.demand import DemandProfile, Law
 from global_manager.provisioning import Scenario, solve
 from global_manager.provisioning.check import evaluate
 from protos.core import Timeline
@@ -97,7 +98,7 @@ def test_the_hour_is_that_of_the_sun_at_the_source(daily: Write) -> None:
     path = daily()
     (path.parent / "tiny.nodes.csv").write_text("node,lat,lon\nA,40,-90\nB,0,0\nC,40,135\n")
     setup = read(str(path))
-    profile = assemble(setup).world.demand_profile
+    profile = assemble(setup).world.demand.profile
     assert profile is not None
 
     avatar_at_a, twin_at_b, model_at_c = profile.requests
@@ -110,9 +111,9 @@ def test_the_hour_is_that_of_the_sun_at_the_source(daily: Write) -> None:
 
 
 def test_without_coordinates_the_hour_is_utc(daily: Write) -> None:
-    world = assemble(read(str(daily()))).world
-    assert world.demand_profile is not None
-    assert world.demand_profile.requests == ((AVATAR, 0.0), None, (MODEL, 0.0))
+    profile = assemble(read(str(daily()))).world.demand.profile
+    assert profile is not None
+    assert profile.requests == ((AVATAR, 0.0), None, (MODEL, 0.0))
 
 
 def test_what_the_plan_expects_is_the_mean_over_the_hours_whatever_is_reserved(
@@ -120,7 +121,7 @@ def test_what_the_plan_expects_is_the_mean_over_the_hours_whatever_is_reserved(
 ) -> None:
     setup = read(str(daily()))
     assembly = assemble(setup)
-    problem, profile = assembly.problem, assembly.world.demand_profile
+    problem, profile = assembly.problem, plan_profile_of(setup)
     assert profile is not None
     plan = solve(problem, gap=1e-6)
     assert sum(item.units for item in plan.allocations) > 0
@@ -153,10 +154,10 @@ def test_a_run_demands_as_much_as_its_hours_say_within_sampling_error(daily: Wri
     assert len(facts) == 3 * 48
 
     for request in (0, 2):
-        assert world.demand_profile is not None
+        assert world.demand.profile is not None
         drawn = sum(fact.units for fact in facts if fact.request == request)
         laws = [
-            world.demand_profile.law(request, timeline.begins_s(period)) or ()
+            world.demand.profile.law(request, timeline.begins_s(period)) or ()
             for period in range(48)
         ]
         sigma = sqrt(fsum(map(variance, laws)))
@@ -173,9 +174,9 @@ def test_a_run_demands_as_much_as_its_hours_say_within_sampling_error(daily: Wri
 
 def test_a_correlated_draw_is_one_quantile_of_every_law(daily: Write) -> None:
     world = assemble(read(str(daily(demand__correlated=True)))).world
-    assert world.demand_profile is not None
-    twin = replace(world.demand_profile, requests=((0, 0.0), (0, 0.0), (1, 0.0)))
-    both = replace(world, demand_profile=twin)
+    assert world.demand.profile is not None
+    twin = replace(world.demand.profile, requests=((0, 0.0), (0, 0.0), (1, 0.0)))
+    both = replace(world, demand=replace(world.demand, profile=twin))
     assert [both.demanded_units(0, p) for p in range(48)] == [
         both.demanded_units(1, p) for p in range(48)
     ]
@@ -193,10 +194,6 @@ def test_a_correlated_draw_is_one_quantile_of_every_law(daily: Write) -> None:
         ),
         ({"demand__reduce_to": 3}, "demand.reduce_to: would reduce every hour's law apart"),
         ({"plan": {"look_every_periods": 4}}, "plan.look_every_periods: cannot tell a drift"),
-        (
-            {"demand__correlated": True, "plan": {"pools": {"shortfall_cost": 10**6}}},
-            "limits: need a demand that is the same in all periods",
-        ),
         (
             {"faults": [{"kind": "demand-shift", "from_period": 3, "mean_units": 2.0}]},
             "faults.0: would replace the laws of all hours by one",

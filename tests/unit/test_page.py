@@ -17,7 +17,7 @@ from emulator.build.loading import read
 from emulator.build.setup import Setup
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import FaultEvent, FiberCutEvent
-from emulator.live_page.feed import Feed
+from emulator.live_page.feed import MOST_VIEWERS, Feed
 from emulator.live_page.forms import fault_forms
 from emulator.live_page.scenery import Scenery, footprint_deg
 from emulator.live_page.server import Access, application
@@ -133,7 +133,9 @@ def test_units_are_counted_once_and_money_comes_back_for_orders_that_fail(
         name: totals[f"{name}_units"] for name in ("fiber", "satellite", "uav", "lapsed", "late")
     }
     assert units == {"fiber": 1, "satellite": 0, "uav": 1, "lapsed": 1, "late": 2}
-    assert (totals["missing_units"], totals["cost"], totals["expected_cost"]) == (0, 390, 900.0)
+    lost = 2 * 37_040  # one unit of a request over two hops
+    assert (totals["missing_units"], totals["shortfall_cost"]) == (0, lost)
+    assert (totals["cost"], totals["expected_cost"]) == (390 + lost, 900.0)
     assert view.links[0].carried_bits == 256
     assert view.orders == {}
 
@@ -220,6 +222,26 @@ def test_viewers_are_told_the_end_of_a_run_and_nobody_looks_when_nobody_watches(
     first, *_, last = asyncio.run(watch())
     assert (first["window"], first["ended"]) == (0, False)
     assert (last["window"], last["ended"]) == (8, True)
+
+
+def test_a_viewer_too_many_takes_the_place_of_the_one_who_has_watched_longest(
+    tmp_path: Path, tiny: Setup
+) -> None:
+    Written(tmp_path).go_on(1)
+
+    async def watch() -> None:
+        feed = Feed(tmp_path, tiny)
+        viewers = [feed.documents() for _ in range(MOST_VIEWERS + 1)]
+        for viewer in viewers:
+            assert json.loads(await anext(viewer))["ended"] is False
+        assert await anext(viewers[0], None) is None
+        following = asyncio.create_task(feed.follow())
+        for viewer in viewers[1:]:
+            assert json.loads(await anext(viewer))["window"] == 1
+        feed.close()
+        await following
+
+    asyncio.run(watch())
 
 
 def _ask(

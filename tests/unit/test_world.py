@@ -15,6 +15,7 @@ from controllers.ports import ChannelId, LinkSample
 from emulator.build.assembly import Assembly, assemble
 from emulator.build.loading import read
 from emulator.build.quantum_links import link_between
+from emulator.world.demand import Demand
 from emulator.world.events import (
     Dimming,
     Eavesdropper,
@@ -116,8 +117,7 @@ def answers(names: list[str], seed: int, places: tuple[int, int, int]) -> list[o
         fibers=tuple((a, b, LinkSample(100.0, 0.02, sifted_bps=300.0)) for a, b in ring),
         satellite=FreeSpace(1_000.0, 0.01, 0.5),
         uav=FreeSpace(500.0, 0.03, 0.7),
-        demand=((1, 0.5), (2, 0.3), (5, 0.2)),
-        correlated=False,
+        demand=Demand(((1, 0.5), (2, 0.3), (5, 0.2)), correlation=0.0),
         sky=sky,
         schedule=schedule,
     )
@@ -138,18 +138,22 @@ def answers(names: list[str], seed: int, places: tuple[int, int, int]) -> list[o
     return told
 
 
+def sharing(world: World, correlation: float) -> World:
+    """Return the world in which requests share their draws so far."""
+    return replace(world, demand=replace(world.demand, correlation=correlation))
+
+
 @pytest.mark.parametrize("correlated", [True, False])
 def test_demand_follows_its_distribution(tiny_assembly: Assembly, correlated: bool) -> None:
-    world, periods = replace(tiny_assembly.world, correlated=correlated), 20_000
+    world, periods = sharing(tiny_assembly.world, float(correlated)), 20_000
     draws = [world.demanded_units(0, period) for period in range(periods)]
-    for units, probability in world.demand:
+    for units, probability in world.demand.law:
         share = draws.count(units) / periods
         assert abs(share - probability) < 4 * sqrt(probability * (1 - probability) / periods)
 
 
 def test_correlated_demand_is_one_draw_for_all(tiny_assembly: Assembly) -> None:
-    one = replace(tiny_assembly.world, correlated=True)
-    each = replace(tiny_assembly.world, correlated=False)
+    one, each = (sharing(tiny_assembly.world, rho) for rho in (1.0, 0.0))
     assert all(one.demanded_units(0, p) == one.demanded_units(1, p) for p in range(200))
     assert any(each.demanded_units(0, p) != each.demanded_units(1, p) for p in range(200))
 

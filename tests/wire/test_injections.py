@@ -111,6 +111,21 @@ def test_a_run_that_has_ended_takes_no_fault(tmp_path: Path) -> None:
         injection.submit(tmp_path, FAULTS[0])
 
 
+def test_a_run_that_ends_meanwhile_takes_no_fault_and_nobody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(_for_s: float) -> None:
+        (tmp_path / "summary.json").write_text("{}", encoding="utf-8")
+
+    write_experiment_of("tiny", tmp_path)
+    monkeypatch.setattr("emulator.runtime.injection.time.sleep", end)
+    monkeypatch.setattr("emulator.runtime.injection._PATIENCE_S", 1e6)
+    with pytest.raises(injection.InjectionError, match="the run has ended"):
+        injection.submit(tmp_path, FAULTS[0])
+    with closing(Injections(tmp_path)) as injections:
+        assert injections.waiting() == []
+
+
 def test_a_fault_whose_asker_goes_away_is_withdrawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

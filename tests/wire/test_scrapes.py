@@ -1,4 +1,4 @@
-"""What a scraper gets over HTTP: formats, compression, selections, and patience with the idle."""
+"""What a scraper gets over HTTP: formats, compression, selections."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import gzip
 import http.client
 import socket
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -52,6 +51,14 @@ def _netloc(folder: Path) -> str:
     found = Registry(folder).find(METRICS)
     assert found is not None
     return urlsplit(found.address).netloc
+
+
+def _scrape(folder: Path, accept: str) -> str:
+    connection = http.client.HTTPConnection(_netloc(folder), timeout=10)
+    connection.request("GET", "/metrics", headers={"Accept": accept})
+    answer = Answer(connection.getresponse())
+    connection.close()
+    return answer.text
 
 
 def _with_exporter(folder: Path, look: Callable[[Ask], None]) -> None:
@@ -150,24 +157,30 @@ def test_a_head_request_gets_no_body_and_other_methods_and_paths_are_refused(
     _with_exporter(tmp_path, look)
 
 
-def test_many_idle_connections_cost_no_threads_and_are_hung_up_on(
+def test_a_scrape_shows_what_was_reported_a_moment_ago(tmp_path: Path) -> None:
+    async def work() -> None:
+        exporter = _exporter(tmp_path)
+        await exporter.start()
+        for qber in (0.03, 0.04):
+            told = [Measure("link_qber_ratio", (("link", "A-B"),), qber)]
+            exporter._reports.keep(telemetry("host-0", 7.0, told))
+            for accept in ("text/plain", OPENMETRICS):
+                line = f'qsagin_link_qber_ratio{{link="A-B"}} {qber}'
+                while line not in await asyncio.to_thread(_scrape, tmp_path, accept):
+                    pass
+        await exporter.stop()
+
+    within(60, work())
+
+
+def test_too_many_scrapes_of_some_metrics_are_refused_and_the_others_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scrapes, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(scrapes, "MOST_WAITING", 0)
 
     def look(ask: Ask) -> None:
-        ask()
-        threads = threading.active_count()
-        host, port = _netloc(tmp_path).split(":")
-        idle = [socket.create_connection((host, int(port)), timeout=10) for _ in range(300)]
-        idle[-1].sendall(b"GET /metr")
-        assert ask().status == 200
-        assert threading.active_count() == threads
-        ends_s = time.monotonic() + 10
-        for connection in idle:
-            assert connection.recv(1) == b""
-            connection.close()
-        assert time.monotonic() < ends_s
+        assert ask("/metrics?name[]=qsagin_link_up").status == 503
+        assert ask(Accept=f"{OPENMETRICS};escaping=dots").status == 503
         assert ask().status == 200
 
     _with_exporter(tmp_path, look)

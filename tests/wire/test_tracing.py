@@ -89,6 +89,13 @@ def test_a_reservation_is_told_without_a_period(folder: Path) -> None:
     assert told(steps, "active") < told(steps, "Inform qsReservationUp")
 
 
+def test_every_span_has_a_time_though_a_run_begins_at_zero(folder: Path) -> None:
+    found = traces(story(folder, "r1", None), "a reservation")
+    spans = [span for part in found["resourceSpans"] for span in part["scopeSpans"][0]["spans"]]
+    assert min(int(span["startTimeUnixNano"]) for span in spans) == 1  # OTLP reads 0 as none
+    assert all(int(span["startTimeUnixNano"]) < int(span["endTimeUnixNano"]) for span in spans)
+
+
 def test_what_cannot_be_followed_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="no request x; the first is r1"):
         story(folder, "x", 0)

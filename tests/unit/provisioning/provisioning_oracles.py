@@ -12,7 +12,7 @@ from itertools import pairwise, product
 import networkx as nx
 import pulp
 
-from global_manager.provisioning import Problem
+from global_manager.provisioning import Future, Problem
 
 
 def bundled_cbc():
@@ -56,6 +56,39 @@ def shortage(model, problem, reserved):
     return pulp.lpSum(cost)
 
 
+def listed(problem: Problem) -> list[Future]:
+    """All futures: those given, or every demand under one sky for all."""
+    if problem.futures:
+        return list(problem.futures)
+    n, clear = len(problem.requests), problem.requests[0].on_demand.satellite_probability
+    return [
+        Future(s.probability * chance, (s.units,) * n, (usable,) * n)
+        for s, (usable, chance) in product(problem.scenarios, ((True, clear), (False, 1 - clear)))
+    ]
+
+
+def pooled_second_stage(model, problem: Problem, reserved):
+    """Add what is bought in every future, and the pools' rows; return its cost."""
+    cost = []
+    for w, future in enumerate(listed(problem)):
+        bought = {"s": [], "u": []}
+        for r, request in enumerate(problem.requests):
+            s, u, v = (model.add_variable(f"{m}_{r}_{w}", 0) for m in "suv")
+            bought["u"].append(u)
+            bought["s"].append(s)
+            model += reserved[r] + s + u + v >= future.units[r]
+            if not future.usable[r]:
+                model += s <= 0
+            o = request.on_demand
+            each = o.satellite_cost * s + o.uav_cost * u + o.shortfall_cost * v
+            cost.append(future.probability * each)
+        room = {"s": problem.pools.satellite_units, "u": problem.pools.uav_units}
+        for medium, units in room.items():
+            if units is not None:
+                model += pulp.lpSum(bought[medium]) <= units
+    return cost
+
+
 def arc_flow(problem: Problem, solver) -> float:
     """Flows on arcs for every request and colour; one path each (unsplit)."""
     model = pulp.LpProblem("arc_flow", pulp.LpMinimize)
@@ -89,7 +122,11 @@ def arc_flow(problem: Problem, solver) -> float:
             model += pulp.lpSum(both) <= 1
     reserved = [pulp.lpSum(lit[r, c] for c in colours) for r in range(len(problem.requests))]
     first = pulp.lpSum(arcs[i][0].unit_cost * x for (_, i, _), x in light.items())
-    model.setObjective(first + shortage(model, problem, reserved))
+    if problem.pools is not None and problem.pools.limited:
+        second = pulp.lpSum(pooled_second_stage(model, problem, reserved))
+    else:
+        second = shortage(model, problem, reserved)
+    model.setObjective(first + second)
     return optimum(model, solver)
 
 

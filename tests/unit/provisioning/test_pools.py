@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import permutations, product
+from itertools import permutations
 
 import pulp
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from provisioning_cases import paper_problem
-from provisioning_oracles import first_stage, highs, optimum
+from provisioning_oracles import first_stage, highs, optimum, pooled_second_stage
 
 from global_manager.provisioning import (
     Allocation,
     Fiber,
+    Formulation,
     Future,
     InvalidProblemError,
     OnDemand,
@@ -34,6 +35,8 @@ from global_manager.provisioning.shared_recourse import serve
 
 COIN = (Scenario(0, 0.5), Scenario(2, 0.5))
 LOST = 100
+
+in_both_forms = pytest.mark.parametrize("formulation", Formulation)
 
 
 def one_fiber(
@@ -135,7 +138,7 @@ def test_service_without_a_solver_is_the_transportation_problem(rows, satellites
     ("change", "where"),
     [
         ({"pools": Pools(-1, None)}, "satellite"),
-        ({"pools": Pools(1, 1), "correlated": False}, "correlated; then joint futures"),
+        ({"pools": Pools(1, 1), "correlation": 0.0}, "correlated; then joint futures"),
         ({"pools": Pools(1, 1), "futures": (Future(1, (2,), (True,)),)}, "1 demands for 2"),
         ({"pools": Pools(1, 1), "futures": (Future(1, (2, 3), (True, True)),)}, "future 0"),
         (
@@ -169,7 +172,7 @@ def test_a_loss_may_cost_any_whole_number():
 def test_who_needs_little_makes_room_for_who_needs_much():
     # in either future one request needs 2 units and the other none: the one UAV is never asked for twice
     futures = tuple(Future(0.5, units, (False, False)) for units in ((2, 0), (0, 2)))
-    problem = replace(one_fiber(Pools(0, 1)), correlated=False, futures=futures)
+    problem = replace(one_fiber(Pools(0, 1)), correlation=0.0, futures=futures)
 
     together = evaluate(one_fiber(Pools(0, 1)), reserving(problem, 1, 1))
     apart = evaluate(problem, reserving(problem, 1, 1))
@@ -181,67 +184,37 @@ def test_who_needs_little_makes_room_for_who_needs_much():
 def test_independent_demand_without_limits_costs_the_same():
     problem = one_fiber(None)
 
-    assert solve(replace(problem, correlated=False)) == solve(problem)
+    assert solve(replace(problem, correlation=0.0)) == solve(problem)
 
 
-def test_reserving_pays_once_a_pool_is_scarce():
+@in_both_forms
+def test_reserving_pays_once_a_pool_is_scarce(formulation):
     # a UAV at 16 half the time is cheaper than 10 for sure, while there are any: two of the four
     # units wanted come by UAV (clear or not), the other two are reserved rather than lost
-    plan = solve(one_fiber(Pools(0, 2)))
+    plan = solve(one_fiber(Pools(0, 2)), formulation=formulation)
 
     assert plan.first_stage_cost == 20
     assert plan.expected_recourse_cost == 0.5 * 32
     assert (plan.objective, plan.gap) == (36, 0)
 
 
-def test_a_plan_weighs_both_pools_and_both_skies():
+@in_both_forms
+def test_a_plan_weighs_both_pools_and_both_skies(formulation):
     # one satellite and one UAV: two units reserved; under clouds one of the rest is lost at 24
     problem = one_fiber(Pools(1, 1), lost=24)
 
-    plan = solve(problem)
+    plan = solve(problem, formulation=formulation)
 
     assert plan.objective == 20 + 0.25 * (12 + 16) + 0.25 * (16 + 24)
     assert plan.objective == evaluate(problem, reserving(problem, 1, 1)).total
     assert plan.gap == 0
 
 
-def test_what_is_lost_counts_when_fibers_are_full_too():
-    plan = solve(one_fiber(Pools(0, 1), wavelengths=1))
+@in_both_forms
+def test_what_is_lost_counts_when_fibers_are_full_too(formulation):
+    plan = solve(one_fiber(Pools(0, 1), wavelengths=1), formulation=formulation)
 
     assert plan.objective == 10 + 0.5 * (16 + 2 * LOST)
-
-
-def listed(problem: Problem) -> list[Future]:
-    """All futures: those given, or every demand under one sky for all."""
-    if problem.futures:
-        return list(problem.futures)
-    n, clear = len(problem.requests), problem.requests[0].on_demand.satellite_probability
-    return [
-        Future(s.probability * chance, (s.units,) * n, (usable,) * n)
-        for s, (usable, chance) in product(problem.scenarios, ((True, clear), (False, 1 - clear)))
-    ]
-
-
-def pooled_second_stage(model, problem: Problem, reserved):
-    """Add what is bought in every future, and the pools' rows; return its cost."""
-    cost = []
-    for w, future in enumerate(listed(problem)):
-        bought = {"s": [], "u": []}
-        for r, request in enumerate(problem.requests):
-            s, u, v = (model.add_variable(f"{m}_{r}_{w}", 0) for m in "suv")
-            bought["u"].append(u)
-            bought["s"].append(s)
-            model += reserved[r] + s + u + v >= future.units[r]
-            if not future.usable[r]:
-                model += s <= 0
-            o = request.on_demand
-            each = o.satellite_cost * s + o.uav_cost * u + o.shortfall_cost * v
-            cost.append(future.probability * each)
-        room = {"s": problem.pools.satellite_units, "u": problem.pools.uav_units}
-        for medium, units in room.items():
-            if units is not None:
-                model += pulp.lpSum(bought[medium]) <= units
-    return cost
 
 
 def pooled_extensive_form(problem: Problem) -> float:
@@ -284,7 +257,7 @@ few_units = st.none() | st.integers(0, 8)
 @st.composite
 def joint_problems(draw):
     """Small problems whose requests need, and can have, different things in every future."""
-    problem = replace(draw(small_problems()), correlated=False)
+    problem = replace(draw(small_problems()), correlation=0.0)
     assume(problem.pools.limited)  # without limits futures are not looked at
     n, most = len(problem.requests), max(s.units for s in problem.scenarios)
     units = st.tuples(*[st.integers(0, most)] * n)
@@ -300,10 +273,10 @@ def joint_problems(draw):
 def test_the_bound_is_below_the_optimum_and_the_optimum_below_every_plan(problem):
     best = pooled_extensive_form(problem)
 
-    for policy in Policy:
-        plan = solve(problem, policy, gap=0)
+    plans = [solve(problem, policy, gap=0, formulation=Formulation.COLUMNS) for policy in Policy]
+    for plan in (*plans, solve(problem, formulation=Formulation.ARCS)):
         assert plan.lower_bound <= best * (1 + 1e-6) + 1e-6
-        if policy is not Policy.DETERMINISTIC:  # a yardstick, not a plan
+        if plan.policy is not Policy.DETERMINISTIC:  # a yardstick, not a plan
             assert plan.objective >= best * (1 - 1e-6) - 1e-6
 
 
@@ -313,7 +286,9 @@ def test_with_ample_wavelengths_and_time_the_optimum_is_found(problem):
     fibers = tuple(replace(fiber, wavelengths=40) for fiber in problem.fibers)
     problem = replace(problem, fibers=fibers)
 
-    assert solve(problem, gap=0).objective == pytest.approx(pooled_extensive_form(problem))
+    best = pytest.approx(pooled_extensive_form(problem))
+    for formulation in Formulation:
+        assert solve(problem, gap=0, formulation=formulation).objective == best
 
 
 @given(small_problems(), st.sampled_from(["satellite_units", "uav_units"]))
@@ -336,7 +311,9 @@ def test_pools_that_do_not_bind_change_nothing(problem):
     ample = replace(problem, pools=Pools(1_000, 1_000))
     without = replace(problem, pools=None)
 
-    pooled, plain = solve(ample, gap=0), solve(without, gap=0)
+    pooled, plain = (
+        solve(known, gap=0, formulation=Formulation.COLUMNS) for known in (ample, without)
+    )
 
     assert pooled.lower_bound == pytest.approx(plain.lower_bound, rel=1e-5)
     assert pooled.objective == pytest.approx(plain.objective, rel=1e-9)

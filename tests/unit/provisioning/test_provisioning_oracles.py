@@ -11,6 +11,7 @@ from provisioning_oracles import arc_flow, bundled_cbc, extensive_form, highs, p
 from global_manager.provisioning import (
     Allocation,
     Fiber,
+    Formulation,
     InvalidPlanError,
     OnDemand,
     Problem,
@@ -19,8 +20,9 @@ from global_manager.provisioning import (
     solve,
     verify,
 )
-from global_manager.provisioning.columns import generate_columns, make_column
+from global_manager.provisioning.columns import generate_columns
 from global_manager.provisioning.instance import Instance
+from global_manager.provisioning.multiple_choice import make_column
 from global_manager.provisioning.selection import is_feasible
 
 KITE = [("a", "b"), ("b", "c"), ("c", "d"), ("d", "a"), ("a", "c")]
@@ -39,10 +41,13 @@ def kite(seed: int, wavelengths: int, *, directed: bool = False) -> Problem:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("directed", [False, True])
-def test_plans_lie_between_the_bound_and_what_indexed_colours_prove_optimal(seed, directed):
+@pytest.mark.parametrize("formulation", Formulation)
+def test_plans_lie_between_the_bound_and_what_indexed_colours_prove_optimal(
+    seed, directed, formulation
+):
     problem = kite(seed, wavelengths=2, directed=directed)
 
-    plan = solve(problem, gap=0.0)
+    plan = solve(problem, gap=0.0, formulation=formulation)
 
     best = path_wavelength(problem, highs())
     assert plan.lower_bound <= best * (1 + 1e-9)
@@ -64,7 +69,9 @@ def test_the_collapsed_model_equals_the_extensive_form_by_two_solvers(seed):
     assert extensive_form(problem, bundled_cbc()) == pytest.approx(relaxed, rel=1e-7)
     bound = generate_columns(Instance(problem, odd_nodes=False)).lower_bound
     assert bound <= relaxed * (1 + 1e-9)
-    assert solve(problem, gap=0.0).objective >= relaxed * (1 - 1e-9)
+    for formulation in Formulation:
+        plan = solve(problem, gap=0.0, formulation=formulation)
+        assert plan.objective >= relaxed * (1 - 1e-9)
 
 
 def test_on_an_odd_ring_only_indexed_colours_see_that_the_fifth_path_has_none():

@@ -1,0 +1,56 @@
+"""A problem under a trace: its demand is what was seen, period by period, instead of a law.
+
+All periods of the trace count alike.  Skies are what the problem has, independently of the trace.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from emulator.build.demand import requests_of
+from emulator.build.demand_files import read_trace
+from emulator.build.setup import Setup
+from global_manager.provisioning.model import Future, Problem, Scenario
+from global_manager.provisioning.second_stage import joint_futures
+from global_manager.provisioning.shared_recourse import has_pools
+
+Needs = Sequence[tuple[int, ...]]
+"""By period, the units of every request."""
+
+
+def under_trace(setup: Setup, problem: Problem, file: Path) -> Problem:
+    """Return the problem of a setup with the demand of a trace.  Raises DemandFileError."""
+    needs = read_trace(file, requests_of(setup), None)
+    joint = tuple((count / len(needs), units) for units, count in Counter(needs).items())
+    seen = replace(_with_laws(problem, needs), joint=joint, correlation=0.0)
+    return _with_futures(problem, seen, needs) if has_pools(problem) else seen
+
+
+def _with_laws(problem: Problem, needs: Needs) -> Problem:
+    """Return the problem in which each request needs what it needed, as often."""
+    by_request = zip(*needs, strict=True)
+    requests = (
+        replace(item, scenarios=_scenarios(units))
+        for item, units in zip(problem.requests, by_request, strict=True)
+    )
+    return replace(problem, requests=tuple(requests))
+
+
+def _scenarios(units: tuple[int, ...]) -> tuple[Scenario, ...]:
+    return tuple(Scenario(n, count / len(units)) for n, count in sorted(Counter(units).items()))
+
+
+def _with_futures(problem: Problem, seen: Problem, needs: Needs) -> Problem:
+    """Return a problem with pools with a future for every different period and sky."""
+    skies: dict[tuple[bool, ...], float] = {}
+    for future in joint_futures(problem):
+        skies[future.usable] = skies.get(future.usable, 0.0) + future.probability
+    futures = tuple(
+        Future(count / len(needs) * chance, units, usable)
+        for units, count in Counter(needs).items()
+        for usable, chance in skies.items()
+    )
+    return replace(seen, futures=futures)

@@ -1,0 +1,129 @@
+"""The joint futures on which a plan with limits is priced: whom the world can serve, and what is needed.
+
+Where one draw of demand and one sky serve all requests, every demand and sky is listed and nothing is left
+to chance.  Elsewhere futures are drawn: demand from its laws, and the sky as the world has it: from orbits,
+night and clouds at the starts of periods spread over the run, or by a draw for each pair of nodes.  Where
+demand follows the hours of the day, a future has the laws of the hour of its period.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cache
+from math import sqrt
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from emulator.build.demand import as_scenarios, plan_profile_of
+from emulator.build.environment import timeline_of
+from emulator.build.free_space import foreseen_satellites_of
+from emulator.build.setup import Setup
+from emulator.world.distributions import student_t_quantile
+from global_manager.provisioning.model import Plan, Problem, Scenario
+from global_manager.provisioning.replications import replicated_gaps
+from global_manager.provisioning.scenario_sampling import (
+    Moment,
+    Moments,
+    Stream,
+    fresh_cost,
+    with_futures_drawn,
+)
+from global_manager.provisioning.shared_recourse import has_pools
+
+_FRESH = 2000
+_REPLICATIONS = 8
+
+
+def with_futures(setup: Setup, problem: Problem) -> Problem:
+    """Return the problem with joint futures, if its limits need any."""
+    limits = setup.experiment.limits
+    if limits is None or not has_pools(problem) or _can_be_listed(setup, problem):
+        return problem
+    return with_futures_drawn(
+        problem, _moments(setup, problem), limits.futures, setup.experiment.seed
+    )
+
+
+def fresh_fields(setup: Setup, problem: Problem, plan: Plan) -> dict[str, Any]:
+    """Return what a plan costs on other futures, and its true gap; nothing if its own are not drawn."""
+    if not problem.futures:
+        return {}
+    moments, seed = _moments(setup, problem), setup.experiment.seed
+    fresh = fresh_cost(problem, plan, moments, _FRESH, seed)
+    gaps = replicated_gaps(problem, plan, moments, _REPLICATIONS, seed)
+    reach = student_t_quantile(0.9, len(gaps) - 1) * stdev(gaps) / sqrt(len(gaps))
+    upper = fmean(gaps) + reach
+    gap = {
+        "replications": len(gaps),
+        "futures": len(problem.futures),
+        "mean": fmean(gaps),
+        "upper_95": upper,
+        "relative_upper_95": upper / fresh.cost if fresh.cost else 0.0,
+    }
+    return {"fresh": asdict(fresh), "true_gap": gap}
+
+
+def _can_be_listed(setup: Setup, problem: Problem) -> bool:
+    satellite = setup.experiment.satellite
+    chances = {request.on_demand.satellite_probability for request in problem.requests}
+    is_common = satellite.orbits is None and satellite.sky == "common"
+    one_sky = len(chances) <= 1 and (is_common or chances <= {0.0, 1.0})
+    return problem.correlated and not problem.has_own_demands and one_sky
+
+
+def _moments(setup: Setup, problem: Problem) -> Moments:
+    """Return draws of what the world has at the starts of periods: the sky, and the hour of demand."""
+    timeline, profile = timeline_of(setup), plan_profile_of(setup)
+    satellites = foreseen_satellites_of(setup)
+    pairs = _pairs(problem)
+
+    @cache
+    def computed_sky(period: int) -> tuple[bool, ...]:
+        at_s, seen = timeline.begins_s(period), dict.fromkeys(pairs, False)
+        if satellites is not None:
+            seen = {pair: satellites.share_of(*pair, [at_s]) > 0 for pair in seen}
+        return tuple(seen[pair] for pair in pairs)
+
+    @cache
+    def laws(period: int) -> tuple[tuple[Scenario, ...], ...]:
+        if profile is None:
+            return ()
+        own = (profile.law(index, timeline.begins_s(period)) for index in range(len(pairs)))
+        return tuple(
+            problem.demand_of(request) if law is None else as_scenarios(law)
+            for request, law in zip(problem.requests, own, strict=True)
+        )
+
+    def of_period(period: int, stream: Stream) -> Moment:
+        sky = _assumed_sky(setup, pairs, stream) if satellites is None else computed_sky(period)
+        return Moment(sky, laws(period))
+
+    def draw(stream: Stream, n: int) -> list[Moment]:
+        """Return moments of periods spread evenly over the run."""
+        places = (np.arange(n) + stream.random(n)) / n * timeline.periods
+        return [of_period(int(place), stream) for place in stream.permutation(places)]
+
+    return draw
+
+
+def _assumed_sky(
+    setup: Setup, pairs: Sequence[tuple[str, str]], stream: Stream
+) -> tuple[bool, ...]:
+    """Return a draw for each pair of nodes, or for all, as the world makes them."""
+    satellite = setup.experiment.satellite
+    if satellite.sky == "common":
+        return (bool(stream.random() < satellite.probability),) * len(pairs)
+    number = {node.name: index for index, node in enumerate(setup.topology.nodes)}
+    apart = sorted(set(pairs), key=lambda pair: (number[pair[0]], number[pair[1]]))
+    usable = {pair: bool(stream.random() < satellite.probability) for pair in apart}
+    return tuple(usable[pair] for pair in pairs)
+
+
+def _pairs(problem: Problem) -> list[tuple[str, str]]:
+    """Return the ends of each request, the earlier node first."""
+    number = {name: index for index, name in enumerate(problem.nodes)}
+    ends = ((request.source, request.target) for request in problem.requests)
+    return [(a, b) if number[a] <= number[b] else (b, a) for a, b in ends]

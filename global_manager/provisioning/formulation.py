@@ -1,0 +1,305 @@
+"""The two-stage program as a reader of the paper writes it: the extensive form over arcs, in PuLP.
+
+The paper names its constraints and prints no equations; these are theirs.  Indices: request r, arc a
+(one fiber in one direction), node n, wavelength w, outcome o (a demand and a sky, with probability p_o).
+
+    first stage   reserves_r, path_ra, lit_rw, light_raw   all 0 or 1
+    recourse      satellite_ro, uav_ro, unserved_ro >= 0   (whole without being told to be)
+
+    minimise  sum_raw c_a light_raw + sum_ro p_o (cs_r satellite_ro + cu_r uav_ro + cl unserved_ro)
+
+    flow_conservation_r_n       out of n less into n of path_ra: reserves_r at the source,
+                                -reserves_r at the target, 0 elsewhere
+    path_uniqueness_r_n         at most one arc of path_ra leaves n
+    path_uniqueness_r_a_w       light_raw <= path_ra: all wavelengths of r are on its one path
+    wavelength_continuity_r_n_w out of n less into n of light_raw: lit_rw at the source, -lit_rw at the
+                                target, 0 elsewhere: w goes all the way or not at all
+    wavelength_capacity_e       at most W_e wavelengths of fiber e are lit
+    wavelength_uniqueness_e_w   wavelength w of fiber e is lit for one request at most
+    required_wavelengths_r_o    sum_w lit_rw + satellite_ro + uav_ro + unserved_ro >= d_ro
+    satellite_pool_o, uav_pool_o    what all requests buy of a limited medium in a future
+
+`satellite_ro` is there only where a satellite can serve r; `unserved_ro`, and rows of pools, only where
+pools are limited.  A fiber e is both directions together, or one of them (`directed_capacity`).
+
+Wavelengths that no optimum needs are left out: there are never more lightpaths than the largest
+demands of all requests together, and each can have the lowest wavelength that is not taken before it.
+Names carry numbers in the order of the problem (`names_of` tells whose), padded so that variables of the
+first stage come first in the order of names, which is the order in which PuLP hands them over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import pulp
+
+from global_manager.provisioning.model import Allocation, Medium, Problem, Request
+from global_manager.provisioning.recourse import largest_demand
+from global_manager.provisioning.second_stage import Outcome, outcomes, unit_costs
+from global_manager.provisioning.shared_recourse import has_pools, pools_of
+
+ARCS_UP_TO = 2_000
+"""The number of variables up to which the extensive form is what is solved, unless told otherwise."""
+
+ARCS_AT_MOST = 100_000
+"""The number of variables beyond which the extensive form is not even built: PuLP holds them one by one."""
+
+Term = tuple[Any, float]
+"""A variable and its coefficient."""
+
+
+@dataclass(frozen=True)
+class Arc:
+    """One fiber in one direction; `resource` numbers what a wavelength occupies on it."""
+
+    a: str
+    b: str
+    fiber: int
+    resource: int
+    unit_cost: int
+
+
+def arcs_of(problem: Problem) -> tuple[Arc, ...]:
+    """Return the arcs, two per fiber in the order of the fibers."""
+    ways = 2 if problem.directed_capacity else 1
+    return tuple(
+        Arc(*ends, i, ways * i + (way if ways == 2 else 0), fiber.unit_cost)
+        for i, fiber in enumerate(problem.fibers)
+        for way, ends in enumerate(((fiber.a, fiber.b), (fiber.b, fiber.a)))
+    )
+
+
+def wavelengths_of(problem: Problem) -> int:
+    """Return how many wavelengths the program has: those of the best fiber, but no more than help."""
+    most = sum(largest_demand(problem.demand_of(request)) for request in problem.requests)
+    return min(most, max((fiber.wavelengths for fiber in problem.fibers), default=0))
+
+
+def is_small(problem: Problem) -> bool:
+    """Say whether the extensive form is small enough to be solved by default."""
+    return _first_stage_size(problem) <= ARCS_UP_TO and size_of(problem) <= ARCS_UP_TO
+
+
+def size_of(problem: Problem) -> int:
+    """Return the number of variables of the extensive form, without building it."""
+    second = sum(
+        len(unit_costs(problem, request, usable=outcome.usable))
+        for request, own in zip(problem.requests, outcomes(problem), strict=True)
+        for outcome in own
+    )
+    return _first_stage_size(problem) + second
+
+
+def names_of(problem: Problem) -> dict[str, list[Any]]:
+    """Return whom the numbers in names mean: requests, nodes, arcs and fibers, each in order.
+
+    Where directions of a fiber are apart, each is a fiber here.
+    """
+    arcs = [[arc.a, arc.b] for arc in arcs_of(problem)]
+    fibers = [[fiber.a, fiber.b] for fiber in problem.fibers]
+    return {
+        "requests": [request.id for request in problem.requests],
+        "nodes": list(problem.nodes),
+        "arcs": arcs,
+        "fibers": arcs if problem.directed_capacity else fibers,
+    }
+
+
+class ExtensiveForm:
+    """The program of a problem; `model` is PuLP's.
+
+    `weighted` says whether recourse costs are expected ones; without, each outcome costs what it costs,
+    as in files that give probabilities apart.  `futures` replaces the outcomes of the problem.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        futures: Sequence[Sequence[Outcome]] | None = None,
+        weighted: bool = True,
+    ) -> None:
+        self.problem = problem
+        self.model = pulp.LpProblem("two_stage_provisioning", pulp.LpMinimize)
+        self.arcs = arcs_of(problem)
+        self._outcomes = outcomes(problem) if futures is None else futures
+        self._weighted = weighted
+        self._wavelengths = range(wavelengths_of(problem))
+        self.name = _Names(problem, len(self._wavelengths), self._outcomes)
+        self._cost: list[Term] = []
+        self._bought: dict[tuple[str, int], list[Term]] = {}
+        self._declare()
+        for r, request in enumerate(problem.requests):
+            self._choose_path(r, request)
+            self._light_wavelengths(r, request)
+        self._share_fibers()
+        for r, request in enumerate(problem.requests):
+            self._meet_demand(r, request)
+        self._share_pools()
+        self.model.setObjective(pulp.LpAffineExpression(self._cost))
+
+    def allocations(self, values: Mapping[str, float]) -> tuple[Allocation, ...]:
+        """Return what a solution reserves, by request; `values` are by name of variable."""
+        return tuple(
+            self._allocation(r, request, values) for r, request in enumerate(self.problem.requests)
+        )
+
+    def _declare(self) -> None:
+        requests = range(len(self.problem.requests))
+        name, model = self.name, self.model
+        self._reserves = {r: _binary(model, name("reserves", r=r)) for r in requests}
+        self._path = {
+            (r, i): _binary(model, name("path", r=r, a=i))
+            for r, i in product(requests, range(len(self.arcs)))
+        }
+        self._lit = {
+            (r, w): _binary(model, name("lit", r=r, w=w))
+            for r, w in product(requests, self._wavelengths)
+        }
+        self._light = {
+            (r, i, w): _binary(model, name("light", r=r, a=i, w=w))
+            for r, (i, arc) in product(requests, enumerate(self.arcs))
+            for w in self._on(arc)
+        }
+        self._cost += [(x, self.arcs[i].unit_cost) for (_, i, _), x in self._light.items()]
+
+    def _on(self, arc: Arc) -> range:
+        return self._wavelengths[: self.problem.fibers[arc.fiber].wavelengths]
+
+    def _choose_path(self, r: int, request: Request) -> None:
+        chosen = {i: self._path[r, i] for i in range(len(self.arcs))}
+        for n, node in enumerate(self.problem.nodes):
+            leaving = [(chosen[i], 1) for i, arc in enumerate(self.arcs) if arc.a == node]
+            flow = self._balance(chosen, node) + _end(request, node, self._reserves[r])
+            self._row(flow, "==", 0, "flow_conservation", r=r, n=n)
+            self._row(leaving, "<=", 1, "path_uniqueness", r=r, n=n)
+        for i, arc in enumerate(self.arcs):
+            for w in self._on(arc):
+                lights = [(self._light[r, i, w], 1), (chosen[i], -1)]
+                self._row(lights, "<=", 0, "path_uniqueness", r=r, a=i, w=w)
+
+    def _light_wavelengths(self, r: int, request: Request) -> None:
+        for w in self._wavelengths:
+            lights = {
+                i: self._light[r, i, w] for i, arc in enumerate(self.arcs) if w in self._on(arc)
+            }
+            for n, node in enumerate(self.problem.nodes):
+                flow = self._balance(lights, node) + _end(request, node, self._lit[r, w])
+                self._row(flow, "==", 0, "wavelength_continuity", r=r, n=n, w=w)
+
+    def _meet_demand(self, r: int, request: Request) -> None:
+        reserved: list[Term] = [(self._lit[r, w], 1) for w in self._wavelengths]
+        for outcome in self._outcomes[r]:
+            weight = outcome.probability if self._weighted else 1.0
+            terms = list(reserved)
+            for medium, cost in unit_costs(self.problem, request, usable=outcome.usable).items():
+                x = self.model.add_variable(self.name(medium, r=r, o=outcome.future), 0)
+                self._cost.append((x, weight * cost))
+                self._bought.setdefault((medium, outcome.future), []).append((x, 1))
+                terms.append((x, 1))
+            self._row(terms, ">=", outcome.units, "required_wavelengths", r=r, o=outcome.future)
+
+    def _share_fibers(self) -> None:
+        over: dict[int, list[int]] = {}
+        for i, arc in enumerate(self.arcs):
+            over.setdefault(arc.resource, []).append(i)
+        requests = range(len(self.problem.requests))
+        for e, arcs in over.items():
+            fiber = self.problem.fibers[self.arcs[arcs[0]].fiber]
+            used = self._on(self.arcs[arcs[0]])
+            by_wavelength = {
+                w: [(self._light[r, i, w], 1) for r, i in product(requests, arcs)] for w in used
+            }
+            everything = [term for terms in by_wavelength.values() for term in terms]
+            self._row(everything, "<=", fiber.wavelengths, "wavelength_capacity", e=e)
+            for w, terms in by_wavelength.items():
+                self._row(terms, "<=", 1, "wavelength_uniqueness", e=e, w=w)
+
+    def _share_pools(self) -> None:
+        if not has_pools(self.problem):
+            return
+        pools = pools_of(self.problem)
+        room = {Medium.SATELLITE.value: pools.satellite_units, Medium.UAV.value: pools.uav_units}
+        for (medium, o), bought in self._bought.items():
+            units = room.get(medium)
+            if units is not None:
+                self._row(bought, "<=", units, f"{medium}_pool", o=o)
+
+    def _balance(self, flow: Mapping[int, Any], node: str) -> list[Term]:
+        """Return what leaves a node less what enters it."""
+        leaves = [(x, 1) for i, x in flow.items() if self.arcs[i].a == node]
+        enters = [(x, -1) for i, x in flow.items() if self.arcs[i].b == node]
+        return [*leaves, *enters]
+
+    def _row(self, terms: Sequence[Term], sense: str, bound: float, kind: str, **at: int) -> None:
+        if terms:
+            row = pulp.LpConstraint(
+                pulp.LpAffineExpression(terms), _SENSES[sense], self.name(kind, **at), bound
+            )
+            self.model.addConstraint(row)
+
+    def _allocation(self, r: int, request: Request, values: Mapping[str, float]) -> Allocation:
+        lit = tuple(w for w in self._wavelengths if _is_one(values, self._lit[r, w]))
+        path = tuple(self._trace(r, request, values)) if lit else ()
+        return Allocation(request.id, request.source, request.target, path, lit)
+
+    def _trace(self, r: int, request: Request, values: Mapping[str, float]) -> Iterator[str]:
+        """Yield the nodes of a request's path; loops apart from it, which cost nothing, are left out."""
+        after = {
+            arc.a: arc.b for i, arc in enumerate(self.arcs) if _is_one(values, self._path[r, i])
+        }
+        node = request.source
+        for _ in self.problem.nodes:
+            yield node
+            if node == request.target:
+                return
+            node = after[node]
+
+
+def _first_stage_size(problem: Problem) -> int:
+    wavelengths = wavelengths_of(problem)
+    lights = sum(2 * min(fiber.wavelengths, wavelengths) for fiber in problem.fibers)
+    return len(problem.requests) * (lights + 2 * len(problem.fibers) + wavelengths + 1)
+
+
+class _Names:
+    """Names of variables and rows: a kind and numbers, padded to equal length."""
+
+    def __init__(
+        self, problem: Problem, wavelengths: int, outcomes_: Iterable[Sequence[Outcome]]
+    ) -> None:
+        most = {
+            "r": len(problem.requests),
+            "a": 2 * len(problem.fibers),
+            "e": 2 * len(problem.fibers),
+            "n": len(problem.nodes),
+            "w": wavelengths,
+            "o": 1 + max((item.future for own in outcomes_ for item in own), default=0),
+        }
+        self._digits = {key: len(str(max(0, n - 1))) for key, n in most.items()}
+
+    def __call__(self, kind: str, **at: int) -> str:
+        numbers = (f"{key}{number:0{self._digits[key]}d}" for key, number in at.items())
+        return "_".join((kind, *numbers))
+
+
+_SENSES = {"<=": pulp.LpConstraintLE, "==": pulp.LpConstraintEQ, ">=": pulp.LpConstraintGE}
+
+
+def _binary(model: Any, name: str) -> Any:
+    return model.add_variable(name, 0, 1, pulp.LpBinary)
+
+
+def _end(request: Request, node: str, flow: Any) -> list[Term]:
+    """Return what an end of a request puts into, or takes out of, the balance of a node."""
+    if node == request.source:
+        return [(flow, -1)]
+    return [(flow, 1)] if node == request.target else []
+
+
+def _is_one(values: Mapping[str, float], variable: Any) -> bool:
+    return values.get(variable.name, 0.0) > 0.5
