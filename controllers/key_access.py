@@ -7,8 +7,10 @@ All the keys that it wants are there, or it gets none, and what is missing is bo
 of several nodes are named, the others are sent the same keys under one-time pads, which are keys of their
 own requests.  SAEs of one node need no network: their keys are random numbers of the node.
 
-A copy that was given is *unsure* until its answer is known to have left.  If the node is told that an
-answer may have been lost, it holds the copy again.  A call that was heard is never heard again.
+A copy may be asked for in the window in which the other end gives the key, and of which this end hears in
+the next; so who asks for an unknown key is answered one window later.  A copy that was given is *unsure*
+until its answer is known to have left.  If the node is told that an answer may have been lost, it holds the
+copy again.  A call that was heard is never heard again.
 Nothing here knows transport, certificates, or how long a call waits.
 """
 
@@ -99,6 +101,7 @@ class KeyAccess:
         self._delivery, self._acknowledgements = delivery, acknowledgements
         self._repeated = 0  # of the calls of a former run
         self._waiting: list[Asked] = []
+        self._early: list[Asked] = []  # ask for what may be under way
         self._held: dict[str, _Held] = {}
         self._local_serial = 0
         self.last_call = max((item.number for item in access.asked), default=0)
@@ -106,7 +109,7 @@ class KeyAccess:
     @property
     def wake_s(self) -> float | None:
         """When the next call is to be answered."""
-        ahead = [*self._access.asked[self._repeated :][:1], *self._waiting[:1]]
+        ahead = [*self._access.asked[self._repeated :][:1], *self._waiting[:1], *self._early[:1]]
         return min((item.at_s for item in ahead), default=None)
 
     @property
@@ -134,10 +137,13 @@ class KeyAccess:
     def answer(self, now_s: float) -> list[tuple[int, Shortage]]:
         """Answer the calls that are due; return what is newly missing, by request."""
         news: list[tuple[int, Shortage]] = []
-        for item in self._due(now_s):
+        early, self._early = self._early, []
+        for item in (*early, *self._due(now_s)):
             match item.call:
                 case GetKey() as call:
                     news += self._get_key(item.number, call)
+                case GetKeyWithIds(key_ids=names) if item not in early and self._lacks(names):
+                    self._early.append(item)
                 case GetKeyWithIds() as call:
                     self._get_key_with_ids(item.number, call)
                 case AnswersSent(calls):
@@ -252,6 +258,10 @@ class KeyAccess:
             del self._held[oldest]
             why = Reason("held for too long: SAEs have not asked for it")
             self._effects.note(Fact(FactKind.REJECTED, key_id=oldest, details=why))
+
+    def _lacks(self, names: Sequence[str]) -> bool:
+        """Whether a key is not here, perhaps not yet: the other end may have given it in this window."""
+        return any(name not in self._held for name in names)
 
     def _get_key_with_ids(self, number: int, call: GetKeyWithIds) -> None:
         """Give all copies that a slave asks for, or none."""

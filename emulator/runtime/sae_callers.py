@@ -19,7 +19,7 @@ class SaeCallers:
 
     def __init__(self, cores: HostedCores, at_home: asyncio.Lock) -> None:
         self._cores, self._at_home = cores, at_home
-        self._waiting: dict[tuple[str, int], asyncio.Future[Answer]] = {}
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}  # by ticket
         self._wanted = asyncio.Event()  # a window
         self._is_over = False
 
@@ -27,18 +27,19 @@ class SaeCallers:
         """Have a call answered in the next window.  Raises `KeyError` for who cannot be called."""
         if self._is_over:
             return Answer(0, Outcome.AWAY)
-        number = self._cores.calls.add(entity, call)
+        ticket = self._cores.calls.add(entity, call)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[entity, number] = answer
+        self._waiting[ticket] = answer
         self._wanted.set()
         try:
             return await answer
         except asyncio.CancelledError:
-            self._cores.calls.withdraw(entity, number)
-            self._wanted.set()
+            if answer.done() and not answer.cancelled():  # it came too late
+                self.may_be_lost(entity, answer.result())
             raise
         finally:
-            self._waiting.pop((entity, number), None)
+            del self._waiting[ticket]
+            self._cores.calls.withdraw(ticket)
 
     def has_left(self, entity: str, answer: Answer) -> None:
         """Take note that an answer was sent."""
@@ -47,7 +48,7 @@ class SaeCallers:
 
     def may_be_lost(self, entity: str, answer: Answer) -> None:
         """Take note that an answer could perhaps not be sent."""
-        self._cores.calls.withdraw(entity, answer.number)
+        self._cores.calls.unsure(entity, answer.number)
         self._wanted.set()
 
     async def stock(self, entity: str, target: str) -> Stock | None:
@@ -66,12 +67,12 @@ class SaeCallers:
 
     def hand_over(self) -> None:
         """Give callers the answers of the windows that are over."""
-        for entity, answer in self._cores.calls.answers():
-            caller = self._waiting.get((entity, answer.number))
-            if caller is None or caller.done():
-                self._cores.calls.withdraw(entity, answer.number)
-            else:
-                caller.set_result(answer)
+        for item in self._cores.calls.answers():
+            caller = self._waiting.get(item.ticket)
+            if caller is not None and not caller.done():
+                caller.set_result(item.answer)
+            elif item.answer.outcome is Outcome.GIVEN:
+                self.may_be_lost(item.entity, item.answer)
 
     def dismiss(self) -> None:
         """Answer everybody that the run is over, also whoever comes later."""

@@ -81,6 +81,19 @@ def test_what_one_asks_for_the_other_can_take_once(tmp_path: Path) -> None:
     assert sae_keys.problems(tmp_path / "run") == []
 
 
+def test_a_copy_can_be_asked_for_in_the_window_in_which_the_key_is_given(tmp_path: Path) -> None:
+    calls = [("A", FIRST, _ask(2))]
+    _, before = _run(tmp_path, calls)
+    names = tuple(_given(before["kme-A"], "alice"))
+    take = GetKeyWithIds("carol", "alice", names)
+    _, facts = _run(tmp_path, [*calls, ("C", FIRST, take)])
+    assert _given(facts["kme-C"], "carol") == list(names)
+    (first, *_) = (window for window, _ in _of(facts["kme-C"], FactKind.GIVEN))
+    assert first == FIRST + 1
+    _, facts = _run(tmp_path, [*calls, ("C", FIRST - 1, take), ("C", FIRST + 5, take)])
+    assert [window for window, _ in _of(facts["kme-C"], FactKind.GIVEN)] == [FIRST + 5] * 2
+
+
 @pytest.mark.parametrize(
     ("slave", "master"), [("bob", "alice"), ("carol", "bob"), ("carol", "anna")]
 )

@@ -424,8 +424,7 @@ def _home_of(network: NetworkWithDoors, entity: str) -> str:
 
 
 async def _lose(network: NetworkWithDoors, name: str) -> None:
-    host = await network.lose(name)
-    host._journal._connection.close()
+    await network.lose(name)
     await network.bring_up(name)
 
 
