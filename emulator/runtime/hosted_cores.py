@@ -27,12 +27,11 @@ from typing import Any, TypeVar
 
 from emulator.build.roles import Role
 from emulator.runtime.message_faults import NO_FAULTS, MessageFaults, Post
-from emulator.runtime.sae_calls import CallsByEntity, SaeCalls
+from emulator.runtime.sae_calls import CallsByEntity, SaeCalls, calls_of, rows_of
 from emulator.store.journal import Journal
 from emulator.store.sealing import Seal
 from emulator.world.events import EventAware, WorldEvent, read_back
-from protos import access, wire
-from protos.access import Asked
+from protos import wire
 from protos.core import (
     Answering,
     Core,
@@ -235,7 +234,7 @@ class HostedCores:
         wakes = (self.wake_window, wake_window)
         wake = min((at for at in wakes if at is not None), default=None)
         wrote = {message.destination for message in self._sent[window]}
-        inputs = _written(asked)
+        inputs = rows_of(asked)
         self._journal.commit(
             window, facts, mail, checkpoint, keys, wake=wake, wrote=wrote, asked=inputs
         )
@@ -348,7 +347,7 @@ class HostedCores:
             self._take_up(self._seal.open(past.checkpoint, _CHECKPOINT))
         reached = -1 if self.last_window is None else self.last_window
         asked = {
-            at: _read_back(rows, self._window_s * at) for at, rows in self._journal.asked().items()
+            at: calls_of(rows, self._window_s * at) for at, rows in self._journal.asked().items()
         }
         for window, mail in past.mail:
             for message in wire.mail_messages(mail):
@@ -375,23 +374,6 @@ class HostedCores:
     def _take_up(self, state: bytes) -> None:
         unpickler = _Unpickler(io.BytesIO(state), self._told)
         self._here, self._sent, self._post, self.last_window = unpickler.load()
-
-
-def _written(asked: CallsByEntity) -> list[tuple[str, int, str]]:
-    """Return calls as a journal keeps them."""
-    return [
-        (entity, item.number, access.written(item.call))
-        for entity, calls in asked.items()
-        for item in calls
-    ]
-
-
-def _read_back(rows: Iterable[tuple[str, int, str]], at_s: float) -> dict[str, list[Asked]]:
-    """Return the calls of a window that `_written` wrote."""
-    found: dict[str, list[Asked]] = {}
-    for entity, number, call in rows:
-        found.setdefault(entity, []).append(Asked(number, at_s, access.read_back(call)))
-    return found
 
 
 def _role_told(role: Role, event: WorldEvent) -> Role:

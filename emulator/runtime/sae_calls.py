@@ -9,9 +9,10 @@ once, and nothing is noted.  Nothing here knows what a call means to a core, or 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from protos import access
 from protos.access import Answer, AnswersSent, AnswersUnsure, Asked, Call, Outcome
 from protos.core import Answering, Step
 
@@ -127,3 +128,20 @@ class SaeCalls:
         self._doubtful.discard(entity)
         notes += [AnswersSent(tuple(sorted(sent)))] if sent else []
         return notes + ([AnswersUnsure(tuple(sorted(unsure)))] if unsure else [])
+
+
+def rows_of(asked: CallsByEntity) -> list[tuple[str, int, str]]:
+    """Return calls as a journal keeps them."""
+    return [
+        (entity, item.number, access.written(item.call))
+        for entity, calls in asked.items()
+        for item in calls
+    ]
+
+
+def calls_of(rows: Iterable[tuple[str, int, str]], at_s: float) -> dict[str, list[Asked]]:
+    """Return the calls of a window that `rows_of` made."""
+    found: dict[str, list[Asked]] = {}
+    for entity, number, call in rows:
+        found.setdefault(entity, []).append(Asked(number, at_s, access.read_back(call)))
+    return found
