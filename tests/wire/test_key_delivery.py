@@ -191,6 +191,7 @@ def test_a_stranger_at_the_same_node_is_told_that_the_key_is_not_for_it(shared: 
     [
         ("GET", "/api/v1/keys/nobody/status", None, 400),
         ("GET", "/api/v1/keys//status", None, 400),
+        ("GET", "/api/v1/keys/a%0Ab%2Fstatus/status", None, 400),
         ("GET", "/api/v1/keys/bob/enc_keys?number=0", None, 400),
         ("GET", "/api/v1/keys/bob/enc_keys?number=129", None, 400),
         ("GET", "/api/v1/keys/bob/enc_keys?extension=1", None, 400),
