@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from live_network import LiveNetwork
+from live_network import LiveNetwork, within
 
 from emulator.access import Client
 from emulator.access.certificates import AccessAuthority, write_credentials
@@ -123,3 +124,28 @@ class NetworkWithDoors(LiveNetwork):
                 self.clock.stop()
             await running
             await self.stop()
+
+
+class RunningNetwork:
+    """A network that runs in a thread of its own until it is told to end."""
+
+    def __init__(self, folder: Path) -> None:
+        self._experiment = write_experiment(folder, periods=60)
+        self.folder = folder / "run"
+        self._done, self._ready = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(30)
+
+    def end(self) -> None:
+        """End the run."""
+        self._done.set()
+        self._thread.join(60)
+
+    def _run(self) -> None:
+        def work() -> None:
+            self._ready.set()
+            self._done.wait(240)
+
+        self.network = NetworkWithDoors(self.folder, 3, self._experiment)
+        within(300, self.network.during(work))

@@ -9,7 +9,6 @@ import json
 import re
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from http.client import HTTPSConnection
@@ -18,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from doors import NetworkWithDoors, write_experiment
+from doors import NetworkWithDoors, RunningNetwork, write_experiment
 from live_network import LiveNetwork, within
 
 from emulator.access import AccessError, Client
@@ -34,21 +33,8 @@ PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 
 
-class _Shared:
-    """A network that runs while the tests of this module do, and what they were given."""
-
-    def __init__(self, folder: Path) -> None:
-        self._experiment = write_experiment(folder, periods=60)
-        self.folder = folder / "run"
-        self._done = threading.Event()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        assert self._ready.wait(30)
-
-    def end(self) -> None:
-        self._done.set()
-        self._thread.join(60)
+class _Shared(RunningNetwork):
+    """A network that runs while the tests of this module do."""
 
     def raw(self, sae: str, verb: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Return status and document of a call that is made by hand."""
@@ -61,14 +47,6 @@ class _Shared:
         connection.close()
         assert answer.headers["content-type"] == "application/json"
         return answer.status, json.loads(found)
-
-    def _run(self) -> None:
-        def work() -> None:
-            self._ready.set()
-            self._done.wait(240)
-
-        self.network = NetworkWithDoors(self.folder, 3, self._experiment)
-        within(300, self.network.during(work))
 
 
 @pytest.fixture(scope="module")
