@@ -1,12 +1,12 @@
 # make demo | test | test-long | test-servers | test-system | check | format | bench | bench-all
-# make protos | dashboards | vendor | lock | clean            (make setup makes the whole environment)
+# make protos | dashboards | published | vendor | lock | clean            (make setup makes the whole environment)
 PY := .venv/bin/python
 BIN := .venv/bin
 LOCK := --universal --generate-hashes --no-header --no-annotate --quiet
 export PYTHONDONTWRITEBYTECODE =
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: setup demo test test-unit test-long test-servers test-system check format protos dashboards vendor bench bench-all lock clean
+.PHONY: setup demo test test-unit test-long test-servers test-system check format protos dashboards published vendor bench bench-all lock clean
 
 setup: .venv/.ready
 
@@ -50,6 +50,7 @@ check: .venv/.ready
 	$(BIN)/lint-imports
 	$(PY) tools/generate_protos.py --check
 	$(PY) tools/dashboards.py --check
+	$(PY) tools/published.py --check
 
 format: .venv/.ready
 	$(BIN)/ruff format .
@@ -60,6 +61,9 @@ protos: .venv/.ready
 
 dashboards: .venv/.ready
 	$(PY) tools/dashboards.py
+
+published: .venv/.ready
+	$(PY) tools/published.py
 
 vendor: .venv/.ready
 	$(PY) tools/vendor.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ HERE = Path(__file__).parent
 QSAGIN = [sys.executable, "-m", "emulator"]
 ACTORS_OF_PAPER = 24 + 4 + 2  # key managers; manager and controllers; clock and exporter
 _TURNS = 3
+_POINTS = 8
 
 
 def rows() -> Iterator[Row]:
@@ -24,7 +26,10 @@ def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         yield start_up(Path(folder))
         yield rate(Path(folder), "24 key manager processes", 20)
+        began_s = time.monotonic()
         yield rate(Path(folder), "--hosts 2", 200, "--hosts", "2")
+        yield from in_process(Path(folder), time.monotonic() - began_s)
+        yield sweep(Path(folder))
     paper = _json([*QSAGIN, "plan", "paper", "--json"])
     yield at_most("plan paper", paper["solve_s"], "s", 3)
     yield at_most("plan paper, gap", paper["gap"], "", 1e-3)
@@ -57,6 +62,41 @@ def rate(folder: Path, name: str, wanted: float, *options: str) -> Row:
     windows_per_s = summary["windows"] / summary["running_s"]
     note = f"{busy:.0f} of them busy"
     return at_least(f"windows a second, {name}", windows_per_s, "1/s", wanted, note)
+
+
+def in_process(folder: Path, by_hosts_s: float) -> Iterator[Row]:
+    """Measure the whole command in one process, accounts and report included, and against `--hosts 2`."""
+    began_s, before_s = time.monotonic(), _cpu_s()
+    _json(
+        [*QSAGIN, "run", "paper", "--engine", "in-process", "--out", str(folder / "here"), "--json"]
+    )
+    took_s, cpu_s = time.monotonic() - began_s, _cpu_s() - before_s
+    yield at_most("paper in process, CPU of the whole command", cpu_s, "s", 5)
+    note = f"{took_s:.1f} s against {by_hosts_s:.1f} s"
+    yield at_least("paper in process, over --hosts 2", by_hosts_s / took_s, "times", 8, note)
+
+
+def sweep(folder: Path) -> Row:
+    """Extrapolate a sweep of 200 points of `paper` from some of them, once the first has ended."""
+    ends_s = []
+    command = [*QSAGIN, "sweep", "paper", "--seeds", ",".join(map(str, range(_POINTS)))]
+    with subprocess.Popen(
+        [*command, "--out", str(folder / "sweep")],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    ) as run:
+        for line in run.stderr or []:
+            ends_s += [time.monotonic()] * line.endswith(": done\n")
+    a_point_s = (ends_s[-1] - ends_s[0]) / (len(ends_s) - 1)
+    note = f"{a_point_s:.2f} s a point, of {len(ends_s)}"
+    return at_most("sweep of 200 points, extrapolated", 200 * a_point_s, "s", 600, note)
+
+
+def _cpu_s() -> float:
+    """Return the CPU time of all commands that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _json(command: list[str]) -> dict[str, Any]:

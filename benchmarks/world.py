@@ -23,7 +23,9 @@ from counting import Counter
 from emulator import run as running
 from emulator.build.loading import read
 from emulator.build.manager_role import Actors
-from emulator.runtime.clock import Pace, Progress
+from emulator.engines import processes as engine
+from emulator.engines.job import Options
+from emulator.runtime.pacing import Pace, Progress
 
 _MOST_WALL_S = 180.0
 
@@ -56,7 +58,7 @@ def rows(name: str = "sagin-day", hosts: str = "2") -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         wall_s = _run(name, int(hosts), Path(folder, "run"))["wall_s"]
         yield at_most(processes, wall_s, "s", _MOST_WALL_S)
-    plain = vars(running)["actors_of"]
+    plain = vars(engine)["actors_of"]
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as counters:
         vars(running)["actors_of"] = lambda *parts: counted(plain(*parts), counters)
         running_s = _run(name, int(hosts), Path(folder, "run"))["running_s"]
@@ -66,7 +68,7 @@ def rows(name: str = "sagin-day", hosts: str = "2") -> Iterator[Row]:
 
 
 def _run(name: str, hosts: int, out: Path) -> dict[str, Any]:
-    options = running.Options(Pace.parse("max"), hosts)
+    options = Options(Pace.parse("max"), hosts=hosts)
     outcome = running.run(read(name), out, options, _Quiet())
     if outcome.failure:
         sys.exit(f"{name}: {outcome.failure}")

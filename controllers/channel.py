@@ -10,6 +10,7 @@ Nothing here knows about messages, stores or applications.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from controllers.ports import ChannelId, LinkProbe, LinkSample, QuantumChannel
 from protos.facts import Fact, FactKind, Measured
@@ -39,8 +40,7 @@ class Pad:
         return number.to_bytes(len(data), "big")
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """What a link offered for one block, and the errors that both ends counted in it.
 
     `qber` is the measured fraction; with nothing to compare it is as the link says.
@@ -51,15 +51,7 @@ class Block:
     sifted_bits: int
     errors: int
     n_bytes: int
-
-    @property
-    def qber(self) -> float:
-        """The measured quantum bit error ratio."""
-        return _qber(self.errors, self.sifted_bits, self.sample)
-
-
-def _qber(errors: int, sifted_bits: int, sample: LinkSample) -> float:
-    return errors / sifted_bits if sifted_bits else sample.qber
+    qber: float
 
 
 def fiber_channel(a: str, b: str, request: int, generation: int = 0) -> ChannelId:
@@ -68,11 +60,20 @@ def fiber_channel(a: str, b: str, request: int, generation: int = 0) -> ChannelI
 
 
 class Channel:
-    """The part of one node in one reservation."""
+    """The part of one node in one reservation; `end` says which part that is."""
 
     def __init__(self, node: str, row: ChannelRow, key_bytes: int, qber_limit: float) -> None:
         self.row = row
         self._node = node
+        self.is_source, self.is_target = not row.upstream, not row.downstream
+        self.end = "source" if self.is_source else "target" if self.is_target else "relay"
+        self.neighbours = [
+            name for name in (row.upstream, row.downstream) if name
+        ]  # upstream first
+        self._quantum = [
+            (peer, fiber_channel(node, peer, row.request, row.generation))
+            for peer in self.neighbours
+        ]
         self._key_bytes = key_bytes
         self._qber_limit = qber_limit
         self._pads: dict[str, Pad] = {}
@@ -80,16 +81,6 @@ class Channel:
         self._began_ms = row.start_ms
         self._due_ms = row.due_ms
         self._epoch = 0
-
-    @property
-    def is_source(self) -> bool:
-        """Whether end-to-end keys begin here."""
-        return not self.row.upstream
-
-    @property
-    def is_target(self) -> bool:
-        """Whether end-to-end keys end here."""
-        return not self.row.downstream
 
     @property
     def epoch(self) -> int:
@@ -106,11 +97,6 @@ class Channel:
         """When the blocks in hand were complete."""
         return self._began_ms / 1000
 
-    @property
-    def neighbours(self) -> list[str]:
-        """The neighbours on the path, upstream first."""
-        return [name for name in (self.row.upstream, self.row.downstream) if name]
-
     def skip(self, epoch: int) -> None:
         """Begin with a later epoch than this."""
         while self._due_ms // self.row.period_ms <= epoch:
@@ -122,9 +108,8 @@ class Channel:
         facts = self.expire()
         self._epoch = self._due_ms // self.row.period_ms
         self._began_ms, self._due_ms = self._due_ms, self._due_ms + self.row.period_ms
-        for peer in self.neighbours:
+        for peer, channel in self._quantum:
             sample = probe.sample(MediumCode.FIBER, self._node, peer, at_s, since_s)
-            channel = fiber_channel(self._node, peer, self.row.request, self.row.generation)
             block = self._measured(channel, sample, at_s - since_s, quantum)
             self.blocks[peer] = block
             material = quantum.block(channel, self._epoch, block.n_bytes)
@@ -157,9 +142,9 @@ class Channel:
 
     def expire(self) -> list[Fact]:
         """Give up what is left of the blocks in hand."""
-        left = self.left()
-        self._pads = {}
-        return [self._fact(FactKind.EXPIRED, peer, bits) for peer, bits in left.items()]
+        pads, self._pads = self._pads, {}
+        left = ((peer, pad.left_bytes) for peer, pad in pads.items())
+        return [self._fact(FactKind.EXPIRED, peer, 8 * size) for peer, size in left if size]
 
     def left(self) -> dict[str, int]:
         """Return unused bits by neighbour."""
@@ -171,17 +156,17 @@ class Channel:
         """Return the block that all wavelengths together have made in this time."""
         sifted_bits = int(self.row.units * sample.sifted_bps * lasted_s)
         errors = quantum.errors(channel, self._epoch, sifted_bits, sample.qber)
-        qber = _qber(errors, sifted_bits, sample)
-        if not sample.usable or qber > self._qber_limit:
-            return Block(self._epoch, sample, sifted_bits, errors, 0)
-        wavelength_bytes = min(self._key_bytes, int(sample.skr_bps * lasted_s / 8))
-        whole_bytes = self.row.units * wavelength_bytes // self._key_bytes * self._key_bytes
-        return Block(self._epoch, sample, sifted_bits, errors, whole_bytes)
+        qber = errors / sifted_bits if sifted_bits else sample.qber
+        whole_bytes = 0
+        if sample.usable and qber <= self._qber_limit:
+            wavelength_bytes = min(self._key_bytes, int(sample.skr_bps * lasted_s / 8))
+            whole_bytes = self.row.units * wavelength_bytes // self._key_bytes * self._key_bytes
+        return Block(self._epoch, sample, sifted_bits, errors, whole_bytes, qber)
 
     def _quality(self, block: Block) -> Measured | None:
         """Return how noisy a block was, and whether it was discarded for it."""
-        discarded = block.qber > self._qber_limit
-        return Measured(block.qber, discarded) if discarded or block.sifted_bits else None
+        is_discarded = block.qber > self._qber_limit
+        return Measured(block.qber, is_discarded) if is_discarded or block.sifted_bits else None
 
     def _apply(self, peer: str, data: bytes) -> tuple[bytes, Fact]:
         pad = self._pads.get(peer)
@@ -192,11 +177,11 @@ class Channel:
     def _fact(self, kind: FactKind, peer: str, bits: int, details: Measured | None = None) -> Fact:
         return Fact(
             kind,
-            request=self.row.request,
+            self.row.request,
             serial=self._epoch,
             medium="fiber",
             peer=peer,
-            end="source" if self.is_source else "target" if self.is_target else "relay",
+            end=self.end,
             bits=bits,
             details=details,
         )

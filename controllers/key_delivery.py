@@ -23,7 +23,7 @@ from protos.core import Effects, Stock, Timeline, Totals, key_manager_of
 from protos.facts import Fact, FactKind, Reason
 from protos.key_changes import Key, tag
 from protos.keys import Confirm, Delivered, Discard
-from protos.mib import DeliveryRow, MediumCode
+from protos.mib import MEDIUM_NAMES, DeliveryRow, MediumCode
 
 
 @dataclass(frozen=True)
@@ -298,8 +298,8 @@ class KeyDelivery:
         return self.stores.open(row.request, medium, row.peer, end, capacity_units)
 
     def _deliver(self, delivered: Delivered, key: Key, end: str, peer: str) -> None:
-        medium = delivered.medium.name.lower()
-        self.delivered_bits[medium] += key.bits
+        medium, bits = MEDIUM_NAMES[delivered.medium], key.bits
+        self.delivered_bits[medium] += bits
         if delivered.request in self.external:
             self._keep(delivered.request, key, end, peer)
         self.effects.note(
@@ -311,7 +311,7 @@ class KeyDelivery:
                 peer=peer,
                 end=end,
                 units=1,
-                bits=key.bits,
+                bits=bits,
                 key_id=key.id,
                 fingerprint=key.fingerprint,
             )
@@ -345,7 +345,7 @@ class KeyDelivery:
             request=row.request,
             period=row.period,
             serial=row.order,
-            medium=MediumCode(row.medium).name.lower(),
+            medium=MEDIUM_NAMES[MediumCode(row.medium)],
             peer=row.peer,
             end="source" if row.is_source else "target",
             units=units,

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import IntEnum, auto
 from math import inf
 
 from controllers.channel import Block, Channel
@@ -37,21 +37,13 @@ from protos.keys import Confirm, Discard, Relay
 from protos.mib import ChannelRow, MediumCode, TransceiverRow
 
 
-class Stage(Enum):
-    """How far keys have come at a node."""
+class Stage(IntEnum):
+    """How far keys have come at a node; they may be released at any time, and else come one stage on."""
 
     RESERVED = auto()
     FORWARDED = auto()
     CONFIRMED = auto()
     RELEASED = auto()
-
-
-_AFTER = {
-    Stage.RESERVED: {Stage.FORWARDED, Stage.RELEASED},
-    Stage.FORWARDED: {Stage.CONFIRMED, Stage.RELEASED},
-    Stage.CONFIRMED: {Stage.RELEASED},
-    Stage.RELEASED: {Stage.RELEASED},
-}
 
 
 class RelayState:
@@ -77,7 +69,7 @@ class RelayState:
         self.onward = None
 
     def _come_to(self, stage: Stage) -> None:
-        if stage not in _AFTER[self.stage]:
+        if stage is not Stage.RELEASED and stage != self.stage + 1:
             raise ValueError(f"keys that are {self.stage.name} cannot be {stage.name}")
         self.stage = stage
 

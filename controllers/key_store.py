@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
-from uuid import UUID
 
 from protos.core import key_manager_of
 from protos.key_changes import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened, tag
@@ -167,6 +167,7 @@ class KeyStores:
 
     def __init__(self, key_bits: int, report: Report) -> None:
         self._key_bits, self._report = key_bits, report
+        self._fillers: set[str] = set()
         self._stores: dict[tuple[int, MediumCode], KeyStore] = {}
 
     def open(
@@ -177,6 +178,7 @@ class KeyStores:
         if store is None:
             opened = StoreOpened(request, medium, peer, end, self._key_bits, capacity_units)
             store = self._stores[request, medium] = KeyStore(opened, self._report)
+            self._fillers |= {key_manager_of(peer)} if end == "target" else set()
         store.resize(capacity_units)
         return store
 
@@ -186,7 +188,7 @@ class KeyStores:
 
     def are_filled_by(self, entity: str) -> bool:
         """Return whether an entity is the source of the keys of any store here."""
-        return any(store.is_filled_by(entity) for store in self._stores.values())
+        return entity in self._fillers
 
     def of(self, medium: MediumCode) -> Iterator[tuple[int, KeyStore]]:
         """Yield the stores that one medium fills, with their requests."""
@@ -202,15 +204,25 @@ def name_keys(
     request: int, medium: MediumCode, serial: int, material: bytes, key_bytes: int
 ) -> list[Key]:
     """Cut a block into keys, each named by a UUID that both ends derive alike."""
+    names = _key_names(request, medium, serial, -(-len(material) // key_bytes))
     return [
-        Key(key_name(request, medium, serial, index), material[start : start + key_bytes], index)
-        for index, start in enumerate(range(0, len(material), key_bytes))
+        Key(name, material[index * key_bytes : (index + 1) * key_bytes], index)
+        for index, name in enumerate(names)
     ]
 
 
 def key_name(request: int, medium: MediumCode, serial: int, index: int) -> str:
     """Return the name (a UUID) of the key that is cut from a block at an index."""
     seed = f"{request}/{medium.value}/{serial}/{index}".encode()
-    return str(
-        UUID(bytes=blake2b(seed, digest_size=16, person=b"qsagin-key-id").digest(), version=4)
-    )
+    text = blake2b(seed, digest_size=16, person=b"qsagin-key-id").hexdigest()
+    variant = _VARIANTS[text[16]]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+
+
+_VARIANTS = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
+"""The digit of a UUID that says it is one of RFC 9562, by the digit that is there."""
+
+
+@lru_cache(maxsize=1024)  # both ends of a block may be in this process
+def _key_names(request: int, medium: MediumCode, serial: int, count: int) -> tuple[str, ...]:
+    return tuple(key_name(request, medium, serial, index) for index in range(count))

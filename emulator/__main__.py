@@ -2,4 +2,5 @@
 
 from emulator.cli import main
 
-main()
+if __name__ == "__main__":  # workers of a sweep import this
+    main()

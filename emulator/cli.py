@@ -76,6 +76,11 @@ COMMANDS = (
         "skr",
         "Draw the secret key rates of all protocols over distance, with the PLOB bound.",
     ),
+    (
+        "validate",
+        "validate",
+        "Compute every published result that the physics is held to, and compare.",
+    ),
 )
 """Every command with its module and its summary, in the order of `qsagin --help`.
 
@@ -84,7 +89,7 @@ A summary is the first line of the command's docstring.  Only the module of the 
 
 
 _RUN_FLAGS = ("--page", "--keys", "--json", "--share", "--attached")
-_RUN_OWN = ("--seed", "--hosts", "--policy")  # of the run that is resumed
+_RUN_OWN = ("--engine", "--seed", "--hosts", "--policy")  # of the run that is resumed
 
 
 def app_for(given: str) -> typer.Typer:

@@ -53,9 +53,18 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noq
 
 from emulator.access.config import ServingHostConfig  # noqa: E402
 from emulator.net.heartbeat import LEAVING, STARTING, TEMPORARY, beat  # noqa: E402
-from emulator.runtime.clock import Clock, ClockConfig, Pace, Progress  # noqa: E402
-from emulator.runtime.cluster import LABEL, JoinError, Machine, check, probe, survey  # noqa: E402
+from emulator.runtime.clock import Clock, ClockConfig  # noqa: E402
+from emulator.runtime.cluster import (  # noqa: E402
+    LABEL,
+    JoinError,
+    LaunchError,
+    Machine,
+    check,
+    probe,
+    survey,
+)
 from emulator.runtime.host import Host, HostConfig  # noqa: E402
+from emulator.runtime.pacing import Pace, Progress  # noqa: E402
 from emulator.telemetry.exporter import Exporter, ExporterConfig  # noqa: E402
 
 _TOKEN_BYTES = 32
@@ -77,13 +86,6 @@ LOOK_EVERY_S = 0.2
 
 class RayLostError(Exception):
     """Ray itself is gone, and with it all actors; what is committed can be resumed."""
-
-
-class LaunchError(Exception):
-    """The actors could not be started."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
 
 
 class _Server:

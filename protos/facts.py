@@ -323,10 +323,10 @@ class Fact(NamedTuple):
         """The details in words."""
         return self.details.text if self.details is not None else ""
 
-    @property
-    def columns(self) -> tuple[str | int | bytes, ...]:
-        """The fact as plain values, in the order of its fields."""
-        return (self.kind.value, *self[1:-1], written(self.details))
+    def row(self, *head: str | int) -> tuple[str | int | bytes, ...]:
+        """Return the fact as plain values, in the order of its fields, after some others."""
+        details = self[-1]
+        return (*head, self[0]._value_, *self[1:-1], "" if details is None else written(details))
 
 
 def label_of(link: LinkEnds) -> str:
@@ -338,6 +338,8 @@ def written(details: Details | None) -> str:
     """Return details as JSON; nothing for none.  A plan is written as its own document."""
     if details is None:
         return ""
+    if isinstance(details, Measured):  # of which a run has most
+        return f'{{"qber":{details.qber!r},"discarded":{"true" if details.discarded else "false"}}}'
     if isinstance(details, Planned):
         return details.document
     found = {field.name: getattr(details, field.name) for field in fields(details)}

@@ -103,6 +103,10 @@ class MediumCode(IntEnum):
     UAV = 3
 
 
+MEDIUM_NAMES = {medium: medium.name.lower() for medium in MediumCode}
+"""What media are called in facts and metrics."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReservationRow:
     """Fiber controller: what one request has reserved.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from emulator.build.demand import joint_of, requests_of, trace_of
 from emulator.build.demand_files import DemandFileError
-from emulator.build.faults import Mistakes
+from emulator.build.faults import Mistakes, without_place
 from emulator.build.on_demand_prices import unit_prices_of
 from emulator.build.setup import Setup
 from global_manager.provisioning import demand as laws
@@ -74,6 +74,8 @@ def price_of_lost_key(setup: Setup) -> Mistakes:
     names = {node.name for node in setup.topology.nodes}
     if given is None or any({item.source, item.target} - names for item in requests_of(setup)):
         return  # an unknown end is told elsewhere
+    if setup.experiment.uav.goes_by_distance and without_place(setup.topology):
+        return  # and so is a node without a place
     least: dict[str, int] = {}
     for item, price in zip(requests_of(setup), unit_prices_of(setup), strict=True):
         least[item.application] = max(least.get(item.application, 0), price.uav)

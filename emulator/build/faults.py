@@ -2,24 +2,25 @@
 
 A new kind is a class in `emulator.config.schedule`, which says what it strikes, and an entry of
 `FAULT_KINDS` here; only an effect that the world does not know yet needs more.  Everything that physics
-has to say, the rate of a tapped or dimmed fiber for instance, is worked out here, so that actors need not.
+has to say, the rate of a tapped or dimmed fiber for instance (`fiber_faults`), is worked out here, so that
+actors need not.
 What is done to processes has no effect on the world.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from emulator.build import fiber_faults
 from emulator.build.demand import as_law
 from emulator.build.environment import WeatherEvent, weather_event
-from emulator.build.quantum_links import QuantumLink, link_between, links_of
 from emulator.build.setup import Setup
 from emulator.config.schedule import (
+    ClassicalPowerEvent,
     DemandShiftEvent,
     EavesdropperEvent,
     FiberCutEvent,
@@ -33,15 +34,10 @@ from emulator.config.schedule import (
     SatelliteLossEvent,
     UavLossEvent,
 )
-from emulator.config.section import Timed
 from emulator.config.topology import Topology
 from emulator.config.weather import CloudEvent, FogEvent, StormEvent
-from emulator.input_checks import ParameterError
 from emulator.world.events import (
     DemandShift,
-    Dimming,
-    Eavesdropper,
-    FiberCut,
     MessageFault,
     Outage,
     Partition,
@@ -52,18 +48,15 @@ from emulator.world.events import (
 )
 from global_manager.provisioning import demand as laws
 from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX, key_manager_of
-from protos.facts import label_of
 
 CLOCK, EXPORTER = "clock", "exporter"
-TAP_STEPS = 64
 STORM_KM, DROP, LOSS_DB, TAPPED = 500.0, 0.2, 3.0, 0.6
 NETWORK = "network.topology"
 FIBERS = (NETWORK, "network.link_km", "fiber")
 LAW = ("demand.distribution", "demand.scenarios")
 
-Mistakes = Iterator[tuple[str, str]]
+Mistakes = fiber_faults.Mistakes
 E = TypeVar("E")
-Link = TypeVar("Link", FiberCutEvent, EavesdropperEvent, LinkDegradedEvent)
 
 
 @dataclass(frozen=True)
@@ -128,50 +121,30 @@ def without_place(topology: Topology) -> str:
     return needs if lost else ""
 
 
-def _times(event: Timed) -> tuple[float, float]:
-    return event.at_s, inf if event.until_s is None else event.until_s
-
-
 # Effects
 
 
-def _cut(_setup: Setup, event: FiberCutEvent) -> WorldEvent:
-    return FiberCut(*event.link, *_times(event))
-
-
-def _dimmed(setup: Setup, event: LinkDegradedEvent) -> WorldEvent:
-    offer = link_between(links_of(setup), *event.link).dimmed(event.loss_db)
-    return Dimming(*event.link, *_times(event), offer)
-
-
-def _tapped(setup: Setup, event: EavesdropperEvent) -> WorldEvent:
-    link = link_between(links_of(setup), *event.link)
-    rates = [link.tapped(step / TAP_STEPS) for step in range(TAP_STEPS + 1)]
-    skr_bps, worst_qber = tuple(rate.skr_bps for rate in rates), rates[-1].qber or 0.0
-    return Eavesdropper(*event.link, event.fraction, *_times(event), skr_bps, worst_qber)
-
-
 def _dark(_setup: Setup, event: PowerCutEvent) -> WorldEvent:
-    return PowerCut(event.node, *_times(event))
+    return PowerCut(event.node, *fiber_faults.times_of(event))
 
 
 def _satellites_lost(_setup: Setup, event: SatelliteLossEvent) -> WorldEvent:
-    return SatelliteLoss(frozenset(event.satellites or ()), *_times(event))
+    return SatelliteLoss(frozenset(event.satellites or ()), *fiber_faults.times_of(event))
 
 
 def _uavs_lost(_setup: Setup, event: UavLossEvent) -> WorldEvent:
-    return UavLoss(event.uavs, *_times(event))
+    return UavLoss(event.uavs, *fiber_faults.times_of(event))
 
 
 def _out(_setup: Setup, event: OutageEvent) -> WorldEvent:
-    return Outage(entity_named(event.entity), *_times(event))
+    return Outage(entity_named(event.entity), *fiber_faults.times_of(event))
 
 
 def _messages_hit(_setup: Setup, event: MessageFaultEvent) -> WorldEvent:
     return MessageFault(
         entities_named(event.sources),
         entities_named(event.destinations),
-        *_times(event),
+        *fiber_faults.times_of(event),
         drop=event.drop,
         duplicate=event.duplicate,
         corrupt=event.corrupt,
@@ -181,7 +154,9 @@ def _messages_hit(_setup: Setup, event: MessageFaultEvent) -> WorldEvent:
 
 
 def _parted(_setup: Setup, event: PartitionEvent) -> WorldEvent:
-    return Partition(tuple(entities_named(group) for group in event.groups), *_times(event))
+    return Partition(
+        tuple(entities_named(group) for group in event.groups), *fiber_faults.times_of(event)
+    )
 
 
 def _demand_shifted(setup: Setup, event: DemandShiftEvent) -> WorldEvent:
@@ -197,38 +172,6 @@ def _weather(setup: Setup, event: WeatherEvent) -> WorldEvent:
 
 
 # Checks
-
-
-def _link_exists(setup: Setup, event: Link) -> Mistakes:
-    if frozenset(event.link) not in _ends(setup.topology):
-        yield "link", f"no link {label_of(event.link)} in the network"
-
-
-def _can_be_tapped(setup: Setup, event: EavesdropperEvent) -> Mistakes:
-    for link in _equipped(setup, event.link):
-        try:
-            link.tapped(event.fraction)
-        except ParameterError as error:
-            problem = f"cannot be listened to with protocol {link.rate.protocol}: {error}"
-            yield "link", problem
-
-
-def _can_be_dimmed(setup: Setup, event: LinkDegradedEvent) -> Mistakes:
-    for link in _equipped(setup, event.link):
-        try:
-            link.dimmed(event.loss_db)
-        except ParameterError as error:
-            yield "link", f"cannot be degraded with protocol {link.rate.protocol}: {error}"
-
-
-def _equipped(setup: Setup, ends: tuple[str, str]) -> Iterator[QuantumLink]:
-    """Yield the link as it is equipped, if it is there and its devices are possible."""
-    try:
-        links = links_of(setup)
-    except (ParameterError, ValueError):
-        return  # told of another field
-    if frozenset(ends) in _ends(setup.topology):
-        yield link_between(links, *ends)
 
 
 def _node_exists(setup: Setup, event: PowerCutEvent) -> Mistakes:
@@ -341,10 +284,6 @@ def _names(topology: Topology) -> set[str]:
     return {node.name for node in topology.nodes}
 
 
-def _ends(topology: Topology) -> set[frozenset[str]]:
-    return {frozenset((link.a, link.b)) for link in topology.links}
-
-
 # Draws
 
 
@@ -368,21 +307,26 @@ def _drawn_storm(draws: Draws) -> dict[str, Any]:
 FAULT_KINDS: tuple[FaultKind[Any], ...] = (
     FaultKind(
         FiberCutEvent,
-        _cut,
-        (Check(_link_exists, (NETWORK,)),),
+        fiber_faults.cut,
+        (Check(fiber_faults.link_exists, (NETWORK,)),),
         lambda draws: {"link": draws.link()},
     ),
     FaultKind(
         LinkDegradedEvent,
-        _dimmed,
-        (Check(_link_exists, (NETWORK,)), Check(_can_be_dimmed, FIBERS)),
+        fiber_faults.dimmed,
+        (Check(fiber_faults.link_exists, (NETWORK,)), Check(fiber_faults.can_be_dimmed, FIBERS)),
         lambda draws: {"link": draws.link(), "loss_db": LOSS_DB},
     ),
     FaultKind(
         EavesdropperEvent,
-        _tapped,
-        (Check(_link_exists, (NETWORK,)), Check(_can_be_tapped, FIBERS)),
+        fiber_faults.tapped,
+        (Check(fiber_faults.link_exists, (NETWORK,)), Check(fiber_faults.can_be_tapped, FIBERS)),
         lambda draws: {"link": draws.link(), "fraction": TAPPED},
+    ),
+    FaultKind(
+        ClassicalPowerEvent,
+        fiber_faults.lit,
+        (Check(fiber_faults.link_exists, (NETWORK,)), Check(fiber_faults.can_be_lit, FIBERS)),
     ),
     FaultKind(
         PowerCutEvent,

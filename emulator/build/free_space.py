@@ -18,9 +18,9 @@ from emulator.build.schedule import schedule_of
 from emulator.build.setup import Setup, part
 from emulator.config.satellites import Mode
 from emulator.config.uavs import Chain
-from emulator.physics.drone import UAV_DEVICES
 from emulator.world.contacts import Beams, Entangled, Source, Trusted, contacts
 from emulator.world.events import PowerCut, SatelliteLoss
+from emulator.world.places import great_circle_km
 from emulator.world.satellite_links import SatelliteLinks
 from emulator.world.uav_links import Chains, Grounding, UavLinks
 from emulator.world.weather import Forecast
@@ -94,8 +94,31 @@ def chains_of(setup: Setup) -> Chains | None:
     if uav.rate == "assumed":
         return None
     chain = uav.chain or Chain()
-    devices = replace(UAV_DEVICES[chain.device].setup, hop_km=chain.hop_km)
-    return Chains(sites_of(setup.topology), devices, trusted=chain.relays == "trusted")
+    return Chains(
+        sites_of(setup.topology),
+        chain.devices(),
+        trusted=chain.relays == "trusted",
+        epoch=setup.experiment.epoch if chain.daylight else None,
+    )
+
+
+@part
+def unserved_by_uav(setup: Setup) -> frozenset[tuple[str, str]]:
+    """Return the ends of requests that no UAV ever serves, the earlier name first.
+
+    They are farther apart than `uav.max_chain_km`, or the chain between them yields nothing.
+    """
+    chains, most_km = chains_of(setup), setup.experiment.uav.max_chain_km
+    site = {each.name: each for each in sites_of(setup.topology)}
+
+    def is_unserved(a: str, b: str) -> bool:
+        too_far = most_km is not None and great_circle_km(site[a], site[b]) > most_km
+        return too_far or (chains is not None and not chains.yields(a, b))
+
+    if chains is None and most_km is None:
+        return frozenset()
+    pairs = setup.topology.pairs((item.source, item.target) for item in requests_of(setup))
+    return frozenset((min(pair), max(pair)) for pair in pairs if is_unserved(*pair))
 
 
 @part
@@ -103,12 +126,13 @@ def uav_links_of(setup: Setup) -> UavLinks | None:
     """Return what UAVs offer, or None if that is as assumed in any weather."""
     chains, uav = chains_of(setup), setup.experiment.uav
     sky = sky_of(setup) if uav.weather else None
-    if chains is None and sky is None:
+    unserved = unserved_by_uav(setup)
+    if chains is None and sky is None and not unserved:
         return None
     grounding = None
     if uav.weather is not None and sky is not None:
         grounding = Grounding(sky, uav.weather.fog, uav.weather.max_wind_m_s)
-    return UavLinks(LinkSample(uav.skr_bps, uav.qber), chains, grounding)
+    return UavLinks(LinkSample(uav.skr_bps, uav.qber), chains, grounding, unserved)
 
 
 def flights_of(setup: Setup) -> FlightConfig:

@@ -3,7 +3,8 @@
 The last is the price of lost key, `demand.shortfall_cost`.  It is in every sum that ranks policies: without
 it, whoever serves nobody is cheapest.  By default it is the same for all requests of a class, and twice
 (assumed) what the dearest on-demand unit of any of them costs, so that buying is always better than
-losing.  Nothing is known here of how likely a medium is to serve.
+losing.  Nothing is known here of how likely a medium is to serve, but for UAVs that never do: a key that
+would be theirs is lost, and costs what lost key costs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from emulator.build.demand import requests_of
-from emulator.build.free_space import chains_of
+from emulator.build.free_space import chains_of, unserved_by_uav
 from emulator.build.setup import Setup, part
 from emulator.config.demand import RequestItem
 from emulator.config.experiment import Experiment
@@ -40,11 +41,13 @@ def prices_of(experiment: Experiment) -> Prices:
 def unit_prices_of(setup: Setup) -> tuple[UnitPrices, ...]:
     """Return the prices of all requests, in their order."""
     items, bought = requests_of(setup), list(_bought(setup))
-    lost = _lost(setup.experiment, items, bought)
-    return tuple(
-        UnitPrices(uav, satellite, lost[item.application])
-        for item, (uav, satellite) in zip(items, bought, strict=True)
-    )
+    lost, unserved = _lost(setup.experiment, items, bought), unserved_by_uav(setup)
+
+    def prices(item: RequestItem, uav: int, satellite: int) -> UnitPrices:
+        shortfall, ends = lost[item.application], sorted((item.source, item.target))
+        return UnitPrices(shortfall if tuple(ends) in unserved else uav, satellite, shortfall)
+
+    return tuple(prices(item, *pair) for item, pair in zip(items, bought, strict=True))
 
 
 def _bought(setup: Setup) -> Iterator[tuple[int, int]]:

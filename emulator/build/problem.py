@@ -14,7 +14,7 @@ from emulator.build.demand import (
     scenarios_of,
     with_marginals,
 )
-from emulator.build.free_space import usable_share_of
+from emulator.build.free_space import unserved_by_uav, usable_share_of
 from emulator.build.futures import with_futures
 from emulator.build.on_demand_prices import prices_of, unit_prices_of
 from emulator.build.quantum_links import Unused, usage_of
@@ -59,14 +59,20 @@ def problem_of(setup: Setup) -> Problem:
 
 @part
 def unused_of(setup: Setup) -> Unused:
-    """Return which links a plan leaves out, and which requests that leaves without any path."""
+    """Return which links a plan leaves out, and which requests have no path, or no UAVs."""
     usage = usage_of(setup)
     names = (node.name for node in setup.topology.nodes)
     graph = fiber_graph(names, ((item.link.a, item.link.b, 1.0) for item in usage.used))
     apart = (
         item.id for item in requests_of(setup) if not has_path(graph, item.source, item.target)
     )
-    return Unused(usage.reasons, tuple(apart))
+    unserved = unserved_by_uav(setup)
+    without = (
+        item.id
+        for item in requests_of(setup)
+        if (min(item.source, item.target), max(item.source, item.target)) in unserved
+    )
+    return Unused(usage.reasons, tuple(apart), tuple(without))
 
 
 def pools_of(experiment: Experiment) -> Pools | None:

@@ -7,7 +7,7 @@ link are alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controllers.ports import LinkSample
@@ -15,6 +15,7 @@ from emulator.build.setup import Setup, part
 from emulator.config.experiment import Keys
 from emulator.config.fiber import FiberLink, FiberOptions, LinkKind
 from emulator.config.topology import Link, Topology
+from emulator.physics.raman import Coexistence, Direction
 from emulator.physics.relay import span_count
 from emulator.physics.skr import KeyRate, secret_key_rate
 from global_manager.provisioning.prices import Prices
@@ -25,7 +26,7 @@ class QuantumLink:
     """One fiber with its devices; `sections` are the lengths of fiber between them.
 
     `rate` is that of the whole link, which for trusted repeaters is that of one section; `parameters`
-    replace what its devices have.
+    replace what its devices have, and `light` is that of classical channels in the same fiber.
     """
 
     link: Link
@@ -33,6 +34,7 @@ class QuantumLink:
     sections: int
     rate: KeyRate
     parameters: dict[str, float]
+    light: Coexistence | None = None
 
     @property
     def trusted_repeaters(self) -> int:
@@ -86,19 +88,40 @@ class QuantumLink:
 
         Raises `ParameterError` where nobody counts errors.
         """
-        rate = self.rate
-        return secret_key_rate(rate.protocol, rate.length_km, rate.device, self.parameters, share)
+        return self._rated(self.light, intercepted=share)
 
     def dimmed(self, loss_db: float) -> LinkSample:
         """Return what one wavelength yields while every section loses this much more.
 
         Raises `ParameterError` where devices are described without it.
         """
+        return _sample(self._rated(self.light, extra_loss_db=loss_db))
+
+    def lit(
+        self, launch_dbm: float, channels: int, direction: Direction, seen_from: str
+    ) -> LinkSample:
+        """Return what one wavelength yields with these classical channels in the fiber.
+
+        Filters and gates are as they are; a fiber that had no multiplexers loses nothing by them.  Raises
+        `ParameterError` where the noise is not modelled.
+        """
+        way = direction if seen_from == self.link.a else direction.turned()
+        usual = self.light or Coexistence(mux_db=0.0)
+        light = replace(usual, launch_dbm=launch_dbm, channels=channels, direction=way)
+        return _sample(self._rated(light))
+
+    def _rated(
+        self, light: Coexistence | None, intercepted: float = 0.0, extra_loss_db: float = 0.0
+    ) -> KeyRate:
         rate = self.rate
-        return _sample(
-            secret_key_rate(
-                rate.protocol, rate.length_km, rate.device, self.parameters, extra_loss_db=loss_db
-            )
+        return secret_key_rate(
+            rate.protocol,
+            rate.length_km,
+            rate.device,
+            self.parameters,
+            intercepted,
+            extra_loss_db=extra_loss_db,
+            coexistence=light,
         )
 
     def unit_cost(self, prices: Prices) -> int:
@@ -150,8 +173,16 @@ def equip(options: FiberOptions, link: Link, special: FiberLink | None = None) -
         case LinkKind.QUANTUM_ROUTER:
             parameters = {"routers": max(1, spans - 1)} | parameters
             sections = int(parameters["routers"]) + 1
-    rate = secret_key_rate(protocol, length_km, devices.device, parameters)
-    return QuantumLink(link, kind, sections, rate, parameters)
+    light = _turned(options.light_of(special), link, special)
+    rate = secret_key_rate(protocol, length_km, devices.device, parameters, coexistence=light)
+    return QuantumLink(link, kind, sections, rate, parameters, light)
+
+
+def _turned(light: Coexistence | None, link: Link, special: FiberLink | None) -> Coexistence | None:
+    """Return light whose direction is told from the end that the network names first."""
+    if light is None or special is None or special.link[0] == link.a:
+        return light
+    return light.turned()
 
 
 @part
@@ -187,26 +218,38 @@ def usage_of(setup: Setup) -> Usage:
 
 @dataclass(frozen=True)
 class Unused:
-    """Links that are never reserved on, with the reason, and requests that no other links can serve."""
+    """Links that are never reserved on, with the reason, and requests that no other links can serve.
+
+    `without_uav` are requests that no UAV ever serves.
+    """
 
     links: dict[str, str]
     requests: tuple[str, ...]
+    without_uav: tuple[str, ...] = ()
 
     def fields(self) -> dict[str, Any]:
         """Return what a reader of the plan wants to know, under public names."""
-        links = [{"link": link, "reason": reason} for link, reason in self.links.items()]
-        return {"unused_links": links, "requests_without_fiber": list(self.requests)}
+        return {
+            "unused_links": [{"link": link, "reason": why} for link, why in self.links.items()],
+            "requests_without_fiber": list(self.requests),
+            "requests_without_uav": list(self.without_uav),
+        }
 
     def sentences(self) -> list[str]:
         """Say the same in words, one line each."""
         lines = [f"link {link} is not used: {reason}" for link, reason in self.links.items()]
         if self.requests:
-            some = ", ".join(self.requests[:5]) + (", ..." if len(self.requests) > 5 else "")
-            lines.append(
-                f"{len(self.requests)} of the requests can never be served by fiber: {some}; "
-                "all their keys are bought"
-            )
+            fate = "can never be served by fiber", "all their keys are bought"
+            lines.append(_told(self.requests, *fate))
+        if self.without_uav:
+            fate = "are never served by UAVs, as their chains are too long", "none are bought there"
+            lines.append(_told(self.without_uav, *fate))
         return lines
+
+
+def _told(requests: tuple[str, ...], fate: str, outcome: str) -> str:
+    some = ", ".join(requests[:5]) + (", ..." if len(requests) > 5 else "")
+    return f"{len(requests)} of the requests {fate}: {some}; {outcome}"
 
 
 def _sample(rate: KeyRate) -> LinkSample:

@@ -192,6 +192,21 @@ def _special_links(setup: Setup) -> Mistakes:
             continue  # the topology names an unknown kind
 
 
+def _lit_links(setup: Setup) -> Mistakes:
+    """Refuse classical channels in fibers whose devices' noise is not modelled."""
+    fiber = setup.experiment.fiber
+    special = {frozenset(item.link) for item in fiber.links}
+    for link in setup.topology.links if fiber.coexistence else ():
+        is_strange = link.kind and link.kind not in list(LinkKind)
+        if is_strange or frozenset((link.a, link.b)) in special:
+            continue  # told elsewhere
+        try:
+            equip(fiber, link)
+        except ParameterError as error:
+            yield "fiber.coexistence", f"link {link.a}-{link.b}: {error}"
+            return
+
+
 # Sky and air
 
 
@@ -237,6 +252,8 @@ def _sites_under_chains(setup: Setup) -> Mistakes:
     needs = without_place(setup.topology)
     if setup.experiment.uav.rate == "computed" and needs:
         yield "uav.rate", needs
+    if setup.experiment.uav.max_chain_km is not None and needs:
+        yield "uav.max_chain_km", needs
 
 
 def _of_kind(kind: FaultKind[Any], check: FaultCheck[Any]) -> Rule:
@@ -280,6 +297,7 @@ RULES = (
     Rule(_lifetime, ("keys.lifetime_s", "clock.window_s", NETWORK)),
     Rule(_kinds_of_links, (NETWORK,)),
     Rule(_special_links, FIBERS),
+    Rule(_lit_links, FIBERS),
     Rule(_applications, ("applications", "demand.requests")),
     Rule(
         demand_rules.price_of_lost_key,
@@ -293,7 +311,7 @@ RULES = (
     Rule(_recorded_weather, ("weather.replay", NETWORK)),
     *SCHEDULE_RULES,
     Rule(_fleet, ("uav",)),
-    Rule(_sites_under_chains, ("uav.rate", NETWORK)),
+    Rule(_sites_under_chains, ("uav.rate", "uav.max_chain_km", NETWORK)),
     Rule(
         demand_rules.hours,
         ("demand", "limits", "plan"),

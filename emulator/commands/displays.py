@@ -109,7 +109,7 @@ class SweepDisplay(Live):
 
 
 if TYPE_CHECKING:  # slow to import, and only a run or a sweep has it
-    from emulator.runtime.clock import Progress as RunProgress
+    from emulator.runtime.pacing import Progress as RunProgress
     from emulator.sweep.grid import Point
 
 
@@ -132,8 +132,9 @@ class RunDisplay(Live):
         self._task = self._progress.add_task("starting actors", total=None, words="")
 
     def started(self, metrics_url: str, page_url: str, last_window: int) -> None:
-        """Show the addresses of metrics and page, and the bar of windows."""
-        self._console.print(f"metrics: {metrics_url}", soft_wrap=True)
+        """Show the addresses of metrics and page, if there are any, and the bar of windows."""
+        if metrics_url:
+            self._console.print(f"metrics: {metrics_url}", soft_wrap=True)
         if page_url:
             self._console.print(f"page: {page_url}", soft_wrap=True)
         self._progress.update(self._task, description="planning", total=last_window)
@@ -150,7 +151,7 @@ class RunDisplay(Live):
             self._task, description="running", completed=progress.window, words=words
         )
 
-    def conclude(self, console: Console, summary: dict[str, Any], folder: Path) -> None:
+    def conclude(self, console: Console, summary: dict[str, Any], folder: Path | None) -> None:
         """Show what happened, what it cost, and what to try next."""
         if not summary["periods"]:
             console.print("The run ended before its first period; nothing was served or paid.")
@@ -206,7 +207,7 @@ def _costs(summary: dict[str, Any]) -> Table:
     return table
 
 
-def _closing(summary: dict[str, Any], folder: Path) -> str:
+def _closing(summary: dict[str, Any], folder: Path | None) -> str:
     interval = summary["cost_per_period"]
     lines = []
     if interval["ci95_low"] is not None and interval["planned"] is not None:
@@ -217,8 +218,10 @@ def _closing(summary: dict[str, Any], folder: Path) -> str:
             f"{interval['ci95_low']:,.0f} to {interval['ci95_high']:,.0f} "
             f"(Student's t, {interval['periods']} periods)."
         )
+    lines.append(f"digest {summary['digest']}")
+    if folder is None:
+        return "\n".join(lines)
     lines += [
-        f"digest {summary['digest']}",
         f"\nSee       {folder}/report.html, summary.json, ledger.parquet, decisions.parquet",
         f"Audit     qsagin audit {folder}",
         "Compare   qsagin compare paper        Figures   qsagin figures --out figures",

@@ -12,8 +12,11 @@ import typer
 from emulator.build import loading
 from emulator.build.setup import Setup
 from emulator.commands.terminal import tell
+from emulator.config.experiment import Experiment
+from emulator.config.schedule import ProcessEvent
 from emulator.config.topology import BUILT_IN_NAMES
 from emulator.input_checks import BadInputError
+from emulator.store.files import Engine
 from global_manager.provisioning.model import Policy
 
 ExperimentArgument = Annotated[
@@ -100,12 +103,24 @@ def require_address(address: str | None) -> None:
     """Refuse the address of a Ray cluster at which nothing answers."""
     if address is None:
         return
-    from emulator.launch import LaunchError, check_address
+    from emulator.launch import check_address
+    from emulator.runtime.cluster import LaunchError
 
     try:
         check_address(address)
     except LaunchError as error:
         raise UsageError("--address", str(error)) from error
+
+
+def require_no_process_faults(source: str, experiment: Experiment, engine: Engine) -> None:
+    """Refuse faults of processes where there is but one."""
+    if engine is Engine.IN_PROCESS:
+        for number, fault in enumerate(experiment.faults):
+            if isinstance(fault, ProcessEvent):
+                where = (
+                    f"{source}: faults.{number} strikes a process, and an in-process run has none"
+                )
+                raise UsageError("--engine", f"{where}; leave it out, or say --engine processes")
 
 
 def require_free_port(port: int, option: str) -> None:

@@ -233,6 +233,7 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
         "links",
         "unused_links",
         "requests_without_fiber",
+        "requests_without_uav",
     )
     print_fields({k: v for k, v in document.items() if k not in apart})
     counts: dict[int, int] = {}

@@ -6,8 +6,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,22 +26,23 @@ from emulator.commands.options import (
     require_address,
     require_empty,
     require_free_port,
+    require_no_process_faults,
     tell_reading,
 )
 from emulator.commands.supervisor import is_supervised
 from emulator.commands.terminal import ERR, OUT, answer, fail, tell
 from emulator.config.experiment import Experiment
 from emulator.config.topology import Topology
-from emulator.net.heartbeat import LOST
+from emulator.net.heartbeat import LOST, TEMPORARY
 from emulator.net.transport import LOOPBACK
 from emulator.runtime.cluster import Placement
-from emulator.store.files import EXPERIMENT, REPORT, check_format
+from emulator.store.files import EXPERIMENT, REPORT, SUMMARY, Engine, check_format, engine_of
 from global_manager.provisioning.check import InvalidProblemError
 from global_manager.provisioning.model import Policy
 
 if TYPE_CHECKING:  # slow to import, and only a run needs them
     from emulator.run import Outcome
-    from emulator.runtime.clock import Pace
+    from emulator.runtime.pacing import Pace
 
 
 def run(
@@ -48,10 +52,19 @@ def run(
             metavar="EXPERIMENT", help="A YAML file, or the name of a built-in experiment."
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="A new folder for the results.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A new folder for the results; an in-process run can do without."),
+    ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(help="Instead of both: the folder of an interrupted run, to resume it."),
+    ] = None,
+    engine: Annotated[
+        Engine | None,
+        typer.Option(
+            help="A process for each actor (default), or all in one process: the same results."
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
     pace: Annotated[
@@ -72,8 +85,8 @@ def run(
         str | None, typer.Option(help="Ports that actors may listen on: 20000-20999; default: any.")
     ] = None,
     metrics_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port for Prometheus; 0: any.")
-    ] = 0,
+        int | None, typer.Option(min=0, max=65535, help="Port for Prometheus; default: any.")
+    ] = None,
     volatile: Annotated[
         bool, typer.Option(help="Keep journals in memory: faster, but a lost actor ends the run.")
     ] = False,
@@ -98,42 +111,54 @@ def run(
 ) -> None:
     """Run the whole emulation: reserve, transmit, buy recourse, account."""
     from emulator.commands.displays import RunDisplay
-    from emulator.launch import LaunchError
-    from emulator.run import Options, ResultsError
+    from emulator.engines.job import Options
+    from emulator.run import ResultsError
     from emulator.run import resume as resume_run
     from emulator.run import run as run_experiment
-    from emulator.runtime.cluster import JoinError
+    from emulator.runtime.cluster import JoinError, LaunchError
     from emulator.runtime.resumption import ResumeError
 
     keep_private(share=share)
     if resume is not None:
-        _resumable(resume, experiment, out, seed, hosts, policy, volatile or None)
-    source, folder = _subject(experiment, out, resume)
+        _resumable(resume, experiment, out, engine, seed, hosts, policy, volatile or None)
+        engine = engine_of(resume)
+    engine = engine or Engine.PROCESSES
+    of_processes = {
+        "hosts": hosts,
+        "address": address,
+        "ports": ports,
+        "volatile": volatile or None,
+    }
+    of_processes["placement"] = placement if placement is not Placement.SPREAD else None
+    _check_fits(engine, of_processes | {"metrics-port": metrics_port})
+    source, kept = _subject(experiment, out, resume, engine)
     setup = read(source, seed, policy, None)
-    chosen_pace = _runnable(setup.experiment, None if resume else folder, pace, address)
+    chosen_pace = _runnable(setup.experiment, None if resume else out, pace, address)
+    require_no_process_faults(source, setup.experiment, engine)
     _placeable(source, setup.topology, placement, address)
     display = RunDisplay(ERR, setup.experiment)
-    if page_port is None and page:
-        page_port = 0
+    page_port = 0 if page_port is None and page else page_port
     require_free_port(page_port or 0, "--page-port")
     if address is None:  # else it is a port of another machine, perhaps
-        require_free_port(metrics_port, "--metrics-port")
+        require_free_port(metrics_port or 0, "--metrics-port")
     options = Options(
         chosen_pace,
+        engine,
         hosts,
         address,
-        metrics_port,
+        metrics_port or 0,
         volatile,
         placement,
         _port_range(ports),
         page_port,
-        _keys_host(setup.experiment, keys_host or (LOOPBACK if keys else None)),
+        kept is not None,
+        keys_host=_keys_host(setup.experiment, engine, keys_host or (LOOPBACK if keys else None)),
     )
     tell_reading(experiment, setup)
     if attached:
         threading.Thread(target=_end_when_let_go, daemon=True).start()
     try:
-        with display:
+        with display, _folder(kept) as folder:
             go = resume_run if resume else run_experiment
             outcome = go(setup, folder, options, display)
     except InvalidProblemError as error:
@@ -147,8 +172,18 @@ def run(
     except ResultsError as error:
         fail(str(error))
     _leave_to_supervisor(outcome)
-    answer(json_, outcome.summary, lambda: display.conclude(OUT, outcome.summary, folder))
-    _end(outcome, folder)
+    answer(json_, outcome.summary, lambda: display.conclude(OUT, outcome.summary, kept))
+    _end(outcome, kept)
+
+
+@contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    """Yield the folder of a run: the one to be kept, or one that goes when the run is over."""
+    if kept is not None:
+        yield kept
+        return
+    with TemporaryDirectory(prefix="qsagin-run-", dir=os.environ.get(TEMPORARY)) as scratch:
+        yield Path(scratch, "run")
 
 
 def _end_when_let_go() -> None:
@@ -158,27 +193,39 @@ def _end_when_let_go() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _subject(source: str | None, out: Path | None, resume: Path | None) -> tuple[str, Path]:
-    """Return the experiment of a run, and its folder."""
+def _subject(
+    source: str | None, out: Path | None, resume: Path | None, engine: Engine
+) -> tuple[str, Path | None]:
+    """Return the experiment of a run, and its folder; None if nobody wants to keep it."""
     if resume is not None:
         return str(resume / EXPERIMENT), resume
-    if source is None or out is None:
+    if source is None or (out is None and engine is Engine.PROCESSES):
         missing = "EXPERIMENT" if source is None else "--out"
         raise UsageError(missing, "is missing; name it, or a run to resume with --resume")
     return source, out
 
 
+def _check_fits(engine: Engine, of_processes: Mapping[str, object]) -> None:
+    """Refuse what concerns processes, of which an in-process run has none."""
+    for name, value in of_processes.items():
+        if value is not None and engine is Engine.IN_PROCESS:
+            problem = "concerns processes; leave it out, or say --engine processes"
+            raise UsageError(f"--{name}", problem)
+
+
 def _resumable(folder: Path, *given: object) -> None:
     """Refuse to change a run that is resumed, and to resume what is not a run."""
     if any(item is not None for item in given):
-        own = "EXPERIMENT, --out, --seed, --hosts, --policy and --volatile"
+        own = "EXPERIMENT, --out, --engine, --seed, --hosts, --policy and --volatile"
         raise UsageError("--resume", f"takes a run as it is; leave out {own}")
     check_format(folder)
+    if engine_of(folder) is Engine.IN_PROCESS:
+        tell(f"{folder}: an in-process run has nothing to resume from; it is begun again")
 
 
 def _runnable(experiment: Experiment, out: Path | None, pace: str, address: str | None) -> Pace:
     """Refuse what cannot run, before anything is started; return the pace."""
-    from emulator.runtime.clock import Pace
+    from emulator.runtime.pacing import Pace
 
     if experiment.plan.policy is Policy.DETERMINISTIC:
         problem = "deterministic knows demand beforehand; it is a bound for `plan` and `compare`"
@@ -211,10 +258,12 @@ def _port_range(text: str | None) -> range | None:
     return range(int(first), int(last) + 1)
 
 
-def _keys_host(experiment: Experiment, host: str | None) -> str | None:
+def _keys_host(experiment: Experiment, engine: Engine, host: str | None) -> str | None:
     """Return the address of the doors to SAEs, if any are wanted and possible."""
     if host is None:
         return None
+    if engine is not Engine.PROCESSES:
+        raise UsageError("--keys", "doors are in processes; leave out --engine in-process")
     if experiment.access is None or not experiment.access.saes:
         raise UsageError("--keys", "the experiment names no SAE; list them in access.saes")
     try:
@@ -230,18 +279,17 @@ def _leave_to_supervisor(outcome: Outcome) -> None:
         raise typer.Exit(LOST)
 
 
-def _end(outcome: Outcome, out: Path) -> None:
+def _end(outcome: Outcome, out: Path | None) -> None:
     """Turn the end of a run into an exit status."""
     if problem := outcome.summary.get("report_problem"):
-        tell(f"{out / REPORT} could not be drawn: {problem}; try `qsagin report {out}`")
+        tell(f"{REPORT} could not be drawn: {problem}; try `qsagin report {out}`")
     if outcome.failure:
-        way_on = (
-            f"; resume it by `qsagin run --resume {out}`" if outcome.summary["windows_run"] else ""
-        )
+        is_resumable = outcome.summary["windows_run"] and out is not None
+        way_on = f"; resume it by `qsagin run --resume {out}`" if is_resumable else ""
         fail(outcome.failure + way_on)
     if outcome.stopped_by is not None:
         name = signal.Signals(outcome.stopped_by).name
-        tell(f"ended by {name}; partial results are in {out}")
+        tell(f"ended by {name}" + (f"; partial results are in {out}" if out else ""))
         raise typer.Exit(128 + outcome.stopped_by)
     if not outcome.summary["audit"]["ok"]:
-        fail(f"the audit found faults; see {out / 'summary.json'}")
+        fail(f"the audit found faults; see {out / SUMMARY if out else outcome.summary['audit']}")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from emulator.commands.options import Json, UsageError, require_writable
 from emulator.commands.terminal import OUT, answer, print_fields
+
+if TYPE_CHECKING:
+    from emulator.physics.raman import Coexistence
 
 
 def skr(
@@ -30,6 +33,13 @@ def skr(
     intercepted: Annotated[
         float, typer.Option(help="Fraction of pulses that an eavesdropper measures and resends.")
     ] = 0.0,
+    coexistence: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="K=V",
+            help="Classical channels in the fiber, as in fiber.coexistence: launch_dbm=0, channels=4, ...",
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Compute a secret key rate."""
@@ -38,7 +48,10 @@ def skr(
     from emulator.physics.skr import secret_key_rate
 
     overrides = _overrides(set_ or [])
-    rate = asdict(secret_key_rate(protocol, length_km, device, overrides, intercepted))
+    light = _light(coexistence) if coexistence else None
+    rate = asdict(
+        secret_key_rate(protocol, length_km, device, overrides, intercepted, coexistence=light)
+    )
     if math.isinf(rate["bound_bps"]):
         rate["bound_bps"] = None  # no loss, no ceiling; JSON has no infinity
     answer(json_, rate, lambda: print_fields(rate))
@@ -53,6 +66,21 @@ def rates(
     require_writable(out)
     files = [str(path) for path in draw(out)]
     answer(json_, {"files": files}, lambda: OUT.print("\n".join(files)))
+
+
+def _light(items: list[str]) -> Coexistence:
+    """Return the classical channels that are asked for."""
+    from pydantic import ValidationError
+
+    from emulator.config.fiber import Coexistence as Fields
+
+    given = dict(item.partition("=")[::2] for item in items)
+    try:
+        return Fields.model_validate(given).light()
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise UsageError("--coexistence", f"{field}: {first['msg']}") from error
 
 
 def _overrides(items: list[str]) -> dict[str, float]:

@@ -18,8 +18,10 @@ from emulator.commands.options import (
     keep_private,
     require_address,
     require_empty,
+    require_no_process_faults,
 )
 from emulator.commands.terminal import ERR, OUT, answer, fail, print_table, tell
+from emulator.store.files import Engine
 from emulator.sweep.grid import experiments_of, grid_of, labels_of
 
 if TYPE_CHECKING:  # slow to import, and only a sweep that is run needs them
@@ -50,12 +52,20 @@ def sweep(
         str | None,
         typer.Option(help="Seeds for every point: 1,2,3; default: the experiment's."),
     ] = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(help="All actors of a point in one process, or a process for each."),
+    ] = Engine.IN_PROCESS,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Points at a time; default: one per two CPUs.")
+        int | None,
+        typer.Option(min=1, help="Points at a time; default: one per CPU, or two if of processes."),
     ] = None,
     hosts: Annotated[
-        int, typer.Option(min=1, help="Processes for the key managers of each point.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1, help="Processes for the key managers of each point of processes; default: 1."
+        ),
+    ] = None,
     address: Annotated[
         str | None, typer.Option(help="Run the points on the machines of this Ray cluster.")
     ] = None,
@@ -70,6 +80,9 @@ def sweep(
     from emulator.sweep.runner import sweep as sweep_points
 
     keep_private(share=share)
+    if hosts is not None and engine is Engine.IN_PROCESS:
+        problem = "concerns processes; leave it out, or say --engine processes"
+        raise UsageError("--hosts", problem)
     require_address(address)
     try:
         if resume is not None:
@@ -81,9 +94,14 @@ def sweep(
                 raise UsageError(missing, "is missing; name it, or a sweep to resume with --resume")
             require_empty(out)
             grid = grid_of(source, _axes(set_ or []), _seeds(seeds))
-            folder = create(out, grid, list(experiments_of(grid)))
+            setups = list(experiments_of(grid))
+            for _, setup in setups:
+                require_no_process_faults(source, setup.experiment, engine)
+            folder = create(out, grid, setups)
         with SweepDisplay(ERR, folder.grid.size) as display:
-            outcome = sweep_points(folder, SweepOptions(jobs, hosts, address, share), display)
+            outcome = sweep_points(
+                folder, SweepOptions(engine, jobs, hosts or 1, address, share), display
+            )
     except SweepFolderError as error:
         raise UsageError("--resume", str(error)) from error
     except JoinError as error:

@@ -9,15 +9,14 @@ is as the topology file says (`kind`), or else as `repeaters`.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from emulator.config.section import MOST_S, IsNumber, Length, Seconds, Section
+from emulator.config.section import MOST_S, Length, Parameters, Seconds, Section
 from emulator.input_checks import ParameterError
+from emulator.physics import raman
 from emulator.physics.skr import secret_key_rate
-
-Parameters = dict[str, Annotated[float, Field(allow_inf_nan=False), IsNumber]]
 
 
 class LinkKind(StrEnum):
@@ -41,6 +40,36 @@ class UntrustedDevices(Devices):
     protocol: Literal["mdi", "mdi-finite"] = "mdi"
 
 
+class Coexistence(Section):
+    """Classical channels in the fibers of quantum channels; see `physics.raman`."""
+
+    launch_dbm: float = Field(0.0, ge=-100, le=40, description="of one channel, into the fiber")
+    channels: int = Field(1, ge=0, le=10_000, description="with both: in each direction")
+    direction: raman.Direction = Field(
+        raman.Direction.FORWARD, description="seen from the end of the link that is named first"
+    )
+    filter_nm: float = Field(0.8, ge=1e-6, le=100, description="of the quantum receiver")
+    gate_s: float = Field(1e-9, ge=1e-13, le=1, description="how long detectors listen for a pulse")
+    band: raman.Band = Field(raman.Band.C, description="of the quantum channel")
+    mux_db: float = Field(
+        0.5, ge=0, le=100, description="loss of one multiplexer, one at either end"
+    )
+    roadm_db: float = Field(0.0, ge=0, le=1_000, description="loss of optical nodes on the way")
+    classical_db_per_km: float = Field(0.2, ge=1e-3, le=100)
+    raman_per_km_nm: float | None = Field(
+        None, ge=0, lt=1, description="scattered into the quantum channel; None: by the band"
+    )
+
+    def light(self) -> raman.Coexistence:
+        """Return the same as physics has it."""
+        return raman.Coexistence(**self.model_dump())
+
+    def changed(self, special: Coexistence) -> Coexistence:
+        """Return the same with what is given for one link."""
+        given = {name: getattr(special, name) for name in special.model_fields_set}
+        return self.model_copy(update=given)
+
+
 class FiberLink(Section):
     """What is special about one link; end `a` of a parameter's name is the one named first."""
 
@@ -48,6 +77,9 @@ class FiberLink(Section):
     kind: LinkKind | None = None
     parameters: Parameters = Field(
         default_factory=dict, description="replaces parameters of the devices of its kind"
+    )
+    coexistence: Coexistence | Literal["none"] | None = Field(
+        None, description="replaces fields of those of all links; none: a fiber of its own"
     )
 
 
@@ -68,6 +100,9 @@ class FiberOptions(Section):
         UntrustedDevices(), description="of links with an untrusted relay"
     )
     quantum_router: Devices = Field(Devices(), description="of links with quantum routers")
+    coexistence: Coexistence | None = Field(
+        None, description="classical channels in all fibers; None: quantum channels have their own"
+    )
     links: list[FiberLink] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -80,6 +115,14 @@ class FiberOptions(Section):
                 where = "" if kind is LinkKind.TRUSTED else f"{kind.name.lower()}: "
                 raise ValueError(f"{where}{error}") from error
         return self
+
+    def light_of(self, special: FiberLink | None) -> raman.Coexistence | None:
+        """Return the classical channels of a link, of which something special may be said."""
+        given = special and special.coexistence
+        if given == "none" or (given is None and self.coexistence is None):
+            return None
+        usual = self.coexistence or Coexistence()
+        return (usual.changed(given) if isinstance(given, Coexistence) else usual).light()
 
     def devices_of(self, kind: LinkKind) -> tuple[str, Devices]:
         """Return the protocol and the devices of a kind of link."""

@@ -14,10 +14,21 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from emulator.config.section import Fraction, Positive, PositiveSeconds, Rate, Seconds, Section
+from emulator.config.section import (
+    Fraction,
+    Parameters,
+    Positive,
+    PositiveSeconds,
+    Rate,
+    Seconds,
+    Section,
+)
+from emulator.input_checks import ParameterError
+from emulator.physics.parameters import with_parameters
 from emulator.physics.pass_keys import (
     DECOY_DOWNLINK_DEVICES,
     PAIR_DOWNLINK_DEVICES,
+    UNUSED,
     DecoyDownlink,
     PairDownlink,
 )
@@ -155,6 +166,9 @@ class Orbits(Section):
     )
     mode: Mode = Field(Mode.TRUSTED, description="of the satellites")
     device: str | None = Field(None, description="None: micius-2017 if trusted, else micius-2020")
+    parameters: Parameters = Field(
+        default_factory=dict, description="replaces numbers of the device, its beams and receivers"
+    )
     pair_rate_hz: Positive | None = Field(None, description="of the source, if not the device's")
     coincidence_window_s: Positive | None = Field(None, description="if not the device's")
     contacts_per_station: int | None = Field(
@@ -198,6 +212,10 @@ class Orbits(Section):
             raise ValueError(f"device: {self.mode} satellites may be {known}, not {self.device}")
         if self.mode is Mode.TRUSTED and (self.pair_rate_hz or self.coincidence_window_s):
             raise ValueError("pair_rate_hz, coincidence_window_s: need mode: entangled")
+        try:
+            _ = self.decoy_station if self.mode is Mode.TRUSTED else self.pair_station
+        except ParameterError as error:
+            raise ValueError(f"parameters.{error}") from error
         return self
 
     @model_validator(mode="after")
@@ -238,7 +256,8 @@ class Orbits(Section):
     @property
     def decoy_station(self) -> DecoyDownlink:
         """The devices of a trusted satellite and its stations."""
-        return DECOY_DOWNLINK_DEVICES[self.device or _DEVICES[Mode.TRUSTED][0]].setup
+        station = DECOY_DOWNLINK_DEVICES[self.device or _DEVICES[Mode.TRUSTED][0]].setup
+        return with_parameters(station, self.parameters, UNUSED)
 
     @property
     def pair_station(self) -> PairDownlink:
@@ -249,7 +268,8 @@ class Orbits(Section):
             "coincidence_window_s": self.coincidence_window_s,
         }
         given = {name: value for name, value in named.items() if value is not None}
-        return replace(station, bbm92=replace(station.bbm92, **given))
+        station = replace(station, bbm92=replace(station.bbm92, **given))
+        return with_parameters(station, self.parameters, UNUSED)
 
     @property
     def contact_rules(self) -> ContactRules:

@@ -22,6 +22,7 @@ from emulator.config.section import (
     Timed,
 )
 from emulator.config.weather import CloudEvent, FogEvent, StormEvent
+from emulator.physics.raman import Direction
 from emulator.world.events import ProcessAction
 
 Names = Annotated[list[str], Field(min_length=1)]
@@ -57,6 +58,20 @@ class EavesdropperEvent(Timed):
     kind: Literal["eavesdropper"]
     link: tuple[str, str]
     fraction: float = Field(gt=0, le=1, description="of the pulses; adds about a quarter to QBER")
+
+
+class ClassicalPowerEvent(Timed):
+    """Classical channels that an operator lights in a fiber; fewer than there are change nothing."""
+
+    strikes: ClassVar[Strikes] = Strikes.LINK
+
+    kind: Literal["classical-power"]
+    link: tuple[str, str]
+    launch_dbm: float = Field(ge=-100, le=40, description="of one channel, into the fiber")
+    channels: int = Field(1, ge=0, le=10_000, description="with both: in each direction")
+    direction: Direction = Field(
+        Direction.FORWARD, description="seen from the end of the link that is named first here"
+    )
 
 
 class PowerCutEvent(Timed):
@@ -183,6 +198,7 @@ FaultEvent = Annotated[
     FiberCutEvent
     | LinkDegradedEvent
     | EavesdropperEvent
+    | ClassicalPowerEvent
     | PowerCutEvent
     | SatelliteLossEvent
     | UavLossEvent

@@ -71,6 +71,10 @@ Length = Annotated[float, Field(ge=1e-6, le=100_000)]
 Name = Annotated[str, Field(min_length=1), AfterValidator(_plain)]
 
 
+Parameters = dict[str, Annotated[float, Field(allow_inf_nan=False), IsNumber]]
+"""Numbers of a device by name, as they replace what its preset has."""
+
+
 class Section(BaseModel):
     """A mapping of fields."""
 

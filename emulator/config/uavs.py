@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from emulator.config.section import MOST_S, Fraction, PositiveSeconds, Rate, Seconds, Section
+from emulator.config.section import (
+    MOST_S,
+    Fraction,
+    Length,
+    Parameters,
+    PositiveSeconds,
+    Rate,
+    Seconds,
+    Section,
+)
+from emulator.input_checks import ParameterError
+from emulator.physics import drone
+from emulator.physics.parameters import with_parameters
 
 
 class Fleet(Section):
@@ -25,12 +38,32 @@ class Chain(Section):
 
     `lens` relays pass the light on unmeasured, as has been flown over 1 km: only the ends know the key,
     and after a few hops there is none.  `trusted` UAVs make key on every hop and know it, as the paper
-    says of theirs; the rate is that of one hop, whatever the distance.
+    says of theirs; the rate is that of one hop, whatever the distance.  `decoy-bb84` prepares states
+    instead of pairs, so that the UAV in the middle knows the key of `lens` relays too.
     """
 
-    device: Literal["liu-2020"] = "liu-2020"
+    device: Literal["liu-2020", "decoy-bb84"] = "liu-2020"
+    parameters: Parameters = Field(
+        default_factory=dict, description="replaces numbers of the device, its hops and receivers"
+    )
     hop_km: float = Field(1.0, ge=0.01, le=10_000)
     relays: Literal["lens", "trusted"] = "lens"
+    daylight: bool = Field(
+        True, description="by day sky light and turbulence; else all hours are as nights"
+    )
+
+    @model_validator(mode="after")
+    def _known_parameters(self) -> Chain:
+        try:
+            self.devices()
+        except ParameterError as error:
+            raise ValueError(f"parameters.{error}") from error
+        return self
+
+    def devices(self) -> drone.Setup:
+        """Return the devices of a chain.  Raises `ParameterError`."""
+        setup = drone.UAV_DEVICES[self.device].setup
+        return replace(with_parameters(setup, self.parameters, drone.UNUSED), hop_km=self.hop_km)
 
 
 class UavWeather(Section):
@@ -52,7 +85,15 @@ class UavOptions(Section):
     chain: Chain | None = Field(None, description="what a computed rate is computed from")
     fleet: Fleet | None = Field(None, description="without one there are always enough UAVs")
     weather: UavWeather | None = None
+    max_chain_km: Length | None = Field(
+        None, description="between nodes farther apart UAVs never serve; None: no limit"
+    )
 
     skr_bps: Rate = Field(10_000.0, description="if assumed")
     qber: Fraction = Field(0.03, description="if assumed")
     setup_s: Seconds = Field(20.0, description="from an order to the first key")
+
+    @property
+    def goes_by_distance(self) -> bool:
+        """Whether it matters where nodes are."""
+        return self.rate == "computed" or self.max_chain_km is not None

@@ -74,7 +74,7 @@ BOARON = Device(
     Bb84Setup(
         clock_hz=2.5e9,
         receiver_efficiency=0.4,
-        background_yield=8e-10,
+        background_yield=4.9e-10,
         misalignment=0.005,
         signal_photons=0.49,
         decoy_photons=0.18,
@@ -85,7 +85,8 @@ BOARON = Device(
         attenuation_db_per_km=42.7 / 251.7,
     ),
     "Boaron et al., PRL 121, 190502 (2018), Table I at 251.7 km: clock, mu, nu, QBER, fiber, block; "
-    "efficiency 0.4, 1 Hz dark counts, dead time 50 ns, 70 % signals, 90 % key basis, f 1.16 assumed",
+    "dark counts (0.6 Hz a detector) from the QBER, which grows from 0.5 % at 42.7 dB to 0.7 % at 60.6 dB; "
+    "efficiency 0.4, dead time 50 ns, 70 % signals, 90 % key basis, f 1.16 assumed",
 )
 
 BB84_DEVICES = _by_name(GYS, T12, BOARON)

@@ -1,13 +1,14 @@
-"""UAV links: beams between small lenses, chains of lens relays, and the key that pairs give.
+"""UAV links: beams between small lenses, chains of lens relays, and the key that they give.
 
 A UAV takes light in through a lens and sends it on through another, without measuring it (H.-Y. Liu et
 al., PRL 126, 020503 (2021)).  A chain therefore multiplies transmittances and keeps the entanglement;
-what suffers is the signal over the noise.  The source of pairs flies in the middle, and the key is that of
-BBM92 with a source that runs all the time.  If every UAV is a trusted relay instead, it is that of one hop.
+what suffers is the signal over the noise.  The source flies in the middle.  One of pairs makes the key of
+BBM92 with a source that runs all the time, and no UAV knows it; one that prepares decoy states makes a key
+with either end, and knows both.  If every UAV is a trusted relay instead, the key is that of one hop.
 
-UAVs fly below clouds, which cost them nothing; fog and haze do.  Turbulence is left out: by the long-term
-spread 2 L / (k rho_0) of a spherical wave it would cost the default hop 0.1 dB over 1 km at Cn2 = 1e-14
-m^(-2/3), but 2 dB at 1e-13, a hot noon near the ground, and the coupling into a fiber more.
+UAVs fly below clouds, which cost them nothing; fog and haze do.  A beam trembles, and turbulence along it
+widens the beam and spoils the coupling into a single-mode fiber; by day it is stronger, and sky light
+joins. All are means over time: fading is not known here.
 Lengths along the beam are in km, waists and apertures in m, angles in rad.
 """
 
@@ -15,7 +16,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from emulator.input_checks import ParameterError, require_between, require_positive
+from emulator.input_checks import (
+    ParameterError,
+    require_between,
+    require_positive,
+)
+from emulator.physics import bb84
+from emulator.physics.bb84 import Bb84Setup
 from emulator.physics.bbm92 import ContinuousSetup, PairRate, continuous_rate
 from emulator.physics.channel import transmittance_from_db
 from emulator.physics.relay import span_count
@@ -23,13 +30,22 @@ from emulator.physics.relay import span_count
 _KM = 1_000.0
 _PLANCK_J_S, _LIGHT_M_PER_S = 6.62607015e-34, 299_792_458.0
 
+NIGHT_CN2_M23, DAY_CN2_M23 = 1e-14, 1e-13
+"""Turbulence near the ground in m^(-2/3): moderate, and strong as around noon.
+
+Andrews, Phillips, Laser Beam Propagation through Random Media (2005): 1e-17 to 1e-12.
+"""
+DAY_SKY = 15.0
+"""Spectral radiance of the sky by day in W / (m^2 sr um), of 1.5 to 150: Miao et al., NJP 7, 215 (2005)."""
+
 
 @dataclass(frozen=True)
 class HopSetup:
     """One hop: a Gaussian beam with its waist at the sending lens, and an equal lens that receives.
 
     `coupling` is the share of the collected light that a relay or receiver gets into its single-mode
-    fiber and through its optics; `jitter_rad` the pointing error of one axis.
+    fiber and through its optics in still air; `jitter_rad` the pointing error of one axis, `cn2_m23` the
+    structure constant of the air, `filter_um` the width of the spectral filters.
     """
 
     wavelength_m: float = 810e-9
@@ -38,11 +54,16 @@ class HopSetup:
     jitter_rad: float = 0.0
     coupling: float = 1.0
     visibility_km: float = 23.0
+    cn2_m23: float = 0.0
+    filter_um: float = 0.01
 
     def __post_init__(self) -> None:
-        require_positive(self, "wavelength_m", "waist_m", "aperture_m", "visibility_km")
+        require_positive(
+            self, "wavelength_m", "waist_m", "aperture_m", "visibility_km", "filter_um"
+        )
         require_between(self, 0, 1e-2, "jitter_rad")
         require_between(self, 0, 1, "coupling")
+        require_between(self, 0, 1e-10, "cn2_m23")
 
 
 @dataclass(frozen=True)
@@ -61,11 +82,30 @@ class UavSetup:
 
 
 @dataclass(frozen=True)
+class PreparingUavSetup:
+    """The same with a source that prepares decoy states, one towards either side.
+
+    The background yield of `bb84` is that of the detectors alone; what is said of fiber counts for nothing.
+    """
+
+    hop: HopSetup
+    bb84: Bb84Setup
+    gate_s: float  # how long detectors listen for a pulse
+    hop_km: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_positive(self, "hop_km", "gate_s")
+
+
+Setup = UavSetup | PreparingUavSetup
+
+
+@dataclass(frozen=True)
 class UavDevice:
     """The parameters of one published system, and their source."""
 
     name: str
-    setup: UavSetup
+    setup: Setup
     provenance: str
 
 
@@ -84,12 +124,39 @@ def collected(aperture_m: float, spot_m: float) -> float:
     return -math.expm1(-2 * (aperture_m / 2 / spot_m) ** 2)
 
 
-def pointed(spot_m: float, jitter_rad: float, distance_km: float) -> float:
-    """Return the mean loss factor w^2 / (w^2 + 4 sigma^2 L^2) of a beam that trembles.
+def mean_radius_m(hop: HopSetup, distance_km: float) -> float:
+    """Return the 1/e^2 radius of a beam's mean intensity, with all its trembling and spreading.
 
-    Exact for an aperture far smaller than the spot, and too low for a larger one.
+    w^2 + (2 sigma L)^2 + (2 L / (k rho_0))^2.  The mean of a Gaussian that strays by a Gaussian is one
+    again, so the share inside an aperture of any size is exact.  Turbulence: long-term spread of a
+    spherical wave, Fante, Proc. IEEE 63, 1669 (1975).
     """
-    return spot_m**2 / (spot_m**2 + (2 * jitter_rad * distance_km * _KM) ** 2)
+    spot_m = spot_radius_m(hop.waist_m, hop.wavelength_m, distance_km)
+    strayed_m = 2 * hop.jitter_rad * distance_km * _KM
+    return math.hypot(spot_m, strayed_m, 2 * distance_km * _KM * _spread_rad(hop, distance_km))
+
+
+def steadiness(hop: HopSetup, distance_km: float) -> float:
+    """Return the share of the still air's coupling into a single-mode fiber that turbulence leaves.
+
+    The long-exposure Strehl ratio [1 + (D / r0)^(5/3)]^(-6/5), r0 = (0.16 Cn2 k^2 L)^(-3/5) of a
+    spherical wave: Andrews, Phillips 2005, chapter 14.  D is the lens, or the beam where that is narrower.
+    """
+    spot_m = spot_radius_m(hop.waist_m, hop.wavelength_m, distance_km)
+    across_m = min(hop.aperture_m, 2 * spot_m)
+    strength = 0.16 * _turbulence(hop, distance_km)  # r0^(-5/3)
+    return float((1 + across_m ** (5 / 3) * strength) ** (-6 / 5))
+
+
+def _spread_rad(hop: HopSetup, distance_km: float) -> float:
+    """Return 1 / (k rho_0), rho_0 = (0.545 Cn2 k^2 L)^(-3/5): how turbulence widens a beam."""
+    wave_number = 2 * math.pi / hop.wavelength_m
+    return float((0.545 * _turbulence(hop, distance_km)) ** (3 / 5) / wave_number)
+
+
+def _turbulence(hop: HopSetup, distance_km: float) -> float:
+    """Return Cn2 k^2 L in m^(-5/3)."""
+    return hop.cn2_m23 * (2 * math.pi / hop.wavelength_m) ** 2 * distance_km * _KM
 
 
 def extinction_db_per_km(visibility_km: float, wavelength_m: float = 810e-9) -> float:
@@ -106,18 +173,17 @@ def extinction_db_per_km(visibility_km: float, wavelength_m: float = 810e-9) -> 
 
 def hop_transmittance(hop: HopSetup, distance_km: float) -> float:
     """Return the share of photons that survive one hop, from lens to lens and into the fiber."""
-    spot_m = spot_radius_m(hop.waist_m, hop.wavelength_m, distance_km)
     air_db = extinction_db_per_km(hop.visibility_km, hop.wavelength_m) * distance_km
     return (
         collected(hop.aperture_m, hop.waist_m)  # out through the sending lens
-        * collected(hop.aperture_m, spot_m)
-        * pointed(spot_m, hop.jitter_rad, distance_km)
+        * collected(hop.aperture_m, mean_radius_m(hop, distance_km))
         * transmittance_from_db(air_db)
         * hop.coupling
+        * steadiness(hop, distance_km)
     )
 
 
-def chain_rate(setup: UavSetup, distance_km: float, uavs: int | None = None) -> PairRate:
+def chain_rate(setup: Setup, distance_km: float, uavs: int | None = None) -> PairRate:
     """Return coincidences and secret bits per second between two ground stations.
 
     n UAVs make n + 1 equal hops; the one with the source is in the middle, or half a hop off it.
@@ -128,22 +194,35 @@ def chain_rate(setup: UavSetup, distance_km: float, uavs: int | None = None) -> 
         raise ParameterError("uavs", f"must be one or more, not {count}")
     step = hop_transmittance(setup.hop, distance_km / (count + 1))
     hops_a = (count + 1) // 2
-    pairs = setup.pairs
     eta_a, eta_b = step**hops_a, step ** (count + 1 - hops_a)
+    if isinstance(setup, PreparingUavSetup):
+        return prepared_rate(setup, min(eta_a, eta_b))
+    pairs = setup.pairs
     return continuous_rate(pairs, eta_a * pairs.efficiency_a, eta_b * pairs.efficiency_b)
 
 
-def relayed_rate(setup: UavSetup, distance_km: float, uavs: int | None = None) -> PairRate:
+def prepared_rate(setup: PreparingUavSetup, transmittance: float) -> PairRate:
+    """Return signal clicks and secret bits per second of decoy BB84: endless keys, two decoys."""
+    sent_hz = setup.bb84.clock_hz
+    rate = bb84.vacuum_weak_rate(setup.bb84, transmittance)
+    seen_hz = bb84.clicks(setup.bb84, transmittance, setup.bb84.signal_photons).gain * sent_hz
+    return PairRate(seen_hz, rate.qber, rate.bits_per_pulse * sent_hz)
+
+
+def relayed_rate(setup: Setup, distance_km: float, uavs: int | None = None) -> PairRate:
     """Return what each hop yields if every UAV is a trusted relay; it is what the chain delivers.
 
-    n UAVs make n + 1 equal hops that work at the same time.  On each, a source at one end keeps one photon
-    of a pair and sends the other; keys are forwarded hop by hop, so every UAV knows them.
+    n UAVs make n + 1 equal hops that work at the same time.  On each, a source at one end sends states to
+    the other, or keeps one photon of a pair and sends the other; keys are forwarded hop by hop, so every
+    UAV knows them.
     """
     count = span_count(distance_km, setup.hop_km) if uavs is None else uavs
     if count < 1:
         raise ParameterError("uavs", f"must be one or more, not {count}")
-    pairs = setup.pairs
     eta = hop_transmittance(setup.hop, distance_km / (count + 1))
+    if isinstance(setup, PreparingUavSetup):
+        return prepared_rate(setup, eta)
+    pairs = setup.pairs
     return continuous_rate(pairs, pairs.efficiency_a, eta * pairs.efficiency_b)
 
 
@@ -159,18 +238,33 @@ def sky_light_hz(
     return radiance_w_m2_sr_um * bandwidth_um * wavelength_m**2 / photon_j
 
 
-def in_daylight(
-    setup: UavSetup, radiance_w_m2_sr_um: float = 15.0, bandwidth_um: float = 0.01
-) -> UavSetup:
-    """Return the same chain by day: sky light adds to the dark counts of both receivers."""
-    light_hz = sky_light_hz(radiance_w_m2_sr_um, bandwidth_um, setup.hop.wavelength_m)
+def under_sky(setup: Setup, radiance_w_m2_sr_um: float, cn2_m23: float | None = None) -> Setup:
+    """Return the same chain under a sky: its light adds to the dark counts of receivers.
+
+    `cn2_m23` replaces the turbulence of the hops.
+    """
+    hop = setup.hop if cn2_m23 is None else replace(setup.hop, cn2_m23=cn2_m23)
+    light_hz = sky_light_hz(radiance_w_m2_sr_um, hop.filter_um, hop.wavelength_m) * hop.coupling
+    if isinstance(setup, PreparingUavSetup):
+        device = setup.bb84
+        clicks = light_hz * device.receiver_efficiency * setup.gate_s
+        background = min(1.0, device.background_yield + clicks)
+        return replace(setup, hop=hop, bb84=replace(device, background_yield=background))
     pairs = setup.pairs
     lit = replace(
         pairs,
-        dark_rate_a_hz=pairs.dark_rate_a_hz + light_hz * setup.hop.coupling * pairs.efficiency_a,
-        dark_rate_b_hz=pairs.dark_rate_b_hz + light_hz * setup.hop.coupling * pairs.efficiency_b,
+        dark_rate_a_hz=pairs.dark_rate_a_hz + light_hz * pairs.efficiency_a,
+        dark_rate_b_hz=pairs.dark_rate_b_hz + light_hz * pairs.efficiency_b,
     )
-    return replace(setup, pairs=lit)
+    return replace(setup, hop=hop, pairs=lit)
+
+
+def in_daylight(setup: Setup) -> Setup:
+    """Return the same chain by day: a bright sky, and air that shimmers.
+
+    Air that already shimmers more stays as it is.
+    """
+    return under_sky(setup, DAY_SKY, max(DAY_CN2_M23, setup.hop.cn2_m23))
 
 
 def _kim_exponent(visibility_km: float) -> float:
@@ -184,10 +278,12 @@ def _kim_exponent(visibility_km: float) -> float:
     return max(0.0, visibility_km - 0.5)
 
 
+_HOP = HopSetup(jitter_rad=1e-5, coupling=0.3, cn2_m23=NIGHT_CN2_M23)
+
 LIU_2020 = UavDevice(
     "liu-2020",
     UavSetup(
-        hop=HopSetup(coupling=0.3),
+        hop=_HOP,
         pairs=ContinuousSetup(
             pair_rate_hz=2.4e6,
             coincidence_window_s=2e-9,
@@ -200,7 +296,33 @@ LIU_2020 = UavDevice(
     ),
     "H.-Y. Liu et al., Natl. Sci. Rev. 7, 921 (2020): 2.4e6 pairs a second, 200 m; polarization error "
     "from S = 2.59 of the group's next aircraft (PRL 126, 020503 (2021)), not from this one; 810 nm, "
-    "lenses of 52.8 mm, coupling 0.3, detectors of 0.5 with 1 kHz dark counts, window 2 ns assumed",
+    "lenses of 52.8 mm, jitter 10 urad, coupling 0.3, turbulence 1e-14 m^(-2/3), detectors of 0.5 with "
+    "1 kHz dark counts, window 2 ns assumed",
 )
 
-UAV_DEVICES: Mapping[str, UavDevice] = {LIU_2020.name: LIU_2020}
+DECOY_UAV = UavDevice(
+    "decoy-bb84",
+    PreparingUavSetup(
+        hop=_HOP,
+        bb84=Bb84Setup(
+            clock_hz=50e6,
+            receiver_efficiency=0.5,
+            background_yield=4 * 1_000 * 2e-9,
+            misalignment=0.013,
+            signal_photons=0.5,
+            decoy_photons=0.1,
+            signal_fraction=0.5,
+            decoy_fraction=0.25,
+        ),
+        gate_s=2e-9,
+    ),
+    "a representative source of decoy states on a UAV; hop and detectors as for liu-2020, 50 MHz, "
+    "mu 0.5, nu 0.1, polarization error as that of T12, f 1.16: all values assumed",
+)
+
+UAV_DEVICES: Mapping[str, UavDevice] = {each.name: each for each in (LIU_2020, DECOY_UAV)}
+
+UNUSED = frozenset(
+    {"attenuation_db_per_km", "insertion_loss_db", "source_position", "visibility_km", "hop_km"}
+)
+"""Numbers of a setup that count for nothing in the air, or that distance and weather give."""

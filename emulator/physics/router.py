@@ -1,9 +1,10 @@
 """Quantum routers: memories that hold entanglement until it can be swapped.
 
-Neighbouring routers try again and again to share a pair; when every link of the chain holds one, the
-routers swap and the ends measure.  A pair that waits decoheres; one older than the cut-off is thrown
-away, and with it the round.  Sangouard et al., RMP 83, 33 (2011); cut-off: Collins et al., PRL 98,
-060502 (2007).  Routers need not be trusted.
+Neighbouring routers try again and again to share pairs, with all their memories at once; when every link
+of the chain holds one or more, the routers swap as many as the poorest link holds, and the ends measure.
+A link keeps what its first successful attempt gave, and rests until then.  A pair that waits decoheres; one
+older than the cut-off is thrown away, and with it the round.  Sangouard et al., RMP 83, 33 (2011); cut-off:
+Collins et al., PRL 98, 060502 (2007).  Routers need not be trusted.
 """
 
 import math
@@ -16,6 +17,7 @@ from emulator.physics.channel import fiber_transmittance
 FIBER_KM_PER_S = 2e5  # light in glass
 _COARSE = 2e-3  # attempts are lumped until one success in a lump is about this likely
 _TAIL = 1e-12  # waiting times less likely than this are left out
+_MANY = 1_000  # pairs of a link beyond which their number is as good as normal
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class RouterSetup:
     """A fiber divided into equal links by quantum routers."""
 
     routers: int = 1
-    memories: int = 1  # pairs of memories a link: attempts made side by side
+    memories: int = 1  # pairs of memories a link: attempts made side by side, and pairs held
     coherence_s: float = 1.0  # T2: w decays as exp(-t / T2)
     cutoff_s: float = math.inf  # a pair older than this is discarded
     memory_efficiency: float = 0.9  # write or read, each
@@ -107,12 +109,43 @@ def chain(setup: RouterSetup, length_km: float) -> ChainOutcome:
     waiting = wait_for_all(
         links, probability, math.exp(-period_s / setup.coherence_s), setup.cutoff_s / period_s
     )
-    swapped = setup.swap_success**setup.routers
+    swapped = setup.swap_success**setup.routers * pairs_a_round(links, setup.memories, one)
     pairs_hz = swapped * waiting.success / (waiting.attempts * period_s)
     werner = setup.link_werner**links * setup.swap_werner**setup.routers * waiting.coherence
     qber = (1 - werner) / 2
     skr_bps = secret_rate(setup.sifting * pairs_hz, qber, setup.ec_efficiency)
     return ChainOutcome(pairs_hz, werner, skr_bps)
+
+
+def pairs_a_round(links: int, memories: int, one: float) -> float:
+    """Return the mean of the least number of pairs that several links hold, one or more each.
+
+    Each holds a binomial number that is not zero: the sum over k >= 1 of P[K >= k | K >= 1]^links.
+    Exact up to a mean of 1000 pairs, normal beyond.
+    """
+    mean, deviation = memories * one, math.sqrt(memories * one * (1 - one))
+    if mean > _MANY:
+        tails = [_normal_tail((n + 0.5) / 100) ** links for n in range(-800, 800)]
+        return mean + deviation * (sum(tails) / 100 - 8)
+    if one >= 1:
+        return float(memories)
+    some = -math.expm1(memories * math.log1p(-one))
+    tail, total = 1.0, 0.0
+    for k in range(1, memories + 1):
+        total += tail**links
+        tail -= _binomial(memories, k, one) / some
+        if tail < _TAIL:
+            break
+    return total
+
+
+def _binomial(count: int, k: int, one: float) -> float:
+    ways = math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
+    return math.exp(ways + k * math.log(one) + (count - k) * math.log1p(-one))
+
+
+def _normal_tail(deviations: float) -> float:
+    return math.erfc(deviations / math.sqrt(2)) / 2
 
 
 def wait_for_all(links: int, probability: float, decay: float, cutoff: float) -> Round:

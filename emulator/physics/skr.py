@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from emulator.input_checks import ParameterError
 from emulator.physics.eavesdropping import under_interception
 from emulator.physics.protocols import PROTOCOLS
+from emulator.physics.raman import Band, Coexistence, lit
 
 _Value = TypeVar("_Value")
 _NONE: Mapping[str, float] = MappingProxyType({})
@@ -41,12 +42,13 @@ def secret_key_rate(
     intercepted: float = 0.0,
     *,
     extra_loss_db: float = 0.0,
+    coexistence: Coexistence | None = None,
 ) -> KeyRate:
     """Return the secret-key rate of one fiber link.
 
     `overrides` replace fields of the device's setup; `intercepted` is the share of
     pulses that somebody measures and sends on (see `emulator.physics.eavesdropping`); `extra_loss_db` comes
-    on top of what fiber and connectors lose.
+    on top of what fiber and connectors lose; `coexistence` are the classical channels of the same fiber.
     Raises ParameterError for an unknown protocol, device or field, or a value out of range.
     """
     chosen = _one_of("protocol", protocol, PROTOCOLS)
@@ -55,6 +57,8 @@ def secret_key_rate(
         raise ParameterError("length_km", f"must be zero or more, not {length_km}")
     try:
         setup = _dimmed(_overridden(preset.setup, overrides), extra_loss_db)
+        if coexistence is not None:
+            setup = lit(_in_band(setup, overrides, coexistence), length_km, coexistence)
         outcome = chosen.evaluate(under_interception(setup, intercepted), length_km)
     except ParameterError:
         raise
@@ -69,6 +73,8 @@ def secret_key_rate(
         changed += (f"{intercepted:.4g} of the pulses intercepted and sent on",)
     if extra_loss_db:
         changed += (f"{extra_loss_db:g} dB lost on top",)
+    if coexistence is not None:
+        changed += (coexistence.sentence(),)
     return KeyRate(
         protocol=protocol,
         device=preset.name,
@@ -94,6 +100,13 @@ def _dimmed(setup: Any, loss_db: float) -> Any:
     if not hasattr(setup, "insertion_loss_db"):
         raise ParameterError("loss_db", "its devices are described without insertion loss")
     return replace(setup, insertion_loss_db=setup.insertion_loss_db + loss_db)
+
+
+def _in_band(setup: Any, overrides: Mapping[str, float], light: Coexistence) -> Any:
+    """Return a setup with the attenuation of the quantum channel's band, where another than its own."""
+    if light.band is Band.C or "attenuation_db_per_km" in overrides:
+        return setup
+    return replace(setup, attenuation_db_per_km=light.figures.attenuation_db_per_km)
 
 
 def _times(bits_per_use: float | None, uses_hz: float) -> float | None:

@@ -18,17 +18,16 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from emulator.build.assembly import Assembly
 from emulator.build.plan_report import more_of, sentences, worth
 from emulator.build.quantum_links import by_kind
-from emulator.build.setup import Setup
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import LISTENING
 from emulator.report import charts, network_map
 from emulator.report.charts import Span
 from emulator.report.paper_figures import fig4a, growth, within_reach
 from emulator.report.plotting import COLOURS, Figure, save
-from emulator.results.decisions import Decision, OrderCount, order_counts
+from emulator.report.results import Results
+from emulator.results.decisions import OrderCount, order_counts
 from emulator.results.ledger import Ledger
 from emulator.store.files import REPORT, write_atomically
 from global_manager.provisioning.model import Problem
@@ -38,19 +37,6 @@ _TOP_REQUESTS, _TOP_LINKS = 15, 15
 _SOON = 50_000  # requests times fibers
 _AUDITED = {True: "passed", False: "failed", None: "none"}
 _EVENT_FIELDS = {"kind", "at_s", "until_s", "from_period"}
-
-
-@dataclass(frozen=True)
-class Results:
-    """Everything that the page shows; `expected` is what the plan in force expected to pay, by period."""
-
-    setup: Setup
-    assembly: Assembly
-    summary: dict[str, Any]
-    ledger: Ledger
-    decisions: Sequence[Decision]
-    expected: list[float]
-    classes: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,14 @@ def _can_draw(letter: str) -> bool:
 
 
 def save(figure: Figure, target: Path | BinaryIO, **how: Any) -> None:
-    """Write a figure; a sign that no font has is drawn as a box, and nobody is warned of it."""
+    """Write a figure; a sign that no font has is drawn as a box, and nobody is warned of it.
+
+    It is laid out before: `savefig` would draw all of it once more for that.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        layout = figure.get_layout_engine()
+        if layout is not None:
+            layout.execute(figure)
+            figure.set_layout_engine("none")
         figure.savefig(target, **how)

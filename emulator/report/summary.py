@@ -18,8 +18,7 @@ from emulator.build.plan_report import basis_of, shortfall_costs_of
 from emulator.build.setup import Setup
 from emulator.config.applications import KeyUse
 from emulator.config.experiment import Experiment
-from emulator.report import page
-from emulator.report.page import Results
+from emulator.report.results import Results
 from emulator.results import journal_queries, ledger
 from emulator.results.audit import audit
 from emulator.results.decisions import Decision, decisions
@@ -28,7 +27,7 @@ from emulator.results.ledger import Ledger
 from emulator.results.links import alarms, with_blocks
 from emulator.results.resilience import Story, resilience
 from emulator.store import journal, journals
-from emulator.store.files import REPORT, SUMMARY, read_summary, write_atomically
+from emulator.store.files import REPORT, SUMMARY, Engine, engine_of, read_summary, write_atomically
 from emulator.store.registry import Registry
 from emulator.world.distributions import half_width
 
@@ -56,23 +55,32 @@ class Ending:
         return not self.failure and self.stopped_by is None
 
 
-def write(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -> dict[str, Any]:
+def write(
+    folder: Path, setup: Setup, assembly: Assembly, ending: Ending, *, report: bool = True
+) -> dict[str, Any]:
     """Write all result files, the summary last, which says that there are the others; return it.
 
-    A run that was ended before it had a journal gets a summary with zeros.  A report that cannot be drawn
+    A run that was ended before it had a journal gets a summary with zeros.  A `report` that cannot be drawn
     costs nothing but the report: the summary says why in `report_problem`.
     """
     results = results_of(folder, setup, assembly, ending)
     ledger.write(results.ledger, folder)
     write_decisions(results.decisions, folder)
+    if report:
+        _draw(folder, results)
+    write_atomically(folder / SUMMARY, json.dumps(results.summary, indent=1) + "\n")
+    return results.summary
+
+
+def _draw(folder: Path, results: Results) -> None:
+    from emulator.report import page  # slow to import
+
     try:
         page.write(folder, results)
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a drawing library raises
         results.summary["report_problem"] = f"{type(error).__name__}: {error}"
-    write_atomically(folder / SUMMARY, json.dumps(results.summary, indent=1) + "\n")
-    return results.summary
 
 
 def draw_again(folder: Path, setup: Setup, assembly: Assembly) -> Path:
@@ -80,6 +88,8 @@ def draw_again(folder: Path, setup: Setup, assembly: Assembly) -> Path:
 
     Raises `FormatError`, and whatever a drawing library raises.
     """
+    from emulator.report import page  # slow to import
+
     summary = read_summary(folder)
     page.write(folder, results_of(folder, setup, assembly, _ending_of(folder, setup, summary)))
     if summary is not None and summary.pop("report_problem", None):
@@ -116,7 +126,8 @@ def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -
     summary |= {"digest": "", "audit": {}}
     if journals.exists(folder):
         cut_off = bool(ending.failure or journals.unfinished(folder))
-        result = audit(folder, cut_off=cut_off)
+        follow = engine_of(folder) is not Engine.IN_PROCESS  # else it has just been written here
+        result = audit(folder, cut_off=cut_off, follow=follow)
         summary |= {"digest": result.digest, "audit": result.fields()}
     expected, classes = _expected_by_period(plans, book.periods), _by_application(book)
     return Results(setup, assembly, summary, book, decided, expected, classes)

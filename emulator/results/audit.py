@@ -25,29 +25,34 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from controllers.key_store import key_name
 from emulator.results import journal_queries
-from emulator.results.journal_queries import KeyFact, ManagementFact
-from emulator.runtime.envelopes import KEY_BITS
+from emulator.runtime.envelopes import KEY_BITS, MANAGEMENT
 from emulator.store import journal, journals
 from protos.core import KEY_MANAGER_PREFIX, key_manager_of
 from protos.facts import FactKind
 from protos.mib import MediumCode
 
-_SPENT = {
-    FactKind.DELIVERED: "delivered",
-    FactKind.RELAYED: "relayed",
-    FactKind.EXPIRED: "expired",
-    FactKind.DESTROYED: "destroyed",
-    FactKind.STORED: "stored",
+_COLUMNS = ("made", "delivered", "relayed", "expired", "destroyed", "stored")
+_MADE, _DELIVERED, _RELAYED, _EXPIRED, _DESTROYED, _STORED = range(len(_COLUMNS))
+_COLUMN = {
+    FactKind.GENERATED: _MADE,
+    FactKind.CREATED: _MADE,
+    FactKind.DELIVERED: _DELIVERED,
+    FactKind.RELAYED: _RELAYED,
+    FactKind.EXPIRED: _EXPIRED,
+    FactKind.DESTROYED: _DESTROYED,
+    FactKind.STORED: _STORED,
 }
-_MADE = (FactKind.GENERATED, FactKind.CREATED)
+"""The column of an account that each kind of fact about key is booked in."""
+_COLUMN_OF = {kind.value: column for kind, column in _COLUMN.items()}
 _FIBER_KINDS = (FactKind.GENERATED, FactKind.RELAYED, FactKind.EXPIRED, FactKind.STORED)
+_ON_LINKS = frozenset(kind.value for kind in _FIBER_KINDS)
 
 
 @dataclass
@@ -98,6 +103,10 @@ class Audit:
 
 _Block = tuple[int, str, int]
 _Position = tuple[_Block, int]
+_Account = list[int]  # bits by column
+_Link = tuple[str, str]  # the nodes of a link, in order of their names
+_MEDIUM = journal.COLUMNS.index("medium")
+_Row = tuple[Any, ...]  # a fact as `journal_queries.everything` has it
 
 
 class _ManagementBooks:
@@ -108,9 +117,10 @@ class _ManagementBooks:
         self._rotations: set[tuple[str, str, int]] = set()
         self.repeated = 0
 
-    def read(self, entity: str, rows: Iterable[ManagementFact]) -> None:
+    def read(self, entity: str, rows: Iterable[_Row]) -> None:
         """Book what an entity noted about its stores."""
-        for kind, serial, peer, units, bits in rows:
+        noted = (row for row in rows if row[_MEDIUM] == MANAGEMENT)
+        for _, kind, _, _, serial, _, peer, _, units, bits, *_ in noted:
             account = self._accounts[entity, peer]
             if kind == FactKind.STORED:
                 account["stored"] += bits
@@ -142,51 +152,91 @@ class _ManagementBooks:
 
 
 class _Books:
-    """Bits by account, deliveries by key, and what is in store, as the journals are read."""
+    """Bits by account, deliveries by key, and what is in store, as the journals are read.
+
+    A fiber block is shared by neighbours and known by its epoch, and has an account at either end of the
+    link; other keys have one per request, medium and end, since deliveries are known by key, not by epoch.
+    """
 
     def __init__(self) -> None:
-        self.accounts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+        self.links: dict[tuple[int, int, _Link], dict[str, _Account]] = {}
+        self.ends: dict[tuple[str, int], dict[str, _Account]] = defaultdict(dict)
         self.deliveries: dict[str, dict[str, list[bytes]]] = defaultdict(lambda: defaultdict(list))
         self.stored_bits: Counter[tuple[str, int, str]] = Counter()
-        self.used: set[tuple[str, str]] = set()
+        self.used: set[tuple[int, int]] = set()
         self.unknown_keys = 0
         self.void_deliveries = 0
         self.peers: set[str] = set()
 
-    def read(self, entity: str, rows: Iterable[KeyFact]) -> None:
-        """Book the facts of a key manager, in their order."""
-        made: dict[str, _Position] = {}
-        valid_units: Counter[_Block] = Counter()
-        for row in rows:
-            kind, request, serial, medium, peer, end, bits, key_id, fingerprint, units = row
-            if kind not in _MADE and kind not in _SPENT:
-                continue
-            pool = _pool(kind, medium)
-            self._book(_account(entity, pool, row), kind, bits)
-            if peer:
-                self.peers.add(key_manager_of(peer.removeprefix(KEY_MANAGER_PREFIX)))
-            if pool == "link":
-                continue
-            block = (request, pool, serial)
-            if kind in _MADE:
-                made |= _names(block, units)
-                valid_units[block] += units
-            elif kind == FactKind.DESTROYED:
-                valid_units[block] -= units
-            elif kind == FactKind.STORED:
-                self.stored_bits[entity, request, pool] += bits
-            elif kind == FactKind.DELIVERED:
-                self.deliveries[key_id][end].append(fingerprint)
-                if key_id in made:
-                    of_block, index = made[key_id]
-                    self.used.add((str(request), str(of_block[2])))
-                    self.void_deliveries += index >= valid_units[of_block]
-                else:
-                    self.unknown_keys += 1
+    def reader(self, entity: str) -> _Reader:
+        """Return who books the facts of a key manager."""
+        return _Reader(self, entity)
 
-    def _book(self, account: tuple[str, ...], kind: str, bits: int) -> None:
-        column = "made" if kind in _MADE else _SPENT[FactKind(kind)]
-        self.accounts[account][column] += bits
+    def book(self, pool: str, request: int, end: str, column: int, bits: int) -> None:
+        """Book bits of end-to-end key, or of a medium's."""
+        sides = self.ends[pool, request]
+        sides.setdefault(end, [0] * len(_COLUMNS))[column] += bits
+
+
+class _Reader:
+    """Books the facts of one key manager, in their order."""
+
+    def __init__(self, books: _Books, entity: str) -> None:
+        self._books, self._entity = books, entity
+        self._node = entity.removeprefix(KEY_MANAGER_PREFIX)
+        self._links: dict[str, tuple[_Link, str]] = {}
+        self._made: dict[str, _Position] = {}
+        self._valid_units: Counter[_Block] = Counter()
+
+    def read(self, rows: Iterable[_Row]) -> None:
+        """Book facts."""
+        links, known = self._books.links, self._links
+        for row in rows:
+            _, kind, request, _, serial, medium, peer, _, _, bits, _, _, _, _ = row
+            column = _COLUMN_OF.get(kind)
+            if column is None or medium == MANAGEMENT:
+                continue
+            if medium == "fiber" and kind in _ON_LINKS:
+                link, side = known[peer] if peer in known else self._meet(peer)
+                sides = links.setdefault((request, serial, link), {})
+                account = sides.get(side)
+                if account is None:
+                    account = sides[side] = [0] * len(_COLUMNS)
+                account[column] += bits
+            else:
+                self._read_key(column, row)
+
+    def _meet(self, peer: str) -> tuple[_Link, str]:
+        """Return the link with a peer, and which of its ends is here."""
+        other = peer.removeprefix(KEY_MANAGER_PREFIX)
+        self._books.peers |= {key_manager_of(other)} if peer else set()
+        first, second = sorted((self._node, other))
+        self._links[peer] = (first, second), "a" if self._node == first else "b"
+        return self._links[peer]
+
+    def _read_key(self, column: int, row: _Row) -> None:
+        """Book a fact about keys that an application may get."""
+        _, _, request, _, serial, medium, peer, end, units, bits, _, key_id, fingerprint, _ = row
+        books, pool = self._books, _pool(medium)
+        books.book(pool, request, end, column, bits)
+        if peer and peer not in self._links:
+            self._meet(peer)
+        block = (request, pool, serial)
+        if column == _MADE:
+            self._made |= _names(block, units)
+            self._valid_units[block] += units
+        elif column == _DESTROYED:
+            self._valid_units[block] -= units
+        elif column == _STORED:
+            books.stored_bits[self._entity, request, pool] += bits
+        elif column == _DELIVERED:
+            books.deliveries[key_id][end].append(fingerprint)
+            if key_id in self._made:
+                of_block, index = self._made[key_id]
+                books.used.add((request, of_block[2]))
+                books.void_deliveries += index >= self._valid_units[of_block]
+            else:
+                books.unknown_keys += 1
 
 
 def digest(run_folder: Path) -> str:
@@ -197,27 +247,39 @@ def digest(run_folder: Path) -> str:
     whole = hashlib.sha256()
     for entity in journals.entities(run_folder):
         whole.update(entity.encode())
-        for row in journal_queries.everything(run_folder, entity):
-            whole.update(repr(row).encode())
+        for rows in journal_queries.everything(run_folder, entity):
+            whole.update(_text(rows))
     return whole.hexdigest()
 
 
-def audit(run_folder: Path, *, cut_off: bool = False) -> Audit:
-    """Add up the journals of a run.  Raises `JournalError` if one cannot be read, or is missing."""
-    books = _Books()
-    journals.check(run_folder)
+def _text(rows: Iterable[_Row]) -> bytes:
+    return "".join(map(repr, rows)).encode()
+
+
+def audit(run_folder: Path, *, cut_off: bool = False, follow: bool = True) -> Audit:
+    """Add up the journals of a run.  Raises `JournalError` if one cannot be read, or is missing.
+
+    The digest is that of `digest`.  Who has just written the journals, as their only process, need not
+    `follow` their hashes.
+    """
+    books, management, whole = _Books(), _ManagementBooks(), hashlib.sha256()
+    if follow:
+        journals.check(run_folder)
     entities = journals.entities(run_folder)
-    management = _ManagementBooks()
     for entity in entities:
-        management.read(entity, journal_queries.management_facts(run_folder, entity))
-        if entity.startswith(KEY_MANAGER_PREFIX):
-            books.read(entity, journal_queries.key_facts(run_folder, entity))
+        whole.update(entity.encode())
+        reader = books.reader(entity) if entity.startswith(KEY_MANAGER_PREFIX) else None
+        for rows in journal_queries.everything(run_folder, entity):
+            whole.update(_text(rows))
+            management.read(entity, rows)
+            if reader is not None:
+                reader.read(rows)
     missing = sorted(books.peers.difference(entities))
     if missing:
         raise journal.JournalError(str(run_folder), f"holds no journal of {', '.join(missing)}")
-    totals, unaccounted, half_made = _balance(books.accounts, books.used)
+    totals, unaccounted, half_made = _balance(books)
     return Audit(
-        digest=digest(run_folder),
+        digest=whole.hexdigest(),
         duplicate_deliveries=_duplicates(books.deliveries) + management.repeated,
         mismatched_keys=_mismatches(books.deliveries),
         unknown_keys=books.unknown_keys,
@@ -229,29 +291,13 @@ def audit(run_folder: Path, *, cut_off: bool = False) -> Audit:
         totals=totals,
         management=management.totals,
         cut_off=cut_off,
-        problems=journals.faults(run_folder),
+        problems=journals.faults(run_folder) if follow else [],
     )
 
 
-def _pool(kind: str, medium: str) -> str:
-    """Name what a fact is about: key of a link, end-to-end key over fiber, or of another medium."""
-    if medium == "fiber" and kind in _FIBER_KINDS:
-        return "link"
+def _pool(medium: str) -> str:
+    """Name what a fact about keys is about: end-to-end key over fiber, or the key of another medium."""
     return "end-to-end" if medium in ("fiber", "end-to-end") else medium
-
-
-def _account(entity: str, pool: str, row: KeyFact) -> tuple[str, ...]:
-    """Name the account of a fact: what was shared, then at which end it was noted.
-
-    A fiber block is shared by neighbours and known by its epoch; other keys have one account per
-    request, medium and end, since deliveries are known by key and not by epoch.
-    """
-    request, serial, peer, end = row.request, row.serial, row.peer, row.end
-    if pool == "link":
-        here = entity.removeprefix(KEY_MANAGER_PREFIX)
-        first, second = sorted((here, peer.removeprefix(KEY_MANAGER_PREFIX)))
-        return (pool, str(request), str(serial), first, second, "a" if here == first else "b")
-    return (pool, str(request), end)
 
 
 def _names(block: _Block, units: int) -> dict[str, _Position]:
@@ -265,51 +311,52 @@ def _misplaced(run_folder: Path, stored_bits: Counter[tuple[str, int, str]]) -> 
     """Return by how many bits key tables and facts differ, over all stores."""
     found: Counter[tuple[str, int, str]] = Counter()
     for entity, request, medium, *_, bits in journals.key_stores(run_folder):
-        found[entity, request, _pool("", medium)] += bits
+        found[entity, request, _pool(medium)] += bits
     return sum(abs(found[store] - stored_bits[store]) for store in found | stored_bits)
 
 
-def _balance(
-    accounts: dict[tuple[str, ...], Counter[str]], used: set[tuple[str, str]]
-) -> tuple[dict[str, int], int, int]:
-    """Add up one end of every account; count what does not balance or differs, and half-made blocks.
-
-    `used` names the (request, epoch) of which keys were delivered.
-    """
-    totals: Counter[str] = Counter()
+def _balance(books: _Books) -> tuple[dict[str, int], int, int]:
+    """Add up one end of every account; count what does not balance or differs, and half-made blocks."""
+    totals = [0] * len(_COLUMNS)
     unaccounted = half_made = 0
-    ends: dict[tuple[str, ...], dict[str, Counter[str]]] = defaultdict(dict)
-    for account, bits in accounts.items():
-        ends[account[:-1]][account[-1]] = bits
-    for shared, sides in ends.items():
-        totals.update(_one_end(sides))
-        for bits in sides.values():
-            spent = sum(number for column, number in bits.items() if column != "made")
-            unaccounted += abs(bits["made"] - spent)
-        if shared[0] == "link":
-            one, other = sides.get("a", Counter()), sides.get("b", Counter())
-            differing = abs(one["made"] - other["made"])
-            expired = max(one, other, key=lambda bits: bits["made"])["expired"]
-            never_key = len(sides) == 1 and (shared[1], shared[2]) not in used
-            if never_key or differing <= expired:
-                half_made += differing
-            else:
-                unaccounted += differing
-    return _named(totals), unaccounted, half_made
+    for account in books.ends.values():
+        unaccounted += sum(_imbalance(bits) for bits in account.values())
+        _add_to(totals, account.get("source", _NOTHING))
+    for (request, serial, _), sides in books.links.items():
+        unaccounted += sum(_imbalance(bits) for bits in sides.values())
+        most = max(sides.values(), key=_most)
+        _add_to(totals, most)
+        differing = abs(sides.get("a", _NOTHING)[_MADE] - sides.get("b", _NOTHING)[_MADE])
+        if not differing:
+            continue
+        never_key = len(sides) == 1 and (request, serial) not in books.used
+        if never_key or differing <= most[_EXPIRED]:
+            half_made += differing
+        else:
+            unaccounted += differing
+    names = {"generated_bits": totals[_MADE]}
+    spent = {
+        f"{name}_bits": totals[column] for column, name in enumerate(_COLUMNS) if column != _MADE
+    }
+    return names | spent, unaccounted, half_made
 
 
-def _one_end(sides: Mapping[str, Counter[str]]) -> Counter[str]:
-    """Return the end of an account that totals count: the source, or of a link the end that made most."""
-    if sides.keys() <= {"a", "b"}:
-        return max(
-            sides.values(), key=lambda bits: (bits["made"], bits["relayed"], bits["expired"])
-        )
-    return sides.get("source", Counter())
+_NOTHING: _Account = [0] * len(_COLUMNS)
 
 
-def _named(totals: Counter[str]) -> dict[str, int]:
-    names = {"generated_bits": totals["made"]}
-    return names | {f"{column}_bits": totals[column] for column in _SPENT.values()}
+def _imbalance(bits: _Account) -> int:
+    """Return by how much what was made differs from what became of it."""
+    return abs(2 * bits[_MADE] - sum(bits))
+
+
+def _most(bits: _Account) -> tuple[int, int, int]:
+    """Return what decides which end of a link totals count: the one that made most."""
+    return bits[_MADE], bits[_RELAYED], bits[_EXPIRED]
+
+
+def _add_to(totals: _Account, bits: _Account) -> None:
+    for column, number in enumerate(bits):
+        totals[column] += number
 
 
 def _duplicates(deliveries: dict[str, dict[str, list[bytes]]]) -> int:

@@ -14,13 +14,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from emulator.runtime.envelopes import MANAGEMENT
 from emulator.store import journal, journals
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER
 from protos.facts import Details, FactKind, LinkState, Planned, details_of
 
 Row = TypeVar("Row")
 
+_PORTION = 10_000
 _USES = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
 _ORDERS = (FactKind.BOUGHT, FactKind.REFUSED, FactKind.FAILED)
 _PAID = (FactKind.BOUGHT, FactKind.FAILED)
@@ -188,31 +188,6 @@ class Followed(NamedTuple):
     units: int
     cost: int
     details: Details | None
-
-
-class KeyFact(NamedTuple):
-    """What an audit needs of a fact about key."""
-
-    kind: str
-    request: int
-    serial: int
-    medium: str
-    peer: str
-    end: str
-    bits: int
-    key_id: str
-    fingerprint: bytes
-    units: int
-
-
-class ManagementFact(NamedTuple):
-    """What an audit needs of a fact about management keys."""
-
-    kind: str
-    serial: int
-    peer: str
-    units: int
-    bits: int
 
 
 class News(NamedTuple):
@@ -455,22 +430,10 @@ def followed(folder: Path, entity: str, request: int, period: int | None) -> Ite
         yield Followed._make((window, FactKind(kind), *fields, details_of(kind, details)))
 
 
-def key_facts(folder: Path, entity: str) -> Iterator[KeyFact]:
-    """Yield all that an entity noted about key of requests, in order."""
-    query = f"SELECT {_columns(KeyFact)} FROM fact WHERE medium <> ? ORDER BY rowid"
-    return (KeyFact(*row) for row in _rows(folder, entity, query, (MANAGEMENT,)))
-
-
-def management_facts(folder: Path, entity: str) -> Iterator[ManagementFact]:
-    """Yield all that an entity noted about management keys, in order."""
-    query = f"SELECT {_columns(ManagementFact)} FROM fact WHERE medium = ? ORDER BY rowid"
-    return (ManagementFact(*row) for row in _rows(folder, entity, query, (MANAGEMENT,)))
-
-
-def everything(folder: Path, entity: str) -> Iterator[tuple[Any, ...]]:
-    """Yield all that an entity noted, in order, a value for each column."""
+def everything(folder: Path, entity: str) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield all that an entity noted, in order, in portions; a row has the columns of `journal.COLUMNS`."""
     query = f"SELECT {journal.NAMES} FROM fact ORDER BY rowid"
-    return _rows(folder, entity, query, ())
+    return journals.portions(folder, entity, query, _PORTION)
 
 
 def until(folder: Path, entity: str, window: int) -> Iterator[tuple[Any, ...]]:
@@ -551,10 +514,6 @@ def _number(folder: Path, entity: str, query: str, values: journals.Values) -> i
 def _marks(kinds: tuple[FactKind, ...]) -> str:
     """Return a question mark per kind, in brackets."""
     return f"({', '.join('?' * len(kinds))})"
-
-
-def _columns(of: type[Any]) -> str:
-    return ", ".join(f'"{name}"' for name in of._fields)
 
 
 def _document(details: Details | None) -> str:

@@ -29,16 +29,16 @@ import grpc
 from emulator.net.identity import Identity
 from emulator.net.transport import GONE, Channels
 from emulator.runtime.grpc_services import CLOCK
+from emulator.runtime.pacing import DRAIN_LIMIT, Pace, Progress, take_injected
 from emulator.runtime.process_faults import do
 from emulator.runtime.wishes import Wishes
-from emulator.store.injection_table import Injected, Injections, dated
+from emulator.store.injection_table import Injections
 from emulator.store.registry import Registry
 from emulator.telemetry.reporting import EXPORTER, ProcessMeter, Reporter, WindowMeter, telemetry
-from emulator.world.events import ProcessAction, begun_at, read_back, write_down
+from emulator.world.events import ProcessAction
 from protos.core import Timeline, Totals, key_manager_of, steps_until
 from protos.gen.qsagin.v1 import runtime_pb2, runtime_pb2_grpc
 
-DRAIN_LIMIT = 1_000
 _REVIVALS = 5
 _KNOCK_EVERY_S = 0.05
 _KNOCK_LIMIT_S = 2.0
@@ -58,35 +58,6 @@ class HostFailedError(Exception):
 
 class _LostError(Exception):
     """A host does not answer."""
-
-
-@dataclass(frozen=True)
-class Pace:
-    """Emulated seconds a wall second; None: as fast as it goes."""
-
-    factor: float | None
-
-    @classmethod
-    def parse(cls, text: str) -> Pace:
-        """Read `realtime`, `max` or a positive factor.  Raises `ValueError`."""
-        if text in ("realtime", "max"):
-            return cls(1.0 if text == "realtime" else None)
-        try:
-            factor = float(text)
-        except ValueError:
-            factor = 0.0
-        if not 0 < factor < float("inf"):
-            raise ValueError(f"must be realtime, max or a positive factor, not {text}")
-        return cls(factor)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The progress of a run."""
-
-    window: int
-    totals: Totals
-    is_waiting: bool = False
 
 
 @dataclass(frozen=True)
@@ -204,30 +175,25 @@ class BarrierClock:
 
     async def _take_orders(self, window: int) -> bool:
         """Carry out process faults that are due, take injected faults; return whether any was injected."""
+        window_s = self._config.window_s
         for number, fault in enumerate(self._process_faults):
             if fault.window <= window and self._injections.is_new(f"{number} {fault}"):
                 home = self._home.get(fault.actor) or self._home.get(key_manager_of(fault.actor))
                 do(Path(self._config.run_folder), home or fault.actor, fault.action, fault.wall_s)
-        fresh = [self._accept(item, window) for item in self._injections.waiting()]
-        if any(fresh):
+        fresh = list(take_injected(self._injections, window, window_s, self._config.timeline))
+        self._process_faults += [
+            ProcessFault(
+                steps_until(taken.fault["at_s"], window_s),
+                taken.fault["actor"],
+                ProcessAction(taken.fault["action"]),
+                taken.fault["wall_s"],
+            )
+            for taken in fresh
+            if not taken.event
+        ]
+        if any(taken.event for taken in fresh):
             await asyncio.gather(*(self._tell(host) for host in self._hosts))
         return bool(fresh)
-
-    def _accept(self, item: Injected, window: int) -> bool:
-        """Give a fault its time; return whether hosts must hear of it."""
-        at_s = window * self._config.window_s
-        if not item.event:
-            fault = {**item.fault, "at_s": max(at_s, item.fault["at_s"])}
-            if self._injections.accept(item.number, fault, "", window):
-                action = ProcessAction(fault["action"])
-                when = steps_until(fault["at_s"], self._config.window_s)
-                self._process_faults.append(
-                    ProcessFault(when, fault["actor"], action, fault["wall_s"])
-                )
-            return False
-        event = begun_at(read_back(item.event), at_s, self._config.timeline)
-        fault = dated(item.fault, event)
-        return self._injections.accept(item.number, fault, write_down(event), window)
 
     async def _tell(self, host: str) -> None:
         """Tell a host everything injected so far; if it is lost, as soon as it is back."""
@@ -237,7 +203,10 @@ class BarrierClock:
         while True:
             try:
                 stub = runtime_pb2_grpc.HostStub(self._channel(host))
-                state = await stub.Hear(runtime_pb2.News(events=texts, clock=self._own_incarnation))
+                news = runtime_pb2.News(
+                    events=texts, clock=self._own_incarnation, window=max(0, self.window)
+                )
+                state = await stub.Hear(news)
                 self._due[host] = state.wake_window if state.HasField("wake_window") else None
                 return
             except grpc.aio.AioRpcError as error:

@@ -45,6 +45,13 @@ class JoinError(Exception):
         return f"{self.machine} {self.problem}"
 
 
+class LaunchError(Exception):
+    """The actors could not be started."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+
+
 @dataclass(frozen=True)
 class Survey:
     """What a machine has: versions by name, and what it sees in the probe of the run folder.

@@ -18,7 +18,7 @@ These stores take nothing from the reservations of requests.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -133,6 +133,21 @@ class ManagementKeys:
             bits = self._book(node, due).left_bits[due]
             if bits:
                 yield Fact(FactKind.STORED, medium=MANAGEMENT, peer=peer, bits=bits)
+
+    def noted(
+        self, entities: Iterable[str], last: int | None, window: int
+    ) -> dict[str, list[Fact]]:
+        """Return what entities note, up to a window, about rotations since they last ran."""
+        after, due = 0 if last is None else self.due(last), self.due(window)
+        if after >= due:
+            return {}
+        found = ((entity, list(self.rotations(entity, after, due))) for entity in entities)
+        return {entity: facts for entity, facts in found if facts}
+
+    def left(self, entities: Iterable[str], last: int | None) -> dict[str, list[Fact]]:
+        """Return what entities that last ran in a window note about the keys that are left."""
+        due = 0 if last is None else self.due(last)
+        return {entity: list(self.stored(entity, due)) for entity in entities}
 
     @property
     def _last(self) -> int:

@@ -199,7 +199,8 @@ class Host:
             await self._reporter.end()
             if self._server is not None:
                 await self._server.stop(grace=0)
-            self._cores.finish(self._stored())
+            entities = (role.entity for role in self._config.roles)
+            self._cores.finish(self._envelopes.keys.left(entities, self._cores.last_window))
         await self._channels.close()
         self._journal.close()
 
@@ -231,7 +232,7 @@ class Host:
     async def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
         """Learn what will happen, as far as that is new; return how far this host has come."""
         async with self._at_home:
-            for event in self._cores.hear(news.events):
+            for event in self._cores.hear(news.events, news.window):
                 self._envelopes.hear(event)
                 self._sky = self._sky and self._sky.with_event(event)
         return self._state()
@@ -281,17 +282,8 @@ class Host:
 
     def _also(self, window: int) -> tuple[dict[str, list[Fact]], int | None]:
         """Return what else is noted in a window, and when keys rotate next."""
-        return self._rotated(window), self._envelopes.keys.next_window(window)
-
-    def _rotated(self, window: int) -> dict[str, list[Fact]]:
-        """Return what entities here note about rotations of management keys since they last ran."""
-        keys, last = self._envelopes.keys, self._cores.last_window
-        after = 0 if last is None else keys.due(last)
-        return {
-            role.entity: noted
-            for role in self._config.roles
-            if (noted := list(keys.rotations(role.entity, after, keys.due(window))))
-        }
+        keys, entities = self._envelopes.keys, (role.entity for role in self._config.roles)
+        return keys.noted(entities, self._cores.last_window, window), keys.next_window(window)
 
     def _management_stores(self) -> Iterator[Measure]:
         keys = self._envelopes.keys
@@ -301,12 +293,6 @@ class Host:
                 node = ("node", role.entity.removeprefix(KEY_MANAGER_PREFIX))
                 bits = keys.left_bits(role.entity, due)
                 yield Measure("management_key_store_available_bits", (node,), bits)
-
-    def _stored(self) -> dict[str, list[Fact]]:
-        """Return what entities here note about the management keys that are left."""
-        keys, last = self._envelopes.keys, self._cores.last_window
-        due = 0 if last is None else keys.due(last)
-        return {role.entity: list(keys.stored(role.entity, due)) for role in self._config.roles}
 
     async def resend(self, lost: runtime_pb2.Lost) -> Receipt:
         """Send again what another host has lost."""

@@ -25,7 +25,7 @@ from emulator.build.yaml_text import dump_yaml, read_yaml
 from emulator.config.error_messages import mistakes
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import FaultEvent, ProcessEvent, RandomEvent
-from emulator.store.files import EXPERIMENT, SUMMARY, write_atomically
+from emulator.store.files import EXPERIMENT, SUMMARY, Engine, engine_of, write_atomically
 from emulator.store.injection_table import FILE, Injected, Injections
 from emulator.world.events import write_down
 
@@ -88,6 +88,10 @@ def _resolved(experiment_file: Path, fault: Mapping[str, Any]) -> tuple[dict[str
             f"{item.field.replace('faults.0', 'fault')}: {item.message}" for item in wrong
         )
         raise InjectionError(said)
+    if isinstance(event, ProcessEvent) and engine_of(experiment_file.parent) is Engine.IN_PROCESS:
+        raise InjectionError(
+            "fault.kind: an in-process run has no processes that a fault could strike"
+        )
     written = "" if isinstance(event, ProcessEvent) else write_down(events_of(alone)[0])
     return event.model_dump(mode="json", by_alias=True), written
 

@@ -72,6 +72,12 @@ class MessageFaults:
         ends = [end for entity in entities for _, end in self._outages.get(entity, ())]
         return min((int(end) for end in ends if window < end < inf), default=None)
 
+    def turn_after(self, entities: Iterable[str], window: int) -> int | None:
+        """Return the next window in which one of these goes out or is back."""
+        spans = [span for entity in entities for span in self._outages.get(entity, ())]
+        turns = (turn for span in spans for turn in span)
+        return min((int(turn) for turn in turns if window < turn < inf), default=None)
+
     def absences(self, entities: Iterable[str]) -> Iterator[tuple[str, float, float]]:
         """Yield since when and until when, in emulated time, each of these is out."""
         for entity in entities:

@@ -28,7 +28,8 @@ _LINKS = (
     "LEFT JOIN mail ON mailed AND mail.window = chain.window ORDER BY number"
 )
 _DIGEST_BYTES = 16
-_Row = Sequence[object]
+_Row = tuple[object, ...]
+_FIELDS = ["\x1f".join(["%s"] * count) for count in range(32)]
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def written_to(connection: sqlite3.Connection, since: int) -> Iterator[tuple[int
 
 
 def _digest(before: bytes, link: Link, facts: Sequence[_Row], mail: bytes | None) -> bytes:
-    text = "\n".join(["\x1f".join(map(str, row)) for row in facts])
+    text = "\n".join([_FIELDS[len(row)] % row for row in facts])
     head = (link.window, link.wake, link.wrote, len(facts), len(text), mail is not None)
     whole = blake2b(before, digest_size=_DIGEST_BYTES)
     whole.update(repr(head).encode())

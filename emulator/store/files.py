@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +29,13 @@ _LOCK = "lock"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 
 
+class Engine(StrEnum):
+    """What runs an experiment: a process for each actor, or the same cores in one process."""
+
+    PROCESSES = "processes"
+    IN_PROCESS = "in-process"
+
+
 class FormatError(BadInputError):
     """A folder is not that of a run, or that of a run in another format."""
 
@@ -39,9 +47,9 @@ class FormatError(BadInputError):
         return f"{self.folder}: {self.problem}"
 
 
-def write_format(folder: Path) -> None:
-    """Say in which format a new folder is, and which version of the program has made it."""
-    about = {"format": FORMAT, "version": version("qsagin")}
+def write_format(folder: Path, engine: Engine = Engine.PROCESSES) -> None:
+    """Say in which format a new folder is, and which version of the program, and engine, has made it."""
+    about = {"format": FORMAT, "version": version("qsagin"), "engine": engine.value}
     write_atomically(folder / _ABOUT, json.dumps(about) + "\n")
 
 
@@ -49,6 +57,15 @@ def write_told(folder: Path, told: Mapping[str, Any]) -> None:
     """Add to what a new folder says of itself what its run was told; nothing is added later."""
     about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
     write_atomically(folder / _ABOUT, json.dumps(about | {"told": told}, indent=1) + "\n")
+
+
+def engine_of(folder: Path) -> Engine:
+    """Return what the run of a folder is made of; processes, if the folder does not say."""
+    try:
+        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        return Engine(about.get("engine", Engine.PROCESSES))
+    except (OSError, ValueError, AttributeError):
+        return Engine.PROCESSES
 
 
 def told(folder: Path) -> dict[str, Any]:

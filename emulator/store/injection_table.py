@@ -36,10 +36,12 @@ class Injected:
 
 
 class Injections:
-    """The table, for any number of processes that share the run folder."""
+    """The table, for any number of processes that share the run folder; threads may take turns."""
 
     def __init__(self, run_folder: Path) -> None:
-        self._connection = sqlite3.connect(run_folder / FILE, timeout=_BUSY_S, isolation_level=None)
+        self._connection = sqlite3.connect(
+            run_folder / FILE, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        )
         self._connection.executescript(_SCHEMA)
 
     def ask(self, fault: Mapping[str, Any], event: str) -> int:

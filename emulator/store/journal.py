@@ -111,7 +111,7 @@ class Journal:
     ) -> None:
         self._actor, self._incarnation = actor, incarnation
         self._path = path_of(run_folder, actor)
-        self._volatile = volatile
+        self._volatile, self._holds_key = volatile, not volatile
         database = ":memory:" if volatile else self._path
         self._connection = sqlite3.connect(
             database, isolation_level=None, timeout=BUSY_S, check_same_thread=False
@@ -186,7 +186,7 @@ class Journal:
         and `asked` what SAEs ask in it, as (entity, number, call).
         """
         rows = [
-            (self._numbers[entity], window, *fact.columns)
+            fact.row(self._numbers[entity], window)
             for entity, noted in facts.items()
             for fact in noted
         ]
@@ -207,7 +207,7 @@ class Journal:
 
     def key_rows(self, changes: Mapping[str, Iterable[KeyChange]], seal: Seal) -> KeyRows | None:
         """Return changes as rows to commit, sealed; None if this journal holds no key."""
-        return None if self._volatile else self._rows(changes, seal)
+        return self._rows(changes, seal) if self._holds_key else None
 
     def check_keys(self, changes: Mapping[str, Iterable[KeyChange]], seal: Seal) -> None:
         """Compare what entities hold with what was written down.  Raises `KeysDifferError`.
@@ -219,7 +219,7 @@ class Journal:
                 self._keys.clear()
                 self._keys.apply(self._rows(changes, seal))
                 self._connection.execute("UPDATE life SET lost = 0")
-        elif not self._volatile:
+        elif self._holds_key:
             numbered = {entity: (self._numbers[entity], held) for entity, held in changes.items()}
             self._keys.compare(numbered, seal)
 
@@ -230,7 +230,7 @@ class Journal:
     ) -> None:
         """Write down, once, what each entity has left; it belongs to the entity's last window."""
         rows = [
-            (self._numbers[entity], window, *fact.columns)
+            fact.row(self._numbers[entity], window)
             for entity, (window, left) in facts.items()
             for fact in left
         ]
@@ -240,7 +240,7 @@ class Journal:
             )
             self._connection.executemany(_INSERT, rows)
             self._chain.append(Link(None), rows)
-            if self._volatile:
+            if not self._holds_key:
                 self._keys.apply(self._rows(changes, None))
             self._connection.execute("CREATE INDEX fact_of_entity ON fact (entity)")
 
@@ -290,6 +290,35 @@ class Journal:
     def _first(self, query: str) -> tuple[Any, ...] | None:
         found: tuple[Any, ...] | None = self._connection.execute(query).fetchone()
         return found
+
+
+class BufferedJournal(Journal):
+    """The journal of a run that is begun again if it is lost: many windows are one transaction.
+
+    Readers see what was committed by the last `flush`.  It holds no key: what is in store when it is
+    finished is listed without material.
+    """
+
+    def __init__(self, run_folder: Path, actor: str, entities: Sequence[str]) -> None:
+        super().__init__(run_folder, actor, entities)
+        self._holds_key, self._is_always_synced = False, True
+        self._connection.execute("PRAGMA synchronous=OFF")
+
+    def flush(self) -> None:
+        """Commit what was written."""
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Commit what was written, and close the database."""
+        self.flush()
+        super().close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
+        yield
 
 
 def path_of(run_folder: Path, actor: str) -> Path:

@@ -107,6 +107,21 @@ def rows(
         yield from connection.execute(query, values)
 
 
+def portions(
+    run_folder: Path, entity: str, query: str, size: int
+) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield what a query gives over the facts of one entity, so many rows at a time.
+
+    Raises `JournalError`.
+    """
+    path, number = _home(run_folder, entity)
+    with _reading(path) as connection:
+        connection.execute(f"{_VIEW} WHERE entity = {number}")
+        cursor = connection.execute(query)
+        while rows := cursor.fetchmany(size):
+            yield rows
+
+
 def key_stores(run_folder: Path) -> Iterator[tuple[Any, ...]]:
     """Yield (entity, request, medium, peer, end, key bits, capacity, available, held, held bits).
 

@@ -1,9 +1,12 @@
 """One point of a sweep, run on the machine where this is called.
 
-A point is a command of its own, `qsagin run`, with a Ray instance of its own on the same machine, and not
-a set of actors in the cluster that hands out the points.  That costs some seconds per point.  In return
-points are independent: they share neither names nor ports, one that fails takes no other with it, and
-each has the outcome of the same command given by hand.
+In process, the process that is given a point runs it (`carry_out_here`), and then the next: it loads the
+program once.  One that was interrupted is begun again.
+
+With processes, a point is a command of its own (`carry_out`), `qsagin run`, with a Ray instance of its own
+on the same machine, and not a set of actors in the cluster that hands out the points.  That costs some
+seconds per point.  In return points are independent: they share neither names nor ports, one that fails
+takes no other with it, and each has the outcome of the same command given by hand.
 
 The command is held by a pipe on its standard input.  When the pipe closes, because the point is to end or
 because its holder is gone, it ends itself as by SIGTERM, with partial results.  Called again, an
@@ -14,14 +17,22 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.store.files import locked
+from emulator.build.loading import read
+from emulator.engines.job import Options
+from emulator.input_checks import BadInputError
+from emulator.run import ResultsError, run
+from emulator.runtime.pacing import Pace, Progress
+from emulator.store.files import Engine, engine_of, is_live, locked
 from emulator.sweep.folder import summary_of
+from global_manager.provisioning.check import InvalidProblemError
 
 _LOOK_EVERY_S = 0.1
 _END_LIMIT_S = 60.0
@@ -30,7 +41,7 @@ _BAD_INPUT = 2
 
 @dataclass(frozen=True)
 class Job:
-    """What is run, its folder, its log, and the number of processes for its key managers.
+    """What is run, its folder, its log, and the number of processes for its key managers, if it has any.
 
     `share` lets other users read the results.
     """
@@ -66,6 +77,47 @@ def carry_out(job: Job) -> str:
         _set_aside(folder)  # it was interrupted before there was anything to resume
     words = [str(job.experiment), "--out", str(folder), "--hosts", str(job.hosts)]
     return _verdict(job, _command(words, job))
+
+
+def carry_out_here(job: Job) -> str:
+    """Run a point in this process; return what went wrong, or nothing.
+
+    A signal ends it with partial results.
+    """
+    folder = job.run_folder
+    if summary_of(folder) is not None:
+        return ""
+    if is_live(folder):
+        return "is still running"
+    if folder.exists() and engine_of(folder) is Engine.IN_PROCESS:
+        shutil.rmtree(folder)  # it comes again, to the byte
+    elif folder.exists():
+        _set_aside(folder)
+    os.umask(0o022 if job.share else 0o077)
+    problem = _run_here(job)
+    job.log.write_text(f"{problem}\n" if problem else "", encoding="utf-8")
+    return problem
+
+
+def _run_here(job: Job) -> str:
+    options = Options(Pace(None), Engine.IN_PROCESS, report=False)
+    try:
+        outcome = run(read(str(job.experiment)), job.run_folder, options, _Nobody())
+    except (BadInputError, ResultsError, InvalidProblemError, OSError) as error:
+        return " ".join(str(error).split())
+    if outcome.stopped_by is not None:
+        return f"ended by {signal.Signals(outcome.stopped_by).name}"
+    return outcome.failure
+
+
+class _Nobody:
+    """Watches a run and shows nothing."""
+
+    def started(self, metrics_url: str, page_url: str, last_window: int) -> None:
+        """Say nothing."""
+
+    def advanced(self, progress: Progress) -> None:
+        """Say nothing."""
 
 
 def _set_aside(folder: Path) -> None:

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol
 
-from emulator import launch
 from emulator.runtime.cluster import Machine
+from emulator.store.files import Engine
+from emulator.sweep import pool
 from emulator.sweep.folder import SweepFolder
 from emulator.sweep.grid import Point
-from emulator.sweep.job import Job, carry_out
-from emulator.sweep.workers import spread
+from emulator.sweep.job import Job, carry_out, carry_out_here
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+Spread = Callable[
+    [Callable[[Job], str], Sequence[Job], int, Callable[[], bool]], Iterator[tuple[Job, str]]
+]
 
 
 @dataclass(frozen=True)
 class SweepOptions:
     """How to sweep; none of this changes an outcome.
 
-    At most `jobs` points at a time; None: one per two CPUs.  `hosts` is that of every run.  `ray_address`
-    is that of a cluster whose machines take the points; None: all are run here.  `share` lets other users
-    read the results.
+    At most `jobs` points at a time; None: one per CPU, or per two with an engine of processes, of which
+    every run then has `hosts`.  `ray_address` is that of a cluster whose machines take the points; None:
+    all are run here.  `share` lets other users read the results.
     """
 
+    engine: Engine = Engine.IN_PROCESS
     jobs: int | None = None
     hosts: int = 1
     ray_address: str | None = None
@@ -64,25 +68,34 @@ def sweep(folder: SweepFolder, options: SweepOptions, watcher: SweepWatcher) -> 
     received: list[int] = []
     with folder.alone(), _noting_signals(received):
         if todo:
-            own_jobs = options.jobs or _share(len(os.sched_getaffinity(0)))
-            with launch.ray_instance(own_jobs, options.ray_address, folder.path) as machines:
-                jobs = own_jobs if options.jobs or not machines else _share(_cpus(machines))
-                watcher.started(len(todo), jobs)
-                for point, problem in _handed_out(folder, todo, options, jobs, received):
-                    problems[point.name] = problem
-                    watcher.ended(point, problem)
+            jobs = _jobs(folder, todo, options)
+            work = carry_out_here if options.engine is Engine.IN_PROCESS else carry_out
+            with _workers(folder, options) as (spread, at_a_time), _noting_signals(received):
+                watcher.started(len(todo), at_a_time)
+                for job, problem in spread(work, list(jobs), at_a_time, lambda: bool(received)):
+                    problems[jobs[job].name] = problem
+                    watcher.ended(jobs[job], problem)
     return SweepOutcome(problems, received[0] if received else None)
 
 
-def _handed_out(
-    folder: SweepFolder,
-    todo: list[Point],
-    options: SweepOptions,
-    at_a_time: int,
-    received: list[int],
-) -> Iterator[tuple[Point, str]]:
-    """Yield every point that has ended, with what went wrong, or nothing."""
-    jobs = {
+@contextmanager
+def _workers(folder: SweepFolder, options: SweepOptions) -> Iterator[tuple[Spread, int]]:
+    """Yield what hands out jobs, and how many at a time; Ray is loaded only if it is wanted."""
+    own_jobs = options.jobs or _share(len(os.sched_getaffinity(0)), options.engine)
+    if options.engine is Engine.IN_PROCESS and options.ray_address is None:
+        yield pool.spread, own_jobs
+        return
+    from emulator import launch
+    from emulator.sweep import workers
+
+    with launch.ray_instance(own_jobs, options.ray_address, folder.path) as machines:
+        is_ours = options.jobs or not machines
+        yield workers.spread, own_jobs if is_ours else _share(_cpus(machines), options.engine)
+
+
+def _jobs(folder: SweepFolder, todo: Sequence[Point], options: SweepOptions) -> dict[Job, Point]:
+    """Return a job for each point, in order."""
+    return {
         Job(
             folder.experiment_file(point).resolve(),
             folder.run_folder(point).resolve(),
@@ -92,14 +105,11 @@ def _handed_out(
         ): point
         for point in todo
     }
-    with _noting_signals(received):  # Ray has put its own where it has joined a cluster
-        for job, problem in spread(carry_out, list(jobs), at_a_time, lambda: bool(received)):
-            yield jobs[job], problem
 
 
-def _share(cpus: int) -> int:
-    """How many points that many CPUs can take: a run keeps about two busy."""
-    return max(1, cpus // 2)
+def _share(cpus: int, engine: Engine) -> int:
+    """How many points that many CPUs can take: a run of processes keeps about two busy."""
+    return cpus if engine is Engine.IN_PROCESS else max(1, cpus // 2)
 
 
 def _cpus(machines: Sequence[Machine]) -> int:

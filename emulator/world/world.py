@@ -116,7 +116,7 @@ class World:
 
         Raises `KeyError` for a node or fiber that does not exist.
         """
-        if not (self.knows(a) and self.knows(b)):
+        if a not in self._number or b not in self._number:
             raise KeyError(f"{a}-{b}")
         if medium is MediumCode.FIBER:
             return self._on_fiber(a, b, now_s if since_s is None else since_s, now_s)
@@ -156,12 +156,24 @@ class World:
 
     def block(self, channel: ChannelId, serial: int, n_bytes: int) -> bytes:
         """Return a block of key, the same at both ends of the channel."""
-        return self._stream("channel", self._words(channel), serial, n_bytes)
+        question = (serial, n_bytes)
+        asked, block = self._last_block.get(channel, ((), b""))
+        if asked != question:
+            block = self._stream("channel", self._words(channel), serial, n_bytes)
+            if channel.medium is MediumCode.FIBER:
+                self._last_block[channel] = question, block
+        return block
 
     def errors(self, channel: ChannelId, serial: int, sifted_bits: int, qber: float) -> int:
         """Return how many bits of a block differ at its ends, drawn by inversion."""
-        uniform = self.uniform("errors", self._words(channel), serial)
-        return binomial_quantile(sifted_bits, qber, uniform)
+        question = (serial, sifted_bits, qber)
+        asked, errors = self._last_errors.get(channel, ((), 0))
+        if asked != question:
+            uniform = self.uniform("errors", self._words(channel), serial)
+            errors = binomial_quantile(sifted_bits, qber, uniform)
+            if channel.medium is MediumCode.FIBER:
+                self._last_errors[channel] = question, errors
+        return errors
 
     def shared(self, purpose: str, a: str, b: str, serial: int, n_bytes: int) -> bytes:
         """Return a key that two entities share for a purpose, the same for both."""
@@ -223,6 +235,14 @@ class World:
 
     def _words(self, channel: ChannelId) -> str:
         """Return a channel by the numbers of its ends."""
+        if channel.medium is not MediumCode.FIBER:
+            return self._spelt(channel)
+        known = self._known_words.get(channel)
+        if known is None:
+            known = self._known_words[channel] = self._spelt(channel)
+        return known
+
+    def _spelt(self, channel: ChannelId) -> str:
         ends = [self.number(node) for node in (channel.a, channel.b)]
         rest = [channel.number]
         if channel.medium is MediumCode.FIBER:
@@ -245,6 +265,19 @@ class World:
         return {}
 
     @cached_property
+    def _known_words(self) -> dict[ChannelId, str]:
+        return {}
+
+    @cached_property
+    def _last_block(self) -> dict[ChannelId, tuple[tuple[int, ...], bytes]]:
+        """The block that each fiber's channel was asked for last: its other end may be in this process."""
+        return {}
+
+    @cached_property
+    def _last_errors(self) -> dict[ChannelId, tuple[tuple[float, ...], int]]:
+        return {}
+
+    @cached_property
     def _key(self) -> bytes:
         return blake2b(str(self.seed).encode(), digest_size=32, person=b"qsagin-world").digest()
 
@@ -262,6 +295,16 @@ class World:
         return found | {frozenset((item.a, item.b)) for item in self._of(Eavesdropper)}
 
     @cached_property
+    def _quiet(self) -> dict[tuple[str, str], LinkSample]:
+        """What fibers offer to which nothing ever happens, both ways."""
+        return {
+            pair: offer
+            for a, b, offer in self.fibers
+            if frozenset((a, b)) not in self._troubled
+            for pair in ((a, b), (b, a))
+        }
+
+    @cached_property
     def _turns_s(self) -> list[float]:
         """When what befalls fibers begins and ends, in order."""
         spans = [(item.start_s, item.end_s) for item in self._of(FiberCut)]
@@ -271,10 +314,11 @@ class World:
         return sorted({at_s for span in spans for at_s in span})
 
     def _on_fiber(self, a: str, b: str, since_s: float, now_s: float) -> LinkSample:
+        offer = self._quiet.get((a, b))
+        if offer is not None:
+            return offer
         ends = frozenset((a, b))
         offer = self._fiber[ends]
-        if ends not in self._troubled:
-            return offer
         if _on(self._of(FiberCut), ends, now_s) or any(self.is_dark(n, now_s) for n in ends):
             return replace(offer, skr_bps=0.0, usable=False, sifted_bps=0.0)
         for dimming in _on(self._of(Dimming), ends, now_s):

@@ -145,6 +145,40 @@ def test_the_digest_does_not_depend_on_hosts_or_pace_but_on_the_seed(
     assert other["digest"] != summary["digest"]
 
 
+def test_the_run_in_one_process_has_the_same_digest_ledger_and_summary(
+    tiny_run: tuple[dict[str, Any], Path, str], tmp_path: Path
+) -> None:
+    summary, folder, _ = tiny_run
+    here = tmp_path / "here"
+    done = _run("tiny", "--engine", "in-process", "--out", str(here), "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    times = dict.fromkeys(("wall_s", "startup_s", "running_s"))
+    assert json.loads(done.stdout) | times == summary | times
+    for table in ("ledger.parquet", "decisions.parquet"):
+        assert pq.read_table(here / table).equals(pq.read_table(folder / table))
+    assert json.loads((here / "plan.json").read_text()) == json.loads(
+        (folder / "plan.json").read_text()
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_in_one_process_that_is_interrupted_ends_in_order(
+    family: Family, tmp_path: Path, how: signal.Signals
+) -> None:
+    folder = tmp_path / "run"
+    words = ("tiny", "--engine", "in-process", "--pace", "20", "--out", str(folder))
+    with _start(family, *words) as run:
+        _until((folder / "plan.json").exists)
+        run.send_signal(how)
+        _, err = run.communicate(timeout=60)
+    assert run.returncode == 128 + how
+    assert err.splitlines()[-1] == f"ended by {how.name}; partial results are in {folder}"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert not summary["complete"]
+    assert summary["audit"]["ok"]
+    _until(lambda: not family.alive(), 10)
+
+
 def test_an_eavesdropper_is_seen_by_actors_and_told_in_the_summary(
     write_experiment: Write, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,20 @@ FIRST, SECOND, THIRD, FOURTH = (
     f"{number}-mean_units={mean}-seed={seed}"
     for number, (mean, seed) in enumerate([(1, 1), (1, 2), (2, 1), (2, 2)], 1)
 )
+ON_RAY = """
+import sys
+from pathlib import Path
+from emulator import launch
+from emulator.sweep import workers
+from emulator.sweep.folder import reopen
+from emulator.sweep.job import carry_out_here
+from emulator.sweep.runner import SweepOptions, _jobs
+folder = reopen(Path(sys.argv[1]))
+jobs = _jobs(folder, folder.grid.points(), SweepOptions())
+with launch.ray_instance(2, None, folder.path):
+    done = dict(workers.spread(carry_out_here, list(jobs), 2, lambda: False))
+print(sorted(done.values()))
+"""
 ENDING = """
 import os, signal, time
 from pathlib import Path
@@ -64,7 +79,7 @@ def test_a_sweep_that_is_cut_short_twice_ends_as_one_in_peace(tmp_path: Path) ->
     folder = tmp_path / "sweep"
     runs = folder / "runs"
     axes = ["--set", f"{MEAN}=1,2", "--seeds", "1,2"]
-    options = ["--jobs", "1"]
+    options = ["--jobs", "1", "--engine", "processes"]
     new = ["tiny", *axes, "--out", str(folder), *options]
     again = ["--resume", str(folder), *options]
     assert _struck(new, (runs / SECOND / "plan.json").exists, signal.SIGINT) == 130
@@ -91,6 +106,45 @@ def test_a_sweep_that_is_cut_short_twice_ends_as_one_in_peace(tmp_path: Path) ->
     words = [*QSAGIN, "run", str(experiment), "--out", str(tmp_path / "alone"), "--json"]
     alone = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
     assert json.loads(alone.stdout)["digest"] == digests[THIRD]
+
+
+def test_a_sweep_in_process_that_is_cut_short_goes_on_where_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    runs = folder / "runs"
+    axes = ["--set", "demand.periods=400,401", "--seeds", "1,2"]
+    new = ["tiny", *axes, "--out", str(folder), "--jobs", "1"]
+    first, second = (f"{number}-periods=400-seed={number}" for number in (1, 2))
+    assert _struck(new, (runs / second / "plan.json").exists, signal.SIGTERM) == 143
+    assert summary_of(runs / first)
+    finished = (runs / first / "summary.json").stat().st_mtime
+
+    again = [*QSAGIN, "sweep", "--resume", str(folder), "--json"]
+    done = subprocess.run(again, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["done"] == 4
+    assert (runs / first / "summary.json").stat().st_mtime == finished
+    digests = {row["point"]: row["digest"] for row in document["rows"]}
+    experiment = folder / "points" / second / "experiment.yaml"
+    words = [*QSAGIN, "run", str(experiment), "--engine", "in-process", "--json"]
+    alone = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
+    assert json.loads(alone.stdout)["digest"] == digests[second]
+
+
+def test_points_in_process_can_be_tasks_of_ray(tmp_path: Path) -> None:
+    """As they are with --address."""
+    folder = tmp_path / "sweep"
+    axes = ["--set", f"{MEAN}=1,2"]
+    here = [*QSAGIN, "sweep", "tiny", *axes, "--out", str(folder), "--json"]
+    done = subprocess.run(here, capture_output=True, text=True, timeout=200, check=True)
+    digests = [row["digest"] for row in json.loads(done.stdout)["rows"]]
+    shutil.rmtree(folder / "runs")
+    there = [sys.executable, "-c", ON_RAY, str(folder)]
+    done = subprocess.run(there, capture_output=True, text=True, timeout=200, check=False)
+    assert (done.returncode, done.stdout) == (0, "['', '']\n"), done.stderr
+    points = sorted(path.name for path in (folder / "points").iterdir())
+    summaries = [summary_of(folder / "runs" / point) or {} for point in points]
+    assert [item["digest"] for item in summaries] == digests
 
 
 def test_a_process_hears_signals_after_ray_has_ended() -> None:

@@ -52,7 +52,7 @@ def test_nobody_is_ended_by_lies_and_third_parties_cost_nobody_a_key(
     for place, (victim, lie) in enumerate(told):
         body = replace(lie, key_ids=known) if isinstance(lie, Delivered) else lie
         message = Message(liar, victim, 10**6 + place, body)
-        network._mail[victim].put(network.window + 1, message)
+        network.put(1, message)
     network.run(330)
     network.close()
     if not liar.startswith("kme-"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from network import simulate
 
-from emulator.build.loading import read
+from emulator.build.loading import ExperimentError, read
 from emulator.config.fiber import LinkKind
 from emulator.results import ledger
 from emulator.results.audit import audit
@@ -124,3 +124,28 @@ def test_the_city_uses_all_kinds_of_links_and_goes_round_its_eavesdropper(tmp_pa
     gone = range(int(alarm["raised_s"]) + 5, int(alarm["cleared_s"]))
     assert not [window for window in made if window in gone]
     assert [window for window in made if window > alarm["cleared_s"]]
+
+
+def test_an_operator_who_lights_classical_channels_takes_a_link_down_by_its_errors(
+    write_experiment: Write,
+) -> None:
+    """10 dBm beside the quantum channel make noise of nearly every click; the controller tells the link."""
+    lit = {"kind": "classical-power", "link": ["B", "C"], "launch_dbm": 10, "at_s": 0}
+    network, assembly = simulate(read(str(write_experiment(faults=[lit]))))
+
+    seen = assembly.world.sample(MediumCode.FIBER, "B", "C", 100.0)
+    assert (seen.skr_bps, seen.qber > 0.4) == (0, True)
+    assert assembly.world.sample(MediumCode.FIBER, "A", "B", 100.0).skr_bps > 0
+    (down,) = [f for f in network.all_facts() if f.kind is FactKind.LINK]
+    assert isinstance(down.details, LinkState)
+    assert (down.details.link, down.text[:10]) == (("B", "C"), "down: qber")
+
+
+def test_an_operator_cannot_light_the_fiber_of_routers(write_experiment: Write) -> None:
+    lit = {"kind": "classical-power", "link": ["B", "C"], "launch_dbm": 10, "at_s": 0}
+    path = write_experiment(faults=[lit], fiber={"repeaters": "quantum-router"})
+
+    with pytest.raises(
+        ExperimentError, match=r"faults\.0\.link.*cannot be lit with protocol router"
+    ):
+        read(str(path))

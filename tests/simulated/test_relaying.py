@@ -70,9 +70,9 @@ class _World:
         return (request + period) % (UNITS + 2)
 
 
-def _set(source: str, number: int, *rows: Row) -> Message:
+def _set(source: str, destination: str, number: int, *rows: Row) -> Message:
     binds = tuple(bind for row in rows for bind in encode(row))
-    return Message(source, "", number, Pdu(Verb.SET, number, binds))
+    return Message(source, destination, number, Pdu(Verb.SET, number, binds))
 
 
 class Chain(SimulatedNetwork):
@@ -122,7 +122,7 @@ class Chain(SimulatedNetwork):
 
     def tell(self, node: str, source: str, number: int, row: Row, delay: int) -> None:
         """Have a controller configure a node, so many windows from now."""
-        self._mail[f"kme-{node}"].put(self.window + delay, _set(source, number, row))
+        self.put(delay, _set(source, f"kme-{node}", number, row))
 
     def fate(self, message: Message) -> Sequence[int]:
         if message.destination not in self.cores:
@@ -130,7 +130,7 @@ class Chain(SimulatedNetwork):
         return self.fates.pop() if self.fates else (1,)
 
     def advance(self) -> None:
-        self._step(self.window + 1)
+        self.run_window(self.window + 1)
 
     def held(self, request: int, node: str, medium: MediumCode) -> set[str]:
         return {

@@ -236,7 +236,8 @@ def test_a_sweep_outlives_a_machine_that_has_a_point_of_it(tmp_path: Path) -> No
     folder = tmp_path / "sweep"
     words = ["tiny", "--set", "demand.periods=12,13", "--seeds", "1,2", "--out", str(folder)]
     with Machines() as machines:
-        command = [sys.executable, "-m", "emulator", "sweep", *words, "--jobs", "2", "--json"]
+        words += ["--engine", "processes", "--jobs", "2", "--json"]
+        command = [sys.executable, "-m", "emulator", "sweep", *words]
         with subprocess.Popen(
             machines.command(0, [*command, "--address", machines.address]),
             stdout=subprocess.PIPE,

@@ -39,7 +39,7 @@ from monitoring import (
 from emulator.build.manager_role import ManagerRole, StandardPlanner
 from emulator.build.roles import FiberRole, Role
 from emulator.net.transport import Channels
-from emulator.runtime.clock import Pace
+from emulator.runtime.pacing import Pace
 from emulator.store.registry import Registry
 from global_manager.provisioning.model import Plan, Problem
 from protos.core import UAV_CONTROLLER

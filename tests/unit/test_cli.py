@@ -301,3 +301,16 @@ def test_what_the_system_refuses_is_told_in_one_line(
         cli.main()
     assert ended.value.code == 1
     assert capsys.readouterr().err == told
+
+
+def test_a_key_rate_with_classical_channels_in_the_fiber(
+    qsagin: Callable[..., tuple[int, str, str]],
+) -> None:
+    words = ("skr", "--protocol", "bb84", "--device", "t12", "--length-km", "50", "--json")
+    light = ("--coexistence", "launch_dbm=-30", "--coexistence", "filter_nm=0.1")
+
+    dark, lit = (json.loads(qsagin(*words, *more)[1]) for more in ((), light))
+    assert lit["skr_bps"] < dark["skr_bps"]
+    assert "Kumar" in lit["assumptions"][-1]
+    status, _, err = qsagin(*words, "--coexistence", "band=X")
+    assert (status, "--coexistence: band" in err) == (2, True)

@@ -40,6 +40,7 @@ EVENTS: list[dict[str, Any]] = [
     {"kind": "message-fault", "sources": ["A"], "drop": 0.1, "at_s": 9},
     {"kind": "partition", "groups": [["A"], ["B", "C"]], "at_s": 9},
     {"kind": "demand-shift", "from_period": 3, "mean_units": 2},
+    {"kind": "classical-power", "link": ["B", "C"], "launch_dbm": -20, "channels": 4, "at_s": 9},
 ]
 
 

@@ -177,3 +177,80 @@ def test_no_plan_reserves_on_a_link_that_yields_nothing_and_the_reader_is_told(
 @pytest.mark.parametrize("name", built_in_names())
 def test_every_built_in_experiment_can_use_all_its_links(name: str) -> None:
     assert unused_of(read(name)) == Unused({}, ())
+
+
+def _lit(fiber: dict[str, Any], special: dict[str, Any] | None = None, b: str = "B") -> QuantumLink:
+    options = FiberOptions.model_validate({"device": "t12"} | fiber)
+    link = FiberLink.model_validate({"link": ["A", "B"]} | special) if special else None
+    return equip(options, Link("A", b, 50), link)
+
+
+def test_classical_channels_cost_key_and_add_errors_on_every_link_unless_it_says_otherwise() -> (
+    None
+):
+    faint = {"launch_dbm": -30, "filter_nm": 0.1, "gate_s": 1e-10}
+    dark, lit = _lit({}), _lit({"coexistence": faint})
+    brighter = _lit({"coexistence": faint}, {"coexistence": {"launch_dbm": -20}})
+    spared = _lit({"coexistence": faint}, {"coexistence": "none"})
+    alone = _lit({}, {"coexistence": faint})
+
+    assert 0 < brighter.sample.skr_bps < lit.sample.skr_bps < dark.sample.skr_bps
+    assert brighter.sample.qber > lit.sample.qber > dark.sample.qber
+    assert spared.sample == dark.sample
+    assert alone.sample == lit.sample
+    assert brighter.light is not None
+    assert (brighter.light.launch_dbm, brighter.light.filter_nm) == (-20, 0.1)
+
+
+def test_an_eavesdropper_or_a_bend_in_a_lit_fiber_comes_on_top_of_its_light() -> None:
+    faint = {"launch_dbm": -20, "filter_nm": 0.1, "gate_s": 1e-10}
+    dark, lit = _lit({}), _lit({"coexistence": faint})
+
+    errors = [link.tapped(0.1).qber for link in (lit, dark)]
+    assert errors[0] is not None
+    assert errors[1] is not None
+    assert errors[0] > errors[1]
+    assert lit.dimmed(2).skr_bps < dark.dimmed(2).skr_bps
+    assert lit.dimmed(0).skr_bps == lit.sample.skr_bps
+
+
+def test_a_direction_is_seen_from_the_end_that_is_named_first() -> None:
+    light = {"launch_dbm": -15, "filter_nm": 0.1, "gate_s": 1e-10, "direction": "forward"}
+    ahead, back = (
+        equip(
+            FiberOptions.model_validate({"device": "t12"}),
+            Link("A", "B", 50),
+            FiberLink.model_validate({"link": ends, "coexistence": light}),
+        )
+        for ends in (["A", "B"], ["B", "A"])
+    )
+
+    assert ahead.light is not None
+    assert back.light == ahead.light.turned()
+    assert back.sample.qber > ahead.sample.qber, "backward scattering is the stronger"
+    lit = ahead.lit(-15, 1, ahead.light.direction, "A")
+    assert lit == ahead.sample
+    assert ahead.lit(-15, 1, ahead.light.direction, "B") == back.sample
+
+
+@pytest.mark.parametrize(
+    ("fiber", "where"),
+    [
+        ({"coexistence": {"launch_dbm": 50}}, r"fiber\.coexistence\.launch_dbm"),
+        ({"coexistence": {"colour": 1}}, r"fiber\.coexistence\.colour"),
+        ({"coexistence": {"band": "X"}}, r"fiber\.coexistence\.band"),
+        (
+            {"coexistence": {}, "repeaters": "quantum-router"},
+            r"fiber\.coexistence.*quantum routers",
+        ),
+        (
+            {"links": [{"link": ["A", "B"], "kind": "quantum-router", "coexistence": {}}]},
+            r"fiber\.links\.0.*quantum routers",
+        ),
+    ],
+)
+def test_light_that_cannot_be_is_refused_with_its_field(
+    write_experiment: Write, fiber: dict[str, Any], where: str
+) -> None:
+    with pytest.raises(ExperimentError, match=where):
+        read(str(write_experiment(fiber=fiber)))

@@ -123,5 +123,13 @@ def test_only_who_is_out_now_and_comes_back_is_waited_for() -> None:
     assert not any(by.is_away("y", w) for w in range(30))
 
 
+def test_hosts_wake_when_somebody_goes_out_and_when_he_is_back() -> None:
+    by = under(Outage("x", 10.0, 20.0), Outage("y", 500.0, 600.0))
+    turns = [by.turn_after(("x", "y"), w) for w in (-1, 9, 10, 19, 20, 499, 500)]
+    assert turns == [10, 10, 20, 20, 500, 500, 600]
+    assert by.turn_after(("x",), 20) is None
+    assert by.turn_after(("z",), 0) is None
+
+
 def test_a_time_that_rounding_puts_just_after_a_window_is_that_window() -> None:
     assert [steps_until(at_s, 0.1) for at_s in (0.0, 0.3, 0.1 * 3, 0.31, 7.0)] == [0, 3, 3, 4, 70]

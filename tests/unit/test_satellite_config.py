@@ -100,3 +100,34 @@ def test_a_satellite_that_comes_down_before_the_end_is_refused(write_orbits: Wri
     feather = LINE1.replace(" 17957-4 0  9993", " 99999+1 0  9995")  # QSS, with a sail for drag
     path = write_orbits(f"{feather}\n{LINE2}", tle="satellites.tle", epoch=EVENING)
     assert "41731: has no position" in refusal(path)
+
+
+def test_every_number_of_a_satellites_devices_can_be_set(write_orbits: Write) -> None:
+    def bits(**orbits: Any) -> int:
+        path = write_orbits(clouds=False, walker={"satellites": 6, "planes": 3}, **orbits)
+        satellites = satellites_of(read(str(path)))
+        assert satellites is not None
+        return sum(contact.bits for contact in satellites.contacts)
+
+    usual = bits()
+    assert bits(parameters={"clock_hz": 2e8}) > 1.9 * usual > 0
+    assert bits(parameters={"telescope_m": 0.5}) < 0.5 * usual
+    assert bits(parameters={"misalignment": 0.03}) < usual
+    assert bits(device="eagle-1") > usual
+
+
+@pytest.mark.parametrize(
+    ("orbits", "message"),
+    [
+        ({"parameters": {"colour": 1}}, r"parameters\.colour.*known are .*telescope_m"),
+        ({"parameters": {"telescope_m": -1}}, r"parameters\.telescope_m.*positive"),
+        ({"parameters": {"pair_rate_hz": 1e6}}, r"parameters\.pair_rate_hz"),
+        ({"parameters": {"block_bits": 1e6}}, r"parameters\.block_bits"),
+        ({"mode": "entangled", "device": "eagle-1"}, r"device.*micius-2020, not eagle-1"),
+    ],
+)
+def test_numbers_that_a_device_does_not_have_are_refused(
+    write_orbits: Write, orbits: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ExperimentError, match=r"satellite\.orbits.*" + message):
+        read(str(write_orbits(**orbits)))

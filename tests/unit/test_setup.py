@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from emulator.build import environment, faults, free_space, quantum_links
+from emulator.build import environment, fiber_faults, free_space, quantum_links
 from emulator.build.assembly import assemble
 from emulator.build.demand import requests_of, scenarios_of
 from emulator.build.loading import read
@@ -36,7 +36,7 @@ BUILDERS = {
     environment: ("Sky", "read_recording"),
     quantum_links: ("equip",),
     free_space: ("contacts", "SatelliteLinks"),
-    faults: ("Eavesdropper",),
+    fiber_faults: ("Eavesdropper",),
 }
 
 

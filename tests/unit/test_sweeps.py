@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from emulator import launch
 from emulator.build.loading import ExperimentError, read
 from emulator.sweep import figure, runner, table
 from emulator.sweep.folder import SweepFolder, create, reopen
@@ -43,15 +42,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
                 _finish(job.run_folder, cost=100.0 * mean + fields["seed"])
             yield job, "no room" if mean == 2 else ""
 
-    class Instance:
-        def __enter__(self) -> list[Any]:
-            return []
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-    monkeypatch.setattr(runner, "spread", spread)
-    monkeypatch.setattr(launch, "ray_instance", lambda *_: Instance())
+    monkeypatch.setattr(runner.pool, "spread", spread)
     return tried
 
 

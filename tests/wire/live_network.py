@@ -15,11 +15,12 @@ from emulator.build.loading import read
 from emulator.build.manager_role import actors_of
 from emulator.config.topology import save_csv
 from emulator.net.identity import Authority
-from emulator.runtime.clock import BarrierClock, ClockConfig, Pace
+from emulator.runtime.clock import BarrierClock, ClockConfig
 from emulator.runtime.envelopes import ManagementKeys
 from emulator.runtime.grpc_services import CLOCK
 from emulator.runtime.host import Host, HostConfig
 from emulator.runtime.message_faults import MessageFaults
+from emulator.runtime.pacing import Pace
 from emulator.store.journal import FOLDER
 from emulator.store.registry import Registry
 from emulator.telemetry.exporter import METRICS, Exporter, ExporterConfig

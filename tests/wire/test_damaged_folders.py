@@ -20,10 +20,11 @@ from live_network import LiveNetwork, within
 from emulator import cli, run
 from emulator.build.assembly import assemble
 from emulator.build.loading import read
+from emulator.engines.job import Job, Options, record_plan
 from emulator.report import summary
 from emulator.runtime import injection
-from emulator.runtime.clock import Pace
-from emulator.store.files import SUMMARY, locked
+from emulator.runtime.pacing import Pace
+from emulator.store.files import SUMMARY, Engine, locked
 from emulator.store.journal import FOLDER
 
 HOSTS, CUT = 3, 80
@@ -71,13 +72,13 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = tmp_path_factory.mktemp("kept")
     for name, seed in (("ended", None), ("other", 99)):
         setup = read("tiny", seed)
-        run._prepare(kept / name, setup)
+        run._prepare(kept / name, setup, Engine.PROCESSES)
         within(60, _run(kept / name, kept / ("cut" if name == "ended" else "cut-other")))
     folder = kept / "ended"
     injection.record(folder)
     begun = read("tiny")
     book = assemble(begun)
-    run._record_plan(run._Job(begun, book, folder, run.Options(Pace(None))))
+    record_plan(Job(begun, book, folder, Options(Pace(None))))
     ending = summary.Ending(windows=124, emulated_s=124.0, wall_s=1.0)
     summary.write(folder, read(str(folder / "experiment.yaml")), book, ending)
     return kept

@@ -16,8 +16,9 @@ from emulator.config.schedule import MessageFaultEvent
 from emulator.net.identity import Authority
 from emulator.net.transport import Channels
 from emulator.results.audit import audit
-from emulator.runtime.clock import BarrierClock, ClockConfig, HostFailedError, Pace
+from emulator.runtime.clock import BarrierClock, ClockConfig, HostFailedError
 from emulator.runtime.grpc_services import CLOCK
+from emulator.runtime.pacing import Pace
 from emulator.store import journals
 from emulator.store.registry import Registry
 from emulator.telemetry.reporting import EXPORTER, Reporter

@@ -11,7 +11,7 @@ from live_network import LiveNetwork, within, write_experiment_of
 
 from emulator.results.audit import audit
 from emulator.runtime import injection
-from emulator.runtime.clock import Pace
+from emulator.runtime.pacing import Pace
 from emulator.store.injection_table import Injections
 
 BEGUN = 30
@@ -19,6 +19,7 @@ FAULTS = [
     {"kind": "fiber-cut", "link": ["A", "B"], "for_s": 60},
     {"kind": "link-degraded", "link": ["A", "B"], "loss_db": 6, "for_s": 60},
     {"kind": "eavesdropper", "link": ["B", "C"], "fraction": 0.9, "for_s": 45},
+    {"kind": "classical-power", "link": ["A", "B"], "launch_dbm": 10, "direction": "both", "for_s": 45},
     {"kind": "power-cut", "node": "C", "for_s": 30},
     {"kind": "satellite-loss", "for_s": 60},
     {"kind": "uav-loss", "for_s": 60},

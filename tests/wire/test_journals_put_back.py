@@ -14,7 +14,7 @@ from live_network import LiveNetwork, within, write_experiment_of
 
 from emulator.results.audit import audit
 from emulator.runtime import injection
-from emulator.runtime.clock import Pace
+from emulator.runtime.pacing import Pace
 from emulator.store import journals
 from emulator.store.journal import FOLDER
 

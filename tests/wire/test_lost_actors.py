@@ -12,7 +12,8 @@ import pytest
 from live_network import LiveNetwork, within
 
 from emulator.results.audit import audit
-from emulator.runtime.clock import BarrierClock, HostFailedError, Pace
+from emulator.runtime.clock import BarrierClock, HostFailedError
+from emulator.runtime.pacing import Pace
 from emulator.store.journal import FOLDER, SupersededError
 from emulator.store.key_table import KeysDifferError
 from emulator.store.registry import Registry

@@ -1,4 +1,4 @@
-"""MDI: published theory and gains, and what is known exactly."""
+"""MDI: what is known exactly."""
 
 import math
 from dataclasses import replace
@@ -10,42 +10,6 @@ from emulator.physics.devices import MDI_DEVICES
 from emulator.physics.mdi import MdiSetup
 
 LCQ = MDI_DEVICES["lo-curty-qi"].setup
-RUBENOK = MDI_DEVICES["rubenok"].setup
-
-
-def best_rate(length_km, setup=LCQ):
-    """The rate at the best intensity, the same on both sides."""
-    trials = [replace(setup, photons_a=n / 50, photons_b=n / 50) for n in range(1, 50)]
-    return max(mdi.rate(trial, length_km).bits_per_pair for trial in trials)
-
-
-def test_lo_curty_qi_at_100_km():
-    """Published with three intensities, here with infinitely many."""
-    assert best_rate(100) == pytest.approx(4.68e-6, rel=0.1)
-
-
-def test_lo_curty_qi_reach():
-    assert best_rate(230.5 * 0.97) > 0
-    assert best_rate(230.5 * 1.03) == 0
-    assert 10 ** (-0.02 * 223) < 1e-4  # beyond 40 dB
-
-
-@pytest.mark.parametrize(
-    ("losses_db", "photons", "measured"),
-    [
-        ((4.6, 4.5), 0.396, mdi.MdiGains(1.028e-4, 0.0311, 1.95e-4, 0.270)),
-        ((6.8, 6.9), 0.279, mdi.MdiGains(1.67e-5, 0.041, 3.57e-5, 0.274)),
-    ],
-)
-def test_rubenok_measured_gains(losses_db, photons, measured):
-    setup = replace(RUBENOK, photons_a=photons, photons_b=photons)
-    eta_a, eta_b = (0.145 * 10 ** (-loss_db / 10) for loss_db in losses_db)
-    seen = mdi.gains(setup, eta_a, eta_b)
-
-    assert seen.z_gain == pytest.approx(measured.z_gain, rel=0.15)
-    assert seen.z_qber == pytest.approx(measured.z_qber, abs=0.01)
-    assert seen.x_gain == pytest.approx(measured.x_gain, rel=0.15)
-    assert seen.x_qber == pytest.approx(measured.x_qber, abs=0.01)
 
 
 def test_limits_of_faint_pulses_without_dark_counts():

@@ -1,4 +1,4 @@
-"""Finite MDI keys with two decoys: a published point, what bounds promise, and their limits."""
+"""Finite MDI keys with two decoys: what bounds promise, and their limits."""
 
 import math
 from dataclasses import replace
@@ -11,13 +11,12 @@ from scipy.stats import poisson
 from emulator.input_checks import ParameterError
 from emulator.physics import mdi, mdi_finite
 from emulator.physics.channel import (
-    binary_entropy,
     fiber_transmittance,
-    phase_entropy,
     plob_bits_per_use,
 )
 from emulator.physics.devices import MDI_FINITE_DEVICES
 from emulator.physics.mdi_finite import FiniteMdiSetup
+from emulator.physics.published.untrusted import endless_bits
 
 FINITE = MDI_FINITE_DEVICES["lo-curty-qi"].setup
 SHARE = FINITE.sifting * FINITE.signal_fraction**2
@@ -43,36 +42,12 @@ def finite(setup: FiniteMdiSetup, length_km: float) -> float:
     return mdi_finite.rate(setup, length_km).bits_per_pair
 
 
-def endless_rate(setup: FiniteMdiSetup, length_km: float) -> float:
-    """What these decoys yield per pair of signals sent for key, if blocks never end.
-
-    R = Q11 [1 - h(e11)] - Q_Z f h(E_Z) with what the decoys bound (Xu et al. 2013, eq. 1), or zero.
-    """
-    table = mdi_finite.expected_gains(setup, *mdi.arm_efficiencies(setup, length_km))
-    bounds = mdi_finite.single_pairs_bounds(setup, table)
-    seen = table[mdi_finite._SIGNAL, mdi_finite._SIGNAL]
-    leaked = seen.z_gain * setup.ec_efficiency * binary_entropy(seen.z_qber)
-    secret = mdi_finite._both_single(setup) * bounds.z_yield * (1 - phase_entropy(bounds.x_error))
-    return max(0.0, secret - leaked)
-
-
-def test_lo_curty_qi_at_100_km_with_three_intensities():
-    """Published for the best signal; decoys of 0.01 photons, and of none, are assumed."""
-    trials = [
-        replace(FINITE, photons_a=mu, photons_b=mu, decoy_share=0.01 / mu, vacuum_share=0.0)
-        for mu in (n / 50 for n in range(5, 50))
-    ]
-    best = max(endless_rate(trial, 100) for trial in trials)
-
-    assert best == pytest.approx(4.68e-6, rel=0.1)
-
-
 @given(setup=setups, length_km=st.floats(0, 200))
 def test_a_finite_key_is_less_than_an_endless_one_with_the_same_decoys_with_all_decoys_and_plob(
     setup, length_km
 ):
     share = setup.sifting * setup.signal_fraction**2
-    two_decoys = endless_rate(setup, length_km)
+    two_decoys = endless_bits(setup, length_km)
     all_decoys = mdi.rate(setup, length_km).bits_per_pair
     ceiling = plob_bits_per_use(fiber_transmittance(length_km))
     found = finite(setup, length_km)
@@ -98,14 +73,14 @@ def test_decoys_never_promise_more_than_there_is(setup, length_km):
 def test_an_endless_block_has_the_rate_of_its_decoys_on_the_pairs_sent_for_key(length_km):
     endless = mdi_finite.rate(replace(FINITE, block_bits=1e22), length_km)
 
-    assert endless.bits_per_pair == pytest.approx(SHARE * endless_rate(FINITE, length_km), rel=1e-5)
+    assert endless.bits_per_pair == pytest.approx(SHARE * endless_bits(FINITE, length_km), rel=1e-5)
     assert endless.qber == mdi.rate(FINITE, length_km).qber
 
 
 @pytest.mark.parametrize("length_km", [0, 50, 150])
 def test_ever_weaker_decoys_tell_as_much_as_infinitely_many(length_km):
     rates = [
-        endless_rate(replace(FINITE, decoy_share=share, vacuum_share=0.0), length_km)
+        endless_bits(replace(FINITE, decoy_share=share, vacuum_share=0.0), length_km)
         for share in (0.1, 0.01, 0.001)
     ]
 

@@ -157,5 +157,41 @@ def test_more_memories_help_until_every_attempt_succeeds():
     assert rates[1] / rates[0] == pytest.approx(10, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("links", "memories", "one"),
+    [(3, 10, 0.05), (2, 100, 0.3), (2, 30, 0.98), (4, 50, 0.02)],
+)
+def test_a_round_swaps_as_many_pairs_as_the_poorest_link_holds(links, memories, one):
+    chance = random.Random(8)
+
+    def held():
+        while True:
+            if pairs := sum(chance.random() < one for _ in range(memories)):
+                return pairs
+
+    rounds = 4_000
+    mean = sum(min(held() for _ in range(links)) for _ in range(rounds)) / rounds
+    assert router.pairs_a_round(links, memories, one) == pytest.approx(mean, rel=0.03)
+
+
+@pytest.mark.parametrize("links", [1, 2, 5])
+def test_the_pairs_of_a_round_are_one_by_one_where_success_is_rare_and_all_where_it_is_certain(
+    links,
+):
+    assert router.pairs_a_round(links, 1, 0.3) == 1
+    assert router.pairs_a_round(links, 1000, 1e-7) == pytest.approx(1, abs=1e-3)
+    assert router.pairs_a_round(links, 64, 1.0) == 64
+    exact, normal = (router.pairs_a_round(links, 5000, one) for one in (0.1999, 0.2001))
+    assert normal == pytest.approx(exact, rel=2e-3)
+    assert router.pairs_a_round(1, 10**8, 0.3) == pytest.approx(3e7, rel=1e-6)
+
+
+def test_twice_the_memories_of_busy_links_make_about_twice_the_key():
+    rates = [router.chain(RouterSetup(memories=m), 20).pairs_hz for m in (1_000, 2_000, 4_000)]
+
+    assert rates[1] / rates[0] == pytest.approx(2, rel=0.02)
+    assert rates[2] / rates[1] == pytest.approx(2, rel=0.02)
+
+
 def test_a_dead_memory_delivers_nothing():
     assert router.chain(RouterSetup(memory_efficiency=0.0), 100).skr_bps == 0

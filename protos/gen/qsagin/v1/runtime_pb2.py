@@ -26,7 +26,7 @@ from protos.gen.qsagin.v1 import keys_pb2 as protos_dot_gen_dot_qsagin_dot_v1_do
 from protos.gen.qsagin.v1 import management_pb2 as protos_dot_gen_dot_qsagin_dot_v1_dot_management__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"protos/gen/qsagin/v1/runtime.proto\x12\tqsagin.v1\x1a\x1fprotos/gen/qsagin/v1/keys.proto\x1a%protos/gen/qsagin/v1/management.proto\"7\n\x05Route\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"9\n\x06Routes\x12 \n\x06routes\x18\x01 \x03(\x0b\x32\x10.qsagin.v1.Route\x12\r\n\x05\x63lock\x18\x02 \x01(\x04\"[\n\x06Totals\x12\x16\n\x0e\x64\x65manded_units\x18\x01 \x01(\x04\x12\x12\n\nlate_units\x18\x02 \x01(\x04\x12\x17\n\x0fshortfall_units\x18\x03 \x01(\x04\x12\x0c\n\x04\x63ost\x18\x04 \x01(\x04\":\n\x04Tick\x12\x0e\n\x06window\x18\x01 \x01(\x04\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\x12\r\n\x05\x63lock\x18\x03 \x01(\x04\"\x9b\x01\n\x04\x44one\x12\x0e\n\x06window\x18\x01 \x01(\x04\x12\x18\n\x0bwake_window\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x12\n\nwritten_to\x18\x03 \x03(\t\x12!\n\x06totals\x18\x04 \x01(\x0b\x32\x11.qsagin.v1.Totals\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\x12\x11\n\tunsettled\x18\x06 \x01(\x08\x42\x0e\n\x0c_wake_window\"\x93\x01\n\x05State\x12\x18\n\x0blast_window\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x0bwake_window\x18\x02 \x01(\x04H\x01\x88\x01\x01\x12!\n\x06totals\x18\x03 \x01(\x0b\x32\x11.qsagin.v1.Totals\x12\x13\n\x0bincarnation\x18\x04 \x01(\x04\x42\x0e\n\x0c_last_windowB\x0e\n\x0c_wake_window\"K\n\x04Lost\x12\x10\n\x08\x65ntities\x18\x01 \x03(\t\x12\x0e\n\x06window\x18\x02 \x01(\x04\x12!\n\x06routes\x18\x03 \x01(\x0b\x32\x11.qsagin.v1.Routes\"%\n\x04News\x12\x0e\n\x06\x65vents\x18\x01 \x03(\t\x12\r\n\x05\x63lock\x18\x02 \x01(\x04\"\x06\n\x04Wish\"\x1a\n\tListening\x12\r\n\x05\x63lock\x18\x01 \x01(\x04\"Y\n\x04Mail\x12.\n\nmanagement\x18\x01 \x03(\x0b\x32\x1a.qsagin.v1.ManagementBatch\x12!\n\x04keys\x18\x02 \x03(\x0b\x32\x13.qsagin.v1.KeyBatch\"$\n\x05Label\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"I\n\x06Sample\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12 \n\x06labels\x18\x02 \x03(\x0b\x32\x10.qsagin.v1.Label\x12\r\n\x05value\x18\x03 \x01(\x01\"9\n\x07\x41\x62sence\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\x0f\n\x07start_s\x18\x02 \x01(\x01\x12\r\n\x05\x65nd_s\x18\x03 \x01(\x01\"w\n\tTelemetry\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x12\n\nemulated_s\x18\x02 \x01(\x01\x12\"\n\x07samples\x18\x03 \x03(\x0b\x32\x11.qsagin.v1.Sample\x12$\n\x08\x61\x62sences\x18\x04 \x03(\x0b\x32\x12.qsagin.v1.Absence2\xee\x01\n\x04Host\x12,\n\x05Greet\x12\x11.qsagin.v1.Routes\x1a\x10.qsagin.v1.State\x12+\n\x03Run\x12\x0f.qsagin.v1.Tick\x1a\x0f.qsagin.v1.Done(\x01\x30\x01\x12-\n\x06Resend\x12\x0f.qsagin.v1.Lost\x1a\x12.qsagin.v1.Receipt\x12)\n\x04Hear\x12\x0f.qsagin.v1.News\x1a\x10.qsagin.v1.State\x12\x31\n\x06Listen\x12\x14.qsagin.v1.Listening\x1a\x0f.qsagin.v1.Wish0\x01\x32>\n\x08\x45xporter\x12\x32\n\x06Report\x12\x14.qsagin.v1.Telemetry\x1a\x12.qsagin.v1.Receiptb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"protos/gen/qsagin/v1/runtime.proto\x12\tqsagin.v1\x1a\x1fprotos/gen/qsagin/v1/keys.proto\x1a%protos/gen/qsagin/v1/management.proto\"7\n\x05Route\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\"9\n\x06Routes\x12 \n\x06routes\x18\x01 \x03(\x0b\x32\x10.qsagin.v1.Route\x12\r\n\x05\x63lock\x18\x02 \x01(\x04\"[\n\x06Totals\x12\x16\n\x0e\x64\x65manded_units\x18\x01 \x01(\x04\x12\x12\n\nlate_units\x18\x02 \x01(\x04\x12\x17\n\x0fshortfall_units\x18\x03 \x01(\x04\x12\x0c\n\x04\x63ost\x18\x04 \x01(\x04\":\n\x04Tick\x12\x0e\n\x06window\x18\x01 \x01(\x04\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\x12\r\n\x05\x63lock\x18\x03 \x01(\x04\"\x9b\x01\n\x04\x44one\x12\x0e\n\x06window\x18\x01 \x01(\x04\x12\x18\n\x0bwake_window\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x12\n\nwritten_to\x18\x03 \x03(\t\x12!\n\x06totals\x18\x04 \x01(\x0b\x32\x11.qsagin.v1.Totals\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\x12\x11\n\tunsettled\x18\x06 \x01(\x08\x42\x0e\n\x0c_wake_window\"\x93\x01\n\x05State\x12\x18\n\x0blast_window\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x0bwake_window\x18\x02 \x01(\x04H\x01\x88\x01\x01\x12!\n\x06totals\x18\x03 \x01(\x0b\x32\x11.qsagin.v1.Totals\x12\x13\n\x0bincarnation\x18\x04 \x01(\x04\x42\x0e\n\x0c_last_windowB\x0e\n\x0c_wake_window\"K\n\x04Lost\x12\x10\n\x08\x65ntities\x18\x01 \x03(\t\x12\x0e\n\x06window\x18\x02 \x01(\x04\x12!\n\x06routes\x18\x03 \x01(\x0b\x32\x11.qsagin.v1.Routes\"5\n\x04News\x12\x0e\n\x06\x65vents\x18\x01 \x03(\t\x12\r\n\x05\x63lock\x18\x02 \x01(\x04\x12\x0e\n\x06window\x18\x03 \x01(\x04\"\x06\n\x04Wish\"\x1a\n\tListening\x12\r\n\x05\x63lock\x18\x01 \x01(\x04\"Y\n\x04Mail\x12.\n\nmanagement\x18\x01 \x03(\x0b\x32\x1a.qsagin.v1.ManagementBatch\x12!\n\x04keys\x18\x02 \x03(\x0b\x32\x13.qsagin.v1.KeyBatch\"$\n\x05Label\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"I\n\x06Sample\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12 \n\x06labels\x18\x02 \x03(\x0b\x32\x10.qsagin.v1.Label\x12\r\n\x05value\x18\x03 \x01(\x01\"9\n\x07\x41\x62sence\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12\x0f\n\x07start_s\x18\x02 \x01(\x01\x12\r\n\x05\x65nd_s\x18\x03 \x01(\x01\"w\n\tTelemetry\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x12\n\nemulated_s\x18\x02 \x01(\x01\x12\"\n\x07samples\x18\x03 \x03(\x0b\x32\x11.qsagin.v1.Sample\x12$\n\x08\x61\x62sences\x18\x04 \x03(\x0b\x32\x12.qsagin.v1.Absence2\xee\x01\n\x04Host\x12,\n\x05Greet\x12\x11.qsagin.v1.Routes\x1a\x10.qsagin.v1.State\x12+\n\x03Run\x12\x0f.qsagin.v1.Tick\x1a\x0f.qsagin.v1.Done(\x01\x30\x01\x12-\n\x06Resend\x12\x0f.qsagin.v1.Lost\x1a\x12.qsagin.v1.Receipt\x12)\n\x04Hear\x12\x0f.qsagin.v1.News\x1a\x10.qsagin.v1.State\x12\x31\n\x06Listen\x12\x14.qsagin.v1.Listening\x1a\x0f.qsagin.v1.Wish0\x01\x32>\n\x08\x45xporter\x12\x32\n\x06Report\x12\x14.qsagin.v1.Telemetry\x1a\x12.qsagin.v1.Receiptb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,23 +48,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOST']._serialized_start=698
   _globals['_LOST']._serialized_end=773
   _globals['_NEWS']._serialized_start=775
-  _globals['_NEWS']._serialized_end=812
-  _globals['_WISH']._serialized_start=814
-  _globals['_WISH']._serialized_end=820
-  _globals['_LISTENING']._serialized_start=822
-  _globals['_LISTENING']._serialized_end=848
-  _globals['_MAIL']._serialized_start=850
-  _globals['_MAIL']._serialized_end=939
-  _globals['_LABEL']._serialized_start=941
-  _globals['_LABEL']._serialized_end=977
-  _globals['_SAMPLE']._serialized_start=979
-  _globals['_SAMPLE']._serialized_end=1052
-  _globals['_ABSENCE']._serialized_start=1054
-  _globals['_ABSENCE']._serialized_end=1111
-  _globals['_TELEMETRY']._serialized_start=1113
-  _globals['_TELEMETRY']._serialized_end=1232
-  _globals['_HOST']._serialized_start=1235
-  _globals['_HOST']._serialized_end=1473
-  _globals['_EXPORTER']._serialized_start=1475
-  _globals['_EXPORTER']._serialized_end=1537
+  _globals['_NEWS']._serialized_end=828
+  _globals['_WISH']._serialized_start=830
+  _globals['_WISH']._serialized_end=836
+  _globals['_LISTENING']._serialized_start=838
+  _globals['_LISTENING']._serialized_end=864
+  _globals['_MAIL']._serialized_start=866
+  _globals['_MAIL']._serialized_end=955
+  _globals['_LABEL']._serialized_start=957
+  _globals['_LABEL']._serialized_end=993
+  _globals['_SAMPLE']._serialized_start=995
+  _globals['_SAMPLE']._serialized_end=1068
+  _globals['_ABSENCE']._serialized_start=1070
+  _globals['_ABSENCE']._serialized_end=1127
+  _globals['_TELEMETRY']._serialized_start=1129
+  _globals['_TELEMETRY']._serialized_end=1248
+  _globals['_HOST']._serialized_start=1251
+  _globals['_HOST']._serialized_end=1489
+  _globals['_EXPORTER']._serialized_start=1491
+  _globals['_EXPORTER']._serialized_end=1553
 # @@protoc_insertion_point(module_scope)

@@ -87,12 +87,14 @@ class Lost(_message.Message):
     def __init__(self, entities: _Optional[_Iterable[str]] = ..., window: _Optional[int] = ..., routes: _Optional[_Union[Routes, _Mapping]] = ...) -> None: ...
 
 class News(_message.Message):
-    __slots__ = ("events", "clock")
+    __slots__ = ("events", "clock", "window")
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
     events: _containers.RepeatedScalarFieldContainer[str]
     clock: int
-    def __init__(self, events: _Optional[_Iterable[str]] = ..., clock: _Optional[int] = ...) -> None: ...
+    window: int
+    def __init__(self, events: _Optional[_Iterable[str]] = ..., clock: _Optional[int] = ..., window: _Optional[int] = ...) -> None: ...
 
 class Wish(_message.Message):
     __slots__ = ()
