@@ -154,7 +154,12 @@ def test_a_run_that_is_killed_and_resumed_gives_no_key_again(tmp_path: Path) -> 
     summary = json.loads(out)
     assert _qsagin("audit", str(run))["ok"]
     again = _qsagin(
-        "run", str(run / "experiment.yaml"), "--out", str(tmp_path / "again"), "--engine", "in-process"
+        "run",
+        str(run / "experiment.yaml"),
+        "--out",
+        str(tmp_path / "again"),
+        "--engine",
+        "in-process",
     )
     assert again["digest"] == summary["digest"]
 
