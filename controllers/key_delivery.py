@@ -4,6 +4,10 @@ When a period begins, the application of a request asks for keys.  What the stor
 at once; the rest is a shortage: the encrypted link is down, the manager is told, and keys that come
 before the period ends are delivered as they come.  At the end of the period the need lapses.
 A key is noted as delivered before it is handed over, at both ends.
+
+What applications outside the network need, nobody knows before they ask (`ask`).  Their keys are delivered
+at both ends alike, and then wait *unclaimed* at the source and *arrived* at the target, until it is known
+who gets them.  What an application asks for again, since it was not there, is demanded once.
 Nothing here knows paths, prices or media rates.
 """
 
@@ -15,7 +19,7 @@ from dataclasses import dataclass, field
 from controllers.key_store import KeyStore, KeyStores, name_keys
 from controllers.ports import Applications, ChannelId, QuantumChannel
 from controllers.reliable_delivery import Acknowledgements, Retransmissions
-from protos.core import Effects, Timeline, Totals, key_manager_of
+from protos.core import Effects, Stock, Timeline, Totals, key_manager_of
 from protos.facts import Fact, FactKind, Reason
 from protos.key_changes import Key, tag
 from protos.keys import Confirm, Delivered, Discard
@@ -44,7 +48,8 @@ class Shortage:
 class KeyDelivery:
     """The applications at one node and the keys that free-space services bring for them.
 
-    `orders` are the blocks brought whose keys are not all gone yet, by medium and order.
+    `orders` are the blocks brought whose keys are not all gone yet, by medium and order.  `external`
+    are the requests of applications outside the network; `arrived` has their keys at the target.
     """
 
     node: str
@@ -57,6 +62,9 @@ class KeyDelivery:
     stores: KeyStores
     retransmissions: Retransmissions
     acknowledgements: Acknowledgements
+    external: frozenset[int] = frozenset()
+    unclaimed: dict[int, list[Key]] = field(default_factory=dict)
+    arrived: dict[str, tuple[str, Key]] = field(default_factory=dict)
     shortages: dict[int, Shortage] = field(default_factory=dict)
     orders: dict[tuple[MediumCode, int], DeliveryRow] = field(default_factory=dict)
     next_period: int = 0
@@ -92,6 +100,60 @@ class KeyDelivery:
                 news = self._begin_period(self.next_period, is_over)
             self.next_period += 1
         return news
+
+    @property
+    def period(self) -> int:
+        """The period that has begun last; -1 before the first."""
+        return self.next_period - 1
+
+    def ask(self, request: int, units: int) -> Shortage | None:
+        """Have so many units unclaimed, if there are; return what is newly missing, to be bought.
+
+        What is unclaimed, or missing already, is not demanded again.  Outside all periods nothing is.
+        """
+        shortage = self.shortages.get(request) or Shortage(self.period, 0)
+        new = units - self.unclaimed_units(request) - shortage.units
+        if new <= 0 or not 0 <= self.period < self.timeline.periods:
+            return None
+        self.demanded_units[request] += new
+        fact = Fact(FactKind.DEMANDED, request=request, period=self.period, units=new)
+        self.effects.note(fact)
+        store = self.stores.find(request, MediumCode.FIBER)
+        keys = store.consume(new) if store else []
+        missing = new - len(keys)
+        shortage.units += new
+        self.shortages[request] = shortage
+        self._serve(request, shortage, MediumCode.FIBER, keys)
+        if not missing:
+            return None
+        self.late_units[request] += missing
+        news = Shortage(self.period, missing)
+        self._note_shortage(FactKind.SHORT, request, news, self.applications[request].target)
+        return news
+
+    def unclaimed_units(self, request: int) -> int:
+        """Return how many units were delivered for applications outside, and wait for one."""
+        return len(self.unclaimed.get(request, ()))
+
+    def claim(self, request: int, units: int) -> list[Key]:
+        """Take out the oldest unclaimed units; there must be as many."""
+        waiting = self.unclaimed[request]
+        self.unclaimed[request] = waiting[units:]
+        return waiting[:units]
+
+    def take_arrived(self, source: str, key_id: str) -> Key | None:
+        """Take out a unit that a source had delivered here; None if it is not here."""
+        found = self.arrived.get(key_id)
+        if found is None or found[0] != source:
+            return None
+        del self.arrived[key_id]
+        return found[1]
+
+    def stock(self, request: int) -> Stock:
+        """Return what could be given of a request now, and the most that may wait."""
+        store = self.stores.find(request, MediumCode.FIBER)
+        units = self.unclaimed_units(request) + (store.available_units if store else 0)
+        return Stock(units, max(units, store.capacity_units if store else 0))
 
     def fill(self, request: int, made_s: float) -> None:
         """Deliver what a store has to an application that is short of key.
@@ -183,6 +245,8 @@ class KeyDelivery:
     def _begin_period(self, period: int, is_over: bool) -> list[tuple[int, Shortage]]:
         """Serve a period; one that is over already gets nothing."""
         for request, application in self.applications.items():
+            if request in self.external:
+                continue
             units = self.demand.demanded_units(request, period)
             self.demanded_units[request] += units
             self.effects.note(Fact(FactKind.DEMANDED, request=request, period=period, units=units))
@@ -236,6 +300,8 @@ class KeyDelivery:
     def _deliver(self, delivered: Delivered, key: Key, end: str, peer: str) -> None:
         medium, bits = MEDIUM_NAMES[delivered.medium], key.bits
         self.delivered_bits[medium] += bits
+        if delivered.request in self.external:
+            self._keep(delivered.request, key, end, peer)
         self.effects.note(
             Fact(
                 FactKind.DELIVERED,
@@ -250,6 +316,13 @@ class KeyDelivery:
                 fingerprint=key.fingerprint,
             )
         )
+
+    def _keep(self, request: int, key: Key, end: str, peer: str) -> None:
+        """Keep a unit for applications outside the network."""
+        if end == "source":
+            self.unclaimed.setdefault(request, []).append(key)
+        else:
+            self.arrived[key.id] = (peer, key)
 
     def _note_shortage(self, kind: FactKind, request: int, shortage: Shortage, target: str) -> None:
         self.effects.note(

@@ -1,9 +1,9 @@
 """The local key manager of one QKD node (key manager and key supply agent of ITU-T Y.3803).
 
 It is an SNMP agent towards the controllers, a peer of other key managers on the path of its keys,
-and the source of keys for applications.  It knows the other ends by name only, and neither prices
-nor plans.  If a call succeeds, everything it answered has been noted; a message that it cannot
-assign is noted as rejected and changes nothing.
+and the source of keys for applications, those outside the network too (`controllers.key_access`).  It
+knows the other ends by name only, and neither prices nor plans.  If a call succeeds, everything it
+answered has been noted; a message that it cannot assign is noted as rejected and changes nothing.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from controllers.channel import Block
+from controllers.key_access import NO_ACCESS, KeyAccess, NodeAccess
 from controllers.key_delivery import Application, KeyDelivery, Shortage
 from controllers.key_relay import KeyRelay
 from controllers.key_store import KeyStores
 from controllers.managed import ManagedCore
 from controllers.ports import NodeWorld
-from controllers.reliable_delivery import Acknowledgements, Retransmissions
+from controllers.reliable_delivery import Acknowledgements, Instruction, Retransmissions
 from controllers.snmp_agent import Refusal, Tables
-from protos.core import GLOBAL_MANAGER, Measure, Timeline, Totals, key_manager_of
+from protos.access import Asked
+from protos.core import GLOBAL_MANAGER, Measure, Stock, Timeline, Totals, key_manager_of
 from protos.facts import Fact, FactKind, Reason, label_of
 from protos.key_changes import KeyChange
-from protos.keys import Ack, Confirm, Delivered, Discard, KeyTraffic, Relay
+from protos.keys import Ack, Assigned, Confirm, Delivered, Discard, KeyTraffic, Relay
 from protos.mib import (
     KEY_SHORTAGE,
     ChannelRow,
@@ -62,7 +64,9 @@ class KeyManagerConfig:
 class LocalKeyManager(ManagedCore[None]):
     """See the module.  Its own PDUs, informs of shortages, need no more than an answer."""
 
-    def __init__(self, config: KeyManagerConfig, world: NodeWorld) -> None:
+    def __init__(
+        self, config: KeyManagerConfig, world: NodeWorld, access: NodeAccess = NO_ACCESS
+    ) -> None:
         super().__init__(key_manager_of(config.node), config.retry_after_s)
         self._config = config
         key_bytes = config.unit_bits // 8
@@ -91,7 +95,35 @@ class LocalKeyManager(ManagedCore[None]):
             self._stores,
             self._retransmissions,
             self._acknowledgements,
+            access.external,
         )
+        self._access = KeyAccess(
+            config.node,
+            config.unit_bits,
+            access,
+            random=world,
+            effects=self._effects,
+            delivery=self._delivery,
+            acknowledgements=self._acknowledgements,
+        )
+
+    def hear(self, asked: Sequence[Asked]) -> None:
+        """Learn of calls of SAEs, by number; those that are known already are passed over."""
+        self._access.hear(asked)
+
+    @property
+    def last_call(self) -> int:
+        """The greatest number of a call that it knows; 0 if there is none."""
+        return self._access.last_call
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether it has given keys in answers that are not known to have left."""
+        return self._access.is_unsure
+
+    def stock(self, target: str) -> Stock | None:
+        """Return what it could give for SAEs of a node; None if nothing is provisioned to there."""
+        return self._access.stock(target)
 
     def waits(self) -> bool:
         """Return whether an answer is missing, or an effect of what was said."""
@@ -118,11 +150,14 @@ class LocalKeyManager(ManagedCore[None]):
         self._relay.begin_epochs(now_s)
         for request, shortage in self._delivery.begin_periods(now_s):
             self._inform(request, shortage, now_s)
+        for request, shortage in self._access.answer(now_s):
+            self._inform(request, shortage, now_s)
         self._acknowledgements.answer()
         self._retransmissions.resend(now_s)
 
     def _due_s(self) -> float | None:
-        wakes = (self._relay.wake_s, self._delivery.wake_s, self._retransmissions.wake_s)
+        parts = (self._relay, self._delivery, self._retransmissions, self._access)
+        wakes = (part.wake_s for part in parts)
         return min((at_s for at_s in wakes if at_s is not None), default=None)
 
     def _on_answer(self, source: str, context: None, answer: Pdu, now_s: float) -> None:
@@ -139,7 +174,7 @@ class LocalKeyManager(ManagedCore[None]):
                     self._delivery.fill(body.request, channel.made_s)
             case Confirm():
                 self._delivery.on_confirm(source, body)
-            case Delivered() | Discard() if self._stores.are_filled_by(source):
+            case Delivered() | Assigned() | Discard() if self._stores.are_filled_by(source):
                 for instruction in self._acknowledgements.accept(source, body):
                     self._carry_out(source, instruction)
             case Ack():
@@ -148,10 +183,12 @@ class LocalKeyManager(ManagedCore[None]):
                 why = Reason("not the source of any key here")
                 self._effects.note(Fact(FactKind.REJECTED, peer=source, details=why))
 
-    def _carry_out(self, source: str, instruction: Delivered | Discard) -> None:
+    def _carry_out(self, source: str, instruction: Instruction) -> None:
         match instruction:
             case Delivered():
                 self._delivery.on_delivered(source, instruction)
+            case Assigned():
+                self._access.on_assigned(source, instruction)
             case Discard(medium=MediumCode.FIBER):
                 self._relay.on_discard(source, instruction)
             case Discard():
@@ -272,6 +309,8 @@ class LocalKeyManager(ManagedCore[None]):
                 yield Measure(name, (node, ("application", kind)), bits)
         for medium, bits in self._delivery.delivered_bits.items():
             yield Measure("keys_delivered_bits_total", (node, ("medium", medium)), bits)
+        if self._access.is_used:
+            yield Measure("key_delivery_held_keys", (node,), self._access.held_keys)
 
     def _store_measures(self) -> Iterator[Measure]:
         node = ("node", self._config.node)

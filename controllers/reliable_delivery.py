@@ -14,7 +14,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 from protos.core import Effects
-from protos.keys import Ack, Delivered, Discard, KeyTraffic
+from protos.keys import Ack, Assigned, Delivered, Discard, KeyTraffic
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Retransmissions:
         return min((at_s for at_s in times if at_s is not None), default=None)
 
 
-Instruction = Delivered | Discard
+Instruction = Delivered | Assigned | Discard
 
 
 class Acknowledgements:

@@ -52,6 +52,11 @@ COMMANDS = (
         "Inject a fault or weather event into a live run, from its next window on, and record it.",
     ),
     (
+        "access",
+        "access",
+        "Issue a certificate to an SAE of a live run, and print a call that works.",
+    ),
+    (
         "page",
         "inspect",
         "Serve a page about a run, live or ended, to browsers on this machine, until interrupted.",
@@ -84,7 +89,7 @@ A summary is the first line of the command's docstring.  Only the module of the 
 """
 
 
-_RUN_FLAGS = ("--page", "--json", "--share", "--attached")
+_RUN_FLAGS = ("--page", "--keys", "--json", "--share", "--attached")
 _RUN_OWN = ("--engine", "--seed", "--hosts", "--policy")  # of the run that is resumed
 
 

@@ -28,7 +28,12 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # a run without doors to SAEs does not load it
+    from emulator.access.hosting import ServingHost
+
+    Kind = type["Host | ServingHost | Exporter | Clock"]
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -46,6 +51,7 @@ import ray  # noqa: E402 - Ray reads its environment when it is imported
 from ray._private import ray_constants  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
+from emulator.access.config import ServingHostConfig  # noqa: E402
 from emulator.net.heartbeat import LEAVING, STARTING, TEMPORARY, beat  # noqa: E402
 from emulator.runtime.clock import Clock, ClockConfig  # noqa: E402
 from emulator.runtime.cluster import (  # noqa: E402
@@ -88,7 +94,7 @@ class _Server:
     If it cannot, `ready` says why: what a constructor raises, Ray wraps in words of its own.
     """
 
-    async def __init__(self, kind: type[Host | Exporter | Clock], config: Any) -> None:  # type: ignore[misc]
+    async def __init__(self, kind: Kind, config: Any) -> None:  # type: ignore[misc]
         gc.set_threshold(*_GARBAGE_THRESHOLDS)
         self._problem: Exception | None = None
         try:
@@ -362,14 +368,16 @@ def start(
     """
     lives = -1 if supervised else 0
 
-    def begin(kind: type[Host | Exporter | Clock], config: Any) -> Any:
+    def begin(kind: Kind, config: Any) -> Any:
         home = homes.get(config.identity.name)
         options = {"max_restarts": lives, "max_task_retries": lives}
         return _on(home, _Server, soft=True, **options).remote(kind, config)
 
     exporter_actor = begin(Exporter, exporter)
     cluster = Cluster(
-        {config.name: begin(Host, config) for config in hosts}, begin(Clock, clock), exporter_actor
+        {config.name: begin(_kind_of(config), config) for config in hosts},
+        begin(Clock, clock),
+        exporter_actor,
     )
     everybody = (cluster.clock, cluster.exporter, *cluster.hosts.values())
     waiting = [actor.ready.remote() for actor in everybody]
@@ -382,6 +390,15 @@ def start(
     except ray.exceptions.RayError as error:
         raise LaunchError(cause_of(error)) from error
     return cluster
+
+
+def _kind_of(config: HostConfig) -> type[Host | ServingHost]:
+    """Return what a host is; one without doors to SAEs loads none of what they need."""
+    if isinstance(config, ServingHostConfig):
+        from emulator.access.hosting import ServingHost
+
+        return ServingHost
+    return Host
 
 
 def cause_of(error: Exception) -> str:

@@ -13,6 +13,7 @@ from functools import cached_property
 from math import ceil
 from typing import Protocol, runtime_checkable
 
+from protos.access import Answer, Asked
 from protos.facts import Fact
 from protos.key_changes import KeyChange
 from protos.keys import KeyTraffic
@@ -118,13 +119,14 @@ class Step:
     """What a core wants done after one window.
 
     `wake_s` is when it must run even if nobody writes to it; None: never.  `keys` holds the changes of
-    keys in hand, in order.
+    keys in hand, in order, `answers` those to SAEs.
     """
 
     outbox: list[Message] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     wake_s: float | None = None
     keys: list[KeyChange] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
 
 
 class Effects:
@@ -136,6 +138,7 @@ class Effects:
         self._outbox: list[Message] = []
         self._facts: list[Fact] = []
         self._keys: list[KeyChange] = []
+        self._answers: list[Answer] = []
 
     def send(self, destination: str, body: Pdu | KeyTraffic) -> None:
         """Send one message; it is consumed in the next window."""
@@ -150,10 +153,14 @@ class Effects:
         """Note a change of keys in hand."""
         self._keys.append(change)
 
+    def answer(self, answer: Answer) -> None:
+        """Answer a call of an SAE."""
+        self._answers.append(answer)
+
     def flush(self, wake_s: float | None) -> Step:
         """Return what was collected, and start again from empty."""
-        step = Step(self._outbox, self._facts, wake_s, self._keys)
-        self._outbox, self._facts, self._keys = [], [], []
+        step = Step(self._outbox, self._facts, wake_s, self._keys, self._answers)
+        self._outbox, self._facts, self._keys, self._answers = [], [], [], []
         return step
 
 
@@ -181,6 +188,33 @@ class Sleeper(Protocol):
 
     def slept_until(self, now_s: float) -> None:
         """Learn that all that was left out until then was needless; the schedule has changed since."""
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """A core that SAEs may call; calls are answered in the step of their window, or the first after it."""
+
+    def hear(self, asked: Sequence[Asked]) -> None:
+        """Learn of calls, by number; those that are known already are passed over."""
+
+    @property
+    def last_call(self) -> int:
+        """The greatest number of a call that it knows; 0 if there is none."""
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether it has given keys in answers that are not known to have left."""
+
+    def stock(self, target: str) -> Stock | None:
+        """Return what it could give for SAEs of a node; None if nothing is provisioned to there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Keys of one unit that could be given now, and the most that may wait."""
+
+    keys: int
+    most_keys: int
 
 
 class Core(Protocol):

@@ -44,6 +44,9 @@ class FactKind(StrEnum):
     EXPIRED = "expired"
     DESTROYED = "destroyed"
     ROTATED = "rotated"
+    ASKED = "asked"
+    GIVEN = "given"
+    UNSENT = "unsent"
 
 
 class LinkCondition(StrEnum):
@@ -220,6 +223,35 @@ class Rotated:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyCall:
+    """An SAE asked for keys for itself and others; `given` says whether there were as many."""
+
+    master: str
+    slaves: tuple[str, ...]
+    keys: int
+    key_bits: int
+    given: bool
+
+    @property
+    def text(self) -> str:
+        """The call in words."""
+        what = f"{self.keys} keys of {self.key_bits} bits for {self.master}"
+        return f"{what} and {', '.join(self.slaves)}" + ("" if self.given else ": too few here")
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The SAE that a key was given to."""
+
+    sae: str
+
+    @property
+    def text(self) -> str:
+        """Its name."""
+        return self.sae
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Why something was refused, rejected or failed: words for people only."""
 
@@ -232,7 +264,17 @@ class Reason:
 
 
 Details = (
-    Planned | Measured | LinkState | AgentState | Replanned | Ordered | Verified | Rotated | Reason
+    Planned
+    | Measured
+    | LinkState
+    | AgentState
+    | Replanned
+    | Ordered
+    | Verified
+    | Rotated
+    | KeyCall
+    | Holder
+    | Reason
 )
 
 DETAILS: dict[FactKind, type[Any]] = {
@@ -244,6 +286,9 @@ DETAILS: dict[FactKind, type[Any]] = {
     FactKind.ORDERED: Ordered,
     FactKind.VERIFIED: Verified,
     FactKind.ROTATED: Rotated,
+    FactKind.ASKED: KeyCall,
+    FactKind.GIVEN: Holder,
+    FactKind.UNSENT: Holder,
     FactKind.NOT_PLANNED: Reason,
     FactKind.REFUSED: Reason,
     FactKind.FAILED: Reason,

@@ -51,6 +51,24 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Assigned:
+    """Keys that were delivered are for these SAEs of the target's node, who share them with `master`.
+
+    Each key of `key_bits` is made of whole units, given by `unit_ids` in their order, and is known by one
+    of the `names`.  With `pad`, the units are a one-time pad instead, under which the keys are sent.
+    """
+
+    request: int
+    master: str
+    slaves: tuple[str, ...]
+    key_bits: int
+    names: tuple[str, ...]
+    unit_ids: tuple[str, ...]
+    pad: bytes = b""
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Discard:
     """These keys are void at both ends: tags differed, or they are no longer needed."""
 
@@ -67,4 +85,4 @@ class Ack:
     number: int
 
 
-KeyTraffic = Relay | Confirm | Delivered | Discard | Ack
+KeyTraffic = Relay | Confirm | Delivered | Assigned | Discard | Ack

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from protos.core import Message
 from protos.gen.qsagin.v1 import keys_pb2, management_pb2, runtime_pb2
-from protos.keys import Ack, Confirm, Delivered, Discard, KeyTraffic, Relay
+from protos.keys import Ack, Assigned, Confirm, Delivered, Discard, KeyTraffic, Relay
 from protos.mib import MediumCode
 from protos.pdu import TRACE_BYTES, ErrorStatus, Missing, Pdu, Value, VarBind, Verb
 
@@ -141,6 +141,13 @@ def _encode_traffic(body: KeyTraffic, out: keys_pb2.KeyMessage) -> None:
             out.delivered.request, out.delivered.medium = request, medium
             out.delivered.period, out.delivered.number = period, number
             out.delivered.key_ids.extend(key_ids)
+        case Assigned():
+            out.assigned.request, out.assigned.master = body.request, body.master
+            out.assigned.slaves.extend(body.slaves)
+            out.assigned.key_bits, out.assigned.number = body.key_bits, body.number
+            out.assigned.names.extend(body.names)
+            out.assigned.unit_ids.extend(body.unit_ids)
+            out.assigned.ciphertext = body.pad
         case Discard(request, medium, serial, number):
             out.discard.request, out.discard.medium = request, medium
             out.discard.serial, out.discard.number = serial, number
@@ -164,6 +171,8 @@ def _decode_traffic(item: keys_pb2.KeyMessage) -> KeyTraffic:
             done = item.delivered
             medium = MediumCode(done.medium)
             return Delivered(done.request, medium, done.period, tuple(done.key_ids), done.number)
+        case "assigned":
+            return _decode_assigned(item.assigned)
         case "discard":
             void = item.discard
             return Discard(void.request, MediumCode(void.medium), void.serial, void.number)
@@ -171,3 +180,16 @@ def _decode_traffic(item: keys_pb2.KeyMessage) -> KeyTraffic:
             return Ack(item.settled.number)
         case _:
             raise ValueError(f"message {item.sequence} of {item.source} is empty")
+
+
+def _decode_assigned(said: keys_pb2.Assigned) -> Assigned:
+    return Assigned(
+        said.request,
+        said.master,
+        tuple(said.slaves),
+        said.key_bits,
+        tuple(said.names),
+        tuple(said.unit_ids),
+        said.ciphertext,
+        said.number,
+    )

@@ -302,6 +302,8 @@ LINKS = Page(
     ),
 )
 
+_SAE_CALLS = "qsagin_key_delivery_requests_total{$run}"
+
 STORES = Page(
     "qsagin-stores",
     "qsagin / Key stores",
@@ -333,6 +335,24 @@ STORES = Page(
                     "In emulated time.",
                     ("qsagin:key_oldest:age_seconds{$run}", "{{node}}"),
                     unit="s",
+                ),
+            ),
+        ),
+        (
+            "Keys of applications outside",
+            (
+                _panel(
+                    "Calls of SAEs",
+                    "A second, by method and status; 503 is too few keys.  None: nobody is served.",
+                    (
+                        f"sum by (method, status) (rate({_SAE_CALLS}[1m])) or vector(0)",
+                        "{{method}} {{status}}",
+                    ),
+                ),
+                _panel(
+                    "Keys that wait for SAEs",
+                    "Given at the other end, and not taken here yet.",
+                    ("qsagin_key_delivery_held_keys{$run} or vector(0)", "{{node}}"),
                 ),
             ),
         ),

@@ -5,15 +5,18 @@ Everything is derived from the setup; nothing is started.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from controllers.fiber import FiberControllerConfig
 from controllers.fleet import FleetConfig
+from controllers.key_access import NodeAccess
 from controllers.key_delivery import Application
 from controllers.key_manager import KeyManagerConfig
 from controllers.on_demand import OnDemandConfig
 from controllers.uav import FlightConfig
+from emulator.build.access import accesses_of
 from emulator.build.demand import demand_of, requests_of
 from emulator.build.environment import SETUP_WINDOWS, lead_windows, sky_of, timeline_of
 from emulator.build.free_space import fleet_of, flights_of, satellites_of, uav_links_of
@@ -49,6 +52,7 @@ class Assembly:
     fleet: FleetConfig | None
     flights: FlightConfig
     key_managers: tuple[KeyManagerConfig, ...]
+    accesses: Mapping[str, NodeAccess]
 
     @property
     def sky(self) -> Sky | None:
@@ -113,6 +117,7 @@ def assemble(setup: Setup) -> Assembly:
         fleet=fleet_of(setup),
         flights=flights_of(setup),
         key_managers=_key_managers(setup, retry_after_s),
+        accesses=accesses_of(setup),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from emulator.build.access import ASKED, with_asked_found
 from emulator.build.data_files import (
     DataFileError,
     with_demand_found,
@@ -46,7 +47,13 @@ BUILT_IN_FOLDER = Path(config.__file__).parent / "experiments"
 _NO_TOPOLOGY = Topology("", "", (), ())  # stands in for one that cannot be read
 _REQUIRED = {"name": "unnamed", "network": {"topology": ""}, "demand": {"requests": {}}}
 _READ_OF_FILE = ("link_km", *ReadingOptions.__annotations__)  # a copy of the network needs none
-_DATA_FILES = (with_history_read, with_orbits_read, with_demand_found, with_weather_found)
+_DATA_FILES = (
+    with_history_read,
+    with_orbits_read,
+    with_demand_found,
+    with_weather_found,
+    with_asked_found,
+)
 
 
 class ExperimentError(BadInputError):
@@ -137,7 +144,7 @@ def change(fields: dict[str, Any], way: str, value: Any) -> None:
 
 
 def write(setup: Setup, folder: Path) -> Path:
-    """Write an experiment into a folder, and copies of its network and weather; return its file.
+    """Write an experiment into a folder, and copies of the files that it names; return its file.
 
     Whoever reads it gets the same setup.
     """
@@ -157,6 +164,10 @@ def write(setup: Setup, folder: Path) -> Path:
     if experiment.weather.replay is not None:
         copy = shutil.copy(experiment.weather.replay, folder / "weather.csv")
         fields["weather"]["replay"] = Path(copy).name
+    if experiment.access is not None:
+        asked = experiment.access.asked
+        (folder / ASKED).write_bytes(Path(asked).read_bytes() if asked else b"")
+        fields["access"]["asked"] = ASKED
     path = folder / EXPERIMENT
     path.write_text(dump_yaml(fields), encoding="utf-8")
     return path

@@ -174,5 +174,8 @@ def actors_of(experiment: Experiment, assembly: Assembly) -> Actors:
             SatelliteRole(assembly.satellite, assembly.world, assembly.satellite_links),
             UavRole(assembly.uav, air, assembly.fleet, assembly.flights),
         ),
-        key_managers=tuple(KeyManagerRole(item, ground) for item in assembly.key_managers),
+        key_managers=tuple(
+            KeyManagerRole(item, ground, assembly.accesses[item.node])
+            for item in assembly.key_managers
+        ),
     )

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from controllers.fiber import FiberController, FiberControllerConfig
 from controllers.fleet import FleetConfig
+from controllers.key_access import NO_ACCESS, NodeAccess
 from controllers.key_manager import KeyManagerConfig, LocalKeyManager
 from controllers.on_demand import OnDemandConfig
 from controllers.ports import SatelliteView
@@ -42,6 +43,7 @@ class KeyManagerRole:
 
     config: KeyManagerConfig
     world: World
+    access: NodeAccess = NO_ACCESS
 
     @property
     def entity(self) -> str:
@@ -50,7 +52,7 @@ class KeyManagerRole:
 
     def build(self) -> Core:
         """Return the core."""
-        return LocalKeyManager(self.config, self.world)
+        return LocalKeyManager(self.config, self.world, self.access)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.build import demand_rules, run_limits
+from emulator.build import access_rules, demand_rules, run_limits
 from emulator.build.demand import requests_of
 from emulator.build.environment import lead_windows, recording_of
 from emulator.build.faults import (
@@ -303,6 +303,8 @@ RULES = (
         demand_rules.price_of_lost_key,
         ("demand.shortfall_cost", "demand.requests", "prices", "uav", NETWORK),
     ),
+    Rule(access_rules.external_requests, ("demand.requests", "access", NETWORK)),
+    Rule(access_rules.saes, ("access", NETWORK)),
     Rule(_uses_of_keys, ("applications", "keys.unit_bits", "demand.period_s")),
     Rule(_sites_under_orbits, ("satellite.orbits", NETWORK)),
     Rule(_elements, ("satellite.orbits", "demand.periods", "demand.period_s")),

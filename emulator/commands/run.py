@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +34,7 @@ from emulator.commands.terminal import ERR, OUT, answer, fail, tell
 from emulator.config.experiment import Experiment
 from emulator.config.topology import Topology
 from emulator.net.heartbeat import LOST, TEMPORARY
+from emulator.net.transport import LOOPBACK
 from emulator.runtime.cluster import Placement
 from emulator.store.files import EXPERIMENT, REPORT, SUMMARY, Engine, check_format, engine_of
 from global_manager.provisioning.check import InvalidProblemError
@@ -97,6 +99,14 @@ def run(
         int | None,
         typer.Option(min=0, max=65535, help="Port of the page; implies --page; 0: any."),
     ] = None,
+    keys: Annotated[
+        bool,
+        typer.Option("--keys", help="Serve keys to the SAEs of the experiment (ETSI GS QKD 014)."),
+    ] = False,
+    keys_host: Annotated[
+        str | None,
+        typer.Option(help="Address at which keys are served; implies --keys; default: loopback."),
+    ] = None,
     share: Share = False,
     attached: Attached = False,
     json_: Json = False,
@@ -144,6 +154,7 @@ def run(
         _port_range(ports),
         page_port,
         kept is not None,
+        keys_host=_keys_host(setup.experiment, engine, keys_host or (LOOPBACK if keys else None)),
     )
     tell_reading(experiment, setup)
     if engine is Engine.PROCESSES and address is None and hosts is None:
@@ -259,6 +270,20 @@ def _port_range(text: str | None) -> range | None:
     if not (dash and first.isdigit() and last.isdigit() and 0 < int(first) <= int(last) < 65536):
         raise UsageError("--ports", f"must be two ports like 20000-20999, not {text}")
     return range(int(first), int(last) + 1)
+
+
+def _keys_host(experiment: Experiment, engine: Engine, host: str | None) -> str | None:
+    """Return the address of the doors to SAEs, if any are wanted and possible."""
+    if host is None:
+        return None
+    if engine is not Engine.PROCESSES:
+        raise UsageError("--keys", "doors are in processes; leave out --engine in-process")
+    if experiment.access is None or not experiment.access.saes:
+        raise UsageError("--keys", "the experiment names no SAE; list them in access.saes")
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        raise UsageError("--keys-host", f"must be an IP address, not {host}") from None
 
 
 def _leave_to_supervisor(outcome: Outcome) -> None:

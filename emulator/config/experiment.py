@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from emulator.config.access import Access
 from emulator.config.applications import KeyUse
 from emulator.config.demand import MOST_PERIODS, Demand
 from emulator.config.fiber import FiberOptions
@@ -211,6 +212,7 @@ class Experiment(Section):
     satellite: SatelliteOptions = SatelliteOptions()
     uav: UavOptions = UavOptions()
     weather: Weather = Weather()
+    access: Access | None = Field(None, description="who outside the network takes keys from it")
     faults: list[FaultEvent] = Field(default_factory=list, max_length=100_000)
     management: Management = Management()
     clock: Clock = Clock()

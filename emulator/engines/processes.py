@@ -15,6 +15,7 @@ from dataclasses import replace
 from importlib.metadata import version
 
 from emulator import launch
+from emulator.access import opening
 from emulator.build.manager_role import Actors, actors_of
 from emulator.build.roles import Role
 from emulator.config.experiment import Experiment
@@ -94,6 +95,9 @@ def _actors(job: Job) -> Iterator[launch.Cluster]:
     options, run_folder = job.options, str(job.folder.resolve())
     authority = Authority()
     hosts = _hosts(job, authority)
+    if options.keys_host is not None:
+        doors = Endpoint(options.keys_host, options.ports)
+        hosts = opening.with_doors(hosts, job.setup, doors, job.last_window)
     living = {host.name: tuple(role.entity for role in host.roles) for host in hosts}
     clock = ClockConfig(
         living,
@@ -103,6 +107,7 @@ def _actors(job: Job) -> Iterator[launch.Cluster]:
         job.assembly.timeline,
         _VOLATILE_PATIENCE_S if options.volatile else _PATIENCE_S,
         tuple(_process_faults(job.experiment)),
+        frozenset(host.name for host in hosts if host.serves_until is not None),
     )
     exporter = ExporterConfig(
         run_folder,
@@ -117,7 +122,10 @@ def _actors(job: Job) -> Iterator[launch.Cluster]:
     with launch.ray_instance(len(seats), options.ray_address, job.folder) as machines:
         homes = place(options.placement, seats, machines) if machines else {}
         _begin_again(job)
-        yield launch.start(hosts, clock, exporter, homes, supervised=not options.volatile)
+        cluster = launch.start(hosts, clock, exporter, homes, supervised=not options.volatile)
+        if options.keys_host is not None:
+            opening.announce(job.folder, job.setup)
+        yield cluster
 
 
 def _endpoint(options: Options) -> Endpoint:

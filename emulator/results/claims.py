@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from emulator.build.problem import problem_of
 from emulator.build.setup import Setup
-from emulator.results import decisions, journal_queries, ledger
+from emulator.results import decisions, journal_queries, ledger, sae_keys
 from emulator.results.journal_queries import Payment
 from emulator.runtime import provenance
 from emulator.store import journals
@@ -101,6 +101,7 @@ def problems(
     sums = _sums_of(folder, problem)
     found += sums.wrong
     found += _plan_problems(folder)
+    found += sae_keys.problems(folder) if setup.experiment.access is not None else []
     if summary is not None:
         found += _ledger_problems(folder, problem, sums)
         found += _decision_problems(folder, setup, problem)

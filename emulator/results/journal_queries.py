@@ -25,6 +25,7 @@ _USES = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
 _ORDERS = (FactKind.BOUGHT, FactKind.REFUSED, FactKind.FAILED)
 _PAID = (FactKind.BOUGHT, FactKind.FAILED)
 _MONEY = (FactKind.PLANNED, FactKind.PERIOD, FactKind.RESERVED, *_PAID)
+_OF_SAES = (FactKind.ASKED, FactKind.GIVEN, FactKind.UNSENT)
 _AT_THE_END = (FactKind.STORED, FactKind.EXPIRED)
 _SHOWN = (
     FactKind.PLANNED,
@@ -157,6 +158,16 @@ class Blocks(NamedTuple):
     discarded: int
     qber: float | None
     carried_bits: int
+
+
+class SaeFact(NamedTuple):
+    """What a key manager noted about SAEs: a call, or a key that was given or taken back."""
+
+    kind: FactKind
+    end: str
+    key_id: str
+    fingerprint: bytes
+    details: Details | None
 
 
 class Delivery(NamedTuple):
@@ -348,6 +359,16 @@ def payments(folder: Path) -> Iterator[Payment]:
     )
     for kind, *fields, details in _rows(folder, GLOBAL_MANAGER, query, _MONEY):
         yield Payment._make((FactKind(kind), *fields, _document(details_of(kind, details))))
+
+
+def sae_facts(folder: Path, entity: str) -> Iterator[SaeFact]:
+    """Yield what a key manager noted about SAEs, in order."""
+    query = (
+        'SELECT kind, "end", key_id, fingerprint, details FROM fact '
+        f"WHERE kind IN {_marks(_OF_SAES)} ORDER BY rowid"
+    )
+    for kind, end, key_id, fingerprint, details in _rows(folder, entity, query, _OF_SAES):
+        yield SaeFact(FactKind(kind), end, key_id, fingerprint, details_of(kind, details))
 
 
 def deliveries(folder: Path, entity: str, medium: str) -> Iterator[Delivery]:

@@ -11,7 +11,7 @@ clock keeps nothing: if it is lost, the next one asks every host how far it is, 
 
 Between two windows the clock takes injected faults (`emulator.runtime.injection`), gives them their time,
 and informs every host before any runs the next window.  It also carries out the process faults of the
-schedule.
+schedule.  Hosts that serve somebody outside may want a window at any time: the next that may begin.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -32,6 +31,7 @@ from emulator.net.transport import GONE, Channels
 from emulator.runtime.grpc_services import CLOCK
 from emulator.runtime.pacing import DRAIN_LIMIT, Pace, Progress, take_injected
 from emulator.runtime.process_faults import do
+from emulator.runtime.wishes import Wishes
 from emulator.store.injection_table import Injections
 from emulator.store.registry import Registry
 from emulator.telemetry.reporting import EXPORTER, ProcessMeter, Reporter, WindowMeter, telemetry
@@ -74,7 +74,8 @@ class ProcessFault:
 class ClockConfig:
     """The entities on each host, by the host's name; the folder of the run; and the length of a window.
 
-    The clock waits `patience_s` of wall time for a lost host.  `process_faults` are those of the schedule.
+    The clock waits `patience_s` of wall time for a lost host.  `process_faults` are those of the schedule,
+    `serving` the hosts that serve somebody outside.
     """
 
     hosts: Mapping[str, tuple[str, ...]]
@@ -84,6 +85,7 @@ class ClockConfig:
     timeline: Timeline
     patience_s: float = 60.0
     process_faults: tuple[ProcessFault, ...] = ()
+    serving: frozenset[str] = frozenset()
 
 
 class BarrierClock:
@@ -101,6 +103,7 @@ class BarrierClock:
         self._totals: dict[str, Totals] = {}
         self._incarnation: dict[str, int] = {}
         self._channels = Channels(config.identity)
+        self._wishes = Wishes(config.serving, self._channel)
         self._calls: dict[str, grpc.aio.StreamStreamCall[runtime_pb2.Tick, runtime_pb2.Done]] = {}
         self._stopping = asyncio.Event()
         self._windows = WindowMeter(CLOCK)
@@ -130,6 +133,7 @@ class BarrierClock:
     def stop(self) -> None:
         """End the run after the window that is under way."""
         self._stopping.set()
+        self._wishes.stirred.set()
 
     async def run(self, last_window: int, pace: Pace) -> None:
         """Run up to and including `last_window`, or until stopped; then let what is under way end.
@@ -141,22 +145,27 @@ class BarrierClock:
         self._pace, self._began_s = pace, time.monotonic()
         if pace.factor is not None:
             self._began_s -= self.window * self._config.window_s / pace.factor
+        self._wishes.begin(self._own_incarnation)
         while not self._stopping.is_set():
             window = self._next_window()
             if window is None or window > last_window:
                 break
-            await self._wait_until(window, pace)
+            is_sooner = await self._wait_until(window, pace)
             if self._stopping.is_set():
                 break
+            if is_sooner:
+                continue
             if await self._take_orders(window):
                 continue  # somebody may want to run sooner now
             await self._run_window(window, self._hosts_of(window))
         if not self._stopping.is_set():
             self.window = max(self.window, last_window)
+        self._wishes.end()
         await self._drain()
 
     async def close(self) -> None:
         """End reports and streams."""
+        self._wishes.end()
         await self._reporter.end()
         for call in self._calls.values():
             if not call.done():
@@ -250,25 +259,37 @@ class BarrierClock:
     def _next_window(self) -> int | None:
         if self._mail:
             return self.window + 1
-        return min((due for due in self._due.values() if due is not None), default=None)
+        due = [due for due in self._due.values() if due is not None]
+        due += [self._soonest()] if self._wishes.hosts else []
+        return min(due, default=None)
+
+    def _soonest(self) -> int:
+        """Return the next window that may begin."""
+        if self._pace.factor is None:
+            return self.window + 1
+        window_s = self._config.window_s / self._pace.factor
+        return max(math.ceil((time.monotonic() - self._began_s) / window_s), self.window + 1)
 
     def _hosts_of(self, window: int) -> list[str]:
         due = {host for host, at in self._due.items() if at is not None and at <= window}
-        return sorted(due | self._mail)
+        return sorted(due | self._mail | self._wishes.hosts)
 
-    async def _wait_until(self, window: int, pace: Pace) -> None:
+    async def _wait_until(self, window: int, pace: Pace) -> bool:
+        """Wait for the time of a window; return whether an earlier one is wanted meanwhile."""
         self._awaited = window
         if pace.factor is None:
-            return
+            return False
+        is_sooner = False
         self._is_waiting = True
         window_s = self._config.window_s / pace.factor
         while (ahead_s := self._began_s + window * window_s - time.monotonic()) > 0:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), min(ahead_s, _LOOK_EVERY_S))
-            now = max(math.ceil((time.monotonic() - self._began_s) / window_s), self.window + 1)
-            if self._stopping.is_set() or await self._take_orders(min(window, now)):
+            await self._wishes.stir(min(ahead_s, _LOOK_EVERY_S))
+            now = self._soonest()
+            is_sooner = bool(self._wishes.hosts) and now < window
+            if is_sooner or self._stopping.is_set() or await self._take_orders(min(window, now)):
                 break
         self._is_waiting = False
+        return is_sooner
 
     async def _run_window(self, window: int, hosts: list[str]) -> None:
         began_s = time.perf_counter()
@@ -302,6 +323,7 @@ class BarrierClock:
             if host not in self._calls:
                 self._calls[host] = runtime_pb2_grpc.HostStub(self._channel(host)).Run()
             call = self._calls[host]
+            self._wishes.hosts.discard(host)  # what comes from now on wants another window
             incarnation = self._incarnation[host]
             own = self._own_incarnation
             await call.write(runtime_pb2.Tick(window=window, incarnation=incarnation, clock=own))

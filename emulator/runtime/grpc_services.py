@@ -60,6 +60,9 @@ class HostApi(Protocol):
     async def hear(self, news: runtime_pb2.News) -> runtime_pb2.State:
         """Learn of events to come; return the state of this host."""
 
+    def wishes(self) -> AsyncIterator[None]:
+        """Yield whenever a window is wanted."""
+
     async def resend(self, lost: runtime_pb2.Lost) -> Receipt:
         """Send again what another host has lost."""
 
@@ -213,6 +216,14 @@ class _Clock(runtime_pb2_grpc.HostServicer):
     async def Hear(self, request: runtime_pb2.News, context: Context) -> runtime_pb2.State:  # noqa: N802
         await self._check(context, request.clock)
         return await self._host.hear(request)
+
+    async def Listen(  # noqa: N802
+        self, request: runtime_pb2.Listening, context: Context
+    ) -> AsyncIterator[runtime_pb2.Wish]:
+        """Pass on that windows are wanted."""
+        await self._check(context, request.clock)
+        async for _ in self._host.wishes():
+            yield runtime_pb2.Wish()
 
     async def Run(  # noqa: N802
         self, request_iterator: AsyncIterator[runtime_pb2.Tick], context: Context

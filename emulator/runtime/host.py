@@ -17,7 +17,7 @@ import asyncio
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from emulator.runtime.envelopes import Envelopes, ManagementKeys
 from emulator.runtime.grpc_services import CLOCK, HostServices
 from emulator.runtime.hosted_cores import HostedCores
 from emulator.runtime.message_faults import NO_FAULTS, MessageFaults
+from emulator.runtime.sae_callers import SaeCallers
 from emulator.store.journal import Journal
 from emulator.store.registry import Registry
 from emulator.store.sealing import Seal
@@ -104,7 +105,8 @@ class HostConfig:
     `checkpoint_after_s` since the last.  A volatile host keeps its journal in memory until it is stopped,
     and does not wait for lost hosts, since none comes back.  A shared run folder is on storage that several
     machines mount.  A host with a `sky` reports the weather.  Cores that `think` long run in a thread next
-    to the event loop, so that their host answers meanwhile.
+    to the event loop, so that their host answers meanwhile.  SAEs may call until window
+    `serves_until`; None: never.
     """
 
     name: str
@@ -123,6 +125,7 @@ class HostConfig:
     shared: bool = False
     message_faults: MessageFaults = NO_FAULTS
     thinks: bool = False
+    serves_until: int | None = None
 
 
 class Host:
@@ -155,11 +158,16 @@ class Host:
             math.inf if config.volatile else config.checkpoint_after_s,
             order=config.order,
             message_faults=config.message_faults,
+            serves_until=config.serves_until,
         )
         self._at_home = asyncio.Lock()  # held while cores think, by whoever changes them
         self._thinking: asyncio.Task[None] | None = None
         self._envelopes = Envelopes(self._cores.told(config.management_keys))
         self._last_state = self._state()
+        self.callers = SaeCallers(self._cores, self._at_home)
+        self.also_measured: Callable[[], Iterator[Measure]] = lambda: iter(())
+        if config.serves_until is not None:
+            self._cores.doubt_answers()
         self._routes: dict[str, runtime_pb2.Route] = {}
         self._exporter: runtime_pb2.Route | None = None
         self._channels = Channels(config.identity)
@@ -186,6 +194,7 @@ class Host:
 
     async def stop(self) -> None:
         """Write down what is left, report once more, and stop serving."""
+        self.callers.dismiss()
         async with self._at_home:
             await self._reporter.end()
             if self._server is not None:
@@ -194,6 +203,10 @@ class Host:
             self._cores.finish(self._envelopes.keys.left(entities, self._cores.last_window))
         await self._channels.close()
         self._journal.close()
+
+    def wishes(self) -> AsyncIterator[None]:
+        """Yield whenever somebody outside wants a window."""
+        return self.callers.wishes()
 
     def obeys(self, clock: int) -> bool:
         """Return whether no later incarnation of the clock has been heard."""
@@ -245,6 +258,7 @@ class Host:
         outbox = self._cores.sent_in(window)
         await self._send(window, outbox)
         await self._send_damaged(window, self._cores.damaged_in(window))
+        self.callers.hand_over()
         self._windows.observe(time.perf_counter() - began_s)
         return runtime_pb2.Done(
             window=window,
@@ -398,6 +412,7 @@ class Host:
         oldest_s = self._envelopes.oldest_s(self._cores.last_window or 0)
         if oldest_s is not None:
             yield Measure("management_key_oldest_timestamp_seconds", (actor,), oldest_s)
+        yield from self.also_measured()
         yield from self._calls.measures()
         yield from self._windows.measures()
         yield from self._process.measures()

@@ -22,11 +22,12 @@ from types import MappingProxyType
 from emulator.build.roles import Role
 from emulator.runtime.message_faults import NO_FAULTS, MessageFaults
 from emulator.runtime.role_cores import RoleCores
+from emulator.runtime.sae_calls import CallsByEntity, SaeCalls, calls_of, rows_of
 from emulator.store.journal import Journal
 from emulator.store.sealing import Seal
 from emulator.world.events import WorldEvent, read_back
 from protos import wire
-from protos.core import EntityOrder, Message, Step
+from protos.core import Answering, EntityOrder, Message, Step
 from protos.facts import Fact
 
 _CHECKPOINT = "checkpoint"
@@ -46,12 +47,15 @@ class HostedCores(RoleCores):
         *,
         order: EntityOrder,
         message_faults: MessageFaults = NO_FAULTS,
+        serves_until: int | None = None,
     ) -> None:
+        self._serves_until = -1 if serves_until is None else serves_until
         super().__init__(roles, window_s, order, message_faults)
         self._journal, self._seal = journal, seal
         self._checkpoint_after_s = checkpoint_after_s
         self._raw: dict[int, list[wire.Batch]] = defaultdict(list)
         self._stepped_s = self._checkpoint_s = 0.0
+        self.calls = SaeCalls(lambda entity: self._here[entity].core, window_s)
         self._recover()
 
     def hear(self, news: Sequence[str], last_window: int) -> list[WorldEvent]:
@@ -92,9 +96,12 @@ class HostedCores(RoleCores):
         """
         if self.last_window is not None and window <= self.last_window:
             return
+        asked = self.calls.take(window, lambda entity: self._is_away(entity, window))
+        self._hear_calls(window, asked)
         mail = wire.mail(self._raw.pop(window, []))
         self._raw = defaultdict(list, {at: raw for at, raw in self._raw.items() if at > window})
         steps = self.step(window)
+        self.calls.keep(steps)
         enough_s = max(self._checkpoint_after_s, _CHECKPOINT_SHARE * self._checkpoint_s)
         checkpoint = self._checkpoint() if self._stepped_s > enough_s else None
         facts = {entity: [*also.get(entity, ()), *step.facts] for entity, step in steps.items()}
@@ -104,7 +111,10 @@ class HostedCores(RoleCores):
         wakes = (self.wake_window, wake_window)
         wake = min((at for at in wakes if at is not None), default=None)
         wrote = {message.destination for message in self._sent[window]}
-        self._journal.commit(window, facts, mail, checkpoint, keys, wake=wake, wrote=wrote)
+        inputs = rows_of(asked)
+        self._journal.commit(
+            window, facts, mail, checkpoint, keys, wake=wake, wrote=wrote, asked=inputs
+        )
 
     def finish(self, also: Mapping[str, Sequence[Fact]] = MappingProxyType({})) -> None:
         """Write down what is left in hand, and what else, unless that has been done."""
@@ -114,6 +124,24 @@ class HostedCores(RoleCores):
                 for name, (window, facts) in self.left().items()
             }
             self._journal.finish(left, self.key_changes())
+
+    def doubt_answers(self) -> None:
+        """Have cores take note that answers of a former life may not have left."""
+        for entity, hosted in self._here.items():
+            if isinstance(hosted.core, Answering) and hosted.core.is_unsure:
+                self.calls.doubt(entity)
+
+    def _is_away(self, entity: str, window: int) -> bool:
+        """Whether SAEs cannot call an entity in a window."""
+        return window > self._serves_until or self._message_faults.is_out(entity, window)
+
+    def _hear_calls(self, window: int, asked: CallsByEntity) -> None:
+        """Tell cores of the calls of a window, in which they then are due."""
+        for entity, calls in asked.items():
+            self.calls.core_of(entity).hear(calls)
+            hosted = self._here[entity]
+            wake = hosted.wake_window
+            hosted.wake_window = window if wake is None else min(wake, window)
 
     def step(self, window: int) -> dict[str, Step]:
         """Run a window, and take note of how long that took."""
@@ -128,10 +156,18 @@ class HostedCores(RoleCores):
         past = self._journal.past()
         if past.checkpoint is not None:
             self._take_up(self._seal.open(past.checkpoint, _CHECKPOINT))
+        reached = -1 if self.last_window is None else self.last_window
+        asked = {
+            at: calls_of(rows, self._window_s * at) for at, rows in self._journal.asked().items()
+        }
         for window, mail in past.mail:
             for message in wire.mail_messages(mail):
                 self.put(window, message)
+            self._hear_calls(window, asked.pop(window, {}))
             self.step(window)
+        for window, calls in asked.items():  # of windows that were taken back: they come again
+            if window > reached:
+                self._hear_calls(window, calls)
         self._journal.check_keys(self.key_changes(), self._seal)
 
     def _checkpoint(self) -> bytes:

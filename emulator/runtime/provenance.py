@@ -14,13 +14,14 @@ from typing import Any
 
 import yaml
 
+from emulator.build.access import ASKED
 from emulator.runtime import injection
 from emulator.runtime.cluster import versions
 from emulator.store import files
 from emulator.store.files import EXPERIMENT
 
 _SOLVERS = ("highspy", "networkx", "numpy", "pulp", "sgp4")
-_OWN = (EXPERIMENT, "run.json", "actors.sqlite", "lock")
+_OWN = (EXPERIMENT, ASKED, "run.json", "actors.sqlite", "lock")  # what a run itself writes on
 
 
 def record(folder: Path) -> None:

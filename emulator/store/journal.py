@@ -36,12 +36,18 @@ _TYPED = ", ".join(
     f'"{name}" ' + ("TEXT" if name in _TEXT else "BLOB" if name == "fingerprint" else "INTEGER")
     for name in COLUMNS
 )
+_ASKED = """
+CREATE TABLE IF NOT EXISTS asked (
+    entity INTEGER, number INTEGER, window INTEGER, call TEXT, PRIMARY KEY (entity, number)
+) WITHOUT ROWID"""
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS entities (number INTEGER PRIMARY KEY, name TEXT UNIQUE)",
     f"CREATE TABLE IF NOT EXISTS fact (entity INTEGER, {_TYPED})",
     "CREATE TABLE IF NOT EXISTS mail (window INTEGER PRIMARY KEY, batches BLOB)",
     "CREATE TABLE IF NOT EXISTS checkpoint (one INTEGER PRIMARY KEY, window INTEGER, state BLOB)",
     "CREATE TABLE IF NOT EXISTS news (place INTEGER PRIMARY KEY, event TEXT)",
+    # calls of SAEs: an input like news, kept although windows are taken back
+    _ASKED,
     # end_row: the first fact of what was left at the end, 0 before it; lost: 1 if the sealing key is
     "CREATE TABLE IF NOT EXISTS life (one INTEGER PRIMARY KEY, actor, incarnation, end_row, lost)",
     *SCHEMA,
@@ -148,6 +154,15 @@ class Journal:
         with self._transaction():
             self._connection.execute("INSERT INTO news (event) VALUES (?)", (event,))
 
+    def asked(self) -> dict[int, list[tuple[str, int, str]]]:
+        """Return by window what SAEs asked, as (entity, number, call)."""
+        names = {number: entity for entity, number in self._numbers.items()}
+        query = "SELECT window, entity, number, call FROM asked ORDER BY window, entity, number"
+        found: dict[int, list[tuple[str, int, str]]] = {}
+        for window, entity, number, call in self._connection.execute(query):
+            found.setdefault(window, []).append((names[entity], number, call))
+        return found
+
     @property
     def finished(self) -> bool:
         """Whether what was left has been written down."""
@@ -163,10 +178,12 @@ class Journal:
         *,
         wake: int | None = None,
         wrote: Collection[str] = (),
+        asked: Iterable[tuple[str, int, str]] = (),
     ) -> None:
         """Write a window down, all or nothing.  Raises `SupersededError`.
 
-        `wake` is the window in which the actor wants to run next, `wrote` to whom it writes in this one.
+        `wake` is the window in which the actor wants to run next, `wrote` to whom it writes in this one,
+        and `asked` what SAEs ask in it, as (entity, number, call).
         """
         rows = [
             fact.row(self._numbers[entity], window)
@@ -176,6 +193,10 @@ class Journal:
         with self._synced(), self._transaction():
             if mail is not None:
                 self._connection.execute("INSERT INTO mail VALUES (?, ?)", (window, mail))
+            self._connection.executemany(
+                "INSERT INTO asked VALUES (?, ?, ?, ?)",
+                [(self._numbers[entity], number, window, call) for entity, number, call in asked],
+            )
             self._connection.executemany(_INSERT, rows)
             self._chain.append(Link.of(window, wake, wrote), rows, mail)
             if keys is not None:

@@ -139,6 +139,17 @@ def mail_read(run_folder: Path) -> Iterator[tuple[int, bytes]]:
             yield from connection.execute("SELECT window, batches FROM mail ORDER BY window")
 
 
+def asked(run_folder: Path) -> Iterator[tuple[str, int, int, str]]:
+    """Yield what SAEs asked of whom, as (entity, window, number, call)."""
+    query = (
+        "SELECT name, window, a.number, call FROM asked AS a JOIN entities AS e ON e.number = entity "
+        "ORDER BY window, entity, a.number"
+    )
+    for path in _paths(run_folder):
+        with _reading(path) as connection:
+            yield from connection.execute(query)
+
+
 def windows_run(run_folder: Path) -> int:
     """Return in how many windows anybody had something to do."""
     seen: set[int] = set()

@@ -179,6 +179,12 @@ FAMILIES = (
         "Key that applications asked for and did not get by the end of the period.",
     ),
     _counter("keys_delivered_bits_total", "node medium", "Key delivered, counted at each end."),
+    _counter(
+        "key_delivery_requests_total",
+        "node method status",
+        "Calls of SAEs (ETSI GS QKD 014), by method and status of the answer.",
+    ),
+    _gauge("key_delivery_held_keys", "node", "Keys that SAEs at this node have not taken yet."),
     _gauge("key_store_available_bits", "node peer", "Key available for delivery."),
     _gauge("key_store_capacity_bits", "node peer", "Key that a source reserves for a peer."),
     _gauge(

@@ -38,7 +38,7 @@ def test_what_the_page_on_experiments_writes_is_an_experiment() -> None:
 
 def test_what_the_page_does_not_call_an_example_is_the_default() -> None:
     found = Experiment.model_validate(written()).model_dump(exclude_defaults=True, by_alias=True)
-    for shown in ("name", "network", "limits", "applications", "fiber", "faults"):
+    for shown in ("name", "network", "limits", "applications", "access", "fiber", "faults"):
         del found[shown]
     del found["demand"]["requests"], found["demand"]["distribution"]  # a mean of four decimals
     assert found == {

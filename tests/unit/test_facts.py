@@ -18,6 +18,8 @@ from protos.facts import (
     Details,
     Fact,
     FactKind,
+    Holder,
+    KeyCall,
     LinkCondition,
     LinkState,
     Measured,
@@ -40,6 +42,8 @@ _BY_TYPE: dict[type, st.SearchStrategy[Details]] = {
     Measured: st.builds(Measured, qber=_FINITE),
     **{made: st.builds(made) for made in (AgentState, Verified, Rotated)},
     Ordered: st.builds(Ordered, other=_WORDS, reason=_WORDS),
+    KeyCall: st.builds(KeyCall, _WORDS, st.lists(_WORDS).map(tuple)),
+    Holder: st.builds(Holder, _WORDS),
     Reason: st.builds(Reason, _WORDS),
 }
 _DETAILED = st.sampled_from(sorted(DETAILS)).flatmap(

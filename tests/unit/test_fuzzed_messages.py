@@ -26,7 +26,7 @@ from protos.core import (
 )
 from protos.facts import FactKind
 from protos.gen.qsagin.v1 import keys_pb2, management_pb2
-from protos.keys import Confirm, Delivered, Discard, Relay
+from protos.keys import Assigned, Confirm, Delivered, Discard, Relay
 from protos.mib import (
     BY_ROW,
     KEY_SHORTAGE,
@@ -112,6 +112,17 @@ traffic = st.one_of(
     st.builds(Confirm, small, media, small, small, st.binary(max_size=16)),
     st.builds(Delivered, small, media, small, st.lists(st.text(max_size=4)).map(tuple)),
     st.builds(Discard, small, media, small),
+    st.builds(
+        Assigned,
+        small,
+        st.text(max_size=4),
+        st.lists(st.text(max_size=4)).map(tuple),
+        small,
+        st.lists(st.text(max_size=4)).map(tuple),
+        st.lists(st.text(max_size=4)).map(tuple),
+        st.binary(max_size=80),
+        small,
+    ),
 )
 anything = st.tuples(st.sampled_from(SOURCES), st.one_of(pdus(), traffic))
 bodies = st.lists(st.one_of(plausible(), anything), max_size=6)

@@ -49,6 +49,26 @@ class Delivered(_message.Message):
     number: int
     def __init__(self, request: _Optional[int] = ..., medium: _Optional[int] = ..., period: _Optional[int] = ..., key_ids: _Optional[_Iterable[str]] = ..., number: _Optional[int] = ...) -> None: ...
 
+class Assigned(_message.Message):
+    __slots__ = ("request", "master", "slaves", "key_bits", "names", "unit_ids", "ciphertext", "number")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    MASTER_FIELD_NUMBER: _ClassVar[int]
+    SLAVES_FIELD_NUMBER: _ClassVar[int]
+    KEY_BITS_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    UNIT_IDS_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    request: int
+    master: str
+    slaves: _containers.RepeatedScalarFieldContainer[str]
+    key_bits: int
+    names: _containers.RepeatedScalarFieldContainer[str]
+    unit_ids: _containers.RepeatedScalarFieldContainer[str]
+    ciphertext: bytes
+    number: int
+    def __init__(self, request: _Optional[int] = ..., master: _Optional[str] = ..., slaves: _Optional[_Iterable[str]] = ..., key_bits: _Optional[int] = ..., names: _Optional[_Iterable[str]] = ..., unit_ids: _Optional[_Iterable[str]] = ..., ciphertext: _Optional[bytes] = ..., number: _Optional[int] = ...) -> None: ...
+
 class Discard(_message.Message):
     __slots__ = ("request", "medium", "serial", "number")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
@@ -68,7 +88,7 @@ class Settled(_message.Message):
     def __init__(self, number: _Optional[int] = ...) -> None: ...
 
 class KeyMessage(_message.Message):
-    __slots__ = ("source", "destination", "sequence", "relay", "confirm", "delivered", "discard", "settled")
+    __slots__ = ("source", "destination", "sequence", "relay", "confirm", "delivered", "discard", "settled", "assigned")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +97,7 @@ class KeyMessage(_message.Message):
     DELIVERED_FIELD_NUMBER: _ClassVar[int]
     DISCARD_FIELD_NUMBER: _ClassVar[int]
     SETTLED_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNED_FIELD_NUMBER: _ClassVar[int]
     source: str
     destination: str
     sequence: int
@@ -85,7 +106,8 @@ class KeyMessage(_message.Message):
     delivered: Delivered
     discard: Discard
     settled: Settled
-    def __init__(self, source: _Optional[str] = ..., destination: _Optional[str] = ..., sequence: _Optional[int] = ..., relay: _Optional[_Union[Relay, _Mapping]] = ..., confirm: _Optional[_Union[Confirm, _Mapping]] = ..., delivered: _Optional[_Union[Delivered, _Mapping]] = ..., discard: _Optional[_Union[Discard, _Mapping]] = ..., settled: _Optional[_Union[Settled, _Mapping]] = ...) -> None: ...
+    assigned: Assigned
+    def __init__(self, source: _Optional[str] = ..., destination: _Optional[str] = ..., sequence: _Optional[int] = ..., relay: _Optional[_Union[Relay, _Mapping]] = ..., confirm: _Optional[_Union[Confirm, _Mapping]] = ..., delivered: _Optional[_Union[Delivered, _Mapping]] = ..., discard: _Optional[_Union[Discard, _Mapping]] = ..., settled: _Optional[_Union[Settled, _Mapping]] = ..., assigned: _Optional[_Union[Assigned, _Mapping]] = ...) -> None: ...
 
 class KeyBatch(_message.Message):
     __slots__ = ("window", "messages")

@@ -96,6 +96,16 @@ class News(_message.Message):
     window: int
     def __init__(self, events: _Optional[_Iterable[str]] = ..., clock: _Optional[int] = ..., window: _Optional[int] = ...) -> None: ...
 
+class Wish(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Listening(_message.Message):
+    __slots__ = ("clock",)
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
+    clock: int
+    def __init__(self, clock: _Optional[int] = ...) -> None: ...
+
 class Mail(_message.Message):
     __slots__ = ("management", "keys")
     MANAGEMENT_FIELD_NUMBER: _ClassVar[int]

@@ -55,6 +55,11 @@ class HostStub:
                 request_serializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.News.SerializeToString,
                 response_deserializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.State.FromString,
                 _registered_method=True)
+        self.Listen = channel.unary_stream(
+                '/qsagin.v1.Host/Listen',
+                request_serializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Listening.SerializeToString,
+                response_deserializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Wish.FromString,
+                _registered_method=True)
 
 
 class HostServicer:
@@ -86,6 +91,13 @@ class HostServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Listen(self, request, context):
+        """Yields a wish whenever somebody outside waits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HostServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -108,6 +120,11 @@ def add_HostServicer_to_server(servicer, server):
                     servicer.Hear,
                     request_deserializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.News.FromString,
                     response_serializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.State.SerializeToString,
+            ),
+            'Listen': grpc.unary_stream_rpc_method_handler(
+                    servicer.Listen,
+                    request_deserializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Listening.FromString,
+                    response_serializer=protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Wish.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -218,6 +235,33 @@ class Host:
             '/qsagin.v1.Host/Hear',
             protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.News.SerializeToString,
             protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.State.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Listen(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/qsagin.v1.Host/Listen',
+            protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Listening.SerializeToString,
+            protos_dot_gen_dot_qsagin_dot_v1_dot_runtime__pb2.Wish.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,8 @@ class HostStub:
     Resend: _grpc.UnaryUnaryMultiCallable[_runtime_pb2.Lost, _management_pb2.Receipt]
     Hear: _grpc.UnaryUnaryMultiCallable[_runtime_pb2.News, _runtime_pb2.State]
     """Tells between two windows what will happen; what is known already is passed over."""
+    Listen: _grpc.UnaryStreamMultiCallable[_runtime_pb2.Listening, _runtime_pb2.Wish]
+    """Yields a wish whenever somebody outside waits."""
 
 @_typing.type_check_only
 class HostAsyncStub(HostStub):
@@ -50,6 +52,8 @@ class HostAsyncStub(HostStub):
     Resend: _aio.UnaryUnaryMultiCallable[_runtime_pb2.Lost, _management_pb2.Receipt]  # type: ignore[assignment]
     Hear: _aio.UnaryUnaryMultiCallable[_runtime_pb2.News, _runtime_pb2.State]  # type: ignore[assignment]
     """Tells between two windows what will happen; what is known already is passed over."""
+    Listen: _aio.UnaryStreamMultiCallable[_runtime_pb2.Listening, _runtime_pb2.Wish]  # type: ignore[assignment]
+    """Yields a wish whenever somebody outside waits."""
 
 class HostServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -81,6 +85,14 @@ class HostServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_runtime_pb2.State, _abc.Awaitable[_runtime_pb2.State]]:
         """Tells between two windows what will happen; what is known already is passed over."""
+
+    @_abc_1.abstractmethod
+    def Listen(
+        self,
+        request: _runtime_pb2.Listening,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_runtime_pb2.Wish], _abc.AsyncIterator[_runtime_pb2.Wish]]:
+        """Yields a wish whenever somebody outside waits."""
 
 def add_HostServicer_to_server(servicer: HostServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
