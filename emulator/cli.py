@@ -111,7 +111,7 @@ def app_for(given: str) -> typer.Typer:
 
 
 class Resumption:
-    """How a run that was lost goes on: resumed, or begun anew if it had not begun.
+    """How a run that was lost is continued: resumed, or started over if it had not begun.
 
     What such a beginning has left is removed, if there was nothing in the run's folder before.
     """
@@ -121,7 +121,7 @@ class Resumption:
         self._was_empty = not (self._folder and any(Path(self._folder).glob("*")))
 
     def __call__(self) -> list[str] | None:
-        """Return the words that go on with the run; None if there is no way."""
+        """Return the words that continue the run; None if nothing can."""
         again = resuming(self._words)
         if again is not None or not self._was_empty or "--volatile" in self._words:
             return again

@@ -65,7 +65,7 @@ def is_supervised() -> bool:
 def supervise(words: Sequence[str], resumption: Resumption = lambda: None) -> int:
     """Have a command done in a child; return its exit status, 128 and the number of a signal that ended it.
 
-    `resumption` gives the command that goes on with it, or None if there is no way.
+    `resumption` gives the command that continues it, or None if nothing can.
     """
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     with _Signals() as signals, _Folder() as folder:
@@ -83,9 +83,7 @@ def supervise(words: Sequence[str], resumption: Resumption = lambda: None) -> in
             if again is None:
                 return 1
             how = (
-                "resuming the run"
-                if "--resume" in again
-                else "nothing was done yet; beginning anew"
+                "resuming the run" if "--resume" in again else "nothing was done yet; starting over"
             )
             _tell(f"{how}, {attempt + 1} of {MOST_RESUMPTIONS} times at most")
             words = again

@@ -1,4 +1,4 @@
-"""How a run that was lost goes on: resumed if anything was done, begun anew if not."""
+"""How a run that was lost is continued: resumed if anything was done, started over if not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def begin(folder: Path, *, windows: int) -> None:
 
 
 @pytest.mark.parametrize("out", [("--out", "RUN"), ("--out=RUN",)])
-def test_a_run_that_did_nothing_is_begun_anew_in_an_empty_folder(
+def test_a_run_that_did_nothing_is_started_over_in_an_empty_folder(
     tmp_path: Path, out: tuple[str, ...]
 ) -> None:
     folder = tmp_path / "run"
@@ -62,7 +62,7 @@ def test_a_damaged_journal_is_left_to_whoever_resumes_the_others(tmp_path: Path)
     assert go_on() == ["run", "--resume", str(folder)]
 
 
-def test_a_run_that_nobody_keeps_is_begun_anew(
+def test_a_run_that_nobody_keeps_is_started_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
