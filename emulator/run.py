@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from emulator.access import opening
+from emulator.access import recording as asked
 from emulator.build.assembly import assemble
 from emulator.build.loading import read, write
 from emulator.build.manager_role import actors_of
@@ -135,7 +135,7 @@ def _account(job: Job, watcher: RunWatcher, began_s: float) -> Outcome:
         with _results_named(job.folder):
             record_plan(job)
             injection.record(job.folder)
-            opening.record(job.folder, job.setup)
+            asked.record(job.folder, job.setup)
             setup = read(str(job.folder / EXPERIMENT))
             written = summary.write(
                 job.folder,
@@ -145,7 +145,7 @@ def _account(job: Job, watcher: RunWatcher, began_s: float) -> Outcome:
                 report=job.options.kept and job.options.report,
             )
         if written["complete"]:
-            opening.forget_authority(job.folder)
+            asked.forget_authority(job.folder)
     return Outcome(written, ending.stopped_by, ending.failure, ending.is_lost)
 
 

@@ -11,17 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from emulator.access.certificates import FILE, AccessAuthority
+from emulator.access.certificates import AccessAuthority
 from emulator.access.config import ANNOUNCEMENT, AccessConfig, ServingHostConfig, door_name
-from emulator.build.access import ASKED, Recorded, recorded, write_asked
 from emulator.build.setup import Setup
-from emulator.net.transport import LOOPBACK, Endpoint
+from emulator.net.addresses import LOOPBACK
+from emulator.net.transport import Endpoint
 from emulator.runtime.host import HostConfig
-from emulator.store import journals
 from emulator.store.files import write_atomically
 from emulator.store.registry import Registry
-from protos.access import read_back
-from protos.core import KEY_MANAGER_PREFIX, key_manager_of
+from protos.core import key_manager_of
 
 
 def with_doors(
@@ -74,25 +72,6 @@ def announced(run_folder: Path) -> dict[str, dict[str, dict[str, str]]]:
         (run_folder / ANNOUNCEMENT).read_text(encoding="utf-8")
     )
     return found
-
-
-def record(run_folder: Path, setup: Setup) -> None:
-    """Write what was asked beside the experiment of a run folder."""
-    if setup.experiment.access is None:
-        return
-    path = run_folder / ASKED
-    known = {(item.node, item.number): item for item in recorded(path)} if path.exists() else {}
-    asked = dict(known)
-    for entity, window, number, call in journals.asked(run_folder):
-        node = entity.removeprefix(KEY_MANAGER_PREFIX)
-        asked[node, number] = Recorded(node, window, number, read_back(call))
-    if asked != known:
-        write_asked(path, asked.values())
-
-
-def forget_authority(run_folder: Path) -> None:
-    """Remove the key of the authority: the run is over, and certificates are worth nothing any more."""
-    (run_folder / FILE).unlink(missing_ok=True)
 
 
 def _saes(setup: Setup) -> Mapping[str, str]:

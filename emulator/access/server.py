@@ -15,6 +15,7 @@ import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -98,7 +99,8 @@ class Door:
         self._entity = key_manager_of(node)
         self._sizes = Sizes.of(config.unit_bits, MOST_KEY_UNITS)
         self._units_of_bits = config.unit_bits
-        self.handled: Counter[tuple[str, int]] = Counter()
+        methods = ("status", "enc_keys", "dec_keys")
+        self.handled: Counter[tuple[str, int]] = Counter(dict.fromkeys(product(methods, (200,)), 0))
 
     def application(self) -> Starlette:
         """Return the door as an ASGI application."""

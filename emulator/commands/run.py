@@ -33,8 +33,8 @@ from emulator.commands.supervisor import is_supervised
 from emulator.commands.terminal import ERR, OUT, answer, fail, tell
 from emulator.config.experiment import Experiment
 from emulator.config.topology import Topology
+from emulator.net.addresses import LOOPBACK
 from emulator.net.heartbeat import LOST, TEMPORARY
-from emulator.net.transport import LOOPBACK
 from emulator.runtime.cluster import Placement
 from emulator.store.files import EXPERIMENT, REPORT, SUMMARY, Engine, check_format, engine_of
 from global_manager.provisioning.check import InvalidProblemError

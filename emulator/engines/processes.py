@@ -31,9 +31,10 @@ from emulator.engines.job import (
     signals_of_native_code,
 )
 from emulator.live_page.process import PageProcess
+from emulator.net.addresses import LOOPBACK
 from emulator.net.heartbeat import FILES, RUNNING, beat
 from emulator.net.identity import Authority, certificates_needed
-from emulator.net.transport import LOOPBACK, Endpoint
+from emulator.net.transport import Endpoint
 from emulator.report import summary
 from emulator.runtime import injection
 from emulator.runtime.clock import ClockConfig, ProcessFault

@@ -20,6 +20,7 @@ from typing import Any
 
 import grpc
 
+from emulator.net.addresses import LOOPBACK
 from emulator.net.identity import Identity, server_name
 
 GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
@@ -42,7 +43,6 @@ _OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 1_000),
 )
-LOOPBACK = "127.0.0.1"
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -78,7 +78,7 @@ def written_again(folder: Path, setup: Setup) -> None:
 
 def _without_paths(experiment: Experiment) -> dict[str, Any]:
     read_of_file = {"topology", "link_km", *ReadingOptions.__annotations__}
-    fields = experiment.model_dump(exclude={"network": read_of_file})
+    fields = experiment.model_dump(exclude={"network": read_of_file, "access": {"asked"}})
     return fields | {"weather": bool(experiment.weather.replay)}
 
 

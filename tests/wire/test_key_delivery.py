@@ -22,7 +22,8 @@ from live_network import LiveNetwork, within
 
 from emulator.access import AccessError, Client
 from emulator.access.certificates import AccessAuthority, Credentials, write_credentials
-from emulator.access.opening import announced, record
+from emulator.access.opening import announced
+from emulator.access.recording import record
 from emulator.net.http_server import MOST_REQUEST_BYTES
 from emulator.results import sae_keys
 from emulator.results.audit import audit
