@@ -1,7 +1,6 @@
-"""Doors to SAEs for a whole run: who opens which, where they are, and what was asked at them.
+"""Doors to SAEs for a whole run: who opens which, and where they are.
 
-`access.json` in the run folder says where the doors are.  What was asked is an input of the run like an
-injected fault: it is written beside the experiment of the folder, and is asked again by whoever runs that.
+`access.json` in the run folder says where the doors are.  What was asked at them is kept by `recording`.
 """
 
 from __future__ import annotations
