@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from emulator.access.config import AccessConfig, ServingHostConfig, door_name
-from emulator.access.server import Door, DoorServer, listener_at, tls_context
+from emulator.access.server import Door, DoorServer, tls_context
+from emulator.net.http_server import listener_at
 from emulator.runtime.host import Host
 from emulator.store.registry import Registry
 from protos.core import Measure

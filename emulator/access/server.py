@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -319,17 +318,6 @@ def tls_context(credentials: Credentials, authority: bytes) -> ssl.SSLContext:
         path.write_bytes(credentials.private_key + credentials.certificate)
         context.load_cert_chain(path)
     return context
-
-
-def listener_at(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.  Raises `OSError`.
-
-    Connections inherit that nothing waits for company: asyncio says so only of sockets whose protocol is
-    named, and without it an answer in two parts takes 40 ms, the delay of an acknowledgement.
-    """
-    listener = socket.create_server((host, port))
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
 
 
 _NO_STORE = {"cache-control": "no-store"}

@@ -39,7 +39,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emulator.build.loading import read
 from emulator.live_page.feed import Feed
-from emulator.net.http_server import LAST_WORDS_S, HttpServer
+from emulator.net.http_server import LAST_WORDS_S, HttpServer, listener_at
 from emulator.runtime.injection import submit
 from emulator.store.files import EXPERIMENT
 
@@ -164,7 +164,7 @@ def serve(run_folder: Path, port: int, announce: Callable[[str], None], *, attac
     """
     os.nice(19)
     feed = Feed(run_folder, read(str(run_folder / EXPERIMENT)), attached=attached)
-    with socket.create_server((HOST, port)) as listener:
+    with listener_at(HOST, port) as listener:
         access = Access(listener.getsockname()[1], secrets.token_urlsafe(18))
         server = HttpServer(application(feed, access))
         announce(access.url)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
-import socket
 import time
 from collections.abc import Callable
 from threading import Thread
@@ -25,7 +24,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from emulator.net.http_server import HttpServer
+from emulator.net.http_server import HttpServer, listener_at
 
 PATH = "/metrics"
 FRESH_S = 0.2
@@ -51,7 +50,7 @@ class ScrapeServer:
     """Answers scrapes from a thread of its own.  Raises `OSError` if the port is taken."""
 
     def __init__(self, metrics: Exposition, host: str, port: int) -> None:
-        listener = socket.create_server((host, port))
+        listener = listener_at(host, port)
         self.port: int = listener.getsockname()[1]
         self._server = HttpServer(application(metrics))
         self._thread = Thread(

@@ -126,7 +126,10 @@ def test_a_cluster_that_wants_no_token_is_refused_unless_its_network_is_trusted(
         check("10.0.0.2", look, survey(look), trusts_network=True)
 
 
-def test_a_machine_on_which_nothing_is_mounted_says_so(tmp_path: Path) -> None:
+def test_a_machine_on_which_nothing_is_mounted_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
     assert survey(tmp_path / "elsewhere") == Survey(versions(), "", False, is_authenticated=True)
 
 
