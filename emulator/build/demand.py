@@ -90,15 +90,20 @@ def with_marginals(setup: Setup, requests: Sequence[Request]) -> tuple[Request, 
     """Return requests with the demand that the plan sees: of joint futures, or over all periods' hours."""
     joint, profile, timeline = joint_of(setup), plan_profile_of(setup), timeline_of(setup)
     if joint:
-        return tuple(
-            replace(item, scenarios=_marginal(joint, place)) for place, item in enumerate(requests)
-        )
+        return with_joint(requests, joint)
     if profile is None:
         return tuple(requests)
     laws = (profile.marginal(index, timeline) for index in range(len(requests)))
     return tuple(
         replace(item, scenarios=as_scenarios(law)) if law else item
         for item, law in zip(requests, laws, strict=True)
+    )
+
+
+def with_joint(requests: Sequence[Request], joint: Joint) -> tuple[Request, ...]:
+    """Return requests with the laws that joint futures of demand have for each of them."""
+    return tuple(
+        replace(item, scenarios=_marginal(joint, place)) for place, item in enumerate(requests)
     )
 
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from emulator.build.demand import requests_of
+from emulator.build.demand import requests_of, with_joint
 from emulator.build.demand_files import read_trace
 from emulator.build.setup import Setup
-from global_manager.provisioning.model import Future, Problem, Scenario
+from global_manager.provisioning.model import Future, Problem
 from global_manager.provisioning.second_stage import joint_futures
 from global_manager.provisioning.shared_recourse import has_pools
 
@@ -25,22 +25,9 @@ def under_trace(setup: Setup, problem: Problem, file: Path) -> Problem:
     """Return the problem of a setup with the demand of a trace.  Raises DemandFileError."""
     needs = read_trace(file, requests_of(setup), None)
     joint = tuple((count / len(needs), units) for units, count in Counter(needs).items())
-    seen = replace(_with_laws(problem, needs), joint=joint, correlation=0.0)
+    requests = with_joint(problem.requests, joint)
+    seen = replace(problem, requests=requests, joint=joint, correlation=0.0)
     return _with_futures(problem, seen, needs) if has_pools(problem) else seen
-
-
-def _with_laws(problem: Problem, needs: Needs) -> Problem:
-    """Return the problem in which each request needs what it needed, as often."""
-    by_request = zip(*needs, strict=True)
-    requests = (
-        replace(item, scenarios=_scenarios(units))
-        for item, units in zip(problem.requests, by_request, strict=True)
-    )
-    return replace(problem, requests=tuple(requests))
-
-
-def _scenarios(units: tuple[int, ...]) -> tuple[Scenario, ...]:
-    return tuple(Scenario(n, count / len(units)) for n, count in sorted(Counter(units).items()))
 
 
 def _with_futures(problem: Problem, seen: Problem, needs: Needs) -> Problem:
