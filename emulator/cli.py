@@ -7,15 +7,13 @@ document on stdout and nothing else there.
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import sys
-from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 
 import typer
 
+from emulator.commands.continuation import Continuation
 from emulator.commands.supervisor import is_supervised, supervise
 from emulator.commands.terminal import tell
 from emulator.input_checks import BadInputError
@@ -89,10 +87,6 @@ A summary is the first line of the command's docstring.  Only the module of the 
 """
 
 
-_RUN_FLAGS = ("--page", "--keys", "--json", "--share", "--attached")
-_RUN_OWN = ("--engine", "--seed", "--hosts", "--policy")  # of the run that is resumed
-
-
 def app_for(given: str) -> typer.Typer:
     """Return the command line with the given command, and all others by name and summary."""
     app = typer.Typer(
@@ -110,59 +104,6 @@ def app_for(given: str) -> typer.Typer:
     return app
 
 
-class Resumption:
-    """How a run that was lost is continued: resumed, or started over if it had not begun.
-
-    What such a beginning has left is removed, if there was nothing in the run's folder before.
-    """
-
-    def __init__(self, words: Sequence[str]) -> None:
-        self._words, self._folder = words, out_of(words)
-        self._was_empty = not (self._folder and any(Path(self._folder).glob("*")))
-
-    def __call__(self) -> list[str] | None:
-        """Return the words that continue the run; None if nothing can."""
-        again = resuming(self._words)
-        if again is not None or not self._was_empty or "--volatile" in self._words:
-            return again
-        for path in Path(self._folder).glob("*") if self._folder else ():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        return list(self._words)
-
-
-def out_of(words: Sequence[str]) -> str:
-    """Return the folder that words name for the results of a new run; empty if they name none."""
-    for place, word in enumerate(words):
-        if word == "--out":
-            return next(iter(words[place + 1 :]), "")
-        if word.startswith("--out="):
-            return word.partition("=")[2]
-    return ""
-
-
-def resuming(words: Sequence[str]) -> list[str] | None:
-    """Return the words that resume a run which other words have begun; None if nothing was done yet."""
-    kept, folder, rest = list[str](), "", iter(words[words.index("run") + 1 :])
-    for word in rest:
-        name, equals, value = word.partition("=")
-        if not name.startswith("--") or name == "--volatile":
-            if name == "--volatile":
-                return None
-            continue
-        if name in _RUN_FLAGS:
-            kept.append(word)
-            continue
-        value = value if equals else next(rest, "")
-        if name in ("--out", "--resume"):
-            folder = value
-        elif name not in _RUN_OWN:
-            kept += [name, value]
-    from emulator.store import journals
-
-    is_begun = folder and journals.has_begun(Path(folder))
-    return ["run", "--resume", folder, *kept] if is_begun else None
-
-
 def _elsewhere() -> None:
     """Stand for a command that was not given."""
 
@@ -173,7 +114,7 @@ def main() -> None:
         words = sys.argv[1:]
         given = next((word for word in words if not word.startswith("-")), "")
         if given == "run" and "--help" not in words and not is_supervised():
-            sys.exit(supervise(words, Resumption(words)))
+            sys.exit(supervise(words, Continuation(words)))
         status = app_for(given)(standalone_mode=False)
     except BadInputError as error:
         tell(str(error))

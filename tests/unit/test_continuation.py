@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.cli import Resumption
+from emulator.commands.continuation import Continuation
 from emulator.store.journal import Journal
 
 
@@ -26,7 +26,7 @@ def test_a_run_that_did_nothing_is_started_over_in_an_empty_folder(
 ) -> None:
     folder = tmp_path / "run"
     words = ["run", "tiny", *(word.replace("RUN", str(folder)) for word in out), "--json"]
-    go_on = Resumption(words)
+    go_on = Continuation(words)
     begin(folder, windows=0)
 
     assert go_on() == words
@@ -35,7 +35,7 @@ def test_a_run_that_did_nothing_is_started_over_in_an_empty_folder(
 
 def test_a_run_that_did_something_is_resumed_and_keeps_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    go_on = Resumption(["run", "tiny", "--out", str(folder), "--seed", "3", "--pace", "20"])
+    go_on = Continuation(["run", "tiny", "--out", str(folder), "--seed", "3", "--pace", "20"])
     begin(folder, windows=2)
     before = sorted(folder.rglob("*"))
 
@@ -46,7 +46,7 @@ def test_a_run_that_did_something_is_resumed_and_keeps_its_folder(tmp_path: Path
 def test_what_was_in_the_folder_before_is_never_touched(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     begin(folder, windows=0)
-    go_on = Resumption(["run", "tiny", "--out", str(folder)])
+    go_on = Continuation(["run", "tiny", "--out", str(folder)])
     before = sorted(folder.rglob("*"))
 
     assert go_on() is None
@@ -55,7 +55,7 @@ def test_what_was_in_the_folder_before_is_never_touched(tmp_path: Path) -> None:
 
 def test_a_damaged_journal_is_left_to_whoever_resumes_the_others(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    go_on = Resumption(["run", "tiny", "--out", str(folder)])
+    go_on = Continuation(["run", "tiny", "--out", str(folder)])
     begin(folder, windows=2)
     (folder / "journal" / "aaa.sqlite").write_text("no database")
 
@@ -69,5 +69,5 @@ def test_a_run_that_nobody_keeps_is_started_over(
     (tmp_path / "mine.txt").write_text("here")
     words = ["run", "tiny", "--engine", "in-process"]
 
-    assert Resumption(words)() == words
+    assert Continuation(words)() == words
     assert (tmp_path / "mine.txt").exists()
