@@ -70,13 +70,21 @@ def foreseen_satellites_of(setup: Setup) -> SatelliteLinks | None:
 
 
 @part
-def usable_share_of(setup: Setup) -> Callable[[str, str], float]:
-    """Return how often a satellite can serve two nodes, over the starts of all periods."""
+def served_of(setup: Setup) -> Callable[[str, str, int], bool] | None:
+    """Return whether a satellite serves two nodes at the start of a period; None if that is assumed."""
     satellites, timeline = foreseen_satellites_of(setup), timeline_of(setup)
     if satellites is None:
+        return None
+    return cache(lambda a, b, period: satellites.share_of(a, b, [timeline.begins_s(period)]) > 0)
+
+
+@part
+def usable_share_of(setup: Setup) -> Callable[[str, str], float]:
+    """Return how often a satellite can serve two nodes, over the starts of all periods."""
+    served, periods = served_of(setup), timeline_of(setup).periods
+    if served is None:
         return lambda _a, _b: setup.experiment.satellite.probability
-    times_s = [timeline.begins_s(period) for period in range(timeline.periods)]
-    return cache(lambda a, b: satellites.share_of(a, b, times_s))
+    return cache(lambda a, b: sum(served(a, b, p) for p in range(periods)) / max(1, periods))
 
 
 def fleet_of(setup: Setup) -> FleetConfig | None:

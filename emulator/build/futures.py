@@ -8,7 +8,7 @@ demand follows the hours of the day, a future has the laws of the hour of its pe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
 from math import sqrt
@@ -19,7 +19,7 @@ import numpy as np
 
 from emulator.build.demand import as_scenarios, plan_profile_of
 from emulator.build.environment import timeline_of
-from emulator.build.free_space import foreseen_satellites_of
+from emulator.build.free_space import served_of
 from emulator.build.setup import Setup
 from emulator.world.distributions import student_t_quantile
 from global_manager.provisioning.model import Plan, Problem, Scenario
@@ -77,15 +77,7 @@ def _can_be_listed(setup: Setup, problem: Problem) -> bool:
 def _moments(setup: Setup, problem: Problem) -> Moments:
     """Return draws of what the world has at the starts of periods: the sky, and the hour of demand."""
     timeline, profile = timeline_of(setup), plan_profile_of(setup)
-    satellites = foreseen_satellites_of(setup)
-    pairs = _pairs(problem)
-
-    @cache
-    def computed_sky(period: int) -> tuple[bool, ...]:
-        at_s, seen = timeline.begins_s(period), dict.fromkeys(pairs, False)
-        if satellites is not None:
-            seen = {pair: satellites.share_of(*pair, [at_s]) > 0 for pair in seen}
-        return tuple(seen[pair] for pair in pairs)
+    pairs, sky = _pairs(problem), _sky(setup, problem)
 
     @cache
     def laws(period: int) -> tuple[tuple[Scenario, ...], ...]:
@@ -98,8 +90,7 @@ def _moments(setup: Setup, problem: Problem) -> Moments:
         )
 
     def of_period(period: int, stream: Stream) -> Moment:
-        sky = _assumed_sky(setup, pairs, stream) if satellites is None else computed_sky(period)
-        return Moment(sky, laws(period))
+        return Moment(sky(period, stream), laws(period))
 
     def draw(stream: Stream, n: int) -> list[Moment]:
         """Return moments of periods spread evenly over the run."""
@@ -109,17 +100,22 @@ def _moments(setup: Setup, problem: Problem) -> Moments:
     return draw
 
 
-def _assumed_sky(
-    setup: Setup, pairs: Sequence[tuple[str, str]], stream: Stream
-) -> tuple[bool, ...]:
-    """Return a draw for each pair of nodes, or for all, as the world makes them."""
-    satellite = setup.experiment.satellite
-    if satellite.sky == "common":
-        return (bool(stream.random() < satellite.probability),) * len(pairs)
-    number = {node.name: index for index, node in enumerate(setup.topology.nodes)}
+def _sky(setup: Setup, problem: Problem) -> Callable[[int, Stream], tuple[bool, ...]]:
+    """Return whom satellites can serve in a period: as computed, or by draws as the world makes them."""
+    satellite, served = setup.experiment.satellite, served_of(setup)
+    pairs = _pairs(problem)
+    number = {name: index for index, name in enumerate(problem.nodes)}
     apart = sorted(set(pairs), key=lambda pair: (number[pair[0]], number[pair[1]]))
-    usable = {pair: bool(stream.random() < satellite.probability) for pair in apart}
-    return tuple(usable[pair] for pair in pairs)
+
+    def sky(period: int, stream: Stream) -> tuple[bool, ...]:
+        if served is not None:
+            return tuple(served(a, b, period) for a, b in pairs)
+        if satellite.sky == "common":
+            return (bool(stream.random() < satellite.probability),) * len(pairs)
+        usable = {pair: bool(stream.random() < satellite.probability) for pair in apart}
+        return tuple(usable[pair] for pair in pairs)
+
+    return sky
 
 
 def _pairs(problem: Problem) -> list[tuple[str, str]]:
