@@ -4,9 +4,9 @@ It trusts no counter of the run.  Every bit that came into being is followed to 
 
 * link key (fiber blocks, and blocks brought by satellite or UAV) is counted where two neighbours
   share it; both ends must agree;
-* a block that one end has made alone was never key if it has expired, or no key of its epoch was ever
-  delivered: that end had not heard yet that the reservation was over or had begun again.  It is shown as
-  half made;
+* what one end of a link has made alone was never key if it has expired, or no key of its epoch was ever
+  delivered: one end had not heard yet that the reservation had begun, was over or had begun again.  It is
+  shown as half made;
 * end-to-end key over fiber is counted from its creation at the source;
 * generated = delivered + relayed + expired + destroyed + stored, or the rest is unaccounted for;
 * management keys have accounts of their own: what came into the store of a pair was withdrawn, key by key,
@@ -329,7 +329,7 @@ def _balance(books: _Books) -> tuple[dict[str, int], int, int]:
         differing = abs(sides.get("a", _NOTHING)[_MADE] - sides.get("b", _NOTHING)[_MADE])
         if not differing:
             continue
-        never_key = len(sides) == 1 and (request, serial) not in books.used
+        never_key = (request, serial) not in books.used
         if never_key or differing <= most[_EXPIRED]:
             half_made += differing
         else:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from network import SimulatedNetwork, simulate
 from schedules import Case, cases
@@ -55,6 +55,44 @@ def shared_pools(draw: st.DrawFn) -> Case:
         },
     }
     return replace(case, fields=case.fields | changes)
+
+
+LATE_WORD = Case(
+    fields={
+        "name": "late-word",
+        "seed": 0,
+        "network": {"topology": "net.csv", "wavelengths": 8, "capacity": "both-directions"},
+        "demand": {
+            "periods": 10,
+            "scenarios": 3,
+            "distribution": {"poisson": {"mean_units": 0.7}},
+            "correlated": False,
+            "requests": [
+                {"id": f"r{n}", "class": "avatar", "source": source, "target": target}
+                for n, (source, target) in enumerate(["IA", "CI", "CA", "IA", "BC", "IA"])
+            ],
+            "period_s": 70,
+            "shortfall_cost": 1_000_000,
+        },
+        "prices": {"on_demand_satellite": 10, "on_demand_transmitter": 6_000},
+        "plan": {"policy": "stochastic", "look_every_periods": 0, "drift_sigmas": 0.5},
+        "fiber": {"monitor_s": 5, "wait_to_restore_s": 0},
+        "satellite": {"probability": 1.0, "sky": "each-pair", "setup_s": 0, "skr_bps": 1000},
+        "uav": {"setup_s": 0, "skr_bps": 10_000, "fleet": None},
+        "clock": {"window_s": 2},
+        "keys": {"qber_limit": 0.11, "unit_bits": 256},
+        "faults": [
+            {"kind": "fiber-cut", "at_s": 78, "until_s": 498, "link": ["A", "B"]},
+            {"kind": "fiber-cut", "at_s": 265.395, "until_s": 358, "link": ["A", "C"]},
+            {"kind": "message-fault", "at_s": 78, "until_s": 524, "reorder": True}
+            | {"corrupt": 0.5, "duplicate": 0.1},
+        ],
+        "limits": {"satellite_units": 0, "uav_units": 1, "futures": 5},
+    },
+    nodes=[(name, 28, -75) for name in "IAHGDBCFE"],
+    links=[(a, b, 0.001) for a, b in ["IA", "IH", "IG", "ID", "AB", "AC", "GF", "FE"]],
+)
+"""One end of a link hears later than the other how much a reservation has from its first epoch on."""
 
 
 def check(case: Case) -> None:
@@ -106,6 +144,7 @@ def everybody_has_what_is_reserved(
 
 
 @settings(UNHURRIED, max_examples=30)
+@example(LATE_WORD)
 @given(shared_pools())
 def test_runs_whose_requests_share_pools_keep_the_books_and_recover(case: Case) -> None:
     check(case)

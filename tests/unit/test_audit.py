@@ -120,6 +120,22 @@ def test_a_block_that_one_end_made_alone_and_never_used_is_half_made(run_folder:
     assert half.unaccounted_bits == whole.unaccounted_bits
 
 
+def test_ends_that_made_different_amounts_of_what_never_became_key_are_half_made(
+    run_folder: Path,
+) -> None:
+    """One end began earlier than the other, and relayed what became no key at the far end."""
+    _alter(run_folder, "B", "UPDATE fact SET bits = 8 WHERE kind = 'generated'")
+    _alter(run_folder, "B", "DELETE FROM fact WHERE kind = 'relayed'")
+    _alter(run_folder, "A", "UPDATE fact SET bits = 16 WHERE kind = 'relayed'")
+    _alter(run_folder, "A", "DELETE FROM fact WHERE kind = 'expired'")
+    delivered = audit(run_folder)
+    assert (delivered.half_made_bits, delivered.unaccounted_bits) == (0, 8)
+    for node in "AB":
+        _alter(run_folder, node, "UPDATE fact SET kind = 'destroyed' WHERE kind = 'delivered'")
+    destroyed = audit(run_folder)
+    assert (destroyed.half_made_bits, destroyed.unaccounted_bits) == (8, 0)
+
+
 def test_a_key_that_was_delivered_but_never_made_is_found(run_folder: Path) -> None:
     for node in "AB":
         _alter(run_folder, node, "UPDATE fact SET key_id = 'other' WHERE kind = 'delivered'")
