@@ -4,9 +4,9 @@ It trusts no counter of the run.  Every bit that came into being is followed to 
 
 * link key (fiber blocks, and blocks brought by satellite or UAV) is counted where two neighbours
   share it; both ends must agree;
-* what one end of a link has made alone was never key if it has expired, or no key of its epoch was ever
-  delivered: one end had not heard yet that the reservation had begun, was over or had begun again.  It is
-  shown as half made;
+* what one end of a link has made alone was never key if it has expired, or whatever was delivered of its
+  epoch came over other link key, which both ends of every link on the way have relayed: one end had not
+  heard yet that the reservation had begun, had moved or was over.  It is shown as half made;
 * end-to-end key over fiber is counted from its creation at the source;
 * generated = delivered + relayed + expired + destroyed + stored, or the rest is unaccounted for;
 * management keys have accounts of their own: what came into the store of a pair was withdrawn, key by key,
@@ -104,6 +104,7 @@ class Audit:
 _Block = tuple[int, str, int]
 _Position = tuple[_Block, int]
 _Account = list[int]  # bits by column
+_Epoch = tuple[int, int]  # a request and the serial of an epoch
 _Link = tuple[str, str]  # the nodes of a link, in order of their names
 _MEDIUM = journal.COLUMNS.index("medium")
 _Row = tuple[Any, ...]  # a fact as `journal_queries.everything` has it
@@ -163,7 +164,8 @@ class _Books:
         self.ends: dict[tuple[str, int], dict[str, _Account]] = defaultdict(dict)
         self.deliveries: dict[str, dict[str, list[bytes]]] = defaultdict(lambda: defaultdict(list))
         self.stored_bits: Counter[tuple[str, int, str]] = Counter()
-        self.used: set[tuple[int, int]] = set()
+        self.delivered_bits: Counter[tuple[int, int, str]] = Counter()
+        self.sites: dict[tuple[int, str], str] = {}
         self.unknown_keys = 0
         self.void_deliveries = 0
         self.peers: set[str] = set()
@@ -233,7 +235,9 @@ class _Reader:
             books.deliveries[key_id][end].append(fingerprint)
             if key_id in self._made:
                 of_block, index = self._made[key_id]
-                books.used.add((request, of_block[2]))
+                if pool == "end-to-end":
+                    books.delivered_bits[request, of_block[2], end] += bits
+                    books.sites[request, end] = self._node
                 books.void_deliveries += index >= self._valid_units[of_block]
             else:
                 books.unknown_keys += 1
@@ -318,7 +322,8 @@ def _misplaced(run_folder: Path, stored_bits: Counter[tuple[str, int, str]]) -> 
 def _balance(books: _Books) -> tuple[dict[str, int], int, int]:
     """Add up one end of every account; count what does not balance or differs, and half-made blocks."""
     totals = [0] * len(_COLUMNS)
-    unaccounted = half_made = 0
+    unaccounted = 0
+    alone: list[tuple[_Epoch, int, int]] = []
     for account in books.ends.values():
         unaccounted += sum(_imbalance(bits) for bits in account.values())
         _add_to(totals, account.get("source", _NOTHING))
@@ -327,18 +332,39 @@ def _balance(books: _Books) -> tuple[dict[str, int], int, int]:
         most = max(sides.values(), key=_most)
         _add_to(totals, most)
         differing = abs(sides.get("a", _NOTHING)[_MADE] - sides.get("b", _NOTHING)[_MADE])
-        if not differing:
-            continue
-        never_key = (request, serial) not in books.used
-        if never_key or differing <= most[_EXPIRED]:
-            half_made += differing
-        else:
-            unaccounted += differing
+        if differing:
+            alone.append(((request, serial), differing, most[_EXPIRED]))
+    carried = _carried(books, {epoch for epoch, _, _ in alone})
+    half_made = sum(bits for epoch, bits, expired in alone if epoch in carried or bits <= expired)
+    unaccounted += sum(bits for _, bits, _ in alone) - half_made
     names = {"generated_bits": totals[_MADE]}
     spent = {
         f"{name}_bits": totals[column] for column, name in enumerate(_COLUMNS) if column != _MADE
     }
     return names | spent, unaccounted, half_made
+
+
+def _carried(books: _Books, epochs: set[_Epoch]) -> set[_Epoch]:
+    """Return the epochs of which nothing was delivered but what both ends of every link have relayed."""
+    links: dict[_Epoch, list[tuple[_Link, int]]] = {epoch: [] for epoch in epochs}
+    for (request, serial, link), sides in books.links.items():
+        if (request, serial) in links and len(sides) == len(link):
+            bits = min(account[_RELAYED] for account in sides.values())
+            links[request, serial].append((link, bits))
+    return {epoch for epoch, found in links.items() if _joined(books, epoch, found)}
+
+
+def _joined(books: _Books, epoch: _Epoch, links: list[tuple[_Link, int]]) -> bool:
+    """Tell whether links that relayed all that was delivered of an epoch join the ends of its request."""
+    request, serial = epoch
+    delivered = max(books.delivered_bits[request, serial, end] for end in ("source", "target"))
+    if not delivered:
+        return True
+    wide = [set(link) for link, bits in links if bits >= delivered]
+    reached = {books.sites.get((request, "source"))}
+    for _ in wide:
+        reached.update(*(link for link in wide if link & reached))
+    return books.sites.get((request, "target")) in reached
 
 
 _NOTHING: _Account = [0] * len(_COLUMNS)

@@ -120,6 +120,35 @@ def test_a_block_that_one_end_made_alone_and_never_used_is_half_made(run_folder:
     assert half.unaccounted_bits == whole.unaccounted_bits
 
 
+def test_what_one_end_relayed_over_a_link_that_the_key_did_not_take_is_half_made(
+    run_folder: Path,
+) -> None:
+    """C has not heard that the reservation moved to the link from A to B."""
+    book = Journal(run_folder, "kme-C", ["kme-C"])
+    relayed = [_link(FactKind.GENERATED, "B", 8), _link(FactKind.RELAYED, "B", 8)]
+    book.commit(1, {"kme-C": relayed})
+    book.close()
+    moved = audit(run_folder)
+    assert (moved.ok, moved.half_made_bits) == (True, 8)
+    _alter(run_folder, "B", "UPDATE fact SET bits = 7 WHERE kind = 'relayed'")
+    _alter(run_folder, "B", "UPDATE fact SET bits = 9 WHERE kind = 'expired'")
+    assert audit(run_folder).unaccounted_bits == 8
+
+
+def test_blocks_of_satellites_and_epochs_of_fibers_are_not_taken_for_each_other(
+    run_folder: Path,
+) -> None:
+    """Key of a satellite's block was delivered; that of the fiber epoch with its number never."""
+    by_satellite = f"medium = 'satellite', key_id = '{key_name(0, MediumCode.SATELLITE, 1, 0)}'"
+    for node in "AB":
+        _alter(run_folder, node, f"UPDATE fact SET {by_satellite} WHERE kind = 'delivered'")
+        _alter(run_folder, node, "UPDATE fact SET medium = 'satellite' WHERE kind = 'created'")
+    for kind in ("generated", "relayed", "expired"):
+        _alter(run_folder, "B", f"DELETE FROM fact WHERE kind = '{kind}'")
+    found = audit(run_folder)
+    assert (found.ok, found.half_made_bits) == (True, 16)
+
+
 def test_ends_that_made_different_amounts_of_what_never_became_key_are_half_made(
     run_folder: Path,
 ) -> None:
