@@ -17,8 +17,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
+from global_manager.provisioning.fleet_recourse import Shortage, serve_with_fleet
 from global_manager.provisioning.model import Medium, Pools, Problem, Request
-from global_manager.provisioning.shared_recourse import serve
+from global_manager.provisioning.sharing import Service, serve
 from protos.core import SATELLITE_CONTROLLER, UAV_CONTROLLER, Effects, Timeline
 from protos.facts import Fact, FactKind, OrderCause, Ordered, Reason
 from protos.mib import OrderFailureRow, OrderRow, RowStatus, ShortageRow
@@ -58,14 +59,7 @@ class PoolBuyer:
         if self._awaited or not self._open:
             return []
         indices = sorted(self._open)
-        costs = [self._requests[index].on_demand for index in indices]
-        service = serve(
-            [self._open[index] for index in indices],
-            self._unless_refused(indices, Medium.SATELLITE, [c.satellite_cost for c in costs]),
-            self._unless_refused(indices, Medium.UAV, [c.uav_cost for c in costs]),
-            [c.shortfall_cost for c in costs],
-            self._left,
-        )
+        service = self._service([self._shortage(index) for index in indices])
         wanted = self._purchases(indices, Medium.SATELLITE, service.satellite)
         wanted = wanted or self._purchases(indices, Medium.UAV, service.uav)
         for purchase in wanted:
@@ -88,11 +82,26 @@ class PoolBuyer:
             self._refused.add((purchase.request, purchase.medium))
             self._book(purchase, -1)
 
-    def _unless_refused(
-        self, indices: Sequence[int], medium: Medium, costs: Sequence[int]
-    ) -> list[int | None]:
-        by_place = zip(indices, costs, strict=True)
-        return [None if (index, medium) in self._refused else cost for index, cost in by_place]
+    def _shortage(self, index: int) -> Shortage:
+        costs = self._requests[index].on_demand
+        return Shortage(
+            self._open[index],
+            None if (index, Medium.SATELLITE) in self._refused else costs.satellite_cost,
+            None if (index, Medium.UAV) in self._refused else costs.uav_cost,
+            costs.shortfall_cost,
+            costs.uavs,
+        )
+
+    def _service(self, shortages: Sequence[Shortage]) -> Service:
+        if self._left.uavs is not None:
+            return serve_with_fleet(shortages, self._left)
+        return serve(
+            [each.units for each in shortages],
+            [each.satellite_cost for each in shortages],
+            [each.uav_cost for each in shortages],
+            [each.shortfall_cost for each in shortages],
+            self._left,
+        )
 
     def _purchases(
         self, indices: Sequence[int], medium: Medium, units: Sequence[int]
@@ -106,7 +115,8 @@ class PoolBuyer:
         self._open[purchase.request] = self._open.get(purchase.request, 0) - units
         if self._open[purchase.request] == 0:
             del self._open[purchase.request]
-        self._left = self._left.less(purchase.medium, units)
+        uavs = self._requests[purchase.request].on_demand.uavs * times
+        self._left = self._left.less(purchase.medium, units, uavs)
 
 
 CONTROLLER_OF = {Medium.SATELLITE: SATELLITE_CONTROLLER, Medium.UAV: UAV_CONTROLLER}

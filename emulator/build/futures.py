@@ -80,6 +80,7 @@ def _moments(setup: Setup, problem: Problem) -> Moments:
     pairs, sky = _pairs(problem), _sky(setup, problem)
 
     @cache
+    @cache
     def laws(period: int) -> tuple[tuple[Scenario, ...], ...]:
         if profile is None:
             return ()

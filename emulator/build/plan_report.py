@@ -164,7 +164,11 @@ def worth(values: dict[str, Any]) -> str:
         f"a wavelength of {label_of(tuple(item['link']))} {item['value']:,.0f}"
         for item in values["wavelengths"][:3]
     ]
-    names = {"satellite_units": "a unit by satellite", "uav_units": "a unit by UAV"}
+    names = {
+        "satellite_units": "a unit by satellite",
+        "uav_units": "a unit by UAV",
+        "uavs": "a UAV",
+    }
     parts += [f"{names[name]} {value:,.0f}" for name, value in values["pools"].items() if value]
     return f"One more would be worth, per period: {', '.join(parts)}." if parts else ""
 
@@ -193,7 +197,9 @@ def _limited(limits: dict[str, Any]) -> str:
     names = {"satellite_units": "by satellite", "uav_units": "by UAV"}
     parts = (f"{limits[k]:,} units {words}" for k, words in names.items() if limits[k] is not None)
     shared = " and ".join(parts) or "any number of units"
-    return f"All requests together can buy {shared} per period."
+    uavs = limits["uavs"]
+    fleet = "" if uavs is None else f", with {uavs:,} UAVs that can take off"
+    return f"All requests together can buy {shared} per period{fleet}."
 
 
 def _dearest_unit_of_all(problem: Problem) -> float:

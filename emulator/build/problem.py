@@ -8,19 +8,27 @@ from __future__ import annotations
 
 from math import ceil
 
+from controllers.fleet import Fleet, FleetConfig
 from emulator.build.demand import (
     joint_of,
     requests_of,
     scenarios_of,
     with_marginals,
 )
-from emulator.build.free_space import unserved_by_uav, usable_share_of
+from emulator.build.free_space import (
+    chains_of,
+    fleet_of,
+    flights_of,
+    unserved_by_uav,
+    usable_share_of,
+)
 from emulator.build.futures import with_futures
 from emulator.build.on_demand_prices import prices_of, unit_prices_of
 from emulator.build.quantum_links import Unused, usage_of
 from emulator.build.setup import Setup, part
-from emulator.config.experiment import Capacity, Experiment
-from emulator.config.uavs import Fleet
+from emulator.config.demand import RequestItem
+from emulator.config.experiment import Capacity
+from emulator.world.weather import CLEAR_AIR_KM
 from global_manager.provisioning.model import (
     Fiber,
     OnDemand,
@@ -50,7 +58,7 @@ def problem_of(setup: Setup) -> Problem:
         requests=with_marginals(setup, _priced_requests(setup)),
         scenarios=scenarios_of(setup),
         directed_capacity=network.capacity is Capacity.PER_DIRECTION,
-        pools=pools_of(experiment),
+        pools=pools_of(setup),
         correlation=experiment.demand.correlation,
         joint=joint_of(setup),
     )
@@ -75,18 +83,13 @@ def unused_of(setup: Setup) -> Unused:
     return Unused(usage.reasons, tuple(apart), tuple(without))
 
 
-def pools_of(experiment: Experiment) -> Pools | None:
-    """Return the shared limits of an experiment, or None if it has none.
-
-    Where UAVs fly from a fleet at an assumed rate and no other limit is given, it is the fleet's.
-    """
-    limits, fleet = experiment.limits, experiment.uav.fleet
+def pools_of(setup: Setup) -> Pools | None:
+    """Return the shared limits of an experiment, its fleet of UAVs too, or None if it has no `limits`."""
+    limits, fleet = setup.experiment.limits, fleet_of(setup)
     if limits is None:
         return None
-    uav_units = limits.uav_units
-    if uav_units is None and fleet is not None and experiment.uav.rate == "assumed":
-        uav_units = _fleet_units(fleet, experiment)
-    return Pools(limits.satellite_units, uav_units)
+    uavs = fleet.uavs // _periods_away(setup, fleet) if fleet else None
+    return Pools(limits.satellite_units, limits.uav_units, uavs)
 
 
 def _priced_requests(setup: Setup) -> tuple[Request, ...]:
@@ -102,19 +105,38 @@ def _priced_requests(setup: Setup) -> tuple[Request, ...]:
                 satellite_cost=price.satellite,
                 satellite_probability=share(item.source, item.target),
                 shortfall_cost=price.shortfall,
+                uavs=_uavs_of(setup, item),
             ),
         )
         for item, price in zip(requests_of(setup), unit_prices_of(setup), strict=True)
     )
 
 
-def _fleet_units(fleet: Fleet, experiment: Experiment) -> int:
-    """Return how many orders a fleet can fly in every period, at worst of one unit each.
+def _uavs_of(setup: Setup, item: RequestItem) -> int:
+    """Return how many UAVs of a shared fleet an order takes: its chain, once a crew."""
+    fleet, flights = fleet_of(setup), flights_of(setup)
+    if fleet is None or setup.experiment.limits is None:
+        return 1
+    first, second = sorted((item.source, item.target))
+    chain = flights.chains.get((first, second), flights.uavs_per_order)
+    return Fleet(fleet).uavs_for(chain, _service_s(setup, item))
 
-    A UAV is away for both ways, a service and the turn-round; orders come when periods begin.
+
+def _periods_away(setup: Setup, fleet: FleetConfig) -> int:
+    """Return for how many periods a UAV is away: both ways, the longest service and the turn-round.
+
+    Orders come when periods begin, and as many UAVs as may leave in one can leave in each.
     """
-    uav, demand = experiment.uav, experiment.demand
-    service_s = demand.scenarios * experiment.keys.unit_bits / uav.skr_bps
-    away_s = 2 * uav.setup_s + service_s + fleet.turn_s
-    periods_away = max(1, ceil(away_s / demand.period_s))
-    return fleet.uavs // fleet.uavs_per_order // periods_away
+    service_s = max((_service_s(setup, item) for item in requests_of(setup)), default=0.0)
+    away_s = 2 * fleet.deploy_s + service_s + fleet.turn_s
+    return max(1, ceil(away_s / setup.experiment.demand.period_s))
+
+
+def _service_s(setup: Setup, item: RequestItem) -> float:
+    """Return how long the largest order that the plan expects is served, in clear air by night."""
+    uav, chains = setup.experiment.uav, chains_of(setup)
+    rate_bps = uav.skr_bps
+    if chains is not None:
+        rate_bps = chains.rate(item.source, item.target, CLEAR_AIR_KM).secret_bits
+    most = max(scenario.units for scenario in scenarios_of(setup))
+    return most * setup.experiment.keys.unit_bits / rate_bps if rate_bps > 0 else 0.0

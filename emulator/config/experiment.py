@@ -107,7 +107,7 @@ class PriceTable(Section):
 
 
 class Limits(Section):
-    """What all requests together can buy in a period, in units; None: no limit.
+    """What all requests together can buy in a period, in units; None: no limit but the fleet's UAVs.
 
     The plan counts on no more, and in a run the controllers give no more.
     """
@@ -117,7 +117,7 @@ class Limits(Section):
         None,
         ge=0,
         le=MOST_LIMIT_UNITS,
-        description="default: what uav.fleet can fly, at an assumed rate",
+        description="beside the UAVs of uav.fleet, of which an order takes its chain",
     )
     futures: int = Field(
         100,

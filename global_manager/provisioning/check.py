@@ -274,13 +274,19 @@ def _check_on_demand(where: str, on_demand: OnDemand) -> None:
     _require(fine, where, "negative on-demand cost")
     least, lost = on_demand.uav_cost, on_demand.shortfall_cost
     _require(lost >= least, where, f"shortfall cost {lost} is less than a unit by UAV, {least}")
+    _require(on_demand.uavs >= 1, where, f"a chain of {on_demand.uavs} UAVs")
     p = on_demand.satellite_probability
     _require(0 <= p <= 1, where, f"satellite probability {p}")
 
 
 def _check_pools(problem: Problem, pools: Pools) -> None:
-    for name, units in (("satellite", pools.satellite_units), ("UAV", pools.uav_units)):
-        _require(units is None or units >= 0, "pools", f"{units} {name} units")
+    rooms = {
+        "satellite units": pools.satellite_units,
+        "UAV units": pools.uav_units,
+        "UAVs": pools.uavs,
+    }
+    for name, room in rooms.items():
+        _require(room is None or room >= 0, "pools", f"{room} {name}")
     on_demand = [request.on_demand for request in problem.requests]
     if pools.limited and problem.futures:
         _check_futures(problem)

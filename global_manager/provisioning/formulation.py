@@ -18,9 +18,12 @@ The paper names its constraints and prints no equations; these are theirs.  Indi
     wavelength_uniqueness_e_w   wavelength w of fiber e is lit for one request at most
     required_wavelengths_r_o    sum_w lit_rw + satellite_ro + uav_ro + unserved_ro >= d_ro
     satellite_pool_o, uav_pool_o    what all requests buy of a limited medium in a future
+    uav_flight_r_o              uav_ro <= d_ro uav_flight_ro: only an order that flies brings anything
+    uav_fleet_o                 at most F UAVs fly: sum_r m_r uav_flight_ro <= F, m_r in a chain
 
 `satellite_ro` is there only where a satellite can serve r; `unserved_ro`, and rows of pools, only where
-pools are limited.  A fiber e is both directions together, or one of them (`directed_capacity`).
+pools are limited; `uav_flight_ro`, 0 or 1, only where UAVs fly from a fleet.  A fiber e is both
+directions together, or one of them (`directed_capacity`).
 
 Wavelengths that no optimum needs are left out: there are never more lightpaths than the largest
 demands of all requests together, and each can have the lowest wavelength that is not taken before it.
@@ -86,8 +89,9 @@ def is_small(problem: Problem) -> bool:
 
 def size_of(problem: Problem) -> int:
     """Return the number of variables of the extensive form, without building it."""
+    flies = _flies(problem)
     second = sum(
-        len(unit_costs(problem, request, usable=outcome.usable))
+        len(unit_costs(problem, request, usable=outcome.usable)) + flies
         for request, own in zip(problem.requests, outcomes(problem), strict=True)
         for outcome in own
     )
@@ -132,6 +136,7 @@ class ExtensiveForm:
         self.name = _Names(problem, len(self._wavelengths), self._outcomes)
         self._cost: list[Term] = []
         self._bought: dict[tuple[str, int], list[Term]] = {}
+        self._flying: dict[int, list[Term]] = {}
         self._declare()
         for r, request in enumerate(problem.requests):
             self._choose_path(r, request)
@@ -201,7 +206,17 @@ class ExtensiveForm:
                 self._cost.append((x, weight * cost))
                 self._bought.setdefault((medium, outcome.future), []).append((x, 1))
                 terms.append((x, 1))
+                if medium == Medium.UAV and _flies(self.problem):
+                    self._fly(x, r, request, outcome)
             self._row(terms, ">=", outcome.units, "required_wavelengths", r=r, o=outcome.future)
+
+    def _fly(self, brought: Any, r: int, request: Request, outcome: Outcome) -> None:
+        """Let UAVs bring anything only if they fly; files of futures apart have other demands."""
+        own = outcome.units if self._weighted else largest_demand(self.problem.demand_of(request))
+        flight = _binary(self.model, self.name("uav_flight", r=r, o=outcome.future))
+        self._flying.setdefault(outcome.future, []).append((flight, request.on_demand.uavs))
+        terms = [(brought, 1), (flight, -own)]
+        self._row(terms, "<=", 0, "uav_flight", r=r, o=outcome.future)
 
     def _share_fibers(self) -> None:
         over: dict[int, list[int]] = {}
@@ -228,6 +243,8 @@ class ExtensiveForm:
             units = room.get(medium)
             if units is not None:
                 self._row(bought, "<=", units, f"{medium}_pool", o=o)
+        for o, flying in self._flying.items():
+            self._row(flying, "<=", pools.uavs or 0, "uav_fleet", o=o)
 
     def _balance(self, flow: Mapping[int, Any], node: str) -> list[Term]:
         """Return what leaves a node less what enters it."""
@@ -258,6 +275,10 @@ class ExtensiveForm:
             if node == request.target:
                 return
             node = after[node]
+
+
+def _flies(problem: Problem) -> bool:
+    return problem.pools is not None and problem.pools.uavs is not None
 
 
 def _first_stage_size(problem: Problem) -> int:

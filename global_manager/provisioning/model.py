@@ -74,13 +74,14 @@ class OnDemand:
 
     A satellite can be used with probability `satellite_probability`, independently of demand; a UAV
     always can, unless it is shared (`Pools`).  `shortfall_cost` is the price of lost key: no unit is bought
-    for more, and it is at least `uav_cost`.
+    for more, and it is at least `uav_cost`.  An order by UAV takes a chain of `uavs`, whatever it brings.
     """
 
     uav_cost: int
     satellite_cost: int
     satellite_probability: float
     shortfall_cost: int
+    uavs: int = 1
 
 
 @dataclass(frozen=True)
@@ -120,24 +121,28 @@ class Future:
 
 @dataclass(frozen=True)
 class Pools:
-    """What all requests together can buy on demand in one period, in units; None is no limit.
+    """What all requests together can buy on demand in one period; None is no limit.
 
-    A unit that neither pool can bring is lost and costs its request's `shortfall_cost` (complete recourse).
+    Units are counted, and the `uavs` of a fleet that can take off: an order takes its chain, however many
+    units it brings.  A unit that no pool can bring is lost and costs its request's `shortfall_cost`
+    (complete recourse).
     """
 
     satellite_units: int | None
     uav_units: int | None
+    uavs: int | None = None
 
     @property
     def limited(self) -> bool:
         """Whether requests compete for anything."""
-        return self.satellite_units is not None or self.uav_units is not None
+        rooms = (self.satellite_units, self.uav_units, self.uavs)
+        return any(room is not None for room in rooms)
 
-    def less(self, medium: Medium, units: int) -> Pools:
-        """Return what is left after these units were bought from a medium."""
-        name = "satellite_units" if medium is Medium.SATELLITE else "uav_units"
-        room: int | None = getattr(self, name)
-        return self if room is None else replace(self, **{name: room - units})
+    def less(self, medium: Medium, units: int, uavs: int) -> Pools:
+        """Return what is left after these units were bought from a medium; `uavs` fly if it is by UAV."""
+        if medium is Medium.SATELLITE:
+            return replace(self, satellite_units=_rest(self.satellite_units, units))
+        return replace(self, uav_units=_rest(self.uav_units, units), uavs=_rest(self.uavs, uavs))
 
 
 @dataclass(frozen=True)
@@ -229,6 +234,10 @@ class Plan:
     allocations: tuple[Allocation, ...]
     expected_shortfall_units: float = 0.0
     formulation: Formulation = Formulation.COLUMNS
+
+
+def _rest(room: int | None, taken: int) -> int | None:
+    return None if room is None else room - taken
 
 
 def _at(items: Sequence[_Item], positions: Sequence[int]) -> tuple[_Item, ...]:

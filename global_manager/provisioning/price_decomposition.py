@@ -11,7 +11,8 @@ breakpoints, and all that column generation needs is there.  For all prices of f
     LB(pi, mu) = sum_g n_g min_k (cbar_g k + Q_g(k)) - sum_e W_e pi_e
                  - sum_w p_w (S mu^S_w + U mu^U_w)
 
-is a bound on every plan; the last sum is called the rent. The master that updates the prices is the
+is a bound on every plan; the last sum is called the rent. Where UAVs fly from a fleet, a flight has a
+price too, and no linear program finds it (`fleet_prices`). The master that updates the prices is the
 relaxation of the program over all columns so far with its second stage (`pooled_choice`). Its duals are
 damped (Wentges, 1997): pricing happens between the master's prices and those of the best bound so far,
 and at the master's only if that finds nothing. It stops by relative gap or rounds.
@@ -20,7 +21,6 @@ and at the master's only if that finds nothing. It stops by relative gap or roun
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import highspy
 import numpy as np
@@ -32,14 +32,15 @@ from global_manager.provisioning.columns import (
     generate_columns,
     price,
 )
+from global_manager.provisioning.fleet_prices import ascend
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.model import Medium, Problem
 from global_manager.provisioning.multiple_choice import Column, make_column
 from global_manager.provisioning.pooled_choice import PooledChoice
-from global_manager.provisioning.priced_recourse import DualPrices, SharedRecourse
+from global_manager.provisioning.priced_recourse import DualPrices, Relaxation, SharedRecourse
 from global_manager.provisioning.recourse import Floats
 from global_manager.provisioning.routing import Path
-from global_manager.provisioning.shared_recourse import futures_of, has_pools
+from global_manager.provisioning.shared_recourse import futures_of, has_pools, pools_of
 from global_manager.provisioning.solver import keep_relaxed
 
 _CONVERGED = 1e-6
@@ -54,33 +55,15 @@ def first_bound(problem: Problem) -> float:
     instance = Instance(problem)
     if has_pools(problem):
         recourse = SharedRecourse(instance)
-        nothing = np.zeros(recourse.futures)
-        prices = DualPrices(np.zeros(len(instance.capacity)), nothing, nothing)
-        instance = instance.priced(recourse.table(prices))
+        instance = instance.priced(recourse.table(recourse.free()))
     return price(instance, np.zeros(len(instance.capacity))).lower_bound
-
-
-@dataclass(frozen=True)
-class Relaxation:
-    """The linear relaxation, solved: an instance at the best prices found, and its columns.
-
-    Costs and bounds of `instance` and `pool` include the `rent` of the pools at these prices (0
-    without pools); the true cost of a plan is at least its cost there less the rent.
-    """
-
-    instance: Instance
-    pool: ColumnPool
-    rent: float = 0.0
-
-    @property
-    def lower_bound(self) -> float:
-        """A proven bound on the true cost of every plan."""
-        return self.pool.lower_bound - self.rent
 
 
 def relax(problem: Problem, report: Report = lambda _cost, _bound: None) -> Relaxation:
     """Solve the linear relaxation over all simple paths, pools included if there are any."""
     instance = Instance(problem)
+    if has_pools(problem) and pools_of(problem).uavs is not None and futures_of(problem):
+        return ascend(instance, report)
     if has_pools(problem) and futures_of(problem):
         return _Decomposition(instance).solve(report)
     if has_pools(problem):
@@ -122,6 +105,7 @@ class SharedMaster:
             scarcity[: self._fibers],
             self._pool_prices(scarcity, Medium.SATELLITE),
             self._pool_prices(scarcity, Medium.UAV),
+            np.zeros(self._recourse.futures),
         )
         weights = np.asarray(solution.col_value)[self._columns]
         return self._highs.getInfo().objective_function_value, tuple(weights.tolist()), prices
@@ -139,10 +123,7 @@ class _Decomposition:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self._recourse = SharedRecourse(instance)
-        futures = self._recourse.futures
-        self._best_prices = DualPrices(
-            np.zeros(len(instance.capacity)), np.zeros(futures), np.zeros(futures)
-        )
+        self._best_prices = self._recourse.free()
         self._known: dict[tuple[int, Path, int], None] = {}
         self._best = self._price(self._best_prices)
         first = self._unknown(*self._best)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import fsum
 
 import numpy as np
 
+from global_manager.provisioning.columns import ColumnPool
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.recourse import Floats
-from global_manager.provisioning.shared_recourse import SecondStage
+from global_manager.provisioning.shared_recourse import Ints, SecondStage
 
 
 @dataclass(frozen=True)
 class DualPrices:
-    """DualPrices >= 0: of a wavelength by resource, and of a pool's unit by future."""
+    """Prices >= 0: of a wavelength by resource; of a pool's unit, and of a UAV's flight, by future."""
 
     fibers: Floats
     satellite: Floats
     uav: Floats
+    flight: Floats
 
     def towards(self, other: DualPrices, share: float) -> DualPrices:
         """Return the prices at this share of the way to others."""
@@ -26,6 +29,7 @@ class DualPrices:
             self.fibers + share * (other.fibers - self.fibers),
             self.satellite + share * (other.satellite - self.satellite),
             self.uav + share * (other.uav - self.uav),
+            self.flight + share * (other.flight - self.flight),
         )
 
 
@@ -39,6 +43,8 @@ class SharedRecourse:
     def __init__(self, instance: Instance) -> None:
         self.stage = SecondStage(instance.problem)
         members = [group.members[0] for group in instance.groups]
+        self._resources = len(instance.capacity)
+        self._chain: Ints = np.array([group.on_demand.uavs for group in instance.groups])
         self._demand = self.stage.units[:, members]
         self.kind = self.stage.kind[:, members]
         self._most_units = instance.most_units
@@ -60,18 +66,74 @@ class SharedRecourse:
 
     def table(self, prices: DualPrices) -> Floats:
         """Return the expected recourse at these prices by group and units; (groups, K + 1)."""
-        by_satellite = self._satellite[self.kind] + prices.satellite[:, None]
-        by_uav = self._uav[self.kind] + prices.uav[:, None]
-        unit = np.minimum(np.minimum(by_satellite, by_uav), self._lost[self.kind])
-        weighted = unit * self.stage.probability[:, None]
-        rows = [
-            (weighted * np.maximum(0, self._demand - k)).sum(axis=0)
-            for k in range(self._most_units + 1)
-        ]
-        return np.array(rows).T
+        probability = self.stage.probability[:, None]
+        missing = [np.maximum(0, self._demand - k) for k in range(self._most_units + 1)]
+        by_satellite, by_uav, lost = self._offers(prices)
+        grounded = np.minimum(by_satellite, lost)
+        flown = np.minimum(np.minimum(by_satellite, by_uav), lost)
+        if self.stage.pools.uavs is None:
+            weighted = flown * probability
+            return np.array([(weighted * units).sum(axis=0) for units in missing]).T
+        flight = prices.flight[:, None] * self._chain
+        costs = (np.minimum(grounded * units, flown * units + flight) for units in missing)
+        return np.array([(probability * cost).sum(axis=0) for cost in costs]).T
+
+    def taken(self, prices: DualPrices) -> Callable[[int, int], Floats]:
+        """Return what a member of a group with so many units reserved takes at these prices.
+
+        That is units by satellite, units by UAV, and UAVs that fly, by future; shape (3, W).
+        """
+        by_satellite, by_uav, lost = self._offers(prices)
+        instead = np.minimum(by_satellite, lost)
+        saved = instead - np.minimum(by_uav, instead)
+        upward = by_satellite < lost
+
+        def of(group: int, units: int) -> Floats:
+            missing = np.maximum(0, self._demand[:, group] - units)
+            chain = int(self._chain[group])
+            flies = missing * saved[:, group] > prices.flight * chain
+            above = missing * (~flies & upward[:, group])
+            return np.array([above, missing * flies, chain * flies], dtype=float)
+
+        return of
+
+    def free(self) -> DualPrices:
+        """Return prices of zero."""
+        nothing = np.zeros(self.futures)
+        return DualPrices(np.zeros(self._resources), nothing, nothing, nothing)
 
     def rent(self, prices: DualPrices) -> float:
         """Return what the pools are expected to earn; prices of unlimited pools are zero."""
         pools = self.stage.pools
-        satellites, uavs = pools.satellite_units or 0, pools.uav_units or 0
-        return fsum(self.stage.probability * (satellites * prices.satellite + uavs * prices.uav))
+        earned = (
+            (pools.satellite_units or 0) * prices.satellite
+            + (pools.uav_units or 0) * prices.uav
+            + (pools.uavs or 0) * prices.flight
+        )
+        return fsum(self.stage.probability * earned)
+
+    def _offers(self, prices: DualPrices) -> tuple[Floats, Floats, Floats]:
+        """Return what a missing unit costs by satellite, by UAV and if lost; shape (W, groups)."""
+        return (
+            self._satellite[self.kind] + prices.satellite[:, None],
+            self._uav[self.kind] + prices.uav[:, None],
+            self._lost[self.kind],
+        )
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """The linear relaxation, solved: an instance at the best prices found, and its columns.
+
+    Costs and bounds of `instance` and `pool` include the `rent` of the pools at these prices (0
+    without pools); the true cost of a plan is at least its cost there less the rent.
+    """
+
+    instance: Instance
+    pool: ColumnPool
+    rent: float = 0.0
+
+    @property
+    def lower_bound(self) -> float:
+        """A proven bound on the true cost of every plan."""
+        return self.pool.lower_bound - self.rent

@@ -126,12 +126,13 @@ def _units(
         normal = _inverted(np.clip(draws, _LEAST, 1 - _LEAST))
         shared, apart = sqrt(problem.correlation), sqrt(1 - problem.correlation)
         quantiles = _cumulative(shared * normal[:, -1:] + apart * normal[:, :-1])
-    for index, law in enumerate(own):
-        column = quantiles[:, index % quantiles.shape[1]]
-        laws = {moment.laws[index] for moment in moments if moment.laws} or {law}
-        for each in laws:
-            rows = [n for n, m in enumerate(moments) if not m.laws or m.laws[index] == each]
-            units[rows, index] = _inverted_law(each, column[rows])
+    alike: dict[int, list[int]] = {}
+    for n, moment in enumerate(moments):
+        alike.setdefault(id(moment.laws), []).append(n)
+    for rows in alike.values():
+        for index, law in enumerate(moments[rows[0]].laws or own):
+            column = quantiles[rows, index % quantiles.shape[1]]
+            units[rows, index] = _inverted_law(law, column)
     return units
 
 

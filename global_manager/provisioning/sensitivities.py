@@ -48,7 +48,7 @@ def _of_pools(problem: Problem, bound: float) -> dict[str, float]:
     pools = problem.pools
     if pools is None or not has_pools(problem):
         return found
-    for name in ("satellite_units", "uav_units"):
+    for name in ("satellite_units", "uav_units", "uavs"):
         units = getattr(pools, name)
         if units is not None:
             larger = replace(problem, pools=replace(pools, **{name: units + 1}))

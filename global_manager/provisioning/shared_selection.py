@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from math import inf
 
+from global_manager.provisioning.fleet_prices import cost_of
 from global_manager.provisioning.multiple_choice import Column
 from global_manager.provisioning.pooled_choice import PooledChoice
-from global_manager.provisioning.price_decomposition import Relaxation
-from global_manager.provisioning.priced_recourse import SharedRecourse
+from global_manager.provisioning.priced_recourse import Relaxation, SharedRecourse
 from global_manager.provisioning.selection import (
     Selection,
     choose,
@@ -21,7 +21,7 @@ from global_manager.provisioning.selection import (
     round_and_fill,
     selected,
 )
-from global_manager.provisioning.shared_recourse import SecondStage
+from global_manager.provisioning.shared_recourse import SecondStage, pools_of
 from global_manager.provisioning.solver import SearchLimits, run
 
 _COLUMNS_PER_ROW = 3
@@ -31,12 +31,14 @@ _START_SHARE = 10  # of the nodes; more hardly improves a start
 def choose_with_pools(relaxation: Relaxation, gap: float, nodes: int) -> Selection:
     """Return the best whole selection found, judged by its exact cost.
 
-    The separable program at the best prices gives the start.  The model is searched until half the
+    The separable program at the best prices gives the start, and where UAVs fly from a fleet it is the
+    answer.  Else the model is searched until half the
     relative `gap` to the bound over all paths, or for `nodes` branch-and-bound nodes (0: not at all).
     """
     start = _start(relaxation, gap, nodes // _START_SHARE)
     good_enough = relaxation.lower_bound * (1 + gap / 2)
-    if nodes == 0 or true_cost(relaxation, start) <= good_enough:
+    flies = pools_of(relaxation.instance.problem).uavs is not None
+    if nodes == 0 or flies or true_cost(relaxation, start) <= good_enough:
         return start
     columns = _promising(relaxation, start)
     instance = relaxation.instance
@@ -61,14 +63,7 @@ def _start(relaxation: Relaxation, gap: float, nodes: int) -> Selection:
 def true_cost(relaxation: Relaxation, selection: Selection) -> float:
     """Return what a selection costs, its recourse exact."""
     instance = relaxation.instance
-    reserved = [0] * len(instance.problem.requests)
-    waiting = {g: list(group.members) for g, group in enumerate(instance.groups)}
-    first = 0
-    for column, n in selection.items():
-        first += n * column.units * column.path_cost
-        for _ in range(n):
-            reserved[waiting[column.group].pop()] = column.units
-    return first + SecondStage(instance.problem).expected(reserved).cost
+    return cost_of(instance, SecondStage(instance.problem), selection)
 
 
 def _promising(relaxation: Relaxation, start: Selection) -> list[Column]:

@@ -28,7 +28,8 @@ from global_manager.provisioning.formulation import is_small
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.local_search import Effort, improve
 from global_manager.provisioning.model import Formulation, Plan, Policy, Problem, Termination
-from global_manager.provisioning.price_decomposition import Relaxation, relax
+from global_manager.provisioning.price_decomposition import relax
+from global_manager.provisioning.priced_recourse import Relaxation
 from global_manager.provisioning.selection import Selection, round_and_fill
 from global_manager.provisioning.shared_recourse import has_pools
 from global_manager.provisioning.shared_selection import choose_with_pools

@@ -125,10 +125,11 @@ def test_the_same_seed_draws_the_same_futures_and_another_seed_others(
 
 
 @pytest.mark.parametrize(
-    ("uavs", "uavs_per_order", "turn_s", "units"), [(7, 2, 8, 3), (7, 1, 12, 3), (1, 2, 1, 0)]
+    ("uavs", "uavs_per_order", "turn_s", "leaving"),
+    [(7, 2, 8, 7), (7, 1, 12, 3), (9, 2, 12, 4), (1, 2, 1, 1)],
 )
 def test_a_fleet_limits_the_plan_as_it_limits_the_run(
-    tiny: Setup, uavs: int, uavs_per_order: int, turn_s: float, units: int
+    tiny: Setup, uavs: int, uavs_per_order: int, turn_s: float, leaving: int
 ) -> None:
     # a UAV is away for 10 s and its turn-round: periods last 20 s
     fleet = Fleet(uavs=uavs, uavs_per_order=uavs_per_order, turn_s=turn_s)
@@ -136,8 +137,13 @@ def test_a_fleet_limits_the_plan_as_it_limits_the_run(
     sections = {"demand": {"correlated": True, "periods": 40}, "uav": {"fleet": fleet}}
     experiment = changed(tiny.experiment, **sections).model_copy(update={"limits": limits})
     network, assembly = simulate(tiny.with_experiment(experiment))
-    assert assembly.problem.pools is not None
-    assert assembly.problem.pools.uav_units == assembly.uav.units_per_period == units
+    problem = assembly.problem
+    assert problem.pools is not None
+    assert (problem.pools.uav_units, problem.pools.uavs) == (None, leaving)
+    assert {request.on_demand.uavs for request in problem.requests} == {uavs_per_order}
+    orders = Counter(fact.period for fact in network.all_facts() if fact.kind is FactKind.BOUGHT)
+    units = leaving // uavs_per_order
+    assert max(orders.values(), default=0) == units
     kinds = Counter(fact.kind for fact in network.all_facts())
     assert kinds[FactKind.REFUSED] == 0
     assert (kinds[FactKind.BOUGHT] > 0) == (units > 0)

@@ -71,7 +71,7 @@ def pooled_second_stage(model, problem: Problem, reserved):
     """Add what is bought in every future, and the pools' rows; return its cost."""
     cost = []
     for w, future in enumerate(listed(problem)):
-        bought = {"s": [], "u": []}
+        bought, flying = {"s": [], "u": []}, []
         for r, request in enumerate(problem.requests):
             s, u, v = (model.add_variable(f"{m}_{r}_{w}", 0) for m in "suv")
             bought["u"].append(u)
@@ -80,12 +80,18 @@ def pooled_second_stage(model, problem: Problem, reserved):
             if not future.usable[r]:
                 model += s <= 0
             o = request.on_demand
+            if problem.pools.uavs is not None:
+                y = model.add_variable(f"y_{r}_{w}", 0, 1, pulp.LpBinary)
+                model += u <= future.units[r] * y
+                flying.append(o.uavs * y)
             each = o.satellite_cost * s + o.uav_cost * u + o.shortfall_cost * v
             cost.append(future.probability * each)
         room = {"s": problem.pools.satellite_units, "u": problem.pools.uav_units}
         for medium, units in room.items():
             if units is not None:
                 model += pulp.lpSum(bought[medium]) <= units
+        if flying:
+            model += pulp.lpSum(flying) <= problem.pools.uavs
     return cost
 
 

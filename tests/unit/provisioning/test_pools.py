@@ -31,7 +31,7 @@ from global_manager.provisioning import (
     verify,
 )
 from global_manager.provisioning.price_decomposition import relax
-from global_manager.provisioning.shared_recourse import serve
+from global_manager.provisioning.sharing import serve
 
 COIN = (Scenario(0, 0.5), Scenario(2, 0.5))
 LOST = 100
