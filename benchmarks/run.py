@@ -54,6 +54,8 @@ _LONG = (
     "scraping.py",
     "host_loss.py",
     "scale.py --nodes 300,1000 --limit 600",
+    "plan_and_run.py",
+    "plan_and_run.py sagin-day 8",
     "mpi_sppy.py",
 )
 _STYLES = {OK: "green", MISSED: "bold red", FAILED: "bold red", UNCLEAR: "yellow"}

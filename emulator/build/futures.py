@@ -25,6 +25,7 @@ from emulator.world.distributions import student_t_quantile
 from global_manager.provisioning.model import Plan, Problem, Scenario
 from global_manager.provisioning.replications import replicated_gaps
 from global_manager.provisioning.scenario_sampling import (
+    FreshCost,
     Moment,
     Moments,
     Stream,
@@ -52,7 +53,7 @@ def fresh_fields(setup: Setup, problem: Problem, plan: Plan) -> dict[str, Any]:
     if not problem.futures:
         return {}
     moments, seed = _moments(setup, problem), setup.experiment.seed
-    fresh = fresh_cost(problem, plan, moments, _FRESH, seed)
+    fresh = fresh_cost_of(setup, problem, plan)
     gaps = replicated_gaps(problem, plan, moments, _REPLICATIONS, seed)
     reach = student_t_quantile(0.9, len(gaps) - 1) * stdev(gaps) / sqrt(len(gaps))
     upper = fmean(gaps) + reach
@@ -64,6 +65,11 @@ def fresh_fields(setup: Setup, problem: Problem, plan: Plan) -> dict[str, Any]:
         "relative_upper_95": upper / fresh.cost if fresh.cost else 0.0,
     }
     return {"fresh": asdict(fresh), "true_gap": gap}
+
+
+def fresh_cost_of(setup: Setup, problem: Problem, plan: Plan) -> FreshCost:
+    """Return what a plan for drawn futures costs on others."""
+    return fresh_cost(problem, plan, _moments(setup, problem), _FRESH, setup.experiment.seed)
 
 
 def _can_be_listed(setup: Setup, problem: Problem) -> bool:
