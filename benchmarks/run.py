@@ -54,6 +54,7 @@ _LONG = (
     "scraping.py",
     "host_loss.py",
     "scale.py --nodes 300,1000 --limit 600",
+    "path_wavelengths.py",
     "plan_and_run.py",
     "plan_and_run.py sagin-day 8",
     "mpi_sppy.py",
