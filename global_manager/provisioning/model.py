@@ -2,8 +2,9 @@
 
 A unit is one key of a fixed size, needed or brought in one provisioning period.  A wavelength brings
 one unit on every fiber in the paper's normalisation, or as many as its key rate makes; along a path, what
-the weakest fiber brings.  All costs are in the experiment's monetary units per provisioning period.  Costs are integers, so that a plan is
-priced exactly whatever the order of addition.  Nothing here solves anything.
+the weakest fiber brings.  All costs are in the experiment's monetary units per provisioning period.
+Costs are integers, so that a plan is priced exactly whatever the order of addition.  Nothing here solves
+anything.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def true_cost(relaxation: Relaxation, selection: Selection) -> float:
     waiting = {g: list(group.members) for g, group in enumerate(instance.groups)}
     first = 0
     for column, n in selection.items():
-        first += n * column.units * column.path_cost
+        first += n * column.wavelengths * column.path_cost
         for _ in range(n):
             reserved[waiting[column.group].pop()] = column.units
     return first + SecondStage(instance.problem).expected(reserved).cost
