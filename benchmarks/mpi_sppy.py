@@ -112,7 +112,7 @@ def by_columns(problem: Problem, gap: float) -> Timed:
     selection = choose(instance, pool, 2 * gap, nodes=500)  # it leaves half to wavelengths
     taken_s = time.perf_counter() - begun_s
     choices = [
-        (column.group, route_of(instance, column.path), column.units)
+        (column.group, route_of(instance, column.path), column.wavelengths)
         for column, n in selection.items()
         for _ in range(n)
     ]

@@ -142,7 +142,7 @@ def under_pressure(
     load = np.zeros(len(instance.capacity))
     pool = generate_columns(instance)
     for column, members in zip(pool.columns, pool.weights, strict=True):
-        load[list(column.resources)] += members * column.units
+        load[list(column.resources)] += members * column.wavelengths
     wavelengths = ceil(load.max() / _PRESSURE)
     return replace(ample, fibers=tuple(replace(f, wavelengths=wavelengths) for f in ample.fibers))
 

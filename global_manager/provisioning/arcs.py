@@ -85,7 +85,7 @@ def _lowest_wavelengths(
         if item.path:
             group = instance.groups[instance.group_of[position]]
             path = item.path if item.path[0] == group.source else item.path[::-1]
-            choices[position] = (route_of(instance, path), item.units)
+            choices[position] = (route_of(instance, path), len(item.wavelengths))
     first_fit(assignment, choices)
     wanted = sum(item.units for item in allocations)
     return assignment.allocations() if assignment.units == wanted else allocations

@@ -8,7 +8,7 @@ A selection that respects every fiber's capacity may still have no assignment (f
 ring of five, two wavelengths).  So each unit gets the lowest wavelength free along its path, longest
 paths first; if some units find none, the whole selection is colored greedily instead, if that places
 more.  For a unit still without one, the lightpaths in its way are moved to other wavelengths; then
-every request in turn may move to the path and number of units that cost it least in what is free.
+every request in turn may move to the path and number of wavelengths that cost it least in what is free.
 What still finds no wavelength is left to recourse.
 """
 
@@ -33,11 +33,12 @@ _MOST_REPAIR_STEPS = 5_000_000  # lightpaths that repair may visit in large prob
 
 @dataclass(frozen=True)
 class Route:
-    """A path with its resources and cost, in the direction of the request's group."""
+    """A path with its resources, and a wavelength's cost and units, as the request's group goes."""
 
     path: Path
     resources: tuple[int, ...]
     cost: int
+    units_per_wavelength: int = 1
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,14 @@ class Holding:
     wavelengths: int
 
     @property
+    def count(self) -> int:
+        """The number of wavelengths."""
+        return self.wavelengths.bit_count()
+
+    @property
     def units(self) -> int:
         """Reserved units."""
-        return self.wavelengths.bit_count()
+        return self.count * self.route.units_per_wavelength
 
 
 class WavelengthAssignment:
@@ -105,11 +111,16 @@ class WavelengthAssignment:
 
     def cost_of(self, request: int) -> float:
         """Return reservation and expected recourse of one request."""
-        recourse = self.instance.recourse[self.instance.group_of[request]]
+        group = self.instance.group_of[request]
         held = self.held.get(request)
         if held is None:
-            return float(recourse[0])
-        return held.route.cost * held.units + float(recourse[held.units])
+            return self.instance.recourse_of(group, 0)
+        return held.route.cost * held.count + self.instance.recourse_of(group, held.units)
+
+    def holds(self, request: int) -> int:
+        """Return how many wavelengths a request holds."""
+        held = self.held.get(request)
+        return held.count if held else 0
 
     @property
     def cost(self) -> float:
@@ -120,6 +131,11 @@ class WavelengthAssignment:
     def units(self) -> int:
         """All reserved units."""
         return sum(held.units for held in self.held.values())
+
+    @property
+    def lit(self) -> int:
+        """The number of wavelengths that all requests hold."""
+        return sum(held.count for held in self.held.values())
 
     def allocations(self) -> tuple[Allocation, ...]:
         """Return what every request holds, in the order and direction of the requests."""
@@ -132,7 +148,8 @@ class WavelengthAssignment:
             if path and path[0] != request.source:
                 path = path[::-1]
             wavelengths = tuple(bits(held.wavelengths)) if held else ()
-            yield Allocation(request.id, request.source, request.target, path, wavelengths)
+            brings = held.route.units_per_wavelength if held else 1
+            yield Allocation(request.id, request.source, request.target, path, wavelengths, brings)
 
 
 Routes = Mapping[int, tuple[Route, ...]]
@@ -143,7 +160,7 @@ def assign(instance: Instance, selection: Selection, routes: Routes) -> Waveleng
     """Assign wavelengths to a selection as far as possible; nothing is left that pays and fits."""
     choices = member_choices(instance, selection)
     assignment = _assigned(instance, choices)
-    repairs = _MOST_REPAIR_STEPS // max(1, assignment.units)
+    repairs = _MOST_REPAIR_STEPS // max(1, assignment.lit)
     for request in _lacking(assignment, choices)[:repairs]:
         _make_room(assignment, request, *choices[request])
     improve_all(assignment, routes)
@@ -151,24 +168,25 @@ def assign(instance: Instance, selection: Selection, routes: Routes) -> Waveleng
 
 
 def member_choices(instance: Instance, selection: Selection) -> dict[int, tuple[Route, int]]:
-    """Deal the columns of every group out to its members: route and units by request."""
+    """Deal the columns of every group out to its members: route and number of wavelengths by request."""
     waiting = {g: list(group.members) for g, group in enumerate(instance.groups)}
     choices: dict[int, tuple[Route, int]] = {}
     for column, n in selection.items():
         route = route_of(instance, column.path)
         for _ in range(n):
-            choices[waiting[column.group].pop(0)] = (route, column.units)
+            choices[waiting[column.group].pop(0)] = (route, column.wavelengths)
     return choices
 
 
 def candidate_routes(instance: Instance, selection: Iterable[tuple[int, Route]], k: int) -> Routes:
-    """Return, by group, the routes given and the `k` cheapest, cheapest first."""
+    """Return, by group, the routes given and the `k` cheapest of every yield, cheapest first."""
     routes: dict[int, dict[Route, None]] = {g: {} for g in range(len(instance.groups))}
     cheapest: dict[tuple[str, str], list[Route]] = {}
     for g, group in enumerate(instance.groups):
         ends = group.source, group.target
         if ends not in cheapest and k > 0:
-            paths = k_cheapest_paths(instance.graph, *ends, k)
+            found_paths = (k_cheapest_paths(graph, *ends, k) for graph in instance.graphs)
+            paths = dict.fromkeys(path for own in found_paths for path in own)
             cheapest[ends] = [route_of(instance, path) for path in paths]
         routes[g].update(dict.fromkeys(cheapest.get(ends, ())))
     for g, route in selection:
@@ -182,8 +200,8 @@ def first_fit(assignment: WavelengthAssignment, choices: Mapping[int, tuple[Rout
         choices, key=lambda r: (-len(choices[r][0].resources), -choices[r][1], r)
     )
     for request in longest_first:
-        route, units = choices[request]
-        assignment.hold(request, route, lowest_bits(assignment.free_along(route), units))
+        route, count = choices[request]
+        assignment.hold(request, route, lowest_bits(assignment.free_along(route), count))
 
 
 def improve_all(
@@ -199,16 +217,16 @@ def improve_all(
 
 
 def improve_one(assignment: WavelengthAssignment, request: int, routes: Routes) -> bool:
-    """Move one request to its best route and number of units; say whether that saved anything."""
+    """Move one request to its best route and number of wavelengths; say whether that saved anything."""
     before = assignment.cost_of(request)
     held = assignment.release(request)
     best = _best_reservation(assignment, request, routes)
     if best is not None and best[0] < before - 1e-6:
-        _, route, units = best
+        _, route, count = best
         same = held.wavelengths if held is not None and held.route == route else 0
         free = assignment.free_along(route)
-        kept = lowest_bits(free & same, units)
-        assignment.hold(request, route, kept | lowest_bits(free & ~kept, units - kept.bit_count()))
+        kept = lowest_bits(free & same, count)
+        assignment.hold(request, route, kept | lowest_bits(free & ~kept, count - kept.bit_count()))
         return True
     if held is not None:
         assignment.hold(request, held.route, held.wavelengths)
@@ -217,7 +235,8 @@ def improve_one(assignment: WavelengthAssignment, request: int, routes: Routes) 
 
 def route_of(instance: Instance, path: Path) -> Route:
     """Return the path as a route."""
-    return Route(path, instance.resources(path), instance.path_cost(path))
+    cost, brings = instance.path_cost(path), instance.units_along(path)
+    return Route(path, instance.resources(path), cost, brings)
 
 
 def bits(mask: int) -> list[int]:
@@ -256,7 +275,7 @@ def mask_of(wavelengths: Iterable[int]) -> int:
 def _assigned(instance: Instance, choices: Mapping[int, tuple[Route, int]]) -> WavelengthAssignment:
     assignment = WavelengthAssignment(instance)
     first_fit(assignment, choices)
-    if assignment.units == sum(units for _, units in choices.values()):
+    if all(assignment.holds(request) == count for request, (_, count) in choices.items()):
         return assignment
     other = WavelengthAssignment(instance)
     _color_and_deal(other, choices)
@@ -268,9 +287,9 @@ def _color_and_deal(
 ) -> None:
     """Color whole paths greedily and deal the wavelengths to requests; shortage is shared alike."""
     by_path: dict[tuple[int, ...], dict[int, int]] = defaultdict(dict)
-    for request, (route, units) in choices.items():
+    for request, (route, count) in choices.items():
         over = min(route.resources, route.resources[::-1])
-        by_path[over][request] = units
+        by_path[over][request] = count
     coloring = color_paths(
         assignment.instance, {over: sum(own.values()) for over, own in by_path.items()}
     )
@@ -280,15 +299,15 @@ def _color_and_deal(
         wavelengths = 0
         for begin, end in runs:
             wavelengths |= (1 << end) - (1 << begin)
-        for request, units in _shortened(own, short).items():
-            given = lowest_bits(wavelengths, units)
+        for request, count in _shortened(own, short).items():
+            given = lowest_bits(wavelengths, count)
             assignment.hold(request, choices[request][0], given)
             wavelengths ^= given
 
 
-def _shortened(units: Mapping[int, int], short: int) -> dict[int, int]:
-    """Take `short` units away, one after the other from the largest that is left."""
-    left = dict(units)
+def _shortened(counts: Mapping[int, int], short: int) -> dict[int, int]:
+    """Take `short` wavelengths away, one after the other from the largest number that is left."""
+    left = dict(counts)
     for _ in range(short):
         most = max(left, key=left.__getitem__)
         left[most] -= 1
@@ -298,31 +317,31 @@ def _shortened(units: Mapping[int, int], short: int) -> dict[int, int]:
 def _best_reservation(
     assignment: WavelengthAssignment, request: int, routes: Routes
 ) -> tuple[float, Route, int] | None:
-    """Return cost, route and units of the cheapest reservation that fits, or None."""
+    """Return cost, route and wavelengths of the cheapest reservation that fits, or None."""
     instance = assignment.instance
     group = instance.group_of[request]
-    recourse = instance.recourse[group]
     best: tuple[float, Route, int] | None = None
     for route in routes[group]:
-        units = min(assignment.free_along(route).bit_count(), instance.worth(group, route.cost))
-        cost = route.cost * units + float(recourse[units])
-        if units > 0 and (best is None or cost < best[0]):
-            best = cost, route, units
+        brings = route.units_per_wavelength
+        worth = instance.worth(group, route.cost, brings)
+        count = min(assignment.free_along(route).bit_count(), worth)
+        cost = route.cost * count + instance.recourse_of(group, count * brings)
+        if count > 0 and (best is None or cost < best[0]):
+            best = cost, route, count
     return best
 
 
 def _lacking(
     assignment: WavelengthAssignment, choices: Mapping[int, tuple[Route, int]]
 ) -> list[int]:
-    held = {r: assignment.held[r].units if r in assignment.held else 0 for r in choices}
-    return [r for r in sorted(choices) if held[r] < choices[r][1]]
+    return [r for r in sorted(choices) if assignment.holds(r) < choices[r][1]]
 
 
-def _make_room(assignment: WavelengthAssignment, request: int, route: Route, units: int) -> None:
+def _make_room(assignment: WavelengthAssignment, request: int, route: Route, count: int) -> None:
     """Free wavelengths for what a request lacks on its route by moving lightpaths in the way."""
     held = assignment.held.get(request)
     own = held.wavelengths if held else 0
-    lacking = units - own.bit_count()
+    lacking = count - own.bit_count()
     if lacking <= 0:
         return
     in_the_way = _holders_by_wavelength(assignment, route)

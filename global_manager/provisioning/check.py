@@ -77,14 +77,14 @@ class Cost:
 
 
 def evaluate(problem: Problem, allocations: Iterable[Allocation]) -> Cost:
-    """Price allocations exactly: every reserved unit on its path, every missing unit expected.
+    """Price allocations exactly: every reserved wavelength on its path, every missing unit expected.
 
     A missing unit is bought from the cheaper usable medium; where pools are limited, all missing
     units of a future are bought together at the least total cost.
     """
     fiber_cost = {frozenset((f.a, f.b)): f.unit_cost for f in problem.fibers}
     units = {a.request: a.units for a in allocations}
-    first = sum(a.units * _path_cost(fiber_cost, a.path) for a in allocations)
+    first = sum(len(a.wavelengths) * _path_cost(fiber_cost, a.path) for a in allocations)
     if has_pools(problem):
         reserved = [units.get(r.id, 0) for r in problem.requests]
         expected = SecondStage(problem).expected(reserved)
@@ -218,6 +218,11 @@ def _path_faults(allocation: Allocation, fibers: dict[frozenset[str], Fiber]) ->
     for arc in _arcs(path):
         if frozenset(arc) not in fibers:
             yield f"no fiber {arc[0]}-{arc[1]}"
+    hops = (fibers.get(frozenset(arc)) for arc in _arcs(path))
+    brought = min((fiber.units_per_wavelength for fiber in hops if fiber), default=1)
+    if allocation.units_per_wavelength != brought:
+        counted = allocation.units_per_wavelength
+        yield f"a wavelength is counted for {counted} units, but brings {brought} on this path"
 
 
 def _light(
@@ -257,6 +262,8 @@ def _check_fibers(problem: Problem) -> None:
         _require(pair not in pairs, where, "is there twice")
         _require(fiber.unit_cost >= 0, where, f"negative cost {fiber.unit_cost}")
         _require(fiber.wavelengths >= 0, where, f"{fiber.wavelengths} wavelengths")
+        brings = fiber.units_per_wavelength
+        _require(brings >= 1, where, f"a wavelength of {brings} units; leave such a fiber out")
         pairs.add(pair)
 
 

@@ -1,15 +1,17 @@
 """Column generation over all simple paths: a near-optimal pool of columns, and a proven bound.
 
 A column says "a member of group g reserves k wavelengths on path p"; it saves
-`Q_g(0) - Q_g(k) - c_p k`.  The master takes at most one column per request and respects every fiber's
-capacity.  Given fiber prices pi, the best column of every group costs one shortest-path search on
-`c + pi` and a newsvendor quantile, and the same numbers give the Lagrangian bound
+`Q_g(0) - Q_g(k y_p) - c_p k`, where y_p is what a wavelength brings on the weakest fiber of p.  The master
+takes at most one column per request and respects every fiber's capacity.  Given fiber prices pi, the best
+column of every group costs one shortest-path search on `c + pi` and a newsvendor quantile for every y that
+a fiber brings, on the fibers that bring at least y; cbar_gy is what that path costs.  The same numbers give
+the Lagrangian bound
 
-    LB(pi) = sum_g n_g min_k (cbar_g k + Q_g(k)) - sum_e W_e pi_e
+    LB(pi) = sum_g n_g min_ky (cbar_gy k + Q_g(k y)) - sum_e W_e pi_e
 
-which holds for every pi >= 0, whatever the master says.  Wavelength continuity is relaxed, so it
-holds with continuity too.  If all cheapest paths fit together, prices are zero, requests separate,
-and the first round is already optimal (the newsvendor case).
+which holds for every pi >= 0, whatever the master says: a path p is among those of y = y_p.  Wavelength
+continuity is relaxed, so it holds with continuity too.  If all cheapest paths fit together, prices are
+zero, requests separate, and the first round is already optimal (the newsvendor case).
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from dataclasses import dataclass
 from math import fsum
 
 import highspy
+import networkx as nx
 import numpy as np
+from numpy.typing import NDArray
 
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.multiple_choice import (
@@ -56,10 +60,10 @@ class ColumnPool:
 
 @dataclass(frozen=True)
 class Priced:
-    """Best answer of every group at some prices: path, and cost with its best number of units."""
+    """Best answer of every group at some prices: path, and cost with its best number of wavelengths."""
 
     paths: list[Path | None]
-    units: list[int]
+    wavelengths: list[int]
     group_costs: Floats
     lower_bound: float
 
@@ -147,18 +151,35 @@ class Master:
 
 def price(instance: Instance, prices: Floats) -> Priced:
     """Answer every group at fiber prices `prices` >= 0, and add the answers up to a bound."""
-    costs, paths = _cheapest(instance, prices)
-    by_units = costs[:, None] * np.arange(instance.most_units + 1) + instance.recourse
-    units = by_units.argmin(axis=1)
-    least = by_units[np.arange(len(units)), units]
+    (paths, best, least), *others = (
+        _best_of(instance, prices, brings, graph)
+        for brings, graph in zip(instance.yields, instance.graphs, strict=True)
+    )
+    for other_paths, other_best, other_least in others:
+        better = other_least < least
+        best, least = np.where(better, other_best, best), np.where(better, other_least, least)
+        pairs = zip(better, other_paths, paths, strict=True)
+        paths = [other if is_better else path for is_better, other, path in pairs]
     members = [len(group.members) for group in instance.groups]
     bound = fsum(members * least) - fsum(np.asarray(instance.capacity) * prices)
-    return Priced(paths, [int(k) for k in units], least, bound)
+    return Priced(paths, [int(k) for k in best], least, bound)
 
 
-def _cheapest(instance: Instance, prices: Floats) -> tuple[Floats, list[Path | None]]:
+def _best_of(
+    instance: Instance, prices: Floats, brings: int, graph: nx.DiGraph[str]
+) -> tuple[list[Path | None], NDArray[np.int64], Floats]:
+    """Return path, number of wavelengths and cost of every group if each brings this many units."""
+    costs, paths = _cheapest(instance, prices, graph)
+    recourse = instance.by_wavelengths(instance.recourse, brings)
+    costs_by = costs[:, None] * np.arange(recourse.shape[1]) + recourse
+    wavelengths = costs_by.argmin(axis=1)
+    return paths, wavelengths, costs_by[np.arange(len(wavelengths)), wavelengths]
+
+
+def _cheapest(
+    instance: Instance, prices: Floats, graph: nx.DiGraph[str]
+) -> tuple[Floats, list[Path | None]]:
     """Return priced cost and path of every group; unreachable ends cost more than any recourse."""
-    graph = instance.graph
     for a, b, data in graph.edges(data=True):
         data["priced"] = data["cost"] + instance.arc_price((a, b), prices)
     out_of_reach = 1.0 + float(instance.recourse[:, 0].max(initial=0.0))
@@ -176,9 +197,9 @@ def _cheapest(instance: Instance, prices: Floats) -> tuple[Floats, list[Path | N
 
 def best_columns(instance: Instance, priced: Priced) -> Iterator[Column]:
     """Yield every group's best answer that reserves anything."""
-    for g, (path, units) in enumerate(zip(priced.paths, priced.units, strict=True)):
-        if path is not None and units > 0:
-            yield make_column(instance, g, path, units)
+    for g, (path, count) in enumerate(zip(priced.paths, priced.wavelengths, strict=True)):
+        if path is not None and count > 0:
+            yield make_column(instance, g, path, count)
 
 
 def _improving(
@@ -186,7 +207,7 @@ def _improving(
 ) -> Iterator[Column]:
     """Yield the best column of every group that the master lacks: of negative reduced cost."""
     for column in best_columns(instance, priced):
-        occupied = column.units * fsum(prices[e] for e in column.resources)
+        occupied = column.wavelengths * fsum(prices[e] for e in column.resources)
         if column.saving - occupied - shares[column.group] > 1e-6 * max(1.0, column.saving):
             yield column
 
@@ -194,5 +215,5 @@ def _improving(
 def _fits(instance: Instance, columns: list[Column], weights: list[float]) -> bool:
     load = np.zeros(len(instance.capacity))
     for column, weight in zip(columns, weights, strict=True):
-        load[list(column.resources)] += weight * column.units
+        load[list(column.resources)] += weight * column.wavelengths
     return bool(np.all(load <= np.asarray(instance.capacity)))

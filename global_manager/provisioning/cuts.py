@@ -56,7 +56,7 @@ def violated_triples(
     for column, weight in zip(columns, weights, strict=True):
         if weight > _TOLERANCE:
             over = instance.resources(column.path)
-            units[over] = units.get(over, 0.0) + weight * column.units
+            units[over] = units.get(over, 0.0) + weight * column.wavelengths
     known = set(instance.triples)
     found = sorted(
         (x for x in _violations(instance, units, share) if x[1] not in known), reverse=True

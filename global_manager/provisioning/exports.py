@@ -84,7 +84,12 @@ def _by_columns(problem: Problem) -> tuple[Any, dict[str, Any]]:
         model, _ = multiple_choice(instance, columns)
     groups = [[problem.requests[m].id for m in group.members] for group in instance.groups]
     chosen = [
-        {"group": column.group, "path": list(column.path), "units": column.units}
+        {
+            "group": column.group,
+            "path": list(column.path),
+            "units": column.units,
+            "wavelengths": column.wavelengths,
+        }
         for column in columns
     ]
     return model, {"groups": groups, "columns": chosen, "unreserved_cost": instance.unreserved_cost}

@@ -45,7 +45,7 @@ def cost_of(instance: Instance, stage: SecondStage, selection: Selection) -> flo
     waiting = {g: list(group.members) for g, group in enumerate(instance.groups)}
     first = 0
     for column, n in selection.items():
-        first += n * column.units * column.path_cost
+        first += n * column.wavelengths * column.path_cost
         for _ in range(n):
             reserved[waiting[column.group].pop()] = column.units
     return first + stage.expected(reserved).cost

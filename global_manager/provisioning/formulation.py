@@ -16,7 +16,11 @@ The paper names its constraints and prints no equations; these are theirs.  Indi
                                 target, 0 elsewhere: w goes all the way or not at all
     wavelength_capacity_e       at most W_e wavelengths of fiber e are lit
     wavelength_uniqueness_e_w   wavelength w of fiber e is lit for one request at most
-    required_wavelengths_r_o    sum_w lit_rw + satellite_ro + uav_ro + unserved_ro >= d_ro
+    required_wavelengths_r_o    y_0 sum_w lit_rw + sum_jw (y_j - y_j-1) more_rjw
+                                + satellite_ro + uav_ro + unserved_ro >= d_ro
+    weakest_fiber_r_j_a         good_rj + path_ra <= 1 for every arc on which a wavelength brings less than
+                                y_j: r has a path that brings y_j, or good_rj is 0
+    path_yield_r_j_w, wavelength_yield_r_j_w    more_rjw <= good_rj and more_rjw <= lit_rw
     satellite_pool_o, uav_pool_o    what all requests buy of a limited medium in a future
     uav_flight_r_o              uav_ro <= d_ro uav_flight_ro: only an order that flies brings anything
     uav_fleet_o                 at most F UAVs fly: sum_r m_r uav_flight_ro <= F, m_r in a chain
@@ -24,6 +28,9 @@ The paper names its constraints and prints no equations; these are theirs.  Indi
 `satellite_ro` is there only where a satellite can serve r; `unserved_ro`, and rows of pools, only where
 pools are limited; `uav_flight_ro`, 0 or 1, only where UAVs fly from a fleet.  A fiber e is both
 directions together, or one of them (`directed_capacity`).
+
+y_0 < y_1 < ... are what a wavelength can bring, each no more than r ever needs.  Where a wavelength brings
+the same on every fiber, there is only y_0, and neither `good_rj` nor `more_rjw` (both from 0 to 1).
 
 Wavelengths that no optimum needs are left out: there are never more lightpaths than the largest
 demands of all requests together, and each can have the lowest wavelength that is not taken before it.
@@ -35,7 +42,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import pulp
@@ -78,8 +85,17 @@ def arcs_of(problem: Problem) -> tuple[Arc, ...]:
 
 def wavelengths_of(problem: Problem) -> int:
     """Return how many wavelengths the program has: those of the best fiber, but no more than help."""
-    most = sum(largest_demand(problem.demand_of(request)) for request in problem.requests)
+    most = sum(
+        -(-largest_demand(problem.demand_of(request)) // yield_steps(problem, request)[0])
+        for request in problem.requests
+    )
     return min(most, max((fiber.wavelengths for fiber in problem.fibers), default=0))
+
+
+def yield_steps(problem: Problem, request: Request) -> tuple[int, ...]:
+    """Return what a wavelength can bring a request along some path, least first; no more than it needs."""
+    most = max(1, largest_demand(problem.demand_of(request)))
+    return tuple(sorted({min(f.units_per_wavelength, most) for f in problem.fibers})) or (1,)
 
 
 def is_small(problem: Problem) -> bool:
@@ -141,6 +157,7 @@ class ExtensiveForm:
         for r, request in enumerate(problem.requests):
             self._choose_path(r, request)
             self._light_wavelengths(r, request)
+            self._count_units(r)
         self._share_fibers()
         for r, request in enumerate(problem.requests):
             self._meet_demand(r, request)
@@ -170,6 +187,16 @@ class ExtensiveForm:
             for r, (i, arc) in product(requests, enumerate(self.arcs))
             for w in self._on(arc)
         }
+        self._steps = {r: yield_steps(self.problem, self.problem.requests[r]) for r in requests}
+        self._good = {
+            (r, j): model.add_variable(name("good", r=r, j=j), 0, 1)
+            for r in requests
+            for j in range(1, len(self._steps[r]))
+        }
+        self._more = {
+            (r, j, w): model.add_variable(name("more", r=r, j=j, w=w), 0, 1)
+            for (r, j), w in product(self._good, self._wavelengths)
+        }
         self._cost += [(x, self.arcs[i].unit_cost) for (_, i, _), x in self._light.items()]
 
     def _on(self, arc: Arc) -> range:
@@ -196,8 +223,30 @@ class ExtensiveForm:
                 flow = self._balance(lights, node) + _end(request, node, self._lit[r, w])
                 self._row(flow, "==", 0, "wavelength_continuity", r=r, n=n, w=w)
 
+    def _count_units(self, r: int) -> None:
+        """Let a wavelength bring more than on the worst fiber only where the path has no worse one."""
+        for j, step in enumerate(self._steps[r][1:], 1):
+            good = self._good[r, j]
+            for i, arc in enumerate(self.arcs):
+                if self.problem.fibers[arc.fiber].units_per_wavelength < step:
+                    weak = [(good, 1), (self._path[r, i], 1)]
+                    self._row(weak, "<=", 1, "weakest_fiber", r=r, j=j, a=i)
+            for w in self._wavelengths:
+                more = self._more[r, j, w]
+                lit = [(more, 1), (self._lit[r, w], -1)]
+                self._row([(more, 1), (good, -1)], "<=", 0, "path_yield", r=r, j=j, w=w)
+                self._row(lit, "<=", 0, "wavelength_yield", r=r, j=j, w=w)
+
+    def _reserved(self, r: int) -> list[Term]:
+        """Return the units that a request's wavelengths bring."""
+        steps = self._steps[r]
+        reserved: list[Term] = [(self._lit[r, w], steps[0]) for w in self._wavelengths]
+        for j, (before, step) in enumerate(pairwise(steps), 1):
+            reserved += [(self._more[r, j, w], step - before) for w in self._wavelengths]
+        return reserved
+
     def _meet_demand(self, r: int, request: Request) -> None:
-        reserved: list[Term] = [(self._lit[r, w], 1) for w in self._wavelengths]
+        reserved = self._reserved(r)
         for outcome in self._outcomes[r]:
             weight = outcome.probability if self._weighted else 1.0
             terms = list(reserved)
@@ -262,7 +311,8 @@ class ExtensiveForm:
     def _allocation(self, r: int, request: Request, values: Mapping[str, float]) -> Allocation:
         lit = tuple(w for w in self._wavelengths if _is_one(values, self._lit[r, w]))
         path = tuple(self._trace(r, request, values)) if lit else ()
-        return Allocation(request.id, request.source, request.target, path, lit)
+        brings = self.problem.units_along(path)
+        return Allocation(request.id, request.source, request.target, path, lit, brings)
 
     def _trace(self, r: int, request: Request, values: Mapping[str, float]) -> Iterator[str]:
         """Yield the nodes of a request's path; loops apart from it, which cost nothing, are left out."""
@@ -284,7 +334,9 @@ def _flies(problem: Problem) -> bool:
 def _first_stage_size(problem: Problem) -> int:
     wavelengths = wavelengths_of(problem)
     lights = sum(2 * min(fiber.wavelengths, wavelengths) for fiber in problem.fibers)
-    return len(problem.requests) * (lights + 2 * len(problem.fibers) + wavelengths + 1)
+    more = sum(len(yield_steps(problem, request)) - 1 for request in problem.requests)
+    own = lights + 2 * len(problem.fibers) + wavelengths + 1
+    return len(problem.requests) * own + more * (1 + wavelengths)
 
 
 class _Names:
@@ -299,6 +351,7 @@ class _Names:
             "e": 2 * len(problem.fibers),
             "n": len(problem.nodes),
             "w": wavelengths,
+            "j": 1 + len({fiber.units_per_wavelength for fiber in problem.fibers}),
             "o": 1 + max((item.future for own in outcomes_ for item in own), default=0),
         }
         self._digits = {key: len(str(max(0, n - 1))) for key, n in most.items()}

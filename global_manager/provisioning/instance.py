@@ -19,8 +19,9 @@ from itertools import pairwise
 from math import fsum
 
 import networkx as nx
+import numpy as np
 
-from global_manager.provisioning.model import OnDemand, Problem, Request, Scenario
+from global_manager.provisioning.model import Fiber, OnDemand, Problem, Request, Scenario
 from global_manager.provisioning.recourse import (
     Floats,
     expected_unit_cost,
@@ -60,7 +61,8 @@ class Instance:
     come last: sets of three fibers, of which a wavelength has one path that uses two (`cuts`).
     `missing_units[g, k]` is E[(d - k)+] of a member of group g; `recourse[g, k]` its expected
     recourse cost with k units reserved, convex in k; limits of pools are not in it, but prices for
-    their use may be (`priced`).
+    their use may be (`priced`).  `yields` are what a wavelength can bring, least first and no more than
+    the largest demand; the graph of a yield has the fibers that bring as much.
     """
 
     def __init__(self, problem: Problem, *, odd_nodes: bool = True) -> None:
@@ -80,6 +82,15 @@ class Instance:
         )
         self.group_of = {m: g for g, group in enumerate(self.groups) for m in group.members}
         self.is_priced = False
+        most = max(1, self.most_units)
+        self._brings = {arc: f.units_per_wavelength for f in problem.fibers for arc in _arcs(f)}
+        self.yields = tuple(sorted({min(most, units) for units in self._brings.values()})) or (1,)
+        self._graphs = [_as_good(self.graph, self._brings, units) for units in self.yields[1:]]
+
+    @property
+    def graphs(self) -> tuple[nx.DiGraph[str], ...]:
+        """The graph of every yield; all fibers are in the first."""
+        return (self.graph, *self._graphs)
 
     def priced(self, recourse: Floats) -> Instance:
         """Return this instance under another recourse table of the same shape."""
@@ -127,15 +138,39 @@ class Instance:
         return all(arc in self._resource for arc in pairwise(path))
 
     def path_cost(self, path: Path) -> int:
-        """Return the cost of one reserved unit on this path."""
+        """Return the cost of one reserved wavelength on this path."""
         return sum(self.graph.edges[arc]["cost"] for arc in pairwise(path))
 
-    def worth(self, group: int, route_cost: float) -> int:
-        """Return how many units a member would reserve at this cost if all were free."""
-        if not self.is_priced:
-            unit_cost = self.groups[group].unit_cost
-            return newsvendor_units(route_cost, unit_cost, self.missing_units[group])
-        return newsvendor_units(route_cost, 1.0, self.recourse[group])
+    def units_along(self, path: Path) -> int:
+        """Return what a wavelength brings on this path: what its weakest fiber does."""
+        return min(self._brings[arc] for arc in pairwise(path))
+
+    def most_wavelengths(self, units_per_wavelength: int) -> int:
+        """Return the number of such wavelengths that brings the largest demand."""
+        return -(-self.most_units // units_per_wavelength)
+
+    def by_wavelengths(self, table: Floats, units_per_wavelength: int) -> Floats:
+        """Return a table by units as one by wavelengths; the last axis has most_wavelengths + 1."""
+        if units_per_wavelength == 1:
+            return table
+        numbers = np.arange(self.most_wavelengths(units_per_wavelength) + 1)
+        return table[..., np.minimum(numbers * units_per_wavelength, self.most_units)]
+
+    def recourse_of(self, group: int, units: int) -> float:
+        """Return the expected recourse cost of a member with this many units, however many."""
+        return float(self.recourse[group, min(units, self.most_units)])
+
+    def gain(self, group: int, units: int, more: int) -> float:
+        """Return what more units save a member that has this many already."""
+        return self.recourse_of(group, units) - self.recourse_of(group, units + more)
+
+    def worth(self, group: int, route_cost: float, units_per_wavelength: int = 1) -> int:
+        """Return how many wavelengths a member would reserve at this cost if all were free."""
+        unit_cost = 1.0 if self.is_priced else self.groups[group].unit_cost
+        table = (self.recourse if self.is_priced else self.missing_units)[group]
+        return newsvendor_units(
+            route_cost, unit_cost, self.by_wavelengths(table, units_per_wavelength)
+        )
 
     def arc_price(self, arc: tuple[str, str], prices: Floats) -> float:
         """Return the price of an arc to a path that continues from it."""
@@ -144,6 +179,19 @@ class Instance:
     def passing_price(self, node: str, prices: Floats) -> float:
         """Return the price of passing a node; ending there is free."""
         return float(prices[self._node[node]]) if node in self._node else 0.0
+
+
+def _arcs(fiber: Fiber) -> tuple[tuple[str, str], tuple[str, str]]:
+    return (fiber.a, fiber.b), (fiber.b, fiber.a)
+
+
+def _as_good(
+    graph: nx.DiGraph[str], brings: Mapping[tuple[str, str], int], units: int
+) -> nx.DiGraph[str]:
+    """Return the part of a graph on which a wavelength brings at least as many units."""
+    part = graph.copy()
+    part.remove_edges_from([arc for arc, own in brings.items() if own < units])
+    return part
 
 
 def _number_resources(problem: Problem) -> tuple[tuple[int, ...], dict[tuple[str, str], int]]:

@@ -7,8 +7,8 @@ requests: at the bound's prices, a request's surcharge is what it pays above the
 gap.  So a request with a surcharge gets its best route and units at others' expense, the wavelengths
 concerned are repacked, and the whole move is undone unless it saved something.
 
-Packing one wavelength is the assignment program (`set_packing`).  Each request values one more unit at
-what it saves in recourse less what its path costs.
+Packing one wavelength is the assignment program (`set_packing`).  Each request values one more
+wavelength at what it saves in recourse less what its path costs.
 
 Effort is counted in steps, never in time, and noise comes from a fixed seed: equal input, equal plan.
 """
@@ -110,8 +110,8 @@ class _Search:
         choice = self._choice(trial, request)
         if choice is None:
             return False
-        route, units = choice
-        wavelengths = self._least_occupied(trial, route, units)
+        route, count = choice
+        wavelengths = self._least_occupied(trial, route, count)
         _evict(trial, route, mask_of(wavelengths))
         trial.hold(request, route, mask_of(wavelengths))
         improve_all(trial, self._routes)
@@ -147,34 +147,36 @@ class _Search:
         surcharges = np.zeros(len(self.assignment.instance.problem.requests))
         for r in range(len(surcharges)):
             held = self.assignment.held.get(r)
-            priced = held.units * sum(prices[e] for e in held.route.resources) if held else 0.0
+            priced = held.count * sum(prices[e] for e in held.route.resources) if held else 0.0
             group = self.assignment.instance.group_of[r]
             surcharges[r] = max(0.0, self.assignment.cost_of(r) + priced - least[group])
         return surcharges
 
     def _choice(self, trial: WavelengthAssignment, request: int) -> tuple[Route, int] | None:
-        """Return the route and units that cost a request least at the bound's prices, or nearly."""
+        """Return the route and wavelengths that cost a request least at the bound's prices, or nearly."""
         instance = trial.instance
         group = instance.group_of[request]
         best: tuple[float, Route, int] | None = None
         for route in self._routes[group]:
             priced = route.cost + float(sum(self._pool.prices[e] for e in route.resources))
-            units = min(instance.worth(group, priced), _wavelengths_of(trial, route))
-            cost = (priced * units + float(instance.recourse[group, units])) * self._noise()
-            if units > 0 and (best is None or cost < best[0]):
-                best = cost, route, units
+            brings = route.units_per_wavelength
+            count = min(instance.worth(group, priced, brings), _wavelengths_of(trial, route))
+            recourse = instance.recourse_of(group, count * brings)
+            cost = (priced * count + recourse) * self._noise()
+            if count > 0 and (best is None or cost < best[0]):
+                best = cost, route, count
         return best[1:] if best else None
 
     def _noise(self) -> float:
         return 1 + _NOISE / 10 * float(self._rng.random())
 
-    def _least_occupied(self, trial: WavelengthAssignment, route: Route, units: int) -> list[int]:
+    def _least_occupied(self, trial: WavelengthAssignment, route: Route, count: int) -> list[int]:
         """Return the wavelengths of a route that evict the fewest lightpaths."""
         over = set(route.resources)
         overlapping = [h for h in trial.held.values() if not over.isdisjoint(h.route.resources)]
         load = Counter(wavelength for held in overlapping for wavelength in bits(held.wavelengths))
         order = self._rng.permutation(_wavelengths_of(trial, route))
-        return sorted((int(c) for c in order), key=lambda wavelength: load[wavelength])[:units]
+        return sorted((int(c) for c in order), key=lambda wavelength: load[wavelength])[:count]
 
     def _idle_value(self, assignment: WavelengthAssignment) -> list[float]:
         """Return, by wavelength, the priced value of the fibers on which it is idle."""
@@ -247,7 +249,6 @@ def _candidates(
     instance = assignment.instance
     if instance.most_units == 0:
         return []
-    marginal = instance.recourse[:, :-1] - instance.recourse[:, 1:]
     usable = {e for e, free in enumerate(assignment.free) if free & bit}
     best: dict[tuple[int, Route], tuple[float, int, bool]] = {}
     for g, group in enumerate(instance.groups):
@@ -258,11 +259,12 @@ def _candidates(
             held = assignment.held.get(request)
             if held is None:
                 for route in routes[g] if offers_new else ():
-                    value = float(marginal[g, 0]) - route.cost
+                    value = instance.gain(g, 0, route.units_per_wavelength) - route.cost
                     _offer(best, (g, route), (value, request, True))
                 offers_new = False
             elif held.units < instance.most_units:
-                value = float(marginal[g, held.units]) - held.route.cost
+                brings = held.route.units_per_wavelength
+                value = instance.gain(g, held.units, brings) - held.route.cost
                 _offer(best, (g, held.route), (value, request, False))
     return [
         Lightpath(g, request, route, perturb(value), is_new)

@@ -1,8 +1,10 @@
 """The provisioning problem as data, and the plan that answers it.
 
-A unit is what one wavelength delivers between two nodes in one provisioning period.  All costs are
-in the experiment's monetary units per provisioning period.  Costs are integers, so that a plan is
-priced exactly whatever the order of addition.  Nothing here solves anything.
+A unit is one key of a fixed size, needed or brought in one provisioning period.  A wavelength brings
+one unit on every fiber in the paper's normalisation, or as many as its key rate makes; along a path, what
+the weakest fiber brings.  All costs are in the experiment's monetary units per provisioning period.
+Costs are integers, so that a plan is priced exactly whatever the order of addition.  Nothing here solves
+anything.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
@@ -59,13 +62,15 @@ class Fiber:
     """One fiber pair between two nodes.
 
     `unit_cost` is the cost of reserving one wavelength on it; `wavelengths` the number it carries,
-    both directions together (or each way, if the problem says `directed_capacity`).
+    both directions together (or each way, if the problem says `directed_capacity`);
+    `units_per_wavelength` what one of them brings in a period.
     """
 
     a: str
     b: str
     unit_cost: int
     wavelengths: int
+    units_per_wavelength: int = 1
 
 
 @dataclass(frozen=True)
@@ -176,6 +181,12 @@ class Problem:
         joint = tuple((chance, _at(units, positions)) for chance, units in self.joint)
         return replace(self, requests=_at(self.requests, positions), futures=futures, joint=joint)
 
+    def units_along(self, path: Sequence[str]) -> int:
+        """Return what one wavelength brings along a path; fibers that are not there are passed over."""
+        brings = {frozenset((f.a, f.b)): f.units_per_wavelength for f in self.fibers}
+        hops = (frozenset(hop) for hop in pairwise(path))
+        return min((brings[hop] for hop in hops if hop in brings), default=1)
+
     @property
     def correlated(self) -> bool:
         """Whether one draw of demand serves all requests."""
@@ -193,10 +204,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Allocation:
-    """What one request has reserved: `units` wavelengths, all on one path, the same end to end.
+    """What one request has reserved: wavelengths, all on one path, the same end to end.
 
     `path` lists nodes from source to target (empty when nothing is reserved); `wavelengths` are
-    0-based, as many as `units`.
+    0-based; `units_per_wavelength` is what the weakest fiber of the path brings.
     """
 
     request: str
@@ -204,11 +215,12 @@ class Allocation:
     target: str
     path: tuple[str, ...]
     wavelengths: tuple[int, ...]
+    units_per_wavelength: int = 1
 
     @property
     def units(self) -> int:
         """Reserved units per period."""
-        return len(self.wavelengths)
+        return len(self.wavelengths) * self.units_per_wavelength
 
 
 @dataclass(frozen=True)

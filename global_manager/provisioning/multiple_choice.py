@@ -1,8 +1,9 @@
 """The multiple-choice program over whole paths, stated in PuLP: of each request's columns, take one.
 
-`take_i` counts the members of a group that take column i, path p with exactly k wavelengths.
+`take_i` counts the members of a group that take column i, path p with exactly k wavelengths, which bring
+y_p units each.
 
-    minimise   sum_i (c_p k + Q(k) - Q(0)) take_i
+    minimise   sum_i (c_p k + Q(k y_p) - Q(0)) take_i
     path_uniqueness_g       sum_{i of group g} take_i  <= n_g    for every group g
     wavelength_capacity_e   sum_{i through e} k_i take_i <= W_e  for every fiber e
 
@@ -29,7 +30,7 @@ from global_manager.provisioning.routing import Path
 
 @dataclass(frozen=True)
 class Column:
-    """One way for a member of a group: `units` wavelengths on `path` (group's direction).
+    """One way for a member of a group: `wavelengths` on `path` (group's direction).
 
     `resources` are the rows of capacity in which it counts (`Instance.occupies`).
     """
@@ -38,23 +39,34 @@ class Column:
     path: Path
     resources: tuple[int, ...]
     path_cost: int
-    units: int
+    wavelengths: int
     saving: float
+    units_per_wavelength: int = 1
+
+    @property
+    def units(self) -> int:
+        """What the wavelengths bring together."""
+        return self.wavelengths * self.units_per_wavelength
 
 
-def make_column(instance: Instance, group: int, path: Path, units: int) -> Column:
-    """Return the column of this group, path and number of units, with its saving."""
-    return next(make_columns(instance, group, path, (units,)))
+def make_column(instance: Instance, group: int, path: Path, wavelengths: int) -> Column:
+    """Return the column of this group, path and number of wavelengths, with its saving."""
+    return next(make_columns(instance, group, path, (wavelengths,)))
 
 
 def make_columns(
-    instance: Instance, group: int, path: Path, units: Iterable[int]
+    instance: Instance, group: int, path: Path, wavelengths: Iterable[int]
 ) -> Iterator[Column]:
-    """Yield the columns of this group and path for several numbers of units."""
-    cost, over = instance.path_cost(path), instance.occupies(path)
-    recourse = instance.recourse[group].tolist()
-    for k in units:
-        yield Column(group, path, over, cost, k, recourse[0] - recourse[k] - cost * k)
+    """Yield the columns of this group and path for several numbers of wavelengths."""
+    cost, over, brings = (
+        instance.path_cost(path),
+        instance.occupies(path),
+        instance.units_along(path),
+    )
+    nothing = instance.recourse_of(group, 0)
+    for k in wavelengths:
+        saving = nothing - instance.recourse_of(group, k * brings) - cost * k
+        yield Column(group, path, over, cost, k, saving, brings)
 
 
 def multiple_choice(instance: Instance, columns: Sequence[Column]) -> tuple[Any, list[Any]]:
@@ -87,7 +99,7 @@ def multiple_choice(instance: Instance, columns: Sequence[Column]) -> tuple[Any,
 def occupied_rows(instance: Instance, column: Column) -> Iterator[tuple[int, float]]:
     """Yield the rows in which a column counts, and how much."""
     for row in column.resources:
-        yield row, float(column.units)
+        yield row, float(column.wavelengths)
     yield len(instance.capacity) + column.group, 1.0
 
 

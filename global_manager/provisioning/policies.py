@@ -189,23 +189,28 @@ def believed_cost(problem: Problem, plan: Plan, settings: Settings) -> float:
 def random_plan(problem: Problem, settings: Settings) -> Plan:
     """Reserve a random amount on a random route, as far as first-fit finds wavelengths.
 
-    The amount is uniform on 0 .. K, K the largest demand of all; the route is uniform among the three
-    cheapest.  What is missing is bought as by every other policy.
+    The amount is uniform on 0 .. K, K the largest demand of all, in as many wavelengths as it takes; the
+    route is uniform among the three cheapest.  What is missing is bought as by every other policy.
     """
     instance = Instance(problem)
     rng = np.random.default_rng(settings.seed)
     amounts = rng.integers(0, instance.most_units, size=len(problem.requests), endpoint=True)
     routes = _random_routes(instance, rng)
-    choices = {r: (route, int(amounts[r])) for r, route in routes.items() if amounts[r] > 0}
+    choices = {
+        r: (route, -(-int(amounts[r]) // route.units_per_wavelength))
+        for r, route in routes.items()
+        if amounts[r] > 0
+    }
     assignment = WavelengthAssignment(instance)
     first_fit(assignment, choices)
+    wanted = sum(count * route.units_per_wavelength for route, count in choices.values())
     return make_plan(
         problem,
         Policy.RANDOM,
         assignment.allocations(),
         lower_bound=lower_bound(problem),
         termination=Termination.NOT_OPTIMIZED,
-        displaced_units=sum(units for _, units in choices.values()) - assignment.units,
+        displaced_units=wanted - assignment.units,
     )
 
 

@@ -2,7 +2,7 @@
 
 Added to the rows of `multiple_choice` are, for every kind of requests c and future o in which it needs any,
 
-    required_wavelengths_c_o  s_co + u_co + v_co + sum_{i of kind c} min(k_i, d_io) take_i
+    required_wavelengths_c_o  s_co + u_co + v_co + sum_{i of kind c} min(k_i y_i, d_io) take_i
                                                                 >= sum_{r of kind c} d_ro
     satellite_pool_o, uav_pool_o  sum_c s_co <= S, sum_c u_co <= U
 
@@ -35,7 +35,7 @@ class PooledChoice:
         self._instance, self._recourse = instance, recourse
         self.model, self.take = multiple_choice(instance, columns)
         self._cost = [
-            (x, float(c.path_cost * c.units)) for x, c in zip(self.take, columns, strict=True)
+            (x, float(c.path_cost * c.wavelengths)) for x, c in zip(self.take, columns, strict=True)
         ]
         self._needs: dict[tuple[int, int], int] = {}
         self._pools: dict[Medium, dict[int, int]] = {Medium.SATELLITE: {}, Medium.UAV: {}}

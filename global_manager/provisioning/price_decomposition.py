@@ -8,7 +8,7 @@ unit of each pool, on top of its cost.  Then a missing unit of r costs
 requests separate, `recourse[g, k] = sum_w p_w c_gw(mu) (d_gw - k)+` is again convex with whole
 breakpoints, and all that column generation needs is there.  For all prices of fibers and pools >= 0
 
-    LB(pi, mu) = sum_g n_g min_k (cbar_g k + Q_g(k)) - sum_e W_e pi_e
+    LB(pi, mu) = sum_g n_g min_ky (cbar_gy k + Q_g(k y)) - sum_e W_e pi_e
                  - sum_w p_w (S mu^S_w + U mu^U_w)
 
 is a bound on every plan; the last sum is called the rent. Where UAVs fly from a fleet, a flight has a
@@ -90,7 +90,7 @@ class SharedMaster:
         for column in columns:
             rows, values = zip(*self._program.occupied_rows(column), strict=True)
             self._columns.append(self._highs.getNumCol())
-            cost = float(column.path_cost * column.units)
+            cost = float(column.path_cost * column.wavelengths)
             self._highs.addCol(cost, 0.0, highspy.kHighsInf, len(rows), rows, values)
 
     def solve(self) -> tuple[float, tuple[float, ...], DualPrices]:
@@ -186,4 +186,4 @@ class _Decomposition:
 
 def _key(column: Column) -> tuple[int, Path, int]:
     """Return what identifies a column, whatever it saves at the current prices."""
-    return column.group, column.path, column.units
+    return column.group, column.path, column.wavelengths

@@ -60,9 +60,12 @@ def recourse_table(unit_costs: Sequence[float], missing_units: Floats) -> Floats
 
 
 def newsvendor_units(path_cost: float, on_demand_cost: float, missing_units: Floats) -> int:
-    """Return the least k with `P(d > k) <= path_cost / on_demand_cost`: best if no fiber binds."""
-    chance_of_shortfall = missing_units[:-1] - missing_units[1:]  # P(d > k)
-    worth_reserving = on_demand_cost * chance_of_shortfall > path_cost
+    """Return the least k with `P(d > k) <= path_cost / on_demand_cost`: best if no fiber binds.
+
+    With missing units by wavelengths, of which each brings several units, k is a number of these.
+    """
+    no_longer_missing = missing_units[:-1] - missing_units[1:]  # P(d > k), with a unit each
+    worth_reserving = on_demand_cost * no_longer_missing > path_cost
     return int(np.count_nonzero(worth_reserving))
 
 

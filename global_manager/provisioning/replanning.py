@@ -127,7 +127,7 @@ def _surviving_route(instance: Instance, position: int, allocation: Allocation) 
 def _choices(
     assignment: WavelengthAssignment, movers: list[int], gap: float
 ) -> dict[int, tuple[Route, int]]:
-    """Choose routes and units for the movers by the two-stage program on what is left free."""
+    """Choose routes and wavelengths for the movers by the two-stage program on what is left free."""
     problem = assignment.instance.problem
     free = [wavelengths.bit_count() for wavelengths in assignment.free]
     ways = 2 if problem.directed_capacity else 1
@@ -204,8 +204,9 @@ class _Rearranging:
 
     def _ideal(self, group: int, route: Route) -> float:
         instance = self.assignment.instance
-        units = instance.worth(group, route.cost)
-        return route.cost * units + float(instance.recourse[group, units])
+        brings = route.units_per_wavelength
+        count = instance.worth(group, route.cost, brings)
+        return route.cost * count + instance.recourse_of(group, count * brings)
 
     def _charged(self, assignment: WavelengthAssignment) -> float:
         """Return the cost of a state plus what its changes must save."""
@@ -249,14 +250,12 @@ class _Rearranging:
     def _marginal(
         self, trial: WavelengthAssignment, request: int, route: Route, more: int
     ) -> float:
-        """Return what one unit more or less on a route adds to a request's cost."""
+        """Return what one wavelength more or less on a route adds to a request's cost."""
         instance = trial.instance
-        recourse = instance.recourse[instance.group_of[request]]
-        held = trial.held.get(request)
+        held, brings = trial.held.get(request), route.units_per_wavelength
         units = held.units if held else 0
-        if units + more >= len(recourse):
-            return float(route.cost)
-        return route.cost * more + float(recourse[units + more] - recourse[units])
+        gain = instance.gain(instance.group_of[request], units, more * brings)
+        return route.cost * more - gain
 
     def _on(
         self, trial: WavelengthAssignment, request: int, route: Route

@@ -151,8 +151,8 @@ def _promising(
 def reduced_cost(instance: Instance, pool: ColumnPool, column: Column) -> float:
     """Return by how much taking this column once raises the bound: above the gap, it cannot pay."""
     priced = column.path_cost + sum(float(pool.prices[e]) for e in column.resources)
-    by_units = priced * column.units + float(instance.recourse[column.group, column.units])
-    return by_units - float(pool.group_costs[column.group])
+    both = priced * column.wavelengths + instance.recourse_of(column.group, column.units)
+    return both - float(pool.group_costs[column.group])
 
 
 def is_feasible(instance: Instance, selection: Selection) -> bool:
@@ -160,7 +160,7 @@ def is_feasible(instance: Instance, selection: Selection) -> bool:
     load = np.zeros(len(instance.capacity), dtype=int)
     members = [len(group.members) for group in instance.groups]
     for column, n in selection.items():
-        load[list(column.resources)] += n * column.units
+        load[list(column.resources)] += n * column.wavelengths
         members[column.group] -= n
         if n < 0:
             return False
@@ -175,16 +175,17 @@ def _round_down(pool: ColumnPool) -> Selection:
 def neighbouring_columns(
     instance: Instance, pool: ColumnPool, reach: int = 3, saving_over: float = 0.0
 ) -> list[Column]:
-    """Return the pool's paths, each with every number of units near those that the master used.
+    """Return the pool's paths, each with every number of wavelengths near those that the master used.
 
-    Near is `reach` units away; columns that save no more than `saving_over` are left out.
+    Near is `reach` wavelengths away; columns that save no more than `saving_over` are left out.
     """
-    units_of: dict[tuple[int, tuple[str, ...]], set[int]] = {}
+    used: dict[tuple[int, tuple[str, ...]], set[int]] = {}
     for column in pool.columns:
-        units_of.setdefault((column.group, column.path), set()).add(column.units)
+        used.setdefault((column.group, column.path), set()).add(column.wavelengths)
     columns = []
-    for (g, path), units in units_of.items():
-        first, last = max(1, min(units) - reach), min(instance.most_units, max(units) + reach)
+    for (g, path), numbers in used.items():
+        most = instance.most_wavelengths(instance.units_along(path))
+        first, last = max(1, min(numbers) - reach), min(most, max(numbers) + reach)
         own = make_columns(instance, g, path, range(first, last + 1))
         columns += [column for column in own if column.saving > saving_over]
     return columns
@@ -196,14 +197,14 @@ def _fill(instance: Instance, selection: Selection, columns: Iterable[Column]) -
     free = np.asarray(instance.capacity).copy()
     idle = [len(group.members) for group in instance.groups]
     for column, n in filled.items():
-        free[list(column.resources)] -= n * column.units
+        free[list(column.resources)] -= n * column.wavelengths
         idle[column.group] -= n
-    for column in sorted(columns, key=lambda c: -c.saving / (c.units * len(c.resources))):
+    for column in sorted(columns, key=lambda c: -c.saving / (c.wavelengths * len(c.resources))):
         over = list(column.resources)
-        n = min(idle[column.group], int(free[over].min()) // column.units)
+        n = min(idle[column.group], int(free[over].min()) // column.wavelengths)
         if n > 0:
             filled[column] += n
-            free[over] -= n * column.units
+            free[over] -= n * column.wavelengths
             idle[column.group] -= n
     return filled
 

@@ -38,6 +38,12 @@ def simple_paths(problem: Problem, request):
     return [tuple(p) for p in nx.all_simple_paths(graph, request.source, request.target)]
 
 
+def brought(path, problem: Problem) -> int:
+    """Units that a wavelength brings on a path: those of its weakest fiber."""
+    hops = [frozenset(hop) for hop in pairwise(path)]
+    return min(f.units_per_wavelength for f in problem.fibers if frozenset((f.a, f.b)) in hops)
+
+
 def uses(path, fiber, problem):
     """Say on which directed or undirected resources of a fiber a path runs."""
     arcs = list(pairwise(path))
@@ -151,7 +157,7 @@ def path_wavelength(problem: Problem, solver) -> float:
             for c in colours:
                 y = model.add_variable(f"y_{r}_{p}_{c}", 0, 1, pulp.LpBinary)
                 model += y <= chosen
-                lights.append(y)
+                lights.append(brought(path, problem) * y)
                 first.append(cost * y)
                 for fiber in problem.fibers:
                     for way, used in enumerate(uses(path, fiber, problem)):
