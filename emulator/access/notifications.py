@@ -153,7 +153,7 @@ class Feed:
         if len(self._readers) > MOST_READERS:
             self._dismiss(next(iter(self._readers)))
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look_on(await self._look()))
+            self._looking = asyncio.create_task(self._look_on())
         try:
             while (found := await queue.get()) is not None:
                 date, notification = found
@@ -176,8 +176,9 @@ class Feed:
                 queue.get_nowait()
         queue.put_nowait(None)
 
-    async def _look_on(self, before: SdnNode) -> None:
+    async def _look_on(self) -> None:
         """Look at the node while somebody reads."""
+        before = await self._look()
         while self._readers:
             await asyncio.sleep(_LOOK_EVERY_S)
             after = await self._look()

@@ -50,12 +50,12 @@ _MODULES = (
         "2017-01-26",
         "urn:ietf:params:xml:ns:yang:ietf-restconf-monitoring",
     ),
+    ("ietf-datastores", "2018-02-14", "urn:ietf:params:xml:ns:yang:ietf-datastores"),
     ("ietf-yang-library", _LIBRARY_REVISION, "urn:ietf:params:xml:ns:yang:ietf-yang-library"),
 )
 _IMPORTED = (
     ("ietf-inet-types", "2013-07-15", "urn:ietf:params:xml:ns:yang:ietf-inet-types"),
     ("ietf-yang-types", "2013-07-15", "urn:ietf:params:xml:ns:yang:ietf-yang-types"),
-    ("ietf-datastores", "2018-02-14", "urn:ietf:params:xml:ns:yang:ietf-datastores"),
 )
 
 Look = Callable[[], Awaitable[SdnNode]]
