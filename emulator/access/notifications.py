@@ -35,6 +35,7 @@ MOST_READERS = 20
 """Of one node; the one who has read longest makes room."""
 _MOST_WAITING = 1_000
 _LOOK_EVERY_S = 0.2
+_SILENCE_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,11 @@ class Feed:
         self._last_reader = 0
         self._looking: asyncio.Task[None] | None = None
 
-    async def notifications(self, sae: str = "") -> AsyncIterator[Document]:
-        """Yield what is new from now on, to an SAE only what concerns it, until the feed is closed."""
+    async def notifications(self, sae: str = "") -> AsyncIterator[Document | None]:
+        """Yield what is new from now on, to an SAE only what concerns it, until the feed is closed.
+
+        None says that nothing was new for a while.
+        """
         queue: asyncio.Queue[tuple[str, Notification] | None] = asyncio.Queue(_MOST_WAITING)
         self._last_reader += 1
         reader = self._last_reader
@@ -155,7 +159,14 @@ class Feed:
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_on())
         try:
-            while (found := await queue.get()) is not None:
+            while True:
+                try:
+                    found = await asyncio.wait_for(queue.get(), _SILENCE_S)
+                except TimeoutError:
+                    yield None
+                    continue
+                if found is None:
+                    return
                 date, notification = found
                 if not sae or sae in notification.saes:
                     yield notification.document(date)

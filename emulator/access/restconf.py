@@ -190,10 +190,13 @@ class Restconf:
         )
 
 
-async def _events(found: AsyncIterator[Document]) -> AsyncIterator[str]:
-    """Yield documents as server-sent events; a comment first, so that clients know that they listen."""
+async def _events(found: AsyncIterator[Document | None]) -> AsyncIterator[str]:
+    """Yield documents as server-sent events; comments at first and in a silence say that all is well."""
     yield ": listening\n\n"
     async for document in found:
+        if document is None:
+            yield ": still here\n\n"
+            continue
         yield f"data: {json.dumps(document, ensure_ascii=False)}\n\n"
 
 

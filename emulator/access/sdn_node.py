@@ -49,7 +49,7 @@ def association_uuid(request: int) -> str:
 
 def application_uuid(item: ApplicationStatus) -> str:
     """Return the UUID of an application, the same at all of its nodes."""
-    return _uuid("application", item.server, *item.clients)
+    return _uuid("sae" if item.is_sae else "application", item.server, *item.clients)
 
 
 def typed(identity: str) -> str:

@@ -150,6 +150,7 @@ _statuses = st.builds(
             is_sae=st.booleans(),
             is_active=st.booleans(),
         ),
+        unique_by=lambda item: (item.server, item.clients, item.is_sae),
         max_size=3,
     ).map(tuple),
     is_out=st.booleans(),
