@@ -46,6 +46,8 @@ LOCAL = -1
 """The request of keys that need no network."""
 MOST_KEY_UNITS = 16
 """The units that a key is made of at most."""
+MOST_USES = 10_000
+"""The pairs of SAEs that a node remembers; those that asked first go first."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,17 @@ class _Held:
     given: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass
+class Use:
+    """What SAEs have taken together at this node, since when, and in which period last."""
+
+    remote: str
+    requests: tuple[int, ...]
+    since_s: float
+    period: int
+    bits: int = 0
+
+
 class KeyAccess:
     """See the module.  Keys are made of units of `unit_bits`."""
 
@@ -104,6 +117,8 @@ class KeyAccess:
         self._early: list[Asked] = []  # ask for what may be under way
         self._held: dict[str, _Held] = {}
         self._local_serial = 0
+        self._now_s = 0.0
+        self.uses: dict[tuple[str, tuple[str, ...]], Use] = {}  # by who asks first, and all others
         self.last_call = max((item.number for item in access.asked), default=0)
 
     @property
@@ -136,6 +151,7 @@ class KeyAccess:
 
     def answer(self, now_s: float) -> list[tuple[int, Shortage]]:
         """Answer the calls that are due; return what is newly missing, by request."""
+        self._now_s = now_s
         news: list[tuple[int, Shortage]] = []
         early, self._early = self._early, []
         for item in (*early, *self._due(now_s)):
@@ -204,6 +220,13 @@ class KeyAccess:
                 yield request, missing
         is_there = all(self._delivery.unclaimed_units(item) >= units for item in found.values())
         self._note_call(call, next(iter(found.values()), LOCAL), units, is_there)
+        self._use(
+            call.master,
+            call.slaves,
+            next(iter(found), self._node),
+            tuple(found.values()),
+            call.keys * call.key_bits if is_there else 0,
+        )
         if not is_there:
             self._effects.answer(Answer(number, Outcome.SHORT))
             return
@@ -279,7 +302,28 @@ class KeyAccess:
         keys = tuple(NamedKey(name, here[name].material) for name in call.key_ids)
         for key in keys:
             self._note(FactKind.GIVEN, "target", key, call.slave)
+        remote = self._access.saes.get(call.master, "")
+        if remote != self._node:  # else it is known from the other end
+            bits = sum(8 * len(key.material) for key in keys)
+            self._use(call.master, (call.slave,), remote, (), bits)
         self._effects.answer(Answer(number, Outcome.GIVEN, keys))
+
+    def _use(
+        self,
+        master: str,
+        slaves: tuple[str, ...],
+        remote: str,
+        requests: tuple[int, ...],
+        bits: int,
+    ) -> None:
+        """Remember who takes keys here, for whoever looks; nothing else depends on it."""
+        period, users = self._delivery.period, (master, tuple(sorted(slaves)))
+        use = self.uses.get(users)
+        if use is None:
+            use = self.uses[users] = Use(remote, requests, self._now_s, period)
+            if len(self.uses) > MOST_USES:
+                del self.uses[next(iter(self.uses))]
+        use.period, use.bits = period, use.bits + bits
 
     def _settle(self, calls: Sequence[int]) -> None:
         """Burn the copies that are known to have left."""

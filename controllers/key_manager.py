@@ -18,6 +18,7 @@ from controllers.key_delivery import Application, KeyDelivery, Shortage
 from controllers.key_relay import KeyRelay
 from controllers.key_store import KeyStores
 from controllers.managed import ManagedCore
+from controllers.node_status import StatusSource
 from controllers.ports import NodeWorld
 from controllers.reliable_delivery import Acknowledgements, Instruction, Retransmissions
 from controllers.snmp_agent import Refusal, Tables
@@ -39,6 +40,7 @@ from protos.mib import (
     TransceiverRow,
     UsageRow,
 )
+from protos.node_status import NodeStatus
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import notify
 
@@ -124,6 +126,12 @@ class LocalKeyManager(ManagedCore[None]):
     def stock(self, target: str) -> Stock | None:
         """Return what it could give for SAEs of a node; None if nothing is provisioned to there."""
         return self._access.stock(target)
+
+    def status(self, now_s: float) -> NodeStatus:
+        """Return what it shows of its node; nothing is changed."""
+        neighbours = tuple(sorted(self._config.neighbours))
+        parts = (self._relay, self._stores, self._delivery, self._access)
+        return StatusSource(self._config.node, neighbours, self._config.unit_bits, *parts).at(now_s)
 
     def waits(self) -> bool:
         """Return whether an answer is missing, or an effect of what was said."""

@@ -18,6 +18,7 @@ from protos.facts import Fact
 from protos.key_changes import KeyChange
 from protos.keys import KeyTraffic
 from protos.mib import AccessRole
+from protos.node_status import NodeStatus
 from protos.pdu import Pdu
 
 GLOBAL_MANAGER = "global-manager"
@@ -207,6 +208,9 @@ class Answering(Protocol):
 
     def stock(self, target: str) -> Stock | None:
         """Return what it could give for SAEs of a node; None if nothing is provisioned to there."""
+
+    def status(self, now_s: float) -> NodeStatus:
+        """Return what it shows of its node; nothing is changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 It has nothing to do with that of the actors, so no SAE can speak to an actor.  Its key is in the run
 folder, for its owner only, so that `qsagin access` can issue certificates while the run lasts; a finished
-run has none.  An SAE is who its certificate says, by a URI `urn:qsagin:sae:ID`; the common name is for
-people.
+run has none.  An SAE is who its certificate says, by a URI `urn:qsagin:sae:ID`, and so is an operator, by
+`urn:qsagin:operator:ID`; the common name is for people.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 FILE = "access-authority.pem"
-_URI = "urn:qsagin:sae:"
+_URIS = {"sae": "urn:qsagin:sae:", "operator": "urn:qsagin:operator:"}
 _VALID_FROM = datetime(2000, 1, 1, tzinfo=UTC)
 _VALID_UNTIL = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _NAME_LIMIT = 64
@@ -86,8 +86,15 @@ class AccessAuthority:
 
     def sae(self, sae: str) -> Credentials:
         """Return new credentials for an SAE."""
-        name = x509.UniformResourceIdentifier(_URI + quote(sae, safe=""))
-        return self._issue(sae, [name], ExtendedKeyUsageOID.CLIENT_AUTH)
+        return self._client("sae", sae)
+
+    def operator(self, operator: str) -> Credentials:
+        """Return new credentials for an operator."""
+        return self._client("operator", operator)
+
+    def _client(self, role: str, name: str) -> Credentials:
+        uri = x509.UniformResourceIdentifier(_URIS[role] + quote(name, safe=""))
+        return self._issue(name, [uri], ExtendedKeyUsageOID.CLIENT_AUTH)
 
     def door(self, key_manager: str, addresses: Iterable[str]) -> Credentials:
         """Return new credentials for the door of a key manager, which is reached at these addresses."""
@@ -118,10 +125,20 @@ class AccessAuthority:
 
 def sae_of(peer: Mapping[str, Any]) -> str:
     """Return the SAE that a verified certificate names, as `SSLSocket.getpeercert` gives it, or nothing."""
+    return _named_in(peer, "sae")
+
+
+def operator_of(peer: Mapping[str, Any]) -> str:
+    """Return the operator that a verified certificate names, or nothing."""
+    return _named_in(peer, "operator")
+
+
+def _named_in(peer: Mapping[str, Any], role: str) -> str:
+    uri = _URIS[role]
     found = [
-        unquote(value.removeprefix(_URI))
+        unquote(value.removeprefix(uri))
         for kind, value in peer.get("subjectAltName", ())
-        if kind == "URI" and value.startswith(_URI)
+        if kind == "URI" and value.startswith(uri)
     ]
     return found[0] if len(found) == 1 else ""
 

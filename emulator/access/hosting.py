@@ -42,6 +42,8 @@ class ServingHost:
     async def stop(self) -> None:
         """Answer who waits, close all doors, and stop the host."""
         self.host.callers.dismiss()
+        for door in self._doors.values():
+            door.restconf.feed.close()
         for server, _ in self._serving:
             server.end()
         await asyncio.gather(*(task for _, task in self._serving), return_exceptions=True)

@@ -1,4 +1,6 @@
-"""The door of one node's key manager for SAEs: ETSI GS QKD 014 over HTTPS, mutual TLS 1.3.
+"""The door of one node's key manager: ETSI GS QKD 014 for SAEs over HTTPS, mutual TLS 1.3.
+
+Beside it, operators and SAEs look at the node (`restconf`).
 
 `openapi.yaml` beside this module describes the interface.  An SAE is who its certificate says; one that
 belongs to another node is sent away.  A call waits for its window to be committed, so its answer is true
@@ -28,8 +30,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from controllers.key_access import MOST_KEY_UNITS
-from emulator.access.certificates import Credentials, sae_of
-from emulator.access.config import AccessConfig
+from emulator.access.certificates import Credentials, operator_of, sae_of
+from emulator.access.config import AccessConfig, Site
 from emulator.access.messages import (
     MOST_ADDITIONAL,
     MOST_KEYS,
@@ -41,12 +43,16 @@ from emulator.access.messages import (
     key_request_of_body,
     key_request_of_query,
 )
+from emulator.access.restconf import Restconf
+from emulator.access.sdn_node import SdnNode
 from emulator.net.http_server import MOST_REQUEST_BYTES, HttpServer
 from protos.access import Answer, Call, GetKey, GetKeyWithIds, Outcome
 from protos.core import Stock, key_manager_of
+from protos.node_status import NodeStatus
 
 _TICK_S = 1.0
 _NAME = "sae"
+_OPERATOR = "operator"
 _IS_OPEN = "qsagin_is_open"
 _REFUSALS = {
     Outcome.NOT_NAMED: (401, "a key was not asked for on behalf of this SAE"),
@@ -89,6 +95,9 @@ class Callers(Protocol):
     async def stock(self, entity: str, target: str) -> Stock | None:
         """Return what could be given for SAEs of a node."""
 
+    async def status(self, entity: str) -> NodeStatus:
+        """Return how a node is."""
+
 
 class Door:
     """The methods of the interface at one node.  `handled` counts calls by method and status."""
@@ -98,7 +107,10 @@ class Door:
         self._entity = key_manager_of(node)
         self._sizes = Sizes.of(config.unit_bits, MOST_KEY_UNITS)
         self._units_of_bits = config.unit_bits
-        methods = ("status", "enc_keys", "dec_keys")
+        self._site, self._epoch = config.sites.get(node, Site()), config.epoch
+        self._operators = config.operators
+        self.restconf = Restconf(self._look, self._reader, self._count_look)
+        methods = ("status", "enc_keys", "dec_keys", "restconf")
         self.handled: Counter[tuple[str, int]] = Counter(dict.fromkeys(product(methods, (200,)), 0))
 
     def application(self) -> Starlette:
@@ -109,6 +121,7 @@ class Door:
                 Route(f"{base}/status", self._counted(self._status), methods=["GET"]),
                 Route(f"{base}/enc_keys", self._counted(self._enc_keys), methods=["GET", "POST"]),
                 Route(f"{base}/dec_keys", self._counted(self._dec_keys), methods=["GET", "POST"]),
+                *self.restconf.routes(),
             ],
             exception_handlers={HTTPException: _no_such_method},
         )
@@ -163,6 +176,18 @@ class Door:
             names = key_ids_of_body(await _body(request))
         answer = await self._ask(request, GetKeyWithIds(caller, peer, names))
         return container(answer.keys), answer
+
+    async def _look(self) -> SdnNode:
+        return SdnNode(await self._callers.status(self._entity), self._site, self._epoch)
+
+    def _reader(self, request: Request) -> tuple[str, str]:
+        """Return the operator that asks, and the SAE of this node; either is empty."""
+        operator, sae = (str(request.scope.get(name, "")) for name in (_OPERATOR, _NAME))
+        is_here = self._saes.get(sae) == self._node
+        return operator if operator in self._operators else "", sae if is_here else ""
+
+    def _count_look(self, status: int) -> None:
+        self.handled["restconf", status] += 1
 
     def _node_of(self, sae: str, field: str) -> str:
         if sae not in self._saes:
@@ -278,10 +303,11 @@ class _Named:
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take note of the caller, once for all requests of the connection."""
         super().connection_made(transport)  # type: ignore[misc]
-        inner, sae = self.app, sae_of(transport.get_extra_info("peercert") or {})
+        inner, peer = self.app, transport.get_extra_info("peercert") or {}
+        sae, operator = sae_of(peer), operator_of(peer)
 
         async def named(scope: Scope, receive: Receive, send: Send) -> None:
-            scope[_NAME], scope[_IS_OPEN] = sae, self._is_open
+            scope[_NAME], scope[_OPERATOR], scope[_IS_OPEN] = sae, operator, self._is_open
             await inner(scope, receive, send)
 
         self.app = named

@@ -29,8 +29,12 @@ def external_requests(setup: Setup) -> Mistakes:
 
 
 def saes(setup: Setup) -> Mistakes:
-    """Refuse SAEs at nodes that are not there, and names that two of them have."""
+    """Refuse SAEs at nodes that are not there, and names that two of them, or two operators, have."""
     names, seen = {node.name for node in setup.topology.nodes}, set()
+    ids = [item.id for item in setup.experiment.access.operators] if setup.experiment.access else []
+    for index, name in enumerate(ids):
+        if name in ids[:index]:
+            yield f"access.operators.{index}.id", f"{name} is used twice"
     for index, sae in enumerate(setup.experiment.access.saes if setup.experiment.access else ()):
         if sae.node not in names:
             yield f"access.saes.{index}.node", f"no node {sae.node} in the network"

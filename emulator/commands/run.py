@@ -278,7 +278,8 @@ def _keys_host(experiment: Experiment, engine: Engine, host: str | None) -> str 
         return None
     if engine is not Engine.PROCESSES:
         raise UsageError("--keys", "doors are in processes; leave out --engine in-process")
-    if experiment.access is None or not experiment.access.saes:
+    section = experiment.access
+    if section is None or not (section.saes or section.operators):
         raise UsageError("--keys", "the experiment names no SAE; list them in access.saes")
     try:
         return str(ip_address(host))

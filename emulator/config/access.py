@@ -1,4 +1,4 @@
-"""The access section of an experiment file: who outside the network takes keys from it."""
+"""The access section of an experiment file: who outside takes keys from the network, or looks at it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from emulator.config.section import Name, Section
 EXTERNAL = "external"
 """The class of requests whose demand is what SAEs ask."""
 MOST_SAES = 10_000
+MOST_OPERATORS = 1_000
 _MOST_CHARACTERS = 64
 
 
@@ -29,6 +30,12 @@ class Sae(Section):
     node: str
 
 
+class Operator(Section):
+    """Somebody who may look at all nodes (ETSI GS QKD 015), and takes no keys."""
+
+    id: Annotated[Name, AfterValidator(_fits_certificate)]
+
+
 class Access(Section):
     """Applications outside the network (SAEs, ETSI GS QKD 014).
 
@@ -37,6 +44,11 @@ class Access(Section):
     """
 
     saes: list[Sae] = Field(default_factory=list, max_length=MOST_SAES)
+    operators: list[Operator] = Field(
+        default_factory=list,
+        max_length=MOST_OPERATORS,
+        description="who may look at all nodes over RESTCONF; with one, every node has a door",
+    )
     asked: str | None = Field(
         None,
         description="what they asked in a former run, to be asked again: the `asked.jsonl` of its "

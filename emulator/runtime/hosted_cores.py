@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from emulator.build.roles import Role
@@ -29,6 +30,7 @@ from emulator.world.events import WorldEvent, read_back
 from protos import wire
 from protos.core import Answering, EntityOrder, Message, Step
 from protos.facts import Fact
+from protos.node_status import NodeStatus
 
 _CHECKPOINT = "checkpoint"
 _CHECKPOINT_SHARE = 10
@@ -130,6 +132,12 @@ class HostedCores(RoleCores):
         for entity, hosted in self._here.items():
             if isinstance(hosted.core, Answering) and hosted.core.is_unsure:
                 self.calls.doubt(entity)
+
+    def status(self, entity: str) -> NodeStatus:
+        """Return what an entity shows of its node.  Raises `KeyError` for who cannot be called."""
+        window = max(0, self._last)
+        status = self.calls.core_of(entity).status(window * self._window_s)
+        return replace(status, is_out=self._message_faults.is_out(entity, window))
 
     def _is_away(self, entity: str, window: int) -> bool:
         """Whether SAEs cannot call an entity in a window."""

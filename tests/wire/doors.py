@@ -41,6 +41,7 @@ def write_experiment(folder: Path, **demand: Any) -> Path:
     ]
     fields_["demand"] |= demand
     fields_["access"] = {"saes": [{"id": sae, "node": node} for sae, node in SAES.items()]}
+    fields_["access"]["operators"] = [{"id": "noc"}]
     path = folder / "experiment-with-saes.yaml"
     path.write_text(yaml.safe_dump(fields_))
     return path
