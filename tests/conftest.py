@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from hypothesis import settings
+from patience import patient
 
 from emulator.build.assembly import Assembly, assemble
 from emulator.build.loading import read
@@ -20,6 +21,16 @@ settings.load_profile("qsagin")
 TINY = Path(__file__).parent.parent / "emulator" / "config" / "experiments"
 
 Write = Callable[..., Path]
+
+_QUIET_S = 300.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests of whole runs as long as this machine needs for them now."""
+    for item in items:
+        is_whole_run = item.get_closest_marker("cluster") or item.get_closest_marker("system")
+        if is_whole_run and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(patient(_QUIET_S)))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from doors import write_experiment
+from patience import patient
 
 from emulator.access import AccessError, Client, Key
 from emulator.store import journals
@@ -36,7 +37,11 @@ def _start(*words: str) -> subprocess.Popen[str]:
 
 def _qsagin(*words: str) -> dict[str, Any]:
     done = subprocess.run(
-        [*COMMAND, *words, "--json"], capture_output=True, text=True, timeout=120, check=False
+        [*COMMAND, *words, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=patient(120),
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -45,7 +50,7 @@ def _qsagin(*words: str) -> dict[str, Any]:
 
 def _patiently(call: Callable[[], Any], limit_s: float = 60.0) -> Any:
     """Call again while nobody answers, or what is asked for is not there yet."""
-    ends_s = time.monotonic() + limit_s
+    ends_s = time.monotonic() + patient(limit_s)
     while True:
         try:
             return call()
@@ -65,7 +70,7 @@ def _client(run: Path, sae: str) -> Client:
 
 
 def _announced(run: Path, process: subprocess.Popen[str]) -> None:
-    ends_s = time.monotonic() + 90
+    ends_s = time.monotonic() + patient(90)
     while not (run / "access.json").exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < ends_s
@@ -107,7 +112,7 @@ def test_two_saes_take_a_hundred_keys_twice_whoever_is_killed(tmp_path: Path) ->
             assert _refused(lambda key=key: carol.dec_keys("alice", [key.id])) == 400
             assert _refused(lambda key=key: alice.dec_keys("alice", [key.id])) == 400
         assert process.poll() is None, "the run was over before the keys were taken"
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=patient(200))
     finally:
         process.kill()
     assert process.returncode == 0, err
@@ -147,7 +152,7 @@ def test_a_run_that_is_killed_and_resumed_gives_no_key_again(tmp_path: Path) -> 
         more = _patiently(lambda: alice.enc_keys("carol/1", 5))
         assert not {key.id for key in more} & {key.id for key in (*taken, *held)}
         assert _patiently(lambda: carol.dec_keys("alice", [key.id for key in more])) == more
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=patient(200))
     finally:
         process.kill()
     assert process.returncode == 0, err
@@ -169,7 +174,7 @@ def test_a_run_without_doors_says_so(tmp_path: Path) -> None:
         [*COMMAND, "run", "tiny", "--out", str(tmp_path / "run"), "--keys"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(60),
         check=False,
     )
     assert done.returncode == 2

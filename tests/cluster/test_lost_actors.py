@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import patient, until
 
 from emulator.store.registry import Registry
 from emulator.telemetry.exporter import METRICS
@@ -21,14 +22,6 @@ from emulator.telemetry.exporter import METRICS
 pytestmark = pytest.mark.cluster
 RUN = [sys.executable, "-m", "emulator", "run"]
 COMMAND = [*RUN, "tiny", "--hosts", "1", "--json", "--out"]
-
-
-def _until(what: Callable[[], Any], limit_s: float = 60.0) -> None:
-    ends_s = time.monotonic() + limit_s
-    while not what():
-        if time.monotonic() > ends_s:
-            raise TimeoutError(f"did not happen within {limit_s} s")
-        time.sleep(0.02)
 
 
 def test_without_journals_on_disk_a_lost_actor_ends_the_run_with_partial_results(
@@ -41,9 +34,9 @@ def test_without_journals_on_disk_a_lost_actor_ends_the_run_with_partial_results
         stderr=subprocess.PIPE,
         text=True,
     ) as run:
-        _until((folder / "actors.sqlite").exists)
+        until((folder / "actors.sqlite").exists)
         registry = Registry(folder)
-        _until(
+        until(
             lambda: (
                 METRICS in registry.everybody()
                 and all(
@@ -53,7 +46,7 @@ def test_without_journals_on_disk_a_lost_actor_ends_the_run_with_partial_results
         )
         time.sleep(2)
         os.kill(registry.everybody()["uav-controller"].pid, signal.SIGKILL)
-        _, err = run.communicate(timeout=120)
+        _, err = run.communicate(timeout=patient(120))
     assert run.returncode == 1, err
     assert "uav-controller" in err
     summary = json.loads((folder / "summary.json").read_text())
@@ -64,7 +57,11 @@ def test_without_journals_on_disk_a_lost_actor_ends_the_run_with_partial_results
 
 def test_every_kind_of_actor_can_be_killed_and_nobody_can_tell(tmp_path: Path) -> None:
     quiet = subprocess.run(
-        [*COMMAND, str(tmp_path / "quiet")], capture_output=True, text=True, check=True, timeout=120
+        [*COMMAND, str(tmp_path / "quiet")],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=patient(120),
     )
     folder = tmp_path / "run"
     with subprocess.Popen(
@@ -73,14 +70,14 @@ def test_every_kind_of_actor_can_be_killed_and_nobody_can_tell(tmp_path: Path) -
         stderr=subprocess.PIPE,
         text=True,
     ) as run:
-        _until((folder / "plan.json").exists)
+        until((folder / "plan.json").exists)
         registry = Registry(folder)
         victims = sorted(registry.everybody().keys() - {METRICS})
         for name in victims:
             before = registry.everybody()[name]
             os.kill(before.pid, signal.SIGKILL)
-            _until(lambda: registry.everybody()[name].incarnation > before.incarnation)  # noqa: B023
-        out, err = run.communicate(timeout=120)
+            until(lambda: registry.everybody()[name].incarnation > before.incarnation)  # noqa: B023
+        out, err = run.communicate(timeout=patient(120))
     assert run.returncode == 0, err
     summary = json.loads(out)
     assert summary["restarts"] >= len(victims) - 1  # the last may have come too late to matter
@@ -122,7 +119,7 @@ def _digest(experiment: str, folder: Path, *words: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=patient(180),
     )
     assert done.returncode == 0, done.stderr
     digest: str = json.loads(done.stdout)["digest"]

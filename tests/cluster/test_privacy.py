@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from patience import patient
 
 pytestmark = pytest.mark.cluster
 NOBODY = 65534
@@ -65,11 +66,11 @@ def test_another_user_cannot_speak_to_the_ray_of_a_run(mode: str, tmp_path: Path
             text=True,
             env=environment | ({"RAY_AUTH_TOKEN": "0" * 64} if mode == "token" else {}),
             cwd="/",
-            timeout=60,
+            timeout=patient(60),
             check=False,
         )
         entered = subprocess.run(["ls", str(outer)], user=NOBODY, capture_output=True, check=False)
-        owner.communicate("\n", timeout=60)
+        owner.communicate("\n", timeout=patient(60))
     assert "refused" in asked.stdout, asked.stderr
     assert entered.returncode != 0
     assert not outer.exists()
@@ -78,7 +79,9 @@ def test_another_user_cannot_speak_to_the_ray_of_a_run(mode: str, tmp_path: Path
 def test_what_a_run_leaves_is_its_owners_unless_it_is_shared(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "emulator", "run", "tiny", "--hosts", "1", "--json", "--out"]
     for folder, more in ((tmp_path / "mine", []), (tmp_path / "ours", ["--share"])):
-        subprocess.run([*command, str(folder), *more], capture_output=True, check=True, timeout=120)
+        subprocess.run(
+            [*command, str(folder), *more], capture_output=True, check=True, timeout=patient(120)
+        )
     assert list(_open_to_others(tmp_path / "mine")) == []
     assert (tmp_path / "ours" / "report.html").stat().st_mode & stat.S_IROTH
 
@@ -93,7 +96,7 @@ def test_nobody_reads_the_memory_of_an_actor(tmp_path: Path) -> None:
         actors = [item for item in family if "_Server" in " ".join(item.cmdline())]
         dumpable = [item for item in actors if not _is_closed(item.pid)]
         run.terminate()
-        run.communicate(timeout=60)
+        run.communicate(timeout=patient(60))
     assert actors
     assert dumpable == []
 

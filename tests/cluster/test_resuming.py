@@ -7,13 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from patience import patient, until
 
 from emulator.results.status import status_of
 
@@ -22,17 +21,9 @@ COMMAND = [sys.executable, "-m", "emulator", "run"]
 TINY = ["tiny", "--hosts", "2", "--json"]
 
 
-def _until(what: Callable[[], Any], limit_s: float = 60.0) -> None:
-    ends_s = time.monotonic() + limit_s
-    while not what():
-        if time.monotonic() > ends_s:
-            raise TimeoutError(f"did not happen within {limit_s} s")
-        time.sleep(0.05)
-
-
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *words], capture_output=True, text=True, check=False, timeout=180
+        [*COMMAND, *words], capture_output=True, text=True, check=False, timeout=patient(180)
     )
 
 
@@ -40,15 +31,15 @@ def _cut_short(folder: Path, how: signal.Signals) -> None:
     """Run `tiny` until it has had a third of its periods, then end it: all of it, if by SIGKILL."""
     words = [*COMMAND, *TINY, "--out", str(folder), "--pace", "40"]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
-        _until((folder / "plan.json").exists)
-        _until(lambda: status_of(folder)["window"] > 100)
+        until((folder / "plan.json").exists)
+        until(lambda: status_of(folder)["window"] > 100)
         family = psutil.Process(run.pid).children(recursive=True)
         run.send_signal(how)
         if how is signal.SIGKILL:
             for process in family:
                 process.kill()
-        psutil.wait_procs(family, timeout=30)
-        run.wait(timeout=60)
+        psutil.wait_procs(family, timeout=patient(30))
+        run.wait(timeout=patient(60))
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +75,10 @@ def test_a_run_that_goes_on_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     words = [*COMMAND, *TINY, "--out", str(folder), "--pace", "20"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
-        _until((folder / "plan.json").exists)
+        until((folder / "plan.json").exists)
         other = _run("--resume", str(folder))
         run.send_signal(signal.SIGTERM)
-        run.communicate(timeout=60)
+        run.communicate(timeout=patient(60))
     assert other.returncode == 2
     assert other.stderr == f"--resume: {folder} is still running\n"
     assert run.returncode == 143
@@ -113,7 +104,11 @@ def test_a_resumption_that_cannot_start_leaves_the_folder_as_it_was(tmp_path: Pa
         "main()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patient(60),
     )
     assert (done.returncode, done.stderr) == (2, "--address: here is not fit\n")
     after = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

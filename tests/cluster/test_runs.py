@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 import uuid
 from collections.abc import Callable
@@ -18,21 +17,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from patience import patient, until
 
 pytestmark = pytest.mark.cluster
 Write = Callable[..., Path]
 COMMAND = [sys.executable, "-m", "emulator", "run"]
-
-
-def _until(what: Callable[[], Any], limit_s: float = 60.0) -> Any:
-    """Wait for something to become true, but not for ever."""
-    ends_s = time.monotonic() + limit_s
-    while time.monotonic() < ends_s:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise TimeoutError(f"did not happen within {limit_s} s")
 
 
 @dataclass(frozen=True)
@@ -69,7 +58,7 @@ def _run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         [*COMMAND, *words],
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=patient(180),
         check=False,
         env=os.environ | environment,
     )
@@ -95,7 +84,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
     done = _run("tiny", "--out", str(folder), "--json", **marked)
     assert done.returncode == 0, done.stderr
     assert list(home.rglob("*")) == []
-    _until(lambda: not family.alive(), 10)
+    until(lambda: not family.alive(), 10)
     return json.loads(done.stdout), folder, done.stderr
 
 
@@ -168,15 +157,15 @@ def test_a_run_in_one_process_that_is_interrupted_ends_in_order(
     folder = tmp_path / "run"
     words = ("tiny", "--engine", "in-process", "--pace", "20", "--out", str(folder))
     with _start(family, *words) as run:
-        _until((folder / "plan.json").exists)
+        until((folder / "plan.json").exists)
         run.send_signal(how)
-        _, err = run.communicate(timeout=60)
+        _, err = run.communicate(timeout=patient(60))
     assert run.returncode == 128 + how
     assert err.splitlines()[-1] == f"ended by {how.name}; partial results are in {folder}"
     summary = json.loads((folder / "summary.json").read_text())
     assert not summary["complete"]
     assert summary["audit"]["ok"]
-    _until(lambda: not family.alive(), 10)
+    until(lambda: not family.alive(), 10)
 
 
 def test_an_eavesdropper_is_seen_by_actors_and_told_in_the_summary(
@@ -213,11 +202,11 @@ def test_a_signal_in_the_middle_leaves_partial_results_and_no_process(
     folder = tmp_path / "run"
     words = ("tiny", "--out", str(folder), "--hosts", "1", "--pace", "20")
     with _start(family, *words) as run:
-        _until((folder / "plan.json").exists)
+        until((folder / "plan.json").exists)
         url = next(line for line in run.stderr or [] if line.startswith("metrics: ")).split()[1]
-        _until(lambda: "qsagin_node_up" in _scrape(url))
+        until(lambda: "qsagin_node_up" in _scrape(url))
         run.send_signal(number)
-        out, err = run.communicate(timeout=30)
+        out, err = run.communicate(timeout=patient(30))
     assert run.returncode == status
     assert f"ended by {number.name}" in err
     summary = json.loads((folder / "summary.json").read_text())
@@ -225,7 +214,7 @@ def test_a_signal_in_the_middle_leaves_partial_results_and_no_process(
     assert summary["audit"]["ok"]
     assert 0 < summary["windows"] < 300
     assert "Traceback" not in out + err
-    _until(lambda: not family.alive(), 10)
+    until(lambda: not family.alive(), 10)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -234,13 +223,13 @@ def test_a_signal_while_actors_start_leaves_no_process(
 ) -> None:
     folder = tmp_path / "run"
     with _start(family, "tiny", "--out", str(folder)) as run:
-        _until(lambda: len(family.alive()) > 4)
+        until(lambda: len(family.alive()) > 4)
         run.send_signal(number)
-        _, err = run.communicate(timeout=40)
+        _, err = run.communicate(timeout=patient(40))
     assert run.returncode == status
     assert "Traceback" not in err
     assert (folder / "summary.json").exists()
-    _until(lambda: not family.alive(), 10)
+    until(lambda: not family.alive(), 10)
 
 
 def test_a_metrics_port_that_is_taken_is_told_before_anything_is_started(

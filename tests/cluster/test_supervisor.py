@@ -8,24 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+from patience import patient, until
 
 pytestmark = pytest.mark.cluster
 RUN = [sys.executable, "-m", "emulator", "run", "tiny", "--hosts", "1", "--pace", "15", "--json"]
-
-
-def _until(what: Callable[[], Any], limit_s: float = 60.0) -> None:
-    ends_s = time.monotonic() + limit_s
-    while not what():
-        if time.monotonic() > ends_s:
-            raise TimeoutError(f"did not happen within {limit_s} s")
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -35,11 +27,11 @@ def _running(folder: Path) -> Iterator[tuple[psutil.Popen, list[psutil.Process]]
     with psutil.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         family: list[psutil.Process] = []
         try:
-            _until((folder / "plan.json").exists)
+            until((folder / "plan.json").exists)
             family = run.children(recursive=True)
             yield run, family
         finally:
-            _, left = psutil.wait_procs([run, *family], timeout=60)
+            _, left = psutil.wait_procs([run, *family], timeout=patient(60))
             for process in left:
                 process.kill()
     assert left == []
@@ -47,7 +39,9 @@ def _running(folder: Path) -> Iterator[tuple[psutil.Popen, list[psutil.Process]]
 
 def _quiet_digest(folder: Path) -> str:
     command = [*RUN[:-3], "--json", "--out", str(folder)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=patient(120)
+    )
     return str(json.loads(ended.stdout)["digest"])
 
 
@@ -60,7 +54,7 @@ def test_a_run_whose_command_is_killed_is_resumed_to_the_same_end(tmp_path: Path
     quiet = _quiet_digest(tmp_path / "quiet")
     with _running(tmp_path / "run") as (run, family):
         _worker(family).kill()
-        out, err = run.communicate(timeout=120)
+        out, err = run.communicate(timeout=patient(120))
     assert run.returncode == 0, err
     assert "resuming the run" in err
     assert json.loads(out)["digest"] == quiet
@@ -70,7 +64,7 @@ def test_a_run_whose_command_is_killed_is_resumed_to_the_same_end(tmp_path: Path
 def test_a_signal_ends_the_run_in_order(tmp_path: Path, number: signal.Signals) -> None:
     with _running(tmp_path / "run") as (run, _):
         run.send_signal(number)
-        run.communicate(timeout=60)
+        run.communicate(timeout=patient(60))
     assert run.returncode == 128 + number
     assert not json.loads((tmp_path / "run" / "summary.json").read_text())["complete"]
 
@@ -82,7 +76,7 @@ def test_a_second_signal_ends_everything_at_once(tmp_path: Path) -> None:
         for _ in range(2):
             run.send_signal(signal.SIGINT)
             time.sleep(0.3)
-        run.communicate(timeout=60)
+        run.communicate(timeout=patient(60))
         took_s = time.monotonic() - began_s
     assert run.returncode == 128 + signal.SIGINT
     assert took_s < 8
@@ -91,7 +85,7 @@ def test_a_second_signal_ends_everything_at_once(tmp_path: Path) -> None:
 def test_a_run_ends_in_order_if_its_supervisor_is_lost(tmp_path: Path) -> None:
     with _running(tmp_path / "run") as (run, _):
         os.kill(run.pid, signal.SIGKILL)
-        run.communicate(timeout=60)
+        run.communicate(timeout=patient(60))
     assert not json.loads((tmp_path / "run" / "summary.json").read_text())["complete"]
 
 
@@ -109,7 +103,7 @@ def test_a_run_whose_ray_is_lost_is_brought_back(
     quiet = _quiet_digest(tmp_path / "quiet")
     with _running(tmp_path / "run") as (run, family):
         next(item for item in family if item.name() == name).send_signal(number)
-        out, err = run.communicate(timeout=200)
+        out, err = run.communicate(timeout=patient(200))
     assert run.returncode == 0, err
     assert json.loads(out)["digest"] == quiet
 
@@ -126,7 +120,9 @@ def test_what_dead_runs_have_left_is_swept_away(tmp_path: Path) -> None:
     try:
         environment["TMPDIR"] = str(link)
         command = [*RUN[:-3], "--out", str(tmp_path / "run")]
-        subprocess.run(command, capture_output=True, check=True, timeout=120, env=environment)
+        subprocess.run(
+            command, capture_output=True, check=True, timeout=patient(120), env=environment
+        )
     finally:
         link.unlink()
     assert not left.exists()
@@ -141,11 +137,11 @@ def test_a_signal_ends_a_chaos_experiment_and_its_run_in_order(
     folder = tmp_path / "trial"
     command = [sys.executable, "-m", "emulator", "chaos", "fiber-cut", "--out", str(folder)]
     with psutil.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as trial:
-        _until(lambda: list(folder.glob("run*/plan.json")))
+        until(lambda: list(folder.glob("run*/plan.json")))
         family = trial.children(recursive=True)
         trial.send_signal(number)
-        _, err = trial.communicate(timeout=90)
-    _, left = psutil.wait_procs(family, timeout=30)
+        _, err = trial.communicate(timeout=patient(90))
+    _, left = psutil.wait_procs(family, timeout=patient(30))
     assert trial.returncode == 128 + number, err
     assert json.loads((folder / "journal.json").read_text())["status"] == "interrupted"
     assert left == []
@@ -155,8 +151,8 @@ def test_the_run_of_a_chaos_experiment_that_is_killed_ends_too(tmp_path: Path) -
     folder = tmp_path / "trial"
     command = [sys.executable, "-m", "emulator", "chaos", "fiber-cut", "--out", str(folder)]
     with psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as trial:
-        _until(lambda: list(folder.glob("run*/plan.json")))
+        until(lambda: list(folder.glob("run*/plan.json")))
         family = trial.children(recursive=True)
         trial.kill()
-    _, left = psutil.wait_procs(family, timeout=60)
+    _, left = psutil.wait_procs(family, timeout=patient(60))
     assert left == []

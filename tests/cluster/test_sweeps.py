@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from patience import patient, until
 
 from emulator.sweep.folder import summary_of
 
@@ -49,27 +49,19 @@ os.kill(os.getpid(), signal.SIGTERM)
 """
 
 
-def _until(what: Callable[[], Any], limit_s: float = 120.0) -> None:
-    ends_s = time.monotonic() + limit_s
-    while not what():
-        if time.monotonic() > ends_s:
-            raise TimeoutError(f"did not happen within {limit_s} s")
-        time.sleep(0.05)
-
-
 def _struck(words: list[str], when: Callable[[], Any], how: signal.Signals) -> int:
     """Begin a sweep, end it when it is time for that, all of it if by SIGKILL; return its status."""
     with subprocess.Popen(
         [*QSAGIN, "sweep", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as sweep:
-        _until(when)
+        until(when)
         family = psutil.Process(sweep.pid).children(recursive=True)
         sweep.send_signal(how)
         if how is signal.SIGKILL:
             for process in family:
                 process.kill()
-        sweep.wait(timeout=120)
-        _, alive = psutil.wait_procs(family, timeout=30)
+        sweep.wait(timeout=patient(120))
+        _, alive = psutil.wait_procs(family, timeout=patient(30))
         assert not alive
     return sweep.returncode
 
@@ -92,7 +84,7 @@ def test_a_sweep_that_is_cut_short_twice_ends_as_one_in_peace(tmp_path: Path) ->
         [*QSAGIN, "sweep", *again, "--json"],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=patient(300),
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -104,7 +96,7 @@ def test_a_sweep_that_is_cut_short_twice_ends_as_one_in_peace(tmp_path: Path) ->
 
     experiment = folder / "points" / THIRD / "experiment.yaml"
     words = [*QSAGIN, "run", str(experiment), "--out", str(tmp_path / "alone"), "--json"]
-    alone = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
+    alone = subprocess.run(words, capture_output=True, text=True, timeout=patient(200), check=False)
     assert json.loads(alone.stdout)["digest"] == digests[THIRD]
 
 
@@ -119,7 +111,7 @@ def test_a_sweep_in_process_that_is_cut_short_goes_on_where_it_was(tmp_path: Pat
     finished = (runs / first / "summary.json").stat().st_mtime
 
     again = [*QSAGIN, "sweep", "--resume", str(folder), "--json"]
-    done = subprocess.run(again, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(again, capture_output=True, text=True, timeout=patient(300), check=False)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["done"] == 4
@@ -127,7 +119,7 @@ def test_a_sweep_in_process_that_is_cut_short_goes_on_where_it_was(tmp_path: Pat
     digests = {row["point"]: row["digest"] for row in document["rows"]}
     experiment = folder / "points" / second / "experiment.yaml"
     words = [*QSAGIN, "run", str(experiment), "--engine", "in-process", "--json"]
-    alone = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
+    alone = subprocess.run(words, capture_output=True, text=True, timeout=patient(200), check=False)
     assert json.loads(alone.stdout)["digest"] == digests[second]
 
 
@@ -136,11 +128,11 @@ def test_points_in_process_can_be_tasks_of_ray(tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
     axes = ["--set", f"{MEAN}=1,2"]
     here = [*QSAGIN, "sweep", "tiny", *axes, "--out", str(folder), "--json"]
-    done = subprocess.run(here, capture_output=True, text=True, timeout=200, check=True)
+    done = subprocess.run(here, capture_output=True, text=True, timeout=patient(200), check=True)
     digests = [row["digest"] for row in json.loads(done.stdout)["rows"]]
     shutil.rmtree(folder / "runs")
     there = [sys.executable, "-c", ON_RAY, str(folder)]
-    done = subprocess.run(there, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(there, capture_output=True, text=True, timeout=patient(200), check=False)
     assert (done.returncode, done.stdout) == (0, "['', '']\n"), done.stderr
     points = sorted(path.name for path in (folder / "points").iterdir())
     summaries = [summary_of(folder / "runs" / point) or {} for point in points]
@@ -149,6 +141,10 @@ def test_points_in_process_can_be_tasks_of_ray(tmp_path: Path) -> None:
 
 def test_a_process_hears_signals_after_ray_has_ended() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", ENDING],
+        capture_output=True,
+        text=True,
+        timeout=patient(60),
+        check=False,
     )
     assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr

@@ -13,14 +13,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import psutil
 import pytest
+from patience import until
 
 RAY = Path(sys.executable).with_name("ray")
 HEALTH = {  # as in deploy/
@@ -30,16 +30,6 @@ HEALTH = {  # as in deploy/
     "RAY_health_check_failure_threshold": "3",
 }
 PORT = 6379
-
-
-def until(what: Callable[[], Any], limit_s: float = 60.0) -> Any:
-    """Wait for something to become true, but not for ever."""
-    ends_s = time.monotonic() + limit_s
-    while time.monotonic() < ends_s:
-        if found := what():
-            return found
-        time.sleep(0.05)
-    raise TimeoutError(f"did not happen within {limit_s} s")
 
 
 def need_namespaces() -> None:

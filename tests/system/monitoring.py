@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import patient
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -37,7 +38,7 @@ def tool(name: str) -> str:
 
 def until(what: Callable[[], Any], told: str, limit_s: float = 60.0) -> Any:
     """Wait for something to become true, but not for ever."""
-    ends_s = time.monotonic() + limit_s
+    ends_s = time.monotonic() + patient(limit_s)
     while time.monotonic() < ends_s:
         found = what()
         if found:
