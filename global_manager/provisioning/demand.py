@@ -18,6 +18,7 @@ from math import erfc, exp, floor, fsum, inf, lgamma, log, log1p, sqrt
 
 from global_manager.provisioning.model import Scenario
 
+REJECTED_BELOW = 0.01  # of p-values: such a law is not that of the history
 LEAST_EXPECTED = 5.0  # periods in a cell of the chi-square test; the usual rule of thumb
 
 
@@ -203,6 +204,14 @@ def fit(history: Iterable[int] | Mapping[int, int], law: Law | None = None) -> F
         return poisson
     spread = _fitted(Law.NEGATIVE_BINOMIAL, counts, mean, variance)
     return spread if law is not None or spread.aic < poisson.aic else poisson
+
+
+def is_rejected(fitted: Fitted) -> bool:
+    """Return whether a history is very unlikely under the law that fits it best.
+
+    A history of zeros and large counts, say, has no law of the two; its frequencies are then nearer.
+    """
+    return fitted.p_value is not None and fitted.p_value < REJECTED_BELOW
 
 
 def mean_units(scenarios: Sequence[Scenario]) -> float:
