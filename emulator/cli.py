@@ -76,6 +76,11 @@ COMMANDS = (
         "Draw the secret key rates of all protocols over distance, with the PLOB bound.",
     ),
     (
+        "backtest",
+        "backtest",
+        "Score forecasters of demand on a rolling origin of a history.",
+    ),
+    (
         "validate",
         "validate",
         "Compute every published result that the physics is held to, and compare.",

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from global_manager.monitoring import AgentWatch, DemandWatch, FiberWatch
+from global_manager.monitoring import AgentWatch, DemandSeries, DemandWatch, FiberWatch
 from global_manager.orders import CONTROLLER_OF, Buy, Orders
 from global_manager.plan_in_force import WALK_ROWS, PlanInForce, Reserve, Walk
+from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.model import (
     Medium,
     Plan,
@@ -78,7 +79,8 @@ class ManagerConfig:
     """What the manager is told when it starts.
 
     `media` gives for each request the on-demand media in the order in which to try them.  Every
-    `look_every_periods` (0: never) it compares demand with the plan.
+    `look_every_periods` (0: never) it compares demand with the plan.  With `foresee_every_periods` (0:
+    never) it watches every period, and after each so many plans for what it foresees.
     """
 
     problem: Problem
@@ -90,6 +92,7 @@ class ManagerConfig:
     look_every_periods: int = 0
     drift_sigmas: float = 3.0
     correlation: float = 1.0
+    foresee_every_periods: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,11 @@ class Planner(Protocol):
     def expect(self, problem: Problem, mean_units: float) -> Problem:
         """Return the problem with scenarios of this mean."""
 
+    def foresee(
+        self, problem: Problem, previous: Plan, observed: Sequence[float], down: Fibers
+    ) -> tuple[Problem, Plan] | None:
+        """Return the problem as foreseen after mean demands by period, and a plan for it, if that pays."""
+
     def describe(self, plan: Plan) -> str:
         """Return a plan as text."""
 
@@ -138,6 +146,7 @@ class GlobalManager:
         self._problem = config.problem
         self._fibers = FiberWatch()
         self._demand = DemandWatch(self._problem.scenarios, config.drift_sigmas, config.correlation)
+        self._series = DemandSeries()
         self._usage: dict[int, int] = {}
         self._asked: set[str] = set()
         self._effects = Effects(self.name)
@@ -352,9 +361,36 @@ class GlobalManager:
                 self._usage[bind.name[-1]] = bind.value
         self._asked.discard(entity)
         if not self._asked:
-            mean = self._demand.look(self._usage, self._next_period)
-            if mean is not None:
-                self._expect(mean, now_s)
+            self._has_looked(now_s)
+
+    def _has_looked(self, now_s: float) -> None:
+        """Judge demand by what all have asked for."""
+        every = self._config.foresee_every_periods
+        if every:
+            self._series.look(self._usage, self._next_period)
+            if self._next_period % every == 0:
+                self._foresee(now_s)
+            return
+        mean = self._demand.look(self._usage, self._next_period)
+        if mean is not None:
+            self._expect(mean, now_s)
+
+    def _foresee(self, now_s: float) -> None:
+        """Plan for the demand that is foreseen, if that pays."""
+        before = self._plan.plan
+        if before is None or not self._config.replan:
+            return
+        try:
+            found = self._planner.foresee(
+                self._problem, before, tuple(self._series.means), self._fibers.down
+            )
+        except Exception as error:  # noqa: BLE001 - whatever a forecast or an optimizer raises
+            self._note_no_plan("demand foreseen", error)
+            return
+        if found is not None:
+            self._problem, plan = found
+            mean = mean_units(self._problem.scenarios)
+            self._adopt(plan, Replanned(ReplanCause.FORECAST, mean_units=mean), now_s)
 
     def _expect(self, mean: float, now_s: float) -> None:
         """Plan for another mean demand."""
@@ -377,7 +413,7 @@ class GlobalManager:
             self._reservation_cost += cost
             self._effects.note(Fact(FactKind.PERIOD, period=self._next_period, cost=cost))
             self._next_period += 1
-            every = self._config.look_every_periods
+            every = 1 if self._config.foresee_every_periods else self._config.look_every_periods
             if every and self._next_period % every == 0:
                 self._look_at_demand(now_s)
 

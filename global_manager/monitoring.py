@@ -69,6 +69,26 @@ class AgentWatch:
 
 
 @dataclass
+class DemandSeries:
+    """Mean demand of all requests by period, from one look to the next: `means` has one for each period.
+
+    Where a look missed periods, each of them has their mean.
+    """
+
+    means: list[float] = field(default_factory=list)
+    units: dict[int, int] = field(default_factory=dict)
+
+    def look(self, usage: Mapping[int, int], periods: int) -> None:
+        """Take note of what each request has asked for since the start, in that many periods."""
+        elapsed = periods - len(self.means)
+        if elapsed < 1 or not usage:
+            return
+        asked = sum(units - self.units.get(request, 0) for request, units in usage.items())
+        self.means += [max(0, asked) / elapsed / len(usage)] * elapsed
+        self.units = dict(usage)
+
+
+@dataclass
 class DemandWatch:
     """Compares demand with the scenarios of the plan, from one look to the next.
 

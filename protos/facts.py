@@ -71,6 +71,7 @@ class ReplanCause(StrEnum):
     LINK_DOWN = "link-down"
     LINK_UP = "link-up"
     DEMAND = "demand"
+    FORECAST = "forecast"
 
 
 class OrderCause(StrEnum):
@@ -167,6 +168,8 @@ class Replanned:
     @property
     def text(self) -> str:
         """The reason in words."""
+        if self.cause is ReplanCause.FORECAST:
+            return f"demand of {self.mean_units:.2f} units is foreseen"
         if self.link is None:
             return f"demand drifted to {self.mean_units:.2f} units"
         name = label_of(self.link)

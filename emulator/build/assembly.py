@@ -19,6 +19,7 @@ from controllers.uav import FlightConfig
 from emulator.build.access import accesses_of
 from emulator.build.demand import demand_of, requests_of
 from emulator.build.environment import SETUP_WINDOWS, lead_windows, sky_of, timeline_of
+from emulator.build.foresight import foresight_of
 from emulator.build.free_space import fleet_of, flights_of, satellites_of, uav_links_of
 from emulator.build.problem import problem_of
 from emulator.build.quantum_links import QuantumLink, links_of
@@ -27,6 +28,7 @@ from emulator.build.setup import Setup, part
 from emulator.world.satellite_links import SatelliteLinks
 from emulator.world.weather import Sky
 from emulator.world.world import FreeSpace, World
+from global_manager.forecasting.foresight import Foresight
 from global_manager.manager import ManagerConfig
 from global_manager.orders import unit_cost
 from global_manager.provisioning.model import Medium, Policy, Problem, Request
@@ -53,6 +55,7 @@ class Assembly:
     flights: FlightConfig
     key_managers: tuple[KeyManagerConfig, ...]
     accesses: Mapping[str, NodeAccess]
+    foresight: Foresight | None = None
 
     @property
     def sky(self) -> Sky | None:
@@ -95,6 +98,9 @@ def assemble(setup: Setup) -> Assembly:
             look_every_periods=experiment.plan.look_every_periods,
             drift_sigmas=experiment.plan.drift_sigmas,
             correlation=experiment.demand.correlation,
+            foresee_every_periods=(
+                experiment.demand.forecast.revise_every_periods if experiment.demand.forecast else 0
+            ),
         ),
         fiber=FiberControllerConfig(
             fibers=tuple(
@@ -118,6 +124,7 @@ def assemble(setup: Setup) -> Assembly:
         flights=flights_of(setup),
         key_managers=_key_managers(setup, retry_after_s),
         accesses=accesses_of(setup),
+        foresight=foresight_of(setup),
     )
 
 

@@ -18,8 +18,16 @@ from emulator.config.demand import (
     FittedFrom,
     History,
 )
+from emulator.config.demand_forecast import MOST_PAST
 from emulator.config.experiment import Experiment
-from emulator.input_checks import InputFileError, is_file, number_in, read_table, read_text
+from emulator.input_checks import (
+    BadInputError,
+    InputFileError,
+    is_file,
+    number_in,
+    read_table,
+    read_text,
+)
 from global_manager.provisioning import demand as laws
 
 _MOST_ORBIT_BYTES = 100_000_000  # all objects of the catalogue take 60 MB in the wordiest form
@@ -49,6 +57,27 @@ def with_history_read(experiment: Experiment, folder: Path) -> Experiment:
         },
     }
     return experiment.model_copy(update={"demand": demand.model_copy(update=read)})
+
+
+def with_past_read(experiment: Experiment, folder: Path) -> Experiment:
+    """Return the experiment with what the history of its forecast says in place of the file.
+
+    Raises `DataFileError`.
+    """
+    demand = experiment.demand
+    if demand.forecast is None or demand.forecast.history is None:
+        return experiment
+    field, file = "demand.forecast.history", demand.forecast.history
+    try:
+        seen = read_history(folder, file)
+    except HistoryFileError as error:
+        raise DataFileError(field, str(error)) from error
+    if len(seen) > MOST_PAST:
+        problem = f"{file} has {len(seen):,} periods; give the latest {MOST_PAST:,}"
+        raise DataFileError(field, problem)
+    forecast = demand.forecast.model_copy(update={"history": None, "seen": list(seen)})
+    changed = demand.model_copy(update={"forecast": forecast})
+    return experiment.model_copy(update={"demand": changed})
 
 
 def with_orbits_read(experiment: Experiment, folder: Path) -> Experiment:
@@ -111,52 +140,54 @@ def _read(field: str, law: Distribution, folder: Path) -> Distribution:
     if history is None:
         return law
     try:
-        return _distribution(history, _seen(folder, history.file))
-    except (laws.DemandError, _HistoryFileError) as error:
+        return _distribution(history, Counter(read_history(folder, history.file)))
+    except (laws.DemandError, HistoryFileError) as error:
         raise DataFileError(f"{field}.history", str(error)) from error
 
 
-class _HistoryFileError(Exception):
+class HistoryFileError(BadInputError):
     """A history file cannot be used."""
 
 
 def _distribution(history: History, counts: Counter[int]) -> Distribution:
+    """Return the law that fits a history, or its frequencies where asked for or where no law fits."""
     source: dict[str, Any] = {"file": history.file, "periods": counts.total()}
-    law: dict[str, Any]
+    frequencies = {"empirical": {"counts": dict(sorted(counts.items()))}}
     if history.fit is Fit.EMPIRICAL:
-        law = {"empirical": {"counts": dict(sorted(counts.items()))}}
-    else:
-        wanted = None if history.fit is Fit.BEST else laws.Law(history.fit.value)
-        fitted = laws.fit(counts, wanted)
-        law = {"poisson": {"mean_units": fitted.mean_units}}
-        if fitted.law is laws.Law.NEGATIVE_BINOMIAL:
-            parameters = {"mean_units": fitted.mean_units, "variance": fitted.variance_units2}
-            law = {"negative-binomial": parameters}
-        names = FittedFrom.model_fields.keys() - source.keys()
-        source |= {name: getattr(fitted, name) for name in names}
+        return Distribution.model_validate({**frequencies, "fitted_from": source})
+    wanted = None if history.fit is Fit.BEST else laws.Law(history.fit.value)
+    fitted = laws.fit(counts, wanted)
+    names = FittedFrom.model_fields.keys() - source.keys()
+    source |= {name: getattr(fitted, name) for name in names}
+    if wanted is None and laws.is_rejected(fitted):
+        return Distribution.model_validate({**frequencies, "fitted_from": source})
+    law: dict[str, Any] = {"poisson": {"mean_units": fitted.mean_units}}
+    if fitted.law is laws.Law.NEGATIVE_BINOMIAL:
+        parameters = {"mean_units": fitted.mean_units, "variance": fitted.variance_units2}
+        law = {"negative-binomial": parameters}
     return Distribution.model_validate({**law, "fitted_from": source})
 
 
-def _seen(folder: Path, file: str) -> Counter[int]:
-    """Return in how many periods of a history file each number of units was needed."""
+def read_history(folder: Path, file: str) -> tuple[int, ...]:
+    """Return the units of each period of a history file, the oldest first.  Raises HistoryFileError."""
     try:
         table = read_table(folder / file)
     except InputFileError as error:
         problem = f"{file} is not a readable CSV file: {error.field}: {error.problem}"
-        raise _HistoryFileError(problem) from error
+        raise HistoryFileError(problem) from error
     if table.header != ("units",):
         found = ",".join(table.header)[:40]
         problem = f"{file}: row 1 must be the header `units`, one column only, not `{found}`"
-        raise _HistoryFileError(problem)
+        raise HistoryFileError(problem)
     cells = [(number, ",".join(row)) for number, row in table.rows if any(row)]
     wrong = [f"row {number} (`{cell[:20]}`)" for number, cell in cells if _units(cell) is None]
     if wrong:
         more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
         right = f"must be whole units from 0 to {MOST_UNITS}"
-        raise _HistoryFileError(f"{file}: {', '.join(wrong[:10])}{more} {right}")
+        raise HistoryFileError(f"{file}: {', '.join(wrong[:10])}{more} {right}")
     if not cells:
-        raise _HistoryFileError(f"{file} has no rows; write one row per period")
-    return Counter(units for _, cell in cells if (units := _units(cell)) is not None)
+        raise HistoryFileError(f"{file} has no rows; write one row per period")
+    return tuple(units for _, cell in cells if (units := _units(cell)) is not None)
 
 
 def _units(cell: str) -> int | None:

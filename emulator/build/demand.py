@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from emulator.build.demand_files import read_joint, read_trace
+from emulator.build.demand_process import factors_of, mixture, process_of
 from emulator.build.environment import timeline_of
 from emulator.build.setup import Setup, part
-from emulator.config.demand import Distribution, RequestItem
+from emulator.config.demand import MOST_UNITS, Distribution, RequestItem
 from emulator.world.demand import Demand, DemandProfile, Law
 from global_manager.provisioning.model import Request, Scenario
 
@@ -61,6 +62,8 @@ def demand_of(setup: Setup) -> Demand:
         profile=_profile(setup, lambda law: law.whole(demand.scenarios)),
         joint=joint_of(setup),
         trace=trace_of(setup),
+        process=process_of(setup.experiment),
+        most_units=MOST_UNITS,
     )
 
 
@@ -120,6 +123,9 @@ def as_scenarios(law: Law) -> tuple[Scenario, ...]:
 def _planned(setup: Setup) -> AsScenarios:
     """Return how laws become scenarios of the plan."""
     demand = setup.experiment.demand
+    factors = factors_of(setup.experiment)
+    if factors:
+        return lambda law: demand.kept(mixture(law, factors, demand.scenarios))
     return lambda law: demand.kept(law.scenarios(demand.scenarios))
 
 

@@ -6,10 +6,16 @@ from collections.abc import Callable
 
 from emulator.build.demand import joint_of, requests_of, trace_of
 from emulator.build.demand_files import DemandFileError
+from emulator.build.demand_process import factors_of, mixture
 from emulator.build.faults import Mistakes, without_place
+from emulator.build.foresight import forecasters_of, past
 from emulator.build.on_demand_prices import unit_prices_of
 from emulator.build.setup import Setup
+from emulator.config.demand_forecast import Method
+from global_manager.forecasting import ForecastError, History
 from global_manager.provisioning import demand as laws
+
+_LEAST_PAST = 60
 
 
 def scenarios(setup: Setup) -> Mistakes:
@@ -66,6 +72,55 @@ def _readable(field: str, setup: Setup, read: Callable[[Setup], object]) -> Mist
         read(setup)
     except DemandFileError as error:
         yield field, str(error)
+
+
+def process(setup: Setup) -> Mistakes:
+    """Refuse what does not go with a process of demand."""
+    demand = setup.experiment.demand
+    if demand.process is None:
+        return
+    if demand.distribution.moments is None:
+        yield (
+            "demand.process",
+            "scales the mean of a law; counts as they were have none: use poisson or negative-binomial",
+        )
+        return
+    for name in ("laws", "hours", "joint", "trace", "reduce_to"):
+        if getattr(demand, name):
+            yield f"demand.{name}", "does not go with demand.process; leave one of them out"
+    try:
+        mixture(demand.distribution, factors_of(setup.experiment), demand.scenarios)
+    except laws.DemandError as error:
+        yield "demand.process", str(error)
+
+
+def forecast(setup: Setup) -> Mistakes:
+    """Refuse what does not go with a forecast, and one that cannot be fitted."""
+    demand, asked = setup.experiment.demand, setup.experiment.demand.forecast
+    if asked is None:
+        return
+    field = "demand.forecast"
+    if asked.seen is None and demand.process is None:
+        yield f"{field}.history", "name a CSV file of what was seen, or give demand.process"
+        return
+    if asked.method.needs_seasons and not asked.seasons:
+        yield f"{field}.seasons", f"method {asked.method.value} needs at least one, such as [24]"
+        return
+    for name in ("laws", "hours", "joint", "reduce_to"):
+        if getattr(demand, name):
+            yield f"demand.{name}", "does not go with demand.forecast; leave one of them out"
+    if setup.experiment.plan.look_every_periods:
+        yield "plan.look_every_periods", "a forecast watches every period; leave it at 0"
+    history = History(past(setup, asked))
+    if len(history.units) < _LEAST_PAST:
+        problem = f"has {len(history.units)} periods; a forecast needs at least {_LEAST_PAST}"
+        yield f"{field}.history", problem
+        return
+    try:
+        if asked.method is not Method.BEST:
+            forecasters_of(asked)[0].fit(history)
+    except ForecastError as error:
+        yield f"{field}.method", str(error)
 
 
 def price_of_lost_key(setup: Setup) -> Mistakes:

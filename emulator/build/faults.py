@@ -264,6 +264,7 @@ def _demand_has_one_law(setup: Setup, _event: DemandShiftEvent) -> Mistakes:
         ("laws", "the laws of all classes"),
         ("joint", "joint futures"),
         ("trace", "what is replayed"),
+        ("process", "a law whose mean changes"),
     ):
         if getattr(demand, name):
             yield "", f"would replace {what} by one law; leave it out, or demand.{name}"

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from emulator.build.demand import as_scenarios, plan_profile_of
+from emulator.build.demand_process import factors_of, under
 from emulator.build.environment import timeline_of
 from emulator.build.free_space import served_of
 from emulator.build.setup import Setup
@@ -83,6 +84,7 @@ def _can_be_listed(setup: Setup, problem: Problem) -> bool:
 def _moments(setup: Setup, problem: Problem) -> Moments:
     """Return draws of what the world has at the starts of periods: the sky, and the hour of demand."""
     timeline, profile = timeline_of(setup), plan_profile_of(setup)
+    laws_of_factors = _laws_of_factors(setup, problem)
     pairs, sky = _pairs(problem), _sky(setup, problem)
 
     @cache
@@ -97,6 +99,9 @@ def _moments(setup: Setup, problem: Problem) -> Moments:
         )
 
     def of_period(period: int, stream: Stream) -> Moment:
+        if laws_of_factors:
+            law = laws_of_factors[int(stream.integers(len(laws_of_factors)))]
+            return Moment(sky(period, stream), (law,) * len(pairs))
         return Moment(sky(period, stream), laws(period))
 
     def draw(stream: Stream, n: int) -> list[Moment]:
@@ -105,6 +110,15 @@ def _moments(setup: Setup, problem: Problem) -> Moments:
         return [of_period(int(place), stream) for place in stream.permutation(places)]
 
     return draw
+
+
+def _laws_of_factors(setup: Setup, problem: Problem) -> list[tuple[Scenario, ...]]:
+    """Return the equally likely laws of a process of demand; none where a forecast is planned for."""
+    demand = setup.experiment.demand
+    if demand.forecast or problem.correlated:
+        return []
+    factors = factors_of(setup.experiment)
+    return [under(demand.distribution, factor).scenarios(demand.scenarios) for factor in factors]
 
 
 def _sky(setup: Setup, problem: Problem) -> Callable[[int, Stream], tuple[bool, ...]]:

@@ -21,6 +21,7 @@ from emulator.build.data_files import (
     with_demand_found,
     with_history_read,
     with_orbits_read,
+    with_past_read,
     with_weather_found,
 )
 from emulator.build.schedule import drawn
@@ -49,6 +50,7 @@ _REQUIRED = {"name": "unnamed", "network": {"topology": ""}, "demand": {"request
 _READ_OF_FILE = ("link_km", *ReadingOptions.__annotations__)  # a copy of the network needs none
 _DATA_FILES = (
     with_history_read,
+    with_past_read,
     with_orbits_read,
     with_demand_found,
     with_weather_found,

@@ -6,7 +6,7 @@ Apart from the other roles, which hosts load, because this one loads the solvers
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -16,11 +16,18 @@ from emulator.build.roles import FiberRole, KeyManagerRole, Role, SatelliteRole,
 from emulator.config.demand import Demand
 from emulator.config.experiment import Experiment
 from emulator.world.world import World
+from global_manager.forecasting import Forecast
+from global_manager.forecasting.foresight import Foresight
 from global_manager.manager import Fibers, GlobalManager, ManagerConfig
 from global_manager.provisioning import Rearrangement, replan, solve
+from global_manager.provisioning.check import evaluate
 from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.model import Plan, Policy, Problem, Scenario
+from global_manager.provisioning.recourse import expected_unit_cost
+from global_manager.provisioning.replanning import without_fibers
+from global_manager.provisioning.scenario_reduction import wasserstein_units
 from global_manager.provisioning.scenario_sampling import with_demand_redrawn
+from global_manager.provisioning.shared_recourse import has_pools
 from protos.core import GLOBAL_MANAGER, Core
 
 _BISECTIONS = 60
@@ -36,6 +43,7 @@ class StandardPlanner:
     rounding: str
     demand: Demand
     rearrangement: Rearrangement
+    foresight: Foresight | None = None
 
     def solve(self, problem: Problem) -> Plan:
         """Return a plan by the policy."""
@@ -63,17 +71,42 @@ class StandardPlanner:
         scenarios = self.demand.kept(scenarios_of_mean(self.demand, mean_units))
         return with_demand_redrawn(replace(problem, scenarios=scenarios), self.seed)
 
+    def revise(
+        self, problem: Problem, previous: Plan, forecast: Forecast, down: Fibers
+    ) -> tuple[Problem, Plan] | None:
+        """Return the problem under a forecast, and a plan for it if that saves enough; None if it does not.
+
+        Expected recourse changes by at most the Wasserstein distance of the scenarios times the price of a
+        unit, for the plan in force as for the best one; where even that is too little nothing is solved.
+        """
+        if self.foresight is None:
+            return None
+        scenarios = self.foresight.scenarios_of(forecast)
+        wanted = with_demand_redrawn(replace(problem, scenarios=scenarios), self.seed)
+        in_force = evaluate(without_fibers(wanted, down), previous.allocations).total
+        least = self.foresight.least_saving * in_force
+        dearest = sum(expected_unit_cost(item.on_demand) for item in problem.requests)
+        was_good_by = max(0.0, previous.objective - previous.lower_bound)
+        moved = wasserstein_units(problem.scenarios, scenarios) * dearest
+        if not has_pools(problem) and 2 * moved + was_good_by <= least:
+            return None
+        everybody = frozenset(item.id for item in problem.requests)
+        plan = self.replan(wanted, previous, down, everybody)
+        return (wanted, plan) if in_force - plan.objective > least else None
+
     def describe(self, plan: Plan) -> str:
         """Return the plan as JSON."""
         return document(plan)
 
 
 class TimedPlanner:
-    """A planner that remembers how long it took, which decides nothing."""
+    """A planner that remembers how long it took, which decides nothing, and the forecast so far."""
 
     def __init__(self, planner: StandardPlanner) -> None:
         self._planner = planner
         self.last_solve_s = 0.0
+        self._seen = 0
+        self._forecast = planner.foresight.forecast if planner.foresight else None
 
     def solve(self, problem: Problem) -> Plan:
         """Return a plan by the policy."""
@@ -94,6 +127,19 @@ class TimedPlanner:
     def expect(self, problem: Problem, mean_units: float) -> Problem:
         """Return the problem with scenarios of this mean."""
         return self._planner.expect(problem, mean_units)
+
+    def foresee(
+        self, problem: Problem, previous: Plan, observed: Sequence[float], down: Fibers
+    ) -> tuple[Problem, Plan] | None:
+        """Return the problem as foreseen after all that was observed, and a plan if it pays."""
+        foresight = self._planner.foresight
+        if foresight is None or self._forecast is None:
+            return None
+        for units in observed[self._seen :]:
+            self._forecast = foresight.after(self._forecast, units)
+        self._seen = len(observed)
+        with self._timed():
+            return self._planner.revise(problem, previous, self._forecast, down)
 
     def describe(self, plan: Plan) -> str:
         """Return the plan as JSON."""
@@ -119,7 +165,7 @@ class ManagerRole:
         return GlobalManager(self.config, TimedPlanner(self.planner))
 
 
-def planner_of(experiment: Experiment) -> StandardPlanner:
+def planner_of(experiment: Experiment, foresight: Foresight | None = None) -> StandardPlanner:
     """Return the planner that an experiment asks for."""
     options = experiment.plan
     return StandardPlanner(
@@ -129,6 +175,7 @@ def planner_of(experiment: Experiment) -> StandardPlanner:
         rounding=options.expected_value_rounding,
         demand=experiment.demand,
         rearrangement=Rearrangement(options.replan_changes, options.replan_saving),
+        foresight=foresight,
     )
 
 
@@ -169,7 +216,7 @@ def actors_of(experiment: Experiment, assembly: Assembly) -> Actors:
     return Actors(
         ground=ground,
         leads=(
-            ManagerRole(assembly.manager, planner_of(experiment)),
+            ManagerRole(assembly.manager, planner_of(experiment, assembly.foresight)),
             FiberRole(assembly.fiber, ground),
             SatelliteRole(assembly.satellite, assembly.world, assembly.satellite_links),
             UavRole(assembly.uav, air, assembly.fleet, assembly.flights),

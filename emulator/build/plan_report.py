@@ -14,6 +14,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from emulator.build.demand_process import factors_of, tail_mass
+from emulator.config.demand import Demand
 from emulator.config.experiment import Experiment
 from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.model import Plan, Problem
@@ -68,7 +70,12 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
     demand, orbits = experiment.demand, experiment.satellite.orbits
     law = demand.distribution.model_dump(by_alias=True, exclude_none=True)
     source = law.pop("fitted_from", None)
-    whole = demand.distribution.scenarios(demand.scenarios)
+    factors = factors_of(experiment)
+    whole = (  # reduced only where there is neither a process nor a forecast
+        problem.scenarios
+        if factors or demand.forecast
+        else demand.distribution.scenarios(demand.scenarios)
+    )
     moved_units = wasserstein_units(whole, problem.scenarios)
     return {
         "seed": experiment.seed,
@@ -84,8 +91,10 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         "scenarios": len(problem.scenarios),
         "mean_units": fmean(mean_units(problem.demand_of(item)) for item in problem.requests),
         "tail_from_units": demand.scenarios,
-        "tail_mass": demand.distribution.scaled(demand.busiest).tail_mass(demand.scenarios),
+        "tail_mass": _tail_mass(demand, factors),
         "hours": sorted(demand.hours),
+        "process": demand.process and demand.process.model_dump(exclude_none=True),
+        "forecast": demand.forecast and demand.forecast.method.value,
         "reduced_from": len(whole),
         "reduction_distance_units": moved_units,
         "reduction_error": moved_units * _dearest_unit_of_all(problem),
@@ -100,6 +109,29 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
     }
 
 
+def _tail_mass(demand: Demand, factors: tuple[float, ...]) -> float:
+    """Return the chance of more demand than any scenario has."""
+    if factors:
+        return tail_mass(demand.distribution, factors, demand.scenarios)
+    return demand.distribution.scaled(demand.busiest).tail_mass(demand.scenarios)
+
+
+def _in_time(basis: dict[str, Any]) -> Iterator[str]:
+    """Yield how demand changes in time, and what the plan knows of that."""
+    if basis["hours"]:
+        kinds = ", ".join(basis["hours"])
+        yield (
+            f"Demand of {kinds} follows the hours of the day: the plan sees the mixture over all periods, "
+            "applications draw from the law of the hour."
+        )
+    if basis["process"]:
+        yield "The mean of demand changes in time, as demand.process says."
+    if basis["forecast"]:
+        yield f"The plan goes by a forecast ({basis['forecast']}), and not by the law."
+    elif basis["process"]:
+        yield "The plan sees the mixture over paths of the process."
+
+
 def sentences(basis: dict[str, Any]) -> Iterator[str]:
     """Yield a basis as sentences for a reader."""
     yield _drawn(basis)
@@ -107,12 +139,7 @@ def sentences(basis: dict[str, Any]) -> Iterator[str]:
         yield f"A law of their own have {', '.join(sorted(basis['laws']))}."
     if basis["trace"]:
         yield f"A run replays {basis['trace']}, which the plan does not know."
-    if basis["hours"]:
-        kinds = ", ".join(basis["hours"])
-        yield (
-            f"Demand of {kinds} follows the hours of the day: the plan sees the mixture over all periods, "
-            "applications draw from the law of the hour."
-        )
+    yield from _in_time(basis)
     yield (
         f"Cut off: demand of {basis['tail_from_units']} units or more, "
         f"which has a chance of {basis['tail_mass']:.2g}{' at the busiest hour' * bool(basis['hours'])}."

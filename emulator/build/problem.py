@@ -15,6 +15,7 @@ from emulator.build.demand import (
     scenarios_of,
     with_marginals,
 )
+from emulator.build.foresight import foresight_of
 from emulator.build.free_space import (
     chains_of,
     fleet_of,
@@ -35,6 +36,7 @@ from global_manager.provisioning.model import (
     Pools,
     Problem,
     Request,
+    Scenario,
 )
 from global_manager.provisioning.routing import fiber_graph, has_path
 
@@ -56,13 +58,19 @@ def problem_of(setup: Setup) -> Problem:
             for item in usage_of(setup).used
         ),
         requests=with_marginals(setup, _priced_requests(setup)),
-        scenarios=scenarios_of(setup),
+        scenarios=_planned_for(setup),
         directed_capacity=network.capacity is Capacity.PER_DIRECTION,
         pools=pools_of(setup),
         correlation=experiment.demand.correlation,
         joint=joint_of(setup),
     )
     return with_futures(setup, problem)
+
+
+def _planned_for(setup: Setup) -> tuple[Scenario, ...]:
+    """Return the scenarios of requests without a law of their own: as foreseen, if anything is."""
+    foresight = foresight_of(setup)
+    return foresight.first_scenarios() if foresight else scenarios_of(setup)
 
 
 @part

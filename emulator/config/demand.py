@@ -15,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from emulator.config.demand_forecast import Forecast
+from emulator.config.demand_process import DemandProcess
 from emulator.config.section import IsNumber, Name, PositiveSeconds, Price, Section
 from global_manager.provisioning import demand as laws
 from global_manager.provisioning.model import Scenario
@@ -194,6 +196,14 @@ class Distribution(Section):
         law = NegativeBinomial(mean_units=mean_units, variance=variance)
         return Distribution.model_validate({"negative-binomial": law})
 
+    @property
+    def moments(self) -> tuple[float, float] | None:
+        """The mean and the variance of a Poisson or negative binomial law; None of counts as they were."""
+        if self.poisson:
+            return self.poisson.mean_units, self.poisson.mean_units
+        law = self.negative_binomial
+        return (law.mean_units, law.variance) if law else None
+
     def tail_mass(self, count: int) -> float:
         """Return the chance of `count` units or more, which `scenarios` leaves out."""
         if self.poisson:
@@ -265,6 +275,12 @@ class Demand(Section):
         None,
         description="a CSV file that the run replays: period, request or class, units; the plan goes by "
         "the laws",
+    )
+    process: DemandProcess | None = Field(
+        None, description="correlates periods: the mean of each is that of the law times a factor"
+    )
+    forecast: Forecast | None = Field(
+        None, description="the manager plans for what it foresees instead of for the distribution"
     )
     shortfall_cost: Price | dict[Name, Price] | None = Field(
         None,

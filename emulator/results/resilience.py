@@ -247,7 +247,7 @@ def _is_sign(fault: Mapping[str, Any], item: Decision) -> bool:
     if struck in _ON_AGENTS and did == FactKind.AGENT:
         return _is_about(fault, item.about)
     if struck is Strikes.DEMAND:
-        return _replan_cause(item) is ReplanCause.DEMAND
+        return _replan_cause(item) in (ReplanCause.DEMAND, ReplanCause.FORECAST)
     refused = did in (FactKind.REFUSED, FactKind.FAILED)
     return refused and struck in _MEDIA and item.medium == struck
 

@@ -5,6 +5,7 @@ source, four minutes per degree of longitude (UTC where nobody knows the longitu
 requests, or each has its own, or something between: then a request's draw is the normal quantile
 `sqrt(rho) Z + sqrt(1 - rho) e` of a common factor and its own (the one-factor Gaussian copula).  Joint
 futures replace laws and single draws by draws of whole futures; a trace replaces chance by what was.
+A process (`emulator.world.demand_process`) correlates periods: it scales the law of each by a factor.
 
 Plans know cut-off laws; the laws here are whole but for a chance of 1e-9.  Thin on imports on purpose:
 every actor loads it.
@@ -20,6 +21,7 @@ from itertools import accumulate
 from math import fsum, sqrt
 from statistics import NormalDist
 
+from emulator.world.demand_process import DemandProcess
 from protos.core import Timeline
 
 Law = tuple[tuple[int, float], ...]
@@ -70,7 +72,8 @@ class Demand:
 
     `law` is that of requests without one of their own in `profile`.  `correlation` is rho: 1 for one draw
     that serves all, 0 for a draw each.  `joint` holds whole futures as (probability, units by request),
-    `trace` what was needed by period and request; each replaces all else if it is not empty.
+    `trace` what was needed by period and request; each replaces all else if it is not empty.  A `process`
+    takes the place of all laws; nobody needs more than `most_units`.
     """
 
     law: Law
@@ -78,16 +81,30 @@ class Demand:
     profile: DemandProfile | None = None
     joint: tuple[tuple[float, tuple[int, ...]], ...] = ()
     trace: tuple[tuple[int, ...], ...] = ()
+    process: DemandProcess | None = None
+    most_units: int = 0
 
     def units(
-        self, request: int, period: int, at_s: float, draw: Draw, shifted: Law | None = None
+        self,
+        request: int,
+        period: int,
+        at_s: float,
+        draw: Draw,
+        shifted: Law | None = None,
+        *,
+        factor: float = 1.0,
     ) -> int:
-        """Return what a request needs in a period that begins at `at_s`; by the `shifted` law, if given."""
+        """Return what a request needs in a period that begins at `at_s`; by the `shifted` law, if given.
+
+        `factor` is that of the process in this period, if there is one.
+        """
         if self.trace:
             return self.trace[period][request]
         if self.joint:
             _, units = self.joint[_place([chance for chance, _ in self.joint], draw())]
             return units[request]
+        if self.process:
+            return self.process.units(factor, self._uniform(request, draw), self.most_units)
         own = self.profile and self.profile.law(request, at_s)
         law = shifted or own or self.law
         return law[_place([chance for _, chance in law], self._uniform(request, draw))][0]

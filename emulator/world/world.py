@@ -24,6 +24,7 @@ from typing import Any, Protocol, Self, TypeVar
 from controllers.ports import ChannelId, LinkSample
 from emulator.world import keyed_random
 from emulator.world.demand import Demand
+from emulator.world.demand_process import Path
 from emulator.world.events import (
     NOTHING,
     DemandShift,
@@ -189,7 +190,9 @@ class World:
         began = [shift for shift in self._of(DemandShift) if shift.from_period <= period]
         last = max(began, key=lambda shift: shift.from_period, default=None)
         at_s, draw = self.timeline.begins_s(period), partial(self.uniform, "demand", period)
-        return self.demand.units(request, period, at_s, draw, last.demand if last else None)
+        factor = self._factors.factor(period) if self._factors else 1.0
+        shifted = last.demand if last else None
+        return self.demand.units(request, period, at_s, draw, shifted, factor=factor)
 
     def number(self, node: str) -> int:
         """Return a node's number in the network, from 1 on.  Raises `KeyError` for an unknown node."""
@@ -255,6 +258,12 @@ class World:
         node = name.removeprefix(KEY_MANAGER_PREFIX)
         number = None if node == name else self._number.get(node)
         return name if number is None else f"{KEY_MANAGER_PREFIX}{number}"
+
+    @cached_property
+    def _factors(self) -> Path | None:
+        """The path of the process of demand, if there is one."""
+        process = self.demand.process
+        return process.path(partial(self.uniform, "demand-process")) if process else None
 
     @cached_property
     def _number(self) -> dict[str, int]:
