@@ -396,13 +396,19 @@ class GlobalManager:
         """Plan for another mean demand."""
         reason = Replanned(ReplanCause.DEMAND, mean_units=mean)
         try:
-            self._problem = self._planner.expect(self._problem, mean)
+            self._problem = self._expected(mean)
         except Exception as error:  # noqa: BLE001 - whatever a law of demand raises
             self._note_no_plan(reason.text, error)
             return
         self._demand.scenarios = self._problem.scenarios
         everybody = frozenset(request.id for request in self._problem.requests)
         self._replan(reason, now_s, everybody)
+
+    def _expected(self, mean: float) -> Problem:
+        """Return the problem with demand of this mean: as it was at first, if that is back."""
+        if mean == self._demand.first_mean:
+            return self._config.problem
+        return self._planner.expect(self._problem, mean)
 
     def _begin_periods(self, now_s: float) -> None:
         timeline = self._config.schedule.timeline

@@ -8,10 +8,10 @@ from emulator.build.demand import joint_of, requests_of, trace_of
 from emulator.build.demand_files import DemandFileError
 from emulator.build.demand_process import factors_of, mixture
 from emulator.build.faults import Mistakes, without_place
-from emulator.build.foresight import forecasters_of, past
+from emulator.build.foresight import forecasters_of, least_period_s, past
 from emulator.build.on_demand_prices import unit_prices_of
 from emulator.build.setup import Setup
-from emulator.config.demand_forecast import Method
+from emulator.config.demand_forecast import Forecast, Method
 from global_manager.forecasting import ForecastError, History
 from global_manager.provisioning import demand as laws
 
@@ -111,16 +111,23 @@ def forecast(setup: Setup) -> Mistakes:
             yield f"demand.{name}", "does not go with demand.forecast; leave one of them out"
     if setup.experiment.plan.look_every_periods:
         yield "plan.look_every_periods", "a forecast watches every period; leave it at 0"
-    history = History(past(setup, asked))
+    if demand.period_s < least_period_s(setup):
+        right = f"must be at least {least_period_s(setup):g} with demand.forecast"
+        yield "demand.period_s", f"{right}, or a new plan comes too late for the next period"
+    yield from _fit(asked, History(past(setup, asked)))
+
+
+def _fit(asked: Forecast, history: History) -> Mistakes:
+    """Refuse a history that the forecast cannot be fitted to; `best` leaves out what cannot."""
     if len(history.units) < _LEAST_PAST:
         problem = f"has {len(history.units)} periods; a forecast needs at least {_LEAST_PAST}"
-        yield f"{field}.history", problem
+        yield "demand.forecast.history", problem
         return
     try:
         if asked.method is not Method.BEST:
             forecasters_of(asked)[0].fit(history)
     except ForecastError as error:
-        yield f"{field}.method", str(error)
+        yield "demand.forecast.method", str(error)
 
 
 def price_of_lost_key(setup: Setup) -> Mistakes:

@@ -19,7 +19,7 @@ from global_manager.forecasting import Forecaster, History, candidates, choose, 
 from global_manager.forecasting.foresight import Foresight, worth
 from global_manager.provisioning.routing import cheapest_paths_between, fiber_graph
 
-_WINDOWS_TO_SERVE = 6
+_WINDOWS_TO_SERVE = 7
 _LEAST_LEVEL, _MOST_LEVEL = 0.05, 0.99
 
 
@@ -37,7 +37,7 @@ def foresight_of(setup: Setup) -> Foresight | None:
             history,
             forecasters,
             level_of(setup),
-            ahead=_lead(setup) + asked.revise_every_periods // 2,
+            ahead=1 + asked.revise_every_periods // 2,
         )
     else:
         found, forecast = forecasters[0], forecasters[0].fit(history)
@@ -48,19 +48,16 @@ def foresight_of(setup: Setup) -> Foresight | None:
         periods=asked.revise_every_periods,
         scenarios=demand.scenarios,
         least_saving=asked.least_saving,
-        lead=_lead(setup),
     )
 
 
-def _lead(setup: Setup) -> int:
-    """Return from which period on after its own a new plan serves.
+def least_period_s(setup: Setup) -> float:
+    """Return how long a period must be for a plan made at its beginning to serve the next.
 
-    It is made two windows after a period began and is set up four windows later; the keys of the next
-    period are made in an epoch that ends `lead_windows` before that (docs/design.md, section 3).
+    It is made two windows after that and set up four windows later; the keys of the next period are made in
+    an epoch that ends `lead_windows` before it (docs/design.md, section 3).
     """
-    experiment = setup.experiment
-    windows = round(experiment.demand.period_s / experiment.clock.window_s)
-    return 1 if windows - lead_windows(setup.topology) > _WINDOWS_TO_SERVE else 2
+    return (lead_windows(setup.topology) + _WINDOWS_TO_SERVE) * setup.experiment.clock.window_s
 
 
 def past(setup: Setup, asked: Forecast) -> tuple[int, ...]:

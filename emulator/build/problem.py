@@ -70,7 +70,7 @@ def problem_of(setup: Setup) -> Problem:
 def _planned_for(setup: Setup) -> tuple[Scenario, ...]:
     """Return the scenarios of requests without a law of their own: as foreseen, if anything is."""
     foresight = foresight_of(setup)
-    return foresight.first_scenarios() if foresight else scenarios_of(setup)
+    return foresight.scenarios_of(foresight.forecast) if foresight else scenarios_of(setup)
 
 
 @part

@@ -320,6 +320,6 @@ RULES = (
     Rule(demand_rules.drift, ("demand.laws", "demand.joint", "plan.look_every_periods")),
     Rule(demand_rules.joint, ("demand", NETWORK)),
     Rule(demand_rules.process, ("demand", "seed")),
-    Rule(demand_rules.forecast, ("demand", "seed", "plan", NETWORK)),
+    Rule(demand_rules.forecast, ("demand", "seed", "plan", "clock", NETWORK)),
     Rule(demand_rules.trace, ("demand", NETWORK)),
 )

@@ -7,7 +7,6 @@ was seen.  That is where correlation in time counts: a law given the past is not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +22,8 @@ class Foresight:
     """A forecast at the start of a run, by the forecaster called `method`, and how plans use it.
 
     Every period is worth `draws` independent draws of one request's demand.  A plan is for `periods`, of
-    0 .. `scenarios`-1 units; more counts as the most.  A new plan serves from the `lead`-th period after
-    the one in which it is made, and must save `least_saving` of what is expected to be paid.
+    0 .. `scenarios`-1 units; more counts as the most.  A new plan must save `least_saving` of what is
+    expected to be paid.
     """
 
     method: str
@@ -33,24 +32,14 @@ class Foresight:
     periods: int
     scenarios: int
     least_saving: float
-    lead: int = 1
 
     def after(self, forecast: Forecast, observed: float) -> Forecast:
         """Return a forecast after one more period of this mean."""
         return forecast.observe(observed, self.draws)
 
-    def first_scenarios(self) -> tuple[Scenario, ...]:
-        """Return the scenarios of the first plan, which is in force until a revised one can serve."""
-        return self._mixed(range(1, self.periods + self.lead))
-
     def scenarios_of(self, forecast: Forecast) -> tuple[Scenario, ...]:
-        """Return the scenarios of the periods that a plan made now is for."""
-        return self._mixed(range(self.lead, self.lead + self.periods), forecast)
-
-    def _mixed(
-        self, aheads: Iterable[int], forecast: Forecast | None = None
-    ) -> tuple[Scenario, ...]:
-        laws = [self._cut((forecast or self.forecast).law(ahead)) for ahead in aheads]
+        """Return the scenarios of the next periods."""
+        laws = [self._cut(forecast.law(ahead)) for ahead in range(1, self.periods + 1)]
         chances = np.mean(laws, axis=0)
         chances[chances < _LEFT_OUT] = 0.0
         chances = chances / chances.sum()

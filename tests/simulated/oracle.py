@@ -18,9 +18,12 @@ last look is noted and informed of; but one that was down is up only when it has
 is down for whatever cause), once for each news.
 
 *Drift.*  When period p begins and p + 1 is a multiple of `look_every_periods`, the manager asks for usage,
-of which a key manager that has begun no period has nothing to tell.  Demand has drifted if its mean since
-the last look is more than `drift_sigmas` standard errors from the law that the plan assumes; then everybody
-may move.
+of which a key manager that has begun no period has nothing to tell.  Demand has drifted if its mean over
+the last two looks is more than `drift_sigmas` standard errors from the law that the plan assumes, and both
+are more than half as many of their own to the same side; then everybody may move.  An error is at least that
+of half the mean squared successive difference of up to 24 looks, once there are five.  The new mean is
+shrunk by 1 / z^2.  The first law is back when all looks since (up to 24) are nearer to it, and more than
+half of `drift_sigmas` from the law assumed.
 
 *Plans.*  A plan leaves out the fibers that are known to be down, shares no wavelength of a fiber (of a
 direction, where capacity is counted so), and keeps whatever worked, unless it may move: after a fiber came

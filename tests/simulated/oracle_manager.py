@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -313,7 +313,9 @@ class Manager(Entity):
     def _on_usage(self, sender: str, units: Mapping[int, int]) -> None:
         mean = self._drift.take(sender, units, self._period)
         if mean is not None:
-            self._drift.law = poisson_of_cut_mean(mean, self._scenarios)
+            is_back = mean == mean_of(self._drift.first)
+            law = self._drift.first if is_back else poisson_of_cut_mean(mean, self._scenarios)
+            self._drift.law = law
             everybody = set(range(len(self._requests)))
             self._replan(f"demand drifted to {mean:.2f} units", everybody)
 
@@ -377,6 +379,9 @@ class _Drift:
         self._usage: dict[int, int] = {}
         self._before: dict[int, int] = {}
         self._looked = 0
+        self.first = self.law
+        self._looks: list[tuple[float, int]] = []
+        self._recent: list[tuple[float, int]] = []
 
     def begin(self, sources: set[str]) -> None:
         """Look: all of them are asked."""
@@ -393,13 +398,42 @@ class _Drift:
         self._before = dict(self._usage)
         if elapsed < 1 or not self._usage:
             return None
-        mean = asked / elapsed / len(self._usage)
-        is_one = self.given.fields["demand"]["correlated"]
-        error = math.sqrt(
-            variance_of(self.law) / (elapsed if is_one else elapsed * len(self._usage))
-        )
+        self._looks.append((asked / len(self._usage), elapsed))
+        self._recent.append(self._looks[-1])
+        del self._looks[:-24], self._recent[:-24]
+        mean = self._change()
+        if mean is not None:
+            self._recent = []
+        return mean
+
+    def _change(self) -> float | None:
+        """Return the mean to assume from now on, if it is another."""
         sigmas = self.given.fields["plan"]["drift_sigmas"]
-        return mean if abs(mean - mean_of(self.law)) > sigmas * error else None
+        if len(self._recent) < 2:
+            return None
+        if self.law is not self.first:
+            away, home = (abs(self._z(self._recent, law)) for law in (self.law, self.first))
+            if home < away and away > sigmas / 2:
+                return mean_of(self.first)
+        two = self._recent[-2:]
+        z = self._z(two, self.law)
+        sides = [self._z([look], self.law) for look in two]
+        if abs(z) <= sigmas or any(side * math.copysign(1, z) <= sigmas / 2 for side in sides):
+            return None
+        mean = sum(units for units, _ in two) / sum(periods for _, periods in two)
+        return mean_of(self.law) + (mean - mean_of(self.law)) * max(0.0, 1 - 1 / z**2)
+
+    def _z(self, looks: Sequence[tuple[float, int]], law: list[float]) -> float:
+        """Return the standard errors between looks and a law."""
+        periods = sum(n for _, n in looks)
+        is_one = self.given.fields["demand"]["correlated"]
+        spread = variance_of(law) / (1 if is_one else len(self._usage))
+        pairs = list(pairwise((units / n, n) for units, n in self._looks))
+        if len(pairs) >= 4:
+            steps = [(b - a) ** 2 / (1 / m + 1 / n) for (a, m), (b, n) in pairs]
+            spread = max(spread, sum(steps) / len(steps))
+        mean = sum(units for units, _ in looks) / periods
+        return (mean - mean_of(law)) / math.sqrt(max(spread, 1e-12) / periods)
 
 
 def objections(

@@ -556,15 +556,21 @@ def test_the_manager_plans_again_when_a_fiber_is_lost_and_sends_the_difference_o
 )
 def test_demand_has_drifted_when_its_mean_is_beyond_chance(units: list[int], drifted: bool) -> None:
     watch = DemandWatch((Scenario(1, 0.5), Scenario(4, 0.5)), sigmas=3.0)
-    mean = watch.look({0: sum(units), 1: sum(units)}, len(units))
-    assert (mean == sum(units) / len(units)) if drifted else (mean is None)
+    assert watch.look({0: sum(units), 1: sum(units)}, len(units)) is None  # one window is none
+    mean = watch.look({0: 2 * sum(units), 1: 2 * sum(units)}, 2 * len(units))
+    assert (mean is not None) is drifted
+    if mean is not None:  # eight draws of standard deviation 1.5: shrunk by one over z squared
+        z_squared = (sum(units) / 4 - 2.5) ** 2 / (1.5**2 / 8)
+        assert mean == pytest.approx(2.5 + (sum(units) / 4 - 2.5) * (1 - 1 / z_squared))
 
 
 def test_demand_is_compared_from_one_look_to_the_next() -> None:
     watch = DemandWatch((Scenario(1, 0.5), Scenario(4, 0.5)), sigmas=3.0)
     assert watch.look({0: 10}, 4) is None
-    assert watch.look({0: 10 + 36}, 8) == 9.0
     assert watch.look({0: 10 + 36}, 8) is None
+    found = watch.look({0: 10 + 72}, 12)
+    assert found == pytest.approx(9.0, abs=0.1)
+    assert watch.look({0: 10 + 72}, 12) is None
 
 
 def test_a_plan_that_cannot_be_made_leaves_the_last_good_one_in_force() -> None:

@@ -223,6 +223,10 @@ def test_an_experiment_with_a_process_and_a_history_is_written_and_read_again(
             {"demand__forecast": {"seen": [1] * 60}, "plan": {"look_every_periods": 2}},
             "plan.look_every_periods: a forecast watches every period",
         ),
+        (
+            {"demand__forecast": {"seen": [1] * 60}, "demand__period_s": 13},
+            "demand.period_s: must be at least 14 with demand.forecast",
+        ),
         ({"demand__forecast": {"history": "none.csv"}}, "demand.forecast.history: none.csv"),
     ],
 )

@@ -233,13 +233,11 @@ def test_an_experiment_can_name_every_method() -> None:
 
 def test_a_plan_sees_the_mean_of_the_laws_of_its_look_ahead_and_more_counts_as_the_most() -> None:
     forecast = named("seasonal", (DAY,)).fit(history(seasonal_intensity(400)))
-    foresight = Foresight(
-        "seasonal", forecast, 1.0, periods=3, scenarios=6, least_saving=0.0, lead=2
-    )
+    foresight = Foresight("seasonal", forecast, 1.0, periods=3, scenarios=6, least_saving=0.0)
 
     scenarios = {item.units: item.probability for item in foresight.scenarios_of(forecast)}
 
-    laws = [forecast.law(ahead) for ahead in (2, 3, 4)]
+    laws = [forecast.law(ahead) for ahead in (1, 2, 3)]
     for units in range(5):
         assert scenarios[units] == pytest.approx(np.mean([law[units] for law in laws]))
     assert scenarios[5] == pytest.approx(np.mean([law[5:].sum() for law in laws]))
