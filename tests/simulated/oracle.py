@@ -20,8 +20,8 @@ is down for whatever cause), once for each news.
 *Drift.*  When period p begins and p + 1 is a multiple of `look_every_periods`, the manager asks for usage,
 of which a key manager that has begun no period has nothing to tell.  Demand has drifted if its mean over
 the last two looks is more than `drift_sigmas` standard errors from the law that the plan assumes, and both
-are more than half as many of their own to the same side; then everybody may move.  An error is at least that
-of half the mean squared successive difference of up to 24 looks, once there are five.  The new mean is
+are more than half as many of their own to the same side; then everybody may move.  An error is at least
+that of half the mean squared successive difference of up to 24 looks, once there are five.  The new mean is
 shrunk by 1 / z^2.  The first law is back when all looks since (up to 24) are nearer to it, and more than
 half of `drift_sigmas` from the law assumed.
 
