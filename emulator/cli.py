@@ -52,7 +52,7 @@ COMMANDS = (
     (
         "access",
         "access",
-        "Issue a certificate to an SAE of a live run, and print a call that works.",
+        "Issue a certificate to an SAE or an operator of a live run, and print a call that works.",
     ),
     (
         "page",

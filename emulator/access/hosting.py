@@ -7,16 +7,19 @@ answer that was lost with a process is known to be unsure.  Without doors nothin
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from emulator.access.config import AccessConfig, ServingHostConfig, door_name
-from emulator.access.server import Door, DoorServer, tls_context
+from emulator.access.server import MOST_CONNECTIONS, Door, DoorServer, tls_context
 from emulator.net.http_server import listener_at
 from emulator.runtime.host import Host
 from emulator.store.registry import Registry
 from protos.core import Measure
+
+_OTHER_FILES = 1_000
 
 
 class ServingHost:
@@ -35,6 +38,7 @@ class ServingHost:
     async def start(self) -> str:
         """Serve; return the address of the host."""
         address = await self.host.start()
+        _allow_files(len(self._access.doors) * MOST_CONNECTIONS + _OTHER_FILES)
         for node in self._access.doors:
             self._open(node)
         return address
@@ -71,3 +75,11 @@ class ServingHost:
             for (method, status), count in door.handled.items():
                 labels = (("node", node), ("method", method), ("status", str(status)))
                 yield Measure("key_delivery_requests_total", labels, count)
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise the limit of open files, which connections are too, as far as this process may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -50,6 +50,8 @@ from protos.access import Answer, Call, GetKey, GetKeyWithIds, Outcome
 from protos.core import Stock, key_manager_of
 from protos.node_status import NodeStatus
 
+MOST_CONNECTIONS = 2_000
+"""Of one door."""
 _TICK_S = 1.0
 _NAME = "sae"
 _OPERATOR = "operator"
@@ -296,6 +298,7 @@ class DoorServer(HttpServer):
 class _Named:
     """The part of a connection that knows whose certificate was shown, and tells the application."""
 
+    most_connections = MOST_CONNECTIONS
     app: Any
     transport: asyncio.Transport
     _phase: Any

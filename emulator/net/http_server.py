@@ -3,9 +3,10 @@
 An event loop answers, so a connection costs no thread.  A request must have come whole within `REQUEST_S`
 of the connection or of the last answer, headers and body together within `MOST_REQUEST_BYTES`, and an
 answer must be taken within `ANSWER_S`; whoever is later is hung up on.  At most `MOST_CONNECTIONS` are
-open: a newcomer takes the place of the one that has idled longest, since turning newcomers away would let
-whoever came first keep everybody out.  Of clients that leave answers unread, at most `MOST_UNREAD` stay.  A
-server that ends waits at most `LAST_WORDS_S` for its clients.  Nothing here knows what is served.
+open, unless a kind of connection allows more: a newcomer takes the place of the one that has idled longest,
+since turning newcomers away would let whoever came first keep everybody out.  Of clients that leave answers
+unread, at most `MOST_UNREAD` stay.  A server that ends waits at most `LAST_WORDS_S` for its clients.
+Nothing here knows what is served.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class HttpServer(uvicorn.Server):
 class _Connection(H11Protocol):
     """One connection, with the limits of the module."""
 
+    most_connections = MOST_CONNECTIONS
     _phase = _Phase.REQUEST
     _since_s = 0.0
     _request_bytes = 0
@@ -92,7 +94,7 @@ class _Connection(H11Protocol):
         """Make room, and begin to wait for a request."""
         super().connection_made(transport)
         self._since_s = self.loop.time()
-        _keep_freshest(self._others(), MOST_CONNECTIONS)
+        _keep_freshest(self._others(), self.most_connections)
         self.loop.call_later(_LOOK_EVERY_S, self._watch)
 
     def data_received(self, data: bytes) -> None:
