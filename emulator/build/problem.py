@@ -24,7 +24,7 @@ from emulator.build.free_space import (
 )
 from emulator.build.futures import with_futures
 from emulator.build.on_demand_prices import prices_of, unit_prices_of
-from emulator.build.quantum_links import Unused, usage_of
+from emulator.build.quantum_links import Unused, units_per_wavelength, usage_of
 from emulator.build.setup import Setup, part
 from emulator.config.demand import RequestItem
 from emulator.config.experiment import Capacity
@@ -52,7 +52,13 @@ def problem_of(setup: Setup) -> Problem:
     problem = Problem(
         nodes=tuple(node.name for node in setup.topology.nodes),
         fibers=tuple(
-            Fiber(item.link.a, item.link.b, item.unit_cost(prices), network.wavelengths)
+            Fiber(
+                item.link.a,
+                item.link.b,
+                item.unit_cost(prices),
+                network.wavelengths,
+                units_per_wavelength(setup, item),
+            )
             for item in usage_of(setup).used
         ),
         requests=with_marginals(setup, _priced_requests(setup)),
