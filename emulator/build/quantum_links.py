@@ -242,6 +242,19 @@ def link_fields(setup: Setup) -> list[dict[str, Any]]:
     ]
 
 
+def wasted_share(setup: Setup, most_needed: int) -> float:
+    """Return which share of what links yield the setting leaves unused on a wavelength of each.
+
+    A unit in a period is counted where a wavelength counts for one; beyond what any request ever needs
+    (`most_needed` units), key is of no use.
+    """
+    keys, period_s = setup.experiment.keys, setup.experiment.demand.period_s
+    used = usage_of(setup).used
+    made_bits = sum(item.rate.skr_bps * period_s for item in used)
+    counted = sum(min(most_needed, units_per_wavelength(setup, item)) for item in used)
+    return 1 - counted * keys.unit_bits / made_bits if made_bits else 0.0
+
+
 @dataclass(frozen=True)
 class Unused:
     """Links that are never reserved on, with the reason, and requests that no other links can serve.
