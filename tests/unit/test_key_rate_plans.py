@@ -111,3 +111,26 @@ def test_check_remarks_on_settings_that_waste_nearly_all_that_links_make(
         assert (status, document["ok"]) == (0, True)
         assert [words in line for line in document["remarks"]] == [True] * bool(words)
         assert all(f"{path}: remark: {line}" in err for line in document["remarks"])
+
+
+def test_a_run_that_loses_a_fiber_is_planned_again_and_adds_up(
+    qsagin: Call, write_experiment: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "ring.csv").write_text("source,target,length_km\nA,B,20\nB,C,60\nA,C,80\n")
+    path = write_experiment(
+        network__topology="ring.csv",
+        demand__distribution={"poisson": {"mean_units": 30}},
+        demand__scenarios=60,
+        fiber={"device": "gys", "wavelength": "key-rate"},
+        faults=[{"kind": "fiber-cut", "link": ["A", "B"], "at_s": 100}],
+    )
+    folder = tmp_path / "run"
+    status, out, _ = qsagin(
+        "run", str(path), "--engine", "in-process", "--out", str(folder), "--json"
+    )
+    summary = json.loads(out)
+    assert (status, summary["served_units"]["fiber"] > 0, summary["failed_plans"]) == (0, True, 0)
+    reserved = json.loads((folder / "plan.json").read_text())["allocations"]
+    assert any(item["units"] > len(item["wavelengths"]) > 0 for item in reserved)
+    status, out, _ = qsagin("audit", str(folder), "--json")
+    assert (status, json.loads(out)["problems"]) == (0, [])
