@@ -1,6 +1,7 @@
 """One reservation's way through one node: the pads it shares with its neighbours on the path.
 
-In every epoch each hop of the path makes one block of key, the same at both ends.  An end-to-end
+In every epoch each hop of the path makes one block of key on all its wavelengths, the same at both ends,
+and no more of it than the reservation is for.  An end-to-end
 key crosses the path encrypted with these blocks, one hop after the other, and uses up one bit of
 every hop for each of its own.  A block with more errors than the limit allows is discarded: no key is
 made of it.  What an epoch leaves unused expires when the next one comes.
@@ -60,10 +61,21 @@ def fiber_channel(a: str, b: str, request: int, generation: int = 0) -> ChannelI
 
 
 class Channel:
-    """The part of one node in one reservation; `end` says which part that is."""
+    """The part of one node in one reservation; `end` says which part that is.
 
-    def __init__(self, node: str, row: ChannelRow, key_bytes: int, qber_limit: float) -> None:
+    It has as many wavelengths as given, or else one for each unit.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        row: ChannelRow,
+        key_bytes: int,
+        qber_limit: float,
+        wavelengths: int | None = None,
+    ) -> None:
         self.row = row
+        self._wavelengths = row.units if wavelengths is None else wavelengths
         self._node = node
         self.is_source, self.is_target = not row.upstream, not row.downstream
         self.end = "source" if self.is_source else "target" if self.is_target else "relay"
@@ -154,13 +166,14 @@ class Channel:
         self, channel: ChannelId, sample: LinkSample, lasted_s: float, quantum: QuantumChannel
     ) -> Block:
         """Return the block that all wavelengths together have made in this time."""
-        sifted_bits = int(self.row.units * sample.sifted_bps * lasted_s)
+        sifted_bits = int(self._wavelengths * sample.sifted_bps * lasted_s)
         errors = quantum.errors(channel, self._epoch, sifted_bits, sample.qber)
         qber = errors / sifted_bits if sifted_bits else sample.qber
         whole_bytes = 0
         if sample.usable and qber <= self._qber_limit:
-            wavelength_bytes = min(self._key_bytes, int(sample.skr_bps * lasted_s / 8))
-            whole_bytes = self.row.units * wavelength_bytes // self._key_bytes * self._key_bytes
+            made_bytes = self._wavelengths * int(sample.skr_bps * lasted_s / 8)
+            wanted_bytes = self.row.units * self._key_bytes
+            whole_bytes = min(wanted_bytes, made_bytes) // self._key_bytes * self._key_bytes
         return Block(self._epoch, sample, sifted_bits, errors, whole_bytes, qber)
 
     def _quality(self, block: Block) -> Measured | None:

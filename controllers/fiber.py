@@ -1,11 +1,11 @@
 """The fiber controller: configures every node on the path of a reservation, and watches the fibers.
 
-It takes a reservation from the manager only if the path exists and every wavelength is free on every
-fiber of it; then it configures the local key managers, and tells the manager when all have agreed.  It
-looks at every fiber at regular times and informs the manager of each that went down or came up.  A fiber
-is down if nothing comes through (loss), or too many errors to make key (noise).  A fiber that was down is
-up when it has been good at every look for a while, so one that flaps stays down.  Looks that can find
-nothing new are left out, which changes nothing but the work.
+It takes a reservation from the manager only if the path exists and brings as much, and every wavelength is
+free on every fiber of it; then it configures the local key managers, and tells the manager when all have
+agreed.  It looks at every fiber at regular times and informs the manager of each that went down or came up.
+A fiber is down if nothing comes through (loss), or too many errors to make key (noise).  A fiber that was
+down is up when it has been good at every look for a while, so one that flaps stays down.  Looks that can
+find nothing new are left out, which changes nothing but the work.
 It does not know demand, prices or why a path was chosen.
 """
 
@@ -54,6 +54,7 @@ class FiberControllerConfig:
 
     Every `monitor_s` the controller looks at all fibers; one with more errors than `qber_limit` is down,
     and up again when it has been good for `wait_to_restore_s` (ITU-T G.808.1).
+    `units_per_wavelength` is what a wavelength brings in a period, by fiber; empty: one unit on all.
     """
 
     fibers: tuple[tuple[str, str, int], ...]
@@ -62,6 +63,7 @@ class FiberControllerConfig:
     qber_limit: float
     retry_after_s: float
     wait_to_restore_s: float = 0.0
+    units_per_wavelength: tuple[int, ...] = ()
 
 
 @dataclass
@@ -86,6 +88,8 @@ class FiberController(ManagedCore[ReservationRow]):
         self._before = (0.0, 0.0, 0.0)  # the next look, the next news, and the last look before it
         self._fibers = {frozenset((a, b)): count for a, b, count in config.fibers}
         self._ends = {frozenset((a, b)): (a, b) for a, b, _ in config.fibers}
+        brings = config.units_per_wavelength or (1,) * len(config.fibers)
+        self._brings = dict(zip(self._fibers, brings, strict=True))
         self._lit: dict[tuple[str, str], set[int]] = defaultdict(set)
         self._reservations: dict[int, _Reservation] = {}
         self._over: dict[int, int] = {}
@@ -221,8 +225,10 @@ class FiberController(ManagedCore[ReservationRow]):
         return (
             (path[0], path[-1]) == (head.source, head.target)
             and len(set(path)) == len(path)
-            and len(set(wavelengths)) == len(wavelengths) == head.units
+            and len(set(wavelengths)) == len(wavelengths) > 0
             and all(hop in self._fibers for hop in hops)
+            and len(wavelengths) <= head.units
+            and head.units <= len(wavelengths) * min(self._brings[hop] for hop in hops)
             and all(0 <= w < self._fibers[hop] for hop in hops for w in wavelengths)
             and not any(self._lit[f] & set(wavelengths) for f in self._directions(path))
         )

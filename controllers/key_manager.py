@@ -216,7 +216,7 @@ class LocalKeyManager(ManagedCore[None]):
             if isinstance(row, DeliveryRow) and not self._delivery.can_bring(row):
                 return Refusal(ErrorStatus.INCONSISTENT_VALUE, index)
         for row in rows:
-            self._take(row, now_s)
+            self._take(row, rows, now_s)
         return None
 
     def _fits(self, row: ChannelRow) -> bool:
@@ -236,12 +236,14 @@ class LocalKeyManager(ManagedCore[None]):
             and row.period_ms > 0
         )
 
-    def _take(self, row: Row, now_s: float) -> None:
+    def _take(self, row: Row, rows: Sequence[Row], now_s: float) -> None:
+        """Carry out one of the rows of a Set."""
         match row:
             case ChannelRow(row_status=RowStatus.DESTROY):
                 self._relay.release(row.request, row.generation)
             case ChannelRow():
-                self._relay.configure(row)
+                tuned = (isinstance(r, TransceiverRow) and r.request == row.request for r in rows)
+                self._relay.configure(row, sum(tuned) or None)
             case TransceiverRow() if row.request in self._relay.channels:
                 self._relay.transceivers[row.request, row.position] = row
             case DeliveryRow():

@@ -95,8 +95,10 @@ class KeyRelay:
     last_epoch: dict[int, int] = field(default_factory=dict)
     due_s: float = inf  # of the channel that is due first
 
-    def configure(self, row: ChannelRow) -> None:
+    def configure(self, row: ChannelRow, wavelengths: int | None = None) -> None:
         """Take part in a reservation from now on, with a store if the node is an end of it.
+
+        It has as many wavelengths as given, or else one for each unit.
 
         It replaces an earlier generation and repeats none of its epochs; a generation that has been
         released already is over.
@@ -104,7 +106,7 @@ class KeyRelay:
         if row.generation <= self.released.get(row.request, -1):
             return
         self.release(row.request, row.generation - 1)
-        channel = Channel(self.node, row, self.key_bytes, self.qber_limit)
+        channel = Channel(self.node, row, self.key_bytes, self.qber_limit, wavelengths)
         channel.skip(self.last_epoch.get(row.request, 0))
         self.channels[row.request] = channel
         self.due_s = min(self.due_s, channel.due_s)

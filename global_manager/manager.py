@@ -233,7 +233,9 @@ class GlobalManager:
         self._adopt(plan, None, now_s)
 
     def _adopt(self, plan: Plan, reason: Replanned | None, now_s: float) -> None:
-        self._plan.adopt(plan, self._planner.describe(plan), reason, self._next_period, now_s)
+        document = self._planner.describe(plan)
+        period = self._next_period
+        self._plan.adopt(plan, self._problem, document, reason, period=period, now_s=now_s)
 
     def _replan(self, reason: Replanned, now_s: float, movable: frozenset[str]) -> None:
         before = self._plan.plan

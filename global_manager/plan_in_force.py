@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from global_manager import reservations
 from global_manager.provisioning.model import Allocation, Plan, Problem
+from global_manager.provisioning.recourse import largest_demand
 from global_manager.reservations import Refusals, ReservationSchedule
 from protos.core import FIBER_CONTROLLER, Effects, Measure
 from protos.facts import Fact, FactKind, Planned, Reason, Replanned, Verified
@@ -62,6 +63,7 @@ class PlanInForce:
         self.plan: Plan | None = None
         self.plans = 0
         self.reserved: dict[int, Allocation] = {}
+        self._kept: dict[int, int] = {}
 
     @property
     def cost(self) -> int:
@@ -74,9 +76,20 @@ class PlanInForce:
         return self._refusals.wake_s
 
     def adopt(
-        self, plan: Plan, document: str, reason: Replanned | None, period: int, now_s: float
+        self,
+        plan: Plan,
+        problem: Problem,
+        document: str,
+        reason: Replanned | None,
+        *,
+        period: int,
+        now_s: float,
     ) -> None:
-        """Put a plan in force from a period on: take down what changes, then set up what is new."""
+        """Put a plan for this problem in force from a period on.
+
+        What changes is taken down, then what is new is set up.  Of what a reservation brings, nothing is
+        asked for that its request never needs.
+        """
         self._effects.note(Fact(FactKind.PLANNED, period=period, details=Planned(document)))
         wanted = {self._place[item.request]: item for item in plan.allocations if item.units}
         before = self.reserved
@@ -86,10 +99,11 @@ class PlanInForce:
             self._effects.note(
                 Fact(FactKind.REPLANNED, period=period, units=len(new), details=reason)
             )
-        self.plan, self.reserved = plan, wanted
+        kept_before = self._kept
+        self.plan, self.reserved, self._kept = plan, wanted, _kept(problem, wanted)
         self.plans += 1
         for index in gone:
-            self._take_down(index, before[index], period, now_s)
+            self._take_down(index, before[index], kept_before[index], period, now_s)
         for index in new:
             price = reservations.cost(wanted[index], self._unit_costs)
             self._note(index, period, wanted[index].units, price)
@@ -133,8 +147,7 @@ class PlanInForce:
         if last[: len(units_column)] == units_column and len(pdu.varbinds) >= WALK_ROWS:
             self._walk(last, Walk(seen_units), now_s)
             return
-        planned = {index: item.units for index, item in self.reserved.items()}
-        found = Verified(agrees=planned == seen_units)
+        found = Verified(agrees=self._kept == seen_units)
         self._effects.note(Fact(FactKind.VERIFIED, units=sum(seen_units.values()), details=found))
 
     def measures(self) -> list[Measure]:
@@ -153,20 +166,22 @@ class PlanInForce:
             Measure("refused_reservations_total", (), self._refusals.total),
         ]
 
-    def _take_down(self, index: int, allocation: Allocation, period: int, now_s: float) -> None:
+    def _take_down(
+        self, index: int, allocation: Allocation, units: int, period: int, now_s: float
+    ) -> None:
         self._up.discard(index)
         self._refusals.forget(index)
         self._note(index, period, 0, 0)
         asked = Reserve(index, self._generation[index])
         row = reservations.head(
-            index, allocation, RowStatus.DESTROY, self._schedule, now_s, asked.generation
+            index, allocation, units, RowStatus.DESTROY, self._schedule, now_s, asked.generation
         )
         self._ask(FIBER_CONTROLLER, command(row), asked, now_s)
 
     def _set_up(self, index: int, now_s: float) -> None:
         asked = Reserve(index, self._generation[index])
         rows = reservations.rows(
-            index, self.reserved[index], self._schedule, now_s, asked.generation
+            index, self.reserved[index], self._kept[index], self._schedule, now_s, asked.generation
         )
         self._ask(FIBER_CONTROLLER, command(*rows), asked, now_s)
 
@@ -176,3 +191,13 @@ class PlanInForce:
     def _walk(self, after: Arcs, walk: Walk, now_s: float) -> None:
         bulk = Pdu(Verb.GET_BULK, 0, (VarBind(after),), max_repetitions=WALK_ROWS)
         self._ask(FIBER_CONTROLLER, bulk, walk, now_s)
+
+
+def _kept(problem: Problem, reserved: Mapping[int, Allocation]) -> dict[int, int]:
+    """Return by request how many units of its reservation are made into keys."""
+    return {
+        index: reservations.kept_units(
+            item, largest_demand(problem.demand_of(problem.requests[index]))
+        )
+        for index, item in reserved.items()
+    }

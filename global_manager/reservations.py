@@ -20,7 +20,7 @@ from protos.mib import (
 _LONGEST_WAIT = 256  # in first waits
 
 UnitCosts = Mapping[frozenset[str], int]
-"""What a unit costs in a period on each fiber, by its two ends."""
+"""What a wavelength costs in a period on each fiber, by its two ends."""
 
 
 @dataclass(frozen=True)
@@ -86,22 +86,31 @@ class Refusals:
         return min(self._again_s.values(), default=None)
 
 
+def kept_units(allocation: Allocation, most_needed: int) -> int:
+    """Return the units of a reservation that are made into keys: what can be needed, if it brings more."""
+    return min(allocation.units, max(most_needed, len(allocation.wavelengths)))
+
+
 def head(  # noqa: PLR0917
     index: int,
     allocation: Allocation,
+    units: int,
     status: RowStatus,
     schedule: ReservationSchedule,
     now_s: float,
     generation: int = 0,
 ) -> ReservationRow:
-    """Return the row that names a reservation; alone, with status destroy, it takes it down."""
+    """Return the row that names a reservation of these units.
+
+    Alone, with status destroy, it takes the reservation down.
+    """
     start_s = now_s + schedule.setup_s
     return ReservationRow(
         request=index,
         request_id=allocation.request,
         source=allocation.source,
         target=allocation.target,
-        units=allocation.units,
+        units=units,
         start_ms=round(start_s * 1000),
         due_ms=round(schedule.next_epoch_s(start_s) * 1000),
         period_ms=round(schedule.timeline.period_s * 1000),
@@ -110,9 +119,10 @@ def head(  # noqa: PLR0917
     )
 
 
-def rows(
+def rows(  # noqa: PLR0917
     index: int,
     allocation: Allocation,
+    units: int,
     schedule: ReservationSchedule,
     now_s: float,
     generation: int = 0,
@@ -123,15 +133,16 @@ def rows(
         ReservationWavelengthRow(index, at, wavelength)
         for at, wavelength in enumerate(allocation.wavelengths, 1)
     ]
-    first = head(index, allocation, RowStatus.CREATE_AND_GO, schedule, now_s, generation)
+    first = head(index, allocation, units, RowStatus.CREATE_AND_GO, schedule, now_s, generation)
     return [first, *hops, *wavelengths]
 
 
 def cost(allocation: Allocation, unit_costs: UnitCosts) -> int:
     """Return what an allocation costs in a period."""
-    return allocation.units * sum(unit_costs[frozenset(hop)] for hop in pairwise(allocation.path))
+    hops = pairwise(allocation.path)
+    return len(allocation.wavelengths) * sum(unit_costs[frozenset(hop)] for hop in hops)
 
 
 def unit_costs_of(fibers: Sequence[Fiber]) -> UnitCosts:
-    """Return what a unit costs on each fiber."""
+    """Return what a wavelength costs on each fiber."""
     return {frozenset((fiber.a, fiber.b)): fiber.unit_cost for fiber in fibers}

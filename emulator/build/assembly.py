@@ -22,7 +22,7 @@ from emulator.build.environment import SETUP_WINDOWS, lead_windows, sky_of, time
 from emulator.build.foresight import foresight_of
 from emulator.build.free_space import fleet_of, flights_of, satellites_of, uav_links_of
 from emulator.build.problem import problem_of
-from emulator.build.quantum_links import QuantumLink, links_of
+from emulator.build.quantum_links import QuantumLink, links_of, units_per_wavelength
 from emulator.build.schedule import schedule_of
 from emulator.build.setup import Setup, part
 from emulator.world.satellite_links import SatelliteLinks
@@ -111,6 +111,7 @@ def assemble(setup: Setup) -> Assembly:
             qber_limit=experiment.keys.qber_limit,
             retry_after_s=retry_after_s,
             wait_to_restore_s=experiment.fiber.wait_to_restore_s,
+            units_per_wavelength=tuple(units_per_wavelength(setup, item) for item in links),
         ),
         satellite=on_demand(
             setup_s=experiment.satellite.setup_s,

@@ -1,9 +1,9 @@
 """Plans as files: a plan with its problem, for other programs, and a plan made elsewhere, read and checked.
 
 An exported file has three fields. `format` is 1. `problem` is the instance: `nodes`; `fibers` with `a`,
-`b`, `unit_cost` and `wavelengths`; `requests` with `id`, `application`, `source`, `target`, `on_demand`
-(costs of a unit by medium, `shortfall_cost`, `satellite_probability`) and, where they differ,
-`scenarios` of their own; `scenarios` with `units` and `probability`; `directed_capacity`,
+`b`, `unit_cost`, `wavelengths` and `units_per_wavelength`; `requests` with `id`, `application`, `source`,
+`target`, `on_demand` (costs of a unit by medium, `shortfall_cost`, `satellite_probability`) and, where they
+differ, `scenarios` of their own; `scenarios` with `units` and `probability`; `directed_capacity`,
 `correlation`, `pools`, `futures` and `joint`. `plan` is what `qsagin plan --json` says of a plan.
 
 Of a plan made elsewhere only `allocations` is read, from such a file, from a run's plan.json or from
@@ -64,7 +64,8 @@ class _Reading:
             request = self._request(item, where)
             path = self._list(item, where, "path", str, "names of nodes")
             wavelengths = self._list(item, where, "wavelengths", int, "whole numbers from 0")
-            yield Allocation(request, *self._ends[request], path, wavelengths)
+            brings = self._problem.units_along(path)
+            yield Allocation(request, *self._ends[request], path, wavelengths, brings)
 
     def _items(self) -> list[Any]:
         try:

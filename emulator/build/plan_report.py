@@ -37,7 +37,10 @@ def fields(plan: Plan) -> dict[str, Any]:
         "first_stage_cost": plan.first_stage_cost,
         "expected_recourse_cost": plan.expected_recourse_cost,
         "expected_shortfall_units": plan.expected_shortfall_units,
-        "unplaced_units": sum(item.units - len(item.wavelengths) for item in plan.allocations),
+        "unplaced_units": sum(
+            item.units - len(item.wavelengths) * item.units_per_wavelength
+            for item in plan.allocations
+        ),
         "displaced_units": plan.displaced_units,
         "reserved_units": sum(item.units for item in plan.allocations),
         "allocations": [

@@ -25,10 +25,11 @@ from emulator.build.free_space import (
 )
 from emulator.build.futures import with_futures
 from emulator.build.on_demand_prices import prices_of, unit_prices_of
-from emulator.build.quantum_links import Unused, usage_of
+from emulator.build.quantum_links import Unused, units_per_wavelength, usage_of, wasted_share
 from emulator.build.setup import Setup, part
 from emulator.config.demand import RequestItem
 from emulator.config.experiment import Capacity
+from emulator.config.fiber import Wavelength
 from emulator.world.weather import CLEAR_AIR_KM
 from global_manager.provisioning.model import (
     Fiber,
@@ -39,6 +40,9 @@ from global_manager.provisioning.model import (
     Scenario,
 )
 from global_manager.provisioning.routing import fiber_graph, has_path
+
+MUCH_WASTED = 0.9
+"""Of what links yield: a setting that wastes more is remarked on."""
 
 
 @part
@@ -54,7 +58,13 @@ def problem_of(setup: Setup) -> Problem:
     problem = Problem(
         nodes=tuple(node.name for node in setup.topology.nodes),
         fibers=tuple(
-            Fiber(item.link.a, item.link.b, item.unit_cost(prices), network.wavelengths)
+            Fiber(
+                item.link.a,
+                item.link.b,
+                item.unit_cost(prices),
+                network.wavelengths,
+                units_per_wavelength(setup, item),
+            )
             for item in usage_of(setup).used
         ),
         requests=with_marginals(setup, _priced_requests(setup)),
@@ -89,6 +99,20 @@ def unused_of(setup: Setup) -> Unused:
         if (min(item.source, item.target), max(item.source, item.target)) in unserved
     )
     return Unused(usage.reasons, tuple(apart), tuple(without))
+
+
+def remarks_of(setup: Setup) -> list[str]:
+    """Say what is no mistake and may surprise all the same, a line each."""
+    experiment = setup.experiment
+    most_needed = experiment.demand.scenarios - 1
+    share = wasted_share(setup, most_needed)
+    if share <= MUCH_WASTED:
+        return []
+    if experiment.fiber.wavelength is Wavelength.UNIT:
+        why = "a wavelength counts for one unit; with fiber.wavelength: key-rate it brings what it makes"
+    else:
+        why = f"no request needs more than {most_needed} units in a period"
+    return [f"{share:.1%} of the key that a wavelength of every link makes is of no use: {why}"]
 
 
 def pools_of(setup: Setup) -> Pools | None:

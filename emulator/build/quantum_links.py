@@ -13,7 +13,7 @@ from typing import Any
 from controllers.ports import LinkSample
 from emulator.build.setup import Setup, part
 from emulator.config.experiment import Keys
-from emulator.config.fiber import FiberLink, FiberOptions, LinkKind
+from emulator.config.fiber import FiberLink, FiberOptions, LinkKind, Wavelength
 from emulator.config.topology import Link, Topology
 from emulator.physics.raman import Coexistence, Direction
 from emulator.physics.relay import span_count
@@ -82,6 +82,12 @@ class QuantumLink:
         if period_bits < keys.unit_bits:
             return f"{period_bits:.3g} bit in a period, less than a key of {keys.unit_bits}"
         return ""
+
+    def yield_units(self, keys: Keys, period_s: float) -> int:
+        """Return how many whole units a wavelength makes in a period while nothing disturbs it."""
+        if (self.rate.qber or 0.0) > keys.qber_limit:
+            return 0
+        return int(self.rate.skr_bps * period_s / 8) * 8 // keys.unit_bits
 
     def tapped(self, share: float) -> KeyRate:
         """Return the rate while that share of the pulses of one section is intercepted.
@@ -214,6 +220,39 @@ def usage_of(setup: Setup) -> Usage:
         else:
             found.append(item)
     return Usage(tuple(found), reasons)
+
+
+def units_per_wavelength(setup: Setup, item: QuantumLink) -> int:
+    """Return how many units a wavelength of a link counts for in a period; 0 where it is not used."""
+    experiment = setup.experiment
+    units = item.yield_units(experiment.keys, experiment.demand.period_s)
+    return min(units, 1) if experiment.fiber.wavelength is Wavelength.UNIT else units
+
+
+def link_fields(setup: Setup) -> list[dict[str, Any]]:
+    """Return what a reader wants to know of every link, with what a wavelength brings and counts for."""
+    keys, period_s = setup.experiment.keys, setup.experiment.demand.period_s
+    return [
+        item.fields()
+        | {
+            "yield_units": item.yield_units(keys, period_s),
+            "units_per_wavelength": units_per_wavelength(setup, item),
+        }
+        for item in links_of(setup)
+    ]
+
+
+def wasted_share(setup: Setup, most_needed: int) -> float:
+    """Return which share of what links yield the setting leaves unused on a wavelength of each.
+
+    A unit in a period is counted where a wavelength counts for one; beyond what any request ever needs
+    (`most_needed` units), key is of no use.
+    """
+    keys, period_s = setup.experiment.keys, setup.experiment.demand.period_s
+    used = usage_of(setup).used
+    made_bits = sum(item.rate.skr_bps * period_s for item in used)
+    counted = sum(min(most_needed, units_per_wavelength(setup, item)) for item in used)
+    return 1 - counted * keys.unit_bits / made_bits if made_bits else 0.0
 
 
 @dataclass(frozen=True)

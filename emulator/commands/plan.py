@@ -54,14 +54,15 @@ def schema() -> None:
 
 def check(experiment: ExperimentArgument, json_: Json = False) -> None:
     """Validate an experiment; start nothing."""
-    from emulator.build.problem import unused_of
+    from emulator.build.problem import remarks_of, unused_of
 
     mistakes: tuple[Mistake, ...] = ()
     warnings: list[str] = []
+    remarks: list[str] = []
     try:
         setup = loading.read(experiment)
         tell_reading(experiment, setup)
-        warnings = unused_of(setup).sentences()
+        warnings, remarks = unused_of(setup).sentences(), remarks_of(setup)
         orbits = setup.experiment.satellite.orbits
         if orbits is not None and orbits.elements_from is not None:
             warnings.append(orbits.elements_from)
@@ -73,9 +74,12 @@ def check(experiment: ExperimentArgument, json_: Json = False) -> None:
         "ok": not mistakes,
         "errors": [mistake.model_dump() for mistake in mistakes],
         "warnings": warnings,
+        "remarks": remarks,
     }
     for line in warnings:
         tell(f"{experiment}: warning: {line}")
+    for line in remarks:
+        tell(f"{experiment}: remark: {line}")
     answer(json_, document, lambda: OUT.print(f"{experiment}: ok"))
     if mistakes:
         raise typer.Exit(2)
@@ -101,7 +105,7 @@ def plan(
     from emulator.build.futures import fresh_fields
     from emulator.build.plan_report import basis_of, fields, more_of
     from emulator.build.problem import problem_of, unused_of
-    from emulator.build.quantum_links import by_kind, links_of
+    from emulator.build.quantum_links import by_kind, link_fields, links_of
     from emulator.commands.exchange import imported, require_form, write_export
 
     setup = read(experiment, seed, policy, gap)
@@ -127,7 +131,7 @@ def plan(
         "formulation": solution.formulation.value,
         "solve_s": solve_s,
         "basis": basis,
-        "links": [item.fields() for item in links],
+        "links": link_fields(setup),
     }
     document = head | fields(solution) | fresh | more_of(problem) | shown | unused.fields()
     for line in unused.sentences():
@@ -244,6 +248,12 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
     print_table(["reserved units", "requests"], rows)
     OUT.print()
     print_table(list(kinds[0]), kinds)
+    brings = [item["units_per_wavelength"] for item in document["links"]]
+    OUT.print(
+        f"A wavelength of a link counts for {min(brings)} to {max(brings)} units per period; "
+        "--json has every link.",
+        soft_wrap=True,
+    )
     OUT.print(
         "Trusted repeaters hold every key of their link; untrusted ones hold none. "
         "Costs are monetary units per provisioning period. --json lists every path and wavelength."

@@ -27,6 +27,17 @@ class LinkKind(StrEnum):
     QUANTUM_ROUTER = "quantum-router"
 
 
+class Wavelength(StrEnum):
+    """What a wavelength of a reservation brings in a period.
+
+    *unit*: one unit of key, which is how the paper counts.  *key-rate*: as many whole units as its rate
+    makes in a period, on a path those of the weakest link.
+    """
+
+    UNIT = "unit"
+    KEY_RATE = "key-rate"
+
+
 class Devices(Section):
     """A device preset of `qsagin skr`, and parameters to replace in it (its --set)."""
 
@@ -94,6 +105,10 @@ class FiberOptions(Section):
     )
     wait_to_restore_s: Seconds = Field(
         60.0, description="how long a fiber that was down must be good before it is up"
+    )
+    wavelength: Wavelength = Field(
+        Wavelength.UNIT,
+        description="what one brings in a period: one unit, or as many as its key rate makes",
     )
     repeaters: LinkKind = Field(LinkKind.TRUSTED, description="the kind of links not named below")
     untrusted: UntrustedDevices = Field(

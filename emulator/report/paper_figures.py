@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
-from math import ceil, fsum
+from math import ceil
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -117,11 +117,12 @@ def draw(setup: Setup, folder: Path) -> list[Path]:
 def fig4a(problem: Problem) -> list[tuple[int, float, float, float]]:
     """Return (reserved, first stage, second stage, total) for 0 .. 10 reserved units a request."""
     problem = within_reach(problem)
-    unit, table = fsum(_path_costs(problem)), _recourse(problem)
+    table = _recourse(problem)
     short = [*map(float, table.sum(axis=0)), *[0.0] * 11]
+    first = _reserved_costs(problem, max(11, table.shape[1])).sum(axis=0).tolist()
     return [
-        (reserved, reserved * unit, short[reserved], reserved * unit + short[reserved])
-        for reserved in range(max(11, table.shape[1]))
+        (reserved, cost, short[reserved], cost + short[reserved])
+        for reserved, cost in enumerate(first)
     ]
 
 
@@ -134,18 +135,21 @@ def growth(problem: Problem, rounding: str, seed: int) -> dict[str, list[float]]
     nothing.
     """
     problem = within_reach(problem)
-    costs, table = np.array(_path_costs(problem)), _recourse(problem)
-    totals = costs[:, None] * np.arange(table.shape[1]) + table
+    table = _recourse(problem)
+    reserved = _reserved_costs(problem, table.shape[1])
+    totals = reserved + table
     means = np.array([rounded_mean(problem.demand_of(item), rounding) for item in problem.requests])
     bought = np.array([expected_unit_cost(item.on_demand) for item in problem.requests])
-    mean_units = np.where(costs < bought, np.minimum(means, table.shape[1] - 1), 0)
+    means = np.minimum(means, table.shape[1] - 1)
+    saves = reserved[np.arange(len(means)), means] < means * bought
+    mean_units = np.where(saves, means, 0)
     alone = {
         Policy.STOCHASTIC: totals.min(axis=1),
         Policy.EXPECTED_VALUE: totals[np.arange(len(totals)), mean_units],
         Policy.RANDOM: totals.mean(axis=1),
         Policy.NONE: totals[:, 0],
     }
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(costs))
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(totals))
     return {policy.value: np.cumsum(cost[order]).tolist() for policy, cost in alone.items()}
 
 
@@ -157,13 +161,15 @@ def within_reach(problem: Problem) -> Problem:
     return problem.of_requests([index for index, pair in enumerate(ends) if pair in between])
 
 
-def _path_costs(problem: Problem) -> list[float]:
-    """Return what a reserved unit costs each request on its cheapest path."""
+def _reserved_costs(problem: Problem, count: int) -> Floats:
+    """Return what each request pays for 0 .. count - 1 units in whole wavelengths of its cheapest path."""
     links = ((fiber.a, fiber.b, float(fiber.unit_cost)) for fiber in problem.fibers)
     graph = fiber_graph(problem.nodes, links)
     pairs = [(item.source, item.target) for item in problem.requests]
     between = cheapest_paths_between(graph, pairs)
-    return [between[pair][0] for pair in pairs]
+    costs = np.array([between[pair][0] for pair in pairs]).reshape(-1, 1)
+    brings = np.array([problem.units_along(between[pair][1]) for pair in pairs]).reshape(-1, 1)
+    return np.asarray(costs * -(-np.arange(count) // np.maximum(brings, 1)))
 
 
 def _recourse(problem: Problem) -> Floats:

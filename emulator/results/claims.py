@@ -143,19 +143,26 @@ def _add_payments(sums: _Sums, folder: Path, problem: Problem) -> None:
     """Add what the manager noted about money, in order, and compare it with prices and plans."""
     hop = {frozenset((fiber.a, fiber.b)): fiber.unit_cost for fiber in problem.fibers}
     on_demand = [vars(request.on_demand) for request in problem.requests]
-    paths: dict[str, list[str]] = {}
+    planned: dict[str, tuple[list[str], int, int]] = {}
     for item in journal_queries.payments(folder):
         position = (item.request, item.period)
         if item.kind is FactKind.PLANNED:
             plan = json.loads(item.document)
-            paths = {its["request"]: its["path"] for its in plan["allocations"]}
+            planned = {
+                its["request"]: (its["path"], len(its["wavelengths"]), its["units"])
+                for its in plan["allocations"]
+            }
             continue
         if item.kind is FactKind.PERIOD:
             expected = sum(sums.reservation_cost(at, item.period) for at in list(sums.reserved))
             sums.periods += 1
         elif item.kind is FactKind.RESERVED:
-            ways = pairwise(paths.get(problem.requests[item.request].id, []))
-            expected = item.units * sum(hop[frozenset(way)] for way in ways) if item.units else 0
+            path, lit, units = planned.get(problem.requests[item.request].id, ([], 0, 0))
+            ways = pairwise(path)
+            expected = lit * sum(hop[frozenset(way)] for way in ways) if item.units else 0
+            if item.units and not item.units == units == lit * problem.units_along(path):
+                who = _named(problem, position)
+                sums.wrong.append(f"{who}: {item.units} units reserved on {lit} wavelengths")
             sums.reserved[item.request].append((item.period, item.cost))
         else:
             price = on_demand[item.request][f"{item.medium}_cost"]

@@ -62,7 +62,8 @@ class Instance:
     `missing_units[g, k]` is E[(d - k)+] of a member of group g; `recourse[g, k]` its expected
     recourse cost with k units reserved, convex in k; limits of pools are not in it, but prices for
     their use may be (`priced`).  `yields` are what a wavelength can bring, least first and no more than
-    the largest demand; the graph of a yield has the fibers that bring as much.
+    the largest demand; the graph of a yield has the fibers that bring as much.  `recourse_rows` has the
+    recourse as lists.
     """
 
     def __init__(self, problem: Problem, *, odd_nodes: bool = True) -> None:
@@ -80,6 +81,7 @@ class Instance:
         self.recourse: Floats = recourse_table(
             [group.unit_cost for group in self.groups], self.missing_units
         )
+        self.recourse_rows: list[list[float]] = self.recourse.tolist()
         self.group_of = {m: g for g, group in enumerate(self.groups) for m in group.members}
         self.is_priced = False
         most = max(1, self.most_units)
@@ -96,6 +98,7 @@ class Instance:
         """Return this instance under another recourse table of the same shape."""
         twin = copy(self)
         twin.recourse, twin.is_priced = recourse, True
+        twin.recourse_rows = recourse.tolist()
         return twin
 
     def with_triples(self, triples: Iterable[Triple]) -> Instance:
@@ -158,7 +161,8 @@ class Instance:
 
     def recourse_of(self, group: int, units: int) -> float:
         """Return the expected recourse cost of a member with this many units, however many."""
-        return float(self.recourse[group, min(units, self.most_units)])
+        row = self.recourse_rows[group]
+        return row[units] if units < len(row) else row[-1]
 
     def gain(self, group: int, units: int, more: int) -> float:
         """Return what more units save a member that has this many already."""

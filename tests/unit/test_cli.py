@@ -81,7 +81,8 @@ def test_check_and_plan_warn_of_links_and_requests_that_fiber_cannot_serve(
     )
     reading = "read 3 nodes, 2 links; lengths from `length_km`, in km; no coordinates"
     warnings = "".join(f"{path}: warning: {line}\n" for line in told)
-    assert err == f"{path}: far.csv: {reading}\n{warnings}"
+    remarks = "".join(f"{path}: remark: {line}\n" for line in json.loads(out)["remarks"])
+    assert err == f"{path}: far.csv: {reading}\n{warnings}{remarks}"
     status, out, _ = qsagin("plan", path, "--json")
     assert status == 0
     assert json.loads(out)["requests_without_fiber"] == ["r1", "r3"]
