@@ -4,8 +4,9 @@ A run of three nodes in two processes, with windows of 50 ms in real time, serve
 takes a key at one node and its copy at the other, over one connection each.  Clients are threads of
 processes on the same machine, so what they need of its cores is in the figures too.
 
-Each call takes about one window, and a client makes one after the other, two per pair.  So clients that take
-one key a call get at most clients / (2 * window) pairs per second, 320 for 32 clients, however fast doors are.
+Each call takes about one window, and a client makes one after the other, two per pair.  So clients that
+take one key a call get at most clients / (2 * window) pairs per second, 320 for 32 clients, however fast
+doors are.
 """
 
 from __future__ import annotations
