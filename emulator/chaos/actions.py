@@ -41,15 +41,25 @@ class ChaosError(Exception):
 
 
 def start_run(
-    experiment: str, run_folder: str, hosts: int = 1, pace: str = "30", seed: int | None = None
+    experiment: str,
+    run_folder: str,
+    hosts: int = 1,
+    pace: str = "30",
+    seed: int | None = None,
+    *,
+    keys: bool = False,
 ) -> int:
-    """Start a run of a file, a built-in experiment, or a network of chaos experiments; return its pid."""
+    """Start a run of a file, a built-in experiment, or a network of chaos experiments; return its pid.
+
+    With `keys` it serves SAEs.
+    """
     folder = Path(run_folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     own = NETWORKS / f"{experiment}.yaml"
     source = str(own) if own.exists() else experiment
     words = ["--out", run_folder, "--hosts", str(hosts), "--pace", str(pace)]
     words += [] if seed is None else ["--seed", str(seed)]
+    words += ["--keys"] if keys else []
     with _log(folder).open("wb") as log:
         run = subprocess.Popen(  # noqa: S603 - our own command, and no shell
             [sys.executable, "-m", "emulator", "run", source, *words, "--attached"],
@@ -144,7 +154,7 @@ def before_experiment_control(
     try:
         if configuration.get("undisturbed"):
             _run_undisturbed(source, str(undisturbed(folder)), hosts)
-        start_run(source, folder, hosts, pace)
+        start_run(source, folder, hosts, pace, keys=bool(configuration.get("keys")))
         wait_until(folder, float(configuration.get("steady_s", 0)))
     except (ChaosError, OSError) as error:
         raise InterruptExecution(f"{context.get('title')}: {error}") from error

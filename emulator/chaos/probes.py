@@ -25,7 +25,7 @@ from emulator.build.setup import Setup
 from emulator.chaos.actions import undisturbed
 from emulator.config.topology import Topology
 from emulator.config.weather import CloudEvent, FogEvent, StormEvent
-from emulator.results import journal_queries, ledger
+from emulator.results import journal_queries, ledger, outages
 from emulator.results.audit import audit, digest
 from emulator.results.ledger import LedgerRow
 from emulator.results.links import alarms
@@ -59,6 +59,21 @@ def longest_without_key_during_s(run_folder: str, kind: str) -> float:
     """Return the same for the periods which faults of a kind overlap."""
     seen = _Seen(Path(run_folder))
     return max((r.shortfall_s for r in seen.rows if seen.is_during(kind, r.period)), default=0.0)
+
+
+def observed_outage_differs_by_s(run_folder: str) -> float:
+    """Return by how much the longest outage that was measured begins or ends apart from the emulation's.
+
+    It is 0 if nobody has measured one, and infinite if the emulation knows nothing of it.
+    """
+    seen = _Seen(Path(run_folder))
+    found = outages.compared(seen.folder, seen.window_s, seen.now_s)
+    if not found:
+        return 0.0
+    longest = max(found, key=lambda item: item["observed_s"])
+    if longest["emulated_s"] is None:
+        return inf
+    return float(max(abs(longest[n] - longest[f"emulated_{n}"]) for n in ("from_s", "until_s")))
 
 
 def units_served(run_folder: str, medium: str, periods: int = 3) -> int:

@@ -19,7 +19,7 @@ from emulator.build.setup import Setup
 from emulator.config.applications import KeyUse
 from emulator.config.experiment import Experiment
 from emulator.report.results import Results
-from emulator.results import journal_queries, ledger
+from emulator.results import journal_queries, ledger, outages
 from emulator.results.audit import audit
 from emulator.results.decisions import Decision, decisions
 from emulator.results.decisions import write as write_decisions
@@ -123,12 +123,13 @@ def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -
     decided = decisions(folder, assembly.problem.requests, experiment.clock.window_s)
     summary["faults"] = _faults(experiment, assembly, plans, book, decided, summary["alarms"])
     summary |= {"windows_run": journals.windows_run(folder), "restarts": Registry(folder).restarts}
-    summary |= {"digest": "", "audit": {}}
+    summary |= {"digest": "", "audit": {}, "observed": []}
     if journals.exists(folder):
         cut_off = bool(ending.failure or journals.unfinished(folder))
         follow = engine_of(folder) is not Engine.IN_PROCESS  # else it has just been written here
         result = audit(folder, cut_off=cut_off, follow=follow)
         summary |= {"digest": result.digest, "audit": result.fields()}
+        summary |= _observed(folder, experiment.clock.window_s, ending.emulated_s)
     expected, classes = _expected_by_period(plans, book.periods), _by_application(book)
     return Results(setup, assembly, summary, book, decided, expected, classes)
 
@@ -260,6 +261,14 @@ def _faults(  # noqa: PLR0917
         event | {"resilience": took}
         for event, took in zip(events, resilience(events, story), strict=True)
     ]
+
+
+def _observed(folder: Path, window_s: float, ends_s: float) -> dict[str, Any]:
+    """Return outages that others measured; what they wrote wrongly costs nothing but these."""
+    try:
+        return {"observed": outages.compared(folder, window_s, ends_s)}
+    except outages.ObservedError as error:
+        return {"observed_problem": str(error)}
 
 
 def _mean_cost(book: Ledger) -> dict[str, float | None]:

@@ -168,6 +168,7 @@ class SaeFact(NamedTuple):
     key_id: str
     fingerprint: bytes
     details: Details | None
+    window: int
 
 
 class Delivery(NamedTuple):
@@ -364,11 +365,11 @@ def payments(folder: Path) -> Iterator[Payment]:
 def sae_facts(folder: Path, entity: str) -> Iterator[SaeFact]:
     """Yield what a key manager noted about SAEs, in order."""
     query = (
-        'SELECT kind, "end", key_id, fingerprint, details FROM fact '
+        'SELECT kind, "end", key_id, fingerprint, details, window FROM fact '
         f"WHERE kind IN {_marks(_OF_SAES)} ORDER BY rowid"
     )
-    for kind, end, key_id, fingerprint, details in _rows(folder, entity, query, _OF_SAES):
-        yield SaeFact(FactKind(kind), end, key_id, fingerprint, details_of(kind, details))
+    for kind, end, key_id, fingerprint, details, window in _rows(folder, entity, query, _OF_SAES):
+        yield SaeFact(FactKind(kind), end, key_id, fingerprint, details_of(kind, details), window)
 
 
 def deliveries(folder: Path, entity: str, medium: str) -> Iterator[Delivery]:
