@@ -72,6 +72,10 @@ class ManagedCore(ABC, Generic[Context]):
         """Return running totals of applications and money; here there are none."""
         return Totals()
 
+    def rows(self) -> dict[type[Row], tuple[Row, ...]]:
+        """Return all rows that can be read, by their type; nothing changes by it."""
+        return {kind: tuple(rows) for kind, rows in self._all_tables().items()}
+
     @abstractmethod
     def measures(self) -> list[Measure]:
         """Return what observers may see."""

@@ -63,6 +63,7 @@ from emulator.runtime.cluster import (  # noqa: E402
     probe,
     survey,
 )
+from emulator.runtime.glances import Glance  # noqa: E402
 from emulator.runtime.host import Host, HostConfig  # noqa: E402
 from emulator.runtime.pacing import Pace, Progress  # noqa: E402
 from emulator.telemetry.exporter import Exporter, ExporterConfig  # noqa: E402
@@ -153,6 +154,15 @@ class Cluster:
             found: Progress = ray.get(self.clock.call.remote("progress"), timeout=_PROGRESS_LIMIT_S)
             return found
         return None
+
+    def glance(self, host: str, entity: str, within_s: float) -> Glance | None:
+        """Return what an entity of a host shows; None if it is out.  Raises `TimeoutError`."""
+        try:
+            asked = self.hosts[host].call.remote("glance", entity)
+            found: Glance | None = ray.get(asked, timeout=within_s)
+            return found
+        except ray.exceptions.RayError as error:  # also: not within that time
+            raise TimeoutError(cause_of(error)) from error
 
     def halt(self) -> None:
         """End the run after the window that is under way."""

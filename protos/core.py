@@ -17,7 +17,7 @@ from protos.access import Answer, Asked
 from protos.facts import Fact
 from protos.key_changes import KeyChange
 from protos.keys import KeyTraffic
-from protos.mib import AccessRole
+from protos.mib import AccessRole, Row
 from protos.node_status import NodeStatus
 from protos.pdu import Pdu
 
@@ -189,6 +189,14 @@ class Sleeper(Protocol):
 
     def slept_until(self, now_s: float) -> None:
         """Learn that all that was left out until then was needless; the schedule has changed since."""
+
+
+@runtime_checkable
+class Managed(Protocol):
+    """A core whose rows of the MIB can be looked at between two steps."""
+
+    def rows(self) -> dict[type[Row], tuple[Row, ...]]:
+        """Return all rows that can be read, by their type; nothing changes by it."""
 
 
 @runtime_checkable

@@ -285,6 +285,30 @@ class AgentRow:
     restarts: Counter64
 
 
+@dataclass(frozen=True, slots=True)
+class EntityRow:
+    """Management engine, read-only: an entity, whose name is that of its SNMP context."""
+
+    entity: int
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRow:
+    """Management engine, read-only: running totals of a context; the empty one is the whole network.
+
+    `late_units` were missing when they were asked for, `shortfall_units` for good.
+    """
+
+    summary: int
+    window: Counter64
+    demanded_units: Counter64
+    late_units: Counter64
+    shortfall_units: Counter64
+    cost: Gauge64
+
+
 Row = (
     ReservationRow
     | ReservationHopRow
@@ -301,6 +325,8 @@ Row = (
     | OrderFailureRow
     | KeyBlockRow
     | AgentRow
+    | EntityRow
+    | SummaryRow
 )
 
 
@@ -368,6 +394,8 @@ TABLES: tuple[Table, ...] = (
     Table("qsKeyBlock", 13, KeyBlockRow, ("request", "position"), _NOBODY, _STATIONS),
     Table("qsOrderFailure", 14, OrderFailureRow, ("order",), _NOBODY, _STATIONS),
     Table("qsAgent", 15, AgentRow, ("agent",), _NOBODY, _ANYBODY_BUT_NODES),
+    Table("qsEntity", 16, EntityRow, ("entity",), _NOBODY, _ANYBODY_BUT_NODES),
+    Table("qsSummary", 17, SummaryRow, ("summary",), _NOBODY, _ANYBODY_BUT_NODES),
 )
 BY_ROW: dict[type[Row], Table] = {table.row: table for table in TABLES}
 BY_ENTRY: dict[Arcs, Table] = {table.entry: table for table in TABLES}

@@ -24,10 +24,12 @@ IMPORTS
         FROM SNMPv2-CONF;
 
 qsaginMIB MODULE-IDENTITY
-    LAST-UPDATED "202611300000Z"
+    LAST-UPDATED "202611300600Z"
     ORGANIZATION "qsagin"
     CONTACT-INFO "See the project's README."
     DESCRIPTION "Control plane of an emulated quantum-secured space-air-ground network."
+    REVISION "202611300600Z"
+    DESCRIPTION "Entities and totals, as a management engine beside a run shows them."
     REVISION "202611300000Z"
     DESCRIPTION "Text is UTF-8, as it always was on the wire; times say how they are shown."
     REVISION "202611290000Z"

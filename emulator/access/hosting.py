@@ -15,6 +15,7 @@ from pathlib import Path
 from emulator.access.config import AccessConfig, ServingHostConfig, door_name
 from emulator.access.server import MOST_CONNECTIONS, Door, DoorServer, tls_context
 from emulator.net.http_server import listener_at
+from emulator.runtime.glances import Glance
 from emulator.runtime.host import Host
 from emulator.store.registry import Registry
 from protos.core import Measure
@@ -52,6 +53,10 @@ class ServingHost:
             server.end()
         await asyncio.gather(*(task for _, task in self._serving), return_exceptions=True)
         await self.host.stop()
+
+    async def glance(self, entity: str) -> Glance | None:
+        """Return what an entity of the host shows between two windows; None if it is out."""
+        return await self.host.glance(entity)
 
     def _open(self, node: str) -> None:
         """Open a door, where it was before if that is free, and publish where it is."""

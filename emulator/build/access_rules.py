@@ -28,6 +28,21 @@ def external_requests(setup: Setup) -> Mistakes:
             yield f"demand.requests.{index}", f"{other} is between the same nodes; keep one"
 
 
+def snmp_names(setup: Setup) -> Mistakes:
+    """Refuse users and communities whose names are not their own."""
+    access = setup.experiment.access
+    snmp = access.snmp if access is not None else None
+    if snmp is None:
+        return
+    for field, names in (
+        ("users", [user.name for user in snmp.users]),
+        ("communities", [community.name for community in snmp.communities]),
+    ):
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield f"access.snmp.{field}.{index}.name", f"{name} is used twice"
+
+
 def saes(setup: Setup) -> Mistakes:
     """Refuse SAEs at nodes that are not there, and names that two of them, or two operators, have."""
     names, seen = {node.name for node in setup.topology.nodes}, set()

@@ -26,6 +26,7 @@ from emulator.build.data_files import (
 )
 from emulator.build.schedule import drawn
 from emulator.build.setup import Setup
+from emulator.build.snmp_users import with_snmp_secrets_found
 from emulator.build.validation import check
 from emulator.build.yaml_text import dump_yaml, read_yaml
 from emulator.config import experiment as config
@@ -55,6 +56,7 @@ _DATA_FILES = (
     with_demand_found,
     with_weather_found,
     with_asked_found,
+    with_snmp_secrets_found,
 )
 
 

@@ -304,6 +304,7 @@ RULES = (
         ("demand.shortfall_cost", "demand.requests", "prices", "uav", NETWORK),
     ),
     Rule(access_rules.external_requests, ("demand.requests", "access", NETWORK)),
+    Rule(access_rules.snmp_names, ("access",)),
     Rule(access_rules.saes, ("access", NETWORK)),
     Rule(_uses_of_keys, ("applications", "keys.unit_bits", "demand.period_s")),
     Rule(_sites_under_orbits, ("satellite.orbits", NETWORK)),

@@ -123,10 +123,15 @@ def require_no_process_faults(source: str, experiment: Experiment, engine: Engin
                 raise UsageError("--engine", f"{where}; leave it out, or say --engine processes")
 
 
-def require_free_port(port: int, option: str) -> None:
-    """Refuse a port that is in use."""
+def require_free_port(port: int, option: str, *, datagrams: bool = False) -> None:
+    """Refuse a port that is in use, by connections or by datagrams."""
+    kind = socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM
     try:
-        socket.create_server(("127.0.0.1", port)).close()
+        with socket.socket(socket.AF_INET, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0 if datagrams else 1)
+            probe.bind(("127.0.0.1", port))
+            if not datagrams:
+                probe.listen()
     except OSError as error:
         raise UsageError(
             option, f"port {port} cannot be used ({error.strerror}); name another"

@@ -107,6 +107,10 @@ def run(
         str | None,
         typer.Option(help="Address at which keys are served; implies --keys; default: loopback."),
     ] = None,
+    snmp_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Serve SNMP at this port of loopback."),
+    ] = None,
     share: Share = False,
     attached: Attached = False,
     json_: Json = False,
@@ -154,6 +158,7 @@ def run(
         _port_range(ports),
         page_port,
         kept is not None,
+        snmp_port=_snmp_port(setup.experiment, snmp_port),
         keys_host=_keys_host(setup.experiment, engine, keys_host or (LOOPBACK if keys else None)),
     )
     tell_reading(experiment, setup)
@@ -285,6 +290,20 @@ def _keys_host(experiment: Experiment, engine: Engine, host: str | None) -> str 
         return str(ip_address(host))
     except ValueError:
         raise UsageError("--keys-host", f"must be an IP address, not {host}") from None
+
+
+def _snmp_port(experiment: Experiment, port: int | None) -> int | None:
+    """Return the port of the SNMP engine, if one is wanted and possible."""
+    if port is None:
+        return None
+    from emulator.build.snmp_users import users_of
+    from emulator.management.opening import is_installed
+
+    if not is_installed():
+        raise UsageError("--snmp-port", "pysnmp is not installed; pip install 'qsagin[snmp]'")
+    users_of(experiment)
+    require_free_port(port, "--snmp-port", datagrams=True)
+    return port
 
 
 def _leave_to_supervisor(outcome: Outcome) -> None:

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 
 from emulator.build.manager_role import actors_of
@@ -23,6 +23,7 @@ from emulator.engines.job import (
     recording,
 )
 from emulator.live_page.process import PageProcess
+from emulator.management.opening import engine_beside
 from emulator.net.heartbeat import FILES, RUNNING, beat
 from emulator.report import summary
 from emulator.runtime.in_process import ACTOR, InProcessNetwork, NetworkConfig
@@ -38,7 +39,7 @@ def play(job: Job, page: PageProcess, watcher: RunWatcher) -> summary.Ending:
     began_s, window_s = time.monotonic(), job.experiment.clock.window_s
     ending = summary.Ending(windows=0, emulated_s=0.0, wall_s=0.0)
     try:
-        with _network(job) as network:
+        with _network(job) as network, _managed(job, network):
             startup_s = time.monotonic() - began_s
             watcher.started("", page.url, job.last_window)
             work = _Work(network, job.last_window, job.options.pace)
@@ -55,6 +56,13 @@ def play(job: Job, page: PageProcess, watcher: RunWatcher) -> summary.Ending:
             )
     except Interrupted as interrupt:
         return replace(ending, stopped_by=interrupt.number)
+
+
+def _managed(job: Job, network: InProcessNetwork) -> AbstractContextManager[None]:
+    """Serve SNMP beside a run, if that is wanted."""
+    asked, entities = network.glances.ask, network.entities
+    port, experiment = job.options.snmp_port, job.experiment
+    return engine_beside(port, experiment, entities, asked, lambda: network.progress)
 
 
 @contextmanager

@@ -38,7 +38,8 @@ class Options:
     `volatile` keeps journals in memory until the end: an actor that is lost is lost for good.
     `page_port` is that of the page of the run, 0 any; None: no page.  Nobody reads the folder of a run that
     is not `kept`: it gets no report, and its journal no mail.  One without a `report` can have it drawn
-    later.  Doors to SAEs listen at the address `keys_host`; None: there are none.  What is said of
+    later.  Doors to SAEs listen at the address `keys_host`; None: there are none.  SNMP is
+    served at `snmp_port` of loopback; None: nowhere.  What is said of
     processes concerns their engine only.
     """
 
@@ -54,6 +55,7 @@ class Options:
     kept: bool = True
     report: bool = True
     keys_host: str | None = None
+    snmp_port: int | None = None
 
     @property
     def joins(self) -> bool:

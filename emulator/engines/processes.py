@@ -31,6 +31,7 @@ from emulator.engines.job import (
     signals_of_native_code,
 )
 from emulator.live_page.process import PageProcess
+from emulator.management.opening import engine_beside
 from emulator.net.addresses import LOOPBACK
 from emulator.net.heartbeat import FILES, RUNNING, beat
 from emulator.net.identity import Authority, certificates_needed
@@ -39,6 +40,7 @@ from emulator.report import summary
 from emulator.runtime import injection
 from emulator.runtime.clock import ClockConfig, ProcessFault
 from emulator.runtime.cluster import place
+from emulator.runtime.glances import Glance
 from emulator.runtime.grpc_services import CLOCK
 from emulator.runtime.host import HostConfig
 from emulator.runtime.pacing import DRAIN_LIMIT, Pace, Progress
@@ -126,7 +128,21 @@ def _actors(job: Job) -> Iterator[launch.Cluster]:
         cluster = launch.start(hosts, clock, exporter, homes, supervised=not options.volatile)
         if options.keys_host is not None:
             opening.announce(job.folder, job.setup)
-        yield cluster
+        with _managed(job, cluster, living):
+            yield cluster
+
+
+def _managed(
+    job: Job, cluster: launch.Cluster, living: Mapping[str, Sequence[str]]
+) -> contextlib.AbstractContextManager[None]:
+    """Serve SNMP beside a run, if that is wanted."""
+    home = {entity: host for host, entities in living.items() for entity in entities}
+
+    def look(entity: str, within_s: float) -> Glance | None:
+        return cluster.glance(home[entity], entity, within_s)
+
+    entities = job.order.sorted(home)
+    return engine_beside(job.options.snmp_port, job.experiment, entities, look, cluster.progress)
 
 
 def _endpoint(options: Options) -> Endpoint:

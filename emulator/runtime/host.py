@@ -27,6 +27,7 @@ from emulator.build.roles import Role
 from emulator.net.identity import Identity
 from emulator.net.transport import ANYWHERE_HERE, GONE, Channels, Endpoint, bind, new_server
 from emulator.runtime.envelopes import Envelopes, ManagementKeys
+from emulator.runtime.glances import Glance
 from emulator.runtime.grpc_services import CLOCK, HostServices
 from emulator.runtime.hosted_cores import HostedCores
 from emulator.runtime.message_faults import NO_FAULTS, MessageFaults
@@ -203,6 +204,11 @@ class Host:
             self._cores.finish(self._envelopes.keys.left(entities, self._cores.last_window))
         await self._channels.close()
         self._journal.close()
+
+    async def glance(self, entity: str) -> Glance | None:
+        """Return what an entity here shows between two windows; None if it is out."""
+        async with self._at_home:
+            return self._cores.glance(entity)
 
     def wishes(self) -> AsyncIterator[None]:
         """Yield whenever somebody outside wants a window."""

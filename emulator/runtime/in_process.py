@@ -19,6 +19,7 @@ from math import ceil
 
 from emulator.build.roles import Role
 from emulator.runtime.envelopes import ManagementKeys
+from emulator.runtime.glances import Glances
 from emulator.runtime.message_faults import MessageFaults
 from emulator.runtime.pacing import DRAIN_LIMIT, Pace, Progress, take_injected
 from emulator.runtime.role_cores import RoleCores
@@ -90,7 +91,7 @@ class CoreNetwork:
 
 
 class InProcessNetwork(CoreNetwork):
-    """See the module.  One thread runs it; others may read `progress` and call `stop`."""
+    """See the module.  One thread runs it; others may read `progress`, call `stop`, and ask `glances`."""
 
     def __init__(
         self,
@@ -106,10 +107,16 @@ class InProcessNetwork(CoreNetwork):
         self._entities, self._known = config.entities, frozenset(config.entities)
         self._keys = config.management_keys
         self._keep_mail, self._mail = keep_mail, list[Message]()
-        self._stopping = threading.Event()
+        self._stopping, self._stirred = threading.Event(), threading.Event()
+        self.glances = Glances(self._roles.glance, self._stirred)
         self._flushed_s = time.monotonic()
         self._began_s = self._asked_s = 0.0
         self._is_waiting = False
+
+    @property
+    def entities(self) -> list[str]:
+        """All entities, in order."""
+        return self._entities
 
     @property
     def progress(self) -> Progress:
@@ -119,6 +126,7 @@ class InProcessNetwork(CoreNetwork):
     def stop(self) -> None:
         """End the run after the window that is under way."""
         self._stopping.set()
+        self._stirred.set()
 
     def run(self, last_window: int, pace: Pace) -> None:
         """Run up to and including `last_window`, or until stopped; then let what is under way end."""
@@ -130,6 +138,7 @@ class InProcessNetwork(CoreNetwork):
             self._wait_until(window, pace)
             if self._stopping.is_set():
                 break
+            self.glances.serve()
             if self._take_injected(window):
                 continue  # somebody may want to run sooner now
             self.run_window(window)
@@ -177,7 +186,9 @@ class InProcessNetwork(CoreNetwork):
         self._flush()
         self._is_waiting = True
         while (ahead_s := self._began_s + window * window_s - time.monotonic()) > 0:
-            self._stopping.wait(min(ahead_s, _LOOK_EVERY_S))
+            self._stirred.wait(min(ahead_s, _LOOK_EVERY_S))
+            self._stirred.clear()
+            self.glances.serve()
             now = max(ceil((time.monotonic() - self._began_s) / window_s), self.window + 1)
             if self._stopping.is_set() or self._take_injected(min(window, now)):
                 break

@@ -12,8 +12,9 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from emulator.runtime.glances import Glance
 from emulator.runtime.message_faults import MessageFaults, Post
-from protos.core import Core, EntityOrder, Measure, Message, Step, Totals, steps_until
+from protos.core import Core, EntityOrder, Managed, Measure, Message, Step, Totals, steps_until
 from protos.facts import Fact
 from protos.key_changes import KeyChange
 
@@ -193,6 +194,14 @@ class SteppedCores:
     def key_changes(self) -> dict[str, list[KeyChange]]:
         """Return, by entity, the changes that rebuild its key stores from empty."""
         return {name: item.core.key_changes() for name, item in self._here.items()}
+
+    def glance(self, entity: str) -> Glance | None:
+        """Return what an entity shows after the last window; None if it is out.  Raises `KeyError`."""
+        core, window = self._here[entity].core, max(self._last, 0)
+        if self._message_faults.is_out(entity, window):
+            return None
+        rows = core.rows() if isinstance(core, Managed) else {}
+        return Glance(window, window * self._window_s, rows, core.totals())
 
     @property
     def _last(self) -> int:

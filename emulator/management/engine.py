@@ -1,0 +1,227 @@
+"""The SNMP engine on the wire: messages and their security are pysnmp's, answers are ours.
+
+It listens on loopback, in a thread of its own.  SNMPv3 is taken with authentication and privacy only,
+SNMPv2c from the communities of the experiment, SNMPv1 not at all.  Whatever else comes
+is dropped and counted, by the counters of RFC 3412, 3414 and 3418, which every context shows.
+Its engine-id is drawn at every start, so that nothing recorded earlier can be replayed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from pysnmp.carrier.asyncio.dgram import udp
+from pysnmp.entity import config
+from pysnmp.entity.engine import SnmpEngine
+from pysnmp.proto import error, rfc1902, rfc1905
+from pysnmp.proto.api import v2c
+
+from emulator.build.snmp_users import SnmpUsers
+from emulator.management.answers import Absent, Answers, Bind, Look, Request, Response
+from emulator.management.objects import About, Cell, Type
+from emulator.net.addresses import LOOPBACK
+from protos.mib import AccessRole
+from protos.pdu import ErrorStatus, Missing, Verb
+
+_log = logging.getLogger(__name__)
+_ENGINE_ID_HEAD = bytes.fromhex("80001f8805")  # RFC 3411: enterprise 8072, octets of its own choice
+_ENGINE_ID_OCTETS = 12
+_V2C, _USM = 2, 3  # security models
+_AUTH_PRIV = 3
+_MOST_OCTETS = 16_384
+_AUTHENTICATION = {
+    "sha-256": config.USM_AUTH_HMAC192_SHA256,
+    "sha-384": config.USM_AUTH_HMAC256_SHA384,
+    "sha-512": config.USM_AUTH_HMAC384_SHA512,
+}
+_VERBS = {
+    rfc1905.GetRequestPDU.tagSet: Verb.GET,
+    rfc1905.GetNextRequestPDU.tagSet: Verb.GET_NEXT,
+    rfc1905.GetBulkRequestPDU.tagSet: Verb.GET_BULK,
+    rfc1905.SetRequestPDU.tagSet: Verb.SET,
+}
+_MISSING = {
+    Missing.NULL: rfc1905.unSpecified,
+    Missing.NO_SUCH_OBJECT: rfc1905.noSuchObject,
+    Missing.NO_SUCH_INSTANCE: rfc1905.noSuchInstance,
+    Missing.END_OF_MIB_VIEW: rfc1905.endOfMibView,
+}
+_COUNTERS = {
+    "__SNMPv2-MIB": (
+        "snmpInPkts",
+        "snmpInBadVersions",
+        "snmpInBadCommunityNames",
+        "snmpInASNParseErrs",
+        "snmpSilentDrops",
+    ),
+    "__SNMP-MPD-MIB": ("snmpUnknownSecurityModels", "snmpInvalidMsgs", "snmpUnknownPDUHandlers"),
+    "__SNMP-USER-BASED-SM-MIB": (
+        "usmStatsUnsupportedSecLevels",
+        "usmStatsNotInTimeWindows",
+        "usmStatsUnknownUserNames",
+        "usmStatsUnknownEngineIDs",
+        "usmStatsWrongDigests",
+        "usmStatsDecryptionErrors",
+    ),
+}
+_ENGINE = ("snmpEngineID", "snmpEngineBoots", "snmpEngineTime", "snmpEngineMaxMessageSize")
+
+
+class ManagementEngine:
+    """See the module.  `contexts` are the names that exist, beside the empty one."""
+
+    def __init__(
+        self, users: SnmpUsers, look: Look, contexts: frozenset[str], description: str
+    ) -> None:
+        self._users = users
+        self._description = description
+        self._answers = Answers(look, contexts | {""}, self._about)
+        self._roles: dict[tuple[int, str], AccessRole] = {}
+        self._engine: Any = None
+        self._loop = asyncio.new_event_loop()
+        self._thread: threading.Thread | None = None
+
+    def start(self, port: int) -> None:
+        """Serve; raise `OSError` if the port cannot be used."""
+        listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        listener.bind((LOOPBACK, port))
+        self._thread = threading.Thread(
+            target=self._serve, args=(listener,), name="snmp", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Serve nobody any more."""
+        if self._thread is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+
+    def _serve(self, listener: socket.socket) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.set_exception_handler(_dropped)
+        self._loop.run_until_complete(self._open(listener))
+        try:
+            self._loop.run_forever()
+        finally:
+            self._engine.close_dispatcher()
+            self._loop.run_until_complete(asyncio.sleep(0))
+            self._loop.close()
+
+    async def _open(self, listener: socket.socket) -> None:
+        engine = SnmpEngine()
+        (own_id,) = engine.get_mib_builder().import_symbols("__SNMP-FRAMEWORK-MIB", "snmpEngineID")
+        drawn = _ENGINE_ID_HEAD + secrets.token_bytes(_ENGINE_ID_OCTETS)
+        own_id.syntax = engine.snmpEngineID = own_id.syntax.clone(drawn)
+        self._engine = engine
+        transport = udp.UdpTransport().open_server_mode(sock=listener)
+        config.add_transport(engine, udp.DOMAIN_NAME, transport)
+        for user in self._users.users:
+            config.add_v3_user(
+                engine,
+                user.name,
+                _AUTHENTICATION[user.authentication],
+                user.authentication_secret,
+                config.USM_PRIV_CFB128_AES,
+                user.privacy_secret,
+            )
+            self._roles[_USM, user.name] = user.role
+        for number, (name, role) in enumerate(self._users.communities):
+            security_name = f"community-{number}"
+            config.add_v1_system(engine, security_name, name, securityName=security_name)
+            self._roles[_V2C, security_name] = role
+        engine.message_dispatcher.register_context_engine_id(
+            engine.snmpEngineID, tuple(_VERBS), self._process
+        )
+
+    def _about(self) -> About:
+        return About(self._description, tuple(self._own_cells()))
+
+    def _own_cells(self) -> Iterator[Cell]:
+        builder = self._engine.get_mib_builder()
+        for symbol in builder.import_symbols("__SNMP-FRAMEWORK-MIB", *_ENGINE):
+            is_id = symbol.label == _ENGINE[0]
+            now = symbol.syntax.clone()  # of a time: that of now
+            value = bytes(now) if is_id else int(now)
+            yield Cell(tuple(symbol.name), Type.OCTETS if is_id else Type.INTEGER, value)
+        for module, names in _COUNTERS.items():
+            for symbol in builder.import_symbols(module, *names):
+                yield Cell(tuple(symbol.name), Type.COUNTER32, int(symbol.syntax))
+
+    def _process(self, engine: Any, *handed: Any) -> None:
+        """Answer a request; what is handed over is that of RFC 3412, section 4.5, processPdu."""
+        processing, security_model, security_name, security_level = handed[:4]
+        context_engine_id, context_name, pdu_version, pdu, most_octets, state = handed[4:]
+        role = self._roles.get((int(security_model), str(security_name)))
+        answer = v2c.apiPDU.get_response(pdu)
+        about: dict[str, Any] = {}
+        context = bytes(context_name).decode(errors="replace")
+        if context not in self._answers.contexts:
+            answer, about = pdu, self._unknown_context()  # a report, which tells whom it is for
+        elif role is None or (int(security_model) == _USM and int(security_level) != _AUTH_PRIV):
+            _fill(answer, Response((), ErrorStatus.AUTHORIZATION_ERROR))
+        else:
+            request = _request(str(security_name), role, context, pdu, int(most_octets or 0))
+            response = self._answers.answer(request)
+            if response is None:
+                return
+            _fill(answer, response)
+        try:
+            engine.message_dispatcher.return_response_pdu(
+                engine,
+                processing,
+                security_model,
+                security_name,
+                security_level,
+                context_engine_id,
+                context_name,
+                pdu_version,
+                answer,
+                most_octets,
+                state,
+                about,
+            )
+        except error.StatusInformation as problem:
+            _log.warning("no answer to %s: %s", security_name, problem)
+
+    def _unknown_context(self) -> dict[str, Any]:
+        """Count a context that does not exist; return what pysnmp reports then."""
+        (unknown,) = self._engine.get_mib_builder().import_symbols(
+            "__SNMP-TARGET-MIB", "snmpUnknownContexts"
+        )
+        unknown.syntax += 1
+        return {"oid": unknown.name, "val": unknown.syntax}
+
+
+def _request(user: str, role: AccessRole, context: str, pdu: Any, most_octets: int) -> Request:
+    verb = _VERBS[pdu.tagSet]
+    names = tuple(tuple(name) for name, _ in v2c.apiPDU.get_varbinds(pdu))
+    most = min(most_octets or _MOST_OCTETS, _MOST_OCTETS)
+    if verb is not Verb.GET_BULK:
+        return Request(user, role, context, verb, names, most_octets=most)
+    once = max(0, int(v2c.apiBulkPDU.get_non_repeaters(pdu)))
+    repeated = max(0, int(v2c.apiBulkPDU.get_max_repetitions(pdu)))
+    return Request(user, role, context, verb, names, once, repeated, most)
+
+
+def _fill(answer: Any, response: Response) -> None:
+    v2c.apiPDU.set_error_status(answer, int(response.error_status))
+    v2c.apiPDU.set_error_index(answer, response.error_index)
+    v2c.apiPDU.set_varbinds(answer, [_encoded(bind) for bind in response.binds])
+
+
+def _encoded(bind: Bind) -> tuple[Any, Any]:
+    if isinstance(bind, Absent):
+        return rfc1902.ObjectName(bind.name), _MISSING[bind.why]
+    kind = rfc1902.Integer32 if bind.type is Type.INTEGER else getattr(rfc1902, bind.type.value)
+    return rfc1902.ObjectName(bind.name), kind(bind.value)
+
+
+def _dropped(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Drop a message that cannot be read, and go on."""
+    _log.warning("a message was dropped: %s", context.get("exception") or context["message"])

@@ -1,0 +1,149 @@
+"""What an entity shows, as object instances of the MIB in their order.
+
+Beside the tables of `protos.mib` there are the groups of the standards: system (RFC 3418), interfaces for
+fibers (RFC 2863) and the engine's own (RFC 3411, 3414).  Who may not read a table does not see it
+(RFC 3415).  Nothing here knows how requests come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from emulator.runtime.glances import Glance
+from protos.mib import (
+    BY_ROW,
+    QSAGIN,
+    SYS_UP_TIME,
+    AccessRole,
+    EntityRow,
+    FiberStateRow,
+    Row,
+    SummaryRow,
+    Syntax,
+)
+from protos.pdu import Arcs
+from protos.rows import instance, time_ticks
+
+_SYSTEM: Arcs = (1, 3, 6, 1, 2, 1, 1)
+_INTERFACES: Arcs = (1, 3, 6, 1, 2, 1, 2)
+_IF_X_ENTRY: Arcs = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
+_IF_OPTICAL_CHANNEL = 195  # IANAifType-MIB
+_SERVICES = 72  # RFC 3418, sysServices: end to end, and applications
+_UP = 1  # RFC 2863, ifAdminStatus
+
+
+class Type(Enum):
+    """How a value is encoded, as RFC 2578 and 3416 name it."""
+
+    INTEGER = "Integer32"
+    UNSIGNED = "Unsigned32"
+    COUNTER32 = "Counter32"
+    COUNTER64 = "Counter64"
+    GAUGE32 = "Gauge32"
+    TICKS = "TimeTicks"
+    OCTETS = "OctetString"
+    NAME = "ObjectIdentifier"
+
+
+class Cell(NamedTuple):
+    """An object instance: its name, the type of its value, and the value."""
+
+    name: Arcs
+    type: Type
+    value: int | bytes | Arcs
+
+
+@dataclass(frozen=True)
+class About:
+    """What the engine says of itself in every context: its software, and cells of its own groups."""
+
+    description: str
+    cells: tuple[Cell, ...] = ()
+
+
+_TYPE_OF = {
+    Syntax.INTEGER32: Type.INTEGER,
+    Syntax.UNSIGNED32: Type.UNSIGNED,
+    Syntax.COUNTER64: Type.COUNTER64,
+    Syntax.GAUGE64: Type.COUNTER64,
+}
+_MILLISECONDS_OCTETS = 8
+
+
+def cells_of(context: str, glance: Glance, role: AccessRole, about: About) -> list[Cell]:
+    """Return all that a role may see of an entity, in the order of names."""
+    rows = dict(glance.rows) | {SummaryRow: (_summary(glance),)}
+    seen = {kind: found for kind, found in rows.items() if role in BY_ROW[kind].readable_by}
+    cells = [*_system(context, glance, about), *about.cells]
+    cells += _interfaces(
+        [row for row in seen.get(FiberStateRow, ()) if isinstance(row, FiberStateRow)]
+    )
+    for kind, found in seen.items():
+        cells += _table(kind, found)
+    return sorted(cells, key=lambda cell: cell.name)
+
+
+def entity_rows(roles: Mapping[str, AccessRole]) -> dict[type[Row], tuple[Row, ...]]:
+    """Return the rows that name all entities, in order."""
+    rows = (EntityRow(number, name, role) for number, (name, role) in enumerate(roles.items(), 1))
+    return {EntityRow: tuple(rows)}
+
+
+def _summary(glance: Glance) -> SummaryRow:
+    totals = glance.totals
+    return SummaryRow(
+        1,
+        glance.window,
+        totals.demanded_units,
+        totals.late_units,
+        totals.shortfall_units,
+        max(0, totals.cost),
+    )
+
+
+def _system(context: str, glance: Glance, about: About) -> Iterator[Cell]:
+    texts = {1: about.description, 4: "", 5: context or "network", 6: ""}
+    for arc, text in texts.items():
+        yield Cell((*_SYSTEM, arc, 0), Type.OCTETS, text.encode())
+    yield Cell((*_SYSTEM, 2, 0), Type.NAME, QSAGIN)
+    yield Cell(SYS_UP_TIME, Type.TICKS, time_ticks(glance.now_s))
+    yield Cell((*_SYSTEM, 7, 0), Type.INTEGER, _SERVICES)
+
+
+def _interfaces(fibers: Sequence[FiberStateRow]) -> Iterator[Cell]:
+    """Yield a row of ifTable and one of ifXTable for each fiber; ifIndex is its number, from 1 on."""
+    if not fibers:
+        return
+    yield Cell((*_INTERFACES, 1, 0), Type.INTEGER, len(fibers))
+    for fiber in fibers:
+        index, name = fiber.fiber + 1, f"{fiber.a}-{fiber.b}".encode()
+        columns = (
+            (1, Type.INTEGER, index),
+            (2, Type.OCTETS, b"fiber " + name),
+            (3, Type.INTEGER, _IF_OPTICAL_CHANNEL),
+            (7, Type.INTEGER, _UP),
+            (8, Type.INTEGER, int(fiber.oper_status)),
+        )
+        for column, kind, value in columns:
+            yield Cell((*_INTERFACES, 2, 1, column, index), kind, value)
+        yield Cell((*_IF_X_ENTRY, 1, index), Type.OCTETS, name)
+
+
+def _table(kind: type[Row], rows: Iterable[Row]) -> Iterator[Cell]:
+    table = BY_ROW[kind]
+    for row in rows:
+        index = instance(row)
+        for field, column in table.columns.items():
+            name, syntax = (*table.entry, column, *index), table.syntax[field]
+            yield Cell(name, *_typed(syntax, getattr(row, field)))
+
+
+def _typed(syntax: Syntax, value: int | str) -> tuple[Type, int | bytes]:
+    if isinstance(value, str):
+        return Type.OCTETS, value.encode()
+    if syntax is Syntax.MILLISECONDS:
+        return Type.OCTETS, value.to_bytes(_MILLISECONDS_OCTETS)
+    return _TYPE_OF[syntax], int(value)

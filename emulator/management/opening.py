@@ -1,0 +1,63 @@
+"""An SNMP engine beside a run, for as long as the run lasts.
+
+Thin on imports on purpose: pysnmp, which few runs need, is loaded when an engine is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from importlib.util import find_spec
+
+from emulator.build.snmp_users import users_of
+from emulator.config.experiment import Experiment
+from emulator.management.objects import entity_rows
+from emulator.runtime.glances import Glance
+from emulator.runtime.pacing import Progress
+from protos.core import role_of
+
+LOOK_LIMIT_S = 2.0
+"""How long an entity that is busy is waited for."""
+
+
+def is_installed() -> bool:
+    """Return whether the extra `snmp` is there."""
+    return find_spec("pysnmp") is not None
+
+
+@contextmanager
+def engine_beside(
+    port: int | None,
+    experiment: Experiment,
+    entities: Iterable[str],
+    look: Callable[[str, float], Glance | None],
+    progress: Callable[[], Progress | None],
+) -> Iterator[None]:
+    """Serve SNMP at a port of loopback; None: do nothing.
+
+    `look` returns what an entity shows within a time, or raises `TimeoutError`.  Raises `OSError`.
+    """
+    if port is None:
+        yield
+        return
+    from emulator.management.engine import ManagementEngine
+
+    roles = {entity: role_of(entity) for entity in entities}
+    window_s, named = experiment.clock.window_s, entity_rows(roles)
+
+    def seen(context: str) -> Glance | None:
+        if context:
+            return look(context, LOOK_LIMIT_S)
+        now = progress()
+        if now is None:
+            raise TimeoutError
+        return Glance(now.window, now.window * window_s, named, now.totals)
+
+    description = f"qsagin {version('qsagin')}, {experiment.name}"
+    engine = ManagementEngine(users_of(experiment), seen, frozenset(roles), description)
+    engine.start(port)
+    try:
+        yield
+    finally:
+        engine.stop()

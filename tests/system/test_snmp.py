@@ -1,0 +1,157 @@
+"""A run with SNMP beside it, as net-snmp sees it: walks, users, refusals, noise, and the same digest."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from monitoring import free_port, tool, until
+
+pytestmark = pytest.mark.system
+pytest.importorskip("pysnmp")
+SECRETS = {
+    "QSAGIN_SNMP_OPS_AUTH": "ops-authenticates",
+    "QSAGIN_SNMP_OPS_PRIV": "ops-encrypts",
+    "QSAGIN_SNMP_EYE_AUTH": "eye-authenticates",
+    "QSAGIN_SNMP_EYE_PRIV": "eye-encrypts",
+}
+EXPERIMENT = """
+name: looked-at
+seed: 7
+network: {topology: nsfnet, link_km: 80, wavelengths: 20}
+demand:
+  periods: 30
+  period_s: 60
+  distribution: {poisson: {mean_units: 3.3333}}
+  requests: {avatar: 4, digital-twin: 4}
+access:
+  snmp:
+    users: [{name: ops, role: manager}, {name: eye, authentication: sha-512}]
+    communities: [{name: public}]
+"""
+OPS = ("-u", "ops", "-a", "SHA-256", "-A", "ops-authenticates", "-X", "ops-encrypts")
+EYE = ("-u", "eye", "-a", "SHA-512", "-A", "eye-authenticates", "-X", "eye-encrypts")
+QSAGIN = ".1.3.6.1.4.1.8072.9999.9999.24"
+USM = ".1.3.6.1.6.3.15.1.1"
+Run = tuple[subprocess.Popen[str], int]
+
+
+def _run(folder: Path, *words: str) -> subprocess.Popen[str]:
+    source = folder / "experiment.yaml"
+    source.write_text(EXPERIMENT)
+    command = [sys.executable, "-m", "emulator", "run", str(source), "--json", *words]
+    return subprocess.Popen(
+        command,
+        env=os.environ | SECRETS,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def _digest(run: subprocess.Popen[str]) -> str:
+    out, _ = run.communicate(timeout=200)
+    assert run.returncode == 0
+    return str(json.loads(out)["digest"])
+
+
+def _ask(port: int, name: str, who: tuple[str, ...], *words: str) -> tuple[int, str]:
+    security = ("-v2c",) if who[0] == "-c" else ("-v3", "-l", "authPriv", "-x", "AES")
+    common = ("-t", "3", "-r", "1", "-On", "-m", "")
+    address = f"127.0.0.1:{port}"
+    head = [value for value in words if value != words[-1]]
+    command = [tool(name), *security, *who, *common, *head, address, words[-1]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stdout + done.stderr
+
+
+def _is_up(port: int) -> bool:
+    return _ask(port, "snmpget", OPS, ".1.3.6.1.2.1.1.3.0")[0] == 0
+
+
+@pytest.fixture(params=["in-process", "processes"])
+def looked_at(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
+    """A run that takes its time, and the port of its SNMP engine."""
+    tool("snmpget")
+    port = free_port()
+    words = ["--engine", request.param, "--pace", "90", "--snmp-port", str(port)]
+    words += ["--hosts", "2"] if request.param == "processes" else []
+    run = _run(tmp_path, "--out", str(tmp_path / "run"), *words)
+    try:
+        until(lambda: _is_up(port), "the SNMP engine answers")
+        yield run, port
+    finally:
+        if run.poll() is None:
+            run.send_signal(signal.SIGINT)
+            run.communicate(timeout=60)
+
+
+def _names(text: str) -> list[tuple[int, ...]]:
+    lines = [line for line in text.splitlines() if line.startswith(".") and "No more" not in line]
+    return [tuple(map(int, line.split(" = ")[0].strip(".").split("."))) for line in lines]
+
+
+def _noise(port: int) -> None:
+    """Send what is no message, and what once was one."""
+    chance = random.Random(7)
+    whole = bytes.fromhex(
+        "302902010104067075626c6963a01c020412345678020100020100300e300c06082b060102010103000500"
+    )
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for number in range(2_000):
+            message = bytearray(whole)
+            if number % 3 == 0:
+                del message[chance.randrange(len(message)) :]
+            for _ in range(number % 3):
+                message[chance.randrange(len(message) or 1)] = chance.randrange(256)
+            sender.sendto(bytes(message), ("127.0.0.1", port))
+
+
+def test_operators_see_what_they_may_and_the_run_is_what_it_would_have_been(
+    looked_at: Run, tmp_path: Path
+) -> None:
+    run, port = looked_at
+    status, text = _ask(port, "snmpbulkwalk", OPS, "-Cr30", "-n", "fiber-controller", ".1")
+    names = _names(text)
+    assert status == 0
+    assert names == sorted(set(names))
+    assert f"{QSAGIN}.1.12.1.4.0 = INTEGER: 1" in text
+    assert f"{QSAGIN}.1.1.1." in text  # reservations: a manager may read them
+    _, text = _ask(port, "snmpbulkwalk", EYE, "-n", "fiber-controller", QSAGIN)
+    assert f"{QSAGIN}.1.12.1.4.0 = INTEGER: 1" in text
+    assert f"{QSAGIN}.1.1.1." not in text
+    _, text = _ask(port, "snmpwalk", ("-c", "public"), f"{QSAGIN}.1.16.1.2")
+    assert {"fiber-controller", "global-manager"} <= {
+        part.split('"')[0] for part in text.split('"')
+    }
+
+    refusals = {
+        "Unknown user": ("-u", "who", *OPS[2:]),
+        "Authentication failure": (*OPS[:5], "not-the-phrase", *OPS[6:]),
+    }
+    for words, who in refusals.items():
+        status, text = _ask(port, "snmpget", who, ".1.3.6.1.2.1.1.3.0")
+        assert status != 0
+        assert words in text
+    assert _ask(port, "snmpget", ("-c", "private"), ".1.3.6.1.2.1.1.3.0")[0] != 0
+    status, text = _ask(port, "snmpget", OPS, "-n", "nobody", ".1.3.6.1.2.1.1.3.0")
+    assert status != 0
+    _noise(port)
+    counted = until(
+        lambda: _ask(port, "snmpwalk", OPS, USM)[1] if _is_up(port) else "", "it still answers"
+    )
+    assert f"{USM}.3.0 = Counter32: 0" not in counted
+    assert f"{USM}.5.0 = Counter32: 0" not in counted
+    assert run.poll() is None
+    digest = _digest(run)
+    written = b"".join(path.read_bytes() for path in (tmp_path / "run").rglob("*.*"))
+    assert not any(secret.encode() in written for secret in SECRETS.values())
+    assert digest == _digest(_run(tmp_path, "--engine", "in-process"))
