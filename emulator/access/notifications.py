@@ -148,7 +148,7 @@ class Feed:
     async def notifications(self, sae: str = "") -> AsyncIterator[Document | None]:
         """Yield what is new from now on, to an SAE only what concerns it, until the feed is closed.
 
-        None says that nothing was new for a while.
+        None says that all is well: at first, when the node has been looked at, and in a silence.
         """
         queue: asyncio.Queue[tuple[str, Notification] | None] = asyncio.Queue(_MOST_WAITING)
         self._last_reader += 1
@@ -156,9 +156,12 @@ class Feed:
         self._readers[reader] = queue
         if len(self._readers) > MOST_READERS:
             self._dismiss(next(iter(self._readers)))
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look_on())
         try:
+            if not self._is_looking:
+                before = await self._look()
+                if not self._is_looking:
+                    self._looking = asyncio.create_task(self._look_on(before))
+            yield None
             while True:
                 try:
                     found = await asyncio.wait_for(queue.get(), _SILENCE_S)
@@ -172,6 +175,10 @@ class Feed:
                     yield notification.document(date)
         finally:
             self._readers.pop(reader, None)
+
+    @property
+    def _is_looking(self) -> bool:
+        return self._looking is not None and not self._looking.done()
 
     def close(self) -> None:
         """Tell readers that nothing more will come."""
@@ -187,9 +194,8 @@ class Feed:
                 queue.get_nowait()
         queue.put_nowait(None)
 
-    async def _look_on(self) -> None:
+    async def _look_on(self, before: SdnNode) -> None:
         """Look at the node while somebody reads."""
-        before = await self._look()
         while self._readers:
             await asyncio.sleep(_LOOK_EVERY_S)
             after = await self._look()

@@ -191,11 +191,10 @@ class Restconf:
 
 
 async def _events(found: AsyncIterator[Document | None]) -> AsyncIterator[str]:
-    """Yield documents as server-sent events; comments at first and in a silence say that all is well."""
-    yield ": listening\n\n"
+    """Yield documents as server-sent events, and comments that all is well."""
     async for document in found:
         if document is None:
-            yield ": still here\n\n"
+            yield ": listening\n\n"
             continue
         yield f"data: {json.dumps(document, ensure_ascii=False)}\n\n"
 

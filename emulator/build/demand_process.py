@@ -87,7 +87,7 @@ def tail_mass(law: Distribution, factors: tuple[float, ...], count: int) -> floa
 def past_of(experiment: Experiment, periods: int) -> tuple[int, ...]:
     """Return what one request needed in the periods before the run, the oldest first, as drawn.
 
-    Seasons go on from there into the run; what else has a memory begins without one.  None without a process.
+    Seasons continue into the run; what else has a memory begins without one.  None without a process.
     """
     process = process_of(experiment)
     if process is None:
