@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from monitoring import free_port, tool, until
+from patience import patient
 
 pytestmark = pytest.mark.system
 pytest.importorskip("pysnmp")
@@ -58,14 +59,14 @@ def _run(folder: Path, *words: str) -> subprocess.Popen[str]:
 
 
 def _digest(run: subprocess.Popen[str]) -> str:
-    out, _ = run.communicate(timeout=200)
+    out, _ = run.communicate(timeout=patient(200))
     assert run.returncode == 0
     return str(json.loads(out)["digest"])
 
 
 def _ask(port: int, name: str, who: tuple[str, ...], *words: str) -> tuple[int, str]:
     security = ("-v2c",) if who[0] == "-c" else ("-v3", "-l", "authPriv", "-x", "AES")
-    common = ("-t", "3", "-r", "1", "-On", "-m", "")
+    common = ("-t", "3", "-r", "3", "-On", "-m", "")
     address = f"127.0.0.1:{port}"
     head = [value for value in words if value != words[-1]]
     command = [tool(name), *security, *who, *common, *head, address, words[-1]]
@@ -82,7 +83,7 @@ def looked_at(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
     """A run that takes its time, and the port of its SNMP engine."""
     tool("snmpget")
     port = free_port()
-    words = ["--engine", request.param, "--pace", "90", "--snmp-port", str(port)]
+    words = ["--engine", request.param, "--pace", "30", "--snmp-port", str(port)]
     words += ["--hosts", "2"] if request.param == "processes" else []
     run = _run(tmp_path, "--out", str(tmp_path / "run"), *words)
     try:
@@ -91,7 +92,7 @@ def looked_at(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
     finally:
         if run.poll() is None:
             run.send_signal(signal.SIGINT)
-            run.communicate(timeout=60)
+            run.communicate(timeout=patient(60))
 
 
 def _names(text: str) -> list[tuple[int, ...]]:
