@@ -1,7 +1,7 @@
 """What a process of demand means for a plan, and what was seen of it before a run.
 
 The plan knows the law of the process and not its path: it sees the mixture of the laws that a request has
-over the periods of paths which are drawn for it.  `past_of` draws the history that a manager may have seen.
+over periods of the run, each of a path of its own, since what has a memory is stationary.  `past_of` draws the history that a manager may have seen.
 """
 
 from __future__ import annotations
@@ -45,17 +45,18 @@ def process_of(experiment: Experiment) -> DemandProcess | None:
 def factors_of(experiment: Experiment) -> tuple[float, ...]:
     """Return factors that are equally likely in a period of the run, as far as the plan knows.
 
-    Of 200 paths over the run, in equal groups by size, each with its mean.  None without a process.
+    Drawn for periods spread evenly over the run, in equal groups by size, each with its mean.  None
+    without a process.
     """
     process = process_of(experiment)
     if process is None:
         return ()
     periods = experiment.demand.periods
-    step = max(1, periods * _PATHS // _MOST_FACTORS)
-    found = []
-    for number in range(_PATHS):
-        path = process.path(partial(_uniform, experiment.seed, _PLAN, number))
-        found += [path.factor(period) for period in range(number % step, periods, step)]
+    count = min(periods * _PATHS, _MOST_FACTORS)
+    found = [
+        process.path(partial(_uniform, experiment.seed, _PLAN, number), period).factor(period)
+        for number, period in enumerate(n * periods // count for n in range(count))
+    ]
     groups = np.array_split(np.sort(np.array(found)), min(_GROUPS, len(found)))
     return tuple(float(group.mean()) for group in groups)
 

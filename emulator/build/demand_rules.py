@@ -16,6 +16,10 @@ from global_manager.forecasting import ForecastError, History
 from global_manager.provisioning import demand as laws
 
 _LEAST_PAST = 60
+MOST_MIXED = 2_000
+"""Scenarios of a process, whose laws are mixed one by one."""
+MOST_PAST_UNITS = 10_000_000
+"""That are drawn one by one for the past of a forecast."""
 
 
 def scenarios(setup: Setup) -> Mistakes:
@@ -88,6 +92,9 @@ def process(setup: Setup) -> Mistakes:
     for name in ("laws", "hours", "joint", "trace", "reduce_to"):
         if getattr(demand, name):
             yield f"demand.{name}", "does not go with demand.process; leave one of them out"
+    if demand.scenarios > MOST_MIXED:
+        yield "demand.scenarios", f"must be at most {MOST_MIXED:,} with demand.process"
+        return
     try:
         mixture(demand.distribution, factors_of(setup.experiment), demand.scenarios)
     except laws.DemandError as error:
@@ -102,6 +109,11 @@ def forecast(setup: Setup) -> Mistakes:
     field = "demand.forecast"
     if asked.seen is None and demand.process is None:
         yield f"{field}.history", "name a CSV file of what was seen, or give demand.process"
+        return
+    moments = demand.distribution.moments
+    if asked.seen is None and moments and moments[0] * asked.past_periods > MOST_PAST_UNITS:
+        right = f"must be at most {int(MOST_PAST_UNITS / moments[0]):,} where so much is demanded"
+        yield f"{field}.past_periods", right
         return
     if asked.method.needs_seasons and not asked.seasons:
         yield f"{field}.seasons", f"method {asked.method.value} needs at least one, such as [24]"

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from emulator.config.section import IsNumber, Section
 
-MOST_PAST = 20_000
+MOST_PAST = 10_000
 Whole = Annotated[int, Field(ge=0, le=100_000), IsNumber]
 
 

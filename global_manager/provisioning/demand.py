@@ -344,11 +344,12 @@ def _fitted(law: Law, counts: Counter[int], mean: float, variance: float) -> Fit
 
 def _cells(counts: Counter[int], mean: float, variance: float) -> list[tuple[float, float]]:
     """Return (observed, expected) periods of runs of demands; the last run is open above."""
-    left_observed, left_expected = float(counts.total()), float(counts.total())
+    total = float(counts.total())
+    left_observed, left_expected = total, total
     zero, observed, expected, cells = _log_chance_of_none(mean, variance), 0.0, 0.0, []
     for units, weight in enumerate(_log_weights(mean, variance)):
         observed += counts[units]
-        expected += counts.total() * exp(zero + weight)
+        expected += total * exp(zero + weight)
         if left_expected - expected < LEAST_EXPECTED:
             break
         if expected >= LEAST_EXPECTED:
