@@ -1,7 +1,8 @@
 """What a process of demand means for a plan, and what was seen of it before a run.
 
 The plan knows the law of the process and not its path: it sees the mixture of the laws that a request has
-over periods of the run, each of a path of its own, since what has a memory is stationary.  `past_of` draws the history that a manager may have seen.
+over periods of the run, each of a path of its own, since what has a memory is stationary.  `past_of`
+draws the history that a manager may have seen.
 """
 
 from __future__ import annotations
