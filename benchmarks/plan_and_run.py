@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bars import OK, UNCLEAR, Row, interval, tell, words
+from quiet import Quiet
 
 from emulator import run as running
 from emulator.build.assembly import assemble
@@ -22,22 +23,12 @@ from emulator.build.loading import read
 from emulator.build.plan_files import read_allocations
 from emulator.build.setup import Setup
 from emulator.engines.job import Options
-from emulator.runtime.pacing import Pace, Progress
+from emulator.runtime.pacing import Pace
 from emulator.store.files import PLAN, Engine
 from global_manager.provisioning.check import make_plan
 from global_manager.provisioning.model import Termination
 
 _EXPERIMENTS = ("tiny", "paper", "paper-drift", "sagin-metro")
-
-
-class _Quiet:
-    """Watches a run and says nothing."""
-
-    def started(self, metrics_url: str, page_url: str, last_window: int) -> None:
-        """Say nothing."""
-
-    def advanced(self, progress: Progress) -> None:
-        """Say nothing."""
 
 
 def rows(name: str = "", seeds: str = "20") -> Iterator[Row]:
@@ -63,7 +54,7 @@ def _excess(setup: Setup) -> float:
     problem, policy = assemble(setup).problem, setup.experiment.plan.policy
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "run")
-        outcome = running.run(setup, out, options, _Quiet())
+        outcome = running.run(setup, out, options, Quiet())
         reserved = read_allocations(out / PLAN, problem)
     done = Termination.NOT_OPTIMIZED
     plan = make_plan(problem, policy, reserved, lower_bound=0.0, termination=done)

@@ -19,25 +19,16 @@ from typing import Any
 
 from bars import Row, at_most, tell, words
 from counting import Counter
+from quiet import Quiet
 
 from emulator import run as running
 from emulator.build.loading import read
 from emulator.build.manager_role import Actors
 from emulator.engines import processes as engine
 from emulator.engines.job import Options
-from emulator.runtime.pacing import Pace, Progress
+from emulator.runtime.pacing import Pace
 
 _MOST_WALL_S = 180.0
-
-
-class _Quiet:
-    """Watches a run and says nothing."""
-
-    def started(self, metrics_url: str, page_url: str, last_window: int) -> None:
-        """Say nothing."""
-
-    def advanced(self, progress: Progress) -> None:
-        """Say nothing."""
 
 
 def counted(actors: Actors, folder: str) -> Actors:
@@ -69,7 +60,7 @@ def rows(name: str = "sagin-day", hosts: str = "2") -> Iterator[Row]:
 
 def _run(name: str, hosts: int, out: Path) -> dict[str, Any]:
     options = Options(Pace.parse("max"), hosts=hosts)
-    outcome = running.run(read(name), out, options, _Quiet())
+    outcome = running.run(read(name), out, options, Quiet())
     if outcome.failure:
         sys.exit(f"{name}: {outcome.failure}")
     return outcome.summary
