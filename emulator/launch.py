@@ -304,15 +304,20 @@ def _begin(actors: int, folder: str) -> None:
 
 
 def _start_ray(actors: int, folder: str) -> None:
-    ray.init(
-        address="local",
-        num_cpus=actors,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=_OBJECT_STORE_BYTES,
-        _temp_dir=f"{folder}/{_RAY_FOLDER}",  # which Ray opens to everybody
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=actors,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            object_store_memory=_OBJECT_STORE_BYTES,
+            _temp_dir=f"{folder}/{_RAY_FOLDER}",  # which Ray opens to everybody
+        )
+    except Exception as error:  # Ray has no class for it
+        is_here_to_stay = isinstance(error, OSError) and not isinstance(error, ConnectionError)
+        problem = f"Ray has not started: {cause_of(error)}"
+        raise LaunchError(problem, is_lost=not is_here_to_stay) from error
 
 
 @contextmanager
@@ -349,7 +354,7 @@ def _signals_wait() -> Iterator[None]:
     def remember(number: int, _frame: FrameType | None) -> None:
         received.append(number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, remember) for number in numbers}
     rays_own = ray._private.utils.set_sigterm_handler  # noqa: SLF001
     ray._private.utils.set_sigterm_handler = lambda _handler: None  # noqa: SLF001
@@ -397,8 +402,10 @@ def start(
             ray.get(done)
             if done:
                 beat(STARTING)
-    except ray.exceptions.RayError as error:
+    except (ray.exceptions.RayTaskError, ray.exceptions.ActorDiedError) as error:
         raise LaunchError(cause_of(error)) from error
+    except ray.exceptions.RayError as error:
+        raise LaunchError(cause_of(error), is_lost=True) from error
     return cluster
 
 

@@ -170,17 +170,16 @@ def run(
         with display, _folder(kept) as folder:
             go = resume_run if resume else run_experiment
             outcome = go(setup, folder, options, display)
-    except InvalidProblemError as error:
-        raise UsageError(source, str(error)) from error
-    except ResumeError as error:
-        raise UsageError("--resume", str(error)) from error
-    except JoinError as error:
-        raise UsageError("--address", str(error)) from error
+    except (InvalidProblemError, ResumeError, JoinError) as error:
+        where = {ResumeError: "--resume", JoinError: "--address"}
+        raise UsageError(where.get(type(error), source), str(error)) from error
     except LaunchError as error:
-        fail(f"the actors could not be started: {error}")
+        problem = f"the actors could not be started: {error}"
+        _leave_if_lost(problem, is_lost=error.is_lost)
+        fail(problem)
     except ResultsError as error:
         fail(str(error))
-    _leave_to_supervisor(outcome)
+    _leave_if_lost(outcome.failure, is_lost=outcome.is_lost)
     answer(json_, outcome.summary, lambda: display.conclude(OUT, outcome.summary, kept))
     _end(outcome, kept)
 
@@ -306,10 +305,10 @@ def _snmp_port(experiment: Experiment, port: int | None) -> int | None:
     return port
 
 
-def _leave_to_supervisor(outcome: Outcome) -> None:
-    """Exit without an answer if the run is resumed: it answers once, in the end."""
-    if outcome.failure and outcome.is_lost and is_supervised():
-        tell(outcome.failure)
+def _leave_if_lost(failure: str, *, is_lost: bool) -> None:
+    """Exit without an answer if the supervisor tries again: a run answers once, in the end."""
+    if failure and is_lost and is_supervised():
+        tell(failure)
         raise typer.Exit(LOST)
 
 

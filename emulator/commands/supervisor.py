@@ -3,8 +3,9 @@
 A run is many processes, most of them Ray's.  The supervisor outlives them: whatever is orphaned becomes
 its child (PR_SET_CHILD_SUBREAPER), and when the work has ended, in whatever way, it kills what is still
 there and removes the temporary folder, and those that dead runs of this user have left.  The child tells
-by heartbeats that it is alive; one that falls silent for longer than its phase allows is killed.  A run
-that was lost (killed, aborted, silent) is resumed a bounded number of times.  The first signal is passed
+by heartbeats that it is alive; one that falls silent for longer than its phase allows is killed, and so is
+whatever of the family stays stopped, Ray's processes too.  A run that was lost (killed, aborted, silent) is
+resumed a bounded number of times.  The first signal is passed
 on, for the child to end in order; the second one ends everything at once.  If the supervisor itself is
 lost, the child hears of it (PR_SET_PDEATHSIG) and ends in order.
 
@@ -22,13 +23,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Self
 
+from emulator.commands.family import VitalWatch, adopt_orphans, descendants, end_family, reap
 from emulator.input_checks import BadInputError
 from emulator.net.heartbeat import (
     FILES,
@@ -39,6 +41,7 @@ from emulator.net.heartbeat import (
     STARTING,
     TEMPORARY,
 )
+from emulator.net.stopped import StoppedWatch
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SILENCE_S = {STARTING: 60.0, RUNNING: 30.0, LEAVING: 30.0, FILES: 330.0}
@@ -48,9 +51,10 @@ _ALIVE = "alive"
 _LONGEST_TEMPORARY = 32  # a socket's path, of which Ray makes 70, may have 107 bytes
 _HERE = ("127.0.0.1", "localhost", "::1")
 _LEAST_FREE_BYTES = 16 * 2**20
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_PR_SET_PDEATHSIG = 1
 _TURN_S = 0.05
-_LAST_S = 5.0
+_VITAL = ("gcs_server", "raylet")
+_LOOK_EVERY_S = 1.0
 _AS_ONE_S = 0.2
 _SUPERVISED = "QSAGIN_SUPERVISED"
 
@@ -67,12 +71,12 @@ def supervise(words: Sequence[str], resumption: Resumption = lambda: None) -> in
 
     `resumption` gives the command that continues it, or None if nothing can.
     """
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    adopt_orphans()
     with _Signals() as signals, _Folder() as folder:
         for attempt in range(MOST_RESUMPTIONS + 1):
             child = _Child(words, folder)
             problem = child.attend(signals)
-            _end_family()
+            end_family()
             if not problem or signals.received:
                 if not signals.is_impatient:
                     return child.status
@@ -163,6 +167,10 @@ class _Child:
     status: int = 0
     _phase: bytes = STARTING
     _heard_s: float = field(default_factory=time.monotonic)
+    _stopped: StoppedWatch = field(default_factory=StoppedWatch)
+    _vital: VitalWatch = field(default_factory=lambda: VitalWatch(*_VITAL))
+    _looked_s: float = 0.0
+    _passed_on: int = 0
 
     def attend(self, signals: _Signals) -> str:
         """Wait for its end; return what went wrong if it was lost, or nothing."""
@@ -178,20 +186,15 @@ class _Child:
             preexec_fn=_end_with_parent,  # noqa: PLW1509 - there are no threads here
         )
         os.close(theirs)
-        passed_on = 0
         try:
             while process.poll() is None:
                 self._listen(ours)
-                if signals.is_impatient:
-                    process.kill()
-                elif passed_on < len(signals.received):
-                    process.send_signal(signals.received[0])
-                    passed_on = len(signals.received)
-                if self._silent_s > SILENCE_S[self._phase]:
+                self._pass_on(process, signals)
+                if problem := self._problem():
                     process.kill()
                     process.wait()
-                    return f"nothing was heard of it for {self._silent_s:.0f} s"
-                _reap(process.pid)
+                    return problem
+                reap(process.pid)
                 time.sleep(_TURN_S)
         finally:
             os.close(ours)
@@ -204,9 +207,28 @@ class _Child:
         self.status = 128 - self.status
         return f"ended by {name}"
 
-    @property
-    def _silent_s(self) -> float:
-        return time.monotonic() - self._heard_s
+    def _pass_on(self, process: subprocess.Popen[bytes], signals: _Signals) -> None:
+        if signals.is_impatient:
+            process.kill()
+        elif self._passed_on < len(signals.received):
+            process.send_signal(signals.received[0])
+            self._passed_on = len(signals.received)
+
+    def _problem(self) -> str:
+        """Return why the work is lost though its process is there, or nothing."""
+        now_s = time.monotonic()
+        if (silent_s := now_s - self._heard_s) > SILENCE_S[self._phase]:
+            return f"nothing was heard of it for {silent_s:.0f} s"
+        if now_s - self._looked_s < _LOOK_EVERY_S:
+            return ""
+        self._looked_s = now_s
+        family = list(descendants(os.getpid()))
+        self._stopped.look(family)
+        if self._phase == LEAVING:
+            self._vital.forget()
+            return ""
+        gone = self._vital.look(family)
+        return f"{gone} of Ray is gone" if gone else ""
 
     def _listen(self, pipe: int) -> None:
         with suppress(BlockingIOError):
@@ -225,30 +247,3 @@ def _environment() -> dict[str, str]:
 
 def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-
-
-def _reap(but: int) -> None:
-    """Take note of orphans that have ended; the work's own process is waited for elsewhere."""
-    for pid in _children():
-        if pid != but:
-            with suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
-
-
-def _end_family() -> None:
-    """Kill all that is left, and what it leaves in its turn."""
-    ends_s = time.monotonic() + _LAST_S
-    while (left := list(_children())) and time.monotonic() < ends_s:
-        for pid in left:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-            with suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
-        time.sleep(_TURN_S)
-
-
-def _children() -> Iterator[int]:
-    """Yield the processes whose parent we are; orphans become such."""
-    for path in Path("/proc/self/task").iterdir():
-        with suppress(OSError):
-            yield from map(int, (path / "children").read_text(encoding="ascii").split())

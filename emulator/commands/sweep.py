@@ -74,7 +74,7 @@ def sweep(
 ) -> None:
     """Run an experiment with varied fields, in parallel; write one table and one figure."""
     from emulator.commands.displays import SweepDisplay
-    from emulator.runtime.cluster import JoinError
+    from emulator.runtime.cluster import JoinError, LaunchError
     from emulator.sweep.folder import SweepFolderError, create, reopen
     from emulator.sweep.runner import SweepOptions
     from emulator.sweep.runner import sweep as sweep_points
@@ -108,6 +108,8 @@ def sweep(
         if out is not None:
             shutil.rmtree(out)  # nothing was started, so nothing is left
         raise UsageError("--address", str(error)) from error
+    except LaunchError as error:
+        fail(f"{error}; go on by `qsagin sweep --resume {resume or out}`")
     _conclude(folder, outcome, json_)
 
 

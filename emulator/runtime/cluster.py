@@ -46,10 +46,11 @@ class JoinError(Exception):
 
 
 class LaunchError(Exception):
-    """The actors could not be started."""
+    """The actors could not be started; `is_lost` says that another try may succeed."""
 
-    def __init__(self, problem: str) -> None:
+    def __init__(self, problem: str, *, is_lost: bool = False) -> None:
         super().__init__(problem)
+        self.is_lost = is_lost
 
 
 @dataclass(frozen=True)

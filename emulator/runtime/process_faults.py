@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from contextlib import suppress
 from pathlib import Path
 
+from emulator.net.stopped import STOPPED_LIMIT_S, StoppedWatch, state_of
 from emulator.store.registry import Registry
 from emulator.world.events import ProcessAction
 
@@ -42,19 +42,6 @@ def do(run_folder: Path, actor: str, action: ProcessAction, wall_s: float) -> bo
     return True
 
 
-def state_of(pid: int) -> str:
-    """Return a process's state, as `T` for stopped; empty if there is no such process."""
-    try:
-        return (
-            Path(f"/proc/{pid}/stat")
-            .read_text(encoding="ascii", errors="replace")
-            .rpartition(")")[2]
-            .split()[0]
-        )
-    except OSError:
-        return ""
-
-
 def _later(script: str) -> None:
     """Run a script in a session of its own, so that it continues if this process is stopped or killed."""
     subprocess.Popen(  # noqa: S602 - numbers only
@@ -67,27 +54,17 @@ def _later(script: str) -> None:
     )
 
 
-STOPPED_LIMIT_S = 10.0
-
-
 class Watchdog:
-    """Kills actors that stay stopped."""
+    """Kills actors of this machine that stay stopped."""
 
     def __init__(self, run_folder: Path, limit_s: float = STOPPED_LIMIT_S) -> None:
-        self._registry, self._limit_s = Registry(run_folder), limit_s
-        self._stopped_s: dict[int, float] = {}
+        self._registry, self._watch = Registry(run_folder), StoppedWatch(limit_s)
 
     def look(self) -> list[str]:
         """Kill actors that were stopped for longer than the limit; return their names."""
-        now_s, killed = time.monotonic(), []
-        stopped: dict[int, float] = {}
-        for name, actor in self._registry.everybody().items():
-            if not actor.is_here or not actor.pid or state_of(actor.pid) != "T":
-                continue
-            stopped[actor.pid] = self._stopped_s.get(actor.pid, now_s)
-            if now_s - stopped[actor.pid] > self._limit_s:
-                killed.append(name)
-                with suppress(ProcessLookupError):
-                    os.kill(actor.pid, signal.SIGKILL)
-        self._stopped_s = stopped
-        return killed
+        here = {
+            actor.pid: name
+            for name, actor in self._registry.everybody().items()
+            if actor.is_here and actor.pid
+        }
+        return [here[pid] for pid in self._watch.look(here)]

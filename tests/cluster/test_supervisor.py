@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 from patience import patient, until
+
+from emulator.net.stopped import STOPPED_LIMIT_S
 
 pytestmark = pytest.mark.cluster
 RUN = [sys.executable, "-m", "emulator", "run", "tiny", "--hosts", "1", "--pace", "15", "--json"]
@@ -48,6 +50,15 @@ def _quiet_digest(folder: Path) -> str:
 def _worker(family: list[psutil.Process]) -> psutil.Process:
     """Return the process that does the work: the supervisor's child."""
     return next(item for item in family if "emulator" in item.cmdline())
+
+
+def _named(run: psutil.Popen, name: str) -> psutil.Process | None:
+    """Return a process of a run by its name, or a word of its command; None while there is none."""
+    for item in run.children(recursive=True):
+        with suppress(psutil.Error):
+            if item.name() == name or name in item.cmdline():
+                return item
+    return None
 
 
 def test_a_run_whose_command_is_killed_is_resumed_to_the_same_end(tmp_path: Path) -> None:
@@ -94,7 +105,7 @@ def test_a_run_ends_in_order_if_its_supervisor_is_lost(tmp_path: Path) -> None:
     [
         ("raylet", signal.SIGKILL),
         ("gcs_server", signal.SIGKILL),
-        pytest.param("raylet", signal.SIGSTOP, marks=pytest.mark.system),  # a minute
+        ("raylet", signal.SIGSTOP),
     ],
 )
 def test_a_run_whose_ray_is_lost_is_brought_back(
@@ -106,6 +117,30 @@ def test_a_run_whose_ray_is_lost_is_brought_back(
         out, err = run.communicate(timeout=patient(200))
     assert run.returncode == 0, err
     assert json.loads(out)["digest"] == quiet
+
+
+@pytest.mark.parametrize("name", ["gcs_server", "raylet", "emulator"])
+def test_who_is_stopped_while_a_run_starts_is_taken_for_lost(tmp_path: Path, name: str) -> None:
+    quiet = _quiet_digest(tmp_path / "quiet")
+    command = [*RUN, "--out", str(tmp_path / "run")]
+    with psutil.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        until(lambda: _named(run, name)).suspend()
+        began_s = time.monotonic()
+        assert "the command was lost" in run.stderr.readline()
+        noticed_s = time.monotonic() - began_s
+        out, err = run.communicate(timeout=patient(120))
+    assert noticed_s < patient(STOPPED_LIMIT_S + 10)
+    assert "starting over" in err
+    assert json.loads(out)["digest"] == quiet
+
+
+def test_a_run_ends_though_one_of_its_actors_is_stopped_as_it_ends(tmp_path: Path) -> None:
+    with _running(tmp_path / "run") as (run, family):
+        next(item for item in family if item.name().startswith("ray::_Server")).suspend()
+        run.send_signal(signal.SIGTERM)
+        run.communicate(timeout=patient(60))
+    assert run.returncode == 128 + signal.SIGTERM
+    assert (tmp_path / "run" / "summary.json").exists()
 
 
 def test_what_dead_runs_have_left_is_swept_away(tmp_path: Path) -> None:

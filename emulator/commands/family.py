@@ -1,0 +1,92 @@
+"""The processes below this one: which there are, which of them the others cannot do without, and their end.
+
+Whatever is orphaned below this process becomes its child, once it has asked for that.  It loads nothing but
+the standard library.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from emulator.net.stopped import status_of
+
+_PR_SET_CHILD_SUBREAPER = 36
+_LAST_S = 5.0
+_TURN_S = 0.05
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whatever is orphaned below this process, for as long as it lives."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap(but: int) -> None:
+    """Take note of orphans that have ended; one child is waited for elsewhere."""
+    for pid in _children(os.getpid()):
+        if pid != but:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+def end_family() -> None:
+    """Kill all that is left, and what it leaves in its turn."""
+    ends_s = time.monotonic() + _LAST_S
+    while (left := list(_children(os.getpid()))) and time.monotonic() < ends_s:
+        for pid in left:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(_TURN_S)
+
+
+class VitalWatch:
+    """Notices that a process without which the others cannot go on was there, and is gone.
+
+    Some who depend on it would wait for it in native code, deaf to everything, for a minute and more.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self._names, self._there, self._missed = frozenset(names), set[str](), set[str]()
+
+    def look(self, pids: Iterable[int]) -> str:
+        """Return who was gone at this look and the one before, or nothing.
+
+        Two looks, since who is about to end them all says so first, and is heard of between two looks.
+        """
+        now = {_name(pid) for pid in pids} & self._names
+        gone = self._missed - now
+        self._missed = self._there - now
+        self._there |= now
+        return ", ".join(sorted(gone))
+
+    def forget(self) -> None:
+        """Expect nobody, until seen again."""
+        self._there.clear()
+        self._missed.clear()
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Yield all processes below one, parents before children."""
+    for child in _children(pid):
+        yield child
+        yield from descendants(child)
+
+
+def _children(pid: int) -> Iterator[int]:
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                yield from map(int, (task / "children").read_text(encoding="ascii").split())
+
+
+def _name(pid: int) -> str:
+    """Return the name of a process, or nothing if it is dead; nobody may have noticed that yet."""
+    status = status_of(pid)
+    return "" if status.get("State", "Z").startswith("Z") else status["Name"]

@@ -1,0 +1,113 @@
+"""Processes that stay stopped, or that others cannot do without, are taken for lost; slow ones are not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from patience import until
+
+from emulator.commands.family import VitalWatch, descendants
+from emulator.net.stopped import StoppedWatch, state_of
+
+SLEEPER = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
+
+
+@contextmanager
+def _sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(SLEEPER, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _stop(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: state_of(pid) == "T")
+
+
+def test_who_stays_stopped_is_killed_and_others_are_left_alone() -> None:
+    watch = StoppedWatch(limit_s=0.2)
+    with _sleeper() as stopped, _sleeper() as running:
+        _stop(stopped.pid)
+        pids = [stopped.pid, running.pid, 2**22 - 1]
+        assert watch.look(pids) == []
+        time.sleep(0.3)
+        assert watch.look(pids) == [stopped.pid]
+        assert stopped.wait() == -signal.SIGKILL
+        assert running.poll() is None
+
+
+def test_who_is_let_go_on_between_two_looks_is_slow_and_not_lost() -> None:
+    watch = StoppedWatch(limit_s=0.2)
+    with _sleeper() as process:
+        for _ in range(5):
+            _stop(process.pid)
+            assert watch.look([process.pid]) == []
+            os.kill(process.pid, signal.SIGCONT)
+            until(lambda: state_of(process.pid) != "T")
+            time.sleep(0.1)
+        assert process.poll() is None
+
+
+def test_a_stop_is_counted_from_when_it_was_first_seen() -> None:
+    watch = StoppedWatch(limit_s=30.0)
+    with _sleeper() as process:
+        _stop(process.pid)
+        assert [watch.look([process.pid]) for _ in range(3)] == [[], [], []]
+
+
+def test_all_below_a_process_are_found() -> None:
+    words = f"{sys.executable} -c 'import time; print(flush=True); time.sleep(600)' & wait"
+    with subprocess.Popen(["bash", "-c", words], stdout=subprocess.PIPE) as shell:
+        assert shell.stdout is not None
+        shell.stdout.readline()
+        found = list(descendants(os.getpid()))
+        below = list(descendants(shell.pid))
+        for pid in (*below, shell.pid):
+            os.kill(pid, signal.SIGKILL)
+    assert len(below) == 1
+    assert {shell.pid, *below} <= set(found)
+
+
+def _named(name: str, folder: Path) -> subprocess.Popen[bytes]:
+    path = folder / name
+    path.symlink_to("/bin/sleep")
+    return subprocess.Popen([path, "600"])
+
+
+def test_who_is_vital_is_missed_once_seen_and_gone_at_two_looks(tmp_path: Path) -> None:
+    watch = VitalWatch("heart")
+    assert [watch.look([]) for _ in range(3)] == ["", "", ""]
+    with _named("heart", tmp_path) as heart, _named("hand", tmp_path) as hand:
+        pids = [heart.pid, hand.pid]
+        until(lambda: _names(pids) == {"heart", "hand"})
+        assert watch.look(pids) == ""
+        for process in (hand, heart):
+            process.kill()
+            process.wait()
+    assert [watch.look(pids), watch.look(pids)] == ["", "heart"]
+
+
+def test_nobody_is_missed_who_has_said_to_end(tmp_path: Path) -> None:
+    watch = VitalWatch("heart")
+    with _named("heart", tmp_path) as heart:
+        until(lambda: _names([heart.pid]) == {"heart"})
+        assert watch.look([heart.pid]) == ""
+        heart.kill()
+    assert watch.look([heart.pid]) == ""
+    watch.forget()
+    assert [watch.look([heart.pid]) for _ in range(3)] == ["", "", ""]
+
+
+def _names(pids: list[int]) -> set[str]:
+    return {Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids}
