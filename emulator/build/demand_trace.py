@@ -32,12 +32,13 @@ def under_trace(setup: Setup, problem: Problem, file: Path) -> Problem:
 
 def _with_futures(problem: Problem, seen: Problem, needs: Needs) -> Problem:
     """Return a problem with pools with a future for every different period and sky."""
-    skies: dict[tuple[bool, ...], float] = {}
+    skies: dict[tuple[tuple[bool, ...], tuple[bool, ...]], float] = {}
     for future in joint_futures(problem):
-        skies[future.usable] = skies.get(future.usable, 0.0) + future.probability
+        sky = future.usable, future.flies
+        skies[sky] = skies.get(sky, 0.0) + future.probability
     futures = tuple(
-        Future(count / len(needs) * chance, units, usable)
+        Future(count / len(needs) * chance, units, *sky)
         for units, count in Counter(needs).items()
-        for usable, chance in skies.items()
+        for sky, chance in skies.items()
     )
     return replace(seen, futures=futures)

@@ -10,10 +10,10 @@ from statistics import fmean
 from emulator.build.demand import requests_of
 from emulator.build.demand_process import past_of
 from emulator.build.environment import lead_windows
-from emulator.build.free_space import usable_share_of
 from emulator.build.on_demand_prices import prices_of, unit_prices_of
 from emulator.build.quantum_links import usage_of
 from emulator.build.setup import Setup, part
+from emulator.build.skies import sky_over
 from emulator.config.demand_forecast import Forecast, Method
 from global_manager.forecasting import Forecaster, History, candidates, choose, named
 from global_manager.forecasting.foresight import Foresight, worth
@@ -86,10 +86,10 @@ def level_of(setup: Setup) -> float:
     items = requests_of(setup)
     pairs = [(item.source, item.target) for item in items]
     paths = cheapest_paths_between(fiber_graph(names, used), pairs)
-    share, levels = usable_share_of(setup), []
+    sky, levels = sky_over(setup), []
     for pair, price in zip(pairs, unit_prices_of(setup), strict=True):
         dearest = min(price.uav, price.shortfall)
-        chance = share(*pair)
+        chance = sky(*pair).satellite
         bought = chance * min(price.satellite, dearest) + (1 - chance) * dearest
         if pair in paths and bought > 0:
             levels.append(1 - paths[pair][0] / bought)

@@ -23,7 +23,7 @@ from emulator.world.events import PowerCut, SatelliteLoss
 from emulator.world.places import great_circle_km
 from emulator.world.satellite_links import SatelliteLinks
 from emulator.world.uav_links import Chains, Grounding, UavLinks
-from emulator.world.weather import Forecast
+from emulator.world.weather import Forecast, Sky
 
 
 @part
@@ -79,12 +79,29 @@ def served_of(setup: Setup) -> Callable[[str, str, int], bool] | None:
 
 
 @part
-def usable_share_of(setup: Setup) -> Callable[[str, str], float]:
-    """Return how often a satellite can serve two nodes, over the starts of all periods."""
-    served, periods = served_of(setup), timeline_of(setup).periods
-    if served is None:
-        return lambda _a, _b: setup.experiment.satellite.probability
-    return cache(lambda a, b: sum(served(a, b, p) for p in range(periods)) / max(1, periods))
+def flown_of(setup: Setup) -> Callable[[str, str, int], bool] | None:
+    """Return whether UAVs serve an order of a period's start, as far as it is foreseen.
+
+    None if nothing but the distance matters.  An order needs its chain when it is made, and when it is
+    there; later weather is left to chance.
+    """
+    links, timeline = _uav_links(setup, foreseen_sky_of(setup)), timeline_of(setup)
+    qber_limit, setup_s = setup.experiment.keys.qber_limit, setup.experiment.uav.setup_s
+    if links is None or (links.grounding is None and (not links.chains or not links.chains.epoch)):
+        return None
+
+    def serves(a: str, b: str, at_s: float) -> bool:
+        offer = links.sample(a, b, at_s)
+        return offer.usable and offer.skr_bps > 0 and offer.qber <= qber_limit
+
+    @cache
+    def flies(a: str, b: str, period: int) -> bool:
+        at_s = timeline.begins_s(period)
+        return (min(a, b), max(a, b)) in links.unserved or (
+            serves(a, b, at_s) and serves(a, b, at_s + setup_s)
+        )
+
+    return flies
 
 
 def fleet_of(setup: Setup) -> FleetConfig | None:
@@ -132,8 +149,12 @@ def unserved_by_uav(setup: Setup) -> frozenset[tuple[str, str]]:
 @part
 def uav_links_of(setup: Setup) -> UavLinks | None:
     """Return what UAVs offer, or None if that is as assumed in any weather."""
+    return _uav_links(setup, sky_of(setup))
+
+
+def _uav_links(setup: Setup, weather: Sky | None) -> UavLinks | None:
     chains, uav = chains_of(setup), setup.experiment.uav
-    sky = sky_of(setup) if uav.weather else None
+    sky = weather if uav.weather else None
     unserved = unserved_by_uav(setup)
     if chains is None and sky is None and not unserved:
         return None

@@ -20,8 +20,9 @@ import numpy as np
 from emulator.build.demand import as_scenarios, plan_profile_of
 from emulator.build.demand_process import factors_of, under
 from emulator.build.environment import timeline_of
-from emulator.build.free_space import served_of
+from emulator.build.free_space import flown_of, served_of
 from emulator.build.setup import Setup
+from emulator.config.experiment import Limits
 from emulator.world.distributions import student_t_quantile
 from global_manager.provisioning.model import Plan, Problem, Scenario
 from global_manager.provisioning.replications import replicated_gaps
@@ -41,8 +42,8 @@ _REPLICATIONS = 8
 
 def with_futures(setup: Setup, problem: Problem) -> Problem:
     """Return the problem with joint futures, if its limits need any."""
-    limits = setup.experiment.limits
-    if limits is None or not has_pools(problem) or _can_be_listed(setup, problem):
+    limits = setup.experiment.limits or Limits()
+    if not has_pools(problem) or _can_be_listed(setup, problem):
         return problem
     return with_futures_drawn(
         problem, _moments(setup, problem), limits.futures, setup.experiment.seed
@@ -78,16 +79,19 @@ def _can_be_listed(setup: Setup, problem: Problem) -> bool:
     chances = {request.on_demand.satellite_probability for request in problem.requests}
     is_common = satellite.orbits is None and satellite.sky == "common"
     one_sky = len(chances) <= 1 and (is_common or chances <= {0.0, 1.0})
-    return problem.correlated and not problem.has_own_demands and one_sky
+    is_plain = problem.correlated and not problem.has_own_demands
+    return is_plain and one_sky and flown_of(setup) is None
 
 
 def _moments(setup: Setup, problem: Problem) -> Moments:
-    """Return draws of what the world has at the starts of periods: the sky, and the hour of demand."""
+    """Return draws of what the world has at the starts of periods: sky, air, and the hour of demand."""
     timeline, profile = timeline_of(setup), plan_profile_of(setup)
     laws_of_factors = _laws_of_factors(setup, problem)
-    pairs, sky = _pairs(problem), _sky(setup, problem)
+    pairs, sky, flown = _pairs(problem), _sky(setup, problem), flown_of(setup)
 
-    @cache
+    def flies(period: int) -> tuple[bool, ...]:
+        return () if flown is None else tuple(flown(a, b, period) for a, b in pairs)
+
     @cache
     def laws(period: int) -> tuple[tuple[Scenario, ...], ...]:
         if profile is None:
@@ -101,8 +105,8 @@ def _moments(setup: Setup, problem: Problem) -> Moments:
     def of_period(period: int, stream: Stream) -> Moment:
         if laws_of_factors:
             law = laws_of_factors[int(stream.integers(len(laws_of_factors)))]
-            return Moment(sky(period, stream), (law,) * len(pairs))
-        return Moment(sky(period, stream), laws(period))
+            return Moment(sky(period, stream), (law,) * len(pairs), flies(period))
+        return Moment(sky(period, stream), laws(period), flies(period))
 
     def draw(stream: Stream, n: int) -> list[Moment]:
         """Return moments of periods spread evenly over the run."""

@@ -2,8 +2,9 @@
 
 An exported file has three fields. `format` is 1. `problem` is the instance: `nodes`; `fibers` with `a`,
 `b`, `unit_cost`, `wavelengths` and `units_per_wavelength`; `requests` with `id`, `application`, `source`,
-`target`, `on_demand` (costs of a unit by medium, `shortfall_cost`, `satellite_probability`) and, where they
-differ, `scenarios` of their own; `scenarios` with `units` and `probability`; `directed_capacity`,
+`target`, `on_demand` (costs of a unit by medium, `shortfall_cost`, `satellite_probability`, `grounded`)
+and, where they differ, `scenarios` of their own; `scenarios` with `units`, `probability` and, if it is not
+that of the request, a `sky`; `directed_capacity`,
 `correlation`, `pools`, `futures` and `joint`. `plan` is what `qsagin plan --json` says of a plan.
 
 Of a plan made elsewhere only `allocations` is read, from such a file, from a run's plan.json or from

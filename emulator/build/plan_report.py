@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from emulator.build.demand_process import factors_of, tail_mass
+from emulator.build.skies import grounded_share
 from emulator.config.demand import Demand
 from emulator.config.experiment import Experiment
 from global_manager.provisioning.demand import mean_units
@@ -68,7 +69,8 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
     `mean_units` is the mean over requests; `tail_mass` the chance of more demand than any scenario has, at
     the busiest hour of the busiest class; `reduction_error` bounds, in monetary units per period, by how
     much the expected cost of any plan is wrong because scenarios were reduced; `satellites` says where
-    the mean `satellite_probability`, that an order is served from orbit, comes from.
+    the mean `satellite_probability`, that an order is served from orbit, comes from; `uavs_grounded` is the
+    mean share of periods at whose start no UAV flies.
     """
     demand, orbits = experiment.demand, experiment.satellite.orbits
     law = demand.distribution.model_dump(by_alias=True, exclude_none=True)
@@ -109,6 +111,7 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         "satellite_probability": fmean(
             item.on_demand.satellite_probability for item in problem.requests
         ),
+        "uavs_grounded": grounded_share(problem.requests),
     }
 
 
@@ -163,6 +166,8 @@ def sentences(basis: dict[str, Any]) -> Iterator[str]:
             f"Satellites ({basis['satellites']}) serve {chance}, as estimated from orbits, contacts, "
             "forecasts and clouds at the starts of all periods."
         )
+    if basis["uavs_grounded"]:
+        yield f"Fog, wind or daylight keep UAVs from {basis['uavs_grounded']:.2%} of orders."
     if basis["elements_from"]:
         yield f"{basis['elements_from']}."
     if basis["fitted_from"]:

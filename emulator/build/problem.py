@@ -21,12 +21,12 @@ from emulator.build.free_space import (
     fleet_of,
     flights_of,
     unserved_by_uav,
-    usable_share_of,
 )
 from emulator.build.futures import with_futures
 from emulator.build.on_demand_prices import prices_of, unit_prices_of
 from emulator.build.quantum_links import Unused, units_per_wavelength, usage_of, wasted_share
 from emulator.build.setup import Setup, part
+from emulator.build.skies import sky_over, with_skies
 from emulator.config.demand import RequestItem
 from emulator.config.experiment import Capacity
 from emulator.config.fiber import Wavelength
@@ -51,7 +51,8 @@ def problem_of(setup: Setup) -> Problem:
 
     Links that do not bring a key per wavelength and period are left out.  With orbits, how often a
     satellite is usable for a request is estimated from the emulated world, over the starts of all
-    periods; storms, fogs and forced skies of the schedule are not foreseen.
+    periods, and so is how often UAVs are grounded; storms, fogs and forced skies of the schedule are not
+    foreseen.
     """
     experiment, network = setup.experiment, setup.experiment.network
     prices = prices_of(experiment)
@@ -67,7 +68,7 @@ def problem_of(setup: Setup) -> Problem:
             )
             for item in usage_of(setup).used
         ),
-        requests=with_marginals(setup, _priced_requests(setup)),
+        requests=_requests(setup),
         scenarios=_planned_for(setup),
         directed_capacity=network.capacity is Capacity.PER_DIRECTION,
         pools=pools_of(setup),
@@ -116,16 +117,28 @@ def remarks_of(setup: Setup) -> list[str]:
 
 
 def pools_of(setup: Setup) -> Pools | None:
-    """Return the shared limits of an experiment, its fleet of UAVs too, or None if it has no `limits`."""
+    """Return what requests share: `limits`, and the fleet of UAVs; None if there is neither.
+
+    Without `limits`, a fleet that all requests together cannot spend is none either.
+    """
     limits, fleet = setup.experiment.limits, fleet_of(setup)
-    if limits is None:
-        return None
     uavs = fleet.uavs // _periods_away(setup, fleet) if fleet else None
-    return Pools(limits.satellite_units, limits.uav_units, uavs)
+    if limits is not None:
+        return Pools(limits.satellite_units, limits.uav_units, uavs)
+    if uavs is None or sum(_uavs_of(setup, item) for item in requests_of(setup)) <= uavs:
+        return None
+    return Pools(None, None, uavs)
+
+
+def _requests(setup: Setup) -> tuple[Request, ...]:
+    requests = with_marginals(setup, _priced_requests(setup))
+    pools = pools_of(setup)
+    return requests if pools and pools.limited else with_skies(setup, requests)
 
 
 def _priced_requests(setup: Setup) -> tuple[Request, ...]:
-    share = usable_share_of(setup)
+    over = sky_over(setup)
+    skies = (over(item.source, item.target) for item in requests_of(setup))
     return tuple(
         Request(
             id=item.id,
@@ -135,19 +148,20 @@ def _priced_requests(setup: Setup) -> tuple[Request, ...]:
             on_demand=OnDemand(
                 uav_cost=price.uav,
                 satellite_cost=price.satellite,
-                satellite_probability=share(item.source, item.target),
+                satellite_probability=sky.satellite,
                 shortfall_cost=price.shortfall,
                 uavs=_uavs_of(setup, item),
+                grounded=sky.grounded,
             ),
         )
-        for item, price in zip(requests_of(setup), unit_prices_of(setup), strict=True)
+        for item, price, sky in zip(requests_of(setup), unit_prices_of(setup), skies, strict=True)
     )
 
 
 def _uavs_of(setup: Setup, item: RequestItem) -> int:
     """Return how many UAVs of a shared fleet an order takes: its chain, once a crew."""
     fleet, flights = fleet_of(setup), flights_of(setup)
-    if fleet is None or setup.experiment.limits is None:
+    if fleet is None:
         return 1
     first, second = sorted((item.source, item.target))
     chain = flights.chains.get((first, second), flights.uavs_per_order)

@@ -15,6 +15,7 @@ from emulator.build.faults import Mistakes
 from emulator.build.on_demand_prices import SHORTFALL_FACTOR
 from emulator.build.quantum_links import links_of
 from emulator.build.setup import Setup
+from emulator.config.experiment import Limits
 from emulator.config.schedule import RandomEvent
 from emulator.config.section import MOST_S
 
@@ -57,8 +58,9 @@ def recourse(setup: Setup) -> Mistakes:
         yield "keys.unit_bits", f"must be at most {most:,} with so many requests and scenarios"
     if demand.reduce_to is not None and demand.scenarios > MOST_REDUCED:
         yield "demand.scenarios", f"must be at most {MOST_REDUCED:,}, or leave out reduce_to"
-    limits = experiment.limits
-    if limits is not None and count * limits.futures > MOST_RECOURSE:
+    limits = experiment.limits or Limits()
+    is_shared = experiment.limits is not None or experiment.uav.fleet is not None
+    if is_shared and count * limits.futures > MOST_RECOURSE:
         yield (
             "limits.futures",
             f"must be at most {MOST_RECOURSE // count:,} with {count:,} requests",

@@ -278,7 +278,7 @@ RULES = (
     Rule(run_limits.rows, ("demand.requests", "demand.periods", NETWORK)),
     Rule(
         run_limits.recourse,
-        ("demand.requests", "demand.scenarios", "limits", "keys.unit_bits", NETWORK),
+        ("demand.requests", "demand.scenarios", "limits", "uav.fleet", "keys.unit_bits", NETWORK),
     ),
     Rule(run_limits.duration, (*_RUN,)),
     Rule(run_limits.looks, (*_RUN, "fiber.monitor_s", "management.rotation_s", "uav.weather")),

@@ -21,6 +21,7 @@ from global_manager.provisioning.model import (
     Pools,
     Problem,
     Scenario,
+    Sky,
     Termination,
 )
 from global_manager.provisioning.recourse import expected_unit_cost
@@ -184,8 +185,13 @@ def _path_cost(fiber_cost: dict[frozenset[str], int], path: Sequence[str]) -> in
 
 
 def _expected_recourse(on_demand: OnDemand, reserved: int, scenarios: Iterable[Scenario]) -> float:
-    unit = expected_unit_cost(on_demand)
-    return fsum(s.probability * max(0, s.units - reserved) * unit for s in scenarios)
+    usual = expected_unit_cost(on_demand)
+    return fsum(
+        s.probability
+        * max(0, s.units - reserved)
+        * (expected_unit_cost(on_demand, s.sky) if s.sky else usual)
+        for s in scenarios
+    )
 
 
 def _arcs(path: Sequence[str]) -> Iterable[tuple[str, str]]:
@@ -272,6 +278,8 @@ def _check_scenarios(where: str, scenarios: Sequence[Scenario]) -> None:
     for scenario in scenarios:
         _require(scenario.units >= 0, where, f"demand of {scenario.units} units")
         _require(scenario.probability >= 0, where, f"probability {scenario.probability}")
+        if scenario.sky is not None:
+            _check_sky(where, scenario.sky)
     total = fsum(s.probability for s in scenarios)
     _require(isclose(total, 1.0, abs_tol=1e-6), where, f"probabilities add up to {total}")
 
@@ -282,8 +290,14 @@ def _check_on_demand(where: str, on_demand: OnDemand) -> None:
     least, lost = on_demand.uav_cost, on_demand.shortfall_cost
     _require(lost >= least, where, f"shortfall cost {lost} is less than a unit by UAV, {least}")
     _require(on_demand.uavs >= 1, where, f"a chain of {on_demand.uavs} UAVs")
-    p = on_demand.satellite_probability
+    _check_sky(where, on_demand.sky)
+
+
+def _check_sky(where: str, sky: Sky) -> None:
+    p = sky.satellite
     _require(0 <= p <= 1, where, f"satellite probability {p}")
+    for grounded in sky.grounded:
+        _require(0 <= grounded <= 1, where, f"probability {grounded} that no UAV flies")
 
 
 def _check_pools(problem: Problem, pools: Pools) -> None:
@@ -302,6 +316,8 @@ def _check_pools(problem: Problem, pools: Pools) -> None:
         _require(problem.correlated, "pools", f"demand is not correlated; {why}")
         same_sky = len({o.satellite_probability for o in on_demand}) <= 1
         _require(same_sky, "pools", f"requests differ in their satellite probability; {why}")
+        flies = all(o.grounded == (0.0, 0.0) for o in on_demand)
+        _require(flies, "pools", f"UAVs may be grounded; {why}")
         same_demand = not problem.has_own_demands
         _require(same_demand, "pools", f"requests differ in their demand; {why}")
 
@@ -310,7 +326,11 @@ def _check_futures(problem: Problem) -> None:
     most = [max(s.units for s in problem.demand_of(request)) for request in problem.requests]
     for number, future in enumerate(problem.futures):
         where = f"future {number}"
-        for name, values in (("demands", future.units), ("skies", future.usable)):
+        for name, values in (
+            ("demands", future.units),
+            ("skies", future.usable),
+            ("flights", future.flies or future.usable),
+        ):
             reason = f"{len(values)} {name} for {len(problem.requests)} requests"
             _require(len(values) == len(problem.requests), where, reason)
         _require(future.probability >= 0, where, f"probability {future.probability}")

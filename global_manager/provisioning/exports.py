@@ -3,7 +3,8 @@
 SMPS gives the two stages apart, in three files with one stem: `.cor`, the program of one future;
 `.tim`, where the second stage begins; `.sto`, every future as the right-hand sides that it changes
 (Birge and others, A standard input format for multiperiod stochastic linear programs, 1987). Only
-right-hand sides change: whether a satellite can serve is the row `satellite_usable_r`.
+right-hand sides change: whether a satellite can serve is the row `satellite_usable_r`, and whether UAVs
+fly, where they may be grounded, `uav_usable_r`.
 
 Names carry numbers; a file with the ending `.names.json` beside the others says whose they are.
 """
@@ -106,7 +107,7 @@ def _write_smps(problem: Problem, core: Path) -> list[Path]:
     if not problem.requests:
         raise InvalidProblemError("requests", "there are none, so there is no second stage")
     futures = joint_futures(problem)
-    model = _core(problem, futures[0])
+    model = _core(problem, futures)
     rows = [row.name for row in model.constraints()]
     time, stochastic = core.with_suffix(".tim"), core.with_suffix(".sto")
     _write_core(model, core)
@@ -124,22 +125,25 @@ def _write_core(model: Any, core: Path) -> None:
     core.write_text("\n".join(renamed) + "\n", encoding="utf-8")
 
 
-def _core(problem: Problem, future: Future) -> Any:
-    """Return the program of one future; recourse costs what it costs, not what is expected."""
+def _core(problem: Problem, futures: tuple[Future, ...]) -> Any:
+    """Return the program of the first future; recourse costs what it costs, not what is expected."""
+    future = futures[0]
     everyone = [(Outcome(0, 1.0, units, usable=True),) for units in future.units]
     form = ExtensiveForm(problem, futures=everyone, weighted=False)
     bought = {x.name: x for x in form.model.variables()}
-    for r, most in enumerate(_usable_units(future)):
-        x = bought[form.name(Medium.SATELLITE.value, r=r, o=0)]
-        name = form.name("satellite_usable", r=r, o=0)
-        form.model.addConstraint(
-            pulp.LpConstraint(pulp.LpAffineExpression([(x, 1)]), pulp.LpConstraintLE, name, most)
-        )
+    for medium in (Medium.SATELLITE, Medium.UAV)[: 1 + any(each.flies for each in futures)]:
+        for r, most in enumerate(_usable_units(future, medium)):
+            x = bought[form.name(medium.value, r=r, o=0)]
+            name = form.name(f"{medium.value}_usable", r=r, o=0)
+            one = pulp.LpAffineExpression([(x, 1)])
+            form.model.addConstraint(pulp.LpConstraint(one, pulp.LpConstraintLE, name, most))
     return form.model
 
 
-def _usable_units(future: Future) -> list[int]:
-    return [n if usable else 0 for n, usable in zip(future.units, future.usable, strict=True)]
+def _usable_units(future: Future, medium: Medium) -> list[int]:
+    """Return what a medium can bring each request: all that it needs, or nothing."""
+    serves = future.usable if medium is Medium.SATELLITE else future.flies
+    return [n if can else 0 for n, can in zip(future.units, serves or future.units, strict=True)]
 
 
 def _starts(model: Any) -> tuple[str, str]:
@@ -163,7 +167,10 @@ def _periods(starts: list[tuple[str, str]]) -> Iterator[str]:
 def _scenarios(problem: Problem, futures: tuple[Future, ...], rows: list[str]) -> Iterator[str]:
     """Yield the file of futures; the rows of all requests' demands, and of their skies, are in order."""
     demand = [name for name in rows if name.startswith("required_wavelengths")]
-    sky = [name for name in rows if name.startswith("satellite_usable")]
+    served = {
+        medium: [name for name in rows if name.startswith(f"{medium.value}_usable")]
+        for medium in (Medium.SATELLITE, Medium.UAV)
+    }
     digits = len(str(len(futures)))
     yield "STOCH         two_stage_provisioning"
     yield "SCENARIOS     DISCRETE"
@@ -171,5 +178,8 @@ def _scenarios(problem: Problem, futures: tuple[Future, ...], rows: list[str]) -
         yield f" SC SCENARIO{number:0{digits}d}  ROOT  {future.probability!r}  STAGE2"
         for r in range(len(problem.requests)):
             yield f"    {_RIGHT_HAND_SIDES}  {demand[r]}  {future.units[r]}"
-            yield f"    {_RIGHT_HAND_SIDES}  {sky[r]}  {_usable_units(future)[r]}"
+            for medium, sky in served.items():
+                if sky:
+                    most = _usable_units(future, medium)[r]
+                    yield f"    {_RIGHT_HAND_SIDES}  {sky[r]}  {most}"
     yield "ENDATA"

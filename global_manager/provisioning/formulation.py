@@ -107,7 +107,7 @@ def size_of(problem: Problem) -> int:
     """Return the number of variables of the extensive form, without building it."""
     flies = _flies(problem)
     second = sum(
-        len(unit_costs(problem, request, usable=outcome.usable)) + flies
+        len(unit_costs(problem, request, outcome)) + (flies and outcome.flies)
         for request, own in zip(problem.requests, outcomes(problem), strict=True)
         for outcome in own
     )
@@ -250,7 +250,7 @@ class ExtensiveForm:
         for outcome in self._outcomes[r]:
             weight = outcome.probability if self._weighted else 1.0
             terms = list(reserved)
-            for medium, cost in unit_costs(self.problem, request, usable=outcome.usable).items():
+            for medium, cost in unit_costs(self.problem, request, outcome).items():
                 x = self.model.add_variable(self.name(medium, r=r, o=outcome.future), 0)
                 self._cost.append((x, weight * cost))
                 self._bought.setdefault((medium, outcome.future), []).append((x, 1))

@@ -25,9 +25,11 @@ from global_manager.provisioning.model import Fiber, OnDemand, Problem, Request,
 from global_manager.provisioning.recourse import (
     Floats,
     expected_unit_cost,
+    has_skies,
     missing_table,
     newsvendor_units,
     recourse_table,
+    recourse_under_skies,
 )
 from global_manager.provisioning.routing import Path, fiber_graph
 from global_manager.provisioning.shared_recourse import has_pools
@@ -81,6 +83,10 @@ class Instance:
         self.recourse: Floats = recourse_table(
             [group.unit_cost for group in self.groups], self.missing_units
         )
+        for g, group in enumerate(self.groups):
+            if has_skies(group.scenarios):
+                row = recourse_under_skies(group.on_demand, group.scenarios)
+                self.recourse[g, : len(row)] = row
         self.recourse_rows: list[list[float]] = self.recourse.tolist()
         self.group_of = {m: g for g, group in enumerate(self.groups) for m in group.members}
         self.is_priced = False
@@ -170,8 +176,9 @@ class Instance:
 
     def worth(self, group: int, route_cost: float, units_per_wavelength: int = 1) -> int:
         """Return how many wavelengths a member would reserve at this cost if all were free."""
-        unit_cost = 1.0 if self.is_priced else self.groups[group].unit_cost
-        table = (self.recourse if self.is_priced else self.missing_units)[group]
+        of_demand = self.is_priced or has_skies(self.groups[group].scenarios)
+        unit_cost = 1.0 if of_demand else self.groups[group].unit_cost
+        table = (self.recourse if of_demand else self.missing_units)[group]
         return newsvendor_units(
             route_cost, unit_cost, self.by_wavelengths(table, units_per_wavelength)
         )
@@ -239,6 +246,8 @@ def _group(problem: Problem) -> tuple[Group, ...]:
         cost: OnDemand | float | int = expected_unit_cost(request.on_demand)
         if pooled:
             cost = position if problem.futures else request.on_demand
+        elif request.scenarios is not None and has_skies(request.scenarios):
+            cost = request.on_demand
         members.setdefault((*ends, cost, request.scenarios), []).append(position)
     return tuple(_group_of(problem, tuple(positions), ranks) for positions in members.values())
 

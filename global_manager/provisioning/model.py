@@ -9,7 +9,7 @@ anything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -74,11 +74,33 @@ class Fiber:
 
 
 @dataclass(frozen=True)
+class Sky:
+    """How likely the media can serve a request.
+
+    `satellite` is the probability that a satellite can; `grounded` are those that no UAV flies, where a
+    satellite can serve and where none can.
+    """
+
+    satellite: float
+    grounded: tuple[float, float] = (0.0, 0.0)
+
+    def cases(self) -> Iterator[tuple[float, bool, bool]]:
+        """Yield what is possible: its probability, whether a satellite can serve, whether UAVs fly."""
+        for usable, share, grounded in (
+            (True, self.satellite, self.grounded[0]),
+            (False, 1 - self.satellite, self.grounded[1]),
+        ):
+            yield share * (1 - grounded), usable, True
+            yield share * grounded, usable, False
+
+
+@dataclass(frozen=True)
 class OnDemand:
     """What one missing unit costs a request: by medium, or if it never comes.
 
-    A satellite can be used with probability `satellite_probability`, independently of demand; a UAV
-    always can, unless it is shared (`Pools`).  `shortfall_cost` is the price of lost key: no unit is bought
+    A satellite can be used with probability `satellite_probability`; a UAV always can, unless it is
+    `grounded` (as in `Sky`) or shared (`Pools`); both independently of demand, but for scenarios that
+    have a sky of their own.  `shortfall_cost` is the price of lost key: no unit is bought
     for more, and it is at least `uav_cost`.  An order by UAV takes a chain of `uavs`, whatever it brings.
     """
 
@@ -87,14 +109,25 @@ class OnDemand:
     satellite_probability: float
     shortfall_cost: int
     uavs: int = 1
+    grounded: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def sky(self) -> Sky:
+        """Which media can serve."""
+        return Sky(self.satellite_probability, self.grounded)
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One future: a request needs `units`, with this probability."""
+    """One future: a request needs `units`, with this probability.
+
+    `sky` is what goes with this demand, where hours of much demand have another sky than others; None:
+    that of the request.
+    """
 
     units: int
     probability: float
+    sky: Sky | None = None
 
 
 @dataclass(frozen=True)
@@ -114,14 +147,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Future:
-    """One joint future: what each request needs, and whether a satellite can serve it.
+    """One joint future: what each request needs, and whether a satellite, and UAVs, can serve it.
 
-    Both are in the order of the problem's requests.
+    All are in the order of the problem's requests; without `flies` UAVs can serve all.
     """
 
     probability: float
     units: tuple[int, ...]
     usable: tuple[bool, ...]
+    flies: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,7 +193,8 @@ class Problem:
     (probability, units by request) where the experiment gives them; scenarios are then their marginals.
     Without pools the expected cost is the same whatever they are.  With limited pools it is priced over
     `futures`; without any, demand must be correlated and one demand and one sky over all requests (no
-    scenarios of their own, one `satellite_probability`), so that every demand and sky can be listed.
+    scenarios of their own, one `satellite_probability`, no UAV grounded), so that every demand and sky
+    can be listed.
     """
 
     nodes: tuple[str, ...]
@@ -175,11 +210,20 @@ class Problem:
     def of_requests(self, positions: Sequence[int]) -> Problem:
         """Return the same problem for these requests only."""
         futures = tuple(
-            Future(f.probability, _at(f.units, positions), _at(f.usable, positions))
+            Future(
+                f.probability,
+                _at(f.units, positions),
+                _at(f.usable, positions),
+                _at(f.flies, positions) if f.flies else (),
+            )
             for f in self.futures
         )
         joint = tuple((chance, _at(units, positions)) for chance, units in self.joint)
         return replace(self, requests=_at(self.requests, positions), futures=futures, joint=joint)
+
+    def skies_of(self, request: Request) -> set[Sky]:
+        """Return every sky that a request may have."""
+        return {item.sky or request.on_demand.sky for item in self.demand_of(request)}
 
     def units_along(self, path: Sequence[str]) -> int:
         """Return what one wavelength brings along a path; fibers that are not there are passed over."""

@@ -90,7 +90,9 @@ class PooledChoice:
         satellite_cost = stage.satellite_cost[kind]
         if satellite_cost is not None:
             yield Medium.SATELLITE.value, satellite_cost
-        yield Medium.UAV.value, stage.uav_cost[kind]
+        uav_cost = stage.uav_cost[kind]
+        if uav_cost is not None:
+            yield Medium.UAV.value, uav_cost
         yield UNSERVED, stage.shortfall_cost[kind]
 
     def _share_pools(self) -> None:

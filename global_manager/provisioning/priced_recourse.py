@@ -52,7 +52,9 @@ class SharedRecourse:
         costs = zip(stage.satellite_cost, stage.shortfall_cost, strict=True)
         by_satellite = (lost if cost is None else cost for cost, lost in costs)
         self._satellite: Floats = np.fromiter(by_satellite, dtype=float)
-        self._uav: Floats = np.array(stage.uav_cost, dtype=float)
+        offers = zip(stage.uav_cost, stage.shortfall_cost, strict=True)
+        by_uav = (lost if cost is None else cost for cost, lost in offers)
+        self._uav: Floats = np.fromiter(by_uav, dtype=float)
         self._lost: Floats = np.array(stage.shortfall_cost, dtype=float)
 
     @property

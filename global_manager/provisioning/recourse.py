@@ -4,7 +4,8 @@ On-demand units of different requests compete for nothing, so the second stage s
 units reserved, a request pays `Q(k) = c * E[(d - k)+]`, where `c` is its expected on-demand cost of
 one unit and `d` the demand.  Q is convex and piecewise linear with whole breakpoints; it replaces
 every second-stage variable exactly, and the size of a model no longer depends on the number of
-scenarios.  See Birge and Louveaux, Introduction to Stochastic Programming (simple recourse).
+scenarios.  Where hours of much demand have another sky, c depends on d and stays inside the expectation.
+See Birge and Louveaux, Introduction to Stochastic Programming (simple recourse).
 """
 
 from __future__ import annotations
@@ -16,16 +17,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from global_manager.provisioning.demand import mean_units
-from global_manager.provisioning.model import OnDemand, Scenario
+from global_manager.provisioning.model import OnDemand, Scenario, Sky
 
 Floats = NDArray[np.float64]
 
 
-def expected_unit_cost(on_demand: OnDemand) -> float:
-    """Return the expected cost of one missing unit: of the cheaper usable medium, or of its loss."""
-    without_satellite = min(on_demand.uav_cost, on_demand.shortfall_cost)
-    p = on_demand.satellite_probability
-    return p * min(on_demand.satellite_cost, without_satellite) + (1 - p) * without_satellite
+def expected_unit_cost(on_demand: OnDemand, sky: Sky | None = None) -> float:
+    """Return the expected cost of one missing unit: of the cheapest medium that can serve, or of its loss.
+
+    `sky` replaces that of the request.
+    """
+    sky, lost = sky or on_demand.sky, on_demand.shortfall_cost
+    flown = min(on_demand.uav_cost, lost)
+    with_satellite = _mixed(sky.grounded[0], on_demand.satellite_cost, flown, lost)
+    without = _mixed(sky.grounded[1], lost, flown, lost)
+    return sky.satellite * with_satellite + (1 - sky.satellite) * without
+
+
+def _mixed(grounded: float, satellite: int, flown: int, lost: int) -> float:
+    return (1 - grounded) * min(satellite, flown) + grounded * min(satellite, lost)
+
+
+def has_skies(scenarios: Sequence[Scenario]) -> bool:
+    """Return whether the sky depends on demand."""
+    return any(item.sky is not None for item in scenarios)
+
+
+def recourse_under_skies(on_demand: OnDemand, scenarios: Sequence[Scenario]) -> Floats:
+    """Return Q where the sky depends on demand: `sum of P(d) c(d) (d - k)+`; shape (K + 1,)."""
+    weighted = (
+        Scenario(item.units, item.probability * expected_unit_cost(on_demand, item.sky))
+        for item in scenarios
+    )
+    found = expected_missing_units(tuple(weighted))
+    row = np.zeros(largest_demand(scenarios) + 1)
+    row[: len(found)] = found
+    return row
 
 
 def largest_demand(scenarios: Sequence[Scenario]) -> int:

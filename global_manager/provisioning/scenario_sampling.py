@@ -24,13 +24,14 @@ Stream = np.random.Generator
 
 @dataclass(frozen=True)
 class Moment:
-    """What a future takes from the world, by request: whether a satellite can serve it, and its law.
+    """What a future takes from the world, by request: whom satellites and UAVs can serve, and its law.
 
-    Without `laws` they are the problem's.
+    Without `laws` they are the problem's; without `flies` UAVs can serve all.
     """
 
     usable: tuple[bool, ...]
     laws: tuple[tuple[Scenario, ...], ...] = ()
+    flies: tuple[bool, ...] = ()
 
 
 Moments = Callable[[Stream, int], list[Moment]]
@@ -66,7 +67,7 @@ def with_demand_redrawn(problem: Problem, seed: int) -> Problem:
     n = len(problem.futures)
     if n == 0:
         return problem
-    kept = [Moment(future.usable) for future in problem.futures]
+    kept = [Moment(future.usable, flies=future.flies) for future in problem.futures]
     return _with(problem, _hypercube(problem, n, seed), kept)
 
 
@@ -103,7 +104,9 @@ def _with(problem: Problem, draws: NDArray[np.float64], moments: Sequence[Moment
     units = _joint_units(problem, draws) if problem.joint else _units(problem, draws, moments)
     probability = 1 / len(draws)
     drawn = zip(units.tolist(), moments, strict=True)
-    futures = tuple(Future(probability, tuple(row), moment.usable) for row, moment in drawn)
+    futures = tuple(
+        Future(probability, tuple(row), moment.usable, moment.flies) for row, moment in drawn
+    )
     return replace(problem, futures=futures)
 
 

@@ -16,12 +16,20 @@ What one missing unit costs, by medium, is said in one place: `unit_costs`.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import fsum
 
-from global_manager.provisioning.model import Future, Medium, Problem, Request, Scenario
+from global_manager.provisioning.model import (
+    Future,
+    Medium,
+    Problem,
+    Request,
+    Scenario,
+    Sky,
+)
 from global_manager.provisioning.shared_recourse import futures_of, has_pools
 
 UNSERVED = "unserved"
@@ -32,7 +40,7 @@ _SAME = 1e-12  # probabilities nearer than this are one
 
 @dataclass(frozen=True)
 class Outcome:
-    """One thing that can happen to a request: what it needs, and whether a satellite can serve it.
+    """One thing that can happen to a request: what it needs, whether a satellite can serve it, or UAVs.
 
     `future` numbers the outcome: among the joint futures with pools, among the request's own without.
     """
@@ -41,14 +49,15 @@ class Outcome:
     probability: float
     units: int
     usable: bool
+    flies: bool = True
 
 
-def unit_costs(problem: Problem, request: Request, *, usable: bool) -> dict[str, int]:
+def unit_costs(problem: Problem, request: Request, outcome: Outcome) -> dict[str, int]:
     """Return the cost of one missing unit by what can become of it: a medium, or `UNSERVED`."""
-    costs = {Medium.UAV.value: request.on_demand.uav_cost}
-    if usable:
+    costs = {Medium.UAV.value: request.on_demand.uav_cost} if outcome.flies else {}
+    if outcome.usable:
         costs[Medium.SATELLITE.value] = request.on_demand.satellite_cost
-    if has_pools(problem):
+    if has_pools(problem) or any(any(sky.grounded) for sky in problem.skies_of(request)):
         costs[UNSERVED] = request.on_demand.shortfall_cost
     return costs
 
@@ -59,7 +68,13 @@ def outcomes(problem: Problem) -> tuple[tuple[Outcome, ...], ...]:
         futures = futures_of(problem)
         return tuple(
             tuple(
-                Outcome(number, future.probability, future.units[r], future.usable[r])
+                Outcome(
+                    number,
+                    future.probability,
+                    future.units[r],
+                    future.usable[r],
+                    not future.flies or future.flies[r],
+                )
                 for number, future in enumerate(futures)
                 if future.units[r]
             )
@@ -78,25 +93,24 @@ def joint_futures(problem: Problem) -> tuple[Future, ...]:
         idle = 1 - fsum(f.probability for f in found)
         nothing = Future(idle, (0,) * len(problem.requests), (False,) * len(problem.requests))
         return (*found, nothing) if idle > _SAME else tuple(found)
-    demands = list(_demand_steps(problem))
-    skies = list(_sky_steps(problem))
     return tuple(
-        Future(chance * clear, units, usable)
-        for units, chance in demands
-        for usable, clear in skies
+        Future(chance * share, units, tuple(usable), () if all(flies) else tuple(flies))
+        for units, chance in _demand_steps(problem)
+        for usable, flies, share in _sky_steps(problem, units)
     )
 
 
 def _own(problem: Problem, request: Request) -> Iterator[Outcome]:
     chance: dict[int, float] = {}
+    skies: dict[int, Sky] = {}
     for item in problem.demand_of(request):
         chance[item.units] = chance.get(item.units, 0.0) + item.probability
-    clear = request.on_demand.satellite_probability
+        skies[item.units] = item.sky or request.on_demand.sky
     number = 0
     for units, probability in sorted(chance.items()):
-        for usable, sky in ((True, clear), (False, 1 - clear)):
-            if units and probability * sky > 0:
-                yield Outcome(number, probability * sky, units, usable)
+        for share, usable, flies in skies[units].cases():
+            if units and probability * share > 0:
+                yield Outcome(number, probability * share, units, usable, flies)
                 number += 1
 
 
@@ -113,11 +127,25 @@ def _demand_steps(problem: Problem) -> Iterator[tuple[tuple[int, ...], float]]:
         yield tuple(_quantile(units, ends, middle) for units, ends in of_request), high - low
 
 
-def _sky_steps(problem: Problem) -> Iterator[tuple[tuple[bool, ...], float]]:
-    chances = [request.on_demand.satellite_probability for request in problem.requests]
-    for low, high in pairwise(_cuts([chances])):
+def _sky_steps(
+    problem: Problem, units: Sequence[int]
+) -> Iterator[tuple[list[bool], list[bool], float]]:
+    """Yield whom satellites, and UAVs, can serve with these demands, and with what chance."""
+    cases = [
+        list(_sky_of(problem, request, need).cases())
+        for request, need in zip(problem.requests, units, strict=True)
+    ]
+    ends = [list(accumulate(chance for chance, _, _ in own)) for own in cases]
+    for low, high in pairwise(_cuts(ends)):
         middle = (low + high) / 2
-        yield tuple(middle < chance for chance in chances), high - low
+        places = (min(bisect_right(own, middle), len(own) - 1) for own in ends)
+        found = [own[place] for own, place in zip(cases, places, strict=True)]
+        yield [usable for _, usable, _ in found], [flies for _, _, flies in found], high - low
+
+
+def _sky_of(problem: Problem, request: Request, units: int) -> Sky:
+    own = (item.sky for item in problem.demand_of(request) if item.units == units)
+    return next(own, None) or request.on_demand.sky
 
 
 def _steps(law: Sequence[Scenario]) -> tuple[list[int], list[float]]:

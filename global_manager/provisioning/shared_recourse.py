@@ -66,9 +66,10 @@ def futures_of(problem: Problem) -> tuple[Future, ...]:
 class SecondStage:
     """The futures of a problem with pools as arrays, and the kinds of requests in them.
 
-    `probability` has shape (W,); `units` and `usable` (W, R).  There are 2 C kinds for C different triples
-    of costs: kind c < C can be served by a satellite, kind C + c cannot.  `satellite_cost`
-    (None: not served), `uav_cost` and `shortfall_cost` are by kind, `kind` (W, R) says what a request is.
+    `probability` has shape (W,); `units`, `usable` and `flies` (W, R).  There are 2 C kinds for C different
+    triples of costs: kind c < C can be served by a satellite, kind C + c cannot; where UAVs are grounded in
+    any future, 2 C more that no UAV serves.  `satellite_cost`, `uav_cost` (None: not served) and
+    `shortfall_cost` are by kind, `kind` (W, R) says what a request is.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -78,14 +79,18 @@ class SecondStage:
         self.probability: Floats = np.array([f.probability for f in futures])
         self.units: Ints = np.array([f.units for f in futures], dtype=np.int64).reshape(shape)
         self.usable: Bools = np.array([f.usable for f in futures], dtype=bool).reshape(shape)
+        flying = [f.flies or (True,) * len(requests) for f in futures]
+        self.flies: Bools = np.array(flying, dtype=bool).reshape(shape)
         self._offers = [r.on_demand for r in requests]
         costs = [(o.satellite_cost, o.uav_cost, o.shortfall_cost) for o in self._offers]
         number = {triple: c for c, triple in enumerate(sorted(set(costs)))}
-        self.satellite_cost = [*(s for s, _, _ in number), *(None for _ in number)]
-        self.uav_cost = [u for _, u, _ in number] * 2
-        self.shortfall_cost = [lost for _, _, lost in number] * 2
+        halves = 1 if self.flies.all() else 2
+        self.satellite_cost = [*(s for s, _, _ in number), *(None for _ in number)] * halves
+        grounded: list[int | None] = [None] * (2 * len(number) * (halves - 1))
+        self.uav_cost = [*(u for _, u, _ in number), *(u for _, u, _ in number), *grounded]
+        self.shortfall_cost = [lost for _, _, lost in number] * 2 * halves
         of_request = np.array([number[triple] for triple in costs], dtype=np.int64)
-        self.kind: Ints = of_request + len(number) * ~self.usable
+        self.kind: Ints = of_request + len(number) * (~self.usable + 2 * ~self.flies)
 
     @property
     def kinds(self) -> int:
@@ -109,7 +114,8 @@ class SecondStage:
         """Return, by future, the least cost of what is missing, and how many units of it are lost."""
         missing = np.maximum(0, self.units - np.asarray(reserved, dtype=np.int64))
         if self.pools.uavs is not None:
-            return [self._flown(*row) for row in zip(missing, self.usable, strict=True)]
+            rows = zip(missing, self.usable, self.flies, strict=True)
+            return [self._flown(*row) for row in rows]
         return [self._least(row) for row in self._by_kind(missing).tolist()]
 
     def _least(self, missing: list[int]) -> tuple[int, int]:
@@ -119,16 +125,16 @@ class SecondStage:
         cost = sum(
             n * (c or 0) for n, c in zip(service.satellite, self.satellite_cost, strict=True)
         )
-        cost += sum(n * c for n, c in zip(service.uav, self.uav_cost, strict=True))
+        cost += sum(n * (c or 0) for n, c in zip(service.uav, self.uav_cost, strict=True))
         cost += sum(n * c for n, c in zip(service.lost, self.shortfall_cost, strict=True))
         return cost, sum(service.lost)
 
-    def _flown(self, missing: Ints, usable: Bools) -> tuple[int, int]:
+    def _flown(self, missing: Ints, usable: Bools, flies: Bools) -> tuple[int, int]:
         short = [
             Shortage(
                 int(missing[r]),
                 self._offers[r].satellite_cost if usable[r] else None,
-                self._offers[r].uav_cost,
+                self._offers[r].uav_cost if flies[r] else None,
                 self._offers[r].shortfall_cost,
                 self._offers[r].uavs,
             )
