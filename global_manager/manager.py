@@ -20,6 +20,7 @@ from global_manager.plan_in_force import WALK_ROWS, PlanInForce, Reserve, Walk
 from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.model import (
     Medium,
+    OwnPolicy,
     Plan,
     Problem,
 )
@@ -93,6 +94,7 @@ class ManagerConfig:
     drift_sigmas: float = 3.0
     correlation: float = 1.0
     foresee_every_periods: int = 0
+    policy: OwnPolicy | None = None
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,9 @@ class GlobalManager:
         self._plan = PlanInForce(self._problem, schedule, wait_s, self._effects, self._request)
         self._failed_plans = 0
         timeline = schedule.timeline
-        self._orders = Orders(self._problem, config.media, timeline, self._effects, self._request)
+        self._orders = Orders(
+            self._problem, config.media, timeline, self._effects, self._request, config.policy
+        )
         self._informed = HeardRequests()
         self._agents = AgentWatch(_SILENT_AFTER_RETRIES * config.retry_after_s)
         self._next_period = 0
@@ -246,7 +250,8 @@ class GlobalManager:
         except Exception as error:  # noqa: BLE001 - whatever an optimizer raises
             self._note_no_plan(reason.text, error)
             return
-        self._adopt(plan, reason, now_s)
+        if plan is not before:
+            self._adopt(plan, reason, now_s)
 
     def _note_no_plan(self, cause: str, error: Exception) -> None:
         """Take note that no plan could be made; the one in force stays."""

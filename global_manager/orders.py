@@ -18,13 +18,24 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from global_manager.provisioning.fleet_recourse import Shortage, serve_with_fleet
-from global_manager.provisioning.model import Medium, Pools, Problem, Request
+from global_manager.provisioning.model import Medium, OwnPolicy, Pools, Problem, Request
+from global_manager.provisioning.own_policy import (
+    OpenShortage,
+    Order,
+    PolicyError,
+    RecourseView,
+    check_orders,
+    decide,
+    decides,
+)
 from global_manager.provisioning.sharing import Service, serve
 from protos.core import SATELLITE_CONTROLLER, UAV_CONTROLLER, Effects, Timeline
 from protos.facts import Fact, FactKind, OrderCause, Ordered, Reason
 from protos.mib import OrderFailureRow, OrderRow, RowStatus, ShortageRow
 from protos.pdu import ErrorStatus, Pdu
 from protos.rows import command
+
+_MOST_WORDS = 500
 
 
 @dataclass(frozen=True)
@@ -58,14 +69,18 @@ class PoolBuyer:
         """Return what to order now; nothing while answers are awaited."""
         if self._awaited or not self._open:
             return []
-        indices = sorted(self._open)
-        service = self._service([self._shortage(index) for index in indices])
-        wanted = self._purchases(indices, Medium.SATELLITE, service.satellite)
-        wanted = wanted or self._purchases(indices, Medium.UAV, service.uav)
+        wanted = self.wanted()
         for purchase in wanted:
             self._book(purchase, 1)
         self._awaited = len(wanted)
         return wanted
+
+    def wanted(self) -> list[Purchase]:
+        """Return what serves the open shortages at the least cost; something is open."""
+        indices = sorted(self._open)
+        service = self._service([self._shortage(index) for index in indices])
+        wanted = self._purchases(indices, Medium.SATELLITE, service.satellite)
+        return wanted or self._purchases(indices, Medium.UAV, service.uav)
 
     def answered(self, purchase: Purchase, *, taken: bool) -> None:
         """Take note of the answer to an order; a refused request is not offered to that medium again."""
@@ -119,6 +134,48 @@ class PoolBuyer:
         self._left = self._left.less(purchase.medium, units, uavs)
 
 
+class PolicyBuyer(PoolBuyer):
+    """Has a policy of one's own decide; the least cost decides where that fails, which is told."""
+
+    def __init__(
+        self,
+        requests: Sequence[Request],
+        media: Sequence[Sequence[Medium]],
+        pools: Pools,
+        policy: OwnPolicy,
+        tell: Callable[[PolicyError], None],
+    ) -> None:
+        super().__init__(requests, pools)
+        self._media, self._policy, self._tell = media, policy, tell
+        self._index = {request.id: index for index, request in enumerate(requests)}
+
+    def wanted(self) -> list[Purchase]:
+        """Return what the policy orders now."""
+        cheapest = super().wanted()
+        view = RecourseView(self.period, self._shortages(), self._left, self._orders_of(cheapest))
+        try:
+            orders = check_orders(self._policy, decide(self._policy, "recourse", view), view)
+        except PolicyError as error:
+            self._tell(error)
+            return cheapest
+        return [
+            Purchase(self._index[each.request], self.period, each.medium, each.units)
+            for each in orders
+        ]
+
+    def _shortages(self) -> tuple[OpenShortage, ...]:
+        return tuple(
+            OpenShortage(self._requests[index], units, self._askable(index))
+            for index, units in sorted(self._open.items())
+        )
+
+    def _askable(self, index: int) -> tuple[Medium, ...]:
+        return tuple(m for m in self._media[index] if (index, m) not in self._refused)
+
+    def _orders_of(self, purchases: Sequence[Purchase]) -> tuple[Order, ...]:
+        return tuple(Order(self._requests[p.request].id, p.medium, p.units) for p in purchases)
+
+
 CONTROLLER_OF = {Medium.SATELLITE: SATELLITE_CONTROLLER, Medium.UAV: UAV_CONTROLLER}
 
 
@@ -151,10 +208,11 @@ class Orders:
         timeline: Timeline,
         effects: Effects,
         ask: Callable[[str, Pdu, Buy, float], None],
+        policy: OwnPolicy | None = None,
     ) -> None:
         self._requests, self._media, self._timeline = problem.requests, media, timeline
         self._effects, self._ask = effects, ask
-        self._buyer = PoolBuyer(problem.requests, problem.pools) if problem.pools else None
+        self._buyer = self._buyer_for(problem, policy)
         self._last = 0
         self._open: dict[int, Buy] = {}
         self._unanswered: set[int] = set()
@@ -232,6 +290,20 @@ class Orders:
                 units=row.units,
             )
         )
+
+    def _buyer_for(self, problem: Problem, policy: OwnPolicy | None) -> PoolBuyer | None:
+        """Return who decides about all shortages of a window together; None: each is served by itself."""
+        try:
+            if policy is not None and decides(policy, "recourse"):
+                pools = problem.pools or Pools(None, None)
+                return PolicyBuyer(problem.requests, self._media, pools, policy, self._note_failure)
+        except PolicyError as error:
+            self._note_failure(error)
+        return PoolBuyer(problem.requests, problem.pools) if problem.pools else None
+
+    def _note_failure(self, error: PolicyError) -> None:
+        fact = Fact(FactKind.NOT_PLANNED, details=Reason(str(error)[:_MOST_WORDS]))
+        self._effects.note(fact)
 
     def _new(self, index: int, period: int, units: int) -> OrderRow:
         request = self._requests[index]

@@ -22,7 +22,8 @@ from global_manager.manager import Fibers, GlobalManager, ManagerConfig
 from global_manager.provisioning import Rearrangement, replan, solve
 from global_manager.provisioning.check import evaluate
 from global_manager.provisioning.demand import mean_units
-from global_manager.provisioning.model import Plan, Policy, Problem, Scenario
+from global_manager.provisioning.model import OwnPolicy, Plan, Policy, Problem, Scenario
+from global_manager.provisioning.own_plan import Settings, own_replan
 from global_manager.provisioning.recourse import expected_unit_cost
 from global_manager.provisioning.replanning import without_fibers
 from global_manager.provisioning.scenario_reduction import wasserstein_units
@@ -37,7 +38,7 @@ _BISECTIONS = 60
 class StandardPlanner:
     """Plans by the optimizer; stops by gap and never by wall time."""
 
-    policy: Policy
+    policy: Policy | OwnPolicy
     gap: float
     seed: int
     rounding: str
@@ -56,7 +57,10 @@ class StandardPlanner:
     def replan(
         self, problem: Problem, previous: Plan, down: Fibers, movable: frozenset[str]
     ) -> Plan:
-        """Return a plan that keeps what may stay, or nearly all of it."""
+        """Return a plan that keeps what may stay, or nearly all of it; a policy of one's own decides."""
+        if isinstance(self.policy, OwnPolicy):
+            settings = Settings(self.gap, self.seed, self.rounding)
+            return own_replan(problem, self.policy, settings, previous, down)
         return replan(
             problem,
             previous,

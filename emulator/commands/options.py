@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +19,8 @@ from emulator.config.schedule import ProcessEvent
 from emulator.config.topology import BUILT_IN_NAMES
 from emulator.input_checks import BadInputError
 from emulator.store.files import Engine
-from global_manager.provisioning.model import Policy
+from global_manager.provisioning.model import OwnPolicy, Policy
+from global_manager.provisioning.own_policy import PolicyError, policy_named, source_of
 
 ExperimentArgument = Annotated[
     str,
@@ -37,7 +40,13 @@ Attached = Annotated[
 Share = Annotated[
     bool, typer.Option("--share", help="Let other users of this machine read the results.")
 ]
-PolicyOption = Annotated[Policy | None, typer.Option(help="Replaces the policy of the experiment.")]
+PolicyOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"{', '.join(Policy)}, or your own as module:Class; replaces the experiment's.",
+    ),
+]
 
 
 class UsageError(BadInputError):
@@ -51,12 +60,12 @@ class UsageError(BadInputError):
         return f"{self.where}: {self.problem}"
 
 
-def read(source: str, seed: int | None, policy: Policy | None, gap: float | None) -> Setup:
+def read(source: str, seed: int | None, policy: str | None, gap: float | None) -> Setup:
     """Read an experiment and apply the options of the command line to it."""
     setup = loading.read(source, seed)
     changes: dict[str, Any] = {}
     if policy is not None:
-        changes["policy"] = policy
+        changes["policy"] = policy_of(policy)
     if gap is not None:
         if not 0 < gap < 1:
             raise UsageError("--gap", f"must be between 0 and 1, not {gap:g}")
@@ -65,6 +74,27 @@ def read(source: str, seed: int | None, policy: Policy | None, gap: float | None
         return setup
     options = setup.experiment.plan.model_copy(update=changes)
     return setup.with_experiment(setup.experiment.model_copy(update={"plan": options}))
+
+
+def policy_of(text: str) -> Policy | OwnPolicy:
+    """Return the policy of a name.  One's own must be there: nothing is begun without it."""
+    if text in set(Policy):
+        return Policy(text)
+    try:
+        name = policy_named(text)
+        source_of(name)
+    except (ValueError, PolicyError) as error:
+        raise UsageError("--policy", str(error)) from error
+    return name
+
+
+@contextmanager
+def own_policies_named() -> Iterator[None]:
+    """Turn what a policy of the user's does wrong into one line."""
+    try:
+        yield
+    except PolicyError as error:
+        raise UsageError("--policy", str(error)) from error
 
 
 def tell_reading(source: str | None, setup: Setup) -> None:

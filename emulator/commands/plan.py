@@ -17,6 +17,8 @@ from emulator.commands.options import (
     PolicyOption,
     ShowProgress,
     UsageError,
+    own_policies_named,
+    policy_of,
     read,
     require_writable,
     tell_reading,
@@ -24,7 +26,7 @@ from emulator.commands.options import (
 from emulator.commands.terminal import ERR, OUT, answer, print_fields, print_json, print_table, tell
 from emulator.config.error_messages import Mistake
 from global_manager.provisioning.check import InvalidProblemError, check_problem
-from global_manager.provisioning.model import Formulation, Plan, Policy, Problem
+from global_manager.provisioning.model import Formulation, OwnPolicy, Plan, Policy, Problem
 
 FormulationOption = Annotated[
     Formulation | None,
@@ -142,6 +144,9 @@ def plan(
 def compare(
     experiment: ExperimentArgument,
     requests: Annotated[str | None, typer.Option(help="Numbers of requests: 50,100,...")] = None,
+    policy: Annotated[
+        list[str] | None, typer.Option(help="Your own, as module:Class, besides; repeatable.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
     progress: ShowProgress = None,
     json_: Json = False,
@@ -152,11 +157,12 @@ def compare(
 
     setup = read(experiment, seed, None, None)
     counts = _counts(requests)
+    own = [each for each in map(policy_of, policy or []) if isinstance(each, OwnPolicy)]
     if counts and not isinstance(setup.experiment.demand.requests, dict):
         raise UsageError("--requests", f"{experiment} lists its requests one by one; leave it out")
     tell_reading(experiment, setup)
-    with SolveDisplay(ERR, progress) as display:
-        rows, values, bases = comparison_rows(setup, counts, display)
+    with own_policies_named(), SolveDisplay(ERR, progress) as display:
+        rows, values, bases = comparison_rows(setup, counts, display, own)
     head = {"experiment": setup.experiment.name, "seed": setup.experiment.seed}
     document = head | {"rows": rows, "values": values, "basis": bases}
     answer(json_, document, lambda: _show_comparison(rows, values, bases))
@@ -191,7 +197,7 @@ def _solved(
     from global_manager.provisioning import solve
 
     wanted = setup.experiment
-    with SolveDisplay(ERR, progress) as display:
+    with own_policies_named(), SolveDisplay(ERR, progress) as display:
         return solve(
             problem,
             wanted.plan.policy,
@@ -204,7 +210,7 @@ def _solved(
         )
 
 
-def _plannable(source: str, problem: Problem, policy: Policy) -> None:
+def _plannable(source: str, problem: Problem, policy: Policy | OwnPolicy) -> None:
     """Refuse a problem that contradicts itself, naming the file."""
     try:
         check_problem(problem)

@@ -325,5 +325,8 @@ def _end(outcome: Outcome, out: Path | None) -> None:
         name = signal.Signals(outcome.stopped_by).name
         tell(f"ended by {name}" + (f"; partial results are in {out}" if out else ""))
         raise typer.Exit(128 + outcome.stopped_by)
+    if failures := outcome.summary.get("policy_failures"):
+        more = f" (and {len(failures) - 1} more)" if failures[1:] else ""
+        fail(f"{failures[0]}{more}; the plan in force was kept")
     if not outcome.summary["audit"]["ok"]:
         fail(f"the audit found faults; see {out / SUMMARY if out else outcome.summary['audit']}")

@@ -22,7 +22,7 @@ from emulator.build.problem import problem_of
 from emulator.build.setup import Setup
 from emulator.report.plotting import Figure, save
 from global_manager.provisioning import PolicyCost, SolveProgress, Watch, compare, solve
-from global_manager.provisioning.model import Policy, Problem
+from global_manager.provisioning.model import OwnPolicy, Policy, Problem
 from global_manager.provisioning.recourse import (
     Floats,
     expected_unit_cost,
@@ -61,6 +61,7 @@ def comparison_rows(
     setup: Setup,
     counts: Sequence[int] | None,
     progress: Callable[[SolveProgress], None],
+    own: Sequence[OwnPolicy] = (),
 ) -> tuple[Table, Table, Table]:
     """Compare all policies at each number of requests (None: as the experiment says).
 
@@ -80,6 +81,7 @@ def comparison_rows(
             seeds=RANDOM_SEEDS,
             rounding=options.expected_value_rounding,
             watch=Watch(progress=progress),
+            own=own,
         )
         requests = len(problem.requests)
         rows += [_row(requests, row, result.rp) for row in result.rows]

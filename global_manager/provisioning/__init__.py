@@ -25,6 +25,7 @@ from global_manager.provisioning.model import (
     Future,
     Medium,
     OnDemand,
+    OwnPolicy,
     Plan,
     Policy,
     Pools,
@@ -73,7 +74,7 @@ __all__ = [
 
 def solve(
     problem: Problem,
-    policy: Policy = Policy.STOCHASTIC,
+    policy: Policy | OwnPolicy = Policy.STOCHASTIC,
     *,
     gap: float = 1e-3,
     time_limit_s: float | None = None,

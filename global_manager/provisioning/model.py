@@ -28,6 +28,17 @@ class Policy(StrEnum):
     NONE = "none"
 
 
+class OwnPolicy(str):
+    """The name of a policy that a user brings; see `own_policy`."""
+
+    __slots__ = ()
+
+    @property
+    def value(self) -> str:
+        """The name, as that of a built-in policy."""
+        return str(self)
+
+
 class Formulation(StrEnum):
     """In which form the two-stage program is solved.
 
@@ -235,7 +246,7 @@ class Plan:
     form of the program the answer is from.
     """
 
-    policy: Policy
+    policy: Policy | OwnPolicy
     termination: Termination
     objective: float
     lower_bound: float

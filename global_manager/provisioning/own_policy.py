@@ -1,0 +1,265 @@
+"""A policy that a user brings: what it may decide, what it may know, and how it is held to the rules.
+
+A policy is a class, named `module:Class` or by an entry point of the group `qsagin.policies`.  It has one
+decision in the first stage, `reserve`, and one in the second, `recourse`; either may be left out.  An
+instance is made for every decision, so nothing survives from one to the next but what the view tells, and
+a restarted manager decides as the one before.  Views are frozen.
+
+A decision may take a number of lines of its own package, not a time, so that the outcome does not depend
+on the machine.  Lines of other packages, and of what the view offers, cost nothing; a policy that waits in
+native code is not noticed.  A policy is code that runs with the rights of its user: it is not confined.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any, Protocol, TypeVar
+
+from global_manager.provisioning.model import Allocation, Medium, OwnPolicy, Pools, Problem, Request
+
+GROUP = "qsagin.policies"
+MOST_LINES = 2_000_000
+_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_Answer = TypeVar("_Answer")
+
+
+class PolicyError(Exception):
+    """A policy cannot be loaded, raised, used up its budget, or broke a constraint."""
+
+    def __init__(self, policy: str, reason: str) -> None:
+        super().__init__(policy, reason)
+        self.policy, self.reason = policy, reason
+
+    def __str__(self) -> str:
+        return f"policy {self.policy}: {self.reason}"
+
+
+class _BudgetError(Exception):
+    """A decision has taken more lines than it may."""
+
+
+@dataclass(frozen=True)
+class ReserveView:
+    """What is known before demand is: the problem, and how the experiment wants plans to be made.
+
+    `problem` has fibers (those that work), requests, prices, scenarios of demand, and, where pools are
+    shared, futures of demand and sky.  `previous` is what is reserved now; None before the first plan.
+    `optimize` solves a two-stage program, of this problem or another on the same network, and costs no
+    lines.
+    """
+
+    problem: Problem
+    gap: float
+    seed: int
+    rounding: str
+    previous: tuple[Allocation, ...] | None
+    optimize: Callable[[Problem], tuple[Allocation, ...]]
+
+
+@dataclass(frozen=True)
+class OpenShortage:
+    """Units that a request lacks in the current period, and the media that may still be asked."""
+
+    request: Request
+    units: int
+    media: tuple[Medium, ...]
+
+
+@dataclass(frozen=True)
+class Order:
+    """Units of key to be ordered for a request (its id) from a medium."""
+
+    request: str
+    medium: Medium
+    units: int
+
+
+@dataclass(frozen=True)
+class RecourseView:
+    """What is known in a window with shortages.
+
+    `left` is what the shared pools still have in this period; a limit that is None does not exist.
+    `cheapest` is what would be ordered without the policy.
+    """
+
+    period: int
+    shortages: tuple[OpenShortage, ...]
+    left: Pools
+    cheapest: tuple[Order, ...]
+
+
+class ProvisioningPolicy(Protocol):
+    """Two decisions, each with a default; a policy may inherit them, or leave them out."""
+
+    def reserve(self, view: ReserveView) -> Sequence[Allocation] | None:
+        """Return what to reserve; None: keep what is reserved.  Default: the stochastic program's plan."""
+        return view.optimize(view.problem) if view.previous is None else None
+
+    def recourse(self, view: RecourseView) -> Sequence[Order]:
+        """Return what to order in this window; what is not ordered is asked about again."""
+        return view.cheapest
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a policy comes from: its module, the version of its package if it has one, its digest."""
+
+    module: str
+    version: str
+    sha256: str
+
+
+def policy_named(text: str) -> OwnPolicy:
+    """Return the name of a policy of one's own.  Raises ValueError if it cannot be one."""
+    if _NAME.fullmatch(text) or text in _installed():
+        return OwnPolicy(text)
+    installed = ", ".join(sorted(_installed())) or "none"
+    raise ValueError(
+        f"{text} is neither a built-in policy nor an installed one ({installed}); "
+        "name one of your own as module:Class"
+    )
+
+
+def source_of(name: str) -> Source:
+    """Return where a policy comes from.  Raises PolicyError if it cannot be loaded."""
+    module = sys.modules[_load(name).__module__]
+    package = module.__name__.partition(".")[0]
+    digest = sha256()
+    for path in _files(module):
+        digest.update(path.read_bytes())
+    return Source(module.__name__, _version(package), digest.hexdigest())
+
+
+def decides(name: str, decision: str) -> bool:
+    """Whether a policy takes a decision itself.  Raises PolicyError if it cannot be loaded."""
+    own = getattr(_load(name), decision, None)
+    return own is not None and own is not getattr(ProvisioningPolicy, decision)
+
+
+def decide(name: str, decision: str, view: ReserveView | RecourseView) -> Any:
+    """Have a new instance of a policy take a decision.  Raises PolicyError."""
+    kind = _load(name)
+    method = getattr(kind, decision, None) or getattr(ProvisioningPolicy, decision)
+    try:
+        with _counted(_package_folder(sys.modules[kind.__module__])):
+            return method(kind(), view)
+    except _BudgetError as error:
+        raise PolicyError(name, f"{decision} {error}") from error
+    except Exception as error:
+        words = " ".join(str(error).split())
+        raise PolicyError(name, f"{decision} raised {type(error).__name__}: {words}") from error
+
+
+def uncounted(work: Callable[[Problem], _Answer]) -> Callable[[Problem], _Answer]:
+    """Return the same function, whose lines are neither counted nor traced."""
+
+    def run(problem: Problem) -> _Answer:
+        tracer = sys.gettrace()
+        sys.settrace(None)
+        try:
+            return work(problem)
+        finally:
+            sys.settrace(tracer)
+
+    return run
+
+
+def check_orders(name: str, orders: object, view: RecourseView) -> tuple[Order, ...]:
+    """Return orders that keep all constraints.  Raises PolicyError on the first that does not."""
+    if not isinstance(orders, Sequence) or not all(isinstance(each, Order) for each in orders):
+        raise PolicyError(name, "recourse must return a sequence of Order")
+    open_, left = {each.request.id: each for each in view.shortages}, view.left
+    missing = {key: each.units for key, each in open_.items()}
+    for order in orders:
+        shortage = open_.get(order.request)
+        where = f"recourse for request {order.request}"
+        if shortage is None:
+            raise PolicyError(name, f"{where}: it has no shortage")
+        if order.medium not in shortage.media:
+            raise PolicyError(name, f"{where}: {order.medium} cannot be asked")
+        if type(order.units) is not int or not 0 < order.units <= missing[order.request]:
+            raise PolicyError(
+                name, f"{where}: {order.units} units ordered, {missing[order.request]} missing"
+            )
+        missing[order.request] -= order.units
+        left = left.less(order.medium, order.units, shortage.request.on_demand.uavs)
+        if any(room is not None and room < 0 for room in vars(left).values()):
+            raise PolicyError(name, f"{where}: more than the pool of {order.medium} has left")
+    return tuple(orders)
+
+
+def _installed() -> dict[str, str]:
+    return {item.name: item.value for item in entry_points(group=GROUP)}
+
+
+def _load(name: str) -> type:
+    """Return the class; modules may be in the working directory."""
+    target = name if ":" in name else _installed().get(name, "")
+    module, _, attribute = target.partition(":")
+    if not module:
+        raise PolicyError(name, "is not installed here")
+    here = os.getcwd()  # noqa: PTH109 - sys.path has text
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        kind = getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        words = " ".join(str(error).split())
+        raise PolicyError(name, f"cannot be imported ({type(error).__name__}: {words})") from error
+    if not isinstance(kind, type):
+        raise PolicyError(name, "is not a class")
+    return kind
+
+
+def _files(module: ModuleType) -> list[Path]:
+    """Return the source files of a policy: all of its package, or its one file."""
+    folder = _package_folder(module)
+    return [Path(folder)] if folder.endswith(".py") else sorted(Path(folder).rglob("*.py"))
+
+
+def _package_folder(module: ModuleType) -> str:
+    top = sys.modules[module.__name__.partition(".")[0]]
+    path = Path(top.__file__ or module.__file__ or "")
+    return str(path.parent) if path.name == "__init__.py" else str(path)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(packages_distributions().get(package, [package])[0])
+    except PackageNotFoundError:
+        return ""
+
+
+@contextmanager
+def _counted(folder: str) -> Iterator[None]:
+    """Raise _BudgetError as soon as code of a folder, or file, has run more lines than it may."""
+    lines = 0
+
+    def on_line(_frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        if lines > MOST_LINES:
+            raise _BudgetError(f"took more than its budget of {MOST_LINES:,} lines")
+        return on_line
+
+    def on_call(frame: FrameType, _event: str, _argument: object) -> Any:
+        return on_line if frame.f_code.co_filename.startswith(folder) else None
+
+    before = sys.gettrace()
+    sys.settrace(on_call)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+    if lines > MOST_LINES:  # it may have caught the error
+        raise _BudgetError(f"took more than its budget of {MOST_LINES:,} lines")
