@@ -158,7 +158,12 @@ class GlobalManager:
         self._failed_plans = 0
         timeline = schedule.timeline
         self._orders = Orders(
-            self._problem, config.media, timeline, self._effects, self._request, config.policy
+            self._problem,
+            config.media,
+            timeline,
+            self._effects,
+            self._request,
+            policy=config.policy,
         )
         self._informed = HeardRequests()
         self._agents = AgentWatch(_SILENT_AFTER_RETRIES * config.retry_after_s)

@@ -208,6 +208,7 @@ class Orders:
         timeline: Timeline,
         effects: Effects,
         ask: Callable[[str, Pdu, Buy, float], None],
+        *,
         policy: OwnPolicy | None = None,
     ) -> None:
         self._requests, self._media, self._timeline = problem.requests, media, timeline

@@ -34,7 +34,8 @@ from global_manager.provisioning.model import (
     Scenario,
     Termination,
 )
-from global_manager.provisioning.policies import Comparison, PolicyCost, Settings, compare, plan_by
+from global_manager.provisioning.own_plan import Settings
+from global_manager.provisioning.policies import Comparison, PolicyCost, compare, plan_by
 from global_manager.provisioning.replanning import Rearrangement, replan
 from global_manager.provisioning.stochastic_plan import SolveProgress, Watch
 from global_manager.provisioning.time_limit import SolverDiedError, plan_within

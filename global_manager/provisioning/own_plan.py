@@ -17,9 +17,10 @@ from global_manager.provisioning.model import (
     Problem,
     Termination,
 )
-from global_manager.provisioning.own_policy import PolicyError, ReserveView, decide, uncounted
+from global_manager.provisioning.own_policy import PolicyError, ReserveView, decide
 from global_manager.provisioning.replanning import without_fibers
 from global_manager.provisioning.stochastic_plan import Watch, lower_bound, optimize
+from global_manager.provisioning.work_budget import uncounted
 
 
 @dataclass(frozen=True)

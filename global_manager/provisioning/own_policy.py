@@ -5,9 +5,10 @@ decision in the first stage, `reserve`, and one in the second, `recourse`; eithe
 instance is made for every decision, so nothing survives from one to the next but what the view tells, and
 a restarted manager decides as the one before.  Views are frozen.
 
-A decision may take a number of lines of its own package, not a time, so that the outcome does not depend
-on the machine.  Lines of other packages, and of what the view offers, cost nothing; a policy that waits in
-native code is not noticed.  A policy is code that runs with the rights of its user: it is not confined.
+A decision may take a number of instructions of its own package, not a time (see `work_budget`), so that the
+outcome does not depend on the machine.  What other packages and the functions of a view do costs nothing; a
+call into them that never returns is not noticed.  A policy is code that runs with the rights of its user:
+it is not confined.
 """
 
 from __future__ import annotations
@@ -16,21 +17,19 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
 from pathlib import Path
-from types import FrameType, ModuleType
-from typing import Any, Protocol, TypeVar
+from types import ModuleType
+from typing import Any, Protocol
 
 from global_manager.provisioning.model import Allocation, Medium, OwnPolicy, Pools, Problem, Request
+from global_manager.provisioning.work_budget import BudgetError, counted
 
 GROUP = "qsagin.policies"
-MOST_LINES = 2_000_000
 _NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-_Answer = TypeVar("_Answer")
 
 
 class PolicyError(Exception):
@@ -44,18 +43,14 @@ class PolicyError(Exception):
         return f"policy {self.policy}: {self.reason}"
 
 
-class _BudgetError(Exception):
-    """A decision has taken more lines than it may."""
-
-
 @dataclass(frozen=True)
 class ReserveView:
     """What is known before demand is: the problem, and how the experiment wants plans to be made.
 
     `problem` has fibers (those that work), requests, prices, scenarios of demand, and, where pools are
     shared, futures of demand and sky.  `previous` is what is reserved now; None before the first plan.
-    `optimize` solves a two-stage program, of this problem or another on the same network, and costs no
-    lines.
+    `optimize` solves a two-stage program, of this problem or another on the same network, and costs
+    nothing of the budget.
     """
 
     problem: Problem
@@ -151,27 +146,13 @@ def decide(name: str, decision: str, view: ReserveView | RecourseView) -> Any:
     kind = _load(name)
     method = getattr(kind, decision, None) or getattr(ProvisioningPolicy, decision)
     try:
-        with _counted(_package_folder(sys.modules[kind.__module__])):
+        with counted(_package_folder(sys.modules[kind.__module__])):
             return method(kind(), view)
-    except _BudgetError as error:
+    except BudgetError as error:
         raise PolicyError(name, f"{decision} {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         words = " ".join(str(error).split())
         raise PolicyError(name, f"{decision} raised {type(error).__name__}: {words}") from error
-
-
-def uncounted(work: Callable[[Problem], _Answer]) -> Callable[[Problem], _Answer]:
-    """Return the same function, whose lines are neither counted nor traced."""
-
-    def run(problem: Problem) -> _Answer:
-        tracer = sys.gettrace()
-        sys.settrace(None)
-        try:
-            return work(problem)
-        finally:
-            sys.settrace(tracer)
-
-    return run
 
 
 def check_orders(name: str, orders: object, view: RecourseView) -> tuple[Order, ...]:
@@ -213,7 +194,7 @@ def _load(name: str) -> type:
         sys.path.append(here)
     try:
         kind = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         words = " ".join(str(error).split())
         raise PolicyError(name, f"cannot be imported ({type(error).__name__}: {words})") from error
     if not isinstance(kind, type):
@@ -238,28 +219,3 @@ def _version(package: str) -> str:
         return version(packages_distributions().get(package, [package])[0])
     except PackageNotFoundError:
         return ""
-
-
-@contextmanager
-def _counted(folder: str) -> Iterator[None]:
-    """Raise _BudgetError as soon as code of a folder, or file, has run more lines than it may."""
-    lines = 0
-
-    def on_line(_frame: FrameType, event: str, _argument: object) -> Any:
-        nonlocal lines
-        lines += event == "line"
-        if lines > MOST_LINES:
-            raise _BudgetError(f"took more than its budget of {MOST_LINES:,} lines")
-        return on_line
-
-    def on_call(frame: FrameType, _event: str, _argument: object) -> Any:
-        return on_line if frame.f_code.co_filename.startswith(folder) else None
-
-    before = sys.gettrace()
-    sys.settrace(on_call)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
-    if lines > MOST_LINES:  # it may have caught the error
-        raise _BudgetError(f"took more than its budget of {MOST_LINES:,} lines")

@@ -37,8 +37,7 @@ from global_manager.provisioning.model import (
     Scenario,
     Termination,
 )
-from global_manager.provisioning.own_plan import Settings as Settings
-from global_manager.provisioning.own_plan import own_plan
+from global_manager.provisioning.own_plan import Settings, own_plan
 from global_manager.provisioning.recourse import rounded_mean
 from global_manager.provisioning.routing import k_cheapest_paths
 from global_manager.provisioning.shared_recourse import has_pools

@@ -17,7 +17,8 @@ from multiprocessing.connection import Connection
 
 from global_manager.provisioning.check import against
 from global_manager.provisioning.model import OwnPolicy, Plan, Policy, Problem, Termination
-from global_manager.provisioning.policies import Settings, plan_by
+from global_manager.provisioning.own_plan import Settings
+from global_manager.provisioning.policies import plan_by
 from global_manager.provisioning.price_decomposition import first_bound
 from global_manager.provisioning.stochastic_plan import SolveProgress, Watch, nothing_reserved
 

@@ -102,8 +102,11 @@ def test_compare_has_a_row_for_it(qsagin: Call) -> None:
         ("    def reserve(self, view): return 1 / 0", "reserve raised ZeroDivisionError"),
         ("    def reserve(self, view):\n        while True: pass", "reserve took more than its"),
         (
-            "    def reserve(self, view):\n        a = view.optimize(view.problem)[0]\n"
-            + "        return (replace(a, wavelengths=(10_000,)),)",
+            """
+    def reserve(self, view):
+        first = view.optimize(view.problem)[0]
+        return (replace(first, wavelengths=(10_000,)),)
+""",
             "reserve: request ",
         ),
     ],
