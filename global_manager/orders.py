@@ -13,13 +13,14 @@ lost is not ordered.  No medium is special here, and nothing is known of reserva
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from global_manager.provisioning.fleet_recourse import Shortage, serve_with_fleet
-from global_manager.provisioning.model import Medium, OwnPolicy, Pools, Problem, Request
+from global_manager.provisioning.model import Allocation, Medium, OwnPolicy, Pools, Problem, Request
 from global_manager.provisioning.own_policy import (
+    Heard,
     OpenShortage,
     Order,
     PolicyError,
@@ -36,6 +37,7 @@ from protos.pdu import ErrorStatus, Pdu
 from protos.rows import command
 
 _MOST_WORDS = 500
+_MOST_HEARD = 10_000
 
 
 @dataclass(frozen=True)
@@ -134,25 +136,47 @@ class PoolBuyer:
         self._left = self._left.less(purchase.medium, units, uavs)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the manager believes of demand, sky and prices, and what it has reserved."""
+
+    problem: Problem
+    reserved: tuple[Allocation, ...]
+
+
 class PolicyBuyer(PoolBuyer):
     """Has a policy of one's own decide; the least cost decides where that fails, which is told."""
 
     def __init__(
         self,
-        requests: Sequence[Request],
+        problem: Problem,
         media: Sequence[Sequence[Medium]],
-        pools: Pools,
         policy: OwnPolicy,
         tell: Callable[[PolicyError], None],
     ) -> None:
-        super().__init__(requests, pools)
+        requests = problem.requests
+        super().__init__(requests, problem.pools or Pools(None, None))
         self._media, self._policy, self._tell = media, policy, tell
+        self._known, self._heard, self._now_s = Known(problem, ()), tuple[Heard, ...](), 0.0
         self._index = {request.id: index for index, request in enumerate(requests)}
+
+    def look(self, known: Known, heard: tuple[Heard, ...], now_s: float) -> None:
+        """Take note of what the policy may look at."""
+        self._known, self._heard, self._now_s = known, heard, now_s
 
     def wanted(self) -> list[Purchase]:
         """Return what the policy orders now."""
         cheapest = super().wanted()
-        view = RecourseView(self.period, self._shortages(), self._left, self._orders_of(cheapest))
+        view = RecourseView(
+            self._now_s,
+            self.period,
+            self._shortages(),
+            self._left,
+            self._orders_of(cheapest),
+            self._known.problem,
+            self._known.reserved,
+            self._heard,
+        )
         try:
             orders = check_orders(self._policy, decide(self._policy, "recourse", view), view)
         except PolicyError as error:
@@ -213,6 +237,8 @@ class Orders:
     ) -> None:
         self._requests, self._media, self._timeline = problem.requests, media, timeline
         self._effects, self._ask = effects, ask
+        self.failed_decisions = 0
+        self._heard: deque[Heard] | None = deque(maxlen=_MOST_HEARD) if policy else None
         self._buyer = self._buyer_for(problem, policy)
         self._last = 0
         self._open: dict[int, Buy] = {}
@@ -226,6 +252,9 @@ class Orders:
             late = Reason("heard of when its period was over")
             self._effects.note(Fact(FactKind.REJECTED, row.request, row.period, details=late))
             return
+        if self._heard is not None:
+            request = self._requests[row.request].id
+            self._heard.append(Heard(row.period, request, row.units))
         if self._buyer is not None:
             self._buyer.lacks(row.request, row.period, row.units)
             return
@@ -238,10 +267,17 @@ class Orders:
         order = self._new(row.request, row.period, row.units)
         self._order(order, (*heard, *unheard), now_s, why)
 
-    def buy_from_pools(self, now_s: float) -> None:
-        """Order what is best for all that share pools; to be called in every step."""
+    @property
+    def heard(self) -> tuple[Heard, ...]:
+        """The latest shortages, if a policy of one's own may want to know."""
+        return tuple(self._heard or ())
+
+    def buy_from_pools(self, known: Known, now_s: float) -> None:
+        """Order what is best for all that share pools, or what a policy wants; for every step."""
         if self._buyer is None or self._is_over(self._buyer.period, now_s):
             return
+        if isinstance(self._buyer, PolicyBuyer):
+            self._buyer.look(known, self.heard, now_s)
         for item in self._buyer.orders():
             order = self._new(item.request, item.period, item.units)
             why = Ordered(OrderCause.SHARED, item.units)
@@ -296,13 +332,13 @@ class Orders:
         """Return who decides about all shortages of a window together; None: each is served by itself."""
         try:
             if policy is not None and decides(policy, "recourse"):
-                pools = problem.pools or Pools(None, None)
-                return PolicyBuyer(problem.requests, self._media, pools, policy, self._note_failure)
+                return PolicyBuyer(problem, self._media, policy, self._note_failure)
         except PolicyError as error:
             self._note_failure(error)
         return PoolBuyer(problem.requests, problem.pools) if problem.pools else None
 
     def _note_failure(self, error: PolicyError) -> None:
+        self.failed_decisions += 1
         fact = Fact(FactKind.NOT_PLANNED, details=Reason(str(error)[:_MOST_WORDS]))
         self._effects.note(fact)
 

@@ -68,7 +68,8 @@ def _replans(policy: Policy | OwnPolicy) -> bool:
     return policy is Policy.STOCHASTIC or isinstance(policy, OwnPolicy)
 
 
-def _own(policy: Policy | OwnPolicy) -> OwnPolicy | None:
+def own_policy(policy: Policy | OwnPolicy) -> OwnPolicy | None:
+    """Return a policy that is the user's own; None for one that is built in."""
     return policy if isinstance(policy, OwnPolicy) else None
 
 
@@ -103,7 +104,7 @@ def assemble(setup: Setup) -> Assembly:
             retry_after_s=retry_after_s,
             unit_bits=keys.unit_bits,
             replan=experiment.plan.replan and _replans(experiment.plan.policy),
-            policy=_own(experiment.plan.policy),
+            policy=own_policy(experiment.plan.policy),
             look_every_periods=experiment.plan.look_every_periods,
             drift_sigmas=experiment.plan.drift_sigmas,
             correlation=experiment.demand.correlation,

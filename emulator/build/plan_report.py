@@ -19,7 +19,7 @@ from emulator.config.demand import Demand
 from emulator.config.experiment import Experiment
 from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.model import OwnPolicy, Plan, Policy, Problem
-from global_manager.provisioning.own_policy import source_of
+from global_manager.provisioning.own_policy import PolicyError, source_of
 from global_manager.provisioning.recourse import expected_unit_cost
 from global_manager.provisioning.scenario_reduction import wasserstein_units
 from global_manager.provisioning.sensitivities import sensitivities
@@ -29,7 +29,12 @@ from protos.facts import label_of
 
 def policy_source(policy: Policy | OwnPolicy) -> dict[str, Any]:
     """Return where a policy of one's own comes from; nothing for one that is built in."""
-    return {"policy_source": asdict(source_of(policy))} if isinstance(policy, OwnPolicy) else {}
+    if not isinstance(policy, OwnPolicy):
+        return {}
+    try:
+        return {"policy_source": asdict(source_of(policy))}
+    except PolicyError as error:
+        return {"policy_source": {"problem": error.reason}}
 
 
 def fields(plan: Plan) -> dict[str, Any]:

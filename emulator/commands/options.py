@@ -48,6 +48,11 @@ PolicyOption = Annotated[
     ),
 ]
 
+PoliciesOption = Annotated[
+    list[str] | None,
+    typer.Option("--policy", metavar="NAME", help="Built-in, or module:Class; repeatable."),
+]
+
 
 class UsageError(BadInputError):
     """The command line asks for something impossible."""
@@ -82,19 +87,27 @@ def policy_of(text: str) -> Policy | OwnPolicy:
         return Policy(text)
     try:
         name = policy_named(text)
-        source_of(name)
-    except (ValueError, PolicyError) as error:
+    except ValueError as error:
         raise UsageError("--policy", str(error)) from error
+    with own_policies_named():
+        source_of(name)
     return name
 
 
+def require_policy(experiment: Experiment) -> None:
+    """Refuse an experiment whose own policy cannot be loaded."""
+    if isinstance(experiment.plan.policy, OwnPolicy):
+        with own_policies_named("plan.policy"):
+            source_of(experiment.plan.policy)
+
+
 @contextmanager
-def own_policies_named() -> Iterator[None]:
+def own_policies_named(where: str = "--policy") -> Iterator[None]:
     """Turn what a policy of the user's does wrong into one line."""
     try:
         yield
     except PolicyError as error:
-        raise UsageError("--policy", str(error)) from error
+        raise UsageError(where, str(error)) from error
 
 
 def tell_reading(source: str | None, setup: Setup) -> None:

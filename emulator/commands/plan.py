@@ -14,12 +14,14 @@ from emulator.build.setup import Setup
 from emulator.commands.options import (
     ExperimentArgument,
     Json,
+    PoliciesOption,
     PolicyOption,
     ShowProgress,
     UsageError,
     own_policies_named,
     policy_of,
     read,
+    require_policy,
     require_writable,
     tell_reading,
 )
@@ -63,6 +65,7 @@ def check(experiment: ExperimentArgument, json_: Json = False) -> None:
     remarks: list[str] = []
     try:
         setup = loading.read(experiment)
+        require_policy(setup.experiment)
         tell_reading(experiment, setup)
         warnings, remarks = unused_of(setup).sentences(), remarks_of(setup)
         orbits = setup.experiment.satellite.orbits
@@ -144,9 +147,7 @@ def plan(
 def compare(
     experiment: ExperimentArgument,
     requests: Annotated[str | None, typer.Option(help="Numbers of requests: 50,100,...")] = None,
-    policy: Annotated[
-        list[str] | None, typer.Option(help="Your own, as module:Class, besides; repeatable.")
-    ] = None,
+    policy: PoliciesOption = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
     progress: ShowProgress = None,
     json_: Json = False,

@@ -27,6 +27,7 @@ from emulator.commands.options import (
     require_empty,
     require_free_port,
     require_no_process_faults,
+    require_policy,
     tell_reading,
 )
 from emulator.commands.supervisor import is_supervised
@@ -249,6 +250,7 @@ def _runnable(experiment: Experiment, out: Path | None, pace: str, address: str 
     if experiment.plan.policy is Policy.DETERMINISTIC:
         problem = "deterministic knows demand beforehand; it is a bound for `plan` and `compare`"
         raise UsageError("--policy", problem)
+    require_policy(experiment)
     if out is not None:
         require_empty(out)
     require_address(address)

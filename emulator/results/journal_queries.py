@@ -310,8 +310,10 @@ def failed_plans(folder: Path) -> int:
 
 def plan_failures(folder: Path) -> list[str]:
     """Return why no plan could be made, or no order of a policy carried out, each reason once."""
+    kind = FactKind.NOT_PLANNED
     query = "SELECT details FROM fact WHERE kind = ? GROUP BY details ORDER BY min(rowid)"
-    return [text for (text,) in _rows(folder, GLOBAL_MANAGER, query, (FactKind.NOT_PLANNED,))]
+    found = (details_of(kind, text) for (text,) in _rows(folder, GLOBAL_MANAGER, query, (kind,)))
+    return [details.text for details in found if details is not None]
 
 
 def refused_reservations(folder: Path) -> int:

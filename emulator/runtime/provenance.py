@@ -21,7 +21,7 @@ from emulator.runtime.cluster import versions
 from emulator.store import files
 from emulator.store.files import EXPERIMENT
 from global_manager.provisioning.model import Policy
-from global_manager.provisioning.own_policy import PolicyError, source_of
+from global_manager.provisioning.own_policy import PolicyError, policy_named, source_of
 
 _SOLVERS = ("highspy", "networkx", "numpy", "pulp", "sgp4")
 _OWN = (EXPERIMENT, ASKED, "run.json", "actors.sqlite", "lock")  # what a run itself writes on
@@ -52,8 +52,7 @@ def differences(folder: Path) -> list[str]:
     found = []
     if not _is_as_begun(folder, str(told.get("experiment", ""))):
         found.append(f"{EXPERIMENT} is not what the run was begun with")
-    if _policy(folder).get("policy") != told.get("policy"):
-        found.append("the source of its policy is not what the run was begun with")
+    found += _changes_of_policy(_policy(folder).get("policy"), told.get("policy"))
     for name, digest in told.get("files", {}).items():
         path = folder / name
         if not path.is_file():
@@ -69,6 +68,14 @@ def other_program(folder: Path) -> str:
     return "" if begun_by == program() else begun_by or "an unknown program"
 
 
+def _changes_of_policy(now: dict[str, str] | None, then: dict[str, str] | None) -> list[str]:
+    if now == then or now is None:
+        return []
+    if "problem" in now:
+        return [now["problem"]]
+    return [f"the source of its policy {now['name']} is not what the run was begun with"]
+
+
 def _policy(folder: Path) -> dict[str, Any]:
     """Return where the policy of an experiment comes from; nothing for one that is built in."""
     fields = _fields(folder)
@@ -76,8 +83,8 @@ def _policy(folder: Path) -> dict[str, Any]:
     if not name or name in set(Policy):
         return {}
     try:
-        return {"policy": {"name": name} | asdict(source_of(name))}
-    except PolicyError as error:
+        return {"policy": {"name": name} | asdict(source_of(policy_named(name)))}
+    except (PolicyError, ValueError) as error:
         return {"policy": {"name": name, "problem": str(error)}}
 
 

@@ -43,7 +43,7 @@ _BAD_INPUT = 2
 class Job:
     """What is run, its folder, its log, and the number of processes for its key managers, if it has any.
 
-    `share` lets other users read the results.
+    `share` lets other users read the results.  A policy of the user's own may lie in the folder `work`.
     """
 
     experiment: Path
@@ -51,6 +51,7 @@ class Job:
     log: Path
     hosts: int
     share: bool = False
+    work: Path = Path()
 
 
 class _BusyError(Exception):
@@ -139,6 +140,7 @@ def _command(words: list[str], job: Job) -> int:
             stdout=subprocess.DEVNULL,
             stderr=said,
             env=environment,
+            cwd=job.work if job.work.is_dir() else None,
             start_new_session=True,
         ) as process,
     ):

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
@@ -102,6 +103,7 @@ def _jobs(folder: SweepFolder, todo: Sequence[Point], options: SweepOptions) -> 
             folder.log(point).resolve(),
             options.hosts,
             options.share,
+            Path.cwd(),
         ): point
         for point in todo
     }

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
-from typing import TypeVar
+from typing import Self, TypeVar
 
 _Item = TypeVar("_Item")
 
@@ -29,9 +29,16 @@ class Policy(StrEnum):
 
 
 class OwnPolicy(str):
-    """The name of a policy that a user brings; see `own_policy`."""
+    """The name of a policy that a user brings (see `own_policy`), and the folder in which it may lie."""
 
-    __slots__ = ()
+    __slots__ = ("folder",)
+    folder: str
+
+    def __new__(cls, name: str, folder: str = "") -> Self:
+        """Return a name; modules in no folder are installed ones."""
+        policy = super().__new__(cls, name)
+        policy.folder = folder
+        return policy
 
     @property
     def value(self) -> str:

@@ -5,8 +5,8 @@ What it may know is in `own_policy`; how it fares afterwards is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from global_manager.provisioning.check import InvalidPlanError, make_plan
 from global_manager.provisioning.model import (
@@ -17,7 +17,7 @@ from global_manager.provisioning.model import (
     Problem,
     Termination,
 )
-from global_manager.provisioning.own_policy import PolicyError, ReserveView, decide
+from global_manager.provisioning.own_policy import Heard, PolicyError, ReserveView, decide
 from global_manager.provisioning.replanning import without_fibers
 from global_manager.provisioning.stochastic_plan import Watch, lower_bound, optimize
 from global_manager.provisioning.work_budget import uncounted
@@ -33,9 +33,18 @@ class Settings:
     formulation: Formulation | None = None
 
 
+@dataclass(frozen=True)
+class Past:
+    """What whoever plans again knows besides the problem; `reserved` is None before the first plan."""
+
+    reserved: tuple[Allocation, ...] | None = None
+    lost_fibers: frozenset[tuple[str, str]] = frozenset()
+    heard: tuple[Heard, ...] = ()
+
+
 def own_plan(problem: Problem, policy: OwnPolicy, settings: Settings) -> Plan:
     """Have a policy make its first plan.  Raises PolicyError, which names policy and constraint."""
-    chosen = _chosen(problem, policy, settings, None)
+    chosen = _chosen(problem, policy, settings, Past())
     return _checked(problem, policy, () if chosen is None else chosen)
 
 
@@ -44,14 +53,14 @@ def own_replan(
     policy: OwnPolicy,
     settings: Settings,
     previous: Plan,
-    lost_fibers: Collection[tuple[str, str]],
+    past: Past,
 ) -> Plan:
     """Have a policy plan again, without lost fibers; `previous` itself if it keeps that.
 
     Raises PolicyError, which names policy and constraint.
     """
-    left = without_fibers(problem, lost_fibers)
-    chosen = _chosen(left, policy, settings, previous.allocations)
+    left = without_fibers(problem, past.lost_fibers)
+    chosen = _chosen(left, policy, settings, replace(past, reserved=previous.allocations))
     return previous if chosen is None else _checked(left, policy, chosen)
 
 
@@ -59,14 +68,21 @@ def _chosen(
     problem: Problem,
     policy: OwnPolicy,
     settings: Settings,
-    previous: tuple[Allocation, ...] | None,
+    past: Past,
 ) -> tuple[Allocation, ...] | None:
     def best(other: Problem) -> tuple[Allocation, ...]:
         found = optimize(other, settings.gap, Watch(), formulation=settings.formulation)
         return found.allocations
 
     view = ReserveView(
-        problem, settings.gap, settings.seed, settings.rounding, previous, uncounted(best)
+        problem,
+        settings.gap,
+        settings.seed,
+        settings.rounding,
+        past.reserved,
+        past.lost_fibers,
+        past.heard,
+        uncounted(best),
     )
     chosen = decide(policy, "reserve", view)
     if chosen is None:

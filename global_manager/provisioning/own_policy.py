@@ -19,6 +19,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
 from pathlib import Path
@@ -44,11 +45,21 @@ class PolicyError(Exception):
 
 
 @dataclass(frozen=True)
+class Heard:
+    """A shortage of an earlier or the current period: units that a request (its id) lacked."""
+
+    period: int
+    request: str
+    units: int
+
+
+@dataclass(frozen=True)
 class ReserveView:
     """What is known before demand is: the problem, and how the experiment wants plans to be made.
 
     `problem` has fibers (those that work), requests, prices, scenarios of demand, and, where pools are
     shared, futures of demand and sky.  `previous` is what is reserved now; None before the first plan.
+    Whoever plans again also knows which fibers are down, and the latest shortages.
     `optimize` solves a two-stage program, of this problem or another on the same network, and costs
     nothing of the budget.
     """
@@ -58,6 +69,8 @@ class ReserveView:
     seed: int
     rounding: str
     previous: tuple[Allocation, ...] | None
+    lost_fibers: frozenset[tuple[str, str]]
+    heard: tuple[Heard, ...]
     optimize: Callable[[Problem], tuple[Allocation, ...]]
 
 
@@ -84,13 +97,18 @@ class RecourseView:
     """What is known in a window with shortages.
 
     `left` is what the shared pools still have in this period; a limit that is None does not exist.
-    `cheapest` is what would be ordered without the policy.
+    `cheapest` is what would be ordered without the policy.  `problem` has prices, and what is expected of
+    demand and sky; `reserved` is what the plan in force reserves.
     """
 
+    now_s: float
     period: int
     shortages: tuple[OpenShortage, ...]
     left: Pools
     cheapest: tuple[Order, ...]
+    problem: Problem
+    reserved: tuple[Allocation, ...]
+    heard: tuple[Heard, ...]
 
 
 class ProvisioningPolicy(Protocol):
@@ -117,7 +135,7 @@ class Source:
 def policy_named(text: str) -> OwnPolicy:
     """Return the name of a policy of one's own.  Raises ValueError if it cannot be one."""
     if _NAME.fullmatch(text) or text in _installed():
-        return OwnPolicy(text)
+        return OwnPolicy(text, os.getcwd())  # noqa: PTH109 - sys.path has text
     installed = ", ".join(sorted(_installed())) or "none"
     raise ValueError(
         f"{text} is neither a built-in policy nor an installed one ({installed}); "
@@ -125,7 +143,7 @@ def policy_named(text: str) -> OwnPolicy:
     )
 
 
-def source_of(name: str) -> Source:
+def source_of(name: OwnPolicy) -> Source:
     """Return where a policy comes from.  Raises PolicyError if it cannot be loaded."""
     module = sys.modules[_load(name).__module__]
     package = module.__name__.partition(".")[0]
@@ -135,13 +153,13 @@ def source_of(name: str) -> Source:
     return Source(module.__name__, _version(package), digest.hexdigest())
 
 
-def decides(name: str, decision: str) -> bool:
+def decides(name: OwnPolicy, decision: str) -> bool:
     """Whether a policy takes a decision itself.  Raises PolicyError if it cannot be loaded."""
     own = getattr(_load(name), decision, None)
     return own is not None and own is not getattr(ProvisioningPolicy, decision)
 
 
-def decide(name: str, decision: str, view: ReserveView | RecourseView) -> Any:
+def decide(name: OwnPolicy, decision: str, view: ReserveView | RecourseView) -> Any:
     """Have a new instance of a policy take a decision.  Raises PolicyError."""
     kind = _load(name)
     method = getattr(kind, decision, None) or getattr(ProvisioningPolicy, decision)
@@ -155,7 +173,7 @@ def decide(name: str, decision: str, view: ReserveView | RecourseView) -> Any:
         raise PolicyError(name, f"{decision} raised {type(error).__name__}: {words}") from error
 
 
-def check_orders(name: str, orders: object, view: RecourseView) -> tuple[Order, ...]:
+def check_orders(name: OwnPolicy, orders: object, view: RecourseView) -> tuple[Order, ...]:
     """Return orders that keep all constraints.  Raises PolicyError on the first that does not."""
     if not isinstance(orders, Sequence) or not all(isinstance(each, Order) for each in orders):
         raise PolicyError(name, "recourse must return a sequence of Order")
@@ -183,15 +201,15 @@ def _installed() -> dict[str, str]:
     return {item.name: item.value for item in entry_points(group=GROUP)}
 
 
-def _load(name: str) -> type:
-    """Return the class; modules may be in the working directory."""
+@cache
+def _load(name: OwnPolicy) -> type:
+    """Return the class; modules may be in the folder of the name."""
     target = name if ":" in name else _installed().get(name, "")
     module, _, attribute = target.partition(":")
     if not module:
         raise PolicyError(name, "is not installed here")
-    here = os.getcwd()  # noqa: PTH109 - sys.path has text
-    if here not in sys.path:
-        sys.path.append(here)
+    if name.folder and name.folder not in sys.path:
+        sys.path.append(name.folder)
     try:
         kind = getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:
@@ -199,6 +217,8 @@ def _load(name: str) -> type:
         raise PolicyError(name, f"cannot be imported ({type(error).__name__}: {words})") from error
     if not isinstance(kind, type):
         raise PolicyError(name, "is not a class")
+    if not hasattr(sys.modules[kind.__module__], "__file__"):
+        raise PolicyError(name, "is in no file; put it into a module")
     return kind
 
 

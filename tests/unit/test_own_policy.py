@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 
+from emulator.build.loading import fields_of
+from emulator.build.yaml_text import dump_yaml
 from emulator.runtime import provenance
 from emulator.store import files
+from global_manager.provisioning import own_policy
 
 Call = Callable[..., tuple[int, str, str]]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "policy"
@@ -78,14 +82,21 @@ def test_a_run_whose_policy_has_changed_is_not_resumed(
     qsagin: Call, mine: Callable[[str], str], tmp_path: Path
 ) -> None:
     name, out = mine("    def reserve(self, view): return ()"), tmp_path / "run"
-    assert (
-        qsagin("run", "tiny", "--engine", "in-process", "--policy", name, "--out", str(out))[0] == 0
-    )
+    words = ("run", "tiny", "--engine", "in-process", "--policy", name, "--out", str(out))
+    assert qsagin(*words)[0] == 0
     path = tmp_path / f"{name.partition(':')[0]}.py"
     path.write_text(path.read_text() + "\n# changed\n", encoding="utf-8")
-    assert provenance.differences(out) == [
-        "the source of its policy is not what the run was begun with"
-    ]
+    status, _, err = qsagin("run", "--resume", str(out))
+    assert status == 2
+    assert f"{out} was changed: the source of its policy {name} is not" in err.splitlines()[-1]
+    path.unlink()
+    own_policy._load.cache_clear()
+    del sys.modules[path.stem]
+    status, _, err = qsagin("run", "--resume", str(out))
+    assert (status, err.splitlines()[-1].split(" (")[0]) == (
+        2,
+        f"plan.policy: policy {name}: cannot be imported",
+    )
 
 
 @pytest.mark.usefixtures("example")
@@ -164,18 +175,77 @@ def test_orders_that_break_a_constraint_are_replaced_by_the_cheapest(
     assert json.loads(out)["cost"] == json.loads(qsagin(*words, "none")[1])["cost"]
 
 
-def test_an_installed_package_is_found_by_its_entry_point(
+def test_a_policy_that_plans_again_knows_what_was_lost(
+    qsagin: Call, mine: Callable[[str], str], tmp_path: Path
+) -> None:
+    name = mine("""
+    def reserve(self, view):
+        if view.previous is not None:
+            assert view.lost_fibers, "asked again without a cause"
+            assert not view.lost_fibers & {(f.a, f.b) for f in view.problem.fibers}
+            assert {type(each.units) for each in view.heard} <= {int}
+        return view.optimize(view.problem)
+
+    def recourse(self, view):
+        lacking = {each.request.id: each.units for each in view.shortages}
+        heard = {each.request for each in view.heard if each.period == view.period}
+        assert set(lacking) <= heard
+        assert {each.request for each in view.reserved} == {r.id for r in view.problem.requests}
+        return view.cheapest
+""")
+    out = tmp_path / "run"
+    experiment = tmp_path / "cut.yaml"
+    ring = tmp_path / "ring.csv"
+    ring.write_text("source,target,length_km\nA,B,80\nB,C,80\nC,A,80\n", encoding="utf-8")
+    fields = fields_of("tiny")[1] | {"network": {"topology": str(ring), "wavelengths": 8}}
+    fields["faults"] = [{"kind": "fiber-cut", "link": ["A", "B"], "at_s": 100, "until_s": None}]
+    experiment.write_text(dump_yaml(fields), encoding="utf-8")
+    words = ("run", str(experiment), "--engine", "in-process", "--policy", name, "--out", str(out))
+    status, _, err = qsagin(*words)
+    assert status == 0, err
+    made = json.loads((out / "summary.json").read_text())
+    assert made["policy_failures"] == []
+    assert len(made["replans"]) == 1
+
+
+def test_a_sweep_has_an_axis_of_policies(
+    qsagin: Call, mine: Callable[[str], str], tmp_path: Path
+) -> None:
+    name = mine("    def reserve(self, view): return ()")
+    words = ("sweep", "tiny", "--policy", name, "--policy", "none", "--out", str(tmp_path / "all"))
+    status, out, err = qsagin(*words, "--jobs", "1", "--json")
+    rows = json.loads(out)["rows"]
+    assert (status, [row["plan.policy"] for row in rows]) == (0, [name, "none"]), err
+    assert rows[0]["cost_per_period"] == rows[1]["cost_per_period"] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("plan", "tiny", "--policy", "nowhere:Mine"), "--policy: policy nowhere:Mine: cannot be"),
+        (("compare", "tiny", "--policy", "json:loads"), "--policy: policy json:loads: is not a"),
+        (("sweep", "tiny", "--policy", "nowhere", "--out", "all"), "--policy: nowhere is neither"),
+    ],
+)
+def test_a_policy_that_cannot_be_loaded_is_refused_in_one_line(
+    qsagin: Call, words: tuple[str, ...], problem: str
+) -> None:
+    status, _, err = qsagin(*words)
+    assert (status, err.count("\n")) == (2, 1), err
+    assert err.startswith(problem)
+
+
+def test_the_example_is_installed_from_its_own_package_and_found_by_its_entry_point(
     qsagin: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from setuptools import build_meta
-
-    monkeypatch.chdir(EXAMPLE)
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    name = build_meta.build_wheel(str(wheels))
-    ZipFile(wheels / name).extractall(tmp_path / "site")  # what an installer does with a pure wheel
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    sys.modules.pop("qsagin_mean_policy", None)
+    package, site = tmp_path / "package", tmp_path / "site"
+    shutil.copytree(EXAMPLE, package)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    install += ["--no-build-isolation", "--target", str(site), str(package)]
+    made = subprocess.run(install, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.delitem(sys.modules, "qsagin_mean_policy", raising=False)
     status, out, err = qsagin("plan", "tiny", "--policy", "mean", "--json")
     assert status == 0, err
     source = json.loads(out)["policy_source"]
