@@ -25,6 +25,7 @@ from emulator.commands.options import (
     require_writable,
     tell_reading,
 )
+from emulator.commands.realised import MOST_SEEDS, compare_realised, require_fitting
 from emulator.commands.terminal import ERR, OUT, answer, print_fields, print_json, print_table, tell
 from emulator.config.error_messages import Mistake
 from global_manager.provisioning.check import InvalidProblemError, check_problem
@@ -148,20 +149,34 @@ def compare(
     experiment: ExperimentArgument,
     requests: Annotated[str | None, typer.Option(help="Numbers of requests: 50,100,...")] = None,
     policy: PoliciesOption = None,
+    realised: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST_SEEDS, metavar="N", help="Run policies in N common worlds."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="With --realised: a folder for table, runs and figure.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="With --realised: runs at a time; default: CPUs.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
     progress: ShowProgress = None,
     json_: Json = False,
 ) -> None:
-    """Compare all policies on the same instance and scenarios."""
+    """Compare all policies on the same instance and scenarios, or in the same emulated worlds."""
     from emulator.commands.displays import SolveDisplay
     from emulator.report.paper_figures import comparison_rows
 
+    require_fitting(realised, requests=requests, out=out, jobs=jobs)
     setup = read(experiment, seed, None, None)
     counts = _counts(requests)
     own = [each for each in map(policy_of, policy or []) if isinstance(each, OwnPolicy)]
     if counts and not isinstance(setup.experiment.demand.requests, dict):
         raise UsageError("--requests", f"{experiment} lists its requests one by one; leave it out")
     tell_reading(experiment, setup)
+    if realised is not None:
+        compare_realised(experiment, setup, own, realised, jobs, out, json_)
+        return
     with own_policies_named(), SolveDisplay(ERR, progress) as display:
         rows, values, bases = comparison_rows(setup, counts, display, own)
     head = {"experiment": setup.experiment.name, "seed": setup.experiment.seed}

@@ -103,7 +103,7 @@ def carry_out_here(job: Job) -> str:
 def _run_here(job: Job) -> str:
     options = Options(Pace(None), Engine.IN_PROCESS, report=False)
     try:
-        outcome = run(read(str(job.experiment)), job.run_folder, options, _Nobody())
+        outcome = run(read(str(job.experiment)), job.run_folder, options, Nobody())
     except (BadInputError, ResultsError, InvalidProblemError, OSError) as error:
         return " ".join(str(error).split())
     if outcome.stopped_by is not None:
@@ -111,7 +111,7 @@ def _run_here(job: Job) -> str:
     return outcome.failure
 
 
-class _Nobody:
+class Nobody:
     """Watches a run and shows nothing."""
 
     def started(self, metrics_url: str, page_url: str, last_window: int) -> None:
