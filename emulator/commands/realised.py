@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from emulator.build.loading import Origin
 from emulator.build.setup import Setup
 from emulator.commands.options import UsageError, require_no_process_faults, require_writable
 from emulator.commands.terminal import ERR, OUT, answer, fail, print_table, tell
@@ -16,6 +17,9 @@ from emulator.config.experiment import Experiment
 from emulator.input_checks import one_line
 from emulator.store.files import Engine
 from global_manager.provisioning.model import OwnPolicy, Policy
+
+if TYPE_CHECKING:  # slow to import, and only this comparison needs it
+    from emulator.sweep.realised import Comparison
 
 MOST_SEEDS = 10_000
 _BUILT_IN = (Policy.STOCHASTIC, Policy.EXPECTED_VALUE, Policy.RANDOM, Policy.NONE)
@@ -45,7 +49,7 @@ def compare_realised(
         ERR.print(f"{trial}: {one_line(problem) if problem else 'done'}", soft_wrap=True)
 
     try:
-        found = realised.compare(source, policies, seeds, jobs, ended)
+        found = realised.compare(Origin(source), policies, seeds, jobs, ended)
     except realised.CommonDemandError as error:
         fail(str(error))
     if found.seeds:
@@ -99,14 +103,11 @@ def _show(rows: list[dict[str, Any]], files: Sequence[Path]) -> None:
         OUT.print("\n".join(["", *map(str, files)]), soft_wrap=True)
 
 
-def _end(found: Any) -> None:
+def _end(found: Comparison) -> None:
     """Turn what went wrong into an exit status."""
     if found.stopped_by is not None:
         tell(f"ended by {signal.Signals(found.stopped_by).name}")
         raise typer.Exit(128 + found.stopped_by)
-    failures = [
-        line for runs in found.by_policy.values() for item in runs for line in item.failures
-    ]
-    if problems := [*found.problems, *failures]:
+    if problems := found.all_problems:
         more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
         fail(f"{problems[0]}{more}")

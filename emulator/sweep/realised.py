@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from emulator.build.assembly import Assembly, assemble
-from emulator.build.loading import read
+from emulator.build.loading import Origin
 from emulator.engines.job import Options
 from emulator.input_checks import BadInputError
 from emulator.results.ledger import LedgerRow, rows_of
@@ -43,7 +43,7 @@ class Trial:
     The floor gets the demand of its world from the answer `known` of another trial of the same seed.
     """
 
-    experiment: str
+    experiment: Origin
     policy: str
     seed: int
     answer: Path
@@ -85,6 +85,12 @@ class Comparison:
     problems: tuple[str, ...]
     stopped_by: int | None = None
 
+    @property
+    def all_problems(self) -> tuple[str, ...]:
+        """Runs that failed, and rules that policies broke, a line each."""
+        runs = (item for runs in self.by_policy.values() for item in runs)
+        return (*self.problems, *(line for item in runs for line in item.failures))
+
 
 class CommonDemandError(Exception):
     """Two policies met different demand in the world of one seed; their costs cannot be compared."""
@@ -98,7 +104,7 @@ class CommonDemandError(Exception):
 
 
 def compare(
-    experiment: str,
+    experiment: Origin,
     policies: Sequence[str],
     seeds: Sequence[int],
     jobs: int | None,
@@ -144,7 +150,7 @@ def carry_out(trial: Trial) -> str:
     policy = Policy.STOCHASTIC.value if trial.known else trial.policy
     options = Options(Pace(None), Engine.IN_PROCESS, kept=False, report=False)
     try:
-        setup = read(trial.experiment, trial.seed, {"plan.policy": policy})
+        setup = trial.experiment.changed({"seed": trial.seed, "plan.policy": policy}).read()
         assembly = assemble(setup)
         if trial.known is not None:
             assembly = _knowing(assembly, json.loads(trial.known.read_text())["demand"])

@@ -88,6 +88,18 @@ def _interval(values: Sequence[float]) -> tuple[float, float | None, float | Non
     return mean, mean - half, mean + half
 
 
+def tables_of(by_policy: dict[str, tuple[Realised, ...]]) -> tuple[pa.Table, pa.Table]:
+    """Return every run, and what it delivered by class."""
+    runs = [(policy, item) for policy, items in by_policy.items() for item in items]
+    of_classes = [
+        {"policy": policy, "seed": item.seed, "class": kind, **_named(units)}
+        for policy, item in runs
+        for kind, units in item.classes.items()
+    ]
+    every = [_run(*run) for run in runs]
+    return pa.Table.from_pylist(every), pa.Table.from_pylist(of_classes)
+
+
 def write(
     folder: Path,
     title: str,
@@ -104,14 +116,8 @@ def write(
         writer.writeheader()
         writer.writerows(rows)
     every, classes = folder / f"{_NAME}.parquet", folder / f"{_NAME}-classes.parquet"
-    runs = [(policy, item) for policy, items in by_policy.items() for item in items]
-    pq.write_table(pa.Table.from_pylist([_run(*run) for run in runs]), every, compression="zstd")
-    of_classes = [
-        {"policy": policy, "seed": item.seed, "class": kind, **_named(units)}
-        for policy, item in runs
-        for kind, units in item.classes.items()
-    ]
-    pq.write_table(pa.Table.from_pylist(of_classes), classes, compression="zstd")
+    for path, found in zip((every, classes), tables_of(by_policy), strict=True):
+        pq.write_table(found, path, compression="zstd")
     picture = folder / f"{_NAME}.png"
     save(_figure(title, rows, reference), picture, dpi=150)
     return [table, every, classes, picture]
