@@ -233,7 +233,9 @@ class GlobalManager:
     def _known(self) -> Known:
         """Return what a policy may look at when it orders."""
         plan = self._plan.plan
-        return Known(self._problem, plan.allocations if plan is not None else ())
+        reserved = plan.allocations if plan is not None else ()
+        media = (medium for medium, name in CONTROLLER_OF.items() if name in self._agents.silent)
+        return Known(self._problem, reserved, tuple(media))
 
     def _note_no_plan(self, cause: str, error: Exception) -> None:
         """Take note that no plan could be made; the one in force stays."""

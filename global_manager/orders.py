@@ -138,10 +138,11 @@ class PoolBuyer:
 
 @dataclass(frozen=True)
 class Known:
-    """What the manager believes of demand, sky and prices, and what it has reserved."""
+    """What the manager believes of demand, sky and prices, what it has reserved, and who is silent."""
 
     problem: Problem
-    reserved: tuple[Allocation, ...]
+    reserved: tuple[Allocation, ...] = ()
+    silent: tuple[Medium, ...] = ()
 
 
 class PolicyBuyer(PoolBuyer):
@@ -157,7 +158,7 @@ class PolicyBuyer(PoolBuyer):
         requests = problem.requests
         super().__init__(requests, problem.pools or Pools(None, None))
         self._media, self._policy, self._tell = media, policy, tell
-        self._known, self._heard, self._now_s = Known(problem, ()), tuple[Heard, ...](), 0.0
+        self._known, self._heard, self._now_s = Known(problem), tuple[Heard, ...](), 0.0
         self._index = {request.id: index for index, request in enumerate(requests)}
 
     def look(self, known: Known, heard: tuple[Heard, ...], now_s: float) -> None:
@@ -175,6 +176,7 @@ class PolicyBuyer(PoolBuyer):
             self._orders_of(cheapest),
             self._known.problem,
             self._known.reserved,
+            self._known.silent,
             self._heard,
         )
         try:

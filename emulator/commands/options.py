@@ -14,6 +14,7 @@ import typer
 from emulator.build import loading
 from emulator.build.setup import Setup
 from emulator.commands.terminal import tell
+from emulator.config.error_messages import Mistake
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import ProcessEvent
 from emulator.config.topology import BUILT_IN_NAMES
@@ -96,18 +97,26 @@ def policy_of(text: str) -> Policy | OwnPolicy:
 
 def require_policy(experiment: Experiment) -> None:
     """Refuse an experiment whose own policy cannot be loaded."""
+    for mistake in mistakes_of_policy(experiment):
+        raise UsageError(mistake.field, mistake.message)
+
+
+def mistakes_of_policy(experiment: Experiment) -> Iterator[Mistake]:
+    """Yield what keeps the own policy of an experiment from being loaded."""
     if isinstance(experiment.plan.policy, OwnPolicy):
-        with own_policies_named("plan.policy"):
+        try:
             source_of(experiment.plan.policy)
+        except PolicyError as error:
+            yield Mistake(field="plan.policy", message=str(error))
 
 
 @contextmanager
-def own_policies_named(where: str = "--policy") -> Iterator[None]:
+def own_policies_named() -> Iterator[None]:
     """Turn what a policy of the user's does wrong into one line."""
     try:
         yield
     except PolicyError as error:
-        raise UsageError(where, str(error)) from error
+        raise UsageError("--policy", str(error)) from error
 
 
 def tell_reading(source: str | None, setup: Setup) -> None:

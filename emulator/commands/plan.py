@@ -18,10 +18,10 @@ from emulator.commands.options import (
     PolicyOption,
     ShowProgress,
     UsageError,
+    mistakes_of_policy,
     own_policies_named,
     policy_of,
     read,
-    require_policy,
     require_writable,
     tell_reading,
 )
@@ -66,7 +66,7 @@ def check(experiment: ExperimentArgument, json_: Json = False) -> None:
     remarks: list[str] = []
     try:
         setup = loading.read(experiment)
-        require_policy(setup.experiment)
+        mistakes = tuple(mistakes_of_policy(setup.experiment))
         tell_reading(experiment, setup)
         warnings, remarks = unused_of(setup).sentences(), remarks_of(setup)
         orbits = setup.experiment.satellite.orbits
@@ -76,6 +76,8 @@ def check(experiment: ExperimentArgument, json_: Json = False) -> None:
         if not json_:
             raise
         mistakes = error.mistakes
+    if mistakes and not json_:
+        raise ExperimentError(experiment, mistakes)
     document = {
         "ok": not mistakes,
         "errors": [mistake.model_dump() for mistake in mistakes],
@@ -189,6 +191,7 @@ def figures(
     experiment: Annotated[
         str, typer.Option(help="An experiment with generated requests.")
     ] = "paper",
+    policy: PoliciesOption = None,
     json_: Json = False,
 ) -> None:
     """Draw the paper's figures 4a and 4b."""
@@ -198,7 +201,9 @@ def figures(
     setup = read(experiment, None, None, None)
     if not isinstance(setup.experiment.demand.requests, dict):
         raise UsageError("--experiment", f"{experiment} lists its requests one by one")
-    files = [str(path) for path in draw(setup, out)]
+    own = [each for each in map(policy_of, policy or []) if isinstance(each, OwnPolicy)]
+    with own_policies_named():
+        files = [str(path) for path in draw(setup, out, own)]
     answer(json_, {"files": files}, lambda: OUT.print("\n".join(files)))
 
 

@@ -22,6 +22,8 @@ from global_manager.provisioning.replanning import without_fibers
 from global_manager.provisioning.stochastic_plan import Watch, lower_bound, optimize
 from global_manager.provisioning.work_budget import uncounted
 
+MOST_PROGRAMS = 100
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -82,7 +84,7 @@ def _chosen(
         past.reserved,
         past.lost_fibers,
         past.heard,
-        uncounted(best),
+        uncounted(best, MOST_PROGRAMS, "programs solved"),
     )
     chosen = decide(policy, "reserve", view)
     if chosen is None:

@@ -61,7 +61,7 @@ class ReserveView:
     shared, futures of demand and sky.  `previous` is what is reserved now; None before the first plan.
     Whoever plans again also knows which fibers are down, and the latest shortages.
     `optimize` solves a two-stage program, of this problem or another on the same network, and costs
-    nothing of the budget.
+    no instructions, but may be called 100 times.
     """
 
     problem: Problem
@@ -98,7 +98,8 @@ class RecourseView:
 
     `left` is what the shared pools still have in this period; a limit that is None does not exist.
     `cheapest` is what would be ordered without the policy.  `problem` has prices, and what is expected of
-    demand and sky; `reserved` is what the plan in force reserves.
+    demand and sky; `reserved` is what the plan in force reserves.  Controllers of `silent` media have owed
+    an answer for long.
     """
 
     now_s: float
@@ -108,6 +109,7 @@ class RecourseView:
     cheapest: tuple[Order, ...]
     problem: Problem
     reserved: tuple[Allocation, ...]
+    silent: tuple[Medium, ...]
     heard: tuple[Heard, ...]
 
 

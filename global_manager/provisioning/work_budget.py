@@ -23,12 +23,12 @@ _Answer = TypeVar("_Answer")
 class BudgetError(BaseException):
     """The code has taken more instructions than it may; no Exception, so that it is seldom caught."""
 
-    def __init__(self, instructions: int) -> None:
-        super().__init__(instructions)
-        self.instructions = instructions
+    def __init__(self, most: int, what: str = "instructions") -> None:
+        super().__init__(most, what)
+        self.most, self.what = most, what
 
     def __str__(self) -> str:
-        return f"took more than its budget of {self.instructions:,} instructions"
+        return f"took more than its budget of {self.most:,} {self.what}"
 
 
 @contextmanager
@@ -59,10 +59,20 @@ def counted(source: str, most: int = MOST_INSTRUCTIONS) -> Iterator[None]:
         raise BudgetError(most)
 
 
-def uncounted(work: Callable[[_Question], _Answer]) -> Callable[[_Question], _Answer]:
-    """Return the same function, whose instructions are neither counted nor traced."""
+def uncounted(
+    work: Callable[[_Question], _Answer], most: int, what: str
+) -> Callable[[_Question], _Answer]:
+    """Return the same function, whose instructions are not counted, but its calls: there may be `most`.
+
+    `what` says what a call is.  One more raises BudgetError.
+    """
+    calls = 0
 
     def run(question: _Question) -> _Answer:
+        nonlocal calls
+        calls += 1
+        if calls > most:
+            raise BudgetError(most, what)
         tracer = sys.gettrace()
         sys.settrace(None)
         try:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from emulator.build.loading import fields_of
+from emulator.build.loading import fields_of, read
 from emulator.build.yaml_text import dump_yaml
+from emulator.report.paper_figures import fig4b
 from emulator.runtime import provenance
 from emulator.store import files
 from global_manager.provisioning import own_policy
+from global_manager.provisioning.own_policy import policy_named
 
 Call = Callable[..., tuple[int, str, str]]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "policy"
@@ -107,11 +109,22 @@ def test_compare_has_a_row_for_it(qsagin: Call) -> None:
     assert rows[MEAN] == rows["expected-value"]
 
 
+@pytest.mark.usefixtures("example")
+def test_the_figure_of_policies_has_a_curve_for_it() -> None:
+    points = {name: total for _, name, total in fig4b(read("paper"), 12, [policy_named(MEAN)])}
+    assert list(points) == ["stochastic", "expected-value", "random", MEAN]
+    assert points[MEAN] == points["expected-value"] > points["stochastic"]
+
+
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
         ("    def reserve(self, view): return 1 / 0", "reserve raised ZeroDivisionError"),
         ("    def reserve(self, view):\n        while True: pass", "reserve took more than its"),
+        (
+            "    def reserve(self, view):\n        while True: view.optimize(view.problem)",
+            "reserve took more than its budget of 100 programs",
+        ),
         (
             """
     def reserve(self, view):
@@ -189,6 +202,7 @@ def test_a_policy_that_plans_again_knows_what_was_lost(
     def recourse(self, view):
         lacking = {each.request.id: each.units for each in view.shortages}
         heard = {each.request for each in view.heard if each.period == view.period}
+        assert view.silent == ()
         assert set(lacking) <= heard
         assert {each.request for each in view.reserved} == {r.id for r in view.problem.requests}
         return view.cheapest

@@ -61,6 +61,9 @@ def test_what_others_wrote_and_what_is_offered_costs_nothing(tmp_path: Path) -> 
     tracer = sys.gettrace()
     with counted(str(tmp_path / "mine"), MOST):
         _run("for n in range(100_000): n * n", str(tmp_path / "mine.of.others.py"))
-        assert uncounted(lambda most: sum(n for n in range(most)))(100_000) == 4_999_950_000
+        offered = uncounted(lambda most: sum(n for n in range(most)), 1, "sums")
+        assert offered(100_000) == 4_999_950_000
+        with pytest.raises(BudgetError, match="its budget of 1 sums"):
+            offered(1)
         assert sys.gettrace() is not tracer
     assert sys.gettrace() is tracer
