@@ -29,7 +29,11 @@ COMMANDS = (
         "evaluate",
         "Verify a plan made elsewhere, and price it under this law, another or a trace.",
     ),
-    ("compare", "plan", "Compare all policies on the same instance and scenarios."),
+    (
+        "compare",
+        "plan",
+        "Compare all policies on the same instance and scenarios, or in the same emulated worlds.",
+    ),
     ("figures", "plan", "Draw the paper's figures 4a and 4b."),
     ("run", "run", "Run the whole emulation: reserve, transmit, buy recourse, account."),
     (

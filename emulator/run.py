@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.access import recording as asked
-from emulator.build.assembly import assemble
+from emulator.build.assembly import Assembly, assemble
 from emulator.build.loading import read, write
 from emulator.build.manager_role import actors_of
 from emulator.build.setup import Setup
@@ -73,15 +73,23 @@ class ResultsError(Exception):
         return f"the results cannot be written: {self.problem}; {way_on}"
 
 
-def run(setup: Setup, folder: Path, options: Options, watcher: RunWatcher) -> Outcome:
+def run(
+    setup: Setup,
+    folder: Path,
+    options: Options,
+    watcher: RunWatcher,
+    *,
+    assembly: Assembly | None = None,
+) -> Outcome:
     """Run an experiment into a folder, which must not hold anything yet.
 
+    An `assembly` other than that of the setup has a manager with other beliefs; one world fits both.
     Raises `FileExistsError`, `InvalidProblemError` before anything is written, `LaunchError` if the
     actors cannot be started, and `JoinError` (the folder is empty again) if the cluster is not fit for it.
     """
     began_s = time.monotonic()
-    assembly = assemble(setup)
-    check_problem(assembly.problem)
+    assembly = assembly or assemble(setup)
+    check_problem(assembly.manager.problem)
     _prepare(folder, setup, options.engine)
     try:
         job = Job(setup, assembly, folder, options)

@@ -12,17 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from global_manager.monitoring import AgentWatch, DemandSeries, DemandWatch, FiberWatch
-from global_manager.orders import CONTROLLER_OF, Buy, Orders
+from global_manager.orders import CONTROLLER_OF, Buy, Known, Orders
 from global_manager.plan_in_force import WALK_ROWS, PlanInForce, Reserve, Walk
+from global_manager.planner import Planner
 from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.model import (
     Medium,
+    OwnPolicy,
     Plan,
     Problem,
 )
+from global_manager.provisioning.own_policy import PolicyError
 from global_manager.reservations import ReservationSchedule
 from protos.core import (
     FIBER_CONTROLLER,
@@ -71,7 +73,6 @@ from protos.rows import VarBindError, column_of, notified
 
 _MOST_WORDS = 500
 _SILENT_AFTER_RETRIES = 3
-Fibers = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class ManagerConfig:
     drift_sigmas: float = 3.0
     correlation: float = 1.0
     foresee_every_periods: int = 0
+    policy: OwnPolicy | None = None
 
 
 @dataclass(frozen=True)
@@ -103,36 +105,6 @@ class _Usage:
 
 
 _Context = Walk | Reserve | _Usage | Buy
-
-
-class Planner(Protocol):
-    """How plans are made and written down; each is a pure function."""
-
-    def solve(self, problem: Problem) -> Plan:
-        """Return a plan for a problem."""
-
-    def reserve_nothing(self, problem: Problem) -> Plan:
-        """Return the plan that needs no optimizer."""
-
-    def replan(
-        self, problem: Problem, previous: Plan, down: Fibers, movable: frozenset[str]
-    ) -> Plan:
-        """Return a plan without the fibers that are down; working reservations that cannot move stay."""
-
-    def expect(self, problem: Problem, mean_units: float) -> Problem:
-        """Return the problem with scenarios of this mean."""
-
-    def foresee(
-        self, problem: Problem, previous: Plan, observed: Sequence[float], down: Fibers
-    ) -> tuple[Problem, Plan] | None:
-        """Return the problem as foreseen after mean demands by period, and a plan for it, if that pays."""
-
-    def describe(self, plan: Plan) -> str:
-        """Return a plan as text."""
-
-    @property
-    def last_solve_s(self) -> float:
-        """How long the last plan took; for observers only."""
 
 
 class GlobalManager:
@@ -155,7 +127,14 @@ class GlobalManager:
         self._plan = PlanInForce(self._problem, schedule, wait_s, self._effects, self._request)
         self._failed_plans = 0
         timeline = schedule.timeline
-        self._orders = Orders(self._problem, config.media, timeline, self._effects, self._request)
+        self._orders = Orders(
+            self._problem,
+            config.media,
+            timeline,
+            self._effects,
+            self._request,
+            policy=config.policy,
+        )
         self._informed = HeardRequests()
         self._agents = AgentWatch(_SILENT_AFTER_RETRIES * config.retry_after_s)
         self._next_period = 0
@@ -172,7 +151,7 @@ class GlobalManager:
                 self._on_pdu(message.source, message.body, now_s)
         for entity in self._agents.look(self._requests.unanswered_since(), now_s):
             self._note_agent(entity, AgentCondition.SILENT)
-        self._orders.buy_from_pools(now_s)
+        self._orders.buy_from_pools(self._known(), now_s)
         self._begin_periods(now_s)
         self._plan.ask_again(now_s)
         self._requests.resend(self._effects, now_s)
@@ -219,7 +198,7 @@ class GlobalManager:
             *found,
             *self._plan.measures(),
             Measure("periods_total", (), self._next_period),
-            Measure("failed_plans_total", (), self._failed_plans),
+            Measure("failed_plans_total", (), self._failed_plans + self._orders.failed_decisions),
             Measure("plan_solve_duration_seconds", (), self._planner.last_solve_s),
         ]
 
@@ -242,18 +221,29 @@ class GlobalManager:
         if before is None or not self._config.replan:
             return
         try:
-            plan = self._planner.replan(self._problem, before, self._fibers.down, movable)
+            plan = self._planner.replan(
+                self._problem, before, self._fibers.down, movable, heard=self._orders.heard
+            )
         except Exception as error:  # noqa: BLE001 - whatever an optimizer raises
             self._note_no_plan(reason.text, error)
             return
-        self._adopt(plan, reason, now_s)
+        if plan is not before:
+            self._adopt(plan, reason, now_s)
+
+    def _known(self) -> Known:
+        """Return what a policy may look at when it orders."""
+        plan = self._plan.plan
+        reserved = plan.allocations if plan is not None else ()
+        media = (medium for medium, name in CONTROLLER_OF.items() if name in self._agents.silent)
+        return Known(self._problem, reserved, tuple(media))
 
     def _note_no_plan(self, cause: str, error: Exception) -> None:
         """Take note that no plan could be made; the one in force stays."""
         self._failed_plans += 1
-        why = Reason(
-            f"{cause}, but the optimizer failed: {type(error).__name__}: {error}"[:_MOST_WORDS]
-        )
+        words = f"{cause}, but the optimizer failed: {type(error).__name__}: {error}"
+        if isinstance(error, PolicyError):
+            words = str(error)
+        why = Reason(words[:_MOST_WORDS])
         self._effects.note(Fact(FactKind.NOT_PLANNED, period=self._next_period, details=why))
 
     def _on_pdu(self, source: str, pdu: Pdu, now_s: float) -> None:

@@ -13,18 +13,31 @@ lost is not ordered.  No medium is special here, and nothing is known of reserva
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from global_manager.provisioning.fleet_recourse import Shortage, serve_with_fleet
-from global_manager.provisioning.model import Medium, Pools, Problem, Request
+from global_manager.provisioning.model import Allocation, Medium, OwnPolicy, Pools, Problem, Request
+from global_manager.provisioning.own_policy import (
+    Heard,
+    OpenShortage,
+    Order,
+    PolicyError,
+    RecourseView,
+    check_orders,
+    decide,
+    decides,
+)
 from global_manager.provisioning.sharing import Service, serve
 from protos.core import SATELLITE_CONTROLLER, UAV_CONTROLLER, Effects, Timeline
 from protos.facts import Fact, FactKind, OrderCause, Ordered, Reason
 from protos.mib import OrderFailureRow, OrderRow, RowStatus, ShortageRow
 from protos.pdu import ErrorStatus, Pdu
 from protos.rows import command
+
+_MOST_WORDS = 500
+_MOST_HEARD = 10_000
 
 
 @dataclass(frozen=True)
@@ -58,14 +71,18 @@ class PoolBuyer:
         """Return what to order now; nothing while answers are awaited."""
         if self._awaited or not self._open:
             return []
-        indices = sorted(self._open)
-        service = self._service([self._shortage(index) for index in indices])
-        wanted = self._purchases(indices, Medium.SATELLITE, service.satellite)
-        wanted = wanted or self._purchases(indices, Medium.UAV, service.uav)
+        wanted = self.wanted()
         for purchase in wanted:
             self._book(purchase, 1)
         self._awaited = len(wanted)
         return wanted
+
+    def wanted(self) -> list[Purchase]:
+        """Return what serves the open shortages at the least cost; something is open."""
+        indices = sorted(self._open)
+        service = self._service([self._shortage(index) for index in indices])
+        wanted = self._purchases(indices, Medium.SATELLITE, service.satellite)
+        return wanted or self._purchases(indices, Medium.UAV, service.uav)
 
     def answered(self, purchase: Purchase, *, taken: bool) -> None:
         """Take note of the answer to an order; a refused request is not offered to that medium again."""
@@ -119,6 +136,72 @@ class PoolBuyer:
         self._left = self._left.less(purchase.medium, units, uavs)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the manager believes of demand, sky and prices, what it has reserved, and who is silent."""
+
+    problem: Problem
+    reserved: tuple[Allocation, ...] = ()
+    silent: tuple[Medium, ...] = ()
+
+
+class PolicyBuyer(PoolBuyer):
+    """Has a policy of one's own decide; the least cost decides where that fails, which is told."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        media: Sequence[Sequence[Medium]],
+        policy: OwnPolicy,
+        tell: Callable[[PolicyError], None],
+    ) -> None:
+        requests = problem.requests
+        super().__init__(requests, problem.pools or Pools(None, None))
+        self._media, self._policy, self._tell = media, policy, tell
+        self._known, self._heard, self._now_s = Known(problem), tuple[Heard, ...](), 0.0
+        self._index = {request.id: index for index, request in enumerate(requests)}
+
+    def look(self, known: Known, heard: tuple[Heard, ...], now_s: float) -> None:
+        """Take note of what the policy may look at."""
+        self._known, self._heard, self._now_s = known, heard, now_s
+
+    def wanted(self) -> list[Purchase]:
+        """Return what the policy orders now."""
+        cheapest = super().wanted()
+        view = RecourseView(
+            self._now_s,
+            self.period,
+            self._shortages(),
+            self._left,
+            self._orders_of(cheapest),
+            self._known.problem,
+            self._known.reserved,
+            self._known.silent,
+            self._heard,
+        )
+        try:
+            orders = check_orders(self._policy, decide(self._policy, "recourse", view), view)
+        except PolicyError as error:
+            self._tell(error)
+            return cheapest
+        return [
+            Purchase(self._index[each.request], self.period, each.medium, each.units)
+            for each in orders
+        ]
+
+    def _shortages(self) -> tuple[OpenShortage, ...]:
+        return tuple(
+            OpenShortage(self._requests[index], units, self._askable(index))
+            for index, units in sorted(self._open.items())
+        )
+
+    def _askable(self, index: int) -> tuple[Medium, ...]:
+        return tuple(m for m in self._media[index] if (index, m) not in self._refused)
+
+    def _orders_of(self, purchases: Sequence[Purchase]) -> tuple[Order, ...]:
+        return tuple(Order(self._requests[p.request].id, p.medium, p.units) for p in purchases)
+
+
 CONTROLLER_OF = {Medium.SATELLITE: SATELLITE_CONTROLLER, Medium.UAV: UAV_CONTROLLER}
 
 
@@ -151,10 +234,14 @@ class Orders:
         timeline: Timeline,
         effects: Effects,
         ask: Callable[[str, Pdu, Buy, float], None],
+        *,
+        policy: OwnPolicy | None = None,
     ) -> None:
         self._requests, self._media, self._timeline = problem.requests, media, timeline
         self._effects, self._ask = effects, ask
-        self._buyer = PoolBuyer(problem.requests, problem.pools) if problem.pools else None
+        self.failed_decisions = 0
+        self._heard: deque[Heard] | None = deque(maxlen=_MOST_HEARD) if policy else None
+        self._buyer = self._buyer_for(problem, policy)
         self._last = 0
         self._open: dict[int, Buy] = {}
         self._unanswered: set[int] = set()
@@ -167,6 +254,9 @@ class Orders:
             late = Reason("heard of when its period was over")
             self._effects.note(Fact(FactKind.REJECTED, row.request, row.period, details=late))
             return
+        if self._heard is not None:
+            request = self._requests[row.request].id
+            self._heard.append(Heard(row.period, request, row.units))
         if self._buyer is not None:
             self._buyer.lacks(row.request, row.period, row.units)
             return
@@ -179,10 +269,17 @@ class Orders:
         order = self._new(row.request, row.period, row.units)
         self._order(order, (*heard, *unheard), now_s, why)
 
-    def buy_from_pools(self, now_s: float) -> None:
-        """Order what is best for all that share pools; to be called in every step."""
+    @property
+    def heard(self) -> tuple[Heard, ...]:
+        """The latest shortages, if a policy of one's own may want to know."""
+        return tuple(self._heard or ())
+
+    def buy_from_pools(self, known: Known, now_s: float) -> None:
+        """Order what is best for all that share pools, or what a policy wants; for every step."""
         if self._buyer is None or self._is_over(self._buyer.period, now_s):
             return
+        if isinstance(self._buyer, PolicyBuyer):
+            self._buyer.look(known, self.heard, now_s)
         for item in self._buyer.orders():
             order = self._new(item.request, item.period, item.units)
             why = Ordered(OrderCause.SHARED, item.units)
@@ -232,6 +329,20 @@ class Orders:
                 units=row.units,
             )
         )
+
+    def _buyer_for(self, problem: Problem, policy: OwnPolicy | None) -> PoolBuyer | None:
+        """Return who decides about all shortages of a window together; None: each is served by itself."""
+        try:
+            if policy is not None and decides(policy, "recourse"):
+                return PolicyBuyer(problem, self._media, policy, self._note_failure)
+        except PolicyError as error:
+            self._note_failure(error)
+        return PoolBuyer(problem.requests, problem.pools) if problem.pools else None
+
+    def _note_failure(self, error: PolicyError) -> None:
+        self.failed_decisions += 1
+        fact = Fact(FactKind.NOT_PLANNED, details=Reason(str(error)[:_MOST_WORDS]))
+        self._effects.note(fact)
 
     def _new(self, index: int, period: int, units: int) -> OrderRow:
         request = self._requests[index]

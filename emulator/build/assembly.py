@@ -31,7 +31,7 @@ from emulator.world.world import FreeSpace, World
 from global_manager.forecasting.foresight import Foresight
 from global_manager.manager import ManagerConfig
 from global_manager.orders import unit_cost
-from global_manager.provisioning.model import Medium, Policy, Problem, Request
+from global_manager.provisioning.model import Medium, OwnPolicy, Policy, Problem, Request
 from global_manager.reservations import ReservationSchedule
 from protos.core import Timeline
 
@@ -64,6 +64,15 @@ class Assembly:
         return found if isinstance(found, Sky) else None
 
 
+def _replans(policy: Policy | OwnPolicy) -> bool:
+    return policy is Policy.STOCHASTIC or isinstance(policy, OwnPolicy)
+
+
+def own_policy(policy: Policy | OwnPolicy) -> OwnPolicy | None:
+    """Return a policy that is the user's own; None for one that is built in."""
+    return policy if isinstance(policy, OwnPolicy) else None
+
+
 @part
 def assemble(setup: Setup) -> Assembly:
     """Derive everything that is needed to plan and to run."""
@@ -94,7 +103,8 @@ def assemble(setup: Setup) -> Assembly:
             ),
             retry_after_s=retry_after_s,
             unit_bits=keys.unit_bits,
-            replan=experiment.plan.replan and experiment.plan.policy is Policy.STOCHASTIC,
+            replan=experiment.plan.replan and _replans(experiment.plan.policy),
+            policy=own_policy(experiment.plan.policy),
             look_every_periods=experiment.plan.look_every_periods,
             drift_sigmas=experiment.plan.drift_sigmas,
             correlation=experiment.demand.correlation,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import shutil
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,28 @@ class ChangeError(Exception):
         return f"{self.way}: {self.problem}"
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where an experiment comes from: a file or built-in name, or what such a file (`fields`) would say.
+
+    `changes` are fields by their dotted names.
+    """
+
+    source: str
+    fields: Mapping[str, Any] | None = field(default=None, hash=False)
+    changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def changed(self, changes: Mapping[str, Any]) -> Origin:
+        """Return another origin, with these changes besides."""
+        return replace(self, changes={**self.changes, **changes})
+
+    def read(self) -> Setup:
+        """Return the experiment on its network.  Raises `ExperimentError`."""
+        if self.fields is None:
+            return read(self.source, changes=self.changes)
+        return _checked(Path(self.source), copy.deepcopy(dict(self.fields)), self.changes)
+
+
 def built_in_names() -> list[str]:
     """Return the names of the built-in experiments."""
     return sorted(path.stem for path in BUILT_IN_FOLDER.glob("*.yaml"))
@@ -95,9 +118,13 @@ def read(source: str, seed: int | None = None, changes: Mapping[str, Any] | None
     `seed` replaces the seed of the file, `changes` fields by their dotted names.  Raises `ExperimentError`.
     """
     path, fields = fields_of(source)
-    found = _changed(fields, changes or {})
     if seed is not None:
-        fields["seed"] = seed
+        changes = {**(changes or {}), "seed": seed}
+    return _checked(path, fields, changes or {})
+
+
+def _checked(path: Path, fields: dict[str, Any], changes: Mapping[str, Any]) -> Setup:
+    found = _changed(fields, changes)
     experiment, wrong = _typed(fields)
     found += wrong
     if experiment is None:
@@ -157,10 +184,10 @@ def write(setup: Setup, folder: Path) -> Path:
     fields["demand"]["distribution"] = _written(experiment.demand.distribution)
     laws = experiment.demand.laws
     fields["demand"]["laws"] = {kind: _written(law) for kind, law in laws.items()}
-    for field in ("joint", "trace"):
-        if fields["demand"][field] is not None:
-            copy = shutil.copy(fields["demand"][field], folder / f"{field}.csv")
-            fields["demand"][field] = Path(copy).name
+    for name in ("joint", "trace"):
+        if fields["demand"][name] is not None:
+            copy = shutil.copy(fields["demand"][name], folder / f"{name}.csv")
+            fields["demand"][name] = Path(copy).name
     if fields["network"]["topology"] not in BUILT_IN_NAMES:
         fields["network"]["topology"] = save_csv(setup.topology, folder / "network.csv").name
         for field in _READ_OF_FILE:

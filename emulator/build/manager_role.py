@@ -18,11 +18,14 @@ from emulator.config.experiment import Experiment
 from emulator.world.world import World
 from global_manager.forecasting import Forecast
 from global_manager.forecasting.foresight import Foresight
-from global_manager.manager import Fibers, GlobalManager, ManagerConfig
+from global_manager.manager import GlobalManager, ManagerConfig
+from global_manager.planner import Fibers
 from global_manager.provisioning import Rearrangement, replan, solve
 from global_manager.provisioning.check import evaluate
 from global_manager.provisioning.demand import mean_units
-from global_manager.provisioning.model import Plan, Policy, Problem, Scenario
+from global_manager.provisioning.model import OwnPolicy, Plan, Policy, Problem, Scenario
+from global_manager.provisioning.own_plan import Past, Settings, own_replan
+from global_manager.provisioning.own_policy import Heard
 from global_manager.provisioning.recourse import expected_unit_cost
 from global_manager.provisioning.replanning import without_fibers
 from global_manager.provisioning.scenario_reduction import wasserstein_units
@@ -37,7 +40,7 @@ _BISECTIONS = 60
 class StandardPlanner:
     """Plans by the optimizer; stops by gap and never by wall time."""
 
-    policy: Policy
+    policy: Policy | OwnPolicy
     gap: float
     seed: int
     rounding: str
@@ -54,9 +57,19 @@ class StandardPlanner:
         return solve(problem, Policy.NONE)
 
     def replan(
-        self, problem: Problem, previous: Plan, down: Fibers, movable: frozenset[str]
+        self,
+        problem: Problem,
+        previous: Plan,
+        down: Fibers,
+        movable: frozenset[str],
+        *,
+        heard: tuple[Heard, ...] = (),
     ) -> Plan:
-        """Return a plan that keeps what may stay, or nearly all of it."""
+        """Return a plan that keeps what may stay, or nearly all of it; a policy of one's own decides."""
+        if isinstance(self.policy, OwnPolicy):
+            settings = Settings(self.gap, self.seed, self.rounding)
+            past = Past(lost_fibers=down, heard=heard)
+            return own_replan(problem, self.policy, settings, previous, past)
         return replan(
             problem,
             previous,
@@ -118,11 +131,17 @@ class TimedPlanner:
         return self._planner.reserve_nothing(problem)
 
     def replan(
-        self, problem: Problem, previous: Plan, down: Fibers, movable: frozenset[str]
+        self,
+        problem: Problem,
+        previous: Plan,
+        down: Fibers,
+        movable: frozenset[str],
+        *,
+        heard: tuple[Heard, ...] = (),
     ) -> Plan:
         """Return a plan that keeps what may stay, or nearly all of it."""
         with self._timed():
-            return self._planner.replan(problem, previous, down, movable)
+            return self._planner.replan(problem, previous, down, movable, heard=heard)
 
     def expect(self, problem: Problem, mean_units: float) -> Problem:
         """Return the problem with scenarios of this mean."""

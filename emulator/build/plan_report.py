@@ -19,7 +19,8 @@ from emulator.build.skies import grounded_share
 from emulator.config.demand import Demand
 from emulator.config.experiment import Experiment
 from global_manager.provisioning.demand import mean_units
-from global_manager.provisioning.model import Plan, Problem
+from global_manager.provisioning.model import OwnPolicy, Plan, Policy, Problem
+from global_manager.provisioning.own_policy import PolicyError, source_of
 from global_manager.provisioning.recourse import expected_unit_cost
 from global_manager.provisioning.scenario_reduction import wasserstein_units
 from global_manager.provisioning.sensitivities import sensitivities
@@ -27,10 +28,21 @@ from global_manager.provisioning.shared_recourse import has_pools
 from protos.facts import label_of
 
 
+def policy_source(policy: Policy | OwnPolicy) -> dict[str, Any]:
+    """Return where a policy of one's own comes from; nothing for one that is built in."""
+    if not isinstance(policy, OwnPolicy):
+        return {}
+    try:
+        return {"policy_source": asdict(source_of(policy))}
+    except PolicyError as error:
+        return {"policy_source": {"problem": error.reason}}
+
+
 def fields(plan: Plan) -> dict[str, Any]:
     """Return the plan's fields under their public names."""
     return {
         "policy": plan.policy.value,
+        **policy_source(plan.policy),
         "termination": plan.termination.value,
         "objective": plan.objective,
         "lower_bound": plan.lower_bound,

@@ -7,7 +7,14 @@ from pathlib import Path
 from emulator.commands.options import UsageError, require_writable
 from emulator.commands.terminal import tell
 from emulator.input_checks import one_line
-from global_manager.provisioning.model import Formulation, Plan, Policy, Problem, Termination
+from global_manager.provisioning.model import (
+    Formulation,
+    OwnPolicy,
+    Plan,
+    Policy,
+    Problem,
+    Termination,
+)
 
 
 def require_form(problem: Problem, formulation: Formulation | None, export: Path | None) -> None:
@@ -51,7 +58,7 @@ def write_export(
     tell(f"written: {', '.join(map(str, written))}")
 
 
-def imported(problem: Problem, file: Path, policy: Policy) -> Plan:
+def imported(problem: Problem, file: Path, policy: Policy | OwnPolicy) -> Plan:
     """Return the plan that a file holds; refuse it with a line for every constraint that it breaks."""
     from emulator.build.plan_files import read_allocations
     from global_manager.provisioning.check import make_plan, violations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,12 +14,14 @@ import typer
 from emulator.build import loading
 from emulator.build.setup import Setup
 from emulator.commands.terminal import tell
+from emulator.config.error_messages import Mistake
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import ProcessEvent
 from emulator.config.topology import BUILT_IN_NAMES
 from emulator.input_checks import BadInputError
 from emulator.store.files import Engine
-from global_manager.provisioning.model import Policy
+from global_manager.provisioning.model import OwnPolicy, Policy
+from global_manager.provisioning.own_policy import PolicyError, policy_named, source_of
 
 ExperimentArgument = Annotated[
     str,
@@ -37,7 +41,18 @@ Attached = Annotated[
 Share = Annotated[
     bool, typer.Option("--share", help="Let other users of this machine read the results.")
 ]
-PolicyOption = Annotated[Policy | None, typer.Option(help="Replaces the policy of the experiment.")]
+PolicyOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"{', '.join(Policy)}, or your own as module:Class; replaces the experiment's.",
+    ),
+]
+
+PoliciesOption = Annotated[
+    list[str] | None,
+    typer.Option("--policy", metavar="NAME", help="Built-in, or module:Class; repeatable."),
+]
 
 
 class UsageError(BadInputError):
@@ -51,12 +66,12 @@ class UsageError(BadInputError):
         return f"{self.where}: {self.problem}"
 
 
-def read(source: str, seed: int | None, policy: Policy | None, gap: float | None) -> Setup:
+def read(source: str, seed: int | None, policy: str | None, gap: float | None) -> Setup:
     """Read an experiment and apply the options of the command line to it."""
     setup = loading.read(source, seed)
     changes: dict[str, Any] = {}
     if policy is not None:
-        changes["policy"] = policy
+        changes["policy"] = policy_of(policy)
     if gap is not None:
         if not 0 < gap < 1:
             raise UsageError("--gap", f"must be between 0 and 1, not {gap:g}")
@@ -65,6 +80,43 @@ def read(source: str, seed: int | None, policy: Policy | None, gap: float | None
         return setup
     options = setup.experiment.plan.model_copy(update=changes)
     return setup.with_experiment(setup.experiment.model_copy(update={"plan": options}))
+
+
+def policy_of(text: str) -> Policy | OwnPolicy:
+    """Return the policy of a name.  One's own must be there: nothing is begun without it."""
+    if text in set(Policy):
+        return Policy(text)
+    try:
+        name = policy_named(text)
+    except ValueError as error:
+        raise UsageError("--policy", str(error)) from error
+    with own_policies_named():
+        source_of(name)
+    return name
+
+
+def require_policy(experiment: Experiment) -> None:
+    """Refuse an experiment whose own policy cannot be loaded."""
+    for mistake in mistakes_of_policy(experiment):
+        raise UsageError(mistake.field, mistake.message)
+
+
+def mistakes_of_policy(experiment: Experiment) -> Iterator[Mistake]:
+    """Yield what keeps the own policy of an experiment from being loaded."""
+    if isinstance(experiment.plan.policy, OwnPolicy):
+        try:
+            source_of(experiment.plan.policy)
+        except PolicyError as error:
+            yield Mistake(field="plan.policy", message=str(error))
+
+
+@contextmanager
+def own_policies_named() -> Iterator[None]:
+    """Turn what a policy of the user's does wrong into one line."""
+    try:
+        yield
+    except PolicyError as error:
+        raise UsageError("--policy", str(error)) from error
 
 
 def tell_reading(source: str | None, setup: Setup) -> None:

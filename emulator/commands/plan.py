@@ -14,17 +14,22 @@ from emulator.build.setup import Setup
 from emulator.commands.options import (
     ExperimentArgument,
     Json,
+    PoliciesOption,
     PolicyOption,
     ShowProgress,
     UsageError,
+    mistakes_of_policy,
+    own_policies_named,
+    policy_of,
     read,
     require_writable,
     tell_reading,
 )
+from emulator.commands.realised import MOST_SEEDS, compare_realised, require_fitting
 from emulator.commands.terminal import ERR, OUT, answer, print_fields, print_json, print_table, tell
 from emulator.config.error_messages import Mistake
 from global_manager.provisioning.check import InvalidProblemError, check_problem
-from global_manager.provisioning.model import Formulation, Plan, Policy, Problem
+from global_manager.provisioning.model import Formulation, OwnPolicy, Plan, Policy, Problem
 
 FormulationOption = Annotated[
     Formulation | None,
@@ -61,6 +66,7 @@ def check(experiment: ExperimentArgument, json_: Json = False) -> None:
     remarks: list[str] = []
     try:
         setup = loading.read(experiment)
+        mistakes = tuple(mistakes_of_policy(setup.experiment))
         tell_reading(experiment, setup)
         warnings, remarks = unused_of(setup).sentences(), remarks_of(setup)
         orbits = setup.experiment.satellite.orbits
@@ -70,6 +76,8 @@ def check(experiment: ExperimentArgument, json_: Json = False) -> None:
         if not json_:
             raise
         mistakes = error.mistakes
+    if mistakes and not json_:
+        raise ExperimentError(experiment, mistakes)
     document = {
         "ok": not mistakes,
         "errors": [mistake.model_dump() for mistake in mistakes],
@@ -142,21 +150,37 @@ def plan(
 def compare(
     experiment: ExperimentArgument,
     requests: Annotated[str | None, typer.Option(help="Numbers of requests: 50,100,...")] = None,
+    policy: PoliciesOption = None,
+    realised: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST_SEEDS, metavar="N", help="Run policies in N common worlds."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="With --realised: a folder for table, runs and figure.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="With --realised: runs at a time; default: CPUs.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
     progress: ShowProgress = None,
     json_: Json = False,
 ) -> None:
-    """Compare all policies on the same instance and scenarios."""
+    """Compare all policies on the same instance and scenarios, or in the same emulated worlds."""
     from emulator.commands.displays import SolveDisplay
     from emulator.report.paper_figures import comparison_rows
 
+    require_fitting(realised, requests=requests, out=out, jobs=jobs)
     setup = read(experiment, seed, None, None)
     counts = _counts(requests)
+    own = [each for each in map(policy_of, policy or []) if isinstance(each, OwnPolicy)]
     if counts and not isinstance(setup.experiment.demand.requests, dict):
         raise UsageError("--requests", f"{experiment} lists its requests one by one; leave it out")
     tell_reading(experiment, setup)
-    with SolveDisplay(ERR, progress) as display:
-        rows, values, bases = comparison_rows(setup, counts, display)
+    if realised is not None:
+        compare_realised(experiment, setup, own, realised, jobs, out, json_)
+        return
+    with own_policies_named(), SolveDisplay(ERR, progress) as display:
+        rows, values, bases = comparison_rows(setup, counts, display, own)
     head = {"experiment": setup.experiment.name, "seed": setup.experiment.seed}
     document = head | {"rows": rows, "values": values, "basis": bases}
     answer(json_, document, lambda: _show_comparison(rows, values, bases))
@@ -167,6 +191,7 @@ def figures(
     experiment: Annotated[
         str, typer.Option(help="An experiment with generated requests.")
     ] = "paper",
+    policy: PoliciesOption = None,
     json_: Json = False,
 ) -> None:
     """Draw the paper's figures 4a and 4b."""
@@ -176,7 +201,9 @@ def figures(
     setup = read(experiment, None, None, None)
     if not isinstance(setup.experiment.demand.requests, dict):
         raise UsageError("--experiment", f"{experiment} lists its requests one by one")
-    files = [str(path) for path in draw(setup, out)]
+    own = [each for each in map(policy_of, policy or []) if isinstance(each, OwnPolicy)]
+    with own_policies_named():
+        files = [str(path) for path in draw(setup, out, own)]
     answer(json_, {"files": files}, lambda: OUT.print("\n".join(files)))
 
 
@@ -191,7 +218,7 @@ def _solved(
     from global_manager.provisioning import solve
 
     wanted = setup.experiment
-    with SolveDisplay(ERR, progress) as display:
+    with own_policies_named(), SolveDisplay(ERR, progress) as display:
         return solve(
             problem,
             wanted.plan.policy,
@@ -204,7 +231,7 @@ def _solved(
         )
 
 
-def _plannable(source: str, problem: Problem, policy: Policy) -> None:
+def _plannable(source: str, problem: Problem, policy: Policy | OwnPolicy) -> None:
     """Refuse a problem that contradicts itself, naming the file."""
     try:
         check_problem(problem)

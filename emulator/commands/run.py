@@ -27,6 +27,7 @@ from emulator.commands.options import (
     require_empty,
     require_free_port,
     require_no_process_faults,
+    require_policy,
     tell_reading,
 )
 from emulator.commands.supervisor import is_supervised
@@ -248,6 +249,7 @@ def _runnable(experiment: Experiment, out: Path | None, pace: str, address: str 
     if experiment.plan.policy is Policy.DETERMINISTIC:
         problem = "deterministic knows demand beforehand; it is a bound for `plan` and `compare`"
         raise UsageError("--policy", problem)
+    require_policy(experiment)
     if out is not None:
         require_empty(out)
     require_address(address)
@@ -324,5 +326,8 @@ def _end(outcome: Outcome, out: Path | None) -> None:
         name = signal.Signals(outcome.stopped_by).name
         tell(f"ended by {name}" + (f"; partial results are in {out}" if out else ""))
         raise typer.Exit(128 + outcome.stopped_by)
+    if failures := outcome.summary.get("policy_failures"):
+        more = f" (and {len(failures) - 1} more)" if failures[1:] else ""
+        fail(f"{failures[0]}{more}; the plan in force was kept")
     if not outcome.summary["audit"]["ok"]:
         fail(f"the audit found faults; see {out / SUMMARY if out else outcome.summary['audit']}")

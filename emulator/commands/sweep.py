@@ -13,12 +13,15 @@ import typer
 from emulator.build.yaml_text import YamlError, parse_yaml
 from emulator.commands.options import (
     Json,
+    PoliciesOption,
     Share,
     UsageError,
     keep_private,
+    policy_of,
     require_address,
     require_empty,
     require_no_process_faults,
+    require_policy,
 )
 from emulator.commands.terminal import ERR, OUT, answer, fail, print_table, tell
 from emulator.store.files import Engine
@@ -48,6 +51,7 @@ def sweep(
         list[str] | None,
         typer.Option("--set", metavar="FIELD=V,...", help="An axis: demand.requests.avatar=10,20."),
     ] = None,
+    policy: PoliciesOption = None,
     seeds: Annotated[
         str | None,
         typer.Option(help="Seeds for every point: 1,2,3; default: the experiment's."),
@@ -86,17 +90,18 @@ def sweep(
     require_address(address)
     try:
         if resume is not None:
-            _resumable(source, out, set_, seeds)
+            _resumable(source, out, set_, seeds, policy)
             folder = reopen(resume)
         else:
             if source is None or out is None:
                 missing = "EXPERIMENT" if source is None else "--out"
                 raise UsageError(missing, "is missing; name it, or a sweep to resume with --resume")
             require_empty(out)
-            grid = grid_of(source, _axes(set_ or []), _seeds(seeds))
+            grid = grid_of(source, _axes(set_ or []) | _policies(policy or []), _seeds(seeds))
             setups = list(experiments_of(grid))
             for _, setup in setups:
                 require_no_process_faults(source, setup.experiment, engine)
+                require_policy(setup.experiment)
             folder = create(out, grid, setups)
         with SweepDisplay(ERR, folder.grid.size) as display:
             outcome = sweep_points(
@@ -116,7 +121,7 @@ def sweep(
 def _resumable(*given: object) -> None:
     """Refuse to change a sweep that is resumed."""
     if any(item is not None for item in given):
-        own = "EXPERIMENT, --out, --set and --seeds"
+        own = "EXPERIMENT, --out, --set, --policy and --seeds"
         raise UsageError("--resume", f"takes a sweep as it is; leave out {own}")
 
 
@@ -137,6 +142,11 @@ def _axes(items: list[str]) -> dict[str, list[Any]]:
             raise UsageError("--set", f"names {field} twice; give all its values at once")
         axes[field] = values
     return axes
+
+
+def _policies(names: list[str]) -> dict[str, list[Any]]:
+    """Return the axis of policies, if any are named."""
+    return {"plan.policy": [policy_of(name).value for name in names]} if names else {}
 
 
 def _seeds(text: str | None) -> list[int] | None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
+    PlainSerializer,
+    PlainValidator,
     model_validator,
 )
 
@@ -32,7 +34,8 @@ from emulator.config.section import (
 from emulator.config.topology import LengthUnit, ParallelLinks, ReadingOptions
 from emulator.config.uavs import UavOptions
 from emulator.config.weather import Weather
-from global_manager.provisioning.model import Policy
+from global_manager.provisioning.model import OwnPolicy, Policy
+from global_manager.provisioning.own_policy import policy_named
 from global_manager.provisioning.prices import Prices
 
 MOST_LIMIT_UNITS = 1_000_000_000
@@ -127,10 +130,27 @@ class Limits(Section):
     )
 
 
+def _policy(text: object) -> object:
+    """Take a built-in policy, or one of the user's own by its name."""
+    if isinstance(text, str) and not isinstance(text, Policy) and text not in set(Policy):
+        return policy_named(text)
+    return Policy(text) if isinstance(text, str) else text
+
+
+PolicyName = Annotated[
+    Policy | OwnPolicy,
+    PlainValidator(_policy, json_schema_input_type=str),
+    PlainSerializer(lambda policy: policy.value, return_type=str),
+]
+
+
 class PlanOptions(Section):
     """How the first stage is decided."""
 
-    policy: Policy = Policy.STOCHASTIC
+    policy: PolicyName = Field(
+        Policy.STOCHASTIC,
+        description="built-in, or your own: module:Class, or an installed entry point",
+    )
     gap: float = Field(1e-3, gt=0, lt=1, description="relative gap at which solving may stop")
     expected_value_rounding: Literal["floor", "nearest", "up"] = "floor"
     replan: bool = Field(

@@ -117,7 +117,7 @@ def _actors(job: Job) -> Iterator[launch.Cluster]:
         options.metrics_port,
         authority.issue(EXPORTER, ()),
         living,
-        RunInfo(job.experiment.name, job.experiment.seed, version("qsagin")),
+        _run_info(job.experiment),
         _endpoint(options),
     )
     seats = dict.fromkeys((EXPORTER, CLOCK), "")
@@ -143,6 +143,11 @@ def _managed(
 
     entities = job.order.sorted(home)
     return engine_beside(job.options.snmp_port, job.experiment, entities, look, cluster.progress)
+
+
+def _run_info(experiment: Experiment) -> RunInfo:
+    policy = experiment.plan.policy.value
+    return RunInfo(experiment.name, experiment.seed, version("qsagin"), policy)
 
 
 def _endpoint(options: Options) -> Endpoint:

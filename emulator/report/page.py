@@ -99,8 +99,8 @@ def _verdict(summary: dict[str, Any]) -> Iterator[str]:
         )
     if summary["failed_plans"]:
         yield (
-            f"The optimizer failed {summary['failed_plans']:,} times; the plan in force stayed, and the "
-            "decisions say why."
+            f"{_who_failed(summary)} failed {summary['failed_plans']:,} times; the plan in force stayed, "
+            "and the decisions say why."
         )
     mean, planned = summary["cost_per_period"], summary["cost_per_period"]["planned"]
     if planned and mean["ci95_low"] is not None:
@@ -111,6 +111,10 @@ def _verdict(summary: dict[str, Any]) -> Iterator[str]:
             f"the 95 % confidence interval of that mean, {mean['ci95_low']:,.0f} to "
             f"{mean['ci95_high']:,.0f} (Student's t, {mean['periods']} periods)."
         )
+
+
+def _who_failed(summary: dict[str, Any]) -> str:
+    return f"Policy {summary['policy']}" if "policy_source" in summary else "The optimizer"
 
 
 def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
+from itertools import cycle
 from math import ceil
 from pathlib import Path
 from statistics import fmean
@@ -20,9 +21,9 @@ from emulator.build.demand import requests_of
 from emulator.build.plan_report import basis_of
 from emulator.build.problem import problem_of
 from emulator.build.setup import Setup
-from emulator.report.plotting import Figure, save
+from emulator.report.plotting import Figure, drawable, save
 from global_manager.provisioning import PolicyCost, SolveProgress, Watch, compare, solve
-from global_manager.provisioning.model import Policy, Problem
+from global_manager.provisioning.model import OwnPolicy, Policy, Problem
 from global_manager.provisioning.recourse import (
     Floats,
     expected_unit_cost,
@@ -61,6 +62,7 @@ def comparison_rows(
     setup: Setup,
     counts: Sequence[int] | None,
     progress: Callable[[SolveProgress], None],
+    own: Sequence[OwnPolicy] = (),
 ) -> tuple[Table, Table, Table]:
     """Compare all policies at each number of requests (None: as the experiment says).
 
@@ -80,6 +82,7 @@ def comparison_rows(
             seeds=RANDOM_SEEDS,
             rounding=options.expected_value_rounding,
             watch=Watch(progress=progress),
+            own=own,
         )
         requests = len(problem.requests)
         rows += [_row(requests, row, result.rp) for row in result.rows]
@@ -102,13 +105,13 @@ def _row(requests: int, row: PolicyCost, rp: float) -> dict[str, Any]:
     }
 
 
-def draw(setup: Setup, folder: Path) -> list[Path]:
-    """Write fig4a and fig4b as CSV and PNG; return the files."""
+def draw(setup: Setup, folder: Path, own: Sequence[OwnPolicy] = ()) -> list[Path]:
+    """Write fig4a and fig4b as CSV and PNG, fig4b with own policies besides; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     stages, name = fig4a(problem_of(setup)), setup.experiment.name
     _write_csv(folder / "fig4a.csv", ("reserved", "first_stage", "second_stage", "total"), stages)
     _save(_draw_stages(stages, name), folder / "fig4a.png")
-    totals = [point for count in FIG_4B_REQUESTS for point in fig4b(setup, count)]
+    totals = [point for count in FIG_4B_REQUESTS for point in fig4b(setup, count, own)]
     _write_csv(folder / "fig4b.csv", ("requests", "policy", "total"), totals)
     _save(_draw_policies(totals, name), folder / "fig4b.png")
     return [folder / f"{name}.{kind}" for name in ("fig4a", "fig4b") for kind in ("csv", "png")]
@@ -178,8 +181,8 @@ def _recourse(problem: Problem) -> Floats:
     return recourse_table(costs, missing_table([problem.demand_of(r) for r in problem.requests]))
 
 
-def fig4b(setup: Setup, count: int) -> list[tuple[int, str, float]]:
-    """Return (requests, policy, total) for the paper's three policies at this number of requests."""
+def fig4b(setup: Setup, count: int, own: Sequence[OwnPolicy] = ()) -> list[tuple[int, str, float]]:
+    """Return (requests, policy, total) of the paper's three policies, and of own ones."""
     experiment = setup.experiment
     whole = len(requests_of(setup))
     wavelengths = experiment.network.wavelengths * max(1, ceil(count / whole))
@@ -187,7 +190,8 @@ def fig4b(setup: Setup, count: int) -> list[tuple[int, str, float]]:
     wider = setup.with_experiment(experiment.model_copy(update={"network": network}))
     problem, options = problem_of(with_requests(wider, count)), experiment.plan
     points = []
-    for policy in _SHOWN:
+    every: tuple[Policy | OwnPolicy, ...] = (*_SHOWN, *own)
+    for policy in every:
         seeds = RANDOM_SEEDS if policy is Policy.RANDOM else (experiment.seed,)
         rounding = options.expected_value_rounding
         plans = [solve(problem, policy, gap=options.gap, seed=s, rounding=rounding) for s in seeds]
@@ -237,9 +241,13 @@ def _draw_stages(rows: Sequence[tuple[int, float, float, float]], name: str) -> 
 def _draw_policies(rows: Sequence[tuple[int, str, float]], name: str) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    for policy, colour, mark in zip(_SHOWN, _COLOURS, "os^", strict=True):
+    looks = zip(cycle((*_COLOURS, "#009E73", "#CC79A7", "#56B4E9")), cycle("os^Dvx"))
+    for policy, (colour, mark) in zip(
+        dict.fromkeys(kind for _, kind, _ in rows), looks, strict=False
+    ):
         points = [(count, total / 1e6) for count, kind, total in rows if kind == policy]
-        axes.plot(*zip(*points, strict=True), marker=mark, color=colour, label=policy.value)
+        label = drawable(policy)
+        axes.plot(*zip(*points, strict=True), marker=mark, color=colour, label=label)
     axes.set(
         xlabel="security requests",
         ylabel="cost a period (millions of monetary units)",

@@ -14,7 +14,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from emulator.build.assembly import Assembly
-from emulator.build.plan_report import basis_of, shortfall_costs_of
+from emulator.build.plan_report import basis_of, policy_source, shortfall_costs_of
 from emulator.build.setup import Setup
 from emulator.config.applications import KeyUse
 from emulator.config.experiment import Experiment
@@ -30,6 +30,7 @@ from emulator.store import journal, journals
 from emulator.store.files import REPORT, SUMMARY, Engine, engine_of, read_summary, write_atomically
 from emulator.store.registry import Registry
 from emulator.world.distributions import half_width
+from global_manager.provisioning.model import OwnPolicy
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,8 @@ def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -
     summary["applications"] = _use_of_keys(experiment, book)
     summary["refused_reservations"] = _counted(journal_queries.refused_reservations, folder)
     summary["failed_plans"] = _counted(journal_queries.failed_plans, folder)
+    if isinstance(experiment.plan.policy, OwnPolicy):
+        summary["policy_failures"] = _policy_failures(folder)
     decided = decisions(folder, assembly.problem.requests, experiment.clock.window_s)
     summary["faults"] = _faults(experiment, assembly, plans, book, decided, summary["alarms"])
     summary |= {"windows_run": journals.windows_run(folder), "restarts": Registry(folder).restarts}
@@ -184,6 +187,11 @@ def _expected_by_period(plans: list[_InForce], periods: int) -> list[float]:
     return expected
 
 
+def _policy_failures(folder: Path) -> list[str]:
+    """Return what the user's own policy did that was not carried out, each line once."""
+    return journal_queries.plan_failures(folder) if journals.exists(folder) else []
+
+
 def _shown(plan: dict[str, Any]) -> dict[str, Any]:
     """Return a plan without its allocations."""
     return {key: value for key, value in plan.items() if key != "allocations"}
@@ -205,6 +213,7 @@ def _summary(
         "experiment": experiment.name,
         "seed": experiment.seed,
         "policy": experiment.plan.policy.value,
+        **policy_source(experiment.plan.policy),
         "windows": ending.windows,
         "emulated_s": ending.emulated_s,
         "wall_s": round(ending.wall_s, 3),

@@ -308,6 +308,14 @@ def failed_plans(folder: Path) -> int:
     return _number(folder, GLOBAL_MANAGER, query, (FactKind.NOT_PLANNED,))
 
 
+def plan_failures(folder: Path) -> list[str]:
+    """Return why no plan could be made, or no order of a policy carried out, each reason once."""
+    kind = FactKind.NOT_PLANNED
+    query = "SELECT details FROM fact WHERE kind = ? GROUP BY details ORDER BY min(rowid)"
+    found = (details_of(kind, text) for (text,) in _rows(folder, GLOBAL_MANAGER, query, (kind,)))
+    return [details.text for details in found if details is not None]
+
+
 def refused_reservations(folder: Path) -> int:
     """Return how often the fiber controller refused a reservation, a request's in no period."""
     query = "SELECT count(*) FROM fact WHERE kind = ? AND request >= 0 AND period < 0"

@@ -150,6 +150,12 @@ def write(ledger: Ledger, run_folder: Path) -> None:
     pq.write_table(pa.table(columns), run_folder / FILE, compression="zstd")
 
 
+def rows_of(run_folder: Path) -> tuple[LedgerRow, ...]:
+    """Return the rows of a ledger that was written."""
+    table = pq.read_table(run_folder / FILE, columns=[*LedgerRow.__dataclass_fields__])
+    return tuple(LedgerRow(**row) for row in table.to_pylist())
+
+
 _Position = tuple[int, int]
 _Rows = dict[_Position, LedgerRow]
 

@@ -7,6 +7,7 @@ Injected faults are written into the experiment by the run itself, and are no di
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,8 @@ from emulator.runtime import injection
 from emulator.runtime.cluster import versions
 from emulator.store import files
 from emulator.store.files import EXPERIMENT
+from global_manager.provisioning.model import Policy
+from global_manager.provisioning.own_policy import PolicyError, policy_named, source_of
 
 _SOLVERS = ("highspy", "networkx", "numpy", "pulp", "sgp4")
 _OWN = (EXPERIMENT, ASKED, "run.json", "actors.sqlite", "lock")  # what a run itself writes on
@@ -31,7 +34,7 @@ def record(folder: Path) -> None:
         "experiment": _digest(_fields(folder)),
         "files": {path.name: sha256(path.read_bytes()).hexdigest() for path in data},
         "program": program(),
-    }
+    } | _policy(folder)
     files.write_told(folder, told)
 
 
@@ -49,6 +52,7 @@ def differences(folder: Path) -> list[str]:
     found = []
     if not _is_as_begun(folder, str(told.get("experiment", ""))):
         found.append(f"{EXPERIMENT} is not what the run was begun with")
+    found += _changes_of_policy(_policy(folder).get("policy"), told.get("policy"))
     for name, digest in told.get("files", {}).items():
         path = folder / name
         if not path.is_file():
@@ -62,6 +66,26 @@ def other_program(folder: Path) -> str:
     """Return by which program a run was begun, if not by this one; nothing otherwise."""
     begun_by = str(files.told(folder).get("program", ""))
     return "" if begun_by == program() else begun_by or "an unknown program"
+
+
+def _changes_of_policy(now: dict[str, str] | None, then: dict[str, str] | None) -> list[str]:
+    if now == then or now is None:
+        return []
+    if "problem" in now:
+        return [now["problem"]]
+    return [f"the source of its policy {now['name']} is not what the run was begun with"]
+
+
+def _policy(folder: Path) -> dict[str, Any]:
+    """Return where the policy of an experiment comes from; nothing for one that is built in."""
+    fields = _fields(folder)
+    name = fields.get("plan", {}).get("policy", "") if isinstance(fields, dict) else ""
+    if not name or name in set(Policy):
+        return {}
+    try:
+        return {"policy": {"name": name} | asdict(source_of(policy_named(name)))}
+    except (PolicyError, ValueError) as error:
+        return {"policy": {"name": name, "problem": str(error)}}
 
 
 def _is_as_begun(folder: Path, digest: str) -> bool:

@@ -43,7 +43,7 @@ _BAD_INPUT = 2
 class Job:
     """What is run, its folder, its log, and the number of processes for its key managers, if it has any.
 
-    `share` lets other users read the results.
+    `share` lets other users read the results.  A policy of the user's own may lie in the folder `work`.
     """
 
     experiment: Path
@@ -51,6 +51,7 @@ class Job:
     log: Path
     hosts: int
     share: bool = False
+    work: Path = Path()
 
 
 class _BusyError(Exception):
@@ -102,7 +103,7 @@ def carry_out_here(job: Job) -> str:
 def _run_here(job: Job) -> str:
     options = Options(Pace(None), Engine.IN_PROCESS, report=False)
     try:
-        outcome = run(read(str(job.experiment)), job.run_folder, options, _Nobody())
+        outcome = run(read(str(job.experiment)), job.run_folder, options, Nobody())
     except (BadInputError, ResultsError, InvalidProblemError, OSError) as error:
         return " ".join(str(error).split())
     if outcome.stopped_by is not None:
@@ -110,7 +111,7 @@ def _run_here(job: Job) -> str:
     return outcome.failure
 
 
-class _Nobody:
+class Nobody:
     """Watches a run and shows nothing."""
 
     def started(self, metrics_url: str, page_url: str, last_window: int) -> None:
@@ -139,6 +140,7 @@ def _command(words: list[str], job: Job) -> int:
             stdout=subprocess.DEVNULL,
             stderr=said,
             env=environment,
+            cwd=job.work if job.work.is_dir() else None,
             start_new_session=True,
         ) as process,
     ):

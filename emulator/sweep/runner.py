@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
@@ -66,11 +67,11 @@ def sweep(folder: SweepFolder, options: SweepOptions, watcher: SweepWatcher) -> 
     todo = [point for point in folder.grid.points() if folder.summary(point) is None]
     problems: dict[str, str] = {}
     received: list[int] = []
-    with folder.alone(), _noting_signals(received):
+    with folder.alone(), noting_signals(received):
         if todo:
             jobs = _jobs(folder, todo, options)
             work = carry_out_here if options.engine is Engine.IN_PROCESS else carry_out
-            with _workers(folder, options) as (spread, at_a_time), _noting_signals(received):
+            with _workers(folder, options) as (spread, at_a_time), noting_signals(received):
                 watcher.started(len(todo), at_a_time)
                 for job, problem in spread(work, list(jobs), at_a_time, lambda: bool(received)):
                     problems[jobs[job].name] = problem
@@ -102,6 +103,7 @@ def _jobs(folder: SweepFolder, todo: Sequence[Point], options: SweepOptions) -> 
             folder.log(point).resolve(),
             options.hosts,
             options.share,
+            Path.cwd(),
         ): point
         for point in todo
     }
@@ -117,7 +119,7 @@ def _cpus(machines: Sequence[Machine]) -> int:
 
 
 @contextmanager
-def _noting_signals(received: list[int]) -> Iterator[None]:
+def noting_signals(received: list[int]) -> Iterator[None]:
     """Only note signals; restore the former handlers."""
 
     def note(number: int, _frame: FrameType | None) -> None:

@@ -93,7 +93,8 @@ def _row(folder: SweepFolder, point: Point, problem: str) -> PointRow:
         for part in way:
             value = value[part]
         figures[name] = value
-    return PointRow(point, DONE, "", figures)
+    failures = summary.get("policy_failures", [])
+    return PointRow(point, DONE, next(iter(failures), ""), figures)
 
 
 def _scalar(value: Any) -> Any:

@@ -17,7 +17,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
@@ -50,6 +50,7 @@ class RunInfo:
     experiment: str = ""
     seed: int = 0
     version: str = ""
+    policy: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Exporter:
     def _own(self) -> Iterator[Measure]:
         """Yield what the exporter knows without being told."""
         run = self._config.run
-        labels = (("experiment", run.experiment), ("seed", str(run.seed)), ("version", run.version))
+        labels = tuple((name, str(value)) for name, value in asdict(run).items())
         yield Measure("run_info", labels, 1.0)
         restarts = dict.fromkeys((EXPORTER, *self._config.hosts), 0)
         for name, where in self._registry.everybody().items():

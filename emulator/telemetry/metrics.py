@@ -129,7 +129,9 @@ def _histogram(name: str, labels: str, documentation: str) -> Family:
 
 FAMILIES = (
     # the run
-    _gauge("run_info", "experiment seed version", "The experiment that is running; always 1."),
+    _gauge(
+        "run_info", "experiment seed version policy", "The experiment that is running; always 1."
+    ),
     _gauge("emulated_time_seconds", "", "Emulated time since the start."),
     _gauge("node_up", "node", "Whether a QKD node reports and is not out by schedule."),
     _gauge(

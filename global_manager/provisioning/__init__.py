@@ -25,6 +25,7 @@ from global_manager.provisioning.model import (
     Future,
     Medium,
     OnDemand,
+    OwnPolicy,
     Plan,
     Policy,
     Pools,
@@ -33,7 +34,8 @@ from global_manager.provisioning.model import (
     Scenario,
     Termination,
 )
-from global_manager.provisioning.policies import Comparison, PolicyCost, Settings, compare, plan_by
+from global_manager.provisioning.own_plan import Settings
+from global_manager.provisioning.policies import Comparison, PolicyCost, compare, plan_by
 from global_manager.provisioning.replanning import Rearrangement, replan
 from global_manager.provisioning.stochastic_plan import SolveProgress, Watch
 from global_manager.provisioning.time_limit import SolverDiedError, plan_within
@@ -73,7 +75,7 @@ __all__ = [
 
 def solve(
     problem: Problem,
-    policy: Policy = Policy.STOCHASTIC,
+    policy: Policy | OwnPolicy = Policy.STOCHASTIC,
     *,
     gap: float = 1e-3,
     time_limit_s: float | None = None,

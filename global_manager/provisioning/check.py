@@ -16,6 +16,7 @@ from global_manager.provisioning.model import (
     Allocation,
     Fiber,
     OnDemand,
+    OwnPolicy,
     Plan,
     Policy,
     Pools,
@@ -123,7 +124,7 @@ def violations(problem: Problem, allocations: Iterable[Allocation]) -> Iterator[
 
 def make_plan(
     problem: Problem,
-    policy: Policy,
+    policy: Policy | OwnPolicy,
     allocations: tuple[Allocation, ...],
     *,
     lower_bound: float,

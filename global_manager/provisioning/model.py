@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
-from typing import TypeVar
+from typing import Self, TypeVar
 
 _Item = TypeVar("_Item")
 
@@ -26,6 +26,24 @@ class Policy(StrEnum):
     RANDOM = "random"
     DETERMINISTIC = "deterministic"
     NONE = "none"
+
+
+class OwnPolicy(str):
+    """The name of a policy that a user brings (see `own_policy`), and the folder in which it may lie."""
+
+    __slots__ = ("folder",)
+    folder: str
+
+    def __new__(cls, name: str, folder: str = "") -> Self:
+        """Return a name; modules in no folder are installed ones."""
+        policy = super().__new__(cls, name)
+        policy.folder = folder
+        return policy
+
+    @property
+    def value(self) -> str:
+        """The name, as that of a built-in policy."""
+        return str(self)
 
 
 class Formulation(StrEnum):
@@ -279,7 +297,7 @@ class Plan:
     form of the program the answer is from.
     """
 
-    policy: Policy
+    policy: Policy | OwnPolicy
     termination: Termination
     objective: float
     lower_bound: float

@@ -30,13 +30,14 @@ from global_manager.provisioning.check import (
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.local_search import Effort
 from global_manager.provisioning.model import (
-    Formulation,
+    OwnPolicy,
     Plan,
     Policy,
     Problem,
     Scenario,
     Termination,
 )
+from global_manager.provisioning.own_plan import Settings, own_plan
 from global_manager.provisioning.recourse import rounded_mean
 from global_manager.provisioning.routing import k_cheapest_paths
 from global_manager.provisioning.shared_recourse import has_pools
@@ -52,20 +53,10 @@ _RANDOM_ROUTES = 3
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What the policies need to know besides the problem."""
-
-    gap: float = 1e-3
-    seed: int = 0
-    rounding: str = "floor"
-    formulation: Formulation | None = None
-
-
-@dataclass(frozen=True)
 class PolicyCost:
     """One policy's expected cost per period, in both stages."""
 
-    policy: Policy
+    policy: Policy | OwnPolicy
     first_stage_cost: float
     expected_recourse_cost: float
     total_cost: float
@@ -111,7 +102,7 @@ class Comparison:
         return None if self.ws_bound is None else self.rp - self.ws_bound
 
 
-def plan_by(problem: Problem, policy: Policy, settings: Settings, watch: Watch) -> Plan:
+def plan_by(problem: Problem, policy: Policy | OwnPolicy, settings: Settings, watch: Watch) -> Plan:
     """Plan by the policy; costs are under the problem's own scenarios."""
     match policy:
         case Policy.STOCHASTIC:
@@ -125,6 +116,8 @@ def plan_by(problem: Problem, policy: Policy, settings: Settings, watch: Watch) 
         case Policy.NONE:
             plan = nothing_reserved(problem, Policy.NONE, Termination.NOT_OPTIMIZED)
             return against(plan, lower_bound(problem))
+        case OwnPolicy():
+            return own_plan(problem, policy, settings)
 
 
 def compare(
@@ -134,8 +127,9 @@ def compare(
     seeds: Sequence[int] = (0,),
     rounding: str = "floor",
     watch: Watch | None = None,
+    own: Sequence[OwnPolicy] = (),
 ) -> Comparison:
-    """Plan by every policy; the random policy's row is the mean over `seeds`.
+    """Plan by every policy; the random policy's row is the mean over `seeds`.  Those in `own` follow.
 
     Should heuristics ever make the mean-demand plan the cheaper one, it is also the better answer
     to the stochastic program and is used as such: EEV >= RP always holds.  Likewise the stochastic
@@ -152,11 +146,12 @@ def compare(
     rows: dict[Policy, PolicyCost] = {
         policy: _row(policy, [plan]) for policy, plan in plans.items()
     }
+    mine = [_row(name, [plan_by(problem, name, settings, watch)]) for name in own]
     rows[Policy.STOCHASTIC] = _row(Policy.STOCHASTIC, [stochastic])
     rows[Policy.RANDOM] = _row(Policy.RANDOM, random)
     known = plans.get(Policy.DETERMINISTIC)
     return Comparison(
-        rows=tuple(rows[policy] for policy in Policy if policy in rows),
+        rows=(*(rows[policy] for policy in Policy if policy in rows), *mine),
         rp=stochastic.objective,
         eev=mean_plan.objective,
         ev=believed_cost(problem, mean_plan, settings),
@@ -298,7 +293,7 @@ def _worst(terminations: Iterable[Termination]) -> Termination:
     return max(terminations, key=order.index)
 
 
-def _row(policy: Policy, plans: Sequence[Plan]) -> PolicyCost:
+def _row(policy: Policy | OwnPolicy, plans: Sequence[Plan]) -> PolicyCost:
     first = fmean(plan.first_stage_cost for plan in plans)
     recourse = fmean(plan.expected_recourse_cost for plan in plans)
     return PolicyCost(policy, first, recourse, first + recourse)

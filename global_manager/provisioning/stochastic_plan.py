@@ -27,7 +27,14 @@ from global_manager.provisioning.cuts import choose_with_cuts
 from global_manager.provisioning.formulation import is_small
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.local_search import Effort, improve
-from global_manager.provisioning.model import Formulation, Plan, Policy, Problem, Termination
+from global_manager.provisioning.model import (
+    Formulation,
+    OwnPolicy,
+    Plan,
+    Policy,
+    Problem,
+    Termination,
+)
 from global_manager.provisioning.price_decomposition import relax
 from global_manager.provisioning.priced_recourse import Relaxation
 from global_manager.provisioning.selection import Selection, round_and_fill
@@ -61,7 +68,9 @@ class Watch:
     plan: Callable[[Plan], None] | None = None
 
 
-def nothing_reserved(problem: Problem, policy: Policy, termination: Termination) -> Plan:
+def nothing_reserved(
+    problem: Problem, policy: Policy | OwnPolicy, termination: Termination
+) -> Plan:
     """Return the plan that buys everything on demand; always available and always feasible."""
     allocations = WavelengthAssignment(Instance(problem)).allocations()
     return make_plan(problem, policy, allocations, lower_bound=0.0, termination=termination)

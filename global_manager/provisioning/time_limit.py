@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
 from global_manager.provisioning.check import against
-from global_manager.provisioning.model import Plan, Policy, Problem, Termination
-from global_manager.provisioning.policies import Settings, plan_by
+from global_manager.provisioning.model import OwnPolicy, Plan, Policy, Problem, Termination
+from global_manager.provisioning.own_plan import Settings
+from global_manager.provisioning.policies import plan_by
 from global_manager.provisioning.price_decomposition import first_bound
 from global_manager.provisioning.stochastic_plan import SolveProgress, Watch, nothing_reserved
 
@@ -48,7 +49,7 @@ class _Failed:
 
 def plan_within(
     problem: Problem,
-    policy: Policy,
+    policy: Policy | OwnPolicy,
     settings: Settings,
     time_limit_s: float,
     progress: Callable[[SolveProgress], None],
@@ -107,7 +108,9 @@ def _listen(
     return best
 
 
-def _work(pipe: Connection, problem: Problem, policy: Policy, settings: Settings) -> None:
+def _work(
+    pipe: Connection, problem: Problem, policy: Policy | OwnPolicy, settings: Settings
+) -> None:
     watch = Watch(progress=pipe.send, plan=pipe.send)
     try:
         pipe.send(_Final(plan_by(problem, policy, settings, watch)))

@@ -28,7 +28,7 @@ Call = Callable[..., tuple[int, str, str]]
     [
         (
             ("plan", "tiny", "--policy", "best"),
-            "Invalid value for '--policy': 'best' is not one of",
+            "--policy: best is neither a built-in policy nor an installed one",
         ),
         (("run", "tiny"), "--out: is missing; name it"),
         (("fly",), "No such command 'fly'; see"),

@@ -15,8 +15,9 @@ from controllers.on_demand import OnDemandConfig, OnDemandController
 from controllers.ports import LinkSample
 from controllers.satellite import SatelliteController
 from controllers.uav import UavController
-from global_manager.manager import Fibers, GlobalManager, ManagerConfig, column_of
+from global_manager.manager import GlobalManager, ManagerConfig, column_of
 from global_manager.monitoring import DemandWatch
+from global_manager.planner import Fibers
 from global_manager.provisioning.check import InvalidProblemError
 from global_manager.provisioning.model import (
     Allocation,
@@ -30,6 +31,7 @@ from global_manager.provisioning.model import (
     Termination,
 )
 from global_manager.provisioning.model import Fiber as ProblemFiber
+from global_manager.provisioning.own_policy import Heard
 from global_manager.provisioning.prices import Prices
 from global_manager.reservations import ReservationSchedule
 from protos.core import (
@@ -235,8 +237,15 @@ class _Planner:
         return replace(PLAN, policy=Policy.NONE, allocations=(), first_stage_cost=0)
 
     def replan(
-        self, _problem: Problem, _previous: Plan, down: Fibers, movable: frozenset[str]
+        self,
+        _problem: Problem,
+        _previous: Plan,
+        down: Fibers,
+        movable: frozenset[str],
+        *,
+        heard: tuple[Heard, ...],
     ) -> Plan:
+        assert heard == ()
         if ("B", "C") in down:
             raise InvalidProblemError("fiber B-C", "is the last one")
         assert movable == (frozenset() if down else {"r0"})

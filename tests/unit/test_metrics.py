@@ -182,7 +182,8 @@ ODD = '\x85odd \u2028 "name" \\\n'
 
 def _everything() -> Reports:
     """Return reports of every kind of metric, with a restart, odd names and numbers."""
-    own = [Measure("run_info", (("experiment", ODD), ("seed", "7"), ("version", "1")), 1.0)]
+    run = (("experiment", ODD), ("seed", "7"), ("version", "1"), ("policy", "mine:Mine"))
+    own = [Measure("run_info", run, 1.0)]
     reports = Reports({"host-0": ("kme-A",)}, lambda: 1e9, lambda: own)
     for value in (math.inf, 12_345_678.5, 1e-17):
         labels = (("node", ODD), ("application", "avatar"))
