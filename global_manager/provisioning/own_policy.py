@@ -26,7 +26,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from global_manager.provisioning.model import Allocation, Medium, OwnPolicy, Pools, Problem, Request
+from global_manager.provisioning.model import (
+    Allocation,
+    Medium,
+    OwnPolicy,
+    Policy,
+    Pools,
+    Problem,
+    Request,
+)
 from global_manager.provisioning.work_budget import BudgetError, counted
 
 GROUP = "qsagin.policies"
@@ -138,11 +146,8 @@ def policy_named(text: str) -> OwnPolicy:
     """Return the name of a policy of one's own.  Raises ValueError if it cannot be one."""
     if _NAME.fullmatch(text) or text in _installed():
         return OwnPolicy(text, os.getcwd())  # noqa: PTH109 - sys.path has text
-    installed = ", ".join(sorted(_installed())) or "none"
-    raise ValueError(
-        f"{text} is neither a built-in policy nor an installed one ({installed}); "
-        "name one of your own as module:Class"
-    )
+    known = ", ".join([*Policy, *sorted(_installed())])
+    raise ValueError(f"{text} is none of {known}; name one of your own as module:Class")
 
 
 def source_of(name: OwnPolicy) -> Source:

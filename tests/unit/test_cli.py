@@ -28,7 +28,7 @@ Call = Callable[..., tuple[int, str, str]]
     [
         (
             ("plan", "tiny", "--policy", "best"),
-            "--policy: best is neither a built-in policy nor an installed one",
+            "--policy: best is none of stochastic, expected-value, random, deterministic, none",
         ),
         (("run", "tiny"), "--out: is missing; name it"),
         (("fly",), "No such command 'fly'; see"),
