@@ -238,7 +238,7 @@ def test_a_sweep_has_an_axis_of_policies(
     [
         (("plan", "tiny", "--policy", "nowhere:Mine"), "--policy: policy nowhere:Mine: cannot be"),
         (("compare", "tiny", "--policy", "json:loads"), "--policy: policy json:loads: is not a"),
-        (("sweep", "tiny", "--policy", "nowhere", "--out", "all"), "--policy: nowhere is neither"),
+        (("sweep", "tiny", "--policy", "nowhere", "--out", "all"), "--policy: nowhere is none of"),
     ],
 )
 def test_a_policy_that_cannot_be_loaded_is_refused_in_one_line(
