@@ -190,8 +190,8 @@ def write(setup: Setup, folder: Path) -> Path:
             fields["demand"][name] = Path(copy).name
     if fields["network"]["topology"] not in BUILT_IN_NAMES:
         fields["network"]["topology"] = save_csv(setup.topology, folder / "network.csv").name
-        for field in _READ_OF_FILE:
-            fields["network"].pop(field)
+        for name in _READ_OF_FILE:
+            fields["network"].pop(name)
     if experiment.weather.replay is not None:
         copy = shutil.copy(experiment.weather.replay, folder / "weather.csv")
         fields["weather"]["replay"] = Path(copy).name
