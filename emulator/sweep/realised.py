@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +32,7 @@ from global_manager.provisioning.check import InvalidProblemError
 from global_manager.provisioning.hindsight import with_known_demand
 from global_manager.provisioning.model import Policy
 
+_WORLDS_AT_A_TIME = 10
 PERFECT = "perfect-information"
 UNITS = ("demanded", "fiber", "satellite", "uav", "late", "shortfall")
 
@@ -114,33 +115,36 @@ def compare(
 
     After a signal no trial is started.  Raises CommonDemandError.
     """
-    with TemporaryDirectory(prefix="qsagin-compare-") as scratch:
+    received: list[int] = []
+    problems: list[str] = []
+    done: list[Trial] = []
+    with TemporaryDirectory(prefix="qsagin-compare-") as scratch, noting_signals(received):
+        for batch in _batches(experiment, policies, seeds, Path(scratch)):
+            at_a_time = jobs or len(os.sched_getaffinity(0))
+            for trial, problem in pool.spread(carry_out, batch, at_a_time, lambda: bool(received)):
+                ended(trial.name, problem)
+                problems += [f"{trial.name}: {problem}"] if problem else []
+                done += [] if problem else [trial]
+        answers = [_read(trial) for trial in done]
+    return _compared(answers, (*policies, PERFECT), seeds, problems, received)
+
+
+def _batches(
+    experiment: Origin, policies: Sequence[str], seeds: Sequence[int], folder: Path
+) -> Iterator[list[Trial]]:
+    """Yield trials, some worlds at a time, so that an interrupted comparison has some, and their floors."""
+    for begin in range(0, len(seeds), _WORLDS_AT_A_TIME):
+        some = seeds[begin : begin + _WORLDS_AT_A_TIME]
         trials = [
-            Trial(experiment, policy, seed, Path(scratch, f"{number}-{seed}.json"))
-            for seed in seeds
+            Trial(experiment, policy, seed, folder / f"{number}-{seed}.json")
+            for seed in some
             for number, policy in enumerate(policies)
         ]
-        floors = [
-            replace(
-                trial,
-                policy=PERFECT,
-                answer=Path(scratch, f"floor-{trial.seed}.json"),
-                known=trial.answer,
-            )
-            for trial in trials
-            if trial.policy == policies[0]
+        yield trials
+        yield [
+            Trial(experiment, PERFECT, seed, folder / f"floor-{seed}.json", trials[first].answer)
+            for first, seed in zip(range(0, len(trials), len(policies)), some, strict=True)
         ]
-        at_a_time, received = jobs or len(os.sched_getaffinity(0)), list[int]()
-        problems: list[str] = []
-        with noting_signals(received):
-            for batch in (trials, floors):
-                for trial, problem in pool.spread(
-                    carry_out, batch, at_a_time, lambda: bool(received)
-                ):
-                    ended(trial.name, problem)
-                    problems += [f"{trial.name}: {problem}"] if problem else []
-        done = [_read(trial) for trial in (*trials, *floors) if trial.answer.exists()]
-    return _compared(done, (*policies, PERFECT), seeds, problems, received)
 
 
 def carry_out(trial: Trial) -> str:

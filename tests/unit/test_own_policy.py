@@ -264,3 +264,26 @@ def test_the_example_is_installed_from_its_own_package_and_found_by_its_entry_po
     assert status == 0, err
     source = json.loads(out)["policy_source"]
     assert (source["module"], source["version"]) == ("qsagin_mean_policy", "0.1.0")
+
+
+@pytest.mark.parametrize("limits", [None, {"satellite_units": 1, "uav_units": 2}])
+def test_one_that_orders_what_is_cheapest_costs_what_the_manager_alone_does(
+    qsagin: Call, mine: Callable[[str], str], tmp_path: Path, limits: dict[str, int] | None
+) -> None:
+    name = mine("    def recourse(self, view): return view.cheapest")
+    fields = fields_of("tiny")[1]
+    fields["network"] = {"topology": "nsfnet", "link_km": 80, "wavelengths": 2}
+    fields["demand"]["requests"] = {"avatar": 3, "ai-model": 3}
+    fields["demand"]["correlated"] = True
+    fields["limits"] = limits
+    experiment = tmp_path / "limited.yaml"
+    experiment.write_text(dump_yaml(fields), encoding="utf-8")
+    found = []
+    for policy in (name, "stochastic"):
+        words = ("run", str(experiment), "--engine", "in-process", "--policy", policy, "--json")
+        status, out, err = qsagin(*words)
+        assert status == 0, err
+        found.append(json.loads(out))
+    assert found[0]["late_units"] > 0
+    for field in ("cost", "served_units", "shortfall_units", "down_s"):
+        assert found[0][field] == found[1][field]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from math import sqrt
@@ -28,6 +29,8 @@ from global_manager.provisioning.model import (
 )
 
 Call = Callable[..., tuple[int, str, str]]
+EXAMPLE = Path(__file__).parents[2] / "examples" / "policy"
+MEAN = "qsagin_mean_policy:MeanPolicy"
 UNITS = {"demanded": 10, "fiber": 6, "satellite": 1, "uav": 2, "late": 4, "shortfall": 1}
 DEAR = OnDemand(uav_cost=10, satellite_cost=20, satellite_probability=0.5, shortfall_cost=40)
 
@@ -107,9 +110,13 @@ def test_where_pools_are_shared_every_period_is_met_under_every_sky() -> None:
     assert sum(f.probability for f in known.futures) == pytest.approx(1)
 
 
-def test_compare_runs_all_policies_in_the_same_worlds(qsagin: Call, tmp_path: Path) -> None:
+def test_compare_runs_all_policies_in_the_same_worlds(
+    qsagin: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLE))
     out = tmp_path / "all"
     words = ("compare", "tiny", "--realised", "3", "--jobs", "1", "--out", str(out), "--json")
+    words += ("--policy", MEAN)
     status, text, err = qsagin(*words)
     assert status == 0, err
     document = json.loads(text)
@@ -119,11 +126,13 @@ def test_compare_runs_all_policies_in_the_same_worlds(qsagin: Call, tmp_path: Pa
         "expected-value",
         "random",
         "none",
+        MEAN,
         PERFECT,
         HINDSIGHT,
     ]
     assert document["seeds"] == [7, 8, 9]
     assert rows["stochastic"]["difference"] == 0
+    assert rows[MEAN] == rows["expected-value"] | {"policy": MEAN}
     assert rows["none"]["fiber_share"] == 0 < rows["stochastic"]["fiber_share"]
     own = [rows[name] for name in ("stochastic", "expected-value", "random", "none")]
     assert rows[HINDSIGHT]["mean_cost"] <= min(row["mean_cost"] for row in own)
@@ -132,11 +141,11 @@ def test_compare_runs_all_policies_in_the_same_worlds(qsagin: Call, tmp_path: Pa
     }
     assert all(units == demanded["none"] for units in demanded.values())
     runs = pq.read_table(out / "realised.parquet").to_pylist()
-    assert len(runs) == 6 * 3
+    assert len(runs) == 7 * 3
     costs = [row["cost_per_period"] for row in runs if row["policy"] == "none"]
     assert rows["none"]["mean_cost"] == pytest.approx(fmean(costs))
     assert (out / "realised.png").read_bytes().startswith(b"\x89PNG")
-    assert pq.read_table(out / "realised-classes.parquet").num_rows == 6 * 3 * 3
+    assert pq.read_table(out / "realised-classes.parquet").num_rows == 7 * 3 * 3
     single = ("run", "tiny", "--engine", "in-process", "--policy", "none", "--seed", "8", "--json")
     alone = json.loads(qsagin(*single)[1])
     assert alone["cost_per_period"]["mean"] == pytest.approx(costs[1])
@@ -156,3 +165,20 @@ def test_options_of_the_other_comparison_are_refused(
     status, _, err = qsagin("compare", "tiny", *words)
     assert (status, err.count("\n")) == (2, 1)
     assert err.startswith(problem)
+
+
+def test_a_policy_that_breaks_a_rule_in_a_world_is_told_in_one_line(
+    qsagin: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "dear.py").write_text(
+        "class Dear:\n    def recourse(self, view): return [1]\n", encoding="utf-8"
+    )
+    words = ("compare", "tiny", "--realised", "1", "--jobs", "1", "--policy", "dear:Dear", "--json")
+    status, out, err = qsagin(*words)
+    assert status == 1
+    assert err.splitlines()[-1] == "policy dear:Dear: recourse must return a sequence of Order"
+    rows = {row["policy"]: row for row in json.loads(out)["rows"]}
+    assert rows["dear:Dear"]["policy_failures"] == 1
+    assert rows["dear:Dear"]["mean_cost"] == rows["stochastic"]["mean_cost"]
