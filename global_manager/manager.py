@@ -100,11 +100,6 @@ class ManagerConfig:
     policy: OwnPolicy | None = None
     hours: Hours | None = None
 
-    @property
-    def change_cost(self) -> int:
-        """What changing a reservation costs."""
-        return self.hours.change_cost if self.hours else 0
-
 
 @dataclass(frozen=True)
 class _Usage:
@@ -133,10 +128,11 @@ class GlobalManager:
         self._effects = Effects(self.name)
         self._requests: PendingRequests[_Context] = PendingRequests(config.retry_after_s)
         schedule, wait_s = config.schedule, config.retry_after_s
-        self._plan = PlanInForce(
-            self._problem, schedule, wait_s, self._effects, self._request, config.change_cost
-        )
         self._hours = PlanSchedule(config.hours)
+        price = self._hours.change_cost
+        self._plan = PlanInForce(
+            self._problem, schedule, wait_s, self._effects, self._request, price
+        )
         self._failed_plans = 0
         timeline = schedule.timeline
         self._orders = Orders(
@@ -197,9 +193,6 @@ class GlobalManager:
         cost, spent = "provisioning_cost_total", self._orders.spent
         reserved = (("stage", "reservation"), ("medium", Medium.FIBER))
         found = [Measure(cost, reserved, self._reservation_cost)]
-        if self._config.hours is not None:
-            change = (("stage", "change"), ("medium", Medium.FIBER))
-            found.append(Measure(cost, change, self._plan.change_costs))
         for medium in CONTROLLER_OF:
             of_medium = ("medium", medium)
             found.append(Measure(cost, (("stage", "recourse"), of_medium), spent[medium]))
@@ -435,18 +428,14 @@ class GlobalManager:
     def _turn_hour(self, now_s: float) -> None:
         """Put the plan of the next period in force, if it is another hour's."""
         try:
-            found = self._hours.due(self._next_period, self._around_lost)
+            down = self._fibers.down if self._config.replan else frozenset()
+            found = self._hours.due(self._next_period, down, self._planner, self._orders.heard)
         except Exception as error:  # noqa: BLE001 - whatever an optimizer raises
             self._note_no_plan("another hour", error)
             return
         if found is not None:
             self._problem, plan = found
             self._adopt(plan, Replanned(ReplanCause.HOUR), now_s)
-
-    def _around_lost(self, problem: Problem, plan: Plan) -> Plan:
-        if not self._fibers.down or not self._config.replan:
-            return plan
-        return self._planner.replan(problem, plan, self._fibers.down, frozenset())
 
     def _request(self, destination: str, pdu: Pdu, context: _Context, now_s: float) -> None:
         self._requests.send(self._effects, destination, pdu, context, now_s)

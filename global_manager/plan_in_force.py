@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from global_manager import reservations
-from global_manager.provisioning.model import Allocation, Plan, Problem
+from global_manager.provisioning.model import Allocation, Medium, Plan, Problem
 from global_manager.provisioning.recourse import largest_demand
 from global_manager.reservations import Refusals, ReservationSchedule
 from protos.core import FIBER_CONTROLLER, Effects, Measure
@@ -161,7 +161,10 @@ class PlanInForce:
         if self.plan is None:
             return []
         cost, plan = "planned_cost_per_period", self.plan
+        change = (("stage", "change"), ("medium", Medium.FIBER))
+        changes = [Measure("provisioning_cost_total", change, self.change_costs)]
         return [
+            *(changes if self._change_cost else ()),
             Measure(cost, (("stage", "reservation"),), plan.first_stage_cost),
             Measure(cost, (("stage", "recourse"),), plan.expected_recourse_cost),
             Measure("plan_gap_ratio", (), plan.gap),
