@@ -19,13 +19,17 @@ from quiet import Quiet
 from emulator import run as running
 from emulator.build.assembly import assemble
 from emulator.build.futures import fresh_cost_of
+from emulator.build.hourly_report import hourly_fresh
 from emulator.build.loading import read
+from emulator.build.manager_role import planner_of
 from emulator.build.plan_files import read_allocations
+from emulator.build.problem import hours_of
 from emulator.build.setup import Setup
 from emulator.engines.job import Options
 from emulator.runtime.pacing import Pace
 from emulator.store.files import PLAN, Engine
 from global_manager.provisioning.check import make_plan
+from global_manager.provisioning.hourly import plan_by_hours
 from global_manager.provisioning.model import Termination
 
 _EXPERIMENTS = ("tiny", "paper", "paper-drift", "sagin-metro")
@@ -52,14 +56,20 @@ def _excess(setup: Setup) -> float:
     """Return by how many per cent a run costs more than its plan expects."""
     options = Options(Pace.parse("max"), engine=Engine.IN_PROCESS, report=False)
     problem, policy = assemble(setup).problem, setup.experiment.plan.policy
+    hours, periods = hours_of(setup), setup.experiment.demand.periods
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "run")
         outcome = running.run(setup, out, options, Quiet())
         reserved = read_allocations(out / PLAN, problem)
-    done = Termination.NOT_OPTIMIZED
-    plan = make_plan(problem, policy, reserved, lower_bound=0.0, termination=done)
-    expected = fresh_cost_of(setup, problem, plan).cost if problem.futures else plan.objective
-    realised = outcome.summary["cost"]["total"] / setup.experiment.demand.periods
+    realised = outcome.summary["cost"]["total"] / periods
+    if hours is not None:
+        plans = plan_by_hours(hours, planner_of(setup.experiment).solve, setup.experiment.plan.gap)
+        fresh = hourly_fresh(setup, plans)
+        expected = fresh["fresh"]["cost"] if fresh else plans.objective
+    else:
+        done = Termination.NOT_OPTIMIZED
+        plan = make_plan(problem, policy, reserved, lower_bound=0.0, termination=done)
+        expected = fresh_cost_of(setup, problem, plan).cost if problem.futures else plan.objective
     return float(100 * (realised / expected - 1))
 
 

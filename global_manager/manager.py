@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from global_manager.monitoring import AgentWatch, DemandSeries, DemandWatch, FiberWatch
 from global_manager.orders import CONTROLLER_OF, Buy, Known, Orders
 from global_manager.plan_in_force import WALK_ROWS, PlanInForce, Reserve, Walk
+from global_manager.plan_schedule import PlanSchedule
 from global_manager.planner import Planner
 from global_manager.provisioning.demand import mean_units
+from global_manager.provisioning.hourly import Hours
 from global_manager.provisioning.model import (
     Medium,
     OwnPolicy,
@@ -81,7 +83,8 @@ class ManagerConfig:
 
     `media` gives for each request the on-demand media in the order in which to try them.  Every
     `look_every_periods` (0: never) it compares demand with the plan.  With `foresee_every_periods` (0:
-    never) it watches every period, and after each so many plans for what it foresees.
+    never) it watches every period, and after each so many plans for what it foresees.  With `hours`
+    there is a plan for each.
     """
 
     problem: Problem
@@ -95,6 +98,7 @@ class ManagerConfig:
     correlation: float = 1.0
     foresee_every_periods: int = 0
     policy: OwnPolicy | None = None
+    hours: Hours | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,11 @@ class GlobalManager:
         self._effects = Effects(self.name)
         self._requests: PendingRequests[_Context] = PendingRequests(config.retry_after_s)
         schedule, wait_s = config.schedule, config.retry_after_s
-        self._plan = PlanInForce(self._problem, schedule, wait_s, self._effects, self._request)
+        self._hours = PlanSchedule(config.hours)
+        price = self._hours.change_cost
+        self._plan = PlanInForce(
+            self._problem, schedule, wait_s, self._effects, self._request, price
+        )
         self._failed_plans = 0
         timeline = schedule.timeline
         self._orders = Orders(
@@ -178,7 +186,7 @@ class GlobalManager:
     def totals(self) -> Totals:
         """Return what has been spent."""
         on_demand = self._orders.spent.total() - self._orders.refunded.total()
-        return Totals(cost=self._reservation_cost + on_demand)
+        return Totals(cost=self._reservation_cost + self._plan.change_costs + on_demand)
 
     def measures(self) -> list[Measure]:
         """Return cost by stage and medium, refunds, and the plan's expectation."""
@@ -205,7 +213,8 @@ class GlobalManager:
     def _make_first_plan(self, now_s: float) -> None:
         """Plan at the start; if that fails, reserve nothing and buy all key on demand."""
         try:
-            plan = self._planner.solve(self._problem)
+            first = self._hours.begin(self._planner.solve_hours)
+            self._problem, plan = first or (self._problem, self._planner.solve(self._problem))
         except Exception as error:  # noqa: BLE001 - whatever an optimizer raises
             self._note_no_plan("start", error)
             plan = self._planner.reserve_nothing(self._problem)
@@ -411,9 +420,22 @@ class GlobalManager:
             self._reservation_cost += cost
             self._effects.note(Fact(FactKind.PERIOD, period=self._next_period, cost=cost))
             self._next_period += 1
+            self._turn_hour(now_s)
             every = 1 if self._config.foresee_every_periods else self._config.look_every_periods
             if every and self._next_period % every == 0:
                 self._look_at_demand(now_s)
+
+    def _turn_hour(self, now_s: float) -> None:
+        """Put the plan of the next period in force, if it is another hour's."""
+        try:
+            down = self._fibers.down if self._config.replan else frozenset()
+            found = self._hours.due(self._next_period, down, self._planner, self._orders.heard)
+        except Exception as error:  # noqa: BLE001 - whatever an optimizer raises
+            self._note_no_plan("another hour", error)
+            return
+        if found is not None:
+            self._problem, plan = found
+            self._adopt(plan, Replanned(ReplanCause.HOUR), now_s)
 
     def _request(self, destination: str, pdu: Pdu, context: _Context, now_s: float) -> None:
         self._requests.send(self._effects, destination, pdu, context, now_s)

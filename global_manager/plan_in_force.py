@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from global_manager import reservations
-from global_manager.provisioning.model import Allocation, Plan, Problem
+from global_manager.provisioning.model import Allocation, Medium, Plan, Problem
 from global_manager.provisioning.recourse import largest_demand
 from global_manager.reservations import Refusals, ReservationSchedule
 from protos.core import FIBER_CONTROLLER, Effects, Measure
@@ -43,16 +43,18 @@ class PlanInForce:
     """See the module.  `ask` sends an agent a request, and has its answer come back with the context.
 
     `plan` is None until there is one; `plans` counts those that have come into force, and
-    `reserved` says by request what the last one reserves.
+    `reserved` says by request what the last one reserves.  `change_cost` is what changing a reservation
+    costs once there is one plan, `change_costs` what changes have cost so far.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         problem: Problem,
         schedule: ReservationSchedule,
         retry_after_s: float,
         effects: Effects,
         ask: Callable[[str, Pdu, Walk | Reserve, float], None],
+        change_cost: int = 0,
     ) -> None:
         self._place = {request.id: index for index, request in enumerate(problem.requests)}
         self._unit_costs = reservations.unit_costs_of(problem.fibers)
@@ -64,6 +66,8 @@ class PlanInForce:
         self.plans = 0
         self.reserved: dict[int, Allocation] = {}
         self._kept: dict[int, int] = {}
+        self._change_cost = change_cost
+        self.change_costs = 0
 
     @property
     def cost(self) -> int:
@@ -102,6 +106,8 @@ class PlanInForce:
         kept_before = self._kept
         self.plan, self.reserved, self._kept = plan, wanted, _kept(problem, wanted)
         self.plans += 1
+        if self.plans > 1 and period < self._schedule.timeline.periods:
+            self._charge_changes(sorted({*gone, *new}), period)
         for index in gone:
             self._take_down(index, before[index], kept_before[index], period, now_s)
         for index in new:
@@ -155,7 +161,10 @@ class PlanInForce:
         if self.plan is None:
             return []
         cost, plan = "planned_cost_per_period", self.plan
+        change = (("stage", "change"), ("medium", Medium.FIBER))
+        changes = [Measure("provisioning_cost_total", change, self.change_costs)]
         return [
+            *(changes if self._change_cost else ()),
             Measure(cost, (("stage", "reservation"),), plan.first_stage_cost),
             Measure(cost, (("stage", "recourse"),), plan.expected_recourse_cost),
             Measure("plan_gap_ratio", (), plan.gap),
@@ -177,6 +186,12 @@ class PlanInForce:
             index, allocation, units, RowStatus.DESTROY, self._schedule, now_s, asked.generation
         )
         self._ask(FIBER_CONTROLLER, command(row), asked, now_s)
+
+    def _charge_changes(self, changed: list[int], period: int) -> None:
+        for index in changed if self._change_cost else ():
+            self.change_costs += self._change_cost
+            fact = Fact(FactKind.CHANGED, index, period, cost=self._change_cost)
+            self._effects.note(fact)
 
     def _set_up(self, index: int, now_s: float) -> None:
         asked = Reserve(index, self._generation[index])

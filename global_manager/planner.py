@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from global_manager.provisioning.hourly import Hours
 from global_manager.provisioning.model import Plan, Problem
 from global_manager.provisioning.own_policy import Heard
 
@@ -16,6 +17,9 @@ class Planner(Protocol):
 
     def solve(self, problem: Problem) -> Plan:
         """Return a plan for a problem."""
+
+    def solve_hours(self, hours: Hours) -> tuple[Plan, ...]:
+        """Return a plan for each hour."""
 
     def reserve_nothing(self, problem: Problem) -> Plan:
         """Return the plan that needs no optimizer."""

@@ -31,6 +31,7 @@ class FactKind(StrEnum):
     REFUSED = "refused"
     LINK = "link"
     REPLANNED = "replanned"
+    CHANGED = "changed"
     BOUGHT = "bought"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -72,6 +73,7 @@ class ReplanCause(StrEnum):
     LINK_UP = "link-up"
     DEMAND = "demand"
     FORECAST = "forecast"
+    HOUR = "hour"
 
 
 class OrderCause(StrEnum):
@@ -168,6 +170,8 @@ class Replanned:
     @property
     def text(self) -> str:
         """The reason in words."""
+        if self.cause is ReplanCause.HOUR:
+            return "another hour"
         if self.cause is ReplanCause.FORECAST:
             return f"demand of {self.mean_units:.2f} units is foreseen"
         if self.link is None:

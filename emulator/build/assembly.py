@@ -21,7 +21,7 @@ from emulator.build.demand import demand_of, requests_of
 from emulator.build.environment import SETUP_WINDOWS, lead_windows, sky_of, timeline_of
 from emulator.build.foresight import foresight_of
 from emulator.build.free_space import fleet_of, flights_of, satellites_of, uav_links_of
-from emulator.build.problem import problem_of
+from emulator.build.problem import hours_of, problem_of
 from emulator.build.quantum_links import QuantumLink, links_of, units_per_wavelength
 from emulator.build.schedule import schedule_of
 from emulator.build.setup import Setup, part
@@ -111,6 +111,7 @@ def assemble(setup: Setup) -> Assembly:
             foresee_every_periods=(
                 experiment.demand.forecast.revise_every_periods if experiment.demand.forecast else 0
             ),
+            hours=hours_of(setup),
         ),
         fiber=FiberControllerConfig(
             fibers=tuple(

@@ -89,14 +89,16 @@ def trace_of(setup: Setup) -> tuple[tuple[int, ...], ...]:
     return read_trace(Path(demand.trace), requests_of(setup), demand.periods)
 
 
-def with_marginals(setup: Setup, requests: Sequence[Request]) -> tuple[Request, ...]:
-    """Return requests with the demand that the plan sees: of joint futures, or over all periods' hours."""
+def with_marginals(
+    setup: Setup, requests: Sequence[Request], periods: Sequence[int]
+) -> tuple[Request, ...]:
+    """Return requests with the demand that the plan sees: of joint futures, or over the periods' hours."""
     joint, profile, timeline = joint_of(setup), plan_profile_of(setup), timeline_of(setup)
     if joint:
         return with_joint(requests, joint)
     if profile is None:
         return tuple(requests)
-    laws = (profile.marginal(index, timeline) for index in range(len(requests)))
+    laws = (profile.marginal(index, timeline, periods) for index in range(len(requests)))
     return tuple(
         replace(item, scenarios=as_scenarios(law)) if law else item
         for item, law in zip(requests, laws, strict=True)

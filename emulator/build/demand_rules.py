@@ -18,6 +18,8 @@ from global_manager.provisioning import demand as laws
 _LEAST_PAST = 60
 MOST_MIXED = 2_000
 """Scenarios of a process, whose laws are mixed one by one."""
+MOST_BY_HOUR = 100_000
+"""Periods of a run whose reservations go by the hour."""
 MOST_PAST_UNITS = 10_000_000
 """That are drawn one by one for the past of a forecast."""
 
@@ -162,6 +164,22 @@ def price_of_lost_key(setup: Setup) -> Mistakes:
             where = f"{field}.{name}" if isinstance(given, dict) else field
             right = f"must be at least {dearest:,}, the dearest unit by UAV of class {name}"
             yield where, f"{right}, not {lost:,}"
+
+
+def by_hour(setup: Setup) -> Mistakes:
+    """Refuse what does not go with reservations by the hour."""
+    demand, plan = setup.experiment.demand, setup.experiment.plan
+    if not plan.by_hour:
+        return
+    if demand.forecast is not None:
+        yield "demand.forecast", "makes plans of its own; leave it out, or plan.by_hour"
+    if plan.look_every_periods:
+        yield "plan.look_every_periods", "cannot tell a drift from an hour; leave it out"
+    if demand.periods > MOST_BY_HOUR:
+        yield "demand.periods", f"must be at most {MOST_BY_HOUR:,} with plan.by_hour"
+    if demand.period_s < least_period_s(setup):
+        right = f"must be at least {least_period_s(setup):g} with plan.by_hour"
+        yield "demand.period_s", f"{right}, or a change comes too late for the next period"
 
 
 def hours(setup: Setup) -> Mistakes:

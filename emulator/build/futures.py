@@ -8,7 +8,7 @@ demand follows the hours of the day, a future has the laws of the hour of its pe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cache
 from math import sqrt
@@ -40,14 +40,12 @@ _FRESH = 2000
 _REPLICATIONS = 8
 
 
-def with_futures(setup: Setup, problem: Problem) -> Problem:
-    """Return the problem with joint futures, if its limits need any."""
+def with_futures(setup: Setup, problem: Problem, periods: Sequence[int], seed: int) -> Problem:
+    """Return the problem of some periods with joint futures, if its limits need any."""
     limits = setup.experiment.limits or Limits()
     if not has_pools(problem) or _can_be_listed(setup, problem):
         return problem
-    return with_futures_drawn(
-        problem, _moments(setup, problem), limits.futures, setup.experiment.seed
-    )
+    return with_futures_drawn(problem, _moments(setup, problem, periods), limits.futures, seed)
 
 
 def fresh_fields(setup: Setup, problem: Problem, plan: Plan) -> dict[str, Any]:
@@ -69,9 +67,12 @@ def fresh_fields(setup: Setup, problem: Problem, plan: Plan) -> dict[str, Any]:
     return {"fresh": asdict(fresh), "true_gap": gap}
 
 
-def fresh_cost_of(setup: Setup, problem: Problem, plan: Plan) -> FreshCost:
-    """Return what a plan for drawn futures costs on others."""
-    return fresh_cost(problem, plan, _moments(setup, problem), _FRESH, setup.experiment.seed)
+def fresh_cost_of(
+    setup: Setup, problem: Problem, plan: Plan, periods: Sequence[int] | None = None
+) -> FreshCost:
+    """Return what a plan for drawn futures costs on others, of these periods or of all."""
+    moments = _moments(setup, problem, periods)
+    return fresh_cost(problem, plan, moments, _FRESH, setup.experiment.seed)
 
 
 def _can_be_listed(setup: Setup, problem: Problem) -> bool:
@@ -83,7 +84,7 @@ def _can_be_listed(setup: Setup, problem: Problem) -> bool:
     return is_plain and one_sky and flown_of(setup) is None
 
 
-def _moments(setup: Setup, problem: Problem) -> Moments:
+def _moments(setup: Setup, problem: Problem, periods: Sequence[int] | None = None) -> Moments:
     """Return draws of what the world has at the starts of periods: sky, air, and the hour of demand."""
     timeline, profile = timeline_of(setup), plan_profile_of(setup)
     laws_of_factors = _laws_of_factors(setup, problem)
@@ -109,9 +110,10 @@ def _moments(setup: Setup, problem: Problem) -> Moments:
         return Moment(sky(period, stream), laws(period), flies(period))
 
     def draw(stream: Stream, n: int) -> list[Moment]:
-        """Return moments of periods spread evenly over the run."""
-        places = (np.arange(n) + stream.random(n)) / n * timeline.periods
-        return [of_period(int(place), stream) for place in stream.permutation(places)]
+        """Return moments of periods spread evenly over those there are."""
+        among = range(timeline.periods) if periods is None else periods
+        places = (np.arange(n) + stream.random(n)) / n * len(among)
+        return [of_period(among[int(place)], stream) for place in stream.permutation(places)]
 
     return draw
 

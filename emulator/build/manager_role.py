@@ -23,6 +23,7 @@ from global_manager.planner import Fibers
 from global_manager.provisioning import Rearrangement, replan, solve
 from global_manager.provisioning.check import evaluate
 from global_manager.provisioning.demand import mean_units
+from global_manager.provisioning.hourly import Hours, plan_by_hours
 from global_manager.provisioning.model import OwnPolicy, Plan, Policy, Problem, Scenario
 from global_manager.provisioning.own_plan import Past, Settings, own_replan
 from global_manager.provisioning.own_policy import Heard
@@ -51,6 +52,10 @@ class StandardPlanner:
     def solve(self, problem: Problem) -> Plan:
         """Return a plan by the policy."""
         return solve(problem, self.policy, gap=self.gap, seed=self.seed, rounding=self.rounding)
+
+    def solve_hours(self, hours: Hours) -> tuple[Plan, ...]:
+        """Return a plan for each hour."""
+        return plan_by_hours(hours, self.solve, self.gap).plans
 
     def reserve_nothing(self, problem: Problem) -> Plan:
         """Return the plan that needs no optimizer."""
@@ -125,6 +130,11 @@ class TimedPlanner:
         """Return a plan by the policy."""
         with self._timed():
             return self._planner.solve(problem)
+
+    def solve_hours(self, hours: Hours) -> tuple[Plan, ...]:
+        """Return a plan for each hour."""
+        with self._timed():
+            return self._planner.solve_hours(hours)
 
     def reserve_nothing(self, problem: Problem) -> Plan:
         """Return the plan that needs no optimizer."""

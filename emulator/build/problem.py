@@ -6,6 +6,7 @@ run.  A plan with limits is priced on joint futures (`futures`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
 
 from controllers.fleet import Fleet, FleetConfig
@@ -15,6 +16,7 @@ from emulator.build.demand import (
     scenarios_of,
     with_marginals,
 )
+from emulator.build.environment import timeline_of
 from emulator.build.foresight import foresight_of
 from emulator.build.free_space import (
     chains_of,
@@ -26,11 +28,12 @@ from emulator.build.futures import with_futures
 from emulator.build.on_demand_prices import prices_of, unit_prices_of
 from emulator.build.quantum_links import Unused, units_per_wavelength, usage_of, wasted_share
 from emulator.build.setup import Setup, part
-from emulator.build.skies import sky_over, with_skies
+from emulator.build.skies import sky_in, with_skies
 from emulator.config.demand import RequestItem
 from emulator.config.experiment import Capacity
 from emulator.config.fiber import Wavelength
 from emulator.world.weather import CLEAR_AIR_KM
+from global_manager.provisioning.hourly import Hours
 from global_manager.provisioning.model import (
     Fiber,
     OnDemand,
@@ -41,6 +44,7 @@ from global_manager.provisioning.model import (
 )
 from global_manager.provisioning.routing import fiber_graph, has_path
 
+_HOUR_SEED = 10_007  # between the seeds of two hours' futures
 MUCH_WASTED = 0.9
 """Of what links yield: a setting that wastes more is remarked on."""
 
@@ -54,6 +58,43 @@ def problem_of(setup: Setup) -> Problem:
     periods, and so is how often UAVs are grounded; storms, fogs and forced skies of the schedule are not
     foreseen.
     """
+    return _problem(setup, range(setup.experiment.demand.periods), setup.experiment.seed)
+
+
+@part
+def hours_of(setup: Setup) -> Hours | None:
+    """Return the problems of the hours of the day (UTC); None unless reservations go by the hour.
+
+    A period belongs to the hour in which it begins.
+    """
+    options = setup.experiment.plan
+    if not options.by_hour:
+        return None
+    by_hour = periods_by_hour(setup)
+    number = {period: n for n, own in enumerate(by_hour) for period in own}
+    return Hours(
+        problems=tuple(
+            _problem(setup, own, setup.experiment.seed + n * _HOUR_SEED)
+            for n, own in enumerate(by_hour, 1)
+        ),
+        hour_of=tuple(number[period] for period in range(len(number))),
+        change_cost=options.change_cost,
+    )
+
+
+def periods_by_hour(setup: Setup) -> list[list[int]]:
+    """Return the periods that begin in each hour of the day (UTC), hours in the order of the run."""
+    timeline, epoch = timeline_of(setup), setup.experiment.epoch
+    utc_s = epoch.hour * 3600 + epoch.minute * 60 + epoch.second
+    found: dict[int, list[int]] = {}
+    for period in range(timeline.periods):
+        hour = int((utc_s + timeline.begins_s(period)) // 3600) % 24
+        found.setdefault(hour, []).append(period)
+    return list(found.values())
+
+
+def _problem(setup: Setup, periods: Sequence[int], seed: int) -> Problem:
+    """Return the problem of some periods, its futures drawn from a seed."""
     experiment, network = setup.experiment, setup.experiment.network
     prices = prices_of(experiment)
     problem = Problem(
@@ -68,14 +109,14 @@ def problem_of(setup: Setup) -> Problem:
             )
             for item in usage_of(setup).used
         ),
-        requests=_requests(setup),
+        requests=_requests(setup, periods),
         scenarios=_planned_for(setup),
         directed_capacity=network.capacity is Capacity.PER_DIRECTION,
         pools=pools_of(setup),
         correlation=experiment.demand.correlation,
         joint=joint_of(setup),
     )
-    return with_futures(setup, problem)
+    return with_futures(setup, problem, periods, seed)
 
 
 def _planned_for(setup: Setup) -> tuple[Scenario, ...]:
@@ -130,14 +171,14 @@ def pools_of(setup: Setup) -> Pools | None:
     return Pools(None, None, uavs)
 
 
-def _requests(setup: Setup) -> tuple[Request, ...]:
-    requests = with_marginals(setup, _priced_requests(setup))
+def _requests(setup: Setup, periods: Sequence[int]) -> tuple[Request, ...]:
+    requests = with_marginals(setup, _priced_requests(setup, periods), periods)
     pools = pools_of(setup)
-    return requests if pools and pools.limited else with_skies(setup, requests)
+    return requests if pools and pools.limited else with_skies(setup, requests, periods)
 
 
-def _priced_requests(setup: Setup) -> tuple[Request, ...]:
-    over = sky_over(setup)
+def _priced_requests(setup: Setup, periods: Sequence[int]) -> tuple[Request, ...]:
+    over = sky_in(setup, periods)
     skies = (over(item.source, item.target) for item in requests_of(setup))
     return tuple(
         Request(

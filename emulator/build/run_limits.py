@@ -35,6 +35,7 @@ MOST_DRAWN = 100_000
 MOST_BPS = 1e15
 MOST_COST = MOST_BITS = 2**62
 LEAST_KM, MOST_KM = 1e-6, 100_000.0
+_HOURS = 24
 YEARS = range(1950, 2200)
 
 
@@ -60,11 +61,11 @@ def recourse(setup: Setup) -> Mistakes:
         yield "demand.scenarios", f"must be at most {MOST_REDUCED:,}, or leave out reduce_to"
     limits = experiment.limits or Limits()
     is_shared = experiment.limits is not None or experiment.uav.fleet is not None
-    if is_shared and count * limits.futures > MOST_RECOURSE:
-        yield (
-            "limits.futures",
-            f"must be at most {MOST_RECOURSE // count:,} with {count:,} requests",
-        )
+    hours = _HOURS if experiment.plan.by_hour else 1
+    if is_shared and hours * count * limits.futures > MOST_RECOURSE:
+        most = MOST_RECOURSE // count // hours
+        each = " and a plan an hour" if hours > 1 else ""
+        yield "limits.futures", f"must be at most {most:,} with {count:,} requests{each}"
 
 
 def duration(setup: Setup) -> Mistakes:

@@ -31,7 +31,12 @@ OfPeriods = Callable[[str, str, Sequence[int]], Sky]
 @part
 def sky_over(setup: Setup) -> Callable[[str, str], Sky]:
     """Return the sky over two nodes in all periods of the run."""
-    of_periods, periods = _of_periods(setup), range(timeline_of(setup).periods)
+    return sky_in(setup, range(timeline_of(setup).periods))
+
+
+def sky_in(setup: Setup, periods: Sequence[int]) -> Callable[[str, str], Sky]:
+    """Return the sky over two nodes in some periods of the run."""
+    of_periods = _of_periods(setup)
     looked_at = periods if flown_of(setup) is None else _some(periods)
     return cache(lambda a, b: of_periods(a, b, looked_at))
 
@@ -42,14 +47,16 @@ def varies(setup: Setup) -> bool:
     return served_of(setup) is not None or flown_of(setup) is not None
 
 
-def with_skies(setup: Setup, requests: Sequence[Request]) -> tuple[Request, ...]:
+def with_skies(
+    setup: Setup, requests: Sequence[Request], periods: Sequence[int]
+) -> tuple[Request, ...]:
     """Return requests whose demands have skies of their own, where both follow the hours.
 
     The chance of a demand stays what it is.
     """
     if not setup.experiment.demand.hours or not varies(setup):
         return tuple(requests)
-    seen = _skies_by_law(setup)
+    seen = _skies_by_law(setup, periods)
     return tuple(
         item
         if item.scenarios is None
@@ -69,23 +76,23 @@ def grounded_share(requests: Iterable[Request]) -> float:
 _Part = tuple[float, tuple[Scenario, ...], Sky]
 
 
-def _skies_by_law(setup: Setup) -> Callable[[int, Request], list[_Part]]:
+def _skies_by_law(setup: Setup, periods: Sequence[int]) -> Callable[[int, Request], list[_Part]]:
     """Return, for a request, each of its laws by how often it has it, and the sky of these hours."""
     profile, timeline, of_periods = plan_profile_of(setup), timeline_of(setup), _of_periods(setup)
-    looked_at = _some(range(timeline.periods))
+    looked_at = _some(periods)
 
     def parts(index: int, item: Request) -> list[_Part]:
-        periods: dict[Law, list[int]] = {}
+        under: dict[Law, list[int]] = {}
         for period in looked_at:
             law = profile.law(index, timeline.begins_s(period)) if profile else None
-            periods.setdefault(law or (), []).append(period)
+            under.setdefault(law or (), []).append(period)
         return [
             (
                 len(own) / len(looked_at),
                 as_scenarios(law),
                 of_periods(item.source, item.target, own),
             )
-            for law, own in periods.items()
+            for law, own in under.items()
         ]
 
     return parts
@@ -144,8 +151,8 @@ def _of_periods(setup: Setup) -> OfPeriods:
     return sky
 
 
-def _some(periods: range) -> Sequence[int]:
-    """Return periods spread evenly over the run, no more than can be looked at."""
+def _some(periods: Sequence[int]) -> Sequence[int]:
+    """Return periods spread evenly over those given, no more than can be looked at."""
     if len(periods) <= _MOST_LOOKS:
         return periods
-    return [n * len(periods) // _MOST_LOOKS for n in range(_MOST_LOOKS)]
+    return [periods[n * len(periods) // _MOST_LOOKS] for n in range(_MOST_LOOKS)]

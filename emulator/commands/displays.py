@@ -187,6 +187,7 @@ def _costs(summary: dict[str, Any]) -> Table:
     cost, periods = summary["cost"], max(1, summary["periods"])
     lines = {
         "reservation": cost["reservation"],
+        **({"changes": cost["change"]} if cost["change"] else {}),
         "satellite": cost["satellite"],
         "uav": cost["uav"],
         "cash": cost["cash"],

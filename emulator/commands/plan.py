@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -111,10 +112,12 @@ def plan(
 ) -> None:
     """Solve the provisioning program; start no actor."""
     from emulator.build.futures import fresh_fields
+    from emulator.build.hourly_report import hourly_fields, hourly_fresh
     from emulator.build.plan_report import basis_of, fields, more_of
-    from emulator.build.problem import problem_of, unused_of
+    from emulator.build.problem import hours_of, problem_of, unused_of
     from emulator.build.quantum_links import by_kind, link_fields, links_of
     from emulator.commands.exchange import imported, require_form, write_export
+    from global_manager.provisioning.hourly import plan_by_hours
 
     setup = read(experiment, seed, policy, gap)
     wanted = setup.experiment
@@ -125,14 +128,26 @@ def plan(
     require_form(problem, formulation, export)
     tell_reading(experiment, setup)
     began_s = time.monotonic()
+    hourly = None
     if import_ is not None:
         solution = imported(problem, import_, wanted.plan.policy)
+    elif export is None and (hours := hours_of(setup)) is not None:
+        share_s = time_limit and time_limit / len(hours.problems)
+        solver = partial(
+            _solved, setup, formulation=formulation, time_limit=share_s, progress=progress
+        )
+        hourly = plan_by_hours(hours, solver, wanted.plan.gap)
+        solution = hourly.plans[0]
     else:
         solution = _solved(setup, problem, formulation, time_limit, progress)
     solve_s = round(time.monotonic() - began_s, 3)
     head = {"experiment": wanted.name, "seed": wanted.seed, "requests": len(problem.requests)}
     links, unused = links_of(setup), unused_of(setup)
-    fresh, basis = fresh_fields(setup, problem, solution), basis_of(wanted, problem)
+    basis = basis_of(wanted, problem)
+    if hourly is not None:
+        figures, fresh = hourly_fields(setup, hourly), hourly_fresh(setup, hourly)
+    else:
+        figures, fresh = fields(solution), fresh_fields(setup, problem, solution)
     if export is not None:
         write_export(problem, solution, export, formulation)
     shown = {
@@ -141,7 +156,7 @@ def plan(
         "basis": basis,
         "links": link_fields(setup),
     }
-    document = head | fields(solution) | fresh | more_of(problem) | shown | unused.fields()
+    document = head | figures | fresh | more_of(problem) | shown | unused.fields()
     for line in unused.sentences():
         tell(f"{wanted.name}: {line}")
     answer(json_, document, lambda: _show_plan(document, by_kind(links)))
@@ -257,6 +272,7 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
 
     apart = (
         "allocations",
+        "hours",
         "basis",
         "fresh",
         "true_gap",
@@ -267,6 +283,13 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
         "requests_without_uav",
     )
     print_fields({k: v for k, v in document.items() if k not in apart})
+    if "hours" in document:
+        names = ("hour", "periods", "objective", "gap", "reserved_units", "changed")
+        OUT.print()
+        print_table(
+            list(names), [{name: hour[name] for name in names} for hour in document["hours"]]
+        )
+        OUT.print("Reservations of the first of these hours:")
     counts: dict[int, int] = {}
     for item in document["allocations"]:
         counts[item["units"]] = counts.get(item["units"], 0) + 1
@@ -293,6 +316,7 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
             f"error {fresh['standard_error']:,.0f}, and loses {fresh['shortfall_units']:.3g} units.",
             soft_wrap=True,
         )
+    if "true_gap" in document:
         gap = document["true_gap"]
         OUT.print(
             f"With 95 % confidence it costs at most {gap['upper_95']:,.0f} "

@@ -168,6 +168,12 @@ class PlanOptions(Section):
     replan_saving: Price = Field(
         5_000, description="what each of these changes must save in a period"
     )
+    by_hour: bool = Field(
+        False, description="reservations for each hour of the day (UTC), instead of the same always"
+    )
+    change_cost: Price = Field(
+        5_000, description="with by_hour: what it costs to change the reservation of a request"
+    )
     drift_sigmas: float = Field(
         3.0, ge=0.001, le=1_000, description="standard errors that count as a drift"
     )

@@ -48,6 +48,7 @@ class PeriodView:
 
     period: int
     reservation_cost: int = 0
+    change_cost: int = 0
     satellite_cost: int = 0
     uav_cost: int = 0
     shortfall_cost: int = 0
@@ -144,7 +145,13 @@ class RunView:
             f"{name}_units": sum(getattr(item, f"{name}_units") for item in self.requests)
             for name in names
         }
-        parts = ("reservation_cost", "satellite_cost", "uav_cost", "shortfall_cost")
+        parts = (
+            "reservation_cost",
+            "change_cost",
+            "satellite_cost",
+            "uav_cost",
+            "shortfall_cost",
+        )
         for name in (*parts, "expected_cost"):
             sums[name] = sum(getattr(item, name) for item in self.periods)
         sums["cost"] = sum(sums[name] for name in parts)
@@ -184,6 +191,8 @@ class RunView:
                 self._take_delivered(news)
             case FactKind.RESERVED:
                 self._take_reserved(news)
+            case FactKind.CHANGED:
+                self._period(news.period).change_cost += news.cost
             case FactKind.PERIOD:
                 self._take_period(news)
             case FactKind.PLANNED:

@@ -176,6 +176,7 @@ def _pictures(results: Results, counts: list[OrderCount]) -> Iterator[tuple[str,
         _picture(
             charts.cost_in_time(book, timeline, results.expected),
             f"Cost by period, stacked: {cost['reservation']:,} for reservations, "
+            f"{cost['change']:,} for changing them, "
             f"{cost['satellite']:,} by satellite, {cost['uav']:,} by UAV and "
             f"{cost['shortfall']:,} for key that never came in all.",
             "Cost of every period by medium; the dashed line is what the plan in force expected.",

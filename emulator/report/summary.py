@@ -31,6 +31,7 @@ from emulator.store.files import REPORT, SUMMARY, Engine, engine_of, read_summar
 from emulator.store.registry import Registry
 from emulator.world.distributions import half_width
 from global_manager.provisioning.model import OwnPolicy
+from protos.facts import ReplanCause, Replanned
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -
         result = audit(folder, cut_off=cut_off, follow=follow)
         summary |= {"digest": result.digest, "audit": result.fields()}
         summary |= _observed(folder, experiment.clock.window_s, ending.emulated_s)
-    expected, classes = _expected_by_period(plans, book.periods), _by_application(book)
+    expected, classes = _expected_by_period(plans, book), _by_application(book)
     return Results(setup, assembly, summary, book, decided, expected, classes)
 
 
@@ -178,12 +179,17 @@ def _plans(folder: Path, window_s: float) -> list[_InForce]:
     return plans
 
 
-def _expected_by_period(plans: list[_InForce], periods: int) -> list[float]:
-    """Return what the plan in force expected each period to cost, losses included."""
-    expected = [0.0] * periods
+def _expected_by_period(plans: list[_InForce], book: Ledger) -> list[float]:
+    """Return what the plan in force expected each period to cost: losses, and changes by the hour."""
+    expected, turns = [0.0] * book.periods, set()
     for item in plans:
-        for period in range(item.from_period, periods):
+        for period in range(item.from_period, book.periods):
             expected[period] = item.plan["objective"]
+        if item.reason == Replanned(ReplanCause.HOUR).text:
+            turns.add(item.from_period)
+    for row in book.rows:
+        if row.period in turns:
+            expected[row.period] += row.change_cost
     return expected
 
 
@@ -201,9 +207,10 @@ def _summary(
     experiment: Experiment, assembly: Assembly, book: Ledger, plans: list[_InForce], ending: Ending
 ) -> dict[str, Any]:
     rows = book.rows
-    expected = _expected_by_period(plans, book.periods)
+    expected = _expected_by_period(plans, book)
     cost = {
         "reservation": sum(row.reservation_cost for row in rows),
+        "change": sum(row.change_cost for row in rows),
         "satellite": sum(row.satellite_cost for row in rows),
         "uav": sum(row.uav_cost for row in rows),
         "shortfall": sum(row.shortfall_cost for row in rows),

@@ -70,10 +70,14 @@ class _Sums:
             "failed_units": found["failed_units"],
             "shortfall_units": shortfall,
             "reservation_cost": reservation,
+            "change_cost": found["change_cost"],
             **paid,
             "shortfall_cost": shortfall * self.lost[request],
-            "cash": reservation + sum(paid.values()),
-            "cost": reservation + sum(paid.values()) + shortfall * self.lost[request],
+            "cash": reservation + found["change_cost"] + sum(paid.values()),
+            "cost": reservation
+            + found["change_cost"]
+            + sum(paid.values())
+            + shortfall * self.lost[request],
         }
 
 
@@ -98,7 +102,8 @@ def problems(
     if GLOBAL_MANAGER not in journals.entities(folder):
         return found
     problem = _priced(setup)
-    sums = _sums_of(folder, problem)
+    options = setup.experiment.plan
+    sums = _sums_of(folder, problem, options.change_cost if options.by_hour else 0)
     found += sums.wrong
     found += _plan_problems(folder)
     found += sae_keys.problems(folder) if setup.experiment.access is not None else []
@@ -113,13 +118,14 @@ def _priced(setup: Setup) -> Problem:
     """Return requests and fibers with their prices; what futures are like has no influence on these."""
     experiment = setup.experiment
     satellite = experiment.satellite.model_copy(update={"orbits": None})
-    plain = experiment.model_copy(update={"satellite": satellite, "limits": None})
+    uav = experiment.uav.model_copy(update={"fleet": None, "weather": None})
+    plain = experiment.model_copy(update={"satellite": satellite, "uav": uav, "limits": None})
     return problem_of(setup.with_experiment(plain))
 
 
-def _sums_of(folder: Path, problem: Problem) -> _Sums:
+def _sums_of(folder: Path, problem: Problem, change_cost: int) -> _Sums:
     sums = _Sums(tuple(request.on_demand.shortfall_cost for request in problem.requests))
-    _add_payments(sums, folder, problem)
+    _add_payments(sums, folder, problem, change_cost)
     for node in problem.nodes:
         for use in journal_queries.use_sums(folder, key_manager_of(node)):
             name = {
@@ -139,15 +145,17 @@ def _sums_of(folder: Path, problem: Problem) -> _Sums:
     return sums
 
 
-def _add_payments(sums: _Sums, folder: Path, problem: Problem) -> None:
+def _add_payments(sums: _Sums, folder: Path, problem: Problem, change_cost: int) -> None:
     """Add what the manager noted about money, in order, and compare it with prices and plans."""
     hop = {frozenset((fiber.a, fiber.b)): fiber.unit_cost for fiber in problem.fibers}
     on_demand = [vars(request.on_demand) for request in problem.requests]
     planned: dict[str, tuple[list[str], int, int]] = {}
+    changes = _Changes(sums, problem, change_cost)
     for item in journal_queries.payments(folder):
         position = (item.request, item.period)
         if item.kind is FactKind.PLANNED:
             plan = json.loads(item.document)
+            changes.take(plan["allocations"], item.period)
             planned = {
                 its["request"]: (its["path"], len(its["wavelengths"]), its["units"])
                 for its in plan["allocations"]
@@ -164,6 +172,9 @@ def _add_payments(sums: _Sums, folder: Path, problem: Problem) -> None:
                 who = _named(problem, position)
                 sums.wrong.append(f"{who}: {item.units} units reserved on {lit} wavelengths")
             sums.reserved[item.request].append((item.period, item.cost))
+        elif item.kind is FactKind.CHANGED:
+            expected = changes.paid(item.request)
+            sums.cells[position]["change_cost"] += item.cost
         else:
             price = on_demand[item.request][f"{item.medium}_cost"]
             expected = price * item.units * (-1 if item.kind is FactKind.FAILED else 1)
@@ -173,6 +184,46 @@ def _add_payments(sums: _Sums, folder: Path, problem: Problem) -> None:
             )
         if item.cost != expected:
             sums.wrong.append(_priced_wrong(problem, item, expected))
+    changes.close()
+
+
+class _Changes:
+    """What each plan changes of the reservations before, and which of that has been paid for."""
+
+    def __init__(self, sums: _Sums, problem: Problem, change_cost: int) -> None:
+        self._sums, self._problem, self._cost = sums, problem, change_cost
+        self._number = {request.id: at for at, request in enumerate(problem.requests)}
+        self._before: dict[str, Any] | None = None
+        self._open: set[str] = set()
+        self._period = 0
+
+    def take(self, allocations: list[dict[str, Any]], period: int) -> None:
+        """Take the next plan, in force from a period on."""
+        self.close()
+        held = {item["request"]: item for item in allocations if item["wavelengths"]}
+        before, self._before, self._period = self._before, held, period
+        if before is not None and self._cost:
+            self._open = {
+                name for name in held | before if _lit(held.get(name)) != _lit(before.get(name))
+            }
+
+    def paid(self, request: int) -> int:
+        """Return what a change that was paid for costs; each costs once."""
+        name = self._problem.requests[request].id
+        found = name in self._open
+        self._open.discard(name)
+        return self._cost if found else 0
+
+    def close(self) -> None:
+        """Take note of changes that nobody has paid for, but for those after the last period."""
+        for name in sorted(self._open) if self._period < self._sums.periods else ():
+            who = _named(self._problem, (self._number.get(name, -1), self._period))
+            self._sums.wrong.append(f"{who}: a changed reservation was not paid for")
+        self._open = set()
+
+
+def _lit(item: dict[str, Any] | None) -> tuple[list[str], list[int]]:
+    return (item["path"], item["wavelengths"]) if item else ([], [])
 
 
 def _priced_wrong(problem: Problem, item: Payment, expected: int) -> str:
@@ -239,7 +290,9 @@ def _summary_problems(
     for period in range(sums.periods):
         for position in range(len(problem.requests)):
             total.update(sums.cell(position, period))
-    costs = {name: total[f"{name}_cost"] for name in ("reservation", *_ON_DEMAND, "shortfall")}
+    costs = {
+        name: total[f"{name}_cost"] for name in ("reservation", "change", *_ON_DEMAND, "shortfall")
+    }
     units = ("demanded_units", "late_units", "failed_units", "shortfall_units")
     expected = {
         "digest": audited["digest"],

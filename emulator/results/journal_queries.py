@@ -24,13 +24,14 @@ _PORTION = 10_000
 _USES = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
 _ORDERS = (FactKind.BOUGHT, FactKind.REFUSED, FactKind.FAILED)
 _PAID = (FactKind.BOUGHT, FactKind.FAILED)
-_MONEY = (FactKind.PLANNED, FactKind.PERIOD, FactKind.RESERVED, *_PAID)
+_MONEY = (FactKind.PLANNED, FactKind.PERIOD, FactKind.RESERVED, FactKind.CHANGED, *_PAID)
 _OF_SAES = (FactKind.ASKED, FactKind.GIVEN, FactKind.UNSENT)
 _AT_THE_END = (FactKind.STORED, FactKind.EXPIRED)
 _SHOWN = (
     FactKind.PLANNED,
     FactKind.REPLANNED,
     FactKind.RESERVED,
+    FactKind.CHANGED,
     FactKind.PERIOD,
     FactKind.DEMANDED,
     FactKind.SHORT,
@@ -300,6 +301,12 @@ def reservations(folder: Path) -> Iterator[Reserved]:
     """Yield changes of what is reserved, in order."""
     query = "SELECT request, period, cost FROM fact WHERE kind = ? ORDER BY rowid"
     return (Reserved(*row) for row in _rows(folder, GLOBAL_MANAGER, query, (FactKind.RESERVED,)))
+
+
+def changes(folder: Path) -> Iterator[Reserved]:
+    """Yield what changes of reservations cost, each once in its period."""
+    query = "SELECT request, period, sum(cost) FROM fact WHERE kind = ? GROUP BY request, period"
+    return (Reserved(*row) for row in _rows(folder, GLOBAL_MANAGER, query, (FactKind.CHANGED,)))
 
 
 def failed_plans(folder: Path) -> int:

@@ -1,9 +1,9 @@
 """The ledger of a run: one row per request and provisioning period, read from the journals.
 
-demanded = fiber + satellite + uav + shortfall, in every row.  Cash is what the request's reservation and
-purchases cost in that period, less the refunds of failed orders.  Cost is cash and the price of key that
-never came; it is the figure by which policies are compared.  Nothing here was counted during the run: what
-the journals do not say did not happen.
+demanded = fiber + satellite + uav + shortfall, in every row.  Cash is what the request's reservation, its
+change and purchases cost in that period, less the refunds of failed orders.  Cost is cash and the price of
+key that never came; it is the figure by which policies are compared.  Nothing here was counted during the
+run: what the journals do not say did not happen.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class LedgerRow:
     `failed_units` were bought from a service that brought no key;
     `shortfall_s` is how long keys that were asked for were missing; `down_s` how long the encrypted link
     was down for lack of key, of the `needed_s` in which it was needed, keys being used one after the
-    other; costs are monetary units, `shortfall_cost` that of the `shortfall_units`, which nobody is paid;
+    other; costs are monetary units, `shortfall_cost` that of the `shortfall_units`, which nobody is paid,
+    `change_cost` that of changing the reservation for this period;
     `plan_gap` is that of the plan in force, by which fraction of its cost it may exceed the least.
     """
 
@@ -56,12 +57,13 @@ class LedgerRow:
     satellite_cost: int = 0
     uav_cost: int = 0
     shortfall_cost: int = 0
+    change_cost: int = 0
     plan_gap: float = 0.0
 
     @property
     def cash(self) -> int:
         """What was paid for this request in this period."""
-        return self.reservation_cost + self.satellite_cost + self.uav_cost
+        return self.reservation_cost + self.change_cost + self.satellite_cost + self.uav_cost
 
     @property
     def cost(self) -> int:
@@ -165,6 +167,9 @@ def _add_reservations(rows: _Rows, run_folder: Path, periods: int) -> None:
     for item in journal_queries.reservations(run_folder):
         for period in range(item.period, periods):
             rows[item.request, period].reservation_cost = item.cost
+    for item in journal_queries.changes(run_folder):
+        if item.period < periods:
+            rows[item.request, item.period].change_cost = item.cost
 
 
 def _add_purchases(rows: _Rows, run_folder: Path) -> None:

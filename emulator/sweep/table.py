@@ -31,6 +31,7 @@ _FIGURES: dict[str, tuple[str, ...]] = {
     "shortfall_s": ("shortfall_s",),
     "down_s": ("down_s",),
     "reservation_cost": ("cost", "reservation"),
+    "change_cost": ("cost", "change"),
     "satellite_cost": ("cost", "satellite"),
     "uav_cost": ("cost", "uav"),
     "shortfall_cost": ("cost", "shortfall"),

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import fsum, sqrt
@@ -53,16 +53,18 @@ class DemandProfile:
         row, hour_at_0 = found
         return self.laws[row][int(hour_at_0 + at_s / _HOUR_S) % _DAY_H]
 
-    def marginal(self, request: int, timeline: Timeline) -> Law | None:
-        """Return the mixture of a request's laws over all periods, each as likely."""
-        periods = range(timeline.periods)
+    def marginal(
+        self, request: int, timeline: Timeline, periods: Sequence[int] | None = None
+    ) -> Law | None:
+        """Return the mixture of a request's laws over periods, each as likely; all if none are given."""
+        periods = range(timeline.periods) if periods is None else periods
         drawn = Counter(self.law(request, timeline.begins_s(period)) for period in periods)
         parts: dict[int, list[float]] = {}
         for law, times in drawn.items():
             if law is None:
                 return None
             for units, probability in law:
-                parts.setdefault(units, []).append(probability * times / timeline.periods)
+                parts.setdefault(units, []).append(probability * times / len(periods))
         return tuple((units, fsum(parts[units])) for units in sorted(parts))
 
 

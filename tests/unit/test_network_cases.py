@@ -154,7 +154,15 @@ def summary() -> dict[str, Any]:
         "audit": {"ok": True},
         "plan": {"reserved_units": 1, "gap": 0.0},
         "served_units": {"fiber": 1, "satellite": 0, "uav": 0},
-        "cost": {"reservation": 1, "satellite": 0, "uav": 0, "shortfall": 0, "total": 1, "cash": 1},
+        "cost": {
+            "reservation": 1,
+            "change": 0,
+            "satellite": 0,
+            "uav": 0,
+            "shortfall": 0,
+            "total": 1,
+            "cash": 1,
+        },
         "cost_per_period": {"planned": None, "ci95_low": None, "ci95_high": None},
     }
 

@@ -64,6 +64,7 @@ def _finish(folder: Path, cost: float = 1.0, *, complete: bool = True, ok: bool 
         "served_units": {"fiber": 6, "satellite": 1, "uav": 2},
         "cost": {
             "reservation": 1,
+            "change": 0,
             "satellite": 2,
             "uav": 3,
             "shortfall": 4,
