@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from emulator.results.following import Growth
-from emulator.results.journal_queries import BlockNews, News
+from emulator.results.journal_news import BlockNews, News
 from global_manager.provisioning.model import Request
 from protos.core import key_manager_of
 from protos.facts import FactKind, LinkState, Planned, label_of

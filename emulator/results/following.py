@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emulator.results import journal_queries
-from emulator.results.journal_queries import BlockNews, News
+from emulator.results import journal_news
+from emulator.results.journal_news import BlockNews, News
 from emulator.store import injection_table, journal
 
 
@@ -47,7 +47,7 @@ class Follower:
             stamp = _stamp(path)
             if stamp == self._seen.get(path):
                 continue
-            portion = journal_queries.since(path, self._read.get(path, 0))
+            portion = journal_news.since(path, self._read.get(path, 0))
             if portion is not None:
                 self._seen[path], self._read[path] = stamp, portion.last_row
                 news += portion.news

@@ -1,16 +1,14 @@
 """All queries over the facts of a run, with typed answers.
 
-This is the only module with SQL over facts; values are bound, never written into a query.  A fact's
-details are read as JSON by their fields (`protos.facts`).  Questions concern one entity, whose journal is
-read, and raise `JournalError` if there is none; `if_any` turns that into no answers.  Nothing here knows
-what answers are for.
+Only this module and `journal_news`, which follows journals that are being written, have SQL over facts;
+values are bound, never written into a query.  A fact's details are read as JSON by their fields
+(`protos.facts`).  Questions concern one entity, whose journal is read, and raise `JournalError` if there
+is none; `if_any` turns that into no answers.  Nothing here knows what answers are for.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,21 +25,6 @@ _PAID = (FactKind.BOUGHT, FactKind.FAILED)
 _MONEY = (FactKind.PLANNED, FactKind.PERIOD, FactKind.RESERVED, FactKind.CHANGED, *_PAID)
 _OF_SAES = (FactKind.ASKED, FactKind.GIVEN, FactKind.UNSENT)
 _AT_THE_END = (FactKind.STORED, FactKind.EXPIRED)
-_SHOWN = (
-    FactKind.PLANNED,
-    FactKind.REPLANNED,
-    FactKind.RESERVED,
-    FactKind.CHANGED,
-    FactKind.PERIOD,
-    FactKind.DEMANDED,
-    FactKind.SHORT,
-    FactKind.LAPSED,
-    FactKind.DELIVERED,
-    FactKind.LINK,
-    FactKind.BOUGHT,
-    FactKind.FAILED,
-    FactKind.COMPLETED,
-)
 _DECIDED = (
     FactKind.NOT_PLANNED,
     FactKind.REPLANNED,
@@ -192,34 +175,6 @@ class Followed(NamedTuple):
     details: Details | None
 
 
-class News(NamedTuple):
-    """Facts of one entity that differ in nothing but number; `window` is that of the last."""
-
-    entity: str
-    kind: FactKind
-    request: int
-    period: int
-    serial: int
-    medium: str
-    peer: str
-    details: Details | None
-    units: int
-    bits: int
-    cost: int
-    window: int
-
-
-class BlockNews(NamedTuple):
-    """Key of one end of a fiber: made if `kind` is GENERATED, used if RELAYED; `qber` is the mean."""
-
-    entity: str
-    kind: FactKind
-    peer: str
-    bits: int
-    discarded: int
-    qber: float | None
-
-
 def if_any(answers: Callable[[], Iterable[Row]]) -> list[Row]:
     """Return all answers; none if the run was ended before there was a journal."""
     try:
@@ -247,7 +202,7 @@ def late_units(folder: Path, entity: str) -> int:
 
 def recourse_cost(folder: Path) -> int:
     """Return what has been paid on demand, less what was given back."""
-    query = f"SELECT coalesce(sum(cost), 0) FROM fact WHERE kind IN {_marks(_PAID)}"
+    query = f"SELECT coalesce(sum(cost), 0) FROM fact WHERE kind IN {marks(_PAID)}"
     return _number(folder, GLOBAL_MANAGER, query, _PAID)
 
 
@@ -256,7 +211,7 @@ def plans(folder: Path) -> Iterator[PlanNoted]:
     kinds = (FactKind.PLANNED, FactKind.REPLANNED)
     query = (
         "SELECT kind, window, period, details, units FROM fact "
-        f"WHERE kind IN {_marks(kinds)} ORDER BY rowid"
+        f"WHERE kind IN {marks(kinds)} ORDER BY rowid"
     )
     pending: PlanNoted | None = None
     for kind, window, period, details, units in _rows(folder, GLOBAL_MANAGER, query, kinds):
@@ -281,7 +236,7 @@ def decided(folder: Path) -> Iterator[Decided]:
     """Yield the manager's decisions in order."""
     query = (
         "SELECT window, kind, request, period, medium, units, cost, peer, details FROM fact "
-        f"WHERE kind IN {_marks(_DECIDED)} ORDER BY rowid"
+        f"WHERE kind IN {marks(_DECIDED)} ORDER BY rowid"
     )
     for window, kind, *fields, details in _rows(folder, GLOBAL_MANAGER, query, _DECIDED):
         yield Decided._make((window, FactKind(kind), *fields, details_of(kind, details)))
@@ -291,7 +246,7 @@ def orders(folder: Path) -> Iterator[OrdersNoted]:
     """Yield orders added up by period, medium and outcome."""
     query = (
         "SELECT period, medium, kind, sum(units), -sum(cost), count(*) FROM fact "
-        f"WHERE kind IN {_marks(_ORDERS)} GROUP BY period, medium, kind"
+        f"WHERE kind IN {marks(_ORDERS)} GROUP BY period, medium, kind"
     )
     for period, medium, kind, *numbers in _rows(folder, GLOBAL_MANAGER, query, _ORDERS):
         yield OrdersNoted(period, medium, FactKind(kind), *numbers)
@@ -333,7 +288,7 @@ def purchases(folder: Path) -> Iterator[Purchase]:
     """Yield what was bought and given back, added up."""
     query = (
         "SELECT request, period, medium, kind, sum(cost), sum(units) FROM fact "
-        f"WHERE kind IN {_marks(_PAID)} GROUP BY request, period, medium, kind"
+        f"WHERE kind IN {marks(_PAID)} GROUP BY request, period, medium, kind"
     )
     for request, period, medium, kind, cost, units in _rows(folder, GLOBAL_MANAGER, query, _PAID):
         yield Purchase(request, period, medium, FactKind(kind), cost, units)
@@ -349,7 +304,7 @@ def uses(folder: Path, entity: str) -> Iterator[Use]:
     """Yield what the applications at a key manager asked for, got and went without."""
     query = (
         "SELECT request, period, kind, medium, sum(units), window FROM fact "
-        f"WHERE kind IN {_marks(_USES)} AND \"end\" != 'target' "
+        f"WHERE kind IN {marks(_USES)} AND \"end\" != 'target' "
         "GROUP BY request, period, kind, medium, window"
     )
     for request, period, kind, medium, units, window in _rows(folder, entity, query, _USES):
@@ -360,7 +315,7 @@ def use_sums(folder: Path, entity: str) -> Iterator[UseSum]:
     """Yield what applications at a key manager asked for, got and went without, by period."""
     query = (
         "SELECT request, period, kind, medium, sum(units) FROM fact "
-        f"WHERE kind IN {_marks(_USES)} AND \"end\" != 'target' "
+        f"WHERE kind IN {marks(_USES)} AND \"end\" != 'target' "
         "GROUP BY request, period, kind, medium"
     )
     for request, period, kind, medium, units in _rows(folder, entity, query, _USES):
@@ -371,7 +326,7 @@ def payments(folder: Path) -> Iterator[Payment]:
     """Yield all that the manager noted about money, in order."""
     query = (
         "SELECT kind, request, period, medium, units, cost, details FROM fact "
-        f"WHERE kind IN {_marks(_MONEY)} ORDER BY rowid"
+        f"WHERE kind IN {marks(_MONEY)} ORDER BY rowid"
     )
     for kind, *fields, details in _rows(folder, GLOBAL_MANAGER, query, _MONEY):
         yield Payment._make((FactKind(kind), *fields, _document(details_of(kind, details))))
@@ -381,7 +336,7 @@ def sae_facts(folder: Path, entity: str) -> Iterator[SaeFact]:
     """Yield what a key manager noted about SAEs, in order."""
     query = (
         'SELECT kind, "end", key_id, fingerprint, details, window FROM fact '
-        f"WHERE kind IN {_marks(_OF_SAES)} ORDER BY rowid"
+        f"WHERE kind IN {marks(_OF_SAES)} ORDER BY rowid"
     )
     for kind, end, key_id, fingerprint, details, window in _rows(folder, entity, query, _OF_SAES):
         yield SaeFact(FactKind(kind), end, key_id, fingerprint, details_of(kind, details), window)
@@ -439,7 +394,7 @@ def followed(folder: Path, entity: str, request: int, period: int | None) -> Ite
     query = (
         "SELECT window, kind, medium, peer, units, cost, details FROM fact "
         "WHERE request = ? AND (period = ? OR (? AND period < 0)) "
-        f"AND kind NOT IN {_marks(_PER_KEY_OR_HOP)} ORDER BY rowid"
+        f"AND kind NOT IN {marks(_PER_KEY_OR_HOP)} ORDER BY rowid"
     )
     values = (request, period, period is None, *_PER_KEY_OR_HOP)
     for window, kind, *fields, details in _rows(folder, entity, query, values):
@@ -456,64 +411,9 @@ def until(folder: Path, entity: str, window: int) -> Iterator[tuple[Any, ...]]:
     """Yield all that an entity noted up to a window, but for what is noted when a run ends."""
     query = (
         f"SELECT {journal.NAMES} FROM fact WHERE window <= ? "
-        f"AND kind NOT IN {_marks(_AT_THE_END)} ORDER BY rowid"
+        f"AND kind NOT IN {marks(_AT_THE_END)} ORDER BY rowid"
     )
     return _rows(folder, entity, query, (window, *_AT_THE_END))
-
-
-class Portion(NamedTuple):
-    """What a journal has gained after a row, and its last row and window now."""
-
-    news: list[News]
-    blocks: list[BlockNews]
-    last_row: int
-    window: int
-
-
-def since(path: Path, row: int) -> Portion | None:
-    """Return what a journal has gained after a row; None if it is being made or folded."""
-    try:
-        with closing(sqlite3.connect(journal.uri_of(path), uri=True)) as connection:
-            last, window = connection.execute(
-                "SELECT coalesce(max(rowid), 0), (SELECT coalesce(max(window), 0) FROM mail) "
-                "FROM fact"
-            ).fetchone()
-            return Portion(
-                list(_news(connection, row, last)),
-                list(_block_news(connection, row, last)),
-                last,
-                window,
-            )
-    except sqlite3.DatabaseError:
-        return None
-
-
-def _news(connection: sqlite3.Connection, after: int, last: int) -> Iterator[News]:
-    query = (
-        "SELECT name, kind, request, period, serial, medium, peer, details, "
-        "sum(units), sum(bits), sum(cost), max(window), min(fact.rowid) AS first "
-        "FROM fact JOIN entities ON entity = number WHERE fact.rowid > ? AND fact.rowid <= ? "
-        f"AND kind IN {_marks(_SHOWN)} AND \"end\" != 'target' "
-        "GROUP BY name, kind, request, period, serial, medium, peer, details ORDER BY first"
-    )
-    for entity, kind, *named, details, units, bits, cost, window, _ in connection.execute(
-        query, (after, last, *_SHOWN)
-    ):
-        known = (entity, FactKind(kind), *named, details_of(kind, details))
-        yield News._make((*known, units, bits, cost, window))
-
-
-def _block_news(connection: sqlite3.Connection, after: int, last: int) -> Iterator[BlockNews]:
-    kinds = (FactKind.GENERATED, FactKind.RELAYED)
-    query = (
-        "SELECT name, kind, peer, sum(bits), "
-        "coalesce(sum(json_extract(nullif(details, ''), '$.discarded')), 0), "
-        "avg(json_extract(nullif(details, ''), '$.qber')) "
-        "FROM fact JOIN entities ON entity = number WHERE fact.rowid > ? AND fact.rowid <= ? "
-        f"AND medium = 'fiber' AND kind IN {_marks(kinds)} GROUP BY name, kind, peer"
-    )
-    for entity, kind, *numbers in connection.execute(query, (after, last, *kinds)):
-        yield BlockNews(entity, FactKind(kind), *numbers)
 
 
 def _rows(
@@ -527,7 +427,7 @@ def _number(folder: Path, entity: str, query: str, values: journals.Values) -> i
     return int(found)
 
 
-def _marks(kinds: tuple[FactKind, ...]) -> str:
+def marks(kinds: tuple[FactKind, ...]) -> str:
     """Return a question mark per kind, in brackets."""
     return f"({', '.join('?' * len(kinds))})"
 
