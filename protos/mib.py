@@ -80,6 +80,18 @@ class RowStatus(IntEnum):
     DESTROY = 6
 
 
+class TruthValue(IntEnum):
+    """RFC 2579."""
+
+    TRUE = 1
+    FALSE = 2
+
+    @classmethod
+    def of(cls, is_so: bool) -> TruthValue:
+        """Return the number of a truth."""
+        return cls.TRUE if is_so else cls.FALSE
+
+
 class OperStatus(IntEnum):
     """RFC 2863, ifOperStatus; the values that are used here."""
 
@@ -93,6 +105,21 @@ class DownCause(IntEnum):
     NONE = 1
     LOSS = 2
     NOISE = 3
+    ADMIN = 4  # an operator has taken it out of service
+
+
+class AdminStatus(IntEnum):
+    """RFC 2863, ifAdminStatus; the values that are used here."""
+
+    UP = 1
+    DOWN = 2
+
+
+class PlanningAction(IntEnum):
+    """What an operator asks of the global manager's planning; it reads as idle."""
+
+    IDLE = 1
+    REPLAN = 2
 
 
 class MediumCode(IntEnum):
@@ -103,6 +130,16 @@ class MediumCode(IntEnum):
     UAV = 3
 
 
+_NAMED = (
+    RowStatus,
+    TruthValue,
+    OperStatus,
+    AdminStatus,
+    DownCause,
+    MediumCode,
+    PlanningAction,
+)
+_ENUMERATIONS: dict[str, type[IntEnum]] = {kind.__name__: kind for kind in _NAMED}
 MEDIUM_NAMES = {medium: medium.name.lower() for medium in MediumCode}
 """What media are called in facts and metrics."""
 
@@ -123,7 +160,7 @@ class ReservationRow:
     start_ms: Milliseconds
     due_ms: Milliseconds
     period_ms: Milliseconds
-    row_status: int
+    row_status: RowStatus
     generation: Unsigned32 = 0
 
 
@@ -160,7 +197,7 @@ class ChannelRow:
     start_ms: Milliseconds
     due_ms: Milliseconds
     period_ms: Milliseconds
-    row_status: int
+    row_status: RowStatus
     generation: Unsigned32 = 0
 
 
@@ -180,11 +217,11 @@ class DeliveryRow:
     order: Unsigned32
     request: int
     period: Unsigned32
-    medium: int
+    medium: MediumCode
     peer: str
-    is_source: int
+    is_source: TruthValue
     units: int
-    row_status: int
+    row_status: RowStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +244,7 @@ class OrderRow:
     source: str
     target: str
     units: int
-    row_status: int
+    row_status: RowStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +294,8 @@ class FiberStateRow:
     fiber: int
     a: str
     b: str
-    oper_status: int
-    cause: int
+    oper_status: OperStatus
+    cause: DownCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +346,42 @@ class SummaryRow:
     cost: Gauge64
 
 
+@dataclass(frozen=True, slots=True)
+class FiberAdminRow:
+    """Fiber controller: whether a fiber is in service; reservations are moved off one that is not."""
+
+    fiber: int
+    status: AdminStatus
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAdminRow:
+    """Fiber controller: whether a node is in service; one that is not is drained, with all its fibers."""
+
+    node: int
+    name: str
+    status: AdminStatus
+
+
+@dataclass(frozen=True, slots=True)
+class FiberThresholdRow:
+    """Fiber controller: QBER (parts per million) above which a fiber is down; time to be good until up."""
+
+    threshold: int
+    qber_limit_ppm: Unsigned32
+    wait_to_restore_ms: Unsigned32
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningRow:
+    """Global manager: to ask for a plan, and how many have come into force or could not be made."""
+
+    planning: int
+    action: PlanningAction
+    plans: Counter64
+    failed_plans: Counter64
+
+
 Row = (
     ReservationRow
     | ReservationHopRow
@@ -327,6 +400,10 @@ Row = (
     | AgentRow
     | EntityRow
     | SummaryRow
+    | FiberAdminRow
+    | NodeAdminRow
+    | FiberThresholdRow
+    | PlanningRow
 )
 
 
@@ -334,7 +411,8 @@ Row = (
 class Table:
     """A conceptual table: its place in the tree, its row type, and who may write and read it.
 
-    To whom may not read it, it is as if it were not there (RFC 3415, views).
+    To whom may not read it, it is as if it were not there (RFC 3415, views).  `settable` are columns that
+    can be set one by one, by an operator too, in rows that exist; rows of other tables are set whole.
     """
 
     name: str
@@ -343,6 +421,11 @@ class Table:
     index: tuple[str, ...]
     writable_by: frozenset[AccessRole]
     readable_by: frozenset[AccessRole]
+    settable: frozenset[str] = frozenset()
+
+    def column_name(self, field: str) -> str:
+        """Return the name of a column in the MIB."""
+        return self.name + "".join(part.capitalize() for part in field.split("_"))
 
     @cached_property
     def entry(self) -> Arcs:
@@ -358,7 +441,15 @@ class Table:
     @cached_property
     def syntax(self) -> dict[str, Syntax]:
         """What each field can hold."""
-        return {field.name: _SYNTAX[str(field.type)] for field in fields(self.row)}
+        return {
+            field.name: _SYNTAX.get(str(field.type), Syntax.INTEGER32) for field in fields(self.row)
+        }
+
+    @cached_property
+    def enumerations(self) -> dict[str, type[IntEnum]]:
+        """The named numbers of each column that has no others."""
+        kinds = {field.name: str(field.type) for field in fields(self.row)}
+        return {name: _ENUMERATIONS[kind] for name, kind in kinds.items() if kind in _ENUMERATIONS}
 
     @cached_property
     def is_text(self) -> dict[str, bool]:
@@ -396,6 +487,42 @@ TABLES: tuple[Table, ...] = (
     Table("qsAgent", 15, AgentRow, ("agent",), _NOBODY, _ANYBODY_BUT_NODES),
     Table("qsEntity", 16, EntityRow, ("entity",), _NOBODY, _ANYBODY_BUT_NODES),
     Table("qsSummary", 17, SummaryRow, ("summary",), _NOBODY, _ANYBODY_BUT_NODES),
+    Table(
+        "qsFiberAdmin",
+        18,
+        FiberAdminRow,
+        ("fiber",),
+        _MANAGER,
+        _ANYBODY_BUT_NODES,
+        frozenset({"status"}),
+    ),
+    Table(
+        "qsNodeAdmin",
+        19,
+        NodeAdminRow,
+        ("node",),
+        _MANAGER,
+        _ANYBODY_BUT_NODES,
+        frozenset({"status"}),
+    ),
+    Table(
+        "qsFiberThreshold",
+        20,
+        FiberThresholdRow,
+        ("threshold",),
+        _MANAGER,
+        _ANYBODY_BUT_NODES,
+        frozenset({"qber_limit_ppm", "wait_to_restore_ms"}),
+    ),
+    Table(
+        "qsPlanning",
+        21,
+        PlanningRow,
+        ("planning",),
+        _MANAGER,
+        _ANYBODY_BUT_NODES,
+        frozenset({"action"}),
+    ),
 )
 BY_ROW: dict[type[Row], Table] = {table.row: table for table in TABLES}
 BY_ENTRY: dict[Arcs, Table] = {table.entry: table for table in TABLES}

@@ -141,6 +141,11 @@ def _table(kind: type[Row], rows: Iterable[Row]) -> Iterator[Cell]:
             yield Cell(name, *_typed(syntax, getattr(row, field)))
 
 
+def type_of(syntax: Syntax) -> Type:
+    """Return how a column's values are encoded."""
+    return _TYPE_OF.get(syntax, Type.OCTETS)
+
+
 def _typed(syntax: Syntax, value: int | str) -> tuple[Type, int | bytes]:
     if isinstance(value, str):
         return Type.OCTETS, value.encode()

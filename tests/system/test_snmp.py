@@ -45,9 +45,10 @@ USM = ".1.3.6.1.6.3.15.1.1"
 Run = tuple[subprocess.Popen[str], int]
 
 
-def _run(folder: Path, *words: str) -> subprocess.Popen[str]:
-    source = folder / "experiment.yaml"
-    source.write_text(EXPERIMENT)
+def _run(folder: Path, *words: str, experiment: Path | None = None) -> subprocess.Popen[str]:
+    source = experiment or folder / "experiment.yaml"
+    if experiment is None:
+        source.write_text(EXPERIMENT)
     command = [sys.executable, "-m", "emulator", "run", str(source), "--json", *words]
     return subprocess.Popen(
         command,
@@ -95,6 +96,11 @@ def looked_at(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
             run.communicate(timeout=patient(60))
 
 
+def _units_reserved(port: int) -> bool:
+    column = f"{QSAGIN}.1.1.1.5"
+    return f"{column}.0 =" in _ask(port, "snmpwalk", OPS, "-n", "fiber-controller", column)[1]
+
+
 def _names(text: str) -> list[tuple[int, ...]]:
     lines = [line for line in text.splitlines() if line.startswith(".") and "No more" not in line]
     return [tuple(map(int, line.split(" = ")[0].strip(".").split("."))) for line in lines]
@@ -120,6 +126,7 @@ def test_operators_see_what_they_may_and_the_run_is_what_it_would_have_been(
     looked_at: Run, tmp_path: Path
 ) -> None:
     run, port = looked_at
+    until(lambda: _units_reserved(port), "the network has reserved wavelengths")
     status, text = _ask(port, "snmpbulkwalk", OPS, "-Cr30", "-n", "fiber-controller", ".1")
     names = _names(text)
     assert status == 0
@@ -151,8 +158,44 @@ def test_operators_see_what_they_may_and_the_run_is_what_it_would_have_been(
     )
     assert f"{USM}.3.0 = Counter32: 0" not in counted
     assert f"{USM}.5.0 = Counter32: 0" not in counted
+    _set_and_refused(port)
     assert run.poll() is None
     digest = _digest(run)
     written = b"".join(path.read_bytes() for path in (tmp_path / "run").rglob("*.*"))
     assert not any(secret.encode() in written for secret in SECRETS.values())
-    assert digest == _digest(_run(tmp_path, "--engine", "in-process"))
+    recorded = tmp_path / "run" / "experiment.yaml"
+    assert recorded.read_text().count("kind: operator-set") == 4
+    assert digest == _digest(_run(tmp_path, "--engine", "in-process", experiment=recorded))
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert {"an operator asked for it"} < {item["reason"] for item in summary["replans"]}
+
+
+def _set_and_refused(port: int) -> None:
+    """Take a fiber and a node out of service, change a threshold, ask for a plan; and what may not be."""
+    fiber, node = f"{QSAGIN}.1.18.1.2.3", f"{QSAGIN}.1.19.1.3.2"
+    at = ("-n", "fiber-controller")
+    assert f"{fiber} = INTEGER: 2" in _set(port, OPS, at, fiber, "i", "2")
+    _, text = _ask(port, "snmpget", OPS, *at, f"{QSAGIN}.1.12.1.5.3")
+    assert "INTEGER: 4" in text  # out of service
+    assert f"{node} = INTEGER: 2" in _set(port, OPS, at, node, "i", "2")
+    threshold = f"{QSAGIN}.1.20.1.2.1"
+    assert f"{threshold} = Gauge32: 90000" in _set(port, OPS, at, threshold, "u", "90000")
+    plan = f"{QSAGIN}.1.21.1.2.1"
+    assert f"{plan} = INTEGER: 2" in _set(port, OPS, ("-n", "global-manager"), plan, "i", "2")
+    for reason, who, values in (
+        ("noAccess", EYE, (fiber, "i", "1")),
+        ("noAccess", OPS, (f"{QSAGIN}.1.1.1.5.0", "i", "1")),
+        ("wrongType", OPS, (fiber, "u", "1")),
+        ("wrongValue", OPS, (fiber, "i", "7")),
+        ("noCreation", OPS, (fiber, "i", "1", f"{QSAGIN}.1.18.1.2.999", "i", "1")),
+        ("notWritable", OPS, (".1.3.6.1.2.1.1.6.0", "s", "here")),
+    ):
+        assert reason in _set(port, who, at, *values)
+
+
+def _set(port: int, who: tuple[str, ...], at: tuple[str, ...], *values: str) -> str:
+    security = ("-v3", "-l", "authPriv", "-x", "AES")
+    common = ("-t", "5", "-r", "3", "-On", "-m", "")
+    command = [tool("snmpset"), *security, *who, *at, *common, f"127.0.0.1:{port}", *values]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout + done.stderr
