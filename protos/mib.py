@@ -22,6 +22,11 @@ QSAGIN: Arcs = (*PLAYPEN, 24)
 OBJECTS: Arcs = (*QSAGIN, 1)
 ENTRY_ARCS = len(OBJECTS) + 2  # how long the name of an entry is: its table, and 1
 NOTIFICATIONS: Arcs = (*QSAGIN, 0)
+NOTICES: Arcs = (*QSAGIN, 3)
+NOTICE_ID: Arcs = (*NOTICES, 1, 0)
+NOTICE_ENTITY: Arcs = (*NOTICES, 2, 0)
+NOTICE_DATE: Arcs = (*NOTICES, 3, 0)
+"""What is added to a notification for somebody outside: its name, its agent, and when in emulated time."""
 SYS_UP_TIME: Arcs = (1, 3, 6, 1, 2, 1, 1, 3, 0)
 SNMP_TRAP_OID: Arcs = (1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0)
 SNMP_TRAPS: Arcs = (1, 3, 6, 1, 6, 3, 1, 1, 5)
@@ -32,13 +37,14 @@ Unsigned32 = int
 Counter64 = int
 Gauge64 = int
 Milliseconds = int
+DateAndTime = str
 
 
 class Syntax(Enum):
     """What a column can hold: its name in SMIv2, and its least and largest number.
 
-    Numbers end where those of a journal do.  SMIv2 has no number of 64 bits that can be written, so times
-    are octets there (as floating point is in RFC 6340).
+    Here a DateAndTime is text in ISO 8601.  Numbers end where those of a journal do.  SMIv2 has no number
+    of 64 bits that can be written, so times are octets there (as floating point is in RFC 6340).
     """
 
     TEXT = ("SnmpAdminString", 0, 0)
@@ -47,6 +53,7 @@ class Syntax(Enum):
     COUNTER64 = ("Counter64", 0, 2**63 - 1)
     GAUGE64 = ("CounterBasedGauge64", 0, 2**63 - 1)
     MILLISECONDS = ("QsMilliseconds", 0, 2**63 - 1)
+    DATE_AND_TIME = ("DateAndTime", 0, 0)
 
     def __init__(self, smi: str, least: int, most: int) -> None:
         self.smi, self.least, self.most = smi, least, most
@@ -59,6 +66,7 @@ _SYNTAX = {
     "Counter64": Syntax.COUNTER64,
     "Gauge64": Syntax.GAUGE64,
     "Milliseconds": Syntax.MILLISECONDS,
+    "DateAndTime": Syntax.DATE_AND_TIME,
 }
 
 
@@ -335,7 +343,7 @@ class EntityRow:
 class SummaryRow:
     """Management engine, read-only: running totals of a context; the empty one is the whole network.
 
-    `late_units` were missing when they were asked for, `shortfall_units` for good.
+    `late_units` were missing when they were asked for, `shortfall_units` for good.  `date` is emulated.
     """
 
     summary: int
@@ -344,6 +352,7 @@ class SummaryRow:
     late_units: Counter64
     shortfall_units: Counter64
     cost: Gauge64
+    date: DateAndTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,8 +462,9 @@ class Table:
 
     @cached_property
     def is_text(self) -> dict[str, bool]:
-        """Whether a column holds text (an SnmpAdminString: UTF-8) rather than an integer."""
-        return {name: syntax is Syntax.TEXT for name, syntax in self.syntax.items()}
+        """Whether a column holds text (an SnmpAdminString: UTF-8, or a date) rather than an integer."""
+        texts = (Syntax.TEXT, Syntax.DATE_AND_TIME)
+        return {name: syntax in texts for name, syntax in self.syntax.items()}
 
 
 _MANAGER, _CONTROLLER = frozenset({AccessRole.MANAGER}), frozenset({AccessRole.CONTROLLER})

@@ -24,7 +24,7 @@ QSAGIN-MIB DEFINITIONS ::= BEGIN
 IMPORTS
     MODULE-IDENTITY, OBJECT-TYPE, NOTIFICATION-TYPE, Integer32, Unsigned32, Counter64, enterprises
         FROM SNMPv2-SMI
-    TEXTUAL-CONVENTION, RowStatus, TruthValue
+    TEXTUAL-CONVENTION, RowStatus, TruthValue, DateAndTime
         FROM SNMPv2-TC
     SnmpAdminString
         FROM SNMP-FRAMEWORK-MIB
@@ -59,6 +59,7 @@ netSnmpPlaypen OBJECT IDENTIFIER ::= { netSnmpExperimental 9999 }
 qsNotifications OBJECT IDENTIFIER ::= { qsaginMIB 0 }
 qsObjects OBJECT IDENTIFIER ::= { qsaginMIB 1 }
 qsConformance OBJECT IDENTIFIER ::= { qsaginMIB 2 }
+qsNotices OBJECT IDENTIFIER ::= { qsaginMIB 3 }
 
 QsMilliseconds ::= TEXTUAL-CONVENTION
     DISPLAY-HINT "8d"
@@ -69,6 +70,28 @@ QsMilliseconds ::= TEXTUAL-CONVENTION
 """
 
 
+_NOTICES = """\
+qsNoticeId OBJECT-TYPE
+    SYNTAX SnmpAdminString
+    MAX-ACCESS accessible-for-notify
+    STATUS current
+    DESCRIPTION "The name of a notification: one that is sent again has the same."
+    ::= { qsNotices 1 }
+
+qsNoticeEntity OBJECT-TYPE
+    SYNTAX SnmpAdminString
+    MAX-ACCESS accessible-for-notify
+    STATUS current
+    DESCRIPTION "The agent whose notification it is: the name of its context."
+    ::= { qsNotices 2 }
+
+qsNoticeDate OBJECT-TYPE
+    SYNTAX DateAndTime
+    MAX-ACCESS accessible-for-notify
+    STATUS current
+    DESCRIPTION "When the global manager read it, in emulated time."
+    ::= { qsNotices 3 }
+"""
 _CONVENTIONS = (RowStatus, TruthValue)
 """Enumerations that SNMPv2-TC names."""
 OWN = [item for item in NOTIFICATION_TYPES if item.root == NOTIFICATIONS]
@@ -77,7 +100,7 @@ OWN = [item for item in NOTIFICATION_TYPES if item.root == NOTIFICATIONS]
 
 def module_text() -> str:
     """Return the whole module."""
-    parts = [_HEAD, *map(_table, TABLES), *map(_notification, OWN), _conformance()]
+    parts = [_HEAD, *map(_table, TABLES), _NOTICES, *map(_notification, OWN), _conformance()]
     return "\n".join(parts) + "\nEND\n"
 
 
@@ -163,10 +186,11 @@ def _notification(item: Notification) -> str:
 
 def _conformance() -> str:
     columns = ", ".join(table.column_name(name) for table in TABLES for name in table.columns)
+    columns += ", qsNoticeId, qsNoticeEntity, qsNoticeDate"
     kinds = ", ".join(item.name for item in OWN)
     return (
         f"qsObjectGroup OBJECT-GROUP\n    OBJECTS {{ {columns} }}\n    STATUS current\n"
-        '    DESCRIPTION "All columns."\n    ::= { qsConformance 1 }\n\n'
+        '    DESCRIPTION "All columns, and what notifications add."\n    ::= { qsConformance 1 }\n\n'
         f"qsNotificationGroup NOTIFICATION-GROUP\n    NOTIFICATIONS {{ {kinds} }}\n"
         '    STATUS current\n    DESCRIPTION "All notifications."\n    ::= { qsConformance 2 }\n\n'
         "qsCompliance MODULE-COMPLIANCE\n    STATUS current\n"

@@ -15,6 +15,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from pysnmp.carrier.asyncio.dgram import udp
@@ -25,6 +26,7 @@ from pysnmp.proto.api import v2c
 
 from emulator.build.snmp_users import SnmpUsers
 from emulator.management.answers import Absent, Answers, Bind, Look, Request, Response
+from emulator.management.encoding import AUTHENTICATION, USM, V2C, encoded
 from emulator.management.objects import About, Cell, Type
 from emulator.management.sets import RepeatedSets, Sets, Setting, Submit
 from emulator.net.addresses import LOOPBACK
@@ -34,14 +36,8 @@ from protos.pdu import ErrorStatus, Missing, Verb
 _log = logging.getLogger(__name__)
 _ENGINE_ID_HEAD = bytes.fromhex("80001f8805")  # RFC 3411: enterprise 8072, octets of its own choice
 _ENGINE_ID_OCTETS = 12
-_V2C, _USM = 2, 3  # security models
 _AUTH_PRIV = 3
 _MOST_OCTETS = 16_384
-_AUTHENTICATION = {
-    "sha-256": config.USM_AUTH_HMAC192_SHA256,
-    "sha-384": config.USM_AUTH_HMAC256_SHA384,
-    "sha-512": config.USM_AUTH_HMAC384_SHA512,
-}
 _VERBS = {
     rfc1905.GetRequestPDU.tagSet: Verb.GET,
     rfc1905.GetNextRequestPDU.tagSet: Verb.GET_NEXT,
@@ -77,18 +73,18 @@ _ENGINE = ("snmpEngineID", "snmpEngineBoots", "snmpEngineTime", "snmpEngineMaxMe
 
 
 class ManagementEngine:
-    """See the module.  `contexts` are the names that exist, beside the empty one."""
+    """See the module.  `contexts` are all names but the empty one; `about` is without cells."""
 
     def __init__(
         self,
         users: SnmpUsers,
         look: Look,
         contexts: frozenset[str],
-        description: str,
+        about: About,
         submit: Submit,
     ) -> None:
         self._users = users
-        self._description = description
+        self._said = about
         self._answers = Answers(look, contexts | {""}, self._about)
         self._sets = Sets(look, submit, self._answers.refused)
         self._repeated = RepeatedSets()
@@ -138,23 +134,23 @@ class ManagementEngine:
             config.add_v3_user(
                 engine,
                 user.name,
-                _AUTHENTICATION[user.authentication],
+                AUTHENTICATION[user.authentication],
                 user.authentication_secret,
                 config.USM_PRIV_CFB128_AES,
                 user.privacy_secret,
             )
-            self._roles[_USM, user.name] = user.role
+            self._roles[USM, user.name] = user.role
         for number, (name, role) in enumerate(self._users.communities):
             security_name = f"community-{number}"
             config.add_v1_system(engine, security_name, name, securityName=security_name)
-            self._roles[_V2C, security_name] = role
+            self._roles[V2C, security_name] = role
             self._communities[security_name] = name
         engine.message_dispatcher.register_context_engine_id(
             engine.snmpEngineID, tuple(_VERBS), self._process
         )
 
     def _about(self) -> About:
-        return About(self._description, tuple(self._own_cells()))
+        return replace(self._said, cells=tuple(self._own_cells()))
 
     def _own_cells(self) -> Iterator[Cell]:
         builder = self._engine.get_mib_builder()
@@ -184,7 +180,7 @@ class ManagementEngine:
             _send(
                 engine, handed, pdu, self._unknown_context()
             )  # a report, which tells whom it is for
-        elif role is None or (int(security_model) == _USM and int(security_level) != _AUTH_PRIV):
+        elif role is None or (int(security_model) == USM and int(security_level) != _AUTH_PRIV):
             reply(Response((), ErrorStatus.AUTHORIZATION_ERROR))
         else:
             request = _request(self._user(security_name), role, context, pdu, int(most_octets or 0))
@@ -265,8 +261,7 @@ def _fill(answer: Any, response: Response) -> None:
 def _encoded(bind: Bind) -> tuple[Any, Any]:
     if isinstance(bind, Absent):
         return rfc1902.ObjectName(bind.name), _MISSING[bind.why]
-    kind = rfc1902.Integer32 if bind.type is Type.INTEGER else getattr(rfc1902, bind.type.value)
-    return rfc1902.ObjectName(bind.name), kind(bind.value)
+    return encoded(bind)
 
 
 def _dropped(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import NamedTuple
 
@@ -58,10 +59,14 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class About:
-    """What the engine says of itself in every context: its software, and cells of its own groups."""
+    """What the engine says of itself in every context: its software, and cells of its own groups.
+
+    `epoch` is when the run began in emulated time.
+    """
 
     description: str
     cells: tuple[Cell, ...] = ()
+    epoch: datetime = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 _TYPE_OF = {
@@ -75,7 +80,7 @@ _MILLISECONDS_OCTETS = 8
 
 def cells_of(context: str, glance: Glance, role: AccessRole, about: About) -> list[Cell]:
     """Return all that a role may see of an entity, in the order of names."""
-    rows = dict(glance.rows) | {SummaryRow: (_summary(glance),)}
+    rows = dict(glance.rows) | {SummaryRow: (_summary(glance, about.epoch),)}
     seen = {kind: found for kind, found in rows.items() if role in BY_ROW[kind].readable_by}
     cells = [*_system(context, glance, about), *about.cells]
     cells += _interfaces(
@@ -92,8 +97,8 @@ def entity_rows(roles: Mapping[str, AccessRole]) -> dict[type[Row], tuple[Row, .
     return {EntityRow: tuple(rows)}
 
 
-def _summary(glance: Glance) -> SummaryRow:
-    totals = glance.totals
+def _summary(glance: Glance, epoch: datetime) -> SummaryRow:
+    totals, date = glance.totals, epoch + timedelta(seconds=glance.now_s)
     return SummaryRow(
         1,
         glance.window,
@@ -101,6 +106,7 @@ def _summary(glance: Glance) -> SummaryRow:
         totals.late_units,
         totals.shortfall_units,
         max(0, totals.cost),
+        date.isoformat(),
     )
 
 
@@ -138,7 +144,7 @@ def _table(kind: type[Row], rows: Iterable[Row]) -> Iterator[Cell]:
         index = instance(row)
         for field, column in table.columns.items():
             name, syntax = (*table.entry, column, *index), table.syntax[field]
-            yield Cell(name, *_typed(syntax, getattr(row, field)))
+            yield Cell(name, *typed(syntax, getattr(row, field)))
 
 
 def type_of(syntax: Syntax) -> Type:
@@ -146,7 +152,17 @@ def type_of(syntax: Syntax) -> Type:
     return _TYPE_OF.get(syntax, Type.OCTETS)
 
 
-def _typed(syntax: Syntax, value: int | str) -> tuple[Type, int | bytes]:
+def date_and_time(at: datetime) -> bytes:
+    """Return a time as DateAndTime (RFC 2579), in UTC."""
+    in_utc = at.astimezone(UTC)
+    date = (in_utc.month, in_utc.day, in_utc.hour, in_utc.minute, in_utc.second)
+    return bytes((*in_utc.year.to_bytes(2), *date, in_utc.microsecond // 100_000, ord("+"), 0, 0))
+
+
+def typed(syntax: Syntax, value: int | str) -> tuple[Type, int | bytes]:
+    """Return the type and the value of a column as they are encoded."""
+    if isinstance(value, str) and syntax is Syntax.DATE_AND_TIME:
+        return Type.OCTETS, date_and_time(datetime.fromisoformat(value))
     if isinstance(value, str):
         return Type.OCTETS, value.encode()
     if syntax is Syntax.MILLISECONDS:

@@ -12,9 +12,9 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from emulator.build.snmp_users import users_of
+from emulator.build.snmp_users import notifying_user, users_of
 from emulator.config.experiment import Experiment
-from emulator.management.objects import entity_rows
+from emulator.management.objects import About, entity_rows
 from emulator.runtime.glances import Glance
 from emulator.runtime.pacing import Progress
 from protos.core import role_of
@@ -64,9 +64,29 @@ def engine_beside(
 
     description = f"qsagin {version('qsagin')}, {experiment.name}"
     users, submit = users_of(experiment), into(run_folder)
-    engine = ManagementEngine(users, seen, frozenset(roles), description, submit)
+    about = About(description, epoch=experiment.epoch)
+    engine = ManagementEngine(users, seen, frozenset(roles), about, submit)
     engine.start(port)
     try:
         yield
     finally:
         engine.stop()
+
+
+@contextmanager
+def notifier_beside(
+    target: tuple[str, int] | None, experiment: Experiment, run_folder: Path
+) -> Iterator[None]:
+    """Send the notifications of agents to a host and port, until all are taken; None: do nothing."""
+    if target is None:
+        yield
+        return
+    from emulator.management.notifier import Notifier, Target
+
+    to = Target(*target, notifying_user(experiment, target[0]))
+    notifier = Notifier(run_folder, to, experiment.epoch, experiment.clock.window_s)
+    notifier.start()
+    try:
+        yield
+    finally:
+        notifier.stop()
