@@ -21,23 +21,25 @@ from typing import Any
 from pysnmp.carrier.asyncio.dgram import udp
 from pysnmp.entity import config
 from pysnmp.entity.engine import SnmpEngine
-from pysnmp.proto import error, rfc1902, rfc1905
+from pysnmp.proto import error, rfc1905
 from pysnmp.proto.api import v2c
 
 from emulator.build.snmp_users import SnmpUsers
 from emulator.management.answers import Absent, Answers, Bind, Look, Request, Response
-from emulator.management.encoding import AUTHENTICATION, USM, V2C, encoded
+from emulator.management.ber import absent, variable, variables
+from emulator.management.encoding import AUTHENTICATION, USM, V2C
 from emulator.management.objects import About, Cell, Type
 from emulator.management.sets import RepeatedSets, Sets, Setting, Submit
 from emulator.net.addresses import LOOPBACK
 from protos.mib import AccessRole
-from protos.pdu import ErrorStatus, Missing, Verb
+from protos.pdu import ErrorStatus, Verb
 
 _log = logging.getLogger(__name__)
 _ENGINE_ID_HEAD = bytes.fromhex("80001f8805")  # RFC 3411: enterprise 8072, octets of its own choice
 _ENGINE_ID_OCTETS = 12
 _AUTH_PRIV = 3
 _MOST_OCTETS = 16_384
+_VARIABLES = 3  # of the four parts of a PDU
 _VERBS = {
     rfc1905.GetRequestPDU.tagSet: Verb.GET,
     rfc1905.GetNextRequestPDU.tagSet: Verb.GET_NEXT,
@@ -45,12 +47,6 @@ _VERBS = {
     rfc1905.SetRequestPDU.tagSet: Verb.SET,
 }
 _TYPES = {kind.value: kind for kind in Type} | {"Gauge32": Type.UNSIGNED, "Integer": Type.INTEGER}
-_MISSING = {
-    Missing.NULL: rfc1905.unSpecified,
-    Missing.NO_SUCH_OBJECT: rfc1905.noSuchObject,
-    Missing.NO_SUCH_INSTANCE: rfc1905.noSuchInstance,
-    Missing.END_OF_MIB_VIEW: rfc1905.endOfMibView,
-}
 _COUNTERS = {
     "__SNMPv2-MIB": (
         "snmpInPkts",
@@ -255,13 +251,14 @@ def _request(user: str, role: AccessRole, context: str, pdu: Any, most_octets: i
 def _fill(answer: Any, response: Response) -> None:
     v2c.apiPDU.set_error_status(answer, int(response.error_status))
     v2c.apiPDU.set_error_index(answer, response.error_index)
-    v2c.apiPDU.set_varbinds(answer, [_encoded(bind) for bind in response.binds])
+    found = variables(map(_octets, response.binds))
+    answer.setComponentByPosition(
+        _VARIABLES, found, verifyConstraints=False, matchTags=False, matchConstraints=False
+    )
 
 
-def _encoded(bind: Bind) -> tuple[Any, Any]:
-    if isinstance(bind, Absent):
-        return rfc1902.ObjectName(bind.name), _MISSING[bind.why]
-    return encoded(bind)
+def _octets(bind: Bind) -> bytes:
+    return absent(bind.name, bind.why) if isinstance(bind, Absent) else variable(bind)
 
 
 def _dropped(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
