@@ -391,6 +391,16 @@ class PlanningRow:
     failed_plans: Counter64
 
 
+@dataclass(frozen=True, slots=True)
+class EngineRow:
+    """Management engine, read-only: messages dropped in a flood, Sets refused, requests unanswered."""
+
+    engine: int
+    dropped_messages: Counter64
+    refused_sets: Counter64
+    unanswered_requests: Counter64
+
+
 Row = (
     ReservationRow
     | ReservationHopRow
@@ -413,6 +423,7 @@ Row = (
     | NodeAdminRow
     | FiberThresholdRow
     | PlanningRow
+    | EngineRow
 )
 
 
@@ -533,6 +544,7 @@ TABLES: tuple[Table, ...] = (
         _ANYBODY_BUT_NODES,
         frozenset({"action"}),
     ),
+    Table("qsEngine", 22, EngineRow, ("engine",), _NOBODY, _ANYBODY_BUT_NODES),
 )
 BY_ROW: dict[type[Row], Table] = {table.row: table for table in TABLES}
 BY_ENTRY: dict[Arcs, Table] = {table.entry: table for table in TABLES}

@@ -28,10 +28,11 @@ from emulator.build.snmp_users import SnmpUsers
 from emulator.management.answers import Absent, Answers, Bind, Look, Request, Response
 from emulator.management.ber import absent, variable, variables
 from emulator.management.encoding import AUTHENTICATION, USM, V2C
+from emulator.management.flood import PacedTransport
 from emulator.management.objects import About, Cell, Type
 from emulator.management.sets import RepeatedSets, Sets, Setting, Submit
 from emulator.net.addresses import LOOPBACK
-from protos.mib import AccessRole
+from protos.mib import AccessRole, EngineRow
 from protos.pdu import ErrorStatus, Verb
 
 _log = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ class ManagementEngine:
         self._roles: dict[tuple[int, str], AccessRole] = {}
         self._communities: dict[str, str] = {}
         self._engine: Any = None
+        self._dropped: Callable[[], int] = int
         self._loop = asyncio.new_event_loop()
         self._thread: threading.Thread | None = None
 
@@ -124,7 +126,8 @@ class ManagementEngine:
         drawn = _ENGINE_ID_HEAD + secrets.token_bytes(_ENGINE_ID_OCTETS)
         own_id.syntax = engine.snmpEngineID = own_id.syntax.clone(drawn)
         self._engine = engine
-        transport = udp.UdpTransport().open_server_mode(sock=listener)
+        transport = PacedTransport().open_server_mode(sock=listener)
+        self._dropped = lambda: transport.dropped
         config.add_transport(engine, udp.DOMAIN_NAME, transport)
         for user in self._users.users:
             config.add_v3_user(
@@ -146,7 +149,9 @@ class ManagementEngine:
         )
 
     def _about(self) -> About:
-        return replace(self._said, cells=tuple(self._own_cells()))
+        refused = self._answers.refused
+        row = EngineRow(1, self._dropped(), refused["set"], refused["out"])
+        return replace(self._said, cells=tuple(self._own_cells()), row=row)
 
     def _own_cells(self) -> Iterator[Cell]:
         builder = self._engine.get_mib_builder()

@@ -19,6 +19,7 @@ from protos.mib import (
     QSAGIN,
     SYS_UP_TIME,
     AccessRole,
+    EngineRow,
     EntityRow,
     FiberStateRow,
     Row,
@@ -34,6 +35,9 @@ _IF_X_ENTRY: Arcs = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
 _IF_OPTICAL_CHANNEL = 195  # IANAifType-MIB
 _SERVICES = 72  # RFC 3418, sysServices: end to end, and applications
 _UP = 1  # RFC 2863, ifAdminStatus
+
+
+_QUIET = EngineRow(1, 0, 0, 0)
 
 
 class Type(Enum):
@@ -61,12 +65,13 @@ class Cell(NamedTuple):
 class About:
     """What the engine says of itself in every context: its software, and cells of its own groups.
 
-    `epoch` is when the run began in emulated time.
+    `epoch` is when the run began in emulated time, `row` what the engine counts.
     """
 
     description: str
     cells: tuple[Cell, ...] = ()
     epoch: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    row: EngineRow = _QUIET
 
 
 _TYPE_OF = {
@@ -80,7 +85,8 @@ _MILLISECONDS_OCTETS = 8
 
 def cells_of(context: str, glance: Glance, role: AccessRole, about: About) -> list[Cell]:
     """Return all that a role may see of an entity, in the order of names."""
-    rows = dict(glance.rows) | {SummaryRow: (_summary(glance, about.epoch),)}
+    rows: dict[type[Row], tuple[Row, ...]] = dict(glance.rows)
+    rows |= {SummaryRow: (_summary(glance, about.epoch),), EngineRow: (about.row,)}
     seen = {kind: found for kind, found in rows.items() if role in BY_ROW[kind].readable_by}
     cells = [*_system(context, glance, about), *about.cells]
     cells += _interfaces(

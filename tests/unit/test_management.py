@@ -314,7 +314,7 @@ def test_only_numbers_of_a_count_that_no_run_reaches_are_of_32_bits() -> None:
         if syntax in (Syntax.INTEGER32, Syntax.UNSIGNED32)
     }
     parts = {"request", "position", "fiber", "agent", "medium", "wavelength", "row_status"}
-    parts |= {"entity", "summary", "node", "threshold", "planning"}
+    parts |= {"entity", "summary", "node", "threshold", "planning", "engine"}
     states = {"is_source", "oper_status", "cause", "open_orders", "status", "action"}
     states |= {"qber_limit_ppm", "wait_to_restore_ms"}
     in_one_period = {"units", "available_units", "capacity_units"}
