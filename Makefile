@@ -37,7 +37,7 @@ test-long: .venv/.ready
 test-servers: .venv/.ready
 	$(BIN)/pytest tests/system/test_prometheus_files.py tests/system/test_kubernetes.py \
 		tests/system/test_smi_module.py tests/system/test_otlp.py tests/system/test_restconf_judges.py \
-		tests/system/test_snmp.py \
+		tests/system/test_snmp.py tests/system/test_snmp_notices.py \
 		tests/system/test_watched_run.py tests/system/test_page.py
 
 test-system: .venv/.ready

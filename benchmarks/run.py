@@ -45,6 +45,7 @@ _QUICK = (
     "kills.py 10 1 key-managers",
     "exporter.py",
     "scraping.py 6",
+    "polling.py",
     "page.py",
     "scale.py --nodes 100 --limit 120",
 )

@@ -3,9 +3,11 @@
 It takes a reservation from the manager only if the path exists and brings as much, and every wavelength is
 free on every fiber of it; then it configures the local key managers, and tells the manager when all have
 agreed.  It looks at every fiber at regular times and informs the manager of each that went down or came up.
-A fiber is down if nothing comes through (loss), or too many errors to make key (noise).  A fiber that was
-down is up when it has been good at every look for a while, so one that flaps stays down.  Looks that can
-find nothing new are left out, which changes nothing but the work.
+A fiber is down if nothing comes through (loss), or too many errors to make key (noise), or if an operator
+has taken it, or one of its nodes, out of service; the manager then moves what is on it, which works until
+then (graceful shutdown, RFC 5817).  A fiber that was down for another reason is up when it has been good at
+every look for a while, so one that flaps stays down.  Looks that can find nothing new are left out, which
+changes nothing but the work.
 It does not know demand, prices or why a path was chosen.
 """
 
@@ -26,25 +28,32 @@ from protos.mib import (
     LINK_DOWN,
     LINK_UP,
     RESERVATION_UP,
+    AdminStatus,
     ChannelRow,
     DownCause,
+    FiberAdminRow,
     FiberStateRow,
+    FiberThresholdRow,
     MediumCode,
+    NodeAdminRow,
     OperStatus,
     ReservationHopRow,
     ReservationRow,
     ReservationWavelengthRow,
     Row,
     RowStatus,
+    Syntax,
     TransceiverRow,
 )
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import command, notify
 
+_PPM = 1_000_000
 _CONDITIONS = {
     DownCause.NONE: LinkCondition.UP,
     DownCause.LOSS: LinkCondition.LOSS,
     DownCause.NOISE: LinkCondition.NOISE,
+    DownCause.ADMIN: LinkCondition.OUT,
 }
 
 
@@ -81,6 +90,10 @@ class FiberController(ManagedCore[ReservationRow]):
         super().__init__(FIBER_CONTROLLER, config.retry_after_s)
         self._config = config
         self._probe = probe
+        self._qber_limit, self._wait_s = config.qber_limit, config.wait_to_restore_s
+        self._nodes = tuple(dict.fromkeys(node for a, b, _ in config.fibers for node in (a, b)))
+        self._out: set[int] = set()
+        self._drained: set[str] = set()
         self._down: dict[int, DownCause] = {}
         self._good_since_s: dict[int, float] = {}
         self._looked_s: float | None = None
@@ -136,8 +149,7 @@ class FiberController(ManagedCore[ReservationRow]):
         """
         if self._looked_s is None:
             return self._next_look_s
-        wait_s = self._config.wait_to_restore_s
-        restored_s = [since_s + wait_s for since_s in self._good_since_s.values()]
+        restored_s = [since_s + self._wait_s for since_s in self._good_since_s.values()]
         news_s = min([self._probe.may_change_s(self._looked_s), *restored_s])
         if news_s == inf:
             return None
@@ -149,6 +161,8 @@ class FiberController(ManagedCore[ReservationRow]):
         return self._before[2]
 
     def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
+        if isinstance(rows[0], FiberAdminRow | NodeAdminRow | FiberThresholdRow):
+            return self._operate(rows, now_s)
         head, hops, wavelength_rows = _parts(rows)
         if head is not None and head.row_status == RowStatus.DESTROY:
             self._release(head, now_s)
@@ -173,6 +187,28 @@ class FiberController(ManagedCore[ReservationRow]):
         self._configure(reservation, now_s)
         return None
 
+    def _operate(self, rows: Sequence[Row], now_s: float) -> Refusal | None:
+        """Do what an operator sets, and look at all fibers at once."""
+        if any(isinstance(row, FiberThresholdRow) and row.qber_limit_ppm > _PPM for row in rows):
+            return Refusal(ErrorStatus.INCONSISTENT_VALUE)
+        for row in rows:
+            match row:
+                case FiberAdminRow(fiber, status):
+                    (self._out.add if status == AdminStatus.DOWN else self._out.discard)(fiber)
+                case NodeAdminRow(_, node, status):
+                    is_down = status == AdminStatus.DOWN
+                    (self._drained.add if is_down else self._drained.discard)(node)
+                case FiberThresholdRow(_, limit_ppm, wait_ms):
+                    if limit_ppm != self._threshold.qber_limit_ppm:
+                        self._qber_limit = limit_ppm / _PPM
+                    if wait_ms != self._threshold.wait_to_restore_ms:
+                        self._wait_s = wait_ms / 1_000
+        while self._next_look_s <= now_s:
+            self._next_look_s += self._config.monitor_s
+        self._look(now_s)
+        self._looked_s = now_s
+        return None
+
     def _release(self, head: ReservationRow, now_s: float) -> None:
         """Take a reservation down, up to this generation; one that has not arrived must not come."""
         self._over[head.request] = max(self._over.get(head.request, -1), head.generation)
@@ -190,13 +226,14 @@ class FiberController(ManagedCore[ReservationRow]):
         """Compare every fiber with what it was, and inform the manager of changes."""
         for number, (a, b, _) in enumerate(self._config.fibers):
             sample = self._probe.sample(MediumCode.FIBER, a, b, now_s)
-            cause = self._cause(sample)
-            if cause is DownCause.NONE and number in self._down:
+            cause = DownCause.ADMIN if self._is_out(number) else self._cause(sample)
+            was = self._down.get(number, DownCause.NONE)
+            if cause is DownCause.NONE and was in (DownCause.LOSS, DownCause.NOISE):
                 good_since_s = self._good_since_s.setdefault(number, now_s)
-                if now_s - good_since_s < self._config.wait_to_restore_s:
+                if now_s - good_since_s < self._wait_s:
                     continue
             self._good_since_s.pop(number, None)
-            if cause is self._down.get(number, DownCause.NONE):
+            if cause is was:
                 continue
             self._down.pop(number, None)
             if cause is not DownCause.NONE:
@@ -207,6 +244,16 @@ class FiberController(ManagedCore[ReservationRow]):
             inform = notify(kind, self._state(number), 0, now_s, Verb.INFORM)
             self._request(GLOBAL_MANAGER, inform, None, now_s)
 
+    @property
+    def _threshold(self) -> FiberThresholdRow:
+        wait_ms = min(round(self._wait_s * 1_000), Syntax.UNSIGNED32.most)
+        return FiberThresholdRow(1, round(self._qber_limit * _PPM), wait_ms)
+
+    def _is_out(self, number: int) -> bool:
+        """Whether a fiber is out of service, by itself or with one of its nodes."""
+        a, b, _ = self._config.fibers[number]
+        return number in self._out or not self._drained.isdisjoint((a, b))
+
     def _state(self, number: int) -> FiberStateRow:
         a, b, _ = self._config.fibers[number]
         status = OperStatus.DOWN if number in self._down else OperStatus.UP
@@ -214,7 +261,7 @@ class FiberController(ManagedCore[ReservationRow]):
 
     def _cause(self, sample: LinkSample) -> DownCause:
         useless = sample.sifted_bps > 0 and sample.skr_bps == 0
-        if useless or sample.qber > self._config.qber_limit:
+        if useless or sample.qber > self._qber_limit:
             return DownCause.NOISE
         return DownCause.NONE if sample.usable else DownCause.LOSS
 
@@ -268,6 +315,15 @@ class FiberController(ManagedCore[ReservationRow]):
     def _tables(self) -> Tables:
         return {
             FiberStateRow: (self._state(number) for number in range(len(self._config.fibers))),
+            FiberAdminRow: (
+                FiberAdminRow(number, _status(number in self._out))
+                for number in range(len(self._config.fibers))
+            ),
+            NodeAdminRow: (
+                NodeAdminRow(number, node, _status(node in self._drained))
+                for number, node in enumerate(self._nodes)
+            ),
+            FiberThresholdRow: (self._threshold,),
             ReservationRow: (item.row for item in self._reservations.values()),
             ReservationHopRow: (
                 ReservationHopRow(request, number, node)
@@ -280,6 +336,10 @@ class FiberController(ManagedCore[ReservationRow]):
                 for number, wavelength in enumerate(item.wavelengths, 1)
             ),
         }
+
+
+def _status(is_out: bool) -> AdminStatus:
+    return AdminStatus.DOWN if is_out else AdminStatus.UP
 
 
 def _parts(

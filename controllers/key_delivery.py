@@ -23,7 +23,7 @@ from protos.core import Effects, Stock, Timeline, Totals, key_manager_of
 from protos.facts import Fact, FactKind, Reason
 from protos.key_changes import Key, tag
 from protos.keys import Confirm, Delivered, Discard
-from protos.mib import MEDIUM_NAMES, DeliveryRow, MediumCode
+from protos.mib import MEDIUM_NAMES, DeliveryRow, MediumCode, TruthValue
 
 
 @dataclass(frozen=True)
@@ -176,14 +176,16 @@ class KeyDelivery:
         The target confirms it until the source has decided what becomes of it.
         """
         medium = MediumCode(row.medium)
-        source, target = (self.node, row.peer) if row.is_source else (row.peer, self.node)
+        source, target = (
+            (self.node, row.peer) if row.is_source == TruthValue.TRUE else (row.peer, self.node)
+        )
         channel = ChannelId(medium, source, target, row.order)
         material = self.quantum.block(channel, row.order, row.units * self.key_bytes)
         keys = name_keys(row.request, medium, row.order, material, self.key_bytes)
         self.orders[medium, row.order] = row
         self._store_of(row).expect(row.order, keys, now_s)
         self._note(FactKind.GENERATED, row, len(keys))
-        if not row.is_source:
+        if row.is_source != TruthValue.TRUE:
             confirm = Confirm(row.request, medium, row.order, row.units, tag(material))
             self.retransmissions.say((medium, row.order), key_manager_of(row.peer), confirm)
 
@@ -193,7 +195,7 @@ class KeyDelivery:
         Blocks that are not here yet, or are decided already, are left alone: the target confirms again.
         """
         row = self.orders.get((confirm.medium, confirm.serial))
-        if row is None or not row.is_source or source != key_manager_of(row.peer):
+        if row is None or row.is_source != TruthValue.TRUE or source != key_manager_of(row.peer):
             return
         del self.orders[confirm.medium, confirm.serial]
         store = self._store_of(row)
@@ -212,7 +214,11 @@ class KeyDelivery:
     def on_discard(self, source: str, discard: Discard) -> None:
         """Destroy the target's copy of what is left of keys that their source has voided."""
         row = self.orders.get((discard.medium, discard.serial))
-        if row is not None and not row.is_source and source == key_manager_of(row.peer):
+        if (
+            row is not None
+            and row.is_source != TruthValue.TRUE
+            and source == key_manager_of(row.peer)
+        ):
             del self.orders[discard.medium, discard.serial]
             self.retransmissions.stop((discard.medium, discard.serial))
             self._note(FactKind.DESTROYED, row, self._store_of(row).void(discard.serial))
@@ -292,7 +298,10 @@ class KeyDelivery:
 
     def _store_of(self, row: DeliveryRow) -> KeyStore:
         """Return the store of an order, with room for what has been brought for its request."""
-        medium, end = MediumCode(row.medium), "source" if row.is_source else "target"
+        medium, end = (
+            MediumCode(row.medium),
+            "source" if row.is_source == TruthValue.TRUE else "target",
+        )
         open_rows = (item for (of, _), item in self.orders.items() if of is medium)
         capacity_units = sum(item.units for item in open_rows if item.request == row.request)
         return self.stores.open(row.request, medium, row.peer, end, capacity_units)
@@ -347,7 +356,7 @@ class KeyDelivery:
             serial=row.order,
             medium=MEDIUM_NAMES[MediumCode(row.medium)],
             peer=row.peer,
-            end="source" if row.is_source else "target",
+            end="source" if row.is_source == TruthValue.TRUE else "target",
             units=units,
             bits=8 * self.key_bytes * units,
         )

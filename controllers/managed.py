@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from controllers.snmp_agent import Refusal, SnmpAgent, Tables
-from protos.core import GLOBAL_MANAGER, Effects, Measure, Message, Step, Totals
+from protos.core import GLOBAL_MANAGER, Effects, Measure, Message, Step, Totals, is_operator
 from protos.facts import Fact
 from protos.key_changes import KeyChange
 from protos.keys import KeyTraffic
@@ -20,6 +20,7 @@ from protos.mib import COLD_START, AgentRow, Row
 from protos.pdu import Pdu, Verb
 from protos.pending_requests import PendingRequests
 from protos.rows import notify
+from protos.settings import set_fact
 
 Context = TypeVar("Context")
 
@@ -115,7 +116,10 @@ class ManagedCore(ABC, Generic[Context]):
 
     def _on_pdu(self, source: str, pdu: Pdu, now_s: float) -> None:
         if pdu.verb is not Verb.RESPONSE:
-            self._effects.send(source, self._agent.answer(source, pdu, now_s))
+            answer = self._agent.answer(source, pdu, now_s)
+            if is_operator(source):
+                self._effects.note(set_fact(source, answer))
+            self._effects.send(source, answer)
             return
         context = self._requests.close(source, pdu)
         if context is not None:

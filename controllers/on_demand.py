@@ -29,6 +29,7 @@ from protos.mib import (
     Row,
     RowStatus,
     ServiceRow,
+    TruthValue,
 )
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import command, notify
@@ -160,7 +161,7 @@ class OnDemandController(ManagedCore[int]):
                 period=row.period,
                 medium=self.medium,
                 peer=peer,
-                is_source=int(node == row.source),
+                is_source=TruthValue.of(node == row.source),
                 units=row.units,
                 row_status=RowStatus.CREATE_AND_GO,
             )

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from protos.core import role_of
+from protos.core import is_operator, role_of
 from protos.mib import BY_ENTRY, BY_ROW, ENTRY_ARCS, SYS_UP_TIME, Row
 from protos.pdu import Arcs, ErrorStatus, Missing, Pdu, VarBind, Verb
 from protos.rows import VarBindError, decode, encode, instance, time_ticks
+from protos.settings import is_setting, settings
 
 Tables = Mapping[type[Row], Iterable[Row]]
 
@@ -137,6 +138,8 @@ class SnmpAgent:
     ) -> tuple[ErrorStatus, int]:
         """Do a Set; return its error-status and error-index."""
         try:
+            if is_operator(source) or any(is_setting(bind.name) for bind in varbinds):
+                return self._set_columns(source, varbinds, now_s)
             rows = decode(varbinds)
         except VarBindError as error:
             return error.error_status, error.error_index
@@ -149,6 +152,14 @@ class SnmpAgent:
         if refusal is None:
             return ErrorStatus.NO_ERROR, 0
         return refusal.error_status, _first_varbind(rows, refusal.row)
+
+    def _set_columns(
+        self, source: str, varbinds: Sequence[VarBind], now_s: float
+    ) -> tuple[ErrorStatus, int]:
+        """Set columns in rows that exist.  Raises `VarBindError`."""
+        rows = settings(varbinds, role_of(source), self._tables())
+        refusal = self._accept(rows, source, now_s) if rows else None
+        return (ErrorStatus.NO_ERROR, 0) if refusal is None else (refusal.error_status, 1)
 
 
 def _fingerprint(varbinds: Sequence[VarBind]) -> bytes:

@@ -27,6 +27,7 @@ from emulator.build.setup import Setup
 from emulator.engines.job import Job, Options, RunWatcher, record_plan, signals_raise
 from emulator.input_checks import BadInputError
 from emulator.live_page.process import PageProcess, page_process
+from emulator.management.opening import notifier_beside
 from emulator.net.heartbeat import FILES, STARTING, beat
 from emulator.report import summary
 from emulator.runtime import injection, provenance, resumption
@@ -137,7 +138,8 @@ def _account(job: Job, watcher: RunWatcher, began_s: float) -> Outcome:
     attached = page_process(job.folder, job.options.page_port)
     with _alone(job.folder), signals_raise(), attached as page, _garbage_seldom():
         beat(STARTING)
-        ending = _player(job.options.engine)(job, page, watcher)
+        with notifier_beside(job.options.trap_to, job.experiment, job.folder):
+            ending = _player(job.options.engine)(job, page, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
         beat(FILES)
         with _results_named(job.folder):

@@ -14,18 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from global_manager.monitoring import AgentWatch, DemandSeries, DemandWatch, FiberWatch
+from global_manager.notifications import may_say
+from global_manager.operator_desk import OperatorDesk
 from global_manager.orders import CONTROLLER_OF, Buy, Known, Orders
 from global_manager.plan_in_force import WALK_ROWS, PlanInForce, Reserve, Walk
 from global_manager.plan_schedule import PlanSchedule
 from global_manager.planner import Planner
 from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.hourly import Hours
-from global_manager.provisioning.model import (
-    Medium,
-    OwnPolicy,
-    Plan,
-    Problem,
-)
+from global_manager.provisioning.model import Medium, OwnPolicy, Plan, Problem
 from global_manager.provisioning.own_policy import PolicyError
 from global_manager.reservations import ReservationSchedule
 from protos.core import (
@@ -36,8 +33,8 @@ from protos.core import (
     Message,
     Step,
     Totals,
+    is_operator,
     key_manager_of,
-    role_of,
 )
 from protos.facts import (
     AgentCondition,
@@ -57,8 +54,6 @@ from protos.mib import (
     ORDER_COMPLETE,
     ORDER_FAILED,
     RESERVATION_UP,
-    AccessRole,
-    AgentRow,
     DownCause,
     FiberStateRow,
     OperStatus,
@@ -133,7 +128,6 @@ class GlobalManager:
         self._plan = PlanInForce(
             self._problem, schedule, wait_s, self._effects, self._request, price
         )
-        self._failed_plans = 0
         timeline = schedule.timeline
         self._orders = Orders(
             self._problem,
@@ -144,6 +138,7 @@ class GlobalManager:
             policy=config.policy,
         )
         self._informed = HeardRequests()
+        self._desk = OperatorDesk(self._effects, self._plan, self._replan_as_asked)
         self._agents = AgentWatch(_SILENT_AFTER_RETRIES * config.retry_after_s)
         self._next_period = 0
         self._reservation_cost = 0
@@ -183,6 +178,10 @@ class GlobalManager:
         """Return nothing: the manager has no key store."""
         return []
 
+    def rows(self) -> dict[type[Row], tuple[Row, ...]]:
+        """Return all rows that can be read, by their type; nothing changes by it."""
+        return self._desk.rows()
+
     def totals(self) -> Totals:
         """Return what has been spent."""
         on_demand = self._orders.spent.total() - self._orders.refunded.total()
@@ -206,7 +205,9 @@ class GlobalManager:
             *found,
             *self._plan.measures(),
             Measure("periods_total", (), self._next_period),
-            Measure("failed_plans_total", (), self._failed_plans + self._orders.failed_decisions),
+            Measure(
+                "failed_plans_total", (), self._plan.failed_plans + self._orders.failed_decisions
+            ),
             Measure("plan_solve_duration_seconds", (), self._planner.last_solve_s),
         ]
 
@@ -246,9 +247,15 @@ class GlobalManager:
         media = (medium for medium, name in CONTROLLER_OF.items() if name in self._agents.silent)
         return Known(self._problem, reserved, tuple(media))
 
+    def _replan_as_asked(self, now_s: float) -> bool:
+        """Plan again because an operator asked for it; all may move."""
+        everybody = frozenset(request.id for request in self._problem.requests)
+        self._replan(Replanned(ReplanCause.OPERATOR), now_s, everybody)
+        return self._config.replan
+
     def _note_no_plan(self, cause: str, error: Exception) -> None:
         """Take note that no plan could be made; the one in force stays."""
-        self._failed_plans += 1
+        self._plan.failed_plans += 1
         words = f"{cause}, but the optimizer failed: {type(error).__name__}: {error}"
         if isinstance(error, PolicyError):
             words = str(error)
@@ -265,6 +272,8 @@ class GlobalManager:
                     self._on_notification(source, pdu, now_s)
             case Verb.TRAP:
                 self._on_notification(source, pdu, now_s)
+            case Verb.SET if is_operator(source):
+                self._desk.take(source, pdu, now_s)
             case _:
                 refused = pdu.response((), ErrorStatus.GEN_ERR)
                 self._effects.send(source, refused)
@@ -275,7 +284,7 @@ class GlobalManager:
         except VarBindError as error:
             self._reject(str(error), peer=source)
             return
-        if not self._may_say(source, row):
+        if not may_say(source, row, self._problem, self._config.schedule.timeline.periods):
             self._reject(f"{kind.name} is not for {source} to say", peer=source)
             return
         if kind is KEY_SHORTAGE and isinstance(row, ShortageRow):
@@ -290,25 +299,6 @@ class GlobalManager:
             self._orders.failed(source, row, now_s)
         elif kind is ORDER_COMPLETE and isinstance(row, OrderRow):
             self._orders.completed(source, row)
-
-    def _may_say(self, source: str, row: Row) -> bool:
-        """Whether a notification is possible, and comes from an agent that it concerns."""
-        match row:
-            case ShortageRow():
-                known = 0 <= row.request < len(self._problem.requests)
-                periods = self._config.schedule.timeline.periods
-                return (
-                    known
-                    and source == key_manager_of(self._problem.requests[row.request].source)
-                    and row.units > 0
-                    and 0 <= row.period < periods
-                )
-            case ReservationRow() | FiberStateRow():
-                return source == FIBER_CONTROLLER
-            case AgentRow():
-                return role_of(source) in (AccessRole.CONTROLLER, AccessRole.NODE)
-            case _:
-                return source in CONTROLLER_OF.values()
 
     def _on_cold_start(self, source: str, now_s: float) -> None:
         """Take note that an agent is back; compare its table with the plan if it has reservations."""

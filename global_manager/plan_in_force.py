@@ -42,9 +42,9 @@ class Reserve:
 class PlanInForce:
     """See the module.  `ask` sends an agent a request, and has its answer come back with the context.
 
-    `plan` is None until there is one; `plans` counts those that have come into force, and
-    `reserved` says by request what the last one reserves.  `change_cost` is what changing a reservation
-    costs once there is one plan, `change_costs` what changes have cost so far.
+    `plan` is None until there is one; `plans` counts those that have come into force, `failed_plans` those
+    that could not be made, and `reserved` says by request what the last one reserves.  `change_cost` is what
+    changing a reservation costs once there is one plan, `change_costs` what changes have cost so far.
     """
 
     def __init__(  # noqa: PLR0917
@@ -63,7 +63,7 @@ class PlanInForce:
         self._up: set[int] = set()
         self._generation: Counter[int] = Counter()
         self.plan: Plan | None = None
-        self.plans = 0
+        self.plans = self.failed_plans = 0
         self.reserved: dict[int, Allocation] = {}
         self._kept: dict[int, int] = {}
         self._change_cost = change_cost

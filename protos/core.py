@@ -27,6 +27,7 @@ SATELLITE_CONTROLLER = "satellite-controller"
 UAV_CONTROLLER = "uav-controller"
 CONTROLLERS = (FIBER_CONTROLLER, SATELLITE_CONTROLLER, UAV_CONTROLLER)
 KEY_MANAGER_PREFIX = "kme-"
+OPERATOR_PREFIX = "operator/"
 
 
 def key_manager_of(node: str) -> str:
@@ -39,8 +40,20 @@ def steps_until(at_s: float, step_s: float) -> int:
     return ceil(at_s / step_s - 1e-9)
 
 
+def operator_of(name: str, role: AccessRole) -> str:
+    """Return what an operator of a role is called as the source of a request."""
+    return f"{OPERATOR_PREFIX}{role}/{name}"
+
+
+def is_operator(source: str) -> bool:
+    """Return whether a request comes from an operator, who is no entity."""
+    return source.startswith(OPERATOR_PREFIX)
+
+
 def role_of(entity: str) -> AccessRole:
-    """Return the role of an entity; an unknown one may only observe."""
+    """Return the role of an entity or operator; an unknown one may only observe."""
+    if is_operator(entity):
+        return AccessRole(entity.split("/")[1])
     if entity == GLOBAL_MANAGER:
         return AccessRole.MANAGER
     if entity in CONTROLLERS:

@@ -48,14 +48,19 @@ class FactKind(StrEnum):
     ASKED = "asked"
     GIVEN = "given"
     UNSENT = "unsent"
+    SET = "set"
 
 
 class LinkCondition(StrEnum):
-    """The state of a link: up, or nothing comes through (loss), or too many errors (noise)."""
+    """The state of a link: up, or nothing comes through (loss), or too many errors (noise).
+
+    One that is out was taken out of service by an operator.
+    """
 
     UP = "up"
     LOSS = "loss"
     NOISE = "noise"
+    OUT = "out"
 
 
 class AgentCondition(StrEnum):
@@ -74,6 +79,7 @@ class ReplanCause(StrEnum):
     DEMAND = "demand"
     FORECAST = "forecast"
     HOUR = "hour"
+    OPERATOR = "operator"
 
 
 class OrderCause(StrEnum):
@@ -129,6 +135,8 @@ class LinkState:
                 return "no signal"
             case LinkCondition.NOISE:
                 return f"qber {self.qber:.4f}"
+            case LinkCondition.OUT:
+                return "out of service"
 
     @property
     def text(self) -> str:
@@ -140,6 +148,8 @@ class LinkState:
                 return "down"
             case LinkCondition.NOISE:
                 return f"down: {self.cause}"
+            case LinkCondition.OUT:
+                return self.cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +184,8 @@ class Replanned:
             return "another hour"
         if self.cause is ReplanCause.FORECAST:
             return f"demand of {self.mean_units:.2f} units is foreseen"
+        if self.cause is ReplanCause.OPERATOR:
+            return "an operator asked for it"
         if self.link is None:
             return f"demand drifted to {self.mean_units:.2f} units"
         name = label_of(self.link)
@@ -259,6 +271,22 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """What an operator has asked an agent to set, by name, and why it was refused; empty: it was not."""
+
+    names: tuple[str, ...]
+    values: tuple[int, ...]
+    refused: str = ""
+
+    @property
+    def text(self) -> str:
+        """The values in words."""
+        pairs = zip(self.names, self.values, strict=True)
+        said = ", ".join(f"{name} = {value}" for name, value in pairs)
+        return said + (f": {self.refused}" if self.refused else "")
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Why something was refused, rejected or failed: words for people only."""
 
@@ -281,6 +309,7 @@ Details = (
     | Rotated
     | KeyCall
     | Holder
+    | Setting
     | Reason
 )
 
@@ -296,6 +325,7 @@ DETAILS: dict[FactKind, type[Any]] = {
     FactKind.ASKED: KeyCall,
     FactKind.GIVEN: Holder,
     FactKind.UNSENT: Holder,
+    FactKind.SET: Setting,
     FactKind.NOT_PLANNED: Reason,
     FactKind.REFUSED: Reason,
     FactKind.FAILED: Reason,

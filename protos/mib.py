@@ -22,6 +22,11 @@ QSAGIN: Arcs = (*PLAYPEN, 24)
 OBJECTS: Arcs = (*QSAGIN, 1)
 ENTRY_ARCS = len(OBJECTS) + 2  # how long the name of an entry is: its table, and 1
 NOTIFICATIONS: Arcs = (*QSAGIN, 0)
+NOTICES: Arcs = (*QSAGIN, 3)
+NOTICE_ID: Arcs = (*NOTICES, 1, 0)
+NOTICE_ENTITY: Arcs = (*NOTICES, 2, 0)
+NOTICE_DATE: Arcs = (*NOTICES, 3, 0)
+"""What is added to a notification for somebody outside: its name, its agent, and when in emulated time."""
 SYS_UP_TIME: Arcs = (1, 3, 6, 1, 2, 1, 1, 3, 0)
 SNMP_TRAP_OID: Arcs = (1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0)
 SNMP_TRAPS: Arcs = (1, 3, 6, 1, 6, 3, 1, 1, 5)
@@ -32,13 +37,14 @@ Unsigned32 = int
 Counter64 = int
 Gauge64 = int
 Milliseconds = int
+DateAndTime = str
 
 
 class Syntax(Enum):
     """What a column can hold: its name in SMIv2, and its least and largest number.
 
-    Numbers end where those of a journal do.  SMIv2 has no number of 64 bits that can be written, so times
-    are octets there (as floating point is in RFC 6340).
+    Here a DateAndTime is text in ISO 8601.  Numbers end where those of a journal do.  SMIv2 has no number
+    of 64 bits that can be written, so times are octets there (as floating point is in RFC 6340).
     """
 
     TEXT = ("SnmpAdminString", 0, 0)
@@ -47,6 +53,7 @@ class Syntax(Enum):
     COUNTER64 = ("Counter64", 0, 2**63 - 1)
     GAUGE64 = ("CounterBasedGauge64", 0, 2**63 - 1)
     MILLISECONDS = ("QsMilliseconds", 0, 2**63 - 1)
+    DATE_AND_TIME = ("DateAndTime", 0, 0)
 
     def __init__(self, smi: str, least: int, most: int) -> None:
         self.smi, self.least, self.most = smi, least, most
@@ -59,6 +66,7 @@ _SYNTAX = {
     "Counter64": Syntax.COUNTER64,
     "Gauge64": Syntax.GAUGE64,
     "Milliseconds": Syntax.MILLISECONDS,
+    "DateAndTime": Syntax.DATE_AND_TIME,
 }
 
 
@@ -80,6 +88,18 @@ class RowStatus(IntEnum):
     DESTROY = 6
 
 
+class TruthValue(IntEnum):
+    """RFC 2579."""
+
+    TRUE = 1
+    FALSE = 2
+
+    @classmethod
+    def of(cls, is_so: bool) -> TruthValue:
+        """Return the number of a truth."""
+        return cls.TRUE if is_so else cls.FALSE
+
+
 class OperStatus(IntEnum):
     """RFC 2863, ifOperStatus; the values that are used here."""
 
@@ -93,6 +113,21 @@ class DownCause(IntEnum):
     NONE = 1
     LOSS = 2
     NOISE = 3
+    ADMIN = 4  # an operator has taken it out of service
+
+
+class AdminStatus(IntEnum):
+    """RFC 2863, ifAdminStatus; the values that are used here."""
+
+    UP = 1
+    DOWN = 2
+
+
+class PlanningAction(IntEnum):
+    """What an operator asks of the global manager's planning; it reads as idle."""
+
+    IDLE = 1
+    REPLAN = 2
 
 
 class MediumCode(IntEnum):
@@ -103,6 +138,16 @@ class MediumCode(IntEnum):
     UAV = 3
 
 
+_NAMED = (
+    RowStatus,
+    TruthValue,
+    OperStatus,
+    AdminStatus,
+    DownCause,
+    MediumCode,
+    PlanningAction,
+)
+_ENUMERATIONS: dict[str, type[IntEnum]] = {kind.__name__: kind for kind in _NAMED}
 MEDIUM_NAMES = {medium: medium.name.lower() for medium in MediumCode}
 """What media are called in facts and metrics."""
 
@@ -123,7 +168,7 @@ class ReservationRow:
     start_ms: Milliseconds
     due_ms: Milliseconds
     period_ms: Milliseconds
-    row_status: int
+    row_status: RowStatus
     generation: Unsigned32 = 0
 
 
@@ -160,7 +205,7 @@ class ChannelRow:
     start_ms: Milliseconds
     due_ms: Milliseconds
     period_ms: Milliseconds
-    row_status: int
+    row_status: RowStatus
     generation: Unsigned32 = 0
 
 
@@ -180,11 +225,11 @@ class DeliveryRow:
     order: Unsigned32
     request: int
     period: Unsigned32
-    medium: int
+    medium: MediumCode
     peer: str
-    is_source: int
+    is_source: TruthValue
     units: int
-    row_status: int
+    row_status: RowStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +252,7 @@ class OrderRow:
     source: str
     target: str
     units: int
-    row_status: int
+    row_status: RowStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +302,8 @@ class FiberStateRow:
     fiber: int
     a: str
     b: str
-    oper_status: int
-    cause: int
+    oper_status: OperStatus
+    cause: DownCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +343,7 @@ class EntityRow:
 class SummaryRow:
     """Management engine, read-only: running totals of a context; the empty one is the whole network.
 
-    `late_units` were missing when they were asked for, `shortfall_units` for good.
+    `late_units` were missing when they were asked for, `shortfall_units` for good.  `date` is emulated.
     """
 
     summary: int
@@ -307,6 +352,53 @@ class SummaryRow:
     late_units: Counter64
     shortfall_units: Counter64
     cost: Gauge64
+    date: DateAndTime
+
+
+@dataclass(frozen=True, slots=True)
+class FiberAdminRow:
+    """Fiber controller: whether a fiber is in service; reservations are moved off one that is not."""
+
+    fiber: int
+    status: AdminStatus
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAdminRow:
+    """Fiber controller: whether a node is in service; one that is not is drained, with all its fibers."""
+
+    node: int
+    name: str
+    status: AdminStatus
+
+
+@dataclass(frozen=True, slots=True)
+class FiberThresholdRow:
+    """Fiber controller: QBER (parts per million) above which a fiber is down; time to be good until up."""
+
+    threshold: int
+    qber_limit_ppm: Unsigned32
+    wait_to_restore_ms: Unsigned32
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningRow:
+    """Global manager: to ask for a plan, and how many have come into force or could not be made."""
+
+    planning: int
+    action: PlanningAction
+    plans: Counter64
+    failed_plans: Counter64
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRow:
+    """Management engine, read-only: messages dropped in a flood, Sets refused, requests unanswered."""
+
+    engine: int
+    dropped_messages: Counter64
+    refused_sets: Counter64
+    unanswered_requests: Counter64
 
 
 Row = (
@@ -327,6 +419,11 @@ Row = (
     | AgentRow
     | EntityRow
     | SummaryRow
+    | FiberAdminRow
+    | NodeAdminRow
+    | FiberThresholdRow
+    | PlanningRow
+    | EngineRow
 )
 
 
@@ -334,7 +431,8 @@ Row = (
 class Table:
     """A conceptual table: its place in the tree, its row type, and who may write and read it.
 
-    To whom may not read it, it is as if it were not there (RFC 3415, views).
+    To whom may not read it, it is as if it were not there (RFC 3415, views).  `settable` are columns that
+    can be set one by one, by an operator too, in rows that exist; rows of other tables are set whole.
     """
 
     name: str
@@ -343,6 +441,11 @@ class Table:
     index: tuple[str, ...]
     writable_by: frozenset[AccessRole]
     readable_by: frozenset[AccessRole]
+    settable: frozenset[str] = frozenset()
+
+    def column_name(self, field: str) -> str:
+        """Return the name of a column in the MIB."""
+        return self.name + "".join(part.capitalize() for part in field.split("_"))
 
     @cached_property
     def entry(self) -> Arcs:
@@ -358,12 +461,21 @@ class Table:
     @cached_property
     def syntax(self) -> dict[str, Syntax]:
         """What each field can hold."""
-        return {field.name: _SYNTAX[str(field.type)] for field in fields(self.row)}
+        return {
+            field.name: _SYNTAX.get(str(field.type), Syntax.INTEGER32) for field in fields(self.row)
+        }
+
+    @cached_property
+    def enumerations(self) -> dict[str, type[IntEnum]]:
+        """The named numbers of each column that has no others."""
+        kinds = {field.name: str(field.type) for field in fields(self.row)}
+        return {name: _ENUMERATIONS[kind] for name, kind in kinds.items() if kind in _ENUMERATIONS}
 
     @cached_property
     def is_text(self) -> dict[str, bool]:
-        """Whether a column holds text (an SnmpAdminString: UTF-8) rather than an integer."""
-        return {name: syntax is Syntax.TEXT for name, syntax in self.syntax.items()}
+        """Whether a column holds text (an SnmpAdminString: UTF-8, or a date) rather than an integer."""
+        texts = (Syntax.TEXT, Syntax.DATE_AND_TIME)
+        return {name: syntax in texts for name, syntax in self.syntax.items()}
 
 
 _MANAGER, _CONTROLLER = frozenset({AccessRole.MANAGER}), frozenset({AccessRole.CONTROLLER})
@@ -396,6 +508,43 @@ TABLES: tuple[Table, ...] = (
     Table("qsAgent", 15, AgentRow, ("agent",), _NOBODY, _ANYBODY_BUT_NODES),
     Table("qsEntity", 16, EntityRow, ("entity",), _NOBODY, _ANYBODY_BUT_NODES),
     Table("qsSummary", 17, SummaryRow, ("summary",), _NOBODY, _ANYBODY_BUT_NODES),
+    Table(
+        "qsFiberAdmin",
+        18,
+        FiberAdminRow,
+        ("fiber",),
+        _MANAGER,
+        _ANYBODY_BUT_NODES,
+        frozenset({"status"}),
+    ),
+    Table(
+        "qsNodeAdmin",
+        19,
+        NodeAdminRow,
+        ("node",),
+        _MANAGER,
+        _ANYBODY_BUT_NODES,
+        frozenset({"status"}),
+    ),
+    Table(
+        "qsFiberThreshold",
+        20,
+        FiberThresholdRow,
+        ("threshold",),
+        _MANAGER,
+        _ANYBODY_BUT_NODES,
+        frozenset({"qber_limit_ppm", "wait_to_restore_ms"}),
+    ),
+    Table(
+        "qsPlanning",
+        21,
+        PlanningRow,
+        ("planning",),
+        _MANAGER,
+        _ANYBODY_BUT_NODES,
+        frozenset({"action"}),
+    ),
+    Table("qsEngine", 22, EngineRow, ("engine",), _NOBODY, _ANYBODY_BUT_NODES),
 )
 BY_ROW: dict[type[Row], Table] = {table.row: table for table in TABLES}
 BY_ENTRY: dict[Arcs, Table] = {table.entry: table for table in TABLES}

@@ -126,16 +126,25 @@ def _row(entry: Arcs, index: Arcs, values: dict[int, Value], position: int) -> R
     named: dict[str, Value] = dict(zip(table.index, index, strict=True))
     for offset, (name, column) in enumerate(table.columns.items()):
         value = values[column]
-        expected = str if table.is_text[name] else int
-        if not isinstance(value, expected):
-            raise VarBindError(ErrorStatus.WRONG_TYPE, position + offset)
-        if isinstance(value, str) and len(value.encode()) > MOST_OCTETS:
-            raise VarBindError(ErrorStatus.WRONG_LENGTH, position + offset)
-        syntax = table.syntax[name]
-        if isinstance(value, int) and not syntax.least <= value <= syntax.most:
-            raise VarBindError(ErrorStatus.WRONG_VALUE, position + offset)
+        status = check_value(table, name, value)
+        if status is not ErrorStatus.NO_ERROR:
+            raise VarBindError(status, position + offset)
         named[name] = value
     return table.row(**named)  # type: ignore[arg-type]
+
+
+def check_value(table: Table, field: str, value: Value) -> ErrorStatus:
+    """Return whether a column can hold a value: noError, wrongType, wrongLength or wrongValue."""
+    expected = str if table.is_text[field] else int
+    if not isinstance(value, expected):
+        return ErrorStatus.WRONG_TYPE
+    if isinstance(value, str) and len(value.encode()) > MOST_OCTETS:
+        return ErrorStatus.WRONG_LENGTH
+    if isinstance(value, int):
+        syntax, named = table.syntax[field], table.enumerations.get(field)
+        fits = syntax.least <= value <= syntax.most and (named is None or value in set(named))
+        return ErrorStatus.NO_ERROR if fits else ErrorStatus.WRONG_VALUE
+    return ErrorStatus.NO_ERROR
 
 
 def column_of(row: type[Row], field: str) -> Arcs:

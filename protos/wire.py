@@ -36,6 +36,12 @@ def mail_messages(data: bytes) -> list[Message]:
     return management + [message for batch in whole.keys for message in key_messages(batch)]
 
 
+def mail_pdus(data: bytes) -> list[Message]:
+    """Decode the management messages of what `mail` wrote."""
+    whole = runtime_pb2.Mail.FromString(data)
+    return [message for batch in whole.management for message in management_messages(batch)]
+
+
 def management_batch(window: int, messages: Iterable[Message]) -> management_pb2.ManagementBatch:
     """Encode management messages; all bodies must be PDUs."""
     batch = management_pb2.ManagementBatch(window=window)

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from enum import IntEnum
 
-from protos.mib import NOTIFICATION_TYPES, NOTIFICATIONS, TABLES, AccessRole, Notification, Table
+from protos.mib import (
+    NOTIFICATION_TYPES,
+    NOTIFICATIONS,
+    TABLES,
+    AccessRole,
+    Notification,
+    RowStatus,
+    Table,
+    TruthValue,
+)
 
 _HEAD = """\
 QSAGIN-MIB DEFINITIONS ::= BEGIN
@@ -14,7 +24,7 @@ QSAGIN-MIB DEFINITIONS ::= BEGIN
 IMPORTS
     MODULE-IDENTITY, OBJECT-TYPE, NOTIFICATION-TYPE, Integer32, Unsigned32, Counter64, enterprises
         FROM SNMPv2-SMI
-    TEXTUAL-CONVENTION, RowStatus
+    TEXTUAL-CONVENTION, RowStatus, TruthValue, DateAndTime
         FROM SNMPv2-TC
     SnmpAdminString
         FROM SNMP-FRAMEWORK-MIB
@@ -24,10 +34,13 @@ IMPORTS
         FROM SNMPv2-CONF;
 
 qsaginMIB MODULE-IDENTITY
-    LAST-UPDATED "202611300600Z"
+    LAST-UPDATED "202611300900Z"
     ORGANIZATION "qsagin"
     CONTACT-INFO "See the project's README."
     DESCRIPTION "Control plane of an emulated quantum-secured space-air-ground network."
+    REVISION "202611300900Z"
+    DESCRIPTION "What operators may set: fibers and nodes in service, thresholds, a new plan.
+        Enumerations and truth values are called so; qsDeliveryIsSource had 0 for false."
     REVISION "202611300600Z"
     DESCRIPTION "Entities and totals, as a management engine beside a run shows them."
     REVISION "202611300000Z"
@@ -46,6 +59,7 @@ netSnmpPlaypen OBJECT IDENTIFIER ::= { netSnmpExperimental 9999 }
 qsNotifications OBJECT IDENTIFIER ::= { qsaginMIB 0 }
 qsObjects OBJECT IDENTIFIER ::= { qsaginMIB 1 }
 qsConformance OBJECT IDENTIFIER ::= { qsaginMIB 2 }
+qsNotices OBJECT IDENTIFIER ::= { qsaginMIB 3 }
 
 QsMilliseconds ::= TEXTUAL-CONVENTION
     DISPLAY-HINT "8d"
@@ -56,13 +70,37 @@ QsMilliseconds ::= TEXTUAL-CONVENTION
 """
 
 
+_NOTICES = """\
+qsNoticeId OBJECT-TYPE
+    SYNTAX SnmpAdminString
+    MAX-ACCESS accessible-for-notify
+    STATUS current
+    DESCRIPTION "The name of a notification: one that is sent again has the same."
+    ::= { qsNotices 1 }
+
+qsNoticeEntity OBJECT-TYPE
+    SYNTAX SnmpAdminString
+    MAX-ACCESS accessible-for-notify
+    STATUS current
+    DESCRIPTION "The agent whose notification it is: the name of its context."
+    ::= { qsNotices 2 }
+
+qsNoticeDate OBJECT-TYPE
+    SYNTAX DateAndTime
+    MAX-ACCESS accessible-for-notify
+    STATUS current
+    DESCRIPTION "When the global manager read it, in emulated time."
+    ::= { qsNotices 3 }
+"""
+_CONVENTIONS = (RowStatus, TruthValue)
+"""Enumerations that SNMPv2-TC names."""
 OWN = [item for item in NOTIFICATION_TYPES if item.root == NOTIFICATIONS]
 """Notifications that other modules do not define."""
 
 
 def module_text() -> str:
     """Return the whole module."""
-    parts = [_HEAD, *map(_table, TABLES), *map(_notification, OWN), _conformance()]
+    parts = [_HEAD, *map(_table, TABLES), _NOTICES, *map(_notification, OWN), _conformance()]
     return "\n".join(parts) + "\nEND\n"
 
 
@@ -70,20 +108,27 @@ def _words(text: str | None) -> str:
     return " ".join((text or "").split()).replace('"', "'")
 
 
-def _column(table: Table, field: str) -> str:
-    return table.name + "".join(part.capitalize() for part in field.split("_"))
-
-
 def _syntax(table: Table, field: str) -> str:
-    if field == "row_status":
-        return "RowStatus"
+    kind = table.enumerations.get(field)
+    if kind in _CONVENTIONS:
+        return kind.__name__
+    if kind is not None:
+        named = ", ".join(f"{_camel(item)}({item.value})" for item in kind)
+        return f"INTEGER {{ {named} }}"
     syntax = table.syntax[field]
     return f"{syntax.smi} (0..{syntax.most})" if field in table.index else syntax.smi
+
+
+def _camel(item: IntEnum) -> str:
+    first, *others = item.name.lower().split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 def _access(table: Table, field: str) -> str:
     if field in table.index:
         return "not-accessible"
+    if table.settable:
+        return "read-write" if field in table.settable else "read-only"
     return "read-create" if table.writable_by - {AccessRole.OBSERVER} else "read-only"
 
 
@@ -98,14 +143,14 @@ def _table(table: Table) -> str:
     entry = table.name + "Entry"
     kind = entry[0].upper() + entry[1:]
     words = _words(table.row.__doc__)
-    index = ", ".join(_column(table, field) for field in table.index)
+    index = ", ".join(table.column_name(field) for field in table.index)
     names = [field.name for field in fields(table.row)]
     sequence = ",\n".join(
-        f"    {_column(table, name)} {_syntax(table, name).split(' ')[0]}" for name in names
+        f"    {table.column_name(name)} {_syntax(table, name).split(' ')[0]}" for name in names
     )
     columns = [
         _object(
-            _column(table, name),
+            table.column_name(name),
             _syntax(table, name),
             _access(table, name),
             _words(name.replace("_", " ")),
@@ -132,7 +177,7 @@ def _table(table: Table) -> str:
 
 def _notification(item: Notification) -> str:
     table = next(table for table in TABLES if table.row is item.row)
-    objects = ", ".join(_column(table, name) for name in table.columns)
+    objects = ", ".join(table.column_name(name) for name in table.columns)
     return (
         f"{item.name} NOTIFICATION-TYPE\n    OBJECTS {{ {objects} }}\n    STATUS current\n"
         f'    DESCRIPTION "{_words(item.row.__doc__)}"\n    ::= {{ qsNotifications {item.arc} }}\n'
@@ -140,11 +185,12 @@ def _notification(item: Notification) -> str:
 
 
 def _conformance() -> str:
-    columns = ", ".join(_column(table, name) for table in TABLES for name in table.columns)
+    columns = ", ".join(table.column_name(name) for table in TABLES for name in table.columns)
+    columns += ", qsNoticeId, qsNoticeEntity, qsNoticeDate"
     kinds = ", ".join(item.name for item in OWN)
     return (
         f"qsObjectGroup OBJECT-GROUP\n    OBJECTS {{ {columns} }}\n    STATUS current\n"
-        '    DESCRIPTION "All columns."\n    ::= { qsConformance 1 }\n\n'
+        '    DESCRIPTION "All columns, and what notifications add."\n    ::= { qsConformance 1 }\n\n'
         f"qsNotificationGroup NOTIFICATION-GROUP\n    NOTIFICATIONS {{ {kinds} }}\n"
         '    STATUS current\n    DESCRIPTION "All notifications."\n    ::= { qsConformance 2 }\n\n'
         "qsCompliance MODULE-COMPLIANCE\n    STATUS current\n"

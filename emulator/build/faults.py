@@ -26,6 +26,7 @@ from emulator.config.schedule import (
     FiberCutEvent,
     LinkDegradedEvent,
     MessageFaultEvent,
+    OperatorSetEvent,
     OutageEvent,
     PartitionEvent,
     PowerCutEvent,
@@ -39,6 +40,7 @@ from emulator.config.weather import CloudEvent, FogEvent, StormEvent
 from emulator.world.events import (
     DemandShift,
     MessageFault,
+    OperatorSet,
     Outage,
     Partition,
     PowerCut,
@@ -47,7 +49,8 @@ from emulator.world.events import (
     WorldEvent,
 )
 from global_manager.provisioning import demand as laws
-from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX, key_manager_of
+from protos.core import CONTROLLERS, GLOBAL_MANAGER, KEY_MANAGER_PREFIX, key_manager_of, operator_of
+from protos.settings import is_setting, named
 
 CLOCK, EXPORTER = "clock", "exporter"
 STORM_KM, DROP, LOSS_DB, TAPPED = 500.0, 0.2, 3.0, 0.6
@@ -159,6 +162,13 @@ def _parted(_setup: Setup, event: PartitionEvent) -> WorldEvent:
     )
 
 
+def _set_by_operator(_setup: Setup, event: OperatorSetEvent) -> WorldEvent:
+    operator = operator_of(event.operator, event.role)
+    return OperatorSet(
+        entity_named(event.entity), operator, tuple(event.values.items()), event.at_s
+    )
+
+
 def _demand_shifted(setup: Setup, event: DemandShiftEvent) -> WorldEvent:
     demand = setup.experiment.demand
     return DemandShift(
@@ -192,8 +202,17 @@ def _has_places(setup: Setup, _event: WeatherEvent) -> Mistakes:
         yield "", needs
 
 
-def _entity_exists(setup: Setup, event: OutageEvent) -> Mistakes:
+def _entity_exists(setup: Setup, event: OutageEvent | OperatorSetEvent) -> Mistakes:
     return _strangers(setup, "entity", [event.entity])
+
+
+def _can_be_set(_setup: Setup, event: OperatorSetEvent) -> Mistakes:
+    for name in event.values:
+        try:
+            if not is_setting(named(name)):
+                yield "values", f"{name} cannot be set by an operator; see docs/management.md"
+        except ValueError as error:
+            yield "values", str(error)
 
 
 def _ends_exist(setup: Setup, event: MessageFaultEvent) -> Mistakes:
@@ -370,6 +389,11 @@ FAULT_KINDS: tuple[FaultKind[Any], ...] = (
         _weather,
         (Check(_has_places, (NETWORK,)), Check(_sites_exist, (NETWORK,))),
         lambda _draws: {"sky": "overcast"},
+    ),
+    FaultKind(
+        OperatorSetEvent,
+        _set_by_operator,
+        (Check(_entity_exists, (NETWORK,)), Check(_can_be_set)),
     ),
     FaultKind(ProcessEvent, None, (Check(_actor_exists, (NETWORK,)),)),
     FaultKind(

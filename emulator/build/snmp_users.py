@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 from emulator.config.access import SnmpUser
@@ -80,6 +81,22 @@ def users_of(experiment: Experiment) -> SnmpUsers:
         for index, user in enumerate(section.users)
     )
     return SnmpUsers(users, tuple((item.name, item.role) for item in section.communities))
+
+
+def notifying_user(experiment: Experiment, host: str) -> User | str:
+    """Return as whom notifications are sent: the first user who may see all, or such a community.
+
+    A community is for loopback only.  Raises `SnmpUserError`.
+    """
+    known = users_of(experiment)
+    for user in known.users:
+        if user.role is AccessRole.MANAGER:
+            return user
+    communities = [name for name, role in known.communities if role is AccessRole.MANAGER]
+    if communities and ip_address(host).is_loopback:
+        return communities[0]
+    problem = "has no user of the role manager, as whom notifications could be sent"
+    raise SnmpUserError("access.snmp.users", problem)
 
 
 def variables_of(name: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emulator.commands.management import snmp_port_of, trap_target
 from emulator.commands.options import (
     Attached,
     Json,
@@ -112,6 +113,12 @@ def run(
         int | None,
         typer.Option(min=1, max=65535, help="Serve SNMP at this port of loopback."),
     ] = None,
+    trap_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Send agents' notifications there, as SNMP informs."
+        ),
+    ] = None,
     share: Share = False,
     attached: Attached = False,
     json_: Json = False,
@@ -159,7 +166,8 @@ def run(
         _port_range(ports),
         page_port,
         kept is not None,
-        snmp_port=_snmp_port(setup.experiment, snmp_port),
+        snmp_port=snmp_port_of(setup.experiment, snmp_port),
+        trap_to=trap_target(setup.experiment, trap_to, volatile=volatile),
         keys_host=_keys_host(setup.experiment, engine, keys_host or (LOOPBACK if keys else None)),
     )
     tell_reading(experiment, setup)
@@ -291,20 +299,6 @@ def _keys_host(experiment: Experiment, engine: Engine, host: str | None) -> str 
         return str(ip_address(host))
     except ValueError:
         raise UsageError("--keys-host", f"must be an IP address, not {host}") from None
-
-
-def _snmp_port(experiment: Experiment, port: int | None) -> int | None:
-    """Return the port of the SNMP engine, if one is wanted and possible."""
-    if port is None:
-        return None
-    from emulator.build.snmp_users import users_of
-    from emulator.management.opening import is_installed
-
-    if not is_installed():
-        raise UsageError("--snmp-port", "pysnmp is not installed; pip install 'qsagin[snmp]'")
-    users_of(experiment)
-    require_free_port(port, "--snmp-port", datagrams=True)
-    return port
 
 
 def _leave_if_lost(failure: str, *, is_lost: bool) -> None:

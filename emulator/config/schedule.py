@@ -3,18 +3,19 @@
 Faults come in at three places, all outside the control plane.  Physical: what happens to fibers, nodes,
 satellites, UAVs and the sky.  Messages: what happens between entities, and entities that are out.
 Processes: what is done to the operating system's processes, which changes no outcome.  The plan is told of
-none of them.
+none of them.  What operators set at agents is in the schedule too, since it is an input like these.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, model_validator
 
 from emulator.config.demand import MOST_PERIODS, MeanUnits
 from emulator.config.section import (
     Fraction,
+    Name,
     PositiveSeconds,
     Seconds,
     Section,
@@ -24,6 +25,14 @@ from emulator.config.section import (
 from emulator.config.weather import CloudEvent, FogEvent, StormEvent
 from emulator.physics.raman import Direction
 from emulator.world.events import ProcessAction
+from protos.mib import AccessRole
+
+
+def _no_slash(name: str) -> str:
+    if "/" in name:
+        raise ValueError("must have no slash")
+    return name
+
 
 Names = Annotated[list[str], Field(min_length=1)]
 
@@ -166,6 +175,21 @@ class ProcessEvent(Section):
     wall_s: float = Field(2.0, gt=0, le=600, description="how long to stop or slow; real time")
 
 
+class OperatorSetEvent(Section):
+    """What an operator sets at an agent by SNMP, in the window that begins then; see docs/management.md."""
+
+    strikes: ClassVar[Strikes] = Strikes.OPERATION
+
+    kind: Literal["operator-set"]
+    at_s: Seconds = Field(description="emulated time")
+    entity: str = Field(description="as global-manager, fiber-controller")
+    operator: Annotated[Name, AfterValidator(_no_slash)] = "operator"
+    role: AccessRole = AccessRole.MANAGER
+    values: dict[str, int] = Field(
+        min_length=1, max_length=500, description="as in qsFiberAdminStatus.3: 2; all or none"
+    )
+
+
 class RandomEvent(Section):
     """Faults drawn from the experiment's seed when the experiment is read."""
 
@@ -210,6 +234,7 @@ FaultEvent = Annotated[
     | FogEvent
     | CloudEvent
     | ProcessEvent
+    | OperatorSetEvent
     | RandomEvent,
     Field(discriminator="kind"),
 ]

@@ -123,6 +123,7 @@ class Strikes(StrEnum):
     UAV = "uav"
     DEMAND = "demand"
     PROCESS = "process"  # which changes no outcome
+    OPERATION = "operation"  # no fault, but what an operator does
 
 
 class Timed(Section):

@@ -23,7 +23,7 @@ from emulator.engines.job import (
     recording,
 )
 from emulator.live_page.process import PageProcess
-from emulator.management.opening import engine_beside
+from emulator.management.opening import LiveRun, engine_beside
 from emulator.net.heartbeat import FILES, RUNNING, beat
 from emulator.report import summary
 from emulator.runtime.in_process import ACTOR, InProcessNetwork, NetworkConfig
@@ -60,9 +60,8 @@ def play(job: Job, page: PageProcess, watcher: RunWatcher) -> summary.Ending:
 
 def _managed(job: Job, network: InProcessNetwork) -> AbstractContextManager[None]:
     """Serve SNMP beside a run, if that is wanted."""
-    asked, entities = network.glances.ask, network.entities
-    port, experiment = job.options.snmp_port, job.experiment
-    return engine_beside(port, experiment, entities, asked, lambda: network.progress)
+    run = LiveRun(tuple(network.entities), network.glances.ask, lambda: network.progress)
+    return engine_beside(job.options.snmp_port, job.experiment, job.folder, run)
 
 
 @contextmanager

@@ -39,8 +39,8 @@ class Options:
     `page_port` is that of the page of the run, 0 any; None: no page.  Nobody reads the folder of a run that
     is not `kept`: it gets no report, and its journal no mail.  One without a `report` can have it drawn
     later.  Doors to SAEs listen at the address `keys_host`; None: there are none.  SNMP is
-    served at `snmp_port` of loopback; None: nowhere.  What is said of
-    processes concerns their engine only.
+    served at `snmp_port` of loopback; None: nowhere.  Notifications go to the address and port `trap_to`;
+    None: nowhere.  What is said of processes concerns their engine only.
     """
 
     pace: Pace
@@ -56,6 +56,7 @@ class Options:
     report: bool = True
     keys_host: str | None = None
     snmp_port: int | None = None
+    trap_to: tuple[str, int] | None = None
 
     @property
     def joins(self) -> bool:

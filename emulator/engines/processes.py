@@ -31,7 +31,7 @@ from emulator.engines.job import (
     signals_of_native_code,
 )
 from emulator.live_page.process import PageProcess
-from emulator.management.opening import engine_beside
+from emulator.management.opening import LiveRun, engine_beside
 from emulator.net.addresses import LOOPBACK
 from emulator.net.heartbeat import FILES, RUNNING, beat
 from emulator.net.identity import Authority, certificates_needed
@@ -141,8 +141,8 @@ def _managed(
     def look(entity: str, within_s: float) -> Glance | None:
         return cluster.glance(home[entity], entity, within_s)
 
-    entities = job.order.sorted(home)
-    return engine_beside(job.options.snmp_port, job.experiment, entities, look, cluster.progress)
+    run = LiveRun(tuple(job.order.sorted(home)), look, cluster.progress)
+    return engine_beside(job.options.snmp_port, job.experiment, job.folder, run)
 
 
 def _run_info(experiment: Experiment) -> RunInfo:

@@ -2,7 +2,7 @@
 
 A walk is answered from one window: whoever asks for what follows a name that he was told goes on in the
 window in which he was told it, for a while.  Everybody else sees the latest window.  An entity that is out
-does not answer.  One that is busy is shown as it was last.  Nothing can be changed from here.
+does not answer.  One that is busy is shown as it was last.  Nothing can be changed from here; see `sets`.
 """
 
 from __future__ import annotations
@@ -98,10 +98,6 @@ class Answers:
         """Return the answer; None: there is none, as if nobody were there."""
         if len(request.names) > _MOST_NAMES:
             return Response((), ErrorStatus.TOO_BIG)
-        if request.verb is Verb.SET:
-            self.refused["set"] += 1
-            asked = tuple(Absent(name, Missing.NULL) for name in request.names)
-            return Response(asked, ErrorStatus.NO_ACCESS, 1)
         snapshot = self._snapshot(request)
         if snapshot is None:
             self.refused["out"] += 1

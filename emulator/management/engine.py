@@ -13,45 +13,41 @@ import logging
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from pysnmp.carrier.asyncio.dgram import udp
 from pysnmp.entity import config
 from pysnmp.entity.engine import SnmpEngine
-from pysnmp.proto import error, rfc1902, rfc1905
+from pysnmp.proto import error, rfc1905
 from pysnmp.proto.api import v2c
 
 from emulator.build.snmp_users import SnmpUsers
 from emulator.management.answers import Absent, Answers, Bind, Look, Request, Response
+from emulator.management.ber import absent, variable, variables
+from emulator.management.encoding import AUTHENTICATION, USM, V2C
+from emulator.management.flood import PacedTransport
 from emulator.management.objects import About, Cell, Type
+from emulator.management.sets import RepeatedSets, Sets, Setting, Submit
 from emulator.net.addresses import LOOPBACK
-from protos.mib import AccessRole
-from protos.pdu import ErrorStatus, Missing, Verb
+from protos.mib import AccessRole, EngineRow
+from protos.pdu import ErrorStatus, Verb
 
 _log = logging.getLogger(__name__)
 _ENGINE_ID_HEAD = bytes.fromhex("80001f8805")  # RFC 3411: enterprise 8072, octets of its own choice
 _ENGINE_ID_OCTETS = 12
-_V2C, _USM = 2, 3  # security models
 _AUTH_PRIV = 3
 _MOST_OCTETS = 16_384
-_AUTHENTICATION = {
-    "sha-256": config.USM_AUTH_HMAC192_SHA256,
-    "sha-384": config.USM_AUTH_HMAC256_SHA384,
-    "sha-512": config.USM_AUTH_HMAC384_SHA512,
-}
+_VARIABLES = 3  # of the four parts of a PDU
 _VERBS = {
     rfc1905.GetRequestPDU.tagSet: Verb.GET,
     rfc1905.GetNextRequestPDU.tagSet: Verb.GET_NEXT,
     rfc1905.GetBulkRequestPDU.tagSet: Verb.GET_BULK,
     rfc1905.SetRequestPDU.tagSet: Verb.SET,
 }
-_MISSING = {
-    Missing.NULL: rfc1905.unSpecified,
-    Missing.NO_SUCH_OBJECT: rfc1905.noSuchObject,
-    Missing.NO_SUCH_INSTANCE: rfc1905.noSuchInstance,
-    Missing.END_OF_MIB_VIEW: rfc1905.endOfMibView,
-}
+_TYPES = {kind.value: kind for kind in Type} | {"Gauge32": Type.UNSIGNED, "Integer": Type.INTEGER}
 _COUNTERS = {
     "__SNMPv2-MIB": (
         "snmpInPkts",
@@ -74,16 +70,26 @@ _ENGINE = ("snmpEngineID", "snmpEngineBoots", "snmpEngineTime", "snmpEngineMaxMe
 
 
 class ManagementEngine:
-    """See the module.  `contexts` are the names that exist, beside the empty one."""
+    """See the module.  `contexts` are all names but the empty one; `about` is without cells."""
 
     def __init__(
-        self, users: SnmpUsers, look: Look, contexts: frozenset[str], description: str
+        self,
+        users: SnmpUsers,
+        look: Look,
+        contexts: frozenset[str],
+        about: About,
+        submit: Submit,
     ) -> None:
         self._users = users
-        self._description = description
+        self._said = about
         self._answers = Answers(look, contexts | {""}, self._about)
+        self._sets = Sets(look, submit, self._answers.refused)
+        self._repeated = RepeatedSets()
+        self._worker = ThreadPoolExecutor(1, "snmp-set")
         self._roles: dict[tuple[int, str], AccessRole] = {}
+        self._communities: dict[str, str] = {}
         self._engine: Any = None
+        self._dropped: Callable[[], int] = int
         self._loop = asyncio.new_event_loop()
         self._thread: threading.Thread | None = None
 
@@ -101,6 +107,7 @@ class ManagementEngine:
         if self._thread is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+        self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _serve(self, listener: socket.socket) -> None:
         asyncio.set_event_loop(self._loop)
@@ -119,28 +126,32 @@ class ManagementEngine:
         drawn = _ENGINE_ID_HEAD + secrets.token_bytes(_ENGINE_ID_OCTETS)
         own_id.syntax = engine.snmpEngineID = own_id.syntax.clone(drawn)
         self._engine = engine
-        transport = udp.UdpTransport().open_server_mode(sock=listener)
+        transport = PacedTransport().open_server_mode(sock=listener)
+        self._dropped = lambda: transport.dropped
         config.add_transport(engine, udp.DOMAIN_NAME, transport)
         for user in self._users.users:
             config.add_v3_user(
                 engine,
                 user.name,
-                _AUTHENTICATION[user.authentication],
+                AUTHENTICATION[user.authentication],
                 user.authentication_secret,
                 config.USM_PRIV_CFB128_AES,
                 user.privacy_secret,
             )
-            self._roles[_USM, user.name] = user.role
+            self._roles[USM, user.name] = user.role
         for number, (name, role) in enumerate(self._users.communities):
             security_name = f"community-{number}"
             config.add_v1_system(engine, security_name, name, securityName=security_name)
-            self._roles[_V2C, security_name] = role
+            self._roles[V2C, security_name] = role
+            self._communities[security_name] = name
         engine.message_dispatcher.register_context_engine_id(
             engine.snmpEngineID, tuple(_VERBS), self._process
         )
 
     def _about(self) -> About:
-        return About(self._description, tuple(self._own_cells()))
+        refused = self._answers.refused
+        row = EngineRow(1, self._dropped(), refused["set"], refused["out"])
+        return replace(self._said, cells=tuple(self._own_cells()), row=row)
 
     def _own_cells(self) -> Iterator[Cell]:
         builder = self._engine.get_mib_builder()
@@ -155,39 +166,43 @@ class ManagementEngine:
 
     def _process(self, engine: Any, *handed: Any) -> None:
         """Answer a request; what is handed over is that of RFC 3412, section 4.5, processPdu."""
-        processing, security_model, security_name, security_level = handed[:4]
-        context_engine_id, context_name, pdu_version, pdu, most_octets, state = handed[4:]
+        _, security_model, security_name, security_level, _, context_name, _, pdu = handed[:8]
+        most_octets = handed[8]
         role = self._roles.get((int(security_model), str(security_name)))
-        answer = v2c.apiPDU.get_response(pdu)
-        about: dict[str, Any] = {}
         context = bytes(context_name).decode(errors="replace")
+
+        def reply(response: Response | None) -> None:
+            if response is not None:
+                answer = v2c.apiPDU.get_response(pdu)
+                _fill(answer, response)
+                _send(engine, handed, answer, {})
+
         if context not in self._answers.contexts:
-            answer, about = pdu, self._unknown_context()  # a report, which tells whom it is for
-        elif role is None or (int(security_model) == _USM and int(security_level) != _AUTH_PRIV):
-            _fill(answer, Response((), ErrorStatus.AUTHORIZATION_ERROR))
+            _send(
+                engine, handed, pdu, self._unknown_context()
+            )  # a report, which tells whom it is for
+        elif role is None or (int(security_model) == USM and int(security_level) != _AUTH_PRIV):
+            reply(Response((), ErrorStatus.AUTHORIZATION_ERROR))
         else:
-            request = _request(str(security_name), role, context, pdu, int(most_octets or 0))
-            response = self._answers.answer(request)
-            if response is None:
-                return
-            _fill(answer, response)
-        try:
-            engine.message_dispatcher.return_response_pdu(
-                engine,
-                processing,
-                security_model,
-                security_name,
-                security_level,
-                context_engine_id,
-                context_name,
-                pdu_version,
-                answer,
-                most_octets,
-                state,
-                about,
-            )
-        except error.StatusInformation as problem:
-            _log.warning("no answer to %s: %s", security_name, problem)
+            request = _request(self._user(security_name), role, context, pdu, int(most_octets or 0))
+            if request.verb is Verb.SET:
+                self._set(request, pdu, reply)
+            else:
+                reply(self._answers.answer(request))
+
+    def _set(self, request: Request, pdu: Any, reply: Callable[[Response | None], None]) -> None:
+        """Do a Set in a thread of its own, one after the other, and answer when it is done."""
+        wanted = tuple(map(_setting, v2c.apiPDU.get_varbinds(pdu)))
+        number = int(v2c.apiPDU.get_request_id(pdu))
+        key = (request.user, request.context, number, wanted)
+        if not self._repeated.is_new(key, reply):
+            return
+        work = self._loop.run_in_executor(self._worker, self._sets.perform, request, wanted)
+        work.add_done_callback(lambda done: self._repeated.done(key, _result(done)))
+
+    def _user(self, security_name: Any) -> str:
+        """Return the name of a user or community."""
+        return self._communities.get(str(security_name), str(security_name))
 
     def _unknown_context(self) -> dict[str, Any]:
         """Count a context that does not exist; return what pysnmp reports then."""
@@ -196,6 +211,35 @@ class ManagementEngine:
         )
         unknown.syntax += 1
         return {"oid": unknown.name, "val": unknown.syntax}
+
+
+def _send(engine: Any, handed: tuple[Any, ...], answer: Any, about: dict[str, Any]) -> None:
+    """Return a PDU to who asked; what was handed over begins and ends as returnResponsePdu wants it."""
+    head, (most_octets, state) = handed[:7], handed[8:]
+    try:
+        dispatcher = engine.message_dispatcher
+        dispatcher.return_response_pdu(engine, *head, answer, most_octets, state, about)
+    except error.StatusInformation as problem:
+        _log.warning("no answer to %s: %s", handed[2], problem)
+
+
+def _setting(bind: tuple[Any, Any]) -> Setting:
+    name, value = tuple(bind[0]), bind[1]
+    kind = _TYPES.get(type(value).__name__)
+    if kind in (Type.OCTETS, None):
+        return Setting(name, kind, bytes(value) if kind else 0)
+    return Setting(name, kind, tuple(value) if kind is Type.NAME else int(value))
+
+
+def _result(done: asyncio.Future[Response | None]) -> Response | None:
+    """Return an answer; whatever went wrong is logged, and is none."""
+    if done.cancelled():
+        return None
+    problem = done.exception()
+    if problem is not None:
+        _log.error("a Set failed", exc_info=problem)
+        return None
+    return done.result()
 
 
 def _request(user: str, role: AccessRole, context: str, pdu: Any, most_octets: int) -> Request:
@@ -212,14 +256,14 @@ def _request(user: str, role: AccessRole, context: str, pdu: Any, most_octets: i
 def _fill(answer: Any, response: Response) -> None:
     v2c.apiPDU.set_error_status(answer, int(response.error_status))
     v2c.apiPDU.set_error_index(answer, response.error_index)
-    v2c.apiPDU.set_varbinds(answer, [_encoded(bind) for bind in response.binds])
+    found = variables(map(_octets, response.binds))
+    answer.setComponentByPosition(
+        _VARIABLES, found, verifyConstraints=False, matchTags=False, matchConstraints=False
+    )
 
 
-def _encoded(bind: Bind) -> tuple[Any, Any]:
-    if isinstance(bind, Absent):
-        return rfc1902.ObjectName(bind.name), _MISSING[bind.why]
-    kind = rfc1902.Integer32 if bind.type is Type.INTEGER else getattr(rfc1902, bind.type.value)
-    return rfc1902.ObjectName(bind.name), kind(bind.value)
+def _octets(bind: Bind) -> bytes:
+    return absent(bind.name, bind.why) if isinstance(bind, Absent) else variable(bind)
 
 
 def _dropped(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

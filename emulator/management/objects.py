@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from protos.mib import (
     QSAGIN,
     SYS_UP_TIME,
     AccessRole,
+    EngineRow,
     EntityRow,
     FiberStateRow,
     Row,
@@ -33,6 +35,9 @@ _IF_X_ENTRY: Arcs = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
 _IF_OPTICAL_CHANNEL = 195  # IANAifType-MIB
 _SERVICES = 72  # RFC 3418, sysServices: end to end, and applications
 _UP = 1  # RFC 2863, ifAdminStatus
+
+
+_QUIET = EngineRow(1, 0, 0, 0)
 
 
 class Type(Enum):
@@ -58,10 +63,15 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class About:
-    """What the engine says of itself in every context: its software, and cells of its own groups."""
+    """What the engine says of itself in every context: its software, and cells of its own groups.
+
+    `epoch` is when the run began in emulated time, `row` what the engine counts.
+    """
 
     description: str
     cells: tuple[Cell, ...] = ()
+    epoch: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    row: EngineRow = _QUIET
 
 
 _TYPE_OF = {
@@ -75,7 +85,8 @@ _MILLISECONDS_OCTETS = 8
 
 def cells_of(context: str, glance: Glance, role: AccessRole, about: About) -> list[Cell]:
     """Return all that a role may see of an entity, in the order of names."""
-    rows = dict(glance.rows) | {SummaryRow: (_summary(glance),)}
+    rows: dict[type[Row], tuple[Row, ...]] = dict(glance.rows)
+    rows |= {SummaryRow: (_summary(glance, about.epoch),), EngineRow: (about.row,)}
     seen = {kind: found for kind, found in rows.items() if role in BY_ROW[kind].readable_by}
     cells = [*_system(context, glance, about), *about.cells]
     cells += _interfaces(
@@ -92,8 +103,8 @@ def entity_rows(roles: Mapping[str, AccessRole]) -> dict[type[Row], tuple[Row, .
     return {EntityRow: tuple(rows)}
 
 
-def _summary(glance: Glance) -> SummaryRow:
-    totals = glance.totals
+def _summary(glance: Glance, epoch: datetime) -> SummaryRow:
+    totals, date = glance.totals, epoch + timedelta(seconds=glance.now_s)
     return SummaryRow(
         1,
         glance.window,
@@ -101,6 +112,7 @@ def _summary(glance: Glance) -> SummaryRow:
         totals.late_units,
         totals.shortfall_units,
         max(0, totals.cost),
+        date.isoformat(),
     )
 
 
@@ -138,10 +150,25 @@ def _table(kind: type[Row], rows: Iterable[Row]) -> Iterator[Cell]:
         index = instance(row)
         for field, column in table.columns.items():
             name, syntax = (*table.entry, column, *index), table.syntax[field]
-            yield Cell(name, *_typed(syntax, getattr(row, field)))
+            yield Cell(name, *typed(syntax, getattr(row, field)))
 
 
-def _typed(syntax: Syntax, value: int | str) -> tuple[Type, int | bytes]:
+def type_of(syntax: Syntax) -> Type:
+    """Return how a column's values are encoded."""
+    return _TYPE_OF.get(syntax, Type.OCTETS)
+
+
+def date_and_time(at: datetime) -> bytes:
+    """Return a time as DateAndTime (RFC 2579), in UTC."""
+    in_utc = at.astimezone(UTC)
+    date = (in_utc.month, in_utc.day, in_utc.hour, in_utc.minute, in_utc.second)
+    return bytes((*in_utc.year.to_bytes(2), *date, in_utc.microsecond // 100_000, ord("+"), 0, 0))
+
+
+def typed(syntax: Syntax, value: int | str) -> tuple[Type, int | bytes]:
+    """Return the type and the value of a column as they are encoded."""
+    if isinstance(value, str) and syntax is Syntax.DATE_AND_TIME:
+        return Type.OCTETS, date_and_time(datetime.fromisoformat(value))
     if isinstance(value, str):
         return Type.OCTETS, value.encode()
     if syntax is Syntax.MILLISECONDS:

@@ -54,6 +54,7 @@ from protos.facts import (
 )
 
 _MEDIA = (Strikes.SATELLITE, Strikes.UAV)
+_NO_FAULTS = (Strikes.PROCESS, Strikes.OPERATION)
 _SELLERS = {SATELLITE_CONTROLLER: "satellite", UAV_CONTROLLER: "uav"}
 _ON_AGENTS = (Strikes.NODE, Strikes.ENTITY)
 _RETURNED = (AgentState(AgentCondition.BACK), AgentState(AgentCondition.ANSWERS))
@@ -90,7 +91,7 @@ class Story:
 
 
 def resilience(faults: Sequence[Mapping[str, Any]], story: Story) -> list[dict[str, Any]]:
-    """Return the figures of every fault, as the summary has them; none for process faults."""
+    """Return the figures of every fault, as the summary has them; none for process faults and operators."""
     usual = _usual_costs(story)
     felt = {
         (row.request, row.period)
@@ -102,7 +103,7 @@ def resilience(faults: Sequence[Mapping[str, Any]], story: Story) -> list[dict[s
     for number, (fault, here) in enumerate(zip(faults, concerned, strict=True)):
         others = [other for other, there in enumerate(concerned) if here & there & felt]
         shared_with = [other for other in others if other != number]
-        is_felt = _strikes_what(fault) is not Strikes.PROCESS
+        is_felt = _strikes_what(fault) not in _NO_FAULTS
         found.append(asdict(_figures(fault, story, here, usual, shared_with)) if is_felt else {})
     return found
 
@@ -143,7 +144,7 @@ def _time(fault: Mapping[str, Any], timeline: Timeline) -> tuple[float, float]:
 def _concerned(fault: Mapping[str, Any], story: Story) -> frozenset[_Place]:
     """Return which requests a fault concerns, in which periods."""
     struck = _strikes_what(fault)
-    if struck is Strikes.PROCESS:
+    if struck in _NO_FAULTS:
         return frozenset()
     start_s, end_s = _time(fault, story.timeline)
     begins_s, period_s = story.timeline.begins_s, story.timeline.period_s

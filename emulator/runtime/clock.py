@@ -275,7 +275,7 @@ class BarrierClock:
         return sorted(due | self._mail | self._wishes.hosts)
 
     async def _wait_until(self, window: int, pace: Pace) -> bool:
-        """Wait for the time of a window; return whether an earlier one is wanted meanwhile."""
+        """Wait for the time of a window; return whether an earlier one may be wanted meanwhile."""
         self._awaited = window
         if pace.factor is None:
             return False
@@ -286,7 +286,10 @@ class BarrierClock:
             await self._wishes.stir(min(ahead_s, _LOOK_EVERY_S))
             now = self._soonest()
             is_sooner = bool(self._wishes.hosts) and now < window
-            if is_sooner or self._stopping.is_set() or await self._take_orders(min(window, now)):
+            if is_sooner or self._stopping.is_set():
+                break
+            if await self._take_orders(min(window, now)):
+                is_sooner = True
                 break
         self._is_waiting = False
         return is_sooner

@@ -12,18 +12,22 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from protos.core import Totals
+from protos.core import Message, Totals
 from protos.mib import Row
 
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """All rows of an entity by their type, and its running totals, after a window."""
+    """All rows of an entity by their type, and its running totals, after a window.
+
+    `told` holds its last answers to operators, with the windows in which it gave them.
+    """
 
     window: int
     now_s: float
     rows: Mapping[type[Row], tuple[Row, ...]]
     totals: Totals
+    told: tuple[tuple[int, Message], ...] = ()
 
 
 class Glances:

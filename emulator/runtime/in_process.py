@@ -135,9 +135,11 @@ class InProcessNetwork(CoreNetwork):
             window = self.next_window()
             if window is None or window > last_window:
                 break
-            self._wait_until(window, pace)
+            is_sooner = self._wait_until(window, pace)
             if self._stopping.is_set():
                 break
+            if is_sooner:
+                continue
             self.glances.serve()
             if self._take_injected(window):
                 continue  # somebody may want to run sooner now
@@ -179,9 +181,11 @@ class InProcessNetwork(CoreNetwork):
         if time.monotonic() - self._flushed_s > _FLUSH_EVERY_S:
             self._flush()
 
-    def _wait_until(self, window: int, pace: Pace) -> None:
+    def _wait_until(self, window: int, pace: Pace) -> bool:
+        """Wait for the time of a window; return whether an earlier one may be wanted meanwhile."""
         if pace.factor is None:
-            return
+            return False
+        is_sooner = False
         window_s = self._config.window_s / pace.factor
         self._flush()
         self._is_waiting = True
@@ -190,9 +194,11 @@ class InProcessNetwork(CoreNetwork):
             self._stirred.clear()
             self.glances.serve()
             now = max(ceil((time.monotonic() - self._began_s) / window_s), self.window + 1)
-            if self._stopping.is_set() or self._take_injected(min(window, now)):
+            is_sooner = self._take_injected(min(window, now))
+            if self._stopping.is_set() or is_sooner:
                 break
         self._is_waiting = False
+        return is_sooner
 
     def _take_injected(self, window: int) -> bool:
         """Learn of injected faults from a window on; return whether there was any."""

@@ -41,11 +41,11 @@ class _One(BaseModel):
     fault: FaultEvent
 
 
-def submit(run_folder: Path, fault: Mapping[str, Any]) -> Injected:
+def submit(run_folder: Path, fault: Mapping[str, Any], patience_s: float | None = None) -> Injected:
     """Inject a fault into a live run; return it with its time.
 
     The fields are those of an entry of `faults`.  `at_s` may be left out, or be a time to come, and `for_s`
-    may replace `until_s`.  Raises `InjectionError`.
+    may replace `until_s`.  The run has `patience_s` of wall time to take it.  Raises `InjectionError`.
     """
     if not (run_folder / EXPERIMENT).exists():
         raise InjectionError(f"{run_folder}: is not the folder of a run")
@@ -55,7 +55,7 @@ def submit(run_folder: Path, fault: Mapping[str, Any]) -> Injected:
     with _table(run_folder) as injections:
         number = injections.ask(fields, written)
         try:
-            _wait_for(injections, number, run_folder)
+            _wait_for(injections, number, run_folder, patience_s or _PATIENCE_S)
         except BaseException:  # whoever asked has gone
             injections.withdraw(number)
             raise
@@ -109,11 +109,11 @@ def _until_s(fields: dict[str, Any]) -> float:
     return at_s + lasts_s
 
 
-def _wait_for(injections: Injections, number: int, run_folder: Path) -> None:
-    ends_s = time.monotonic() + _PATIENCE_S
+def _wait_for(injections: Injections, number: int, run_folder: Path, patience_s: float) -> None:
+    ends_s = time.monotonic() + patience_s
     while injections.window_of(number) is None:
         if time.monotonic() > ends_s and injections.withdraw(number):
-            problem = f"took no fault within {_PATIENCE_S:g} s; is it still going on?"
+            problem = f"took no fault within {patience_s:g} s; is it still going on?"
             raise InjectionError(f"{run_folder}: the run {problem}")
         if (run_folder / SUMMARY).exists() and injections.withdraw(number):
             raise InjectionError(f"{run_folder}: the run has ended")

@@ -9,12 +9,13 @@ Nothing here knows what a message means, or what a core is.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf
 
+from emulator.runtime.operations import Operations
 from emulator.world.events import (
     NOTHING,
     MessageFault,
@@ -25,11 +26,12 @@ from emulator.world.events import (
     WorldEvent,
 )
 from emulator.world.keyed_random import number
-from protos.core import BY_NAME, EntityOrder, Message, key_manager_of, steps_until
+from protos.core import BY_NAME, EntityOrder, Message, is_operator, key_manager_of, steps_until
 from protos.keys import Confirm, Relay
 from protos.pdu import Pdu
 
 COPY = 2**40
+_MOST_TOLD = 256
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,11 @@ class MessageFaults:
         for entity in entities:
             for begin, end in self._outages.get(entity, ()):
                 yield entity, begin * self.window_s, end * self.window_s
+
+    @cached_property
+    def operations(self) -> Operations:
+        """The requests of operators in the schedule."""
+        return Operations(self.schedule, self.window_s, self.last_window)
 
     @property
     def spares_messages(self) -> bool:
@@ -145,6 +152,8 @@ NO_FAULTS = MessageFaults()
 class Post:
     """What leaves a host, what is held back for later windows, and the count of each fault.
 
+    `told` holds the last answers to operators, with their windows.
+
     `damaged` holds the management messages that leave damaged in the last window; their envelope shows it,
     so they must be refused.  Damaged ciphertext and tags travel like any other.
     """
@@ -152,6 +161,7 @@ class Post:
     held: dict[int, list[Message]] = field(default_factory=dict)
     damaged: list[Message] = field(default_factory=list)
     befallen: Counter[str] = field(default_factory=Counter)
+    told: deque[tuple[int, Message]] = field(default_factory=lambda: deque(maxlen=_MOST_TOLD))
 
     @property
     def wake_window(self) -> int | None:
@@ -161,6 +171,10 @@ class Post:
     def dispatch(self, window: int, outbox: Sequence[Message], by: MessageFaults) -> list[Message]:
         """Return what leaves in a window: of what was sent in it, and of what was held back until it."""
         self.damaged, leaving = [], self.held.pop(window, [])
+        answers = [message for message in outbox if is_operator(message.destination)]
+        if answers:
+            self.told.extend((window, message) for message in answers)
+            outbox = [message for message in outbox if not is_operator(message.destination)]
         if by.spares_messages:
             return [*leaving, *outbox]
         for message in _reordered(window, outbox, by):

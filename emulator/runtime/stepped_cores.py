@@ -99,6 +99,7 @@ class SteppedCores:
         wakes = [item.wake_window for item in self._here.values()]
         wakes += [self._post.wake_window]
         wakes += [self._message_faults.turn_after(self._here, self._last)]
+        wakes += [self._message_faults.operations.after(self._here, self._last)]
         return min((wake for wake in wakes if wake is not None), default=None)
 
     @property
@@ -149,7 +150,7 @@ class SteppedCores:
         outbox: list[Message] = []
         now_s, faults = window * self._window_s, self._message_faults
         for entity, hosted in self._here.items():
-            inbox = hosted.mailbox.read(window)
+            inbox = [*faults.operations.due(entity, window), *hosted.mailbox.read(window)]
             if faults.is_out(entity, window):
                 hosted.wake_window = None
                 continue
@@ -201,7 +202,8 @@ class SteppedCores:
         if self._message_faults.is_out(entity, window):
             return None
         rows = core.rows() if isinstance(core, Managed) else {}
-        return Glance(window, window * self._window_s, rows, core.totals())
+        told = [(at, item) for at, item in self._post.told if item.source == entity]
+        return Glance(window, window * self._window_s, rows, core.totals(), tuple(told))
 
     @property
     def _last(self) -> int:

@@ -14,7 +14,7 @@ from math import isinf
 from pathlib import Path
 from typing import Any
 
-from emulator.world.events import DemandShift, WorldEvent
+from emulator.world.events import DemandShift, OperatorSet, WorldEvent
 
 FILE = "injected.sqlite"
 _SCHEMA = """
@@ -99,5 +99,7 @@ def dated(fault: Mapping[str, Any], event: WorldEvent) -> dict[str, Any]:
     """Return a fault's fields with the time at which it happens."""
     if isinstance(event, DemandShift):
         return {**fault, "from_period": event.from_period}
+    if isinstance(event, OperatorSet):
+        return {**fault, "at_s": event.start_s}
     start_s, end_s = getattr(event, "start_s"), getattr(event, "end_s")  # noqa: B009
     return {**fault, "at_s": start_s, "until_s": None if isinf(end_s) else end_s}

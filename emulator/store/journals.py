@@ -139,6 +139,14 @@ def mail_read(run_folder: Path) -> Iterator[tuple[int, bytes]]:
             yield from connection.execute("SELECT window, batches FROM mail ORDER BY window")
 
 
+def mail_of(run_folder: Path, entity: str, after: int) -> Iterator[tuple[int, bytes]]:
+    """Yield what was read in each window after one where an entity lives.  Raises `JournalError`."""
+    path, _ = _home(run_folder, entity)
+    query = "SELECT window, batches FROM mail WHERE window > ? ORDER BY window"
+    with _reading(path) as connection:
+        yield from connection.execute(query, (after,)).fetchall()
+
+
 def asked(run_folder: Path) -> Iterator[tuple[str, int, int, str]]:
     """Yield what SAEs asked of whom, as (entity, window, number, call)."""
     query = (

@@ -156,6 +156,16 @@ class Partition:
 
 
 @dataclass(frozen=True)
+class OperatorSet:
+    """What an operator, as the source of a request, sets at an entity: names and values, all or none."""
+
+    entity: str
+    operator: str
+    values: tuple[tuple[str, int], ...]
+    start_s: float
+
+
+@dataclass(frozen=True)
 class DemandShift:
     """Another distribution of demand, as (units, probability), from a period on."""
 
@@ -179,6 +189,7 @@ _KINDS = {
         Outage,
         MessageFault,
         Partition,
+        OperatorSet,
         DemandShift,
     )
 }
@@ -216,6 +227,8 @@ def begun_at(event: WorldEvent, at_s: float, timeline: Timeline) -> WorldEvent:
         periods = (at_s - timeline.first_period_s) / timeline.period_s
         first = max(event.from_period, int(max(0.0, -(-periods // 1))))
         return replace(event, from_period=first)
+    if isinstance(event, OperatorSet):
+        return replace(event, start_s=max(at_s, event.start_s))
     timed = cast("FiberCut", event)
     delay_s = max(0.0, at_s - timed.start_s)
     return replace(timed, start_s=timed.start_s + delay_s, end_s=timed.end_s + delay_s)

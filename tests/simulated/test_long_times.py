@@ -13,7 +13,11 @@ from network import SimulatedNetwork, simulate
 from emulator.build.environment import timeline_of
 from emulator.build.loading import read
 from emulator.results import journal_queries
+from protos.core import Core, Managed
 from protos.facts import Fact, FactKind
+from protos.mib import BY_ROW, Row
+from protos.pdu import ErrorStatus
+from protos.rows import check_value
 
 Write = Callable[..., Path]
 YEAR_S = 31_557_600
@@ -34,6 +38,13 @@ def _begun_at(write_experiment: Write, at_s: int) -> SimulatedNetwork:
     setup._parts[timeline_of.__wrapped__] = later  # type: ignore[attr-defined]
     network, _ = simulate(setup, first_window=at_s)
     return network
+
+
+def _rows(core: Core) -> Iterator[Row]:
+    """Yield what a core shows by SNMP."""
+    if isinstance(core, Managed):
+        for rows in core.rows().values():
+            yield from rows
 
 
 def _later(key: str, value: Any, at_s: int) -> Any:
@@ -62,6 +73,12 @@ def test_a_schedule_that_is_shifted_changes_nothing_but_times(
     assert list(_story(later, at_s)) == list(_story(now, 0))
     kinds = {fact.kind for fact in later.all_facts()}
     assert {FactKind.REPLANNED, FactKind.LINK, FactKind.ACTIVE} <= kinds
+    shown = [row for core in later.cores.values() for row in _rows(core)]
+    assert {"ReservationRow", "ChannelRow", "UsageRow"} <= {type(row).__name__ for row in shown}
+    for row in shown:
+        table = BY_ROW[type(row)]
+        for field in table.columns:
+            assert check_value(table, field, getattr(row, field)) is ErrorStatus.NO_ERROR
 
 
 def test_a_reservation_made_after_25_days_is_taken(write_experiment: Write, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from protos.core import FIBER_CONTROLLER, UAV_CONTROLLER, Message, Timeline
 from protos.facts import FactKind
 from protos.key_changes import KeysHeld
 from protos.keys import Relay
-from protos.mib import ChannelRow, DeliveryRow, MediumCode, Row, RowStatus
+from protos.mib import ChannelRow, DeliveryRow, MediumCode, Row, RowStatus, TruthValue
 from protos.pdu import Pdu, Verb
 from protos.rows import encode
 
@@ -146,7 +146,7 @@ class Chain(SimulatedNetwork):
         period = max(0, (self.window - 2 * PERIOD_S) // PERIOD_S)
         source, target = self.ends[request]
         for node, delay in zip((source, target), delays, strict=True):
-            is_source, peer = int(node == source), self.peer_of(request, node)
+            is_source, peer = TruthValue.of(node == source), self.peer_of(request, node)
             row = DeliveryRow(
                 self.orders,
                 request,

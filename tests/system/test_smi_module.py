@@ -16,7 +16,16 @@ import environments
 import pytest
 from monitoring import tool
 
-from protos.mib import NOTIFICATION_TYPES, NOTIFICATIONS, TABLES, AccessRole, Syntax, Table
+from protos.mib import (
+    NOTIFICATION_TYPES,
+    NOTIFICATIONS,
+    TABLES,
+    AccessRole,
+    RowStatus,
+    Syntax,
+    Table,
+    TruthValue,
+)
 from protos.pdu import Arcs
 
 pytestmark = pytest.mark.system
@@ -76,7 +85,12 @@ def _served(table: Table, field: str) -> Column:
     if field in table.index:
         return table.syntax[field].smi, "noaccess"
     written = bool(table.writable_by - {AccessRole.OBSERVER})
-    kind = "RowStatus" if field == "row_status" else table.syntax[field].smi
+    if table.settable:
+        written = field in table.settable
+    named = table.enumerations.get(field)
+    kind = table.syntax[field].smi
+    if named is not None:
+        kind = named.__name__ if named in (RowStatus, TruthValue) else "Enumeration"
     return kind, "readwrite" if written else "readonly"
 
 

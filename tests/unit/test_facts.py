@@ -28,6 +28,7 @@ from protos.facts import (
     Reason,
     Replanned,
     Rotated,
+    Setting,
     Verified,
     details_of,
     written,
@@ -44,6 +45,7 @@ _BY_TYPE: dict[type, st.SearchStrategy[Details]] = {
     Ordered: st.builds(Ordered, other=_WORDS, reason=_WORDS),
     KeyCall: st.builds(KeyCall, _WORDS, st.lists(_WORDS).map(tuple)),
     Holder: st.builds(Holder, _WORDS),
+    Setting: st.builds(Setting, st.just(("a.1", "b.2")), st.just((1, 2)), _WORDS),
     Reason: st.builds(Reason, _WORDS),
 }
 _DETAILED = st.sampled_from(sorted(DETAILS)).flatmap(

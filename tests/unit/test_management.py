@@ -44,8 +44,9 @@ TEXTS = st.text(max_size=20)
 @st.composite
 def any_row(draw: st.DrawFn) -> Row:
     table: Table = draw(st.sampled_from(TABLES))
+    named = {name: st.sampled_from(list(kind)) for name, kind in table.enumerations.items()}
     values = {
-        field.name: draw(TEXTS if table.is_text[field.name] else NUMBERS)
+        field.name: draw(named.get(field.name, TEXTS if table.is_text[field.name] else NUMBERS))
         for field in fields(table.row)
     }
     return table.row(**values)
@@ -313,8 +314,9 @@ def test_only_numbers_of_a_count_that_no_run_reaches_are_of_32_bits() -> None:
         if syntax in (Syntax.INTEGER32, Syntax.UNSIGNED32)
     }
     parts = {"request", "position", "fiber", "agent", "medium", "wavelength", "row_status"}
-    parts |= {"entity", "summary"}
-    states = {"is_source", "oper_status", "cause", "open_orders"}
+    parts |= {"entity", "summary", "node", "threshold", "planning", "engine"}
+    states = {"is_source", "oper_status", "cause", "open_orders", "status", "action"}
+    states |= {"qber_limit_ppm", "wait_to_restore_ms"}
     in_one_period = {"units", "available_units", "capacity_units"}
     one_at_a_time = {"order", "period", "epoch", "generation"}  # each costs rows of a journal
     assert narrow == parts | states | in_one_period | one_at_a_time

@@ -15,7 +15,7 @@ from emulator.management.objects import About, Cell, Type
 from emulator.runtime.glances import Glance
 from protos.core import Totals
 from protos.mib import BY_ROW, SYS_UP_TIME, AccessRole, FiberStateRow, Row, ServiceRow, UsageRow
-from protos.pdu import Arcs, ErrorStatus, Missing, Verb
+from protos.pdu import Arcs, Missing, Verb
 
 ABOUT = About("the engine")
 IF_OPER_STATUS: Arcs = (1, 3, 6, 1, 2, 1, 2, 2, 1, 8)
@@ -114,13 +114,6 @@ def test_a_get_sees_the_latest_window_and_tells_what_is_not_there(
         assert isinstance(third, Cell)
         ticks.append(first.value)
     assert ticks == [100, 200]
-
-
-def test_nothing_can_be_set(answers: Answers, agent: Agent) -> None:
-    response = answers.answer(_ask(Verb.SET, SYS_UP_TIME))
-    assert response is not None
-    assert (response.error_status, response.error_index) == (ErrorStatus.NO_ACCESS, 1)
-    assert (answers.refused["set"], agent.window) == (1, 0)
 
 
 def test_an_agent_that_is_out_does_not_answer_and_a_busy_one_is_shown_as_it_was(

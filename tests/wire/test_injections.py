@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from live_network import LiveNetwork, within, write_experiment_of
 
+from emulator.results import journal_queries
 from emulator.results.audit import audit
 from emulator.runtime import injection
 from emulator.runtime.pacing import Pace
@@ -31,15 +32,20 @@ FAULTS = [
     {"kind": "message-fault", "drop": 0.2, "duplicate": 0.2, "corrupt": 0.1, "delay_s": 3,
      "reorder": True, "for_s": 60},
     {"kind": "partition", "groups": [["A", "B"], ["C", "global-manager"]], "for_s": 25},
+    {"kind": "operator-set", "entity": "fiber-controller", "values": {"qsFiberAdminStatus.0": 2}},
+    {"kind": "operator-set", "entity": "fiber-controller", "values": {"qsNodeAdminStatus.1": 2}},
+    {"kind": "operator-set", "entity": "global-manager", "values": {"qsPlanningAction.1": 2}},
 ]  # fmt: skip
 
 
-async def _run_with(folder: Path, faults: list[dict[str, object]]) -> list[injection.Injected]:
+async def _run_with(
+    folder: Path, faults: list[dict[str, object]], begun: int = BEGUN, pace: float = 100.0
+) -> list[injection.Injected]:
     network = LiveNetwork(folder, 3)
     write_experiment_of("tiny", folder)
     await network.start()
-    running = asyncio.create_task(network.clock.run(network.last_window, Pace(100.0)))
-    while network.clock.window < BEGUN and not running.done():  # noqa: ASYNC110 - it has no event
+    running = asyncio.create_task(network.clock.run(network.last_window, Pace(pace)))
+    while network.clock.window < begun and not running.done():  # noqa: ASYNC110 - it has no event
         await asyncio.sleep(0.01)
     taken = [await asyncio.to_thread(injection.submit, folder, fault) for fault in faults]
     await running
@@ -77,6 +83,20 @@ def test_faults_on_top_of_each_other_can_be_repeated_too(tmp_path: Path) -> None
     assert audit(again).digest == audit(live).digest
 
 
+def test_what_is_injected_while_nothing_is_due_happens_in_its_time(tmp_path: Path) -> None:
+    live, again = tmp_path / "live", tmp_path / "again"
+    out = {"kind": "operator-set", "entity": "fiber-controller"}
+    faults = [out | {"values": {"qsFiberAdminStatus.0": status}} for status in (2, 1)]
+    taken = within(60, _run_with(live, faults, begun=4, pace=30.0))
+    assert all(item.window is not None and item.window < BEGUN for item in taken)
+    assert injection.record(live)
+    within(60, _run_again(again, live / "experiment.yaml"))
+    for folder in (live, again):
+        noted = [window for window, _ in journal_queries.link_states(folder)]
+        assert noted == [item.window for item in taken]
+    assert audit(again).digest == audit(live).digest
+
+
 def test_recording_twice_records_once(tmp_path: Path) -> None:
     within(60, _run_with(tmp_path / "run", FAULTS[:1]))
     assert injection.record(tmp_path / "run")
@@ -92,6 +112,14 @@ def test_recording_twice_records_once(tmp_path: Path) -> None:
         ({"kind": "power-cut", "node": "A", "for_s": -1}, "fault.for_s: must be positive seconds"),
         ({"kind": "random", "count": 3}, "fault.kind: random faults are drawn when"),
         ({"kind": "message-fault"}, "give one of drop"),
+        (
+            {"kind": "operator-set", "entity": "A", "values": {"qsShortageUnits.0.0": 2}},
+            "qsShortageUnits.0.0 cannot be set by an operator",
+        ),
+        (
+            {"kind": "operator-set", "entity": "A", "values": {"ifAdminStatus.1": 2}},
+            "must be a column of QSAGIN-MIB and its index, not ifAdminStatus.1",
+        ),
         ({"kind": "power-cut", "node": "A", "until_s": 9}, "fault.until_s: say at_s too, or for_s"),
     ],
 )

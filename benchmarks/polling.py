@@ -1,0 +1,106 @@
+"""What SNMP costs: a walk of a whole network, and polling everything every 10 s.
+
+`python benchmarks/polling.py [PERIODS]` runs USNET (24 nodes, 100 requests) in process at --pace max, twice
+polled and twice alone.  The poller walks every context every 10 s by snmpbulkwalk.  CPU time is that of the
+run's processes; what the poller itself takes is not the run's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from bars import Row, at_most, tell, words
+
+from emulator.build.assembly import assemble
+from emulator.build.loading import read
+from emulator.build.manager_role import actors_of
+
+_PERIODS, _PAIRS, _PORT = 1_500, 2, 18_161
+_POLL_EVERY_S = 10.0
+_MOST_WALK_S, _MOST_LOST = 2.0, 2.0
+_FIELDS = {
+    "name": "polled",
+    "seed": 7,
+    "network": {"topology": "usnet", "link_km": 80, "wavelengths": 80},
+    "demand": {
+        "period_s": 60,
+        "distribution": {"poisson": {"mean_units": 3.3333}},
+        "requests": {"avatar": 20, "digital-twin": 80},
+    },
+    "access": {"snmp": {"users": [{"name": "ops", "role": "manager"}]}},
+}
+_SECRETS = {"QSAGIN_SNMP_OPS_AUTH": "ops-authenticates", "QSAGIN_SNMP_OPS_PRIV": "ops-encrypts"}
+
+
+def rows(periods: int = _PERIODS) -> Iterator[Row]:
+    """Measure pairs of runs, polled and alone."""
+    if shutil.which("snmpbulkwalk") is None:
+        sys.exit("snmpbulkwalk is not installed; apt-get install snmp")
+    with tempfile.TemporaryDirectory() as place:
+        source = Path(place, "experiment.yaml")
+        fields = {**_FIELDS, "demand": {**_FIELDS["demand"], "periods": periods}}  # type: ignore[dict-item]
+        source.write_text(yaml.safe_dump(fields))
+        setup = read(str(source))
+        contexts = [role.entity for role in actors_of(setup.experiment, assemble(setup)).everybody]
+        walks_s: list[float] = []
+        polled = [_cpu_s(source, contexts, walks_s) for _ in range(_PAIRS)]
+        alone = [_cpu_s(source, [], []) for _ in range(_PAIRS)]
+    walk_s = sorted(walks_s)[len(walks_s) // 2]
+    note = f"{len(contexts)} contexts, median of {len(walks_s)} while the run goes on"
+    yield at_most("walk of a network of 24 nodes", walk_s, "s", _MOST_WALK_S, note)
+    more = 100 * (min(polled) / min(alone) - 1)
+    note = f"{min(polled):.2f} s and {min(alone):.2f} s of CPU time, the less of {_PAIRS} each"
+    yield at_most("CPU time that polling adds to a run", more, "%", _MOST_LOST, note)
+
+
+def _cpu_s(source: Path, contexts: list[str], walks_s: list[float]) -> float:
+    """Run, poll these contexts, and return the CPU time that the run took."""
+    ended = threading.Event()
+    poller = threading.Thread(target=_poll, args=(contexts, walks_s, ended))
+    command = [sys.executable, "-m", "emulator", "run", str(source), "--engine", "in-process"]
+    command += ["--pace", "max", "--json", "--snmp-port", str(_PORT)]
+    run = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ | _SECRETS
+    )
+    poller.start()
+    assert run.stdout is not None  # noqa: S101
+    answer = run.stdout.read()
+    _, status, used = os.wait4(run.pid, 0)
+    ended.set()
+    poller.join()
+    if status or not json.loads(answer)["complete"]:
+        sys.exit(f"the run ended with status {status}")
+    return used.ru_utime + used.ru_stime
+
+
+def _poll(contexts: list[str], walks_s: list[float], ended: threading.Event) -> None:
+    """Walk all contexts every 10 s, from the first that answers on."""
+    while contexts and not ended.wait(0.5):
+        if not _walk(contexts[0]):
+            continue
+        began_s = time.monotonic()
+        if all(map(_walk, contexts)):
+            walks_s.append(time.monotonic() - began_s)
+        ended.wait(max(0.0, _POLL_EVERY_S - (time.monotonic() - began_s)))
+
+
+def _walk(context: str) -> bool:
+    command = ["snmpbulkwalk", "-v3", "-l", "authPriv", "-u", "ops", "-a", "SHA-256", "-x", "AES"]
+    command += ["-A", "ops-authenticates", "-X", "ops-encrypts", "-Cr250", "-On", "-m", ""]
+    command += ["-t", "3", "-n", context, f"127.0.0.1:{_PORT}", ".1"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    return done.returncode == 0 and done.stdout.count(b"\n") > 20
+
+
+if __name__ == "__main__":
+    tell(rows(*map(int, words())))
