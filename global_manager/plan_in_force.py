@@ -43,8 +43,8 @@ class PlanInForce:
     """See the module.  `ask` sends an agent a request, and has its answer come back with the context.
 
     `plan` is None until there is one; `plans` counts those that have come into force, `failed_plans` those
-    that could not be made, and `reserved` says by request what the last one reserves.  `change_cost` is what
-    changing a reservation costs once there is one plan, `change_costs` what changes have cost so far.
+    that could not be made, and `reserved` says by request what the last one reserves.  `change_cost` is
+    what changing a reservation costs once there is a plan, `change_costs` what changes have cost so far.
     """
 
     def __init__(  # noqa: PLR0917
