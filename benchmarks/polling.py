@@ -25,7 +25,7 @@ from emulator.build.assembly import assemble
 from emulator.build.loading import read
 from emulator.build.manager_role import actors_of
 
-_PERIODS, _PAIRS, _PORT = 1_500, 2, 18_161
+_PERIODS, _PAIRS, _PORT = 240, 2, 18_161
 _POLL_EVERY_S = 10.0
 _MOST_WALK_S, _MOST_LOST = 2.0, 2.0
 _FIELDS = {

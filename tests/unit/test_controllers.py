@@ -19,6 +19,7 @@ from global_manager.manager import GlobalManager, ManagerConfig, column_of
 from global_manager.monitoring import DemandWatch
 from global_manager.planner import Fibers
 from global_manager.provisioning.check import InvalidProblemError
+from global_manager.provisioning.hourly import Hours
 from global_manager.provisioning.model import (
     Allocation,
     Medium,
@@ -232,6 +233,9 @@ class _Planner:
 
     def solve(self, _problem: Problem) -> Plan:
         return PLAN
+
+    def solve_hours(self, _hours: Hours) -> tuple[Plan, ...]:
+        raise AssertionError("there is one plan for all hours")
 
     def reserve_nothing(self, _problem: Problem) -> Plan:
         return replace(PLAN, policy=Policy.NONE, allocations=(), first_stage_cost=0)
