@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from emulator.config.section import IsNumber, Length, Name, Section, Strikes, Timed
 from emulator.physics.sky_light import DAY_SKY, FULL_MOON_SKY, NEW_MOON_SKY
+from emulator.world.cloud_process import FLOW_M_S
 
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
@@ -36,6 +37,9 @@ class Weather(Section):
     """The sky over the nodes: by chance, as each site's climate has it, or as it was recorded."""
 
     light: Light = Light()
+    flow_m_s: float = Field(
+        FLOW_M_S, ge=0, le=8, description="at which clouds by chance drift from west to east"
+    )
 
     replay: str | None = Field(
         None,
