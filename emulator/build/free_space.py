@@ -88,7 +88,9 @@ def flown_of(setup: Setup) -> Callable[[str, str, int], bool] | None:
     """
     links, timeline = _uav_links(setup, foreseen_sky_of(setup)), timeline_of(setup)
     qber_limit, setup_s = setup.experiment.keys.qber_limit, setup.experiment.uav.setup_s
-    if links is None or (links.grounding is None and (not links.chains or not links.chains.daylight)):
+    if links is None or (
+        links.grounding is None and (not links.chains or not links.chains.daylight)
+    ):
         return None
 
     def serves(a: str, b: str, at_s: float) -> bool:
