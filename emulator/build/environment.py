@@ -12,6 +12,7 @@ from pathlib import Path
 from emulator.build.setup import Setup, part
 from emulator.config.topology import Topology
 from emulator.config.weather import CloudEvent, FogEvent, StormEvent
+from emulator.world.sky_light import SkyLight
 from emulator.world.visibility import Site
 from emulator.world.weather import Sky
 from emulator.world.weather_events import Circle, Event, EventKind, Named
@@ -47,6 +48,20 @@ def sites_of(topology: Topology) -> tuple[Site, ...]:
         Site(node.name, node.lat_deg, node.lon_deg)
         for node in topology.nodes
         if node.lat_deg is not None and node.lon_deg is not None
+    )
+
+
+@part
+def light_of(setup: Setup) -> SkyLight:
+    """Return the light of the sky over the nodes whose coordinates are known."""
+    experiment, light = setup.experiment, setup.experiment.weather.light
+    return SkyLight(
+        sites_of(setup.topology),
+        experiment.epoch,
+        light.glow,
+        light.full_moon,
+        light.day,
+        dict(light.site_glow),
     )
 
 
@@ -91,7 +106,8 @@ def _sky(setup: Setup, events: tuple[Event, ...], *, may_change: bool) -> Sky | 
         recorded = recording.spells.keys() if recording else set()
         left = frozenset(node.name for node in topology.nodes) - recorded
         events = (Event(EventKind.CLOUD, Named(left), 0.0, inf, opaque=0.0), *events)
-    return Sky(experiment.seed, sites_of(topology), experiment.epoch, events, recording)
+    flow_m_s, sites = experiment.weather.flow_m_s, sites_of(topology)
+    return Sky(experiment.seed, sites, experiment.epoch, events, recording, flow_m_s)
 
 
 def weather_event(event: WeatherEvent, topology: Topology) -> Event:

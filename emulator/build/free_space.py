@@ -13,7 +13,7 @@ from controllers.fleet import FleetConfig
 from controllers.ports import LinkSample
 from controllers.uav import FlightConfig
 from emulator.build.demand import requests_of
-from emulator.build.environment import foreseen_sky_of, sites_of, sky_of, timeline_of
+from emulator.build.environment import foreseen_sky_of, light_of, sites_of, sky_of, timeline_of
 from emulator.build.schedule import schedule_of
 from emulator.build.setup import Setup, part
 from emulator.config.satellites import Mode
@@ -51,10 +51,11 @@ def foreseen_satellites_of(setup: Setup) -> SatelliteLinks | None:
         min_elevation_deg=orbits.min_elevation_deg,
         max_sun_altitude_deg=orbits.max_sun_altitude_deg,
     )
-    source: Source = Trusted(beams, orbits.decoy_station)
+    source: Source = Trusted(beams, orbits.decoy_station, light_of(setup))
     if orbits.mode is Mode.ENTANGLED:
         ends = ((item.source, item.target) for item in requests_of(setup))
-        source = Entangled(beams, orbits.pair_station, setup.topology.pairs(ends))
+        pairs = setup.topology.pairs(ends)
+        source = Entangled(beams, orbits.pair_station, light_of(setup), pairs)
     varies = orbits.clouds or experiment.weather.replay is not None
     forecast = None
     if orbits.forecast and varies:
@@ -87,7 +88,9 @@ def flown_of(setup: Setup) -> Callable[[str, str, int], bool] | None:
     """
     links, timeline = _uav_links(setup, foreseen_sky_of(setup)), timeline_of(setup)
     qber_limit, setup_s = setup.experiment.keys.qber_limit, setup.experiment.uav.setup_s
-    if links is None or (links.grounding is None and (not links.chains or not links.chains.epoch)):
+    if links is None or (
+        links.grounding is None and (not links.chains or not links.chains.daylight)
+    ):
         return None
 
     def serves(a: str, b: str, at_s: float) -> bool:
@@ -123,7 +126,8 @@ def chains_of(setup: Setup) -> Chains | None:
         sites_of(setup.topology),
         chain.devices(),
         trusted=chain.relays == "trusted",
-        epoch=setup.experiment.epoch if chain.daylight else None,
+        light=light_of(setup),
+        daylight=chain.daylight,
     )
 
 

@@ -2,9 +2,9 @@
 
 The last is the price of lost key, `demand.shortfall_cost`.  It is in every sum that ranks policies: without
 it, whoever serves nobody is cheapest.  By default it is the same for all requests of a class, and twice
-(assumed) what the dearest on-demand unit of any of them costs, so that buying is always better than
-losing.  Nothing is known here of how likely a medium is to serve, but for UAVs that never do: a key that
-would be theirs is lost, and costs what lost key costs.
+(assumed) what the dearest on-demand unit of any of them costs that can be bought, so that buying is always
+better than losing.  Nothing is known here of how likely a medium is to serve, but for UAVs that never do: a
+key that would be theirs is lost, and costs what lost key costs.
 """
 
 from __future__ import annotations
@@ -41,33 +41,34 @@ def prices_of(experiment: Experiment) -> Prices:
 def unit_prices_of(setup: Setup) -> tuple[UnitPrices, ...]:
     """Return the prices of all requests, in their order."""
     items, bought = requests_of(setup), list(_bought(setup))
-    lost, unserved = _lost(setup.experiment, items, bought), unserved_by_uav(setup)
+    lost = _lost(setup.experiment, items, bought)
 
-    def prices(item: RequestItem, uav: int, satellite: int) -> UnitPrices:
-        shortfall, ends = lost[item.application], sorted((item.source, item.target))
-        return UnitPrices(shortfall if tuple(ends) in unserved else uav, satellite, shortfall)
+    def prices(item: RequestItem, uav: int | None, satellite: int) -> UnitPrices:
+        shortfall = lost[item.application]
+        return UnitPrices(shortfall if uav is None else uav, satellite, shortfall)
 
     return tuple(prices(item, *pair) for item, pair in zip(items, bought, strict=True))
 
 
-def _bought(setup: Setup) -> Iterator[tuple[int, int]]:
-    """Yield the price of a unit of each request by UAV and by satellite."""
-    prices, chains = prices_of(setup.experiment), chains_of(setup)
+def _bought(setup: Setup) -> Iterator[tuple[int | None, int]]:
+    """Yield the price of a unit of each request by UAV, None if none ever serves, and by satellite."""
+    prices, chains, unserved = prices_of(setup.experiment), chains_of(setup), unserved_by_uav(setup)
     names = (node.name for node in setup.topology.nodes)
     hops = hop_counts(fiber_graph(names, ((link.a, link.b, 1.0) for link in setup.topology.links)))
     for item in requests_of(setup):
         count = hops[item.source][item.target]
         uavs = chains.uavs(item.source, item.target) if chains else None
-        yield prices.uav_unit(count, uavs), prices.satellite_unit(count)
+        is_served = (min(item.source, item.target), max(item.source, item.target)) not in unserved
+        yield prices.uav_unit(count, uavs) if is_served else None, prices.satellite_unit(count)
 
 
 def _lost(
-    experiment: Experiment, items: tuple[RequestItem, ...], bought: list[tuple[int, int]]
+    experiment: Experiment, items: tuple[RequestItem, ...], bought: list[tuple[int | None, int]]
 ) -> dict[str, int]:
     """Return by class the price of lost key: as given, or the default."""
     dearest: dict[str, int] = {}
-    for item, prices in zip(items, bought, strict=True):
-        dearest[item.application] = max(dearest.get(item.application, 0), *prices)
+    for item, (uav, satellite) in zip(items, bought, strict=True):
+        dearest[item.application] = max(dearest.get(item.application, 0), uav or 0, satellite)
     given = experiment.demand.shortfall_cost
     if isinstance(given, int):
         return dict.fromkeys(dearest, given)

@@ -224,6 +224,6 @@ def _service_s(setup: Setup, item: RequestItem) -> float:
     uav, chains = setup.experiment.uav, chains_of(setup)
     rate_bps = uav.skr_bps
     if chains is not None:
-        rate_bps = chains.rate(item.source, item.target, CLEAR_AIR_KM).secret_bits
+        rate_bps = chains.rate(item.source, item.target, CLEAR_AIR_KM, None).secret_bits
     most = max(scenario.units for scenario in scenarios_of(setup))
     return most * setup.experiment.keys.unit_bits / rate_bps if rate_bps > 0 else 0.0

@@ -13,7 +13,7 @@ from typing import Any
 
 from emulator.build import access_rules, demand_rules, run_limits
 from emulator.build.demand import requests_of
-from emulator.build.environment import lead_windows, recording_of
+from emulator.build.environment import lead_windows, recording_of, sites_of
 from emulator.build.faults import (
     FAULT_KINDS,
     FIBERS,
@@ -237,6 +237,13 @@ def _recorded_weather(setup: Setup) -> Mistakes:
         yield "weather.replay", str(error)
 
 
+def _lit_sites(setup: Setup) -> Mistakes:
+    places = {site.name for site in sites_of(setup.topology)}
+    for name in setup.experiment.weather.light.site_glow:
+        if name not in places:
+            yield f"weather.light.site_glow.{name}", "is no node with coordinates"
+
+
 def _fleet(setup: Setup) -> Mistakes:
     uav, deploy_s = setup.experiment.uav, setup.experiment.uav.setup_s
     if uav.fleet is not None and uav.fleet.endurance_s <= 2 * deploy_s:
@@ -318,6 +325,7 @@ RULES = (
     Rule(_sites_under_orbits, ("satellite.orbits", NETWORK)),
     Rule(_elements, ("satellite.orbits", "demand.periods", "demand.period_s")),
     Rule(_recorded_weather, ("weather.replay", NETWORK)),
+    Rule(_lit_sites, ("weather.light", NETWORK)),
     *SCHEDULE_RULES,
     Rule(_fleet, ("uav",)),
     Rule(_sites_under_chains, ("uav.rate", "uav.max_chain_km", NETWORK)),

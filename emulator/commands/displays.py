@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.table import Table
 
 from emulator.config.experiment import Experiment
+from emulator.report.assumptions import sentence
 from global_manager.provisioning import SolveProgress
 
 
@@ -179,6 +180,7 @@ def _story(summary: dict[str, Any]) -> str:
         f"({served['satellite']:,} by satellite,\n"
         f"{served['uav']:,} by UAV), {summary['shortfall_units']:,} never came.  Links were down for "
         f"lack of key for {summary['down_s']:,.0f} s, summed over all requests.\n"
+        f"{sentence(summary['assumed_rates'])}\n"
         f"Audit of the journals: {words}.\n"
     )
 

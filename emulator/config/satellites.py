@@ -160,7 +160,12 @@ class Orbits(Section):
         datetime(2026, 1, 1, tzinfo=UTC), description="emulated second 0, with a time zone"
     )
     min_elevation_deg: float = Field(20.0, ge=0, lt=90)
-    max_sun_altitude_deg: float = Field(-12.0, ge=-90, le=0, description="darker counts as night")
+    max_sun_altitude_deg: float = Field(
+        -12.0,
+        ge=-90,
+        le=90,
+        description="with the Sun higher there are no contacts; 90: at any hour",
+    )
     max_wait_s: PositiveSeconds = Field(
         600.0, description="how long an order waits for its passes at most"
     )

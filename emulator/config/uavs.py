@@ -49,7 +49,7 @@ class Chain(Section):
     hop_km: float = Field(1.0, ge=0.01, le=10_000)
     relays: Literal["lens", "trusted"] = "lens"
     daylight: bool = Field(
-        True, description="by day sky light and turbulence; else all hours are as nights"
+        True, description="sky light, and turbulence by day; else all hours are as moonless nights"
     )
 
     @model_validator(mode="after")

@@ -10,15 +10,36 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from emulator.config.section import Length, Section, Strikes, Timed
+from emulator.config.section import IsNumber, Length, Name, Section, Strikes, Timed
+from emulator.physics.sky_light import DAY_SKY, FULL_MOON_SKY, NEW_MOON_SKY
+from emulator.world.cloud_process import FLOW_M_S
 
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
 Sites = Annotated[list[str], Field(min_length=1)]
+Radiance = Annotated[float, Field(ge=0, le=1_000)]
+
+
+class Light(Section):
+    """The light of a clear sky towards the zenith, in W / (m^2 sr um); see `physics.sky_light`."""
+
+    glow: Radiance = Field(NEW_MOON_SKY, description="of a moonless night")
+    site_glow: dict[Name, Annotated[Radiance, IsNumber]] = Field(
+        default_factory=dict, description="of sites where the night is darker or brighter"
+    )
+    full_moon: Radiance = Field(
+        FULL_MOON_SKY, description="comes on top under a full Moon at 45 degrees; 0: no Moon"
+    )
+    day: Radiance = Field(DAY_SKY, description="comes on top by day; 0: no Sun")
 
 
 class Weather(Section):
     """The sky over the nodes: by chance, as each site's climate has it, or as it was recorded."""
+
+    light: Light = Light()
+    flow_m_s: float = Field(
+        FLOW_M_S, ge=0, le=8, description="at which clouds by chance drift from west to east"
+    )
 
     replay: str | None = Field(
         None,

@@ -20,10 +20,6 @@ from emulator.input_checks import (
 )
 from emulator.physics.channel import transmittance_from_db
 
-# Spectral radiance of a clear sky in W / (m^2 sr um), orders of magnitude: Miao, Han, Gong, Zhang,
-# Diao, Guo, NJP 7, 215 (2005).  The darkest nights are down to 1.5e-6, bright days up to 150.
-NEW_MOON_SKY, FULL_MOON_SKY, CLEAR_DAY_SKY = 1e-5, 1.5e-3, 1.5
-
 _PLANCK_J_S, _LIGHT_M_PER_S = 6.62607015e-34, 299_792_458.0
 
 

@@ -26,17 +26,17 @@ from emulator.physics.bb84 import Bb84Setup
 from emulator.physics.bbm92 import ContinuousSetup, PairRate, continuous_rate
 from emulator.physics.channel import transmittance_from_db
 from emulator.physics.relay import span_count
+from emulator.physics.sky_light import DAY_SKY
 
 _KM = 1_000.0
 _PLANCK_J_S, _LIGHT_M_PER_S = 6.62607015e-34, 299_792_458.0
 
-NIGHT_CN2_M23, DAY_CN2_M23 = 1e-14, 1e-13
-"""Turbulence near the ground in m^(-2/3): moderate, and strong as around noon.
+NIGHT_CN2_M23, STIRRED_BY_DAY = 1e-14, 10.0
+"""Turbulence near the ground in m^(-2/3): moderate; around noon it is so many times as strong.
 
 Andrews, Phillips, Laser Beam Propagation through Random Media (2005): 1e-17 to 1e-12.
 """
-DAY_SKY = 15.0
-"""Spectral radiance of the sky by day in W / (m^2 sr um), of 1.5 to 150: Miao et al., NJP 7, 215 (2005)."""
+_MOST_CN2_M23 = 1e-10
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class HopSetup:
         )
         require_between(self, 0, 1e-2, "jitter_rad")
         require_between(self, 0, 1, "coupling")
-        require_between(self, 0, 1e-10, "cn2_m23")
+        require_between(self, 0, _MOST_CN2_M23, "cn2_m23")
 
 
 @dataclass(frozen=True)
@@ -231,19 +231,16 @@ def sky_light_hz(
 ) -> float:
     """Return the photons per second that the sky sends into one spatial mode, both polarizations.
 
-    A mode has the etendue lambda^2, whatever the lens.  Radiances in W m^-2 sr^-1 um^-1: day 1.5 to
-    150, full moon 1.5e-3 (Miao et al., New J. Phys. 7, 215 (2005)).
+    A mode has the etendue lambda^2, whatever the lens.  Radiances: see `sky_light`.
     """
     photon_j = _PLANCK_J_S * _LIGHT_M_PER_S / wavelength_m
     return radiance_w_m2_sr_um * bandwidth_um * wavelength_m**2 / photon_j
 
 
-def under_sky(setup: Setup, radiance_w_m2_sr_um: float, cn2_m23: float | None = None) -> Setup:
-    """Return the same chain under a sky: its light adds to the dark counts of receivers.
-
-    `cn2_m23` replaces the turbulence of the hops.
-    """
-    hop = setup.hop if cn2_m23 is None else replace(setup.hop, cn2_m23=cn2_m23)
+def under_sky(setup: Setup, radiance_w_m2_sr_um: float, *, is_day: bool = False) -> Setup:
+    """Return the same chain under a sky: its light adds to dark counts, and by day the air shimmers."""
+    stirred = STIRRED_BY_DAY if is_day else 1.0
+    hop = replace(setup.hop, cn2_m23=min(_MOST_CN2_M23, stirred * setup.hop.cn2_m23))
     light_hz = sky_light_hz(radiance_w_m2_sr_um, hop.filter_um, hop.wavelength_m) * hop.coupling
     if isinstance(setup, PreparingUavSetup):
         device = setup.bb84
@@ -260,11 +257,8 @@ def under_sky(setup: Setup, radiance_w_m2_sr_um: float, cn2_m23: float | None = 
 
 
 def in_daylight(setup: Setup) -> Setup:
-    """Return the same chain by day: a bright sky, and air that shimmers.
-
-    Air that already shimmers more stays as it is.
-    """
-    return under_sky(setup, DAY_SKY, max(DAY_CN2_M23, setup.hop.cn2_m23))
+    """Return the same chain under the sky of a bright day."""
+    return under_sky(setup, DAY_SKY, is_day=True)
 
 
 def _kim_exponent(visibility_km: float) -> float:

@@ -16,7 +16,8 @@ from emulator.physics.bb84_finite import sampling_deviation as sampling_gap
 from emulator.physics.bbm92 import ContinuousSetup, PairRate
 from emulator.physics.channel import binary_entropy, phase_entropy
 from emulator.physics.devices import Device
-from emulator.physics.downlink import NEW_MOON_SKY, Downlink, half_divergence_rad, sky_photons_hz
+from emulator.physics.downlink import Downlink, half_divergence_rad, sky_photons_hz
+from emulator.physics.sky_light import NEW_MOON_SKY
 
 
 @dataclass(frozen=True)
@@ -59,22 +60,21 @@ class PairCounts:
 
 
 def decoy_setup(station: DecoyDownlink, radiance: float = NEW_MOON_SKY) -> FiniteSetup:
-    """Return the link's BB84 setup under a sky (see `downlink` for radiances)."""
+    """Return the link's BB84 setup under a sky (see `sky_light` for radiances)."""
     seen_hz = sky_photons_hz(station.link, radiance) * station.bb84.receiver_efficiency
     background = min(1.0, station.bb84.background_yield + seen_hz * station.gate_s)
     return replace(station.bb84, background_yield=background)
 
 
-def pair_setup(station: PairDownlink, radiance: float = NEW_MOON_SKY) -> ContinuousSetup:
-    """Return the link's BBM92 setup under a sky, the same over both stations."""
+def pair_setup(
+    station: PairDownlink,
+    radiance_a: float = NEW_MOON_SKY,
+    radiance_b: float = NEW_MOON_SKY,
+) -> ContinuousSetup:
+    """Return the link's BBM92 setup under the skies of both stations."""
     setup = station.bbm92
-    sky_a_hz, sky_b_hz = (
-        sky_photons_hz(link, radiance) * efficiency
-        for link, efficiency in (
-            (station.link_a, setup.efficiency_a),
-            (station.link_b, setup.efficiency_b),
-        )
-    )
+    sky_a_hz = sky_photons_hz(station.link_a, radiance_a) * setup.efficiency_a
+    sky_b_hz = sky_photons_hz(station.link_b, radiance_b) * setup.efficiency_b
     return replace(
         setup,
         dark_rate_a_hz=setup.dark_rate_a_hz + sky_a_hz,

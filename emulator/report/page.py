@@ -23,6 +23,7 @@ from emulator.build.quantum_links import by_kind
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import LISTENING
 from emulator.report import charts, network_map
+from emulator.report.assumptions import sentence
 from emulator.report.charts import Span
 from emulator.report.paper_figures import fig4a, growth, within_reach
 from emulator.report.plotting import COLOURS, Figure, save
@@ -102,6 +103,7 @@ def _verdict(summary: dict[str, Any]) -> Iterator[str]:
             f"{_who_failed(summary)} failed {summary['failed_plans']:,} times; the plan in force stayed, "
             "and the decisions say why."
         )
+    yield sentence(summary["assumed_rates"])
     mean, planned = summary["cost_per_period"], summary["cost_per_period"]["planned"]
     if planned and mean["ci95_low"] is not None:
         inside = mean["ci95_low"] <= planned <= mean["ci95_high"]

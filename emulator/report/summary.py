@@ -18,6 +18,7 @@ from emulator.build.plan_report import basis_of, policy_source, shortfall_costs_
 from emulator.build.setup import Setup
 from emulator.config.applications import KeyUse
 from emulator.config.experiment import Experiment
+from emulator.report.assumptions import assumed_media, assumed_rates
 from emulator.report.results import Results
 from emulator.results import journal_queries, ledger, outages
 from emulator.results.audit import audit
@@ -216,6 +217,12 @@ def _summary(
         "shortfall": sum(row.shortfall_cost for row in rows),
     }
     total = sum(cost.values())
+    cost |= {"total": total, "cash": total - cost["shortfall"]}
+    served = {
+        "fiber": sum(row.fiber_units for row in rows),
+        "satellite": sum(row.satellite_units for row in rows),
+        "uav": sum(row.uav_units for row in rows),
+    }
     return {
         "experiment": experiment.name,
         "seed": experiment.seed,
@@ -229,17 +236,14 @@ def _summary(
         "periods": book.periods,
         "requests": len(assembly.problem.requests),
         "demanded_units": sum(row.demanded_units for row in rows),
-        "served_units": {
-            "fiber": sum(row.fiber_units for row in rows),
-            "satellite": sum(row.satellite_units for row in rows),
-            "uav": sum(row.uav_units for row in rows),
-        },
+        "served_units": served,
         "late_units": sum(row.late_units for row in rows),
         "failed_units": sum(row.failed_units for row in rows),
         "shortfall_units": sum(row.shortfall_units for row in rows),
         "shortfall_s": sum(row.shortfall_s for row in rows),
         "down_s": sum(row.down_s for row in rows),
-        "cost": cost | {"total": total, "cash": total - cost["shortfall"]},
+        "cost": cost,
+        "assumed_rates": assumed_rates(assumed_media(experiment), served, cost),
         "planned_cost": sum(expected),
         "cost_per_period": _mean_cost(book) | {"planned": fmean(expected) if expected else None},
         "complete": ending.complete,

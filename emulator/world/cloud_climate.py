@@ -6,7 +6,8 @@ table's mean and variance, rounded to tenths.  Its odds of a clear sky are then 
 separately for night and day, which keep their shapes on either side of 2/10.  Half of all hours are night.
 
 A place that is no station takes the mean of the three nearest, weighted by 1 / distance^2: exact at a
-station, and no better than the distance to the next one elsewhere (Houston is 600 km from any).
+station, and no better than the distance to the next one elsewhere (Houston is 600 km from any): a
+station that is left out gets clear hours that are 11 points wrong on average.
 There are no seasons.
 """
 
@@ -74,8 +75,13 @@ def stations() -> tuple[Station, ...]:
 
 
 def climate_at(place: Place) -> Climate:
-    """Return the climate of a place, interpolated between the nearest stations."""
-    nearest = sorted(stations(), key=lambda station: great_circle_km(place, station))[:_NEAREST]
+    """Return the climate of a place, interpolated between the nearest stations of the table."""
+    return climate_between(place, stations())
+
+
+def climate_between(place: Place, known: Sequence[Station]) -> Climate:
+    """Return the climate of a place, interpolated between the nearest of some stations."""
+    nearest = sorted(known, key=lambda station: great_circle_km(place, station))[:_NEAREST]
     distances_km = [great_circle_km(place, station) for station in nearest]
     if distances_km[0] < _AT_STATION_KM:
         return nearest[0].climate

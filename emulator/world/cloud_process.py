@@ -6,13 +6,22 @@ place weighs them so that the autocorrelation of its *cover* comes nearest the t
 24 h.  Between places cover correlates as exp(-d / 379 km), measured between the stations of the table.
 A threshold weakens correlation; what the normal variable needs follows from its Hermite expansion.
 
+Showers and fronts drift from west to east, spells stay.  An hour later a place has what its surroundings
+to the west had, as far as the places there tell (the mean of a Gaussian process, kriging), and news; so a
+place agrees more with one upwind some hours ago than the other way round.  At the same hour, and at one
+place, everything is as without the flow.  How fast it is, the table cannot tell: 7 m/s (assumed) carry a
+front by those 379 km while it lasts.  Seasons are not known: the table has none.
+
 Covers are drawn forward from hour 0, a day at a time, by PCG64 seeded with (seed, "weather"), and kept:
 the same in any process and in any order of questions, up to the rounding of numpy's linear algebra.
 All places share the draw: another set of places has another sky.  Not for several threads at once.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from hashlib import blake2b
@@ -32,6 +41,7 @@ from emulator.world.places import Place, great_circle_km
 from emulator.world.visibility import sun_altitude_deg
 
 E_FOLD_KM = 379.0
+FLOW_M_S = 7.0
 _MEMORY_H = np.array([3.0, 15.0, 200.0])
 _LAGS_H = np.array([1.0, 6.0, 24.0])
 _DAY_H, _HOUR_S = 24, 3600.0
@@ -40,13 +50,18 @@ _GRID = np.linspace(0.0, 1.0, 501)
 _SIMPLEX_STEPS = 50
 _LEAST_EIGENVALUE = 1e-6
 _KEEP = np.exp(-1 / _MEMORY_H)  # share of a component that lives for another hour
+_DRIFTS = (True, True, False)
+_KM_PER_DEG, _LEAST_COSINE = 111.19, 0.1
 
 
 class CloudProcess:
     """The clouds over some places, hour by hour, in tenths of the sky."""
 
-    def __init__(self, seed: int, places: Sequence[Place], epoch: datetime) -> None:
+    def __init__(
+        self, seed: int, places: Sequence[Place], epoch: datetime, flow_m_s: float = FLOW_M_S
+    ) -> None:
         self._places = places
+        self._flow_km = flow_m_s * _HOUR_S / 1_000  # in an hour
         self._epoch = epoch
         digest = blake2b(str(seed).encode(), digest_size=16, person=b"qsagin-weather").digest()
         self._random = np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
@@ -70,14 +85,15 @@ class CloudProcess:
     def _draw_day(self) -> None:
         """Append the next day."""
         shape = (_DAY_H, len(_MEMORY_H), len(self._places))
-        news = self._random.standard_normal(shape) @ self._factor.T
+        drawn = self._random.standard_normal(shape)
         states = np.empty(shape)
-        fresh = np.sqrt(1 - _KEEP**2)[:, None]
+        last, fresh = self._hourly
+        news = np.matmul(drawn.swapaxes(0, 1), fresh.swapaxes(1, 2)).swapaxes(0, 1)
         for hour in range(_DAY_H):
-            if self._state is None:
-                self._state = news[0]  # stationary from the start
+            if self._state is None:  # stationary from the start
+                self._state = drawn[0] @ np.linalg.cholesky(self._alike).T
             else:
-                self._state = _KEEP[:, None] * self._state + fresh * news[hour]
+                self._state = np.matmul(last, self._state[:, :, None])[:, :, 0] + news[hour]
             states[hour] = self._state
         normal = (np.sqrt(self._weights).T * states).sum(axis=1)
         dark = self._darkness(len(self._tenths))
@@ -133,19 +149,69 @@ class CloudProcess:
         return np.asarray(mixes[miss.argmin(axis=1)])
 
     @cached_property
-    def _factor(self) -> Floats:
-        """Cholesky factor of the spatial correlation of the normal variable."""
-        places = self._places
-        distance_km = np.array([[great_circle_km(a, b) for b in places] for a in places])
-        wanted = np.exp(-distance_km / E_FOLD_KM)
-        normal = np.interp(wanted, self._cover_curves.mean(axis=0), _GRID)
+    def _hourly(self) -> tuple[Floats, Floats]:
+        """What of the last hour, and of news, is in the next: two matrices (place, place) a component.
+
+        A normal field with covariance C, an hour later correlated as B with itself, is A = B C^-1 of what
+        it was, and news of covariance C - A C A^T.
+        """
+        alike, upwind = self._alike, self._alike_upwind
+        lives = np.diag(upwind).min()  # of a front that drifts past, if it did not change
+        carried = np.linalg.solve(alike, upwind.T).T
+        renewed = carried @ upwind.T
+        last, fresh = [], []
+        for keep, drifts in zip(_KEEP, _DRIFTS, strict=True):
+            share = min(1.0, keep / lives) if drifts else keep
+            last.append(share * (carried if drifts else np.eye(len(alike))))
+            fresh.append(_root(alike - share**2 * (renewed if drifts else alike)))
+        return np.array(last), np.array(fresh)
+
+    @cached_property
+    def _alike(self) -> Floats:
+        """Correlation of the normal variable between places at the same hour."""
+        normal = self._correlation(self._places)
         np.fill_diagonal(normal, 1.0)
         values, vectors = np.linalg.eigh(normal)
         if values[0] < _LEAST_EIGENVALUE:  # the nearest correlation that can be, or places coincide
             normal = (vectors * np.maximum(values, _LEAST_EIGENVALUE)) @ vectors.T
             scale = np.sqrt(np.diag(normal))
             normal = normal / np.outer(scale, scale)
-        return np.asarray(np.linalg.cholesky(normal), dtype=np.float64)
+        return np.asarray(normal, dtype=np.float64)
+
+    @cached_property
+    def _alike_upwind(self) -> Floats:
+        """Correlation of what is an hour's flow to the west of places (rows) with what is at places."""
+        return self._correlation([_Spot.west_of(place, self._flow_km) for place in self._places])
+
+    def _correlation(self, spots: Sequence[Place]) -> Floats:
+        """Return the correlation of the normal variable between spots (rows) and places."""
+        distance_km = np.array([[great_circle_km(a, b) for b in self._places] for a in spots])
+        wanted = np.exp(-distance_km / E_FOLD_KM)
+        return np.asarray(np.interp(wanted, self._cover_curves.mean(axis=0), _GRID))
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """Somewhere that is no site."""
+
+    name: str
+    lat_deg: float
+    lon_deg: float
+
+    @classmethod
+    def west_of(cls, place: Place, km: float) -> _Spot:
+        cosine = max(_LEAST_COSINE, math.cos(math.radians(place.lat_deg)))
+        return cls("", place.lat_deg, place.lon_deg - km / (_KM_PER_DEG * cosine))
+
+
+def _root(covariance: Floats) -> Floats:
+    """Return a matrix whose product with its transpose is the nearest covariance."""
+    even = (covariance + covariance.T) / 2
+    try:
+        return np.asarray(np.linalg.cholesky(even))
+    except np.linalg.LinAlgError:  # places coincide, or nearly
+        values, vectors = np.linalg.eigh(even)
+        return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
 def _hermite_shares(limits: Floats) -> Floats:

@@ -1,7 +1,8 @@
 """Which satellite tracks which ground station, when, and what key that makes under a clear sky.
 
-To a trusted satellite a pass is open whose highest point is in the night of its station; to a source of
-entangled pairs, what passes by night over two stations have in common.  A pass gets at most `contact_s` of
+To a trusted satellite a pass is open whose highest point finds the Sun low enough over its station; to a
+source of entangled pairs, what such passes over two stations have in common.  The light of the sky over a
+station in the middle of a contact is that of all of it.  A pass gets at most `contact_s` of
 the time in which it is open to a contact.  Contacts of one satellite or of one station are `acquire_s`
 apart, unless it can hold several at once.  Passes choose in the order of what they are worth, each the free
 stretch nearest to its best moment; one that finds none is lost.  That is a greedy schedule, made from
@@ -40,6 +41,7 @@ from emulator.physics.pass_keys import (
 )
 from emulator.world.orbits import CircularOrbit, Constellation, PublishedOrbit
 from emulator.world.passes import Pass, passes_over
+from emulator.world.sky_light import SkyLight
 from emulator.world.visibility import Site, sun_altitude_deg, views
 
 STEP_S = 5.0
@@ -76,6 +78,11 @@ class Slot:
     start_s: float
     end_s: float
 
+    @property
+    def middle_s(self) -> float:
+        """The instant half-way."""
+        return (self.start_s + self.end_s) / 2
+
 
 @dataclass(frozen=True)
 class Beams:
@@ -88,7 +95,7 @@ class Beams:
     max_sun_altitude_deg: float
 
     def transmittances(self, link: Downlink) -> Transmittances:
-        """Return transmittance by satellite and site, by step of STEP_S, in all passes by night."""
+        """Return transmittance by satellite and site, by step of STEP_S, in all open passes."""
         steps: dict[tuple[str, str], list[int]] = defaultdict(list)
         for item in self.passes:
             steps[item.satellite, item.site] += _steps(item.rise_s, item.set_s)
@@ -96,13 +103,15 @@ class Beams:
 
     @cached_property
     def passes(self) -> list[Pass]:
-        """All passes by night."""
+        """All passes under a Sun that is low enough."""
         found = passes_over(
             self.constellation, self.sites, 0.0, self.horizon_s, self.min_elevation_deg
         )
-        return [item for item in found if self._is_night(item)]
+        if self.max_sun_altitude_deg >= 90:
+            return found
+        return [item for item in found if self._is_dark(item)]
 
-    def _is_night(self, item: Pass) -> bool:
+    def _is_dark(self, item: Pass) -> bool:
         times_s = np.array([item.culmination_s])
         altitude = sun_altitude_deg([self._site[item.site]], self.constellation.epoch, times_s)
         return float(altitude[0, 0]) <= self.max_sun_altitude_deg
@@ -150,9 +159,10 @@ class Trusted:
 
     beams: Beams
     station: DecoyDownlink
+    light: SkyLight
 
     def openings(self) -> list[Opening]:
-        """Return the passes by night."""
+        """Return the passes that are dark enough."""
         return [
             Opening(each.rise_s, each.set_s, each.satellite, (each.site,), each.culmination_s)
             for each in self.beams.passes
@@ -161,7 +171,8 @@ class Trusted:
     def contact(self, slot: Slot) -> Contact:
         """Return what a stretch of a pass makes, as one block (`decoy_pass_bits`)."""
         satellite, (site,) = slot.opening.satellite, slot.opening.stations
-        setup, known = decoy_setup(self.station), self._transmittances[satellite, site]
+        setup = decoy_setup(self.station, self.light.radiance(site, slot.middle_s))
+        known = self._transmittances[satellite, site]
         shares = [known[step] for step in _steps(slot.start_s, slot.end_s)]
         bits = decoy_pass_bits(self.station, decoy_block(setup, shares, STEP_S))
         qber = vacuum_weak_rate(setup, max(shares, default=0.0)).qber
@@ -181,10 +192,11 @@ class Entangled:
 
     beams: Beams
     station: PairDownlink
+    light: SkyLight
     pairs: tuple[tuple[str, str], ...]
 
     def openings(self) -> list[Opening]:
-        """Return what passes by night over two stations have in common."""
+        """Return what dark passes over two stations have in common."""
         passes: dict[tuple[str, str], list[Pass]] = defaultdict(list)
         for item in self.beams.passes:
             passes[item.satellite, item.site].append(item)
@@ -200,7 +212,8 @@ class Entangled:
     def contact(self, slot: Slot) -> Contact:
         """Return what a stretch of a common view makes, as one block (`pair_pass_bits`)."""
         satellite, (a, b) = slot.opening.satellite, slot.opening.stations
-        setup, (down_a, down_b) = pair_setup(self.station), self._transmittances
+        skies = (self.light.radiance(each, slot.middle_s) for each in (a, b))
+        setup, (down_a, down_b) = pair_setup(self.station, *skies), self._transmittances
         shares = [
             (down_a[satellite, a][step], down_b[satellite, b][step])
             for step in _steps(slot.start_s, slot.end_s)

@@ -2,8 +2,9 @@
 
 A chain follows the great circle, with one UAV for each hop of `hop_km`, begun or whole.  Where weather
 matters, fog or wind at either end grounds UAVs, and haze dims the hops of a computed chain; where it does
-not, the air is clear and calm.  By day, at either end, sky light and turbulence come on top.  Between nodes
-that are too far apart, or whose chain yields nothing in the clearest night, UAVs never serve.
+not, the air is clear and calm.  The light of the sky is that of the brighter end; by day, at either end,
+the air shimmers.  Between nodes that are too far apart, or whose chain yields nothing in the clearest and
+darkest night, UAVs never serve.
 A pure function of its configuration; heavy to import, so it is loaded only where UAVs matter.
 """
 
@@ -11,38 +12,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cached_property
-
-import numpy as np
 
 from controllers.ports import LinkSample
 from emulator.physics.bbm92 import PairRate
-from emulator.physics.drone import Setup, chain_rate, in_daylight, relayed_rate
+from emulator.physics.drone import Setup, chain_rate, relayed_rate, under_sky
 from emulator.physics.relay import span_count
 from emulator.world.events import WorldEvent
 from emulator.world.places import great_circle_km
-from emulator.world.visibility import Site, sun_altitude_deg
+from emulator.world.sky_light import SkyLight
+from emulator.world.visibility import Site
 from emulator.world.weather import CLEAR_AIR_KM, Sky
 
 FOG_KM = 1.0
 """With less of a view it is fog: World Meteorological Organization."""
-
-DAY_DEG = -6.0
-"""With the Sun above it the sky is bright: the end of civil twilight."""
 
 
 @dataclass(frozen=True)
 class Chains:
     """Chains between sites, with the number of lens relays or trusted relays that the distance takes.
 
-    `epoch` is the instant of emulated second 0; None: all hours are as nights.
+    Unless there is `daylight`, all hours are as a moonless night.
     """
 
     sites: tuple[Site, ...]
     setup: Setup
     trusted: bool
-    epoch: datetime | None = None
+    light: SkyLight
+    daylight: bool = True
 
     def distance_km(self, a: str, b: str) -> float:
         """Return the great-circle distance of two sites.  Raises `KeyError` for an unknown site."""
@@ -52,23 +49,20 @@ class Chains:
         """Return how many UAVs the chain between two sites takes."""
         return span_count(self.distance_km(a, b), self.setup.hop_km)
 
-    def rate(self, a: str, b: str, visibility_km: float, *, is_day: bool = False) -> PairRate:
-        """Return what the chain yields by night or by day."""
-        setup = in_daylight(self.setup) if is_day else self.setup
+    def rate(self, a: str, b: str, visibility_km: float, now_s: float | None) -> PairRate:
+        """Return what the chain yields now, or without Moon and Sun."""
+        radiance, is_day = max(map(self.light.darkest, (a, b))), False
+        if now_s is not None and self.daylight:
+            radiance = max(self.light.radiance(end, now_s) for end in (a, b))
+            is_day = any(self.light.is_day(end, now_s) for end in (a, b))
+        setup = under_sky(self.setup, radiance, is_day=is_day)
         setup = replace(setup, hop=replace(setup.hop, visibility_km=visibility_km))
         rate = relayed_rate if self.trusted else chain_rate
         return rate(setup, self.distance_km(a, b), self.uavs(a, b))
 
     def yields(self, a: str, b: str) -> bool:
-        """Return whether the chain makes any key in the clearest night."""
-        return self.rate(a, b, CLEAR_AIR_KM).secret_bits > 0
-
-    def is_day(self, a: str, b: str, now_s: float) -> bool:
-        """Return whether the sky is bright over either site."""
-        if self.epoch is None:
-            return False
-        ends = [self._site[a], self._site[b]]
-        return bool(sun_altitude_deg(ends, self.epoch, np.array([now_s])).max() > DAY_DEG)
+        """Return whether the chain makes any key in the clearest and darkest night."""
+        return self.rate(a, b, CLEAR_AIR_KM, None).secret_bits > 0
 
     @cached_property
     def _site(self) -> Mapping[str, Site]:
@@ -117,8 +111,7 @@ class UavLinks:
         if (min(a, b), max(a, b)) in self.unserved:
             return LinkSample(0.0, offer.qber, usable=False)
         if self.chains is not None:
-            is_day = self.chains.is_day(a, b, now_s)
-            rate = self.chains.rate(a, b, self._visibility_km(a, b, now_s), is_day=is_day)
+            rate = self.chains.rate(a, b, self._visibility_km(a, b, now_s), now_s)
             offer = LinkSample(rate.secret_bits, rate.qber)
         grounding = self.grounding
         if grounding is not None and any(grounding.holds(node, now_s) for node in (a, b)):

@@ -88,11 +88,20 @@ def sights(positions_km: Floats, sites: Sequence[Site]) -> tuple[Floats, Floats]
 def sun_altitude_deg(places: Sequence[Place], epoch: datetime, times_s: Floats) -> Floats:
     """Return the altitude of the Sun's center by place and time, as from the Earth's center."""
     require_utc("epoch", epoch)
-    x, y, z = sun_direction(epoch, times_s).T
     turn = earth_turn_rad(epoch, times_s)
-    east, north = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
+    return altitude_deg(places, sun_direction(epoch, times_s), turn)
+
+
+def altitude_deg(places: Sequence[Place], directions: Floats, turn_rad: Floats) -> Floats:
+    """Return the altitude of what is far away by place and time, as from the Earth's center.
+
+    `directions` are unit vectors by time and axis, `turn_rad` is how far the Earth has turned by time.
+    """
+    x, y, z = directions.T
+    cosine, sine = np.cos(turn_rad), np.sin(turn_rad)
+    fixed = np.array([cosine * x + sine * y, cosine * y - sine * x, z])
     ups = np.array([_zenith(place) for place in places])
-    return np.asarray(np.degrees(np.arcsin(np.clip(ups @ np.array([east, north, z]), -1, 1))))
+    return np.asarray(np.degrees(np.arcsin(np.clip(ups @ fixed, -1, 1))))
 
 
 def sun_direction(epoch: datetime, times_s: Floats) -> Floats:

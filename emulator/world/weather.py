@@ -1,6 +1,6 @@
 """The sky over every site: cover, visibility, wind; and a forecast of clear skies.
 
-Truth is a pure function of (seed, sites, epoch, events, recording) and the question, the same in any
+Truth is a pure function of (seed, sites, epoch, events, recording, flow) and the question, the same in any
 process and in any order.  Cover comes from the recording where it names the site, else from chance
 with the statistics of real stations, held for the hour as in an hourly report; events are laid over it.
 Wind and a poor view come with events and recordings only: elsewhere the air is calm and clear.  Events
@@ -21,7 +21,7 @@ from math import exp
 from typing import Any
 
 from emulator.world.cloud_climate import CLEAR_OPAQUE
-from emulator.world.cloud_process import CloudProcess
+from emulator.world.cloud_process import FLOW_M_S, CloudProcess
 from emulator.world.events import WorldEvent
 from emulator.world.keyed_random import number
 from emulator.world.places import Place
@@ -47,6 +47,7 @@ class Sky:
     epoch: datetime = _NEW_YEAR
     events: tuple[Event, ...] = ()
     recording: Recording | None = None
+    flow_m_s: float = FLOW_M_S
 
     def __post_init__(self) -> None:
         names = [site.name for site in self.sites]
@@ -140,7 +141,7 @@ class Sky:
 
     @cached_property
     def _clouds(self) -> CloudProcess:
-        return CloudProcess(self.seed, self._drawn, self.epoch)
+        return CloudProcess(self.seed, self._drawn, self.epoch, self.flow_m_s)
 
     @cached_property
     def _site(self) -> dict[str, Place]:

@@ -10,6 +10,7 @@ from network import simulate
 from emulator.build.environment import sky_of
 from emulator.build.loading import read
 from protos.facts import Fact, FactKind
+from protos.mib import MediumCode
 
 pytestmark = pytest.mark.system
 
@@ -56,5 +57,19 @@ def test_no_uav_takes_off_where_fog_or_storm_forbids_it(day) -> None:
         if all(over):
             grounded += 1
             bought += fact.kind is FactKind.BOUGHT
+    assert grounded > 0 == bought
+
+
+def test_no_uav_could_take_off_in_any_hour_of_fog_or_storm(day) -> None:
+    _, assembly = day
+    sky, timeline, world = sky_of(read("sagin-day")), assembly.timeline, assembly.world
+    grounded = 0
+    for request in assembly.problem.requests:
+        ends = request.source, request.target
+        if request.on_demand.uav_cost == request.on_demand.shortfall_cost:
+            continue  # too far apart
+        for at_s in map(timeline.begins_s, range(timeline.periods)):
+            kinds = {event.kind for node in ends for event in sky.events_over(node, at_s)}
+            assert world.sample(MediumCode.UAV, *ends, at_s).usable != bool(kinds)
+            grounded += bool(kinds)
     assert grounded > 100
-    assert bought == 0

@@ -163,6 +163,7 @@ def summary() -> dict[str, Any]:
             "total": 1,
             "cash": 1,
         },
+        "assumed_rates": {"media": ["uav"], "share_of_key": 0.0, "share_of_cost": 0.0},
         "cost_per_period": {"planned": None, "ci95_low": None, "ci95_high": None},
     }
 

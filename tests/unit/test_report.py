@@ -102,6 +102,7 @@ def test_the_report_tells_faults_alarms_and_orders_that_failed(
     assert "satellite 1 1 0 0 1 1 70" in text
     assert "UAV 0 0 1 1 0 0 0" in text
     assert "3 requests asked for 2 units of key; 50.0% were available at once" in text
+    assert "The rate of satellites and UAVs is assumed: 0.0% of the key" in text
 
 
 def test_what_a_run_says_is_never_taken_for_html(run_folder: Path, tiny: Setup) -> None:

@@ -19,6 +19,7 @@ from emulator.physics.pass_keys import MICIUS_2017, MICIUS_2020
 from emulator.world.contacts import Beams, ContactRules, Entangled, Trusted, contacts
 from emulator.world.orbits import walker
 from emulator.world.satellite_links import SatelliteLinks
+from emulator.world.sky_light import SkyLight
 from emulator.world.visibility import Site, sun_altitude_deg
 from emulator.world.weather import Forecast, Sky
 from emulator.world.weather_events import Event, EventKind, Named
@@ -31,6 +32,7 @@ EPOCH = datetime(2026, 1, 1, 5, tzinfo=UTC)
 SITES = (Site("Dallas", 32.78, -96.80), Site("Denver", 39.74, -104.99))
 NAMES = tuple(site.name for site in SITES)
 DAY_S = 86_400.0
+NIGHT = SkyLight(SITES, EPOCH, glow=1e-5, full_moon=0.0, day=15.0)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,8 @@ def source() -> Trusted:
     constellation = walker(
         EPOCH, satellites=24, planes=6, phasing=1, inclination_deg=53, altitude_km=550
     )
-    return Trusted(Beams(constellation, SITES, DAY_S, 20.0, -12.0), MICIUS_2017.setup)
+    beams = Beams(constellation, SITES, DAY_S, 20.0, -12.0)
+    return Trusted(beams, MICIUS_2017.setup, NIGHT)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +117,7 @@ def pairs(source: Trusted) -> Entangled:
     """A source of pairs that is better than any that has flown."""
     rate = replace(MICIUS_2020.setup.bbm92, pair_rate_hz=2e8, coincidence_window_s=1e-10)
     station = replace(MICIUS_2020.setup, bbm92=rate)
-    return Entangled(source.beams, station, (("Dallas", "Denver"),))
+    return Entangled(source.beams, station, NIGHT, (("Dallas", "Denver"),))
 
 
 def test_pairs_need_both_stations_at_once_and_no_trust(

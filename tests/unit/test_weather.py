@@ -8,16 +8,18 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.world.cloud_climate import climate_at, stations, thresholds
+from emulator.world.cloud_climate import climate_at, climate_between, stations, thresholds
+from emulator.world.cloud_process import CloudProcess
 from emulator.world.places import great_circle_km
 from emulator.world.weather import CLEAR_AIR_KM, Sky
 from emulator.world.weather_events import Circle, Event, EventKind, Named
 from emulator.world.weather_replay import WeatherError, read_recording
 
 HOURS = 8760 * 10
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 DAY_S = 86_400.0
 HOUR_S = 3_600.0
 
@@ -127,7 +129,7 @@ def test_a_single_year_strays_as_years_do(decade):
 
 @pytest.mark.parametrize(("lag_h", "field", "tolerance"), [
     (1, "rho_1h", 0.05),  # mixed exponentials cannot bend as the table does where showers are rare
-    (6, "rho_6h", 0.03),
+    (6, "rho_6h", 0.04),  # of which 0.028 is the model (below), the rest chance: decades differ by 0.02
     (24, "rho_24h", 0.06),  # night and day add their own, most in Florida
 ])  # fmt: skip
 def test_cover_remembers_as_long_as_in_the_table(decade, lag_h, field, tolerance):
@@ -138,6 +140,24 @@ def test_cover_remembers_as_long_as_in_the_table(decade, lag_h, field, tolerance
 
     assert np.abs(misses).max() < tolerance
     assert abs(np.mean(misses)) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("lag_h", "field", "still", "drifting"),
+    [(1, "rho_1h", 0.04, 0.04), (6, "rho_6h", 0.02, 0.03), (24, "rho_24h", 0.015, 0.035)],
+)
+def test_the_flow_hardly_changes_how_long_a_place_remembers(lag_h, field, still, drifting):
+    """What an endless draw would have: no chance is in it, and no night and day."""
+    grid = np.linspace(0, 1, 501)
+    for flow_m_s, most in ((0.0, still), (7.0, drifting)):
+        process = CloudProcess(1, stations(), EPOCH, flow_m_s)
+        normal = sum(
+            weight * np.diag(np.linalg.matrix_power(last, lag_h) @ process._alike)
+            for weight, last in zip(process._weights.T, process._hourly[0], strict=True)
+        )
+        cover = [np.interp(n, grid, c) for n, c in zip(normal, process._cover_curves, strict=True)]
+        table = [getattr(station.climate, field) for station in stations()]
+        assert np.abs(np.subtract(cover, table)).max() < most
 
 
 def test_cover_is_alike_nearby_and_unlike_far_away(decade):
@@ -154,6 +174,52 @@ def test_cover_is_alike_nearby_and_unlike_far_away(decade):
 
     assert 303 < lengths_km[np.argmin(misses)] < 444
     assert np.abs(seen[first, second][apart_km > 2500]).max() < 0.1
+
+
+def upwind_and_downwind(flow_m_s, lag_h):
+    """Return how the cover of a place correlates with that 170 km to the west and east, hours before."""
+    middle, *sides = (City(name, 40.0, lon) for name, lon in (("m", -98), ("w", -100), ("e", -96)))
+    sky = Sky(1, (middle, *sides), flow_m_s=flow_m_s)
+    cover = hourly(sky, 8760 * 4)
+    return [np.corrcoef(cover[:-lag_h, place], cover[lag_h:, 0])[0, 1] for place in (1, 2)]
+
+
+@pytest.mark.parametrize("lag_h", [3, 6, 12])
+def test_a_place_agrees_with_what_was_upwind_hours_before(lag_h):
+    west, east = upwind_and_downwind(7.0, lag_h)
+    still_west, still_east = upwind_and_downwind(0.0, lag_h)
+
+    assert west > east + 0.1
+    assert still_west == pytest.approx(still_east, abs=0.05)
+    assert west > still_west + 0.05
+
+
+@given(st.lists(st.tuples(st.floats(-80, 80), st.floats(-180, 180)), min_size=1, max_size=8))
+@settings(max_examples=25, deadline=None)
+def test_the_flow_keeps_every_sky_as_it_is_at_one_hour(spots):
+    """The covariance of the normal variable is the same an hour later, wherever places are."""
+    cities = [City(str(n), *spot) for n, spot in enumerate(spots)]
+    process = CloudProcess(1, cities, EPOCH, 7.0)
+    alike = process._alike
+    for last, fresh in zip(*process._hourly, strict=True):
+        assert last @ alike @ last.T + fresh @ fresh.T == pytest.approx(alike, abs=1e-3)
+
+
+def test_the_climate_of_a_station_that_is_left_out_is_told_by_the_others_within_points():
+    """The share of clear hours is missed by 11.2 points, by the mean of all stations by 11.3.
+
+    Stations of the table are too few and too far apart for more; cover and memory are told better.
+    """
+    seen = [station.climate for station in stations()]
+    told = [climate_between(s, [each for each in stations() if each is not s]) for s in stations()]
+    for field, miss, correlation in (
+        ("clear", 0.12, 0.4),
+        ("mean", 0.085, 0.55),
+        ("rho_6h", 0.045, 0.65),
+    ):
+        there, here = (np.array([getattr(each, field) for each in all_]) for all_ in (seen, told))
+        assert np.abs(there - here).mean() < miss
+        assert np.corrcoef(there, here)[0, 1] > correlation
 
 
 def test_noaa_counts_of_clear_days_are_told_apart_but_not_met():
