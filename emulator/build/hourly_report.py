@@ -67,14 +67,6 @@ def hourly_fresh(setup: Setup, plan: HourlyPlan) -> dict[str, Any]:
     }
 
 
-def hourly_sentences(plan: HourlyPlan) -> str:
-    """Return what there is to say of changes."""
-    return (
-        f"Reservations go by the hour: {len(plan.plans)} plans, {plan.changes:,} changes in the run at "
-        f"{plan.hours.change_cost:,} each, {plan.change_cost:,.0f} a period."
-    )
-
-
 def _hours(setup: Setup, plan: HourlyPlan) -> list[dict[str, Any]]:
     timeline, epoch = timeline_of(setup), setup.experiment.epoch
     utc_s = epoch.hour * 3600 + epoch.minute * 60 + epoch.second

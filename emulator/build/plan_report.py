@@ -110,6 +110,7 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         "tail_from_units": demand.scenarios,
         "tail_mass": _tail_mass(demand, factors),
         "hours": sorted(demand.hours),
+        "by_hour": experiment.plan.by_hour,
         "process": demand.process and demand.process.model_dump(exclude_none=True),
         "forecast": demand.forecast and demand.forecast.method.value,
         "reduced_from": len(whole),
@@ -138,8 +139,9 @@ def _in_time(basis: dict[str, Any]) -> Iterator[str]:
     """Yield how demand changes in time, and what the plan knows of that."""
     if basis["hours"]:
         kinds = ", ".join(basis["hours"])
+        sees = "the mixture over all periods" if not basis["by_hour"] else "that of each hour"
         yield (
-            f"Demand of {kinds} follows the hours of the day: the plan sees the mixture over all periods, "
+            f"Demand of {kinds} follows the hours of the day: the plan sees {sees}, "
             "applications draw from the law of the hour."
         )
     if basis["process"]:
