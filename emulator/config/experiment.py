@@ -130,11 +130,11 @@ class Limits(Section):
     )
 
 
-def _policy(text: object) -> object:
+def _policy(name: object) -> Policy | OwnPolicy:
     """Take a built-in policy, or one of the user's own by its name."""
-    if isinstance(text, str) and not isinstance(text, Policy) and text not in set(Policy):
-        return policy_named(text)
-    return Policy(text) if isinstance(text, str) else text
+    if isinstance(name, Policy | OwnPolicy):
+        return name
+    return Policy(name) if name in set(Policy) else policy_named(str(name))
 
 
 PolicyName = Annotated[

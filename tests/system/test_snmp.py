@@ -196,7 +196,7 @@ def _noisy(port: int) -> None:
     asked = (_ask(port, "snmpget", OPS, name)[1] for name in (dropped, ".1.3.6.1.2.1.11.6.0"))
     counts = [int(text.rsplit(" ", 1)[1]) for text in asked]
     assert sent > 8_000
-    assert counts[0] > 5_000  # of the flood
+    assert counts[0] > 2_000  # of the flood; what finds no place in its buffer, the kernel drops
     assert counts[1] > 2_000  # that could not be read as messages
 
 

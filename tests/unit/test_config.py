@@ -103,6 +103,8 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"limits": "many"}, "limits", "must be a mapping of fields"),
     ({"management": {"rotation_s": "often"}}, "management.rotation_s", "must be a number"),
     ({"plan__policy": "clever"}, "plan.policy", "stochastic"),
+    ({"plan__policy": -(2**63)}, "plan.policy", "stochastic"),
+    ({"plan__policy": ["stochastic"]}, "plan.policy", "stochastic"),
     ({"keys__unit_bits": 12}, "keys.unit_bits", "multiple of 8"),
     ({"fiber__device": "perfect"}, "fiber", "gys"),
     ({"fiber__repeaters": "magic"}, "fiber.repeaters", "'trusted', 'untrusted' or 'quantum-router'"),
