@@ -134,7 +134,8 @@ def _policy(name: object) -> Policy | OwnPolicy:
     """Take a built-in policy, or one of the user's own by its name."""
     if isinstance(name, Policy | OwnPolicy):
         return name
-    return Policy(name) if name in set(Policy) else policy_named(str(name))
+    text = str(name)
+    return Policy(text) if text in set(Policy) else policy_named(text)
 
 
 PolicyName = Annotated[
