@@ -7,6 +7,7 @@ document on stdout and nothing else there.
 
 from __future__ import annotations
 
+import atexit
 import sqlite3
 import sys
 from importlib import import_module
@@ -17,6 +18,7 @@ from emulator.commands.continuation import Continuation
 from emulator.commands.supervisor import is_supervised, supervise
 from emulator.commands.terminal import tell
 from emulator.input_checks import BadInputError
+from emulator.net.heartbeat import DONE, beat
 
 COMMANDS = (
     ("experiments", "plan", "List the built-in experiments."),
@@ -119,6 +121,8 @@ def _elsewhere() -> None:
 
 def main() -> None:
     """Run the command line; translate errors into exit statuses."""
+    if is_supervised():
+        atexit.register(beat, DONE)
     try:
         words = sys.argv[1:]
         given = next((word for word in words if not word.startswith("-")), "")

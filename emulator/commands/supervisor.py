@@ -33,6 +33,7 @@ from typing import Self
 from emulator.commands.family import VitalWatch, adopt_orphans, descendants, end_family, reap
 from emulator.input_checks import BadInputError
 from emulator.net.heartbeat import (
+    DONE,
     FILES,
     HEARTBEAT,
     LEAVING,
@@ -44,7 +45,7 @@ from emulator.net.heartbeat import (
 from emulator.net.stopped import StoppedWatch
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SILENCE_S = {STARTING: 60.0, RUNNING: 30.0, LEAVING: 30.0, FILES: 330.0}
+SILENCE_S = {STARTING: 60.0, RUNNING: 30.0, LEAVING: 30.0, FILES: 330.0, DONE: 30.0}
 MOST_RESUMPTIONS = 3
 _PREFIX = "qsagin-"
 _ALIVE = "alive"
@@ -196,13 +197,14 @@ class _Child:
                     return problem
                 reap(process.pid)
                 time.sleep(_TURN_S)
+            self._listen(ours)
         finally:
             os.close(ours)
         self.status = process.returncode
         if self.status == LOST:
             return "its processes are gone"
         if self.status >= 0:
-            return ""
+            return "" if self._phase == DONE else "it has ended without a word"
         name = signal.Signals(-self.status).name
         self.status = 128 - self.status
         return f"ended by {name}"

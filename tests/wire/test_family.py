@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from patience import until
 
 from emulator.commands.family import VitalWatch, descendants
@@ -111,3 +112,33 @@ def test_nobody_is_missed_who_has_said_to_end(tmp_path: Path) -> None:
 
 def _names(pids: list[int]) -> set[str]:
     return {Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids}
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "told"),
+    [
+        ("exit 1", 1, "it has ended without a word"),
+        ("exit 0", 1, "it has ended without a word"),
+        ("kill -KILL $$", 1, "ended by SIGKILL"),
+        ("printf s >&$QSAGIN_HEARTBEAT; exit 3", 1, "it has ended without a word"),
+        ("printf d >&$QSAGIN_HEARTBEAT; exit 3", 3, ""),
+        ("printf d >&$QSAGIN_HEARTBEAT; exit 0", 0, ""),
+        ("printf d >&$QSAGIN_HEARTBEAT; exit 75", 1, "its processes are gone"),
+    ],
+)
+def test_work_that_ends_without_saying_so_is_lost(
+    tmp_path: Path, script: str, status: int, told: str
+) -> None:
+    program = tmp_path / "work"
+    program.write_text(f"#!/bin/bash\n{script}\n")
+    program.chmod(0o700)
+    supervisor = (
+        f"import sys; sys.executable = {str(program)!r}\n"
+        "from emulator.commands.supervisor import supervise\n"
+        "sys.exit(supervise(['run']))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", supervisor], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == status
+    assert ended.stderr == (f"the command was lost: {told}\n" if told else "")
