@@ -269,6 +269,12 @@ def _counts(text: str | None) -> list[int] | None:
     return [int(part) for part in parts]
 
 
+def _show_tenants(rows: list[dict[str, Any]]) -> None:
+    names = ("tenant", "requests", "mean_units", "reserved_units", "expected_cost")
+    OUT.print()
+    print_table(list(names), [{name: row[name] for name in names} for row in rows])
+
+
 def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
     from emulator.build.plan_report import worth
 
@@ -287,10 +293,7 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
     )
     print_fields({k: v for k, v in document.items() if k not in apart})
     if "tenants" in document:
-        rows = document["tenants"]["rows"]
-        names = ("tenant", "requests", "mean_units", "reserved_units", "expected_cost")
-        OUT.print()
-        print_table(list(names), [{name: row[name] for name in names} for row in rows])
+        _show_tenants(document["tenants"]["rows"])
     if "hours" in document:
         names = ("hour", "periods", "objective", "gap", "reserved_units", "changed")
         OUT.print()
