@@ -24,9 +24,9 @@ from global_manager.provisioning.cost_sharing import (
 from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.model import Plan
 
-MOST_PRICED = 500_000
+MOST_PRICED = 100_000
 """Requests times coalitions that are priced for a Shapley value: what takes some two minutes."""
-WITH_LIMITS, WITH_FLEET = 100, 1_000
+WITH_LIMITS, WITH_FLEET = 10, 100
 """For how many of these a request counts where tenants share limits, or a fleet."""
 
 
@@ -54,17 +54,17 @@ def _effort(setup: Setup) -> int:
 
 
 def _too_many(requests: int, tenants: int, permutations: int, most_priced: int) -> Mistakes:
-    if tenants <= MOST_EXACT:
-        if requests * 2**tenants > most_priced:
-            right = f"must be proportional with {requests:,} requests of {tenants} tenants"
-            yield "demand.cost_sharing.method", right
-    elif requests * tenants * permutations > most_priced:
-        most = most_priced // (requests * tenants)
-        limit = f"{requests:,} requests of {tenants} tenants"
-        if most < 2:
-            yield "demand.cost_sharing.method", f"must be proportional with {limit}"
-        else:
-            yield "demand.cost_sharing.permutations", f"must be at most {most:,} with {limit}"
+    coalitions = 2 ** min(tenants, 64)
+    if tenants > MOST_EXACT:
+        coalitions = min(coalitions, tenants * permutations)
+    if requests * coalitions <= most_priced:
+        return
+    most = most_priced // (requests * tenants)
+    limit = f"{requests:,} requests of {tenants} tenants"
+    if tenants <= MOST_EXACT or most < 2:
+        yield "demand.cost_sharing.method", f"must be proportional with {limit}"
+    else:
+        yield "demand.cost_sharing.permutations", f"must be at most {most:,} with {limit}"
 
 
 def names_of(setup: Setup) -> tuple[str, ...]:

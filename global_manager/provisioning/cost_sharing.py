@@ -5,10 +5,10 @@ rises by when it arrives (Shapley, A value for n-person games, 1953).  Shares ad
 
 The *planning game* of a problem charges a coalition the linear relaxation of the two-stage program for
 its own requests, in a network that has no others: reservations, recourse and lost key.  It is a proven
-bound on what any plan would cost, takes hundredths of a second, and depends on no search.  Fibers and
-pools are limited and there from the start, so players can only be in each other's way: two disjoint
-coalitions together never cost less than apart (a plan for both has in it a plan for each).  What a player
-pays beyond its cost alone is for that.
+bound on what any plan would cost, depends on no search, and takes a fraction of a second unless there is
+a fleet.  Fibers and pools are limited and there from the start, so players can only be in each other's
+way: two disjoint coalitions together never cost less than apart (a plan for both has in it a plan for
+each).  What a player pays beyond its cost alone is for that.
 
 Nothing here knows what a tenant is, or what happened in a run.
 """
