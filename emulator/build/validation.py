@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.build import access_rules, demand_rules, run_limits
+from emulator.build import access_rules, demand_rules, run_limits, tenants
 from emulator.build.demand import requests_of
 from emulator.build.environment import lead_windows, recording_of, sites_of
 from emulator.build.faults import (
@@ -282,6 +282,9 @@ SCHEDULE_RULES = tuple(_of_kind(kind, check) for kind in FAULT_KINDS for check i
 RULES = (
     Rule(demand_rules.scenarios, (*LAW, "demand.laws")),
     Rule(_requests, ("demand.requests",)),
+    Rule(
+        tenants.mistakes, ("demand.requests", "demand.cost_sharing", "limits", "uav.fleet", NETWORK)
+    ),
     Rule(run_limits.rows, ("demand.requests", "demand.periods", NETWORK)),
     Rule(
         run_limits.recourse,

@@ -116,6 +116,7 @@ def plan(
     from emulator.build.plan_report import basis_of, fields, more_of
     from emulator.build.problem import hours_of, problem_of, unused_of
     from emulator.build.quantum_links import by_kind, link_fields, links_of
+    from emulator.build.tenants import plan_fields
     from emulator.commands.exchange import imported, require_form, write_export
     from global_manager.provisioning.hourly import plan_by_hours
 
@@ -156,7 +157,8 @@ def plan(
         "basis": basis,
         "links": link_fields(setup),
     }
-    document = head | figures | fresh | more_of(problem) | shown | unused.fields()
+    tenants = plan_fields(setup, solution, figures["objective"])
+    document = head | figures | fresh | more_of(problem) | tenants | shown | unused.fields()
     for line in unused.sentences():
         tell(f"{wanted.name}: {line}")
     answer(json_, document, lambda: _show_plan(document, by_kind(links)))
@@ -267,6 +269,12 @@ def _counts(text: str | None) -> list[int] | None:
     return [int(part) for part in parts]
 
 
+def _show_tenants(rows: list[dict[str, Any]]) -> None:
+    names = ("tenant", "requests", "mean_units", "reserved_units", "expected_cost")
+    OUT.print()
+    print_table(list(names), [{name: row[name] for name in names} for row in rows])
+
+
 def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
     from emulator.build.plan_report import worth
 
@@ -281,8 +289,11 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
         "unused_links",
         "requests_without_fiber",
         "requests_without_uav",
+        "tenants",
     )
     print_fields({k: v for k, v in document.items() if k not in apart})
+    if "tenants" in document:
+        _show_tenants(document["tenants"]["rows"])
     if "hours" in document:
         names = ("hour", "periods", "objective", "gap", "reserved_units", "changed")
         OUT.print()

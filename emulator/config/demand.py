@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from emulator.config.cost_sharing import CostSharing
 from emulator.config.demand_forecast import Forecast
 from emulator.config.demand_process import DemandProcess
 from emulator.config.section import IsNumber, Name, PositiveSeconds, Price, Section
@@ -238,6 +239,7 @@ class RequestItem(Section):
     application: Name = Field("application", alias="class")
     source: str
     target: str
+    tenant: Name | None = Field(None, description="who pays; if one request has it, all have")
 
 
 class Demand(Section):
@@ -286,6 +288,9 @@ class Demand(Section):
         None,
         description="what a unit costs that never comes, for all or by class; default: twice the dearest "
         "on-demand unit of the class",
+    )
+    cost_sharing: CostSharing | None = Field(
+        None, description="who pays how much among tenants; default: by demanded units"
     )
     requests: (
         dict[Name, Annotated[int, Field(ge=0, le=MOST_REQUESTS), IsNumber]] | list[RequestItem]

@@ -16,6 +16,7 @@ from typing import Any
 from emulator.build.assembly import Assembly
 from emulator.build.plan_report import basis_of, policy_source, shortfall_costs_of
 from emulator.build.setup import Setup
+from emulator.build.tenants import by_request, method_fields, shapley_fields
 from emulator.config.applications import KeyUse
 from emulator.config.experiment import Experiment
 from emulator.report.assumptions import assumed_media, assumed_rates
@@ -27,6 +28,7 @@ from emulator.results.decisions import write as write_decisions
 from emulator.results.ledger import Ledger
 from emulator.results.links import alarms, with_blocks
 from emulator.results.resilience import Story, resilience
+from emulator.results.tenants import by_tenant
 from emulator.store import journal, journals
 from emulator.store.files import REPORT, SUMMARY, Engine, engine_of, read_summary, write_atomically
 from emulator.store.registry import Registry
@@ -115,7 +117,7 @@ def _ending_of(folder: Path, setup: Setup, summary: dict[str, Any] | None) -> En
 def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -> Results:
     """Return everything that the journals of a run say; write nothing."""
     experiment = setup.experiment
-    book = _book(folder, experiment, assembly)
+    book = _book(folder, setup, assembly)
     plans = _plans(folder, experiment.clock.window_s)
     summary = _summary(experiment, assembly, book, plans, ending)
     summary["links"] = with_blocks(folder, assembly.links)
@@ -126,6 +128,7 @@ def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -
     if isinstance(experiment.plan.policy, OwnPolicy):
         summary["policy_failures"] = _policy_failures(folder)
     decided = decisions(folder, assembly.problem.requests, experiment.clock.window_s)
+    summary |= _tenants(setup, assembly, book, decided)
     summary["faults"] = _faults(experiment, assembly, plans, book, decided, summary["alarms"])
     summary |= {"windows_run": journals.windows_run(folder), "restarts": Registry(folder).restarts}
     summary |= {"digest": "", "audit": {}, "observed": []}
@@ -139,14 +142,16 @@ def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -
     return Results(setup, assembly, summary, book, decided, expected, classes)
 
 
-def _book(folder: Path, experiment: Experiment, assembly: Assembly) -> Ledger:
+def _book(folder: Path, setup: Setup, assembly: Assembly) -> Ledger:
+    experiment = setup.experiment
     try:
         unit_bits = experiment.keys.unit_bits
         sizes = {
             name: use.units_per_key(unit_bits) for name, use in experiment.applications.items()
         }
         requests, period_s = assembly.problem.requests, experiment.demand.period_s
-        return ledger.read(folder, requests, experiment.clock.window_s, period_s, sizes)
+        window_s, tenants = experiment.clock.window_s, by_request(setup)
+        return ledger.read(folder, requests, window_s, period_s, sizes, tenants=tenants)
     except journal.JournalError:
         return Ledger((), 0)
 
@@ -281,6 +286,21 @@ def _faults(  # noqa: PLR0917
         event | {"resilience": took}
         for event, took in zip(events, resilience(events, story), strict=True)
     ]
+
+
+def _tenants(
+    setup: Setup, assembly: Assembly, book: Ledger, decided: list[Decision]
+) -> dict[str, Any]:
+    """Return what the run came to by tenant; nothing if there are none."""
+    tenants = by_request(setup)
+    if not tenants:
+        return {}
+    ids = (item.id for item in assembly.problem.requests)
+    values = shapley_fields(setup)
+    weights = [value["shapley_cost"] for value in values] if values[0] else None
+    lines = by_tenant(book.rows, dict(zip(ids, tenants, strict=True)), decided, weights)
+    rows = [line | value for line, value in zip(lines, values, strict=True)]
+    return {"tenants": method_fields(setup) | {"rows": rows}}
 
 
 def _observed(folder: Path, window_s: float, ends_s: float) -> dict[str, Any]:

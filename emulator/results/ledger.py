@@ -9,7 +9,7 @@ run: what the journals do not say did not happen.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,7 @@ FILE = "ledger.parquet"
 
 @dataclass
 class LedgerRow:
-    """One request in one period.
+    """One request in one period, and its tenant if requests have tenants.
 
     Units are keys; `late_units` were missing when asked for, `shortfall_units` never came in time;
     `failed_units` were bought from a service that brought no key;
@@ -59,6 +59,7 @@ class LedgerRow:
     shortfall_cost: int = 0
     change_cost: int = 0
     plan_gap: float = 0.0
+    tenant: str = ""
 
     @property
     def cash(self) -> int:
@@ -92,10 +93,13 @@ def read(
     window_s: float,
     period_s: float,
     units_per_key: Mapping[str, int] | None = None,
+    *,
+    tenants: Sequence[str] = (),
 ) -> Ledger:
     """Read the journals of a run, finished or not.  Raises `JournalError`.
 
-    `units_per_key` says by application how many units its keys have; the default is one.
+    `units_per_key` says by application how many units its keys have; the default is one.  `tenants` has the
+    tenant of every request, or none.
     """
     periods = journal_queries.periods_begun(run_folder)
     rows = {
@@ -113,6 +117,7 @@ def read(
     for (number, _), row in rows.items():
         served = row.fiber_units + row.satellite_units + row.uav_units
         row.shortfall_units = row.demanded_units - served
+        row.tenant = tenants[number] if tenants else ""
         row.shortfall_cost = row.shortfall_units * requests[number].on_demand.shortfall_cost
     return Ledger(tuple(rows.values()), periods)
 
@@ -146,15 +151,22 @@ def down_s(
 
 
 def write(ledger: Ledger, run_folder: Path) -> None:
-    """Write the ledger as a Parquet file, zstd-compressed, with one column per field, `cash` and `cost`."""
+    """Write the ledger as a Parquet file, zstd-compressed, with one column per field, `cash` and `cost`.
+
+    Without tenants it has no such column.
+    """
     names = [*LedgerRow.__dataclass_fields__, "cash", "cost"]
+    if not any(row.tenant for row in ledger.rows):
+        names.remove("tenant")
     columns = {name: [getattr(row, name) for row in ledger.rows] for name in names}
     pq.write_table(pa.table(columns), run_folder / FILE, compression="zstd")
 
 
 def rows_of(run_folder: Path) -> tuple[LedgerRow, ...]:
     """Return the rows of a ledger that was written."""
-    table = pq.read_table(run_folder / FILE, columns=[*LedgerRow.__dataclass_fields__])
+    file = run_folder / FILE
+    names = set(pq.read_schema(file).names)
+    table = pq.read_table(file, columns=[n for n in LedgerRow.__dataclass_fields__ if n in names])
     return tuple(LedgerRow(**row) for row in table.to_pylist())
 
 
