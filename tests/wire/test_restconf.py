@@ -23,15 +23,17 @@ from emulator.results.audit import audit
 
 NODE = "/restconf/data/etsi-qkd-sdn-node:qkd_node"
 MEDIA_TYPE = "application/yang-data+json"
+_ISSUING = threading.Lock()
 
 
 def connection_of(folder: Path, role: str, name: str, node: str) -> HTTPSConnection:
     """Return a connection of an operator or an SAE to a node's door."""
     authority = AccessAuthority.of(folder)
     where = folder / "clients" / f"{role}-{name.replace('/', '~')}"
-    if not where.exists():
-        issued = authority.operator(name) if role == "operator" else authority.sae(name)
-        write_credentials(where, issued, authority.certificate)
+    with _ISSUING:  # tests look from several threads
+        if not where.exists():
+            issued = authority.operator(name) if role == "operator" else authority.sae(name)
+            write_credentials(where, issued, authority.certificate)
     pem = [where / file for file in ("certificate.pem", "key.pem", "ca.pem")]
     return Client(announced(folder)["nodes"][node]["url"], *pem, timeout_s=20)._connection
 
