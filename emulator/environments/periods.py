@@ -1,4 +1,4 @@
-"""An experiment played period by period: demand, sky, offers and prices of its run, without keys and messages.
+"""An experiment played period by period: demand, sky, offers and prices of its run, but no keys or messages.
 
 It is the model of docs/design.md, sections 3 and 4.  A store begins a period with what its reservation
 has made in the epoch before, at most as much as there is room for, and with what was left.  What demand
@@ -147,8 +147,8 @@ class PeriodWorld:
         by_name["fiber"][:] = np.minimum(by_name["demanded"], self.stores)
         self.stores -= by_name["fiber"]
         short = by_name["demanded"] - by_name["fiber"]
-        for at in np.flatnonzero(short):
-            self._buy(int(at), period, int(short[at]), offers[at], by_name)
+        for index in map(int, np.flatnonzero(short)):
+            self._buy(index, period, int(short[index]), offers[index], by_name)
         missing = short - by_name["satellite"] - by_name["uav"]
         by_name["shortfall_cost"][:] = missing * self._shortfall_prices
         return Outcome(**by_name)
