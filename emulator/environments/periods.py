@@ -1,4 +1,4 @@
-"""An experiment played period by period: demand, sky, offers and prices of its run, but no keys or messages.
+"""An experiment played period by period: demand, sky, offers and prices of its run; no keys, no messages.
 
 It is the model of docs/design.md, sections 3 and 4.  A store begins a period with what its reservation
 has made in the epoch before, at most as much as there is room for, and with what was left.  What demand

@@ -30,7 +30,8 @@ except ModuleNotFoundError as error:
 NAME = "qsagin/Provisioning-v0"
 PREFERENCES = (None, Medium.SATELLITE, Medium.UAV)
 """By the number in an action, the medium that is asked first; None: the cheapest."""
-_SEEDS = 2**63  # of an experiment
+SEEDS = 2**63
+"""As many as an experiment can have."""
 
 
 class ProvisioningEnv(gymnasium.Env):  # type: ignore[misc]  # the package is optional
@@ -66,7 +67,7 @@ class ProvisioningEnv(gymnasium.Env):  # type: ignore[misc]  # the package is op
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin the run with this seed; without one, with a seed that is drawn.  There are no options."""
         super().reset(seed=seed, options=options)
-        chosen = int(self.np_random.integers(_SEEDS)) if seed is None else seed
+        chosen = int(self.np_random.integers(SEEDS)) if seed is None else seed
         self._episode = Episode(with_seed(self._setup, chosen), self._by)
         return self._episode.observe(), {"seed": chosen}
 
@@ -95,7 +96,7 @@ def observation_space(groups: int) -> gymnasium.spaces.Dict:
 
 def with_seed(setup: Setup, seed: int) -> Setup:
     """Return the experiment in the world of another seed."""
-    changed = setup.experiment.model_copy(update={"seed": seed % _SEEDS})
+    changed = setup.experiment.model_copy(update={"seed": seed % SEEDS})
     return setup.with_experiment(changed)
 
 
