@@ -8,8 +8,8 @@ is paid for in vain.  Demand, links and sky are asked of the world of the run, b
 with the same reservations from the first period on, it costs by request what the run's ledger says.
 
 A reservation that changes does so between two epochs, at once, and makes key for the whole of the next.
-In a run its first epoch may be shorter, and a wavelength may not be free yet.  What is not modelled
-(shared limits, orbits, fleets, outages, ...) is refused by `PeriodWorld`.
+In a run its first epoch is shorter by the windows of setting up, which shows only where links make hardly
+enough key.  What is not modelled (shared limits, orbits, fleets, outages, ...) is refused by `PeriodWorld`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ from emulator.environments import MissingPackageError
 from emulator.environments.periods import PeriodWorld, UnmodelledError
 from emulator.environments.provisioning import NAME, ProvisioningEnv
 from emulator.environments.reservations import Routes
-from global_manager.provisioning.check import verify
+from global_manager.plan_schedule import PlanSchedule
+from global_manager.provisioning.check import make_plan, verify
+from global_manager.provisioning.model import Allocation, Plan, Policy, Problem, Termination
 
 LEDGER = {
     "demanded_units": "demanded",
@@ -74,6 +76,33 @@ def test_a_period_brings_and_costs_what_the_ledger_of_its_run_says(
         assert {key: row[key] for key in LEDGER} == {
             key: getattr(outcome, field)[at] for key, field in LEDGER.items()
         }
+
+
+@pytest.mark.parametrize("name", ["tiny", "sagin-metro"])
+def test_so_does_a_period_whose_reservations_are_others_than_those_before(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metro = METRO | {"faults": []} if name == "sagin-metro" else {}
+    changes = {"plan.replan": False, "plan.policy": "none"} | {
+        key: value for key, value in metro.items() if not key.startswith("faults.")
+    }
+    experiment = qsagin.load(name, changes=changes, seed=4)
+    world, rng = PeriodWorld(experiment.setup), np.random.default_rng(4)
+    problem, periods = world.problem, range(world.timeline.periods)
+    routes, size = Routes(problem), len(problem.requests)
+    wanted = [[0] * size, *(rng.integers(0, 4, size).tolist() for _ in periods[1:])]
+    plans = [_plan(problem, routes.fit(units).allocations) for units in wanted]
+
+    def due(_self: Any, period: int, *_: Any) -> Any:
+        return (problem, plans[period]) if period in periods else None
+
+    monkeypatch.setattr(PlanSchedule, "due", due)  # as for reservations by the hour
+    rows = experiment.run().ledger().to_pylist()
+    offers = [world.list_offers(at) for at in range(size)]
+    costs = [world.play(plan.allocations, offers).cost for plan in plans]
+
+    assert len({plan.first_stage_cost for plan in plans}) > 3
+    assert costs == [sum(row["cost"] for row in rows if row["period"] == p) for p in periods]
 
 
 @pytest.mark.parametrize("by", ["class", "request"])
@@ -149,6 +178,11 @@ def _played(seed: int) -> list[tuple[Any, ...]]:
         if over:
             env.reset()
     return found
+
+
+def _plan(problem: Problem, allocations: tuple[Allocation, ...]) -> Plan:
+    none, ended = Policy.NONE, Termination.NOT_OPTIMIZED
+    return make_plan(problem, none, allocations, lower_bound=0.0, termination=ended)
 
 
 def _units(allocations: Any) -> int:
