@@ -40,6 +40,15 @@ METRO = {
     "faults.0.at_s": 150,
     "faults.0.until_s": 300,
 }
+CLOUDS = METRO | {
+    "prices": {"on_demand_satellite": 10},
+    "satellite.probability": 0.8,
+    "plan.policy": "none",
+    "faults": [
+        {"kind": "fog", "sites": ["Erdberg", "Landstrasse"], "at_s": 150, "until_s": 330},
+        {"kind": "cloud", "sites": ["Aspern"], "sky": "overcast", "at_s": 100, "until_s": 400},
+    ],
+}
 LOSSES = {
     "faults": [
         {"kind": "fiber-cut", "link": ["A", "B"], "at_s": 80, "until_s": 130},
@@ -56,6 +65,7 @@ LOSSES = {
         ("tiny", {"seed": 3, "satellite.setup_s": 16, "uav.setup_s": 13}),
         ("tiny", LOSSES),
         ("sagin-metro", METRO),
+        ("sagin-metro", {key: CLOUDS[key] for key in CLOUDS if not key.startswith("faults.")}),
     ],
 )
 def test_a_period_brings_and_costs_what_the_ledger_of_its_run_says(
