@@ -79,7 +79,7 @@ class ManagerConfig:
     `media` gives for each request the on-demand media in the order in which to try them.  Every
     `look_every_periods` (0: never) it compares demand with the plan.  With `foresee_every_periods` (0:
     never) it watches every period, and after each so many plans for what it foresees.  With `hours`
-    there is a plan for each.
+    there is a plan for each.  Requests that share pools are served together if `jointly`.
     """
 
     problem: Problem
@@ -94,6 +94,7 @@ class ManagerConfig:
     foresee_every_periods: int = 0
     policy: OwnPolicy | None = None
     hours: Hours | None = None
+    jointly: bool = True
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ class GlobalManager:
             self._effects,
             self._request,
             policy=config.policy,
+            jointly=config.jointly,
         )
         self._informed = HeardRequests()
         self._desk = OperatorDesk(self._effects, self._plan, self._replan_as_asked)

@@ -223,8 +223,9 @@ class Buy:
 class Orders:
     """See the module.  `ask` sends a controller a Set, and has its answer come back with the `Buy`.
 
-    `media` gives for each request the on-demand media in the order in which to try them.  `spent` and
-    `refunded` are in monetary units, by medium.
+    `media` gives for each request the on-demand media in the order in which to try them.  Where pools are
+    shared, all requests are served together if `jointly`, else each as it comes.  `spent` and `refunded`
+    are in monetary units, by medium.
     """
 
     def __init__(
@@ -236,9 +237,10 @@ class Orders:
         ask: Callable[[str, Pdu, Buy, float], None],
         *,
         policy: OwnPolicy | None = None,
+        jointly: bool = True,
     ) -> None:
         self._requests, self._media, self._timeline = problem.requests, media, timeline
-        self._effects, self._ask = effects, ask
+        self._effects, self._ask, self._jointly = effects, ask, jointly
         self.failed_decisions = 0
         self._heard: deque[Heard] | None = deque(maxlen=_MOST_HEARD) if policy else None
         self._buyer = self._buyer_for(problem, policy)
@@ -337,7 +339,8 @@ class Orders:
                 return PolicyBuyer(problem, self._media, policy, self._note_failure)
         except PolicyError as error:
             self._note_failure(error)
-        return PoolBuyer(problem.requests, problem.pools) if problem.pools else None
+        pools = problem.pools if self._jointly else None
+        return PoolBuyer(problem.requests, pools) if pools else None
 
     def _note_failure(self, error: PolicyError) -> None:
         self.failed_decisions += 1

@@ -105,6 +105,7 @@ def assemble(setup: Setup) -> Assembly:
             unit_bits=keys.unit_bits,
             replan=experiment.plan.replan and _replans(experiment.plan.policy),
             policy=own_policy(experiment.plan.policy),
+            jointly=experiment.limits is not None,
             look_every_periods=experiment.plan.look_every_periods,
             drift_sigmas=experiment.plan.drift_sigmas,
             correlation=experiment.demand.correlation,

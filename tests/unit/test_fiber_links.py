@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
+from emulator.build.demand import requests_of
+from emulator.build.environment import sites_of
 from emulator.build.loading import ExperimentError, built_in_names, read
 from emulator.build.problem import problem_of, unused_of
-from emulator.build.quantum_links import QuantumLink, Unused, by_kind, equip, quantum_links
+from emulator.build.quantum_links import QuantumLink, by_kind, equip, quantum_links
+from emulator.build.setup import Setup
 from emulator.config.experiment import Keys
 from emulator.config.fiber import FiberLink, FiberOptions, LinkKind
 from emulator.config.topology import Link, load, save_csv
 from emulator.physics.skr import secret_key_rate
+from emulator.world.places import great_circle_km
 from global_manager.provisioning import Policy, solve
 from global_manager.provisioning.prices import Prices
 
@@ -176,7 +180,23 @@ def test_no_plan_reserves_on_a_link_that_yields_nothing_and_the_reader_is_told(
 
 @pytest.mark.parametrize("name", built_in_names())
 def test_every_built_in_experiment_can_use_all_its_links(name: str) -> None:
-    assert unused_of(read(name)) == Unused({}, ())
+    setup = read(name)
+    unused = unused_of(setup)
+    assert unused.links == {}
+    far = _ends_far_apart(setup) if name == "sagin-day" else set()
+    assert set(unused.without_uav) == far
+    assert len(far) < len(requests_of(setup))
+
+
+def _ends_far_apart(setup: Setup) -> set[str]:
+    """Return the requests between sites that a chain of UAVs may not join, as it may have 1,000 km."""
+    sites = {site.name: site for site in sites_of(setup.topology)}
+    assert setup.experiment.uav.max_chain_km == 1000
+    return {
+        item.id
+        for item in requests_of(setup)
+        if great_circle_km(sites[item.source], sites[item.target]) > 1000
+    }
 
 
 def _lit(fiber: dict[str, Any], special: dict[str, Any] | None = None, b: str = "B") -> QuantumLink:
