@@ -242,7 +242,9 @@ def test_what_does_not_go_together_is_refused_in_one_line(
 def test_what_the_page_writes_of_processes_and_forecasts_is_understood() -> None:
     page = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")
     blocks = [yaml.safe_load(block) for block in re.findall(r"```yml\n(.*?)```", page, re.DOTALL)]
-    process, forecast = (block["demand"] for block in blocks)
+    demands = [block["demand"] for block in blocks if "demand" in block]
+    process = next(demand for demand in demands if "process" in demand)
+    forecast = next(demand for demand in demands if "forecast" in demand)
     read_process = Demand.model_validate(process | {"requests": {}}).process
     assert read_process is not None
     assert read_process.regimes is not None
