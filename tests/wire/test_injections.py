@@ -178,3 +178,16 @@ def test_what_a_lost_run_was_asked_is_not_done_to_the_one_that_goes_on(tmp_path:
         injection.forget_waiting(tmp_path)
         assert injections.waiting() == []
         assert len(injections.accepted()) == 1
+
+
+def test_what_was_told_stays_first_though_a_later_fault_has_an_earlier_window(
+    tmp_path: Path,
+) -> None:
+    with closing(Injections(tmp_path)) as injections:
+        numbers = [injections.ask({"kind": name}, name) for name in ("first", "second", "third")]
+        told: list[str] = []
+        for number, window in zip(numbers, (90, 87, 88), strict=True):
+            assert injections.accept(number, {}, f"event {number}", window)
+            before, told = told, [item.event for item in injections.accepted()]
+            assert told[: len(before)] == before
+            assert len(told) == len(before) + 1
