@@ -53,10 +53,14 @@ def _worker(family: list[psutil.Process]) -> psutil.Process:
 
 
 def _named(run: psutil.Popen, name: str) -> psutil.Process | None:
-    """Return a process of a run by its name, or a word of its command; None while there is none."""
+    """Return a process of a run by its name, or a word of its command; None while there is none.
+
+    One that has been forked and does not run its own program yet has the command of its parent.
+    """
     for item in run.children(recursive=True):
         with suppress(psutil.Error):
-            if item.name() == name or name in item.cmdline():
+            words = item.cmdline()
+            if item.name() == name or (name in words and words != run.cmdline()):
                 return item
     return None
 
