@@ -348,17 +348,8 @@ class Orders:
         self._effects.note(fact)
 
     def _new(self, index: int, period: int, units: int) -> OrderRow:
-        request = self._requests[index]
         self._last += 1
-        return OrderRow(
-            order=self._last,
-            request=index,
-            period=period,
-            source=request.source,
-            target=request.target,
-            units=units,
-            row_status=RowStatus.CREATE_AND_GO,
-        )
+        return new_order(self._last, index, self._requests[index], period, units)
 
     def _order(self, order: OrderRow, media: Sequence[Medium], now_s: float, why: Ordered) -> None:
         medium, *others = media
@@ -412,3 +403,16 @@ def unit_cost(request: Request, medium: Medium) -> int:
         Medium.UAV: request.on_demand.uav_cost,
     }
     return costs[medium]
+
+
+def new_order(number: int, index: int, request: Request, period: int, units: int) -> OrderRow:
+    """Return the row that orders units on demand for a request; `index` is its position."""
+    return OrderRow(
+        order=number,
+        request=index,
+        period=period,
+        source=request.source,
+        target=request.target,
+        units=units,
+        row_status=RowStatus.CREATE_AND_GO,
+    )

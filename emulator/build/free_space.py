@@ -100,9 +100,7 @@ def flown_of(setup: Setup) -> Callable[[str, str, int], bool] | None:
     @cache
     def flies(a: str, b: str, period: int) -> bool:
         at_s = timeline.begins_s(period)
-        return (min(a, b), max(a, b)) in links.unserved or (
-            serves(a, b, at_s) and serves(a, b, at_s + setup_s)
-        )
+        return links.never_serves(a, b) or (serves(a, b, at_s) and serves(a, b, at_s + setup_s))
 
     return flies
 
@@ -148,6 +146,11 @@ def unserved_by_uav(setup: Setup) -> frozenset[tuple[str, str]]:
         return frozenset()
     pairs = setup.topology.pairs((item.source, item.target) for item in requests_of(setup))
     return frozenset((min(pair), max(pair)) for pair in pairs if is_unserved(*pair))
+
+
+def is_unserved_by_uav(setup: Setup, a: str, b: str) -> bool:
+    """Whether no UAV ever serves a request between two nodes."""
+    return (min(a, b), max(a, b)) in unserved_by_uav(setup)
 
 
 @part

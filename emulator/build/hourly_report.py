@@ -9,10 +9,9 @@ from __future__ import annotations
 from math import fsum
 from typing import Any
 
-from emulator.build.environment import timeline_of
 from emulator.build.futures import fresh_cost_of
 from emulator.build.plan_report import fields
-from emulator.build.problem import periods_by_hour
+from emulator.build.problem import periods_by_hour, utc_hour_of
 from emulator.build.setup import Setup
 from global_manager.provisioning.hourly import HourlyPlan, hours_changed
 from global_manager.provisioning.model import Termination
@@ -68,12 +67,10 @@ def hourly_fresh(setup: Setup, plan: HourlyPlan) -> dict[str, Any]:
 
 
 def _hours(setup: Setup, plan: HourlyPlan) -> list[dict[str, Any]]:
-    timeline, epoch = timeline_of(setup), setup.experiment.epoch
-    utc_s = epoch.hour * 3600 + epoch.minute * 60 + epoch.second
     rows = zip(periods_by_hour(setup), plan.plans, hours_changed(plan), strict=True)
     return [
         {
-            "hour": int((utc_s + timeline.begins_s(periods[0])) // 3600) % 24,
+            "hour": utc_hour_of(setup, periods[0]),
             "periods": len(periods),
             "changed": count,
             **{name: value for name, value in fields(each).items() if name != "policy"},

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from emulator.build.demand import requests_of
-from emulator.build.free_space import chains_of, unserved_by_uav
+from emulator.build.free_space import chains_of, is_unserved_by_uav
 from emulator.build.setup import Setup, part
 from emulator.config.demand import RequestItem
 from emulator.config.experiment import Experiment
@@ -52,14 +52,18 @@ def unit_prices_of(setup: Setup) -> tuple[UnitPrices, ...]:
 
 def _bought(setup: Setup) -> Iterator[tuple[int | None, int]]:
     """Yield the price of a unit of each request by UAV, None if none ever serves, and by satellite."""
-    prices, chains, unserved = prices_of(setup.experiment), chains_of(setup), unserved_by_uav(setup)
+    prices, chains = prices_of(setup.experiment), chains_of(setup)
     names = (node.name for node in setup.topology.nodes)
     hops = hop_counts(fiber_graph(names, ((link.a, link.b, 1.0) for link in setup.topology.links)))
     for item in requests_of(setup):
         count = hops[item.source][item.target]
         uavs = chains.uavs(item.source, item.target) if chains else None
-        is_served = (min(item.source, item.target), max(item.source, item.target)) not in unserved
-        yield prices.uav_unit(count, uavs) if is_served else None, prices.satellite_unit(count)
+        flown = (
+            None
+            if is_unserved_by_uav(setup, item.source, item.target)
+            else prices.uav_unit(count, uavs)
+        )
+        yield flown, prices.satellite_unit(count)
 
 
 def _lost(

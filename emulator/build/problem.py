@@ -22,7 +22,7 @@ from emulator.build.free_space import (
     chains_of,
     fleet_of,
     flights_of,
-    unserved_by_uav,
+    is_unserved_by_uav,
 )
 from emulator.build.futures import with_futures
 from emulator.build.on_demand_prices import prices_of, unit_prices_of
@@ -84,13 +84,17 @@ def hours_of(setup: Setup) -> Hours | None:
 
 def periods_by_hour(setup: Setup) -> list[list[int]]:
     """Return the periods that begin in each hour of the day (UTC), hours in the order of the run."""
-    timeline, epoch = timeline_of(setup), setup.experiment.epoch
-    utc_s = epoch.hour * 3600 + epoch.minute * 60 + epoch.second
     found: dict[int, list[int]] = {}
-    for period in range(timeline.periods):
-        hour = int((utc_s + timeline.begins_s(period)) // 3600) % 24
-        found.setdefault(hour, []).append(period)
+    for period in range(timeline_of(setup).periods):
+        found.setdefault(utc_hour_of(setup, period), []).append(period)
     return list(found.values())
+
+
+def utc_hour_of(setup: Setup, period: int) -> int:
+    """Return the hour of the day (UTC) in which a period begins."""
+    epoch = setup.experiment.epoch
+    utc_s = epoch.hour * 3600 + epoch.minute * 60 + epoch.second
+    return int((utc_s + timeline_of(setup).begins_s(period)) // 3600) % 24
 
 
 def _problem(setup: Setup, periods: Sequence[int], seed: int) -> Problem:
@@ -134,11 +138,10 @@ def unused_of(setup: Setup) -> Unused:
     apart = (
         item.id for item in requests_of(setup) if not has_path(graph, item.source, item.target)
     )
-    unserved = unserved_by_uav(setup)
     without = (
         item.id
         for item in requests_of(setup)
-        if (min(item.source, item.target), max(item.source, item.target)) in unserved
+        if is_unserved_by_uav(setup, item.source, item.target)
     )
     return Unused(usage.reasons, tuple(apart), tuple(without))
 

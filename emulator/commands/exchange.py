@@ -13,7 +13,6 @@ from global_manager.provisioning.model import (
     Plan,
     Policy,
     Problem,
-    Termination,
 )
 
 
@@ -61,8 +60,8 @@ def write_export(
 def imported(problem: Problem, file: Path, policy: Policy | OwnPolicy) -> Plan:
     """Return the plan that a file holds; refuse it with a line for every constraint that it breaks."""
     from emulator.build.plan_files import read_allocations
-    from global_manager.provisioning.check import make_plan, violations
-    from global_manager.provisioning.stochastic_plan import lower_bound
+    from global_manager.provisioning.check import violations
+    from global_manager.provisioning.stochastic_plan import plan_made_elsewhere
 
     allocations = read_allocations(file, problem)
     broken = [one_line(f"{file}: {error}") for error in violations(problem, allocations)]
@@ -70,10 +69,4 @@ def imported(problem: Problem, file: Path, policy: Policy | OwnPolicy) -> Plan:
         for line in broken[:-1]:
             tell(line)
         raise UsageError(*broken[-1].split(": ", 1))
-    return make_plan(
-        problem,
-        policy,
-        allocations,
-        lower_bound=lower_bound(problem),
-        termination=Termination.NOT_OPTIMIZED,
-    )
+    return plan_made_elsewhere(problem, policy, allocations)

@@ -31,10 +31,11 @@ from emulator.build.environment import lead_windows
 from emulator.build.setup import Setup
 from emulator.input_checks import BadInputError
 from emulator.world.events import Dimming, Eavesdropper, FiberCut
+from global_manager.orders import new_order
 from global_manager.provisioning.model import Allocation, Medium, Request
 from global_manager.provisioning.recourse import largest_demand
 from global_manager.reservations import cost, kept_units, unit_costs_of
-from protos.mib import MediumCode, OrderRow, RowStatus
+from protos.mib import MediumCode, OrderRow
 
 Ints = NDArray[np.int64]
 Offers = Sequence[tuple[Medium, int]]
@@ -234,17 +235,8 @@ class PeriodWorld:
         return ceil(at_s / self._window_s - 1e-9)
 
     def _row(self, at: int, period: int, units: int) -> OrderRow:
-        request = self.problem.requests[at]
         self._order += 1
-        return OrderRow(
-            order=self._order,
-            request=at,
-            period=period,
-            source=request.source,
-            target=request.target,
-            units=units,
-            row_status=RowStatus.CREATE_AND_GO,
-        )
+        return new_order(self._order, at, self.problem.requests[at], period, units)
 
 
 def list_price(request: Request, medium: Medium) -> int:

@@ -30,11 +30,12 @@ _OWN = (EXPERIMENT, ASKED, "run.json", "actors.sqlite", "lock")  # what a run it
 def record(folder: Path) -> None:
     """Write down what the run of a folder is told; nothing else is in the folder yet."""
     data = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in _OWN)
+    fields = _fields(folder)
     told = {
-        "experiment": _digest(_fields(folder)),
+        "experiment": _digest(fields),
         "files": {path.name: sha256(path.read_bytes()).hexdigest() for path in data},
         "program": program(),
-    } | _policy(folder)
+    } | _policy(fields)
     files.write_told(folder, told)
 
 
@@ -49,10 +50,10 @@ def differences(folder: Path) -> list[str]:
     told = files.told(folder)
     if not told:
         return ["run.json does not say what the run was told"]
-    found = []
-    if not _is_as_begun(folder, str(told.get("experiment", ""))):
+    found, fields = list[str](), _fields(folder)
+    if not _is_as_begun(folder, fields, str(told.get("experiment", ""))):
         found.append(f"{EXPERIMENT} is not what the run was begun with")
-    found += _changes_of_policy(_policy(folder).get("policy"), told.get("policy"))
+    found += _changes_of_policy(_policy(fields).get("policy"), told.get("policy"))
     for name, digest in told.get("files", {}).items():
         path = folder / name
         if not path.is_file():
@@ -76,9 +77,8 @@ def _changes_of_policy(now: dict[str, str] | None, then: dict[str, str] | None) 
     return [f"the source of its policy {now['name']} is not what the run was begun with"]
 
 
-def _policy(folder: Path) -> dict[str, Any]:
+def _policy(fields: Any) -> dict[str, Any]:
     """Return where the policy of an experiment comes from; nothing for one that is built in."""
-    fields = _fields(folder)
     name = fields.get("plan", {}).get("policy", "") if isinstance(fields, dict) else ""
     if not name or name in set(Policy):
         return {}
@@ -88,9 +88,8 @@ def _policy(folder: Path) -> dict[str, Any]:
         return {"policy": {"name": name, "problem": str(error)}}
 
 
-def _is_as_begun(folder: Path, digest: str) -> bool:
+def _is_as_begun(folder: Path, fields: Any, digest: str) -> bool:
     """Whether an experiment is the same, perhaps without the injected faults at its end."""
-    fields = _fields(folder)
     injected = injection.faults_taken(folder)
     while _digest(fields) != digest:
         faults = fields.get("faults") if isinstance(fields, dict) else None

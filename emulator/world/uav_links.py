@@ -105,10 +105,14 @@ class UavLinks:
             return self
         return replace(self, grounding=replace(grounding, sky=grounding.sky.with_event(event)))
 
+    def never_serves(self, a: str, b: str) -> bool:
+        """Whether no chain ever joins two nodes."""
+        return (min(a, b), max(a, b)) in self.unserved
+
     def sample(self, a: str, b: str, now_s: float) -> LinkSample:
         """Return what a chain offers two nodes now."""
         offer = self.assumed
-        if (min(a, b), max(a, b)) in self.unserved:
+        if self.never_serves(a, b):
             return LinkSample(0.0, offer.qber, usable=False)
         if self.chains is not None:
             rate = self.chains.rate(a, b, self._visibility_km(a, b, now_s), now_s)

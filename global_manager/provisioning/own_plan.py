@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from global_manager.provisioning.check import InvalidPlanError, make_plan
+from global_manager.provisioning.check import InvalidPlanError
 from global_manager.provisioning.model import (
     Allocation,
     Formulation,
     OwnPolicy,
     Plan,
     Problem,
-    Termination,
 )
 from global_manager.provisioning.own_policy import Heard, PolicyError, ReserveView, decide
 from global_manager.provisioning.replanning import without_fibers
-from global_manager.provisioning.stochastic_plan import Watch, lower_bound, optimize
+from global_manager.provisioning.stochastic_plan import Watch, optimize, plan_made_elsewhere
 from global_manager.provisioning.work_budget import uncounted
 
 MOST_PROGRAMS = 100
@@ -96,12 +95,6 @@ def _chosen(
 
 def _checked(problem: Problem, policy: OwnPolicy, allocations: tuple[Allocation, ...]) -> Plan:
     try:
-        return make_plan(
-            problem,
-            policy,
-            allocations,
-            lower_bound=lower_bound(problem),
-            termination=Termination.NOT_OPTIMIZED,
-        )
+        return plan_made_elsewhere(problem, policy, allocations)
     except InvalidPlanError as error:
         raise PolicyError(policy, f"reserve: {error}") from error

@@ -28,6 +28,7 @@ from global_manager.provisioning.formulation import is_small
 from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.local_search import Effort, improve
 from global_manager.provisioning.model import (
+    Allocation,
     Formulation,
     OwnPolicy,
     Plan,
@@ -79,6 +80,19 @@ def nothing_reserved(
 def lower_bound(problem: Problem) -> float:
     """Return a proven bound on the expected cost of every plan for this problem."""
     return relax(problem).lower_bound
+
+
+def plan_made_elsewhere(
+    problem: Problem, policy: Policy | OwnPolicy, allocations: tuple[Allocation, ...]
+) -> Plan:
+    """Return a plan that was made elsewhere: verified, priced, bounded.  Raises `InvalidPlanError`."""
+    return make_plan(
+        problem,
+        policy,
+        allocations,
+        lower_bound=lower_bound(problem),
+        termination=Termination.NOT_OPTIMIZED,
+    )
 
 
 def optimize(
