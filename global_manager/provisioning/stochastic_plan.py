@@ -37,6 +37,7 @@ from global_manager.provisioning.model import (
 )
 from global_manager.provisioning.price_decomposition import relax
 from global_manager.provisioning.priced_recourse import Relaxation
+from global_manager.provisioning.risk_selection import choose_with_risk
 from global_manager.provisioning.selection import Selection, round_and_fill
 from global_manager.provisioning.shared_recourse import has_pools
 from global_manager.provisioning.shared_selection import choose_with_pools
@@ -174,6 +175,8 @@ class _Solve:
         return self._improve(relaxation, selection, known_routes(instance, pool))
 
     def _choose(self, relaxation: Relaxation) -> Selection:
+        if self._problem.risk is not None:
+            return choose_with_risk(relaxation, self._gap, self._effort.nodes)
         if has_pools(self._problem):
             return choose_with_pools(relaxation, self._gap, self._effort.nodes)
         instance, pool = relaxation.instance, relaxation.pool
