@@ -60,6 +60,9 @@ from global_manager.provisioning.shared_recourse import futures_of, has_pools, p
 ARCS_UP_TO = 2_000
 """The number of variables up to which the extensive form is what is solved, unless told otherwise."""
 
+RISKY_FIRST_STAGE, RISKY_UP_TO = 500, 10_000
+"""The same with a risk, by variables of the first stage and of all: most of these are not whole numbers."""
+
 ARCS_AT_MOST = 100_000
 """The number of variables beyond which the extensive form is not even built: PuLP holds them one by one."""
 
@@ -105,7 +108,10 @@ def yield_steps(problem: Problem, request: Request) -> tuple[int, ...]:
 
 def is_small(problem: Problem) -> bool:
     """Say whether the extensive form is small enough to be solved by default."""
-    return _first_stage_size(problem) <= ARCS_UP_TO and size_of(problem) <= ARCS_UP_TO
+    first_stage = _first_stage_size(problem)
+    if problem.risk is not None and first_stage <= RISKY_FIRST_STAGE:
+        return size_of(problem) <= RISKY_UP_TO
+    return first_stage <= ARCS_UP_TO and size_of(problem) <= ARCS_UP_TO
 
 
 def size_of(problem: Problem) -> int:

@@ -24,7 +24,8 @@ from global_manager.provisioning.solver import SearchLimits, run
 from global_manager.provisioning.tail_choice import TailChoice
 
 _START_SHARE = 10  # of the nodes; more hardly improves a start
-_MOST_SEARCHES = 6
+_LEAST_SEARCHES, _MOST_SEARCHES = 4, 50
+_SEARCHED_GROUPS = 400  # in all searches: fewer in larger problems, where each takes seconds
 
 
 def choose_with_risk(relaxation: Relaxation, gap: float, nodes: int) -> Selection:
@@ -43,7 +44,8 @@ def choose_with_risk(relaxation: Relaxation, gap: float, nodes: int) -> Selectio
     program = TailChoice(instance, search.stage, search.risk, columns, tails)
     target = good_enough - program.constant
     limits = SearchLimits(gap=gap * relaxation.lower_bound / 4, target=target, nodes=nodes)
-    for _ in range(_MOST_SEARCHES):
+    searches = _SEARCHED_GROUPS // max(1, len(instance.groups))
+    for _ in range(min(_MOST_SEARCHES, max(_LEAST_SEARCHES, searches))):
         if nodes == 0 or search.cost(best) <= good_enough:
             break
         known = {x.name: float(best[c]) for x, c in zip(program.take, columns, strict=True)}

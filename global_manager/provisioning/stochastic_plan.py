@@ -37,6 +37,7 @@ from global_manager.provisioning.model import (
 )
 from global_manager.provisioning.price_decomposition import relax
 from global_manager.provisioning.priced_recourse import Relaxation
+from global_manager.provisioning.risk_search import objective, polish
 from global_manager.provisioning.risk_selection import choose_with_risk
 from global_manager.provisioning.selection import Selection, round_and_fill
 from global_manager.provisioning.shared_recourse import has_pools
@@ -189,8 +190,16 @@ class _Solve:
             if plan.gap <= self._gap:
                 break
             other = self._state(better, _units(selection), relaxation.lower_bound)
-            plan = min(plan, other, key=lambda known: known.objective)
-        return plan
+            if other.objective < plan.objective:
+                assignment, plan = better, other
+        risk = self._problem.risk
+        if risk is None or plan.gap <= self._gap:
+            return plan
+        kept = assign(relaxation.instance, selection, routes, as_selected=True)
+        best = min((assignment, kept), key=lambda known: objective(known, risk))
+        better = polish(best, routes, risk)
+        other = self._state(better, _units(selection), relaxation.lower_bound)
+        return min(plan, other, key=lambda known: known.objective)
 
     def _assign(
         self, relaxation: Relaxation, selection: Selection, routes: Routes
