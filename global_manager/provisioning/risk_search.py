@@ -23,6 +23,7 @@ from global_manager.provisioning.risk import JointStage, tail_weights
 
 _MOST_PASSES = 10
 _MOST_TRIALS = 400
+_BUDGET = 2_000_000  # moves times futures
 _LEAST_SAVING = 1e-9  # relative to the objective: less is rounding
 
 
@@ -41,11 +42,12 @@ def objective(assignment: WavelengthAssignment, risk: Risk) -> float:
 
 
 class _Polishing:
-    """A search in progress: `costs` are what `assignment` pays for missing units, by future."""
+    """A search in progress; `assignment` is the best state so far."""
 
     def __init__(self, assignment: WavelengthAssignment, routes: Routes, risk: Risk) -> None:
         self.assignment, self._routes, self._risk = assignment, routes, risk
         self._stage = JointStage(assignment.instance.problem)
+        self._moves_left = _BUDGET // max(1, len(self._stage.probability))
         self._nothing = self._stage.costs([0] * self._stage.units.shape[1])
 
     def move_all(self, requests: Iterable[int]) -> None:
@@ -85,6 +87,9 @@ class _Polishing:
 
     def _move(self, request: int) -> bool:
         """Move one request to its best reservation in what is free; say whether that saved anything."""
+        if self._moves_left <= 0:
+            return False
+        self._moves_left -= 1
         assignment, least = self.assignment, self.objective()
         held, others = assignment.release(request), self._costs
         first = sum(item.route.cost * item.count for item in assignment.held.values())

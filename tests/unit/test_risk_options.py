@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from math import fsum
 from pathlib import Path
 from statistics import fmean
@@ -224,3 +225,45 @@ def test_what_a_command_cannot_do_with_a_risk_is_one_line(
     status, out, err = qsagin("plan", str(path), *words)
     assert (status, out) == (2, "")
     assert complaint in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"demand__correlated": 0.4},
+        {"demand__hours": {"avatar": [1.5] * 12 + [0.5] * 12}},
+        {"demand__laws": {"avatar": {"poisson": {"mean_units": 0.7}}}},
+        {"demand__process": {"regimes": {"factors": [0.4, 1.6], "stay": 0.9}}},
+        {"fiber__wavelength": "key-rate"},
+        {"network__capacity": "per-direction"},
+    ],
+)
+def test_whatever_demand_is_a_plan_is_proven_and_priced(
+    write_experiment: Write, changes: dict[str, Any]
+) -> None:
+    setup = setup_of(write_experiment(plan__risk={"weight": 0.5, "futures": 200}, **changes))
+    problem = problem_of(setup)
+    plan = solve(problem)
+    assert len(problem.futures) == 200
+    assert plan.gap <= 0.001
+    assert plan.cvar is not None
+    told = risk_fields(setup, problem, plan)["risk"]
+    fresh = told["out_of_sample"]
+    assert plan.objective == pytest.approx((told["mean"] + told["cvar"]) / 2)
+    assert fresh["mean"] == pytest.approx(told["mean"], rel=0.1)
+    assert fresh["cvar"] == pytest.approx(told["cvar"], rel=0.2)
+
+
+def test_joint_futures_of_demand_are_drawn_from(write_experiment: Write) -> None:
+    path = write_experiment(plan__risk={"futures": 200}, demand__joint="joint.csv")
+    rows = ["scenario,probability,request,units"]
+    for scenario, chance, units in (("calm", 0.9, 1), ("storm", 0.1, 4)):
+        rows += [f"{scenario},{chance},{request},{units}" for request in ("r1", "r2", "r3")]
+    (path.parent / "joint.csv").write_text("\n".join(rows) + "\n")
+    problem = problem_of(setup_of(path))
+    assert {future.units for future in problem.futures} == {(1, 1, 1), (4, 4, 4)}
+    stormy = [future for future in problem.futures if future.units[0] == 4]
+    assert len(stormy) / len(problem.futures) == pytest.approx(0.1, abs=0.01)
+    mean = solve(replace(problem, risk=None, futures=()))
+    careful = solve(replace(problem, risk=Risk(0.95, 1.0)))
+    assert sum(a.units for a in careful.allocations) > sum(a.units for a in mean.allocations)

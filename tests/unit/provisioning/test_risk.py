@@ -32,10 +32,13 @@ from global_manager.provisioning import (
     solve,
     verify,
 )
+from global_manager.provisioning.assignment import WavelengthAssignment
 from global_manager.provisioning.model import Risk
 from global_manager.provisioning.price_decomposition import first_bound, relax
 from global_manager.provisioning.risk import JointStage, cvar, tail_weights, value_at_risk
+from global_manager.provisioning.risk_search import objective, polish
 from global_manager.provisioning.scenario_sampling import Moment, with_futures_drawn
+from global_manager.provisioning.stochastic_plan import known_routes
 
 costs_and_chances = st.lists(
     st.tuples(st.integers(0, 50), st.integers(1, 9)), min_size=1, max_size=12
@@ -283,3 +286,20 @@ def test_what_cannot_be_priced_is_refused(changes: dict[str, object], reason: st
 def test_perfect_information_is_no_plan_with_a_risk() -> None:
     with pytest.raises(InvalidProblemError, match="weighs no risk"):
         solve(with_futures(random_instance(0), 0), Policy.DETERMINISTIC)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_search_by_mean_and_tail_never_makes_a_plan_dearer(seed: int) -> None:
+    problem = with_futures(random_instance(seed), seed, count=12)
+    assert problem.risk is not None
+    relaxation = relax(problem)
+    routes = known_routes(relaxation.instance, relaxation.pool)
+    empty = WavelengthAssignment(relaxation.instance)
+    found = polish(empty, routes, problem.risk)
+    verify(problem, found.allocations())
+    assert empty.held == {}
+    before, after = (evaluate(problem, state.allocations()) for state in (empty, found))
+    assert after.objective == pytest.approx(objective(found, problem.risk))
+    assert relaxation.lower_bound * (1 - 1e-9) <= after.objective <= before.objective
+    if before.objective > relaxation.lower_bound * 1.2:
+        assert after.objective < before.objective
