@@ -1,6 +1,6 @@
 """Plans that weigh the tail: mean and CVaR of a period's cost, out of sample, with and without a risk.
 
-Prints for `tiny`, `paper` (whose wavelengths do not bind), `paper-w20` as it is (one draw of demand for
+Prints for `tiny`, `paper` (whose wavelengths do not bind), `paper-w80`, `paper-w20` (one draw of demand for
 all requests), and `paper-w20` with a draw for each request and with draws of correlation 0.3, a row per
 weight of CVaR at .95: mean and CVaR on 10,000 fresh futures, the same for all weights, their standard
 errors, and how far both are from those of the plan without a risk.  Then by how much any plan could lower
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from emulator.build.loading import read
 from emulator.build.problem import problem_of
 from emulator.build.setup import Setup
 from emulator.config.experiment import RiskOptions
-from emulator.report.plotting import COLOURS, Figure, save
+from emulator.report.plotting import COLOURS, MUTED, Axes, Figure, save
 from global_manager.provisioning import solve
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
@@ -52,6 +53,7 @@ def setups() -> Iterator[tuple[str, Setup]]:
     """Yield the experiments, by name."""
     yield "tiny", read("tiny")
     yield "paper", read("paper")
+    yield "paper-w80", read("paper-w80")
     paper = read("paper-w20")
     for name, correlation in (("one draw", True), ("draws apart", False), ("correlation 0.3", 0.3)):
         demand = paper.experiment.demand.model_copy(update={"correlated": correlation})
@@ -101,7 +103,7 @@ def rows(picture: Path | None) -> Iterator[Row]:
         yield Row(
             f"{name}: no plan of any mean has a CVaR .95 that is lower by more than", most, ""
         )
-        is_paper = name.startswith("paper-w20")
+        is_paper = name.startswith("paper-w")
         yield (
             at_least(bar, fall, "", LEAST_FALL, note) if is_paper else Row(bar, fall, "", note=note)
         )
@@ -110,26 +112,31 @@ def rows(picture: Path | None) -> Iterator[Row]:
 
 
 def draw(frontiers: dict[str, list[Point]], picture: Path) -> None:
-    """Draw CVaR over mean, both relative to the plan without a risk."""
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.subplots()
-    for (name, points), colour in zip(frontiers.items(), COLOURS.values(), strict=False):
-        first = points[0]
-        means = [100 * (item.mean / first.mean - 1) for item in points]
-        tails = [100 * (item.cvar / first.cvar - 1) for item in points]
-        errors = [100 * 2 * item.error / first.cvar for item in points]
-        axes.errorbar(means, tails, errors, marker="o", markersize=3.5, color=colour, label=name)
-        for item, x, y in zip(points, means, tails, strict=True):
-            axes.annotate(
-                f"{item.weight:g}", (x, y), (3, 3), textcoords="offset points", fontsize=6
-            )
-    axes.axvline(100 * MOST_MEAN, color="#8a959f", linewidth=0.8, linestyle=":")
-    axes.axhline(-100 * LEAST_FALL, color="#8a959f", linewidth=0.8, linestyle=":")
-    axes.set_xlabel("mean cost of a period against no risk, %")
-    axes.set_ylabel("CVaR .95 of it against no risk, %")
-    axes.set_title("Weights of CVaR, on 10,000 fresh futures (bars: two standard errors)")
-    axes.legend(frameon=False, fontsize=8)
+    """Draw CVaR over mean, relative to the plan without a risk; `paper-w20` at the right."""
+    figure = Figure(figsize=(9.6, 4.2), layout="constrained")
+    panels = figure.subplots(1, 2)
+    colours = cycle(COLOURS.values())
+    for (name, points), colour in zip(frontiers.items(), colours, strict=False):
+        _frontier(panels[int(name.startswith("paper-w20"))], name, points, colour)
+    for axes in panels:
+        axes.axvline(100 * MOST_MEAN, color=MUTED, linewidth=0.8, linestyle=":")
+        axes.axhline(-100 * LEAST_FALL, color=MUTED, linewidth=0.8, linestyle=":")
+        axes.set_xlabel("mean cost of a period against no risk, %")
+        axes.legend(frameon=False, fontsize=8)
+    panels[0].set_ylabel("CVaR .95 of it against no risk, %")
+    figure.suptitle("Mean and CVaR by weight of CVaR, on the same 10,000 fresh futures")
     save(figure, picture, dpi=150)
+
+
+def _frontier(axes: Axes, name: str, points: list[Point], colour: str) -> None:
+    first, shown = points[0], None
+    means = [100 * (item.mean / first.mean - 1) for item in points]
+    tails = [100 * (item.cvar / first.cvar - 1) for item in points]
+    axes.plot(means, tails, marker="o", markersize=3.5, color=colour, label=name)
+    for item, *place in zip(points, means, tails, strict=True):
+        if place != shown:
+            axes.annotate(f"{item.weight:g}", place, (3, 3), textcoords="offset points", fontsize=6)
+        shown = place
 
 
 def _told(name: str, item: Point, first: Point) -> Row:
