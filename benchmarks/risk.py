@@ -129,11 +129,13 @@ def draw(frontiers: dict[str, list[Point]], picture: Path) -> None:
 
 
 def _frontier(axes: Axes, name: str, points: list[Point], colour: str) -> None:
-    first, shown = points[0], None
+    first = points[0]
+    shown: tuple[float, float] | None = None
     means = [100 * (item.mean / first.mean - 1) for item in points]
     tails = [100 * (item.cvar / first.cvar - 1) for item in points]
     axes.plot(means, tails, marker="o", markersize=3.5, color=colour, label=name)
-    for item, *place in zip(points, means, tails, strict=True):
+    for item, x, y in zip(points, means, tails, strict=True):
+        place = x, y
         if place != shown:
             axes.annotate(f"{item.weight:g}", place, (3, 3), textcoords="offset points", fontsize=6)
         shown = place
