@@ -9,9 +9,9 @@ demand follows the hours of the day, a future has the laws of the hour of its pe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
-from math import sqrt
+from math import fsum, sqrt
 from statistics import fmean, stdev
 from typing import Any
 
@@ -22,35 +22,54 @@ from emulator.build.demand_process import factors_of, under
 from emulator.build.environment import timeline_of
 from emulator.build.free_space import flown_of, served_of
 from emulator.build.setup import Setup
-from emulator.config.experiment import Limits
+from emulator.config.experiment import Limits, RiskOptions
 from emulator.world.distributions import student_t_quantile
-from global_manager.provisioning.model import Plan, Problem, Scenario
+from global_manager.provisioning.model import Plan, Problem, Risk, Scenario
 from global_manager.provisioning.replications import replicated_gaps
+from global_manager.provisioning.risk import cvar
 from global_manager.provisioning.scenario_sampling import (
     FreshCost,
     Moment,
     Moments,
     Stream,
+    costs_of_futures,
     fresh_cost,
+    fresh_tail,
     with_futures_drawn,
 )
+from global_manager.provisioning.second_stage import joint_futures
 from global_manager.provisioning.shared_recourse import has_pools
 
 _FRESH = 2000
+_FRESH_TAIL = 10_000
 _REPLICATIONS = 8
 
 
 def with_futures(setup: Setup, problem: Problem, periods: Sequence[int], seed: int) -> Problem:
-    """Return the problem of some periods with joint futures, if its limits need any."""
+    """Return the problem of some periods with joint futures, if its limits or its risk need any."""
+    wanted = setup.experiment.plan.risk
+    if wanted is not None and wanted.weight:
+        risky = replace(problem, risk=Risk(wanted.level, wanted.weight))
+        return with_risky_futures(setup, risky, periods, seed)
     limits = setup.experiment.limits or Limits()
     if not has_pools(problem) or _can_be_listed(setup, problem):
         return problem
     return with_futures_drawn(problem, _moments(setup, problem, periods), limits.futures, seed)
 
 
+def with_risky_futures(
+    setup: Setup, problem: Problem, periods: Sequence[int], seed: int
+) -> Problem:
+    """Return the problem with the futures over which a tail is priced: all, or as many as are drawn."""
+    if _can_be_listed(setup, problem):
+        return replace(problem, futures=joint_futures(problem))
+    wanted = setup.experiment.plan.risk or RiskOptions()
+    return with_futures_drawn(problem, _moments(setup, problem, periods), wanted.futures, seed)
+
+
 def fresh_fields(setup: Setup, problem: Problem, plan: Plan) -> dict[str, Any]:
     """Return what a plan costs on other futures, and its true gap; nothing if its own are not drawn."""
-    if not problem.futures:
+    if not has_pools(problem) or not problem.futures:
         return {}
     moments, seed = _moments(setup, problem), setup.experiment.seed
     fresh = fresh_cost_of(setup, problem, plan)
@@ -65,6 +84,31 @@ def fresh_fields(setup: Setup, problem: Problem, plan: Plan) -> dict[str, Any]:
         "relative_upper_95": upper / fresh.cost if fresh.cost else 0.0,
     }
     return {"fresh": asdict(fresh), "true_gap": gap}
+
+
+def risk_fields(setup: Setup, problem: Problem, plan: Plan) -> dict[str, Any]:
+    """Return mean and CVaR of what a period costs under a plan; nothing if no risk is asked for.
+
+    They are those of the futures that the plan was made for, and of others.
+    """
+    wanted = setup.experiment.plan.risk
+    if wanted is None:
+        return {}
+    seed, moments = setup.experiment.seed, _moments(setup, problem)
+    periods = range(setup.experiment.demand.periods)
+    risky = problem if problem.risk else with_risky_futures(setup, problem, periods, seed)
+    costs, probability = costs_of_futures(risky, plan)
+    fresh = fresh_tail(problem, plan, moments, _FRESH_TAIL, seed=seed, level=wanted.level)
+    return {
+        "risk": wanted.model_dump()
+        | {
+            "futures": len(risky.futures),
+            "futures_drawn": not _can_be_listed(setup, problem),
+            "mean": fsum(probability * costs),
+            "cvar": cvar(costs, probability, wanted.level),
+            "out_of_sample": asdict(fresh),
+        }
+    }
 
 
 def fresh_cost_of(

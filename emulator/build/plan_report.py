@@ -7,7 +7,7 @@ problem, and depends on no plan or run.  `qsagin plan` and a run's plan.json hav
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from math import fsum
 from pathlib import Path
@@ -47,6 +47,7 @@ def fields(plan: Plan) -> dict[str, Any]:
         "objective": plan.objective,
         "lower_bound": plan.lower_bound,
         "gap": plan.gap,
+        **_tail(plan),
         "first_stage_cost": plan.first_stage_cost,
         "expected_recourse_cost": plan.expected_recourse_cost,
         "expected_shortfall_units": plan.expected_shortfall_units,
@@ -68,6 +69,19 @@ def fields(plan: Plan) -> dict[str, Any]:
             for item in plan.allocations
         ],
     }
+
+
+def expected_cost(document: Mapping[str, Any]) -> float:
+    """Return the mean cost of a period by a plan's document; with a risk the objective is another."""
+    return float(document.get("expected_cost", document["objective"]))
+
+
+def _tail(plan: Plan) -> dict[str, float]:
+    """Return mean and CVaR of a period's cost where the objective weighs them; else nothing."""
+    if plan.cvar is None:
+        return {}
+    mean = plan.first_stage_cost + plan.expected_recourse_cost
+    return {"expected_cost": mean, "cvar": plan.cvar}
 
 
 def document(plan: Plan) -> str:
@@ -119,6 +133,7 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         "limits": asdict(problem.pools) if problem.pools else None,
         "shortfall_cost": shortfall_costs_of(problem),
         "joint_futures": len(problem.futures),
+        "risk": experiment.plan.risk and experiment.plan.risk.model_dump(),
         "satellites": "assumed" if orbits is None else orbits.mode.value,
         "elements_from": orbits and orbits.elements_from,
         "satellite_probability": fmean(
@@ -188,11 +203,7 @@ def sentences(basis: dict[str, Any]) -> Iterator[str]:
         yield _fitted(basis)
     if basis["limits"]:
         yield _limited(basis["limits"])
-    if basis["joint_futures"]:
-        yield (
-            f"Priced over {basis['joint_futures']} joint futures of demand and sky, drawn: bound and gap "
-            "are proven for these, and estimates for all others."
-        )
+    yield from _priced_over(basis["risk"], basis["joint_futures"])
 
 
 def shortfall_costs_of(problem: Problem) -> dict[str, int]:
@@ -240,6 +251,24 @@ def _fitted(basis: dict[str, Any]) -> str:
     p_value = source.get("p_value")
     fit = "too few periods to test the fit" if p_value is None else f"p-value {p_value:.2g}"
     return f"{head}: {law} by maximum likelihood, {fit}."
+
+
+def _priced_over(risk: dict[str, Any] | None, futures: int) -> Iterator[str]:
+    if not risk and futures:
+        yield (
+            f"Priced over {futures} joint futures of demand and sky, drawn: bound and gap "
+            "are proven for these, and estimates for all others."
+        )
+    if not risk:
+        return
+    if not risk["weight"]:
+        yield "Risk has no weight: the plan minimises the mean cost of a period."
+        return
+    yield (
+        f"The plan minimises {1 - risk['weight']:g} of the mean cost of a period and {risk['weight']:g} "
+        f"of its CVaR at {risk['level']:g}, over {futures:,} joint futures of demand and sky; bound and "
+        "gap are for these."
+    )
 
 
 def _limited(limits: dict[str, Any]) -> str:

@@ -120,11 +120,10 @@ def shapley_fields(setup: Setup) -> list[dict[str, float]]:
     ]
 
 
-def plan_fields(setup: Setup, plan: Plan, objective: float) -> dict[str, Any]:
+def plan_fields(setup: Setup, plan: Plan, expected_cost: float) -> dict[str, Any]:
     """Return what a plan means for every tenant, as public fields; nothing if there are none.
 
-    `expected_cost` shares the objective as the cash of a run is shared; by demand, that is by the expected
-    one.
+    The expected cost is shared as the cash of a run is shared; by demand, that is by the expected one.
     """
     names = names_of(setup)
     if not names:
@@ -146,7 +145,7 @@ def plan_fields(setup: Setup, plan: Plan, objective: float) -> dict[str, Any]:
             }
         )
     weights = [row.get("shapley_cost", row["mean_units"]) for row in rows]
-    for row, share in zip(rows, _parts(objective, weights), strict=True):
+    for row, share in zip(rows, _parts(expected_cost, weights), strict=True):
         row["expected_cost"] = share
     return {"tenants": method_fields(setup) | {"rows": rows}}
 

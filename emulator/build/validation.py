@@ -336,6 +336,7 @@ RULES = (
         demand_rules.hours,
         ("demand", "limits", "plan"),
     ),
+    Rule(demand_rules.risk, ("demand", "limits", "plan", "uav.fleet", NETWORK)),
     Rule(demand_rules.by_hour, ("demand", "plan", "clock", NETWORK)),
     Rule(demand_rules.by_class, ("demand.hours", "demand.laws", "demand.requests")),
     Rule(demand_rules.drift, ("demand.laws", "demand.joint", "plan.look_every_periods")),

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 
 from emulator.build.environment import sites_of, timeline_of, weather_event
 from emulator.build.loading import read
+from emulator.build.plan_report import expected_cost
 from emulator.build.problem import problem_of
 from emulator.build.setup import Setup
 from emulator.chaos.actions import undisturbed
@@ -117,7 +118,7 @@ def cost_against_plan(run_folder: str, periods: int = 3) -> float:
     ended = range(max(0, seen.ended - periods), seen.ended)
     plan = json.loads((Path(run_folder) / PLAN).read_text(encoding="utf-8"))
     cost = sum(row.cost for row in seen.rows if row.period in ended)
-    return cost / len(ended) / float(plan["objective"]) if ended else 1.0
+    return cost / len(ended) / expected_cost(plan) if ended else 1.0
 
 
 def audit_faults(run_folder: str) -> int:

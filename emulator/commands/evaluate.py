@@ -73,6 +73,8 @@ def _problem(source: str, setup: Setup, trace: Path | None) -> Problem:
     from emulator.build.problem import problem_of
 
     problem = problem_of(setup)
+    if trace is not None and problem.risk is not None:
+        raise UsageError("--trace", "has no joint futures; leave it out, or plan.risk")
     if trace is not None:
         problem = under_trace(setup, problem, trace)
     try:
@@ -92,13 +94,14 @@ def _judged(problem: Problem, allocations: tuple[Any, ...]) -> dict[str, Any]:
     if broken:
         return {"ok": False, "violations": broken}
     cost = price(problem, allocations)
-    bound = min(cost.total, lower_bound(problem))
+    bound = min(cost.objective, lower_bound(problem))
     return {
         "ok": True,
         "violations": [],
-        "objective": cost.total,
+        "objective": cost.objective,
         "lower_bound": bound,
-        "gap": relative_gap(cost.total, bound),
+        "gap": relative_gap(cost.objective, bound),
+        **({} if cost.cvar is None else {"expected_cost": cost.total, "cvar": cost.cvar}),
         "first_stage_cost": cost.first_stage,
         "expected_recourse_cost": cost.expected_recourse,
         "expected_shortfall_units": cost.expected_shortfall_units,

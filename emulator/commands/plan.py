@@ -111,9 +111,9 @@ def plan(
     json_: Json = False,
 ) -> None:
     """Solve the provisioning program; start no actor."""
-    from emulator.build.futures import fresh_fields
+    from emulator.build.futures import fresh_fields, risk_fields
     from emulator.build.hourly_report import hourly_fields, hourly_fresh
-    from emulator.build.plan_report import basis_of, fields, more_of
+    from emulator.build.plan_report import basis_of, expected_cost, fields, more_of
     from emulator.build.problem import hours_of, problem_of, unused_of
     from emulator.build.quantum_links import by_kind, link_fields, links_of
     from emulator.build.tenants import plan_fields
@@ -149,6 +149,7 @@ def plan(
         figures, fresh = hourly_fields(setup, hourly), hourly_fresh(setup, hourly)
     else:
         figures, fresh = fields(solution), fresh_fields(setup, problem, solution)
+        fresh |= risk_fields(setup, problem, solution)
     if export is not None:
         write_export(problem, solution, export, formulation)
     shown = {
@@ -157,7 +158,7 @@ def plan(
         "basis": basis,
         "links": link_fields(setup),
     }
-    tenants = plan_fields(setup, solution, figures["objective"])
+    tenants = plan_fields(setup, solution, expected_cost(figures))
     document = head | figures | fresh | more_of(problem) | tenants | shown | unused.fields()
     for line in unused.sentences():
         tell(f"{wanted.name}: {line}")
@@ -254,6 +255,8 @@ def _plannable(source: str, problem: Problem, policy: Policy | OwnPolicy) -> Non
         check_problem(problem)
     except InvalidProblemError as error:
         raise UsageError(source, str(error)) from error
+    if policy is Policy.DETERMINISTIC and problem.risk is not None:
+        raise UsageError("--policy", "deterministic weighs no risk; leave out plan.risk")
     if policy is Policy.DETERMINISTIC and problem.has_own_demands:
         raise UsageError(
             "--policy", "deterministic needs one demand for all; leave out demand.hours"
@@ -283,6 +286,7 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
         "hours",
         "basis",
         "fresh",
+        "risk",
         "true_gap",
         "sensitivities",
         "links",
@@ -327,6 +331,8 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
             f"error {fresh['standard_error']:,.0f}, and loses {fresh['shortfall_units']:.3g} units.",
             soft_wrap=True,
         )
+    if "risk" in document:
+        _show_risk(document["risk"])
     if "true_gap" in document:
         gap = document["true_gap"]
         OUT.print(
@@ -337,6 +343,22 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
         )
     if line := worth(document["sensitivities"]):
         OUT.print(line, soft_wrap=True)
+
+
+def _show_risk(risk: dict[str, Any]) -> None:
+    fresh, own = risk["out_of_sample"], "drawn" if risk["futures_drawn"] else "all there are"
+    rows = [
+        {"futures": f"{risk['futures']:,} ({own})", "mean": risk["mean"], "cvar": risk["cvar"]},
+        {"futures": f"{fresh['futures']:,} fresh", "mean": fresh["mean"], "cvar": fresh["cvar"]},
+    ]
+    OUT.print()
+    print_table(list(rows[0]), rows)
+    OUT.print(
+        f"CVaR at {risk['level']:g} is the mean cost of the dearest {1 - risk['level']:.3g} of periods. "
+        f"Standard errors on fresh futures: {fresh['mean_standard_error']:,.0f} of the mean, "
+        f"{fresh['standard_error']:,.0f} of CVaR.",
+        soft_wrap=True,
+    )
 
 
 def _show_bases(bases: list[dict[str, Any]]) -> None:
@@ -359,4 +381,6 @@ def _show_comparison(
         "WS: perfect information. VSS = EEV - RP; EVPI = RP - WS of the plans found; EVPI_least and "
         "EVPI_most: its proven bounds. Random: mean of five seeds."
     )
+    if "cvar" in rows[0]:
+        OUT.print("With a risk, RP, EEV and ratios are of the objective: mean and CVaR, weighed.")
     _show_bases(bases)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from emulator.build.plan_report import expected_cost
 from emulator.results.following import Growth
 from emulator.results.journal_news import BlockNews, News
 from global_manager.provisioning.model import Request
@@ -257,7 +258,7 @@ class RunView:
     def _take_planned(self, news: News) -> None:
         if isinstance(news.details, Planned):
             plan = json.loads(news.details.document)
-            self.expected_cost, self.gap = plan["objective"], plan["gap"]
+            self.expected_cost, self.gap = expected_cost(plan), plan["gap"]
             words = f"plan: {plan['reserved_units']:,} units reserved, gap {plan['gap']:.2%}"
             self._say("plan", words, news.window)
 

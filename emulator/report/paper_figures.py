@@ -101,7 +101,8 @@ def _row(requests: int, row: PolicyCost, rp: float) -> dict[str, Any]:
         "first_stage_cost": row.first_stage_cost,
         "expected_recourse_cost": row.expected_recourse_cost,
         "total_cost": row.total_cost,
-        "ratio_to_stochastic": row.total_cost / rp if rp else None,
+        "ratio_to_stochastic": (row.objective or row.total_cost) / rp if rp else None,
+        **({} if row.cvar is None else {"cvar": row.cvar, "objective": row.objective}),
     }
 
 

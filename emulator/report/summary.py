@@ -14,7 +14,12 @@ from statistics import fmean, stdev
 from typing import Any
 
 from emulator.build.assembly import Assembly
-from emulator.build.plan_report import basis_of, policy_source, shortfall_costs_of
+from emulator.build.plan_report import (
+    basis_of,
+    expected_cost,
+    policy_source,
+    shortfall_costs_of,
+)
 from emulator.build.setup import Setup
 from emulator.build.tenants import by_request, method_fields, shapley_fields
 from emulator.config.applications import KeyUse
@@ -190,7 +195,7 @@ def _expected_by_period(plans: list[_InForce], book: Ledger) -> list[float]:
     expected, turns = [0.0] * book.periods, set()
     for item in plans:
         for period in range(item.from_period, book.periods):
-            expected[period] = item.plan["objective"]
+            expected[period] = expected_cost(item.plan)
         if item.reason == Replanned(ReplanCause.HOUR).text:
             turns.add(item.from_period)
     for row in book.rows:

@@ -119,7 +119,10 @@ def _priced(setup: Setup) -> Problem:
     experiment = setup.experiment
     satellite = experiment.satellite.model_copy(update={"orbits": None})
     uav = experiment.uav.model_copy(update={"fleet": None, "weather": None})
-    plain = experiment.model_copy(update={"satellite": satellite, "uav": uav, "limits": None})
+    plan = experiment.plan.model_copy(update={"risk": None})
+    plain = experiment.model_copy(
+        update={"satellite": satellite, "uav": uav, "limits": None, "plan": plan}
+    )
     return problem_of(setup.with_experiment(plain))
 
 

@@ -58,7 +58,7 @@ def solve_arcs(
     allocations = form.allocations(answer.values or {})
     if answer.values is not None:
         allocations = _lowest_wavelengths(problem, allocations)
-    cost = evaluate(problem, allocations).total
+    cost = evaluate(problem, allocations).objective
     return ArcSolution(allocations, _bound(answer, cost))
 
 

@@ -156,14 +156,20 @@ Routes = Mapping[int, tuple[Route, ...]]
 """Candidate routes by group, cheapest first."""
 
 
-def assign(instance: Instance, selection: Selection, routes: Routes) -> WavelengthAssignment:
-    """Assign wavelengths to a selection as far as possible; nothing is left that pays and fits."""
+def assign(
+    instance: Instance, selection: Selection, routes: Routes, *, as_selected: bool = False
+) -> WavelengthAssignment:
+    """Assign wavelengths to a selection as far as possible; nothing is left that pays and fits.
+
+    With `as_selected` requests get no other paths and no more than the selection says.
+    """
     choices = member_choices(instance, selection)
     assignment = _assigned(instance, choices)
     repairs = _MOST_REPAIR_STEPS // max(1, assignment.lit)
     for request in _lacking(assignment, choices)[:repairs]:
         _make_room(assignment, request, *choices[request])
-    improve_all(assignment, routes)
+    if not as_selected:
+        improve_all(assignment, routes)
     return assignment
 
 

@@ -7,7 +7,7 @@ returned `Optimal` answers outside their own bounds; nothing that fails here is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import fsum, isclose
@@ -21,11 +21,13 @@ from global_manager.provisioning.model import (
     Policy,
     Pools,
     Problem,
+    Risk,
     Scenario,
     Sky,
     Termination,
 )
 from global_manager.provisioning.recourse import expected_unit_cost
+from global_manager.provisioning.risk import JointStage, cvar
 from global_manager.provisioning.shared_recourse import SecondStage, has_pools
 
 _ROUNDING = 1e-9  # relative error that adding a few thousand floats may leave
@@ -71,11 +73,20 @@ class Cost:
     first_stage: int
     expected_recourse: float
     expected_shortfall_units: float = 0.0
+    cvar: float | None = None
+    risk: Risk | None = None
 
     @property
     def total(self) -> float:
         """Both stages."""
         return self.first_stage + self.expected_recourse
+
+    @property
+    def objective(self) -> float:
+        """What is minimised: the total, weighed with its CVaR if there is a risk."""
+        if self.risk is None or self.cvar is None:
+            return self.total
+        return self.risk.weighed(self.total, self.cvar)
 
 
 def evaluate(problem: Problem, allocations: Iterable[Allocation]) -> Cost:
@@ -91,6 +102,8 @@ def evaluate(problem: Problem, allocations: Iterable[Allocation]) -> Cost:
         reserved = [units.get(r.id, 0) for r in problem.requests]
         expected = SecondStage(problem).expected(reserved)
         return Cost(first, expected.cost, expected.lost_units)
+    if problem.risk is not None:
+        return _at_risk(problem, problem.risk, first, units)
     alike = Counter((r.on_demand, units.get(r.id, 0), r.scenarios) for r in problem.requests)
     recourse = (
         n * _expected_recourse(on_demand, reserved, problem.scenarios if own is None else own)
@@ -134,20 +147,21 @@ def make_plan(
     """Verify and price allocations, and state them against a bound; the only way to a `Plan`."""
     verify(problem, allocations)
     cost = evaluate(problem, allocations)
-    if lower_bound > cost.total * (1 + _ROUNDING) + _ROUNDING:
-        raise BoundError(cost.total, lower_bound)
-    bound = min(lower_bound, cost.total)
+    if lower_bound > cost.objective * (1 + _ROUNDING) + _ROUNDING:
+        raise BoundError(cost.objective, lower_bound)
+    bound = min(lower_bound, cost.objective)
     return Plan(
         policy=policy,
         termination=termination,
-        objective=cost.total,
+        objective=cost.objective,
         lower_bound=bound,
-        gap=relative_gap(cost.total, bound),
+        gap=relative_gap(cost.objective, bound),
         first_stage_cost=cost.first_stage,
         expected_recourse_cost=cost.expected_recourse,
         displaced_units=displaced_units,
         allocations=allocations,
         expected_shortfall_units=cost.expected_shortfall_units,
+        cvar=cost.cvar,
     )
 
 
@@ -179,6 +193,15 @@ def check_problem(problem: Problem) -> None:
             _check_scenarios(where, request.scenarios)
     if problem.pools is not None:
         _check_pools(problem, problem.pools)
+    if problem.risk is not None:
+        _check_risk(problem, problem.risk)
+
+
+def _at_risk(problem: Problem, risk: Risk, first: int, units: Mapping[str, int]) -> Cost:
+    stage = JointStage(problem)
+    costs = stage.costs([units.get(r.id, 0) for r in problem.requests])
+    mean = fsum(stage.probability * costs)
+    return Cost(first, mean, cvar=first + cvar(costs, stage.probability, risk.level), risk=risk)
 
 
 def _path_cost(fiber_cost: dict[frozenset[str], int], path: Sequence[str]) -> int:
@@ -321,6 +344,14 @@ def _check_pools(problem: Problem, pools: Pools) -> None:
         _require(flies, "pools", f"UAVs may be grounded; {why}")
         same_demand = not problem.has_own_demands
         _require(same_demand, "pools", f"requests differ in their demand; {why}")
+
+
+def _check_risk(problem: Problem, risk: Risk) -> None:
+    _require(not has_pools(problem), "risk", "does not go with limited pools")
+    _require(bool(problem.futures), "risk", "joint futures of demand and sky must be given")
+    _require(0 <= risk.level < 1, "risk", f"level {risk.level}")
+    _require(0 < risk.weight <= 1, "risk", f"weight {risk.weight}")
+    _check_futures(problem)
 
 
 def _check_futures(problem: Problem) -> None:

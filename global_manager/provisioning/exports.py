@@ -52,6 +52,8 @@ def write_program(
     numbers of units near those that it used; it has no wavelengths.
     Raises InvalidProblemError if the extensive form is too large, OSError if it cannot be written.
     """
+    if problem.risk is not None and (file.suffix == ".cor" or formulation is Formulation.COLUMNS):
+        raise InvalidProblemError("risk", "only the program over arcs has it, as .lp or .mps")
     if file.suffix == ".cor":
         return _write_smps(problem, file)
     if formulation is Formulation.COLUMNS:

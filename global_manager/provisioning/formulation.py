@@ -22,8 +22,13 @@ The paper names its constraints and prints no equations; these are theirs.  Indi
                                 y_j: r has a path that brings y_j, or good_rj is 0
     path_yield_r_j_w, wavelength_yield_r_j_w    more_rjw <= good_rj and more_rjw <= lit_rw
     satellite_pool_o, uav_pool_o    what all requests buy of a limited medium in a future
+    tail_o                      value_at_risk + excess_o >= sum_r (cs_r satellite_ro + cu_r uav_ro + ..)
     uav_flight_r_o              uav_ro <= d_ro uav_flight_ro: only an order that flies brings anything
     uav_fleet_o                 at most F UAVs fly: sum_r m_r uav_flight_ro <= F, m_r in a chain
+
+With a risk of level a and weight v, recourse counts 1 - v times in the objective, and joined to it is
+`v (value_at_risk + sum_o p_o excess_o / (1 - a))`, which is v times the CVaR of recourse where it is least
+(Rockafellar and Uryasev 2000, Journal of Risk 2); both are >= 0, as recourse is.
 
 `satellite_ro` is there only where a satellite can serve r; `unserved_ro`, and rows of pools, only where
 pools are limited; `uav_flight_ro`, 0 or 1, only where UAVs fly from a fleet.  A fiber e is both
@@ -50,10 +55,13 @@ import pulp
 from global_manager.provisioning.model import Allocation, Medium, Problem, Request
 from global_manager.provisioning.recourse import largest_demand
 from global_manager.provisioning.second_stage import Outcome, outcomes, unit_costs
-from global_manager.provisioning.shared_recourse import has_pools, pools_of
+from global_manager.provisioning.shared_recourse import futures_of, has_pools, pools_of
 
 ARCS_UP_TO = 2_000
 """The number of variables up to which the extensive form is what is solved, unless told otherwise."""
+
+RISKY_FIRST_STAGE, RISKY_UP_TO = 500, 10_000
+"""The same with a risk, by variables of the first stage and of all: most of these are not whole numbers."""
 
 ARCS_AT_MOST = 100_000
 """The number of variables beyond which the extensive form is not even built: PuLP holds them one by one."""
@@ -100,7 +108,10 @@ def yield_steps(problem: Problem, request: Request) -> tuple[int, ...]:
 
 def is_small(problem: Problem) -> bool:
     """Say whether the extensive form is small enough to be solved by default."""
-    return _first_stage_size(problem) <= ARCS_UP_TO and size_of(problem) <= ARCS_UP_TO
+    first_stage = _first_stage_size(problem)
+    if problem.risk is not None and first_stage <= RISKY_FIRST_STAGE:
+        return size_of(problem) <= RISKY_UP_TO
+    return first_stage <= ARCS_UP_TO and size_of(problem) <= ARCS_UP_TO
 
 
 def size_of(problem: Problem) -> int:
@@ -111,7 +122,8 @@ def size_of(problem: Problem) -> int:
         for request, own in zip(problem.requests, outcomes(problem), strict=True)
         for outcome in own
     )
-    return _first_stage_size(problem) + second
+    tail = 0 if problem.risk is None else 1 + len(futures_of(problem))
+    return _first_stage_size(problem) + second + tail
 
 
 def names_of(problem: Problem) -> dict[str, list[Any]]:
@@ -153,6 +165,7 @@ class ExtensiveForm:
         self._cost: list[Term] = []
         self._bought: dict[tuple[str, int], list[Term]] = {}
         self._flying: dict[int, list[Term]] = {}
+        self._paid: dict[int, list[Term]] = {}
         self._declare()
         for r, request in enumerate(problem.requests):
             self._choose_path(r, request)
@@ -162,6 +175,7 @@ class ExtensiveForm:
         for r, request in enumerate(problem.requests):
             self._meet_demand(r, request)
         self._share_pools()
+        self._weigh_tail()
         self.model.setObjective(pulp.LpAffineExpression(self._cost))
 
     def allocations(self, values: Mapping[str, float]) -> tuple[Allocation, ...]:
@@ -252,7 +266,8 @@ class ExtensiveForm:
             terms = list(reserved)
             for medium, cost in unit_costs(self.problem, request, outcome).items():
                 x = self.model.add_variable(self.name(medium, r=r, o=outcome.future), 0)
-                self._cost.append((x, weight * cost))
+                self._cost.append((x, self._mean_share * weight * cost))
+                self._paid.setdefault(outcome.future, []).append((x, cost))
                 self._bought.setdefault((medium, outcome.future), []).append((x, 1))
                 terms.append((x, 1))
                 if medium == Medium.UAV and _flies(self.problem):
@@ -294,6 +309,23 @@ class ExtensiveForm:
                 self._row(bought, "<=", units, f"{medium}_pool", o=o)
         for o, flying in self._flying.items():
             self._row(flying, "<=", pools.uavs or 0, "uav_fleet", o=o)
+
+    @property
+    def _mean_share(self) -> float:
+        """What the mean counts in the objective."""
+        return 1.0 if self.problem.risk is None else 1 - self.problem.risk.weight
+
+    def _weigh_tail(self) -> None:
+        risk = self.problem.risk
+        if risk is None:
+            return
+        at_risk = self.model.add_variable("value_at_risk", 0)
+        self._cost.append((at_risk, risk.weight))
+        for o, future in enumerate(futures_of(self.problem)):
+            excess = self.model.add_variable(self.name("excess", o=o), 0)
+            self._cost.append((excess, risk.weight * future.probability / (1 - risk.level)))
+            paid = [(x, -cost) for x, cost in self._paid[o]]
+            self._row([(at_risk, 1), (excess, 1), *paid], ">=", 0, "tail", o=o)
 
     def _balance(self, flow: Mapping[int, Any], node: str) -> list[Term]:
         """Return what leaves a node less what enters it."""

@@ -27,6 +27,7 @@ def with_known_demand(problem: Problem, units: Sequence[Sequence[int]]) -> Probl
         scenarios=_law([one for period in units for one in period]),
         joint=(),
         futures=(),
+        risk=None,
     )
     return replace(known, futures=_futures(problem, units)) if has_pools(problem) else known
 

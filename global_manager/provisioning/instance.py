@@ -238,7 +238,7 @@ def _pairs(wavelengths: list[int]) -> int:
 
 
 def _group(problem: Problem) -> tuple[Group, ...]:
-    pooled = has_pools(problem)
+    pooled = has_pools(problem) or problem.risk is not None
     members: dict[tuple[object, ...], list[int]] = {}
     ranks = _ranks(problem)
     for position, request in enumerate(problem.requests):

@@ -203,6 +203,21 @@ class Pools:
 
 
 @dataclass(frozen=True)
+class Risk:
+    """How much a plan minds dear periods: it minimises (1 - weight) mean + weight CVaR of their cost.
+
+    CVaR is the mean cost of the dearest periods, whose probability is 1 - `level` together.
+    """
+
+    level: float
+    weight: float
+
+    def weighed(self, mean: float, cvar: float) -> float:
+        """Return what is minimised."""
+        return (1 - self.weight) * mean + self.weight * cvar
+
+
+@dataclass(frozen=True)
 class Problem:
     """Everything the first stage may know.
 
@@ -212,7 +227,7 @@ class Problem:
     Without pools the expected cost is the same whatever they are.  With limited pools it is priced over
     `futures`; without any, demand must be correlated and one demand and one sky over all requests (no
     scenarios of their own, one `satellite_probability`, no UAV grounded), so that every demand and sky
-    can be listed.
+    can be listed.  With `risk` it is priced over `futures` too, which are given, and no pool is limited.
     """
 
     nodes: tuple[str, ...]
@@ -224,6 +239,7 @@ class Problem:
     correlation: float = 1.0
     futures: tuple[Future, ...] = ()
     joint: tuple[tuple[float, tuple[int, ...]], ...] = ()
+    risk: Risk | None = None
 
     def of_requests(self, positions: Sequence[int]) -> Problem:
         """Return the same problem for these requests only."""
@@ -290,7 +306,8 @@ class Plan:
     """An answer: allocations, their exact cost per period, and a proven bound.
 
     `objective = first_stage_cost + expected_recourse_cost` is recomputed from the allocations by
-    `evaluate`, independently of any solver.  `gap = (objective - lower_bound) / objective`.
+    `evaluate`, independently of any solver; with a risk it is that mean and `cvar`, weighed.
+    `gap = (objective - lower_bound) / objective`.
     `displaced_units` counts units that the aggregated program reserved and that found no wavelength:
     they are not in `allocations`, and their recourse is in the cost.  `expected_shortfall_units` are
     expected to be lost because pools are spent; their price is in the cost.  `formulation` says which
@@ -308,6 +325,7 @@ class Plan:
     allocations: tuple[Allocation, ...]
     expected_shortfall_units: float = 0.0
     formulation: Formulation = Formulation.COLUMNS
+    cvar: float | None = None
 
 
 def _rest(room: int | None, taken: int) -> int | None:

@@ -54,12 +54,14 @@ _RANDOM_ROUTES = 3
 
 @dataclass(frozen=True)
 class PolicyCost:
-    """One policy's expected cost per period, in both stages."""
+    """One policy's expected cost per period, in both stages; with a risk, CVaR and what is minimised."""
 
     policy: Policy | OwnPolicy
     first_stage_cost: float
     expected_recourse_cost: float
     total_cost: float
+    cvar: float | None = None
+    objective: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,8 @@ class Comparison:
     `rp` is the expected cost of the stochastic plan (recourse problem), `eev` that of the plan made
     for the mean demand, `ev` the cost which that plan expects for itself, `ws` the cost when every
     future is known before reserving (wait and see); None where requests have demands of their own, and
-    there is no list of futures.  `rp` and `ws` are those of plans; `rp_bound` and `ws_bound` are proven
-    to lie below the least there is.
+    there is no list of futures, and with a risk, where `rp` and `eev` are mean and CVaR, weighed.  `rp` and
+    `ws` are those of plans; `rp_bound` and `ws_bound` are proven to lie below the least there is.
     """
 
     rows: tuple[PolicyCost, ...]
@@ -136,7 +138,9 @@ def compare(
     plan can be kept in every future: RP >= WS always holds.
     """
     settings, watch = Settings(gap=gap, rounding=rounding), watch or Watch()
-    without = {Policy.RANDOM} | ({Policy.DETERMINISTIC} if problem.has_own_demands else set())
+    without = {Policy.RANDOM}
+    if problem.has_own_demands or problem.risk is not None:
+        without.add(Policy.DETERMINISTIC)
     plans: dict[Policy, Plan] = {
         p: plan_by(problem, p, settings, watch) for p in Policy if p not in without
     }
@@ -251,7 +255,11 @@ def _mean_problem(problem: Problem, settings: Settings) -> Problem:
         item if item.scenarios is None else replace(item, scenarios=mean(item.scenarios))
         for item in problem.requests
     )
-    believed = replace(problem, scenarios=mean(problem.scenarios), requests=tuple(requests))
+    believed = replace(
+        problem, scenarios=mean(problem.scenarios), requests=tuple(requests), risk=None
+    )
+    if problem.risk is not None:
+        return replace(believed, futures=())
     units = tuple(believed.demand_of(request)[0].units for request in believed.requests)
     futures = tuple(replace(future, units=units) for future in problem.futures)
     return replace(believed, futures=futures)
@@ -263,6 +271,8 @@ def _known(problem: Problem) -> Iterator[tuple[Problem, float]]:
         for future in problem.futures:
             yield replace(problem, futures=(replace(future, probability=1.0),)), future.probability
         return
+    if problem.risk is not None:
+        raise InvalidProblemError("policy deterministic", "weighs no risk")
     if problem.has_own_demands:
         raise InvalidProblemError("policy deterministic", "requests differ in their demand")
     for scenario in problem.scenarios:
@@ -296,4 +306,8 @@ def _worst(terminations: Iterable[Termination]) -> Termination:
 def _row(policy: Policy | OwnPolicy, plans: Sequence[Plan]) -> PolicyCost:
     first = fmean(plan.first_stage_cost for plan in plans)
     recourse = fmean(plan.expected_recourse_cost for plan in plans)
-    return PolicyCost(policy, first, recourse, first + recourse)
+    tails = [plan.cvar for plan in plans if plan.cvar is not None]
+    if not tails:
+        return PolicyCost(policy, first, recourse, first + recourse)
+    objective = fmean(plan.objective for plan in plans)
+    return PolicyCost(policy, first, recourse, first + recourse, fmean(tails), objective)

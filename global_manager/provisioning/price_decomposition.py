@@ -39,6 +39,8 @@ from global_manager.provisioning.multiple_choice import Column, make_column
 from global_manager.provisioning.pooled_choice import PooledChoice
 from global_manager.provisioning.priced_recourse import DualPrices, Relaxation, SharedRecourse
 from global_manager.provisioning.recourse import Floats
+from global_manager.provisioning.risk import JointStage
+from global_manager.provisioning.risk_decomposition import relax_with_risk
 from global_manager.provisioning.routing import Path
 from global_manager.provisioning.shared_recourse import futures_of, has_pools, pools_of
 from global_manager.provisioning.solver import keep_relaxed
@@ -53,6 +55,9 @@ Report = Callable[[float, float], None]
 def first_bound(problem: Problem) -> float:
     """Return a bound that takes no linear program: requests have all fibers and pools to themselves."""
     instance = Instance(problem)
+    if problem.risk is not None:
+        stage = JointStage(problem)
+        instance = instance.priced(stage.table(stage.probability))
     if has_pools(problem):
         recourse = SharedRecourse(instance)
         instance = instance.priced(recourse.table(recourse.free()))
@@ -62,6 +67,8 @@ def first_bound(problem: Problem) -> float:
 def relax(problem: Problem, report: Report = lambda _cost, _bound: None) -> Relaxation:
     """Solve the linear relaxation over all simple paths, pools included if there are any."""
     instance = Instance(problem)
+    if problem.risk is not None:
+        return relax_with_risk(instance, problem.risk, report)
     if has_pools(problem) and pools_of(problem).uavs is not None and futures_of(problem):
         return ascend(instance, report)
     if has_pools(problem) and futures_of(problem):

@@ -128,12 +128,14 @@ class Relaxation:
     """The linear relaxation, solved: an instance at the best prices found, and its columns.
 
     Costs and bounds of `instance` and `pool` include the `rent` of the pools at these prices (0
-    without pools); the true cost of a plan is at least its cost there less the rent.
+    without pools); the true cost of a plan is at least its cost there less the rent.  With a risk costs are
+    at fixed weights of futures (`risk`), and `tails` are the weights of all that the master met.
     """
 
     instance: Instance
     pool: ColumnPool
     rent: float = 0.0
+    tails: tuple[Floats, ...] = ()
 
     @property
     def lower_bound(self) -> float:

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from global_manager.provisioning.model import Future, Plan, Problem, Scenario
+from global_manager.provisioning.recourse import Floats
+from global_manager.provisioning.risk import JointStage, cvar, value_at_risk
 from global_manager.provisioning.shared_recourse import SecondStage
 
 Stream = np.random.Generator
@@ -53,6 +55,17 @@ class FreshCost:
     shortfall_units: float
 
 
+@dataclass(frozen=True)
+class FreshTail:
+    """Mean and CVaR of a period's cost under a plan, on futures that it was not made for."""
+
+    futures: int
+    mean: float
+    mean_standard_error: float
+    cvar: float
+    standard_error: float
+
+
 def with_futures_drawn(problem: Problem, moments: Moments, n: int, seed: int) -> Problem:
     """Return the problem priced over `n` joint futures, drawn from the seed and equally likely.
 
@@ -73,11 +86,8 @@ def with_demand_redrawn(problem: Problem, seed: int) -> Problem:
 
 def fresh_cost(problem: Problem, plan: Plan, moments: Moments, n: int, seed: int) -> FreshCost:
     """Return what a plan costs on `n` >= 2 futures drawn independently of each other and of its own."""
-    demand, sky = _stream(seed, _FRESH_DEMAND), _stream(seed, _FRESH_SKY)
-    fresh = _with(problem, demand.random((n, _width(problem))), moments(sky, n))
-    units = {item.request: item.units for item in plan.allocations}
-    reserved = [units.get(request.id, 0) for request in problem.requests]
-    found = SecondStage(fresh).outcomes(reserved)
+    fresh = _fresh(problem, moments, n, seed)
+    found = SecondStage(fresh).outcomes(_reserved(problem, plan))
     idle = [(0, 0)] * (n - len(found))  # futures without any demand
     costs = [float(cost) for cost, _ in (*found, *idle)]
     return FreshCost(
@@ -86,6 +96,43 @@ def fresh_cost(problem: Problem, plan: Plan, moments: Moments, n: int, seed: int
         stdev(costs) / sqrt(n),
         sum(lost for _, lost in found) / n,
     )
+
+
+def costs_of_futures(problem: Problem, plan: Plan) -> tuple[Floats, Floats]:
+    """Return what a period costs in every future under a plan, pools without limit, and its probability."""
+    stage = JointStage(problem)
+    return plan.first_stage_cost + stage.costs(_reserved(problem, plan)), stage.probability
+
+
+def fresh_tail(
+    problem: Problem, plan: Plan, moments: Moments, n: int, *, seed: int, level: float
+) -> FreshTail:
+    """Return mean and CVaR of what a plan costs on `n` >= 2 futures drawn independently of its own.
+
+    The standard error of CVaR is that of the mean of `q + (C - q)+ / (1 - level)`, where q is the quantile
+    of the sample (Hong, Hu and Liu 2014, ACM Transactions on Modeling and Computer Simulation 24).
+    """
+    costs, probability = costs_of_futures(_fresh(problem, moments, n, seed), plan)
+    at_risk = value_at_risk(costs, probability, level)
+    terms = at_risk + np.maximum(0.0, costs - at_risk) / (1 - level)
+    return FreshTail(
+        n,
+        float(costs.mean()),
+        float(costs.std(ddof=1)) / sqrt(n),
+        cvar(costs, probability, level),
+        float(terms.std(ddof=1)) / sqrt(n),
+    )
+
+
+def _fresh(problem: Problem, moments: Moments, n: int, seed: int) -> Problem:
+    """Return the problem with other futures, drawn independently of each other."""
+    demand, sky = _stream(seed, _FRESH_DEMAND), _stream(seed, _FRESH_SKY)
+    return _with(problem, demand.random((n, _width(problem))), moments(sky, n))
+
+
+def _reserved(problem: Problem, plan: Plan) -> list[int]:
+    units = {item.request: item.units for item in plan.allocations}
+    return [units.get(request.id, 0) for request in problem.requests]
 
 
 def _stream(seed: int, use: int) -> Stream:

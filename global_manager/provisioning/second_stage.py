@@ -4,8 +4,8 @@ The extensive form needs every future by itself, where the large method needs on
 readings of the same problem are here:
 
 * `outcomes`: what each request can meet.  Without pools requests compete for nothing, so each has its
-  own list, its demands times a usable and an unusable sky.  With pools the list is that of the joint
-  futures, in their order.
+  own list, its demands times a usable and an unusable sky.  With pools, or a risk, the list is that of the
+  joint futures, in their order.
 * `joint_futures`: what all requests meet together. Where a problem does not give them (`futures`, or
   `joint` for demands), demands and skies of different requests are coupled by quantiles (one uniform
   draw for all demands, one for all skies). Without pools only the marginal laws enter the expected
@@ -42,7 +42,7 @@ _SAME = 1e-12  # probabilities nearer than this are one
 class Outcome:
     """One thing that can happen to a request: what it needs, whether a satellite can serve it, or UAVs.
 
-    `future` numbers the outcome: among the joint futures with pools, among the request's own without.
+    `future` numbers it: among the joint futures with pools or a risk, else among the request's own.
     """
 
     future: int
@@ -57,14 +57,15 @@ def unit_costs(problem: Problem, request: Request, outcome: Outcome) -> dict[str
     costs = {Medium.UAV.value: request.on_demand.uav_cost} if outcome.flies else {}
     if outcome.usable:
         costs[Medium.SATELLITE.value] = request.on_demand.satellite_cost
-    if has_pools(problem) or any(any(sky.grounded) for sky in problem.skies_of(request)):
+    may_lack = has_pools(problem) or not outcome.flies
+    if may_lack or any(any(sky.grounded) for sky in problem.skies_of(request)):
         costs[UNSERVED] = request.on_demand.shortfall_cost
     return costs
 
 
 def outcomes(problem: Problem) -> tuple[tuple[Outcome, ...], ...]:
     """Return, by request, every outcome in which it needs anything."""
-    if has_pools(problem):
+    if has_pools(problem) or problem.risk is not None:
         futures = futures_of(problem)
         return tuple(
             tuple(

@@ -40,7 +40,7 @@ def choose_with_pools(relaxation: Relaxation, gap: float, nodes: int) -> Selecti
     flies = pools_of(relaxation.instance.problem).uavs is not None
     if nodes == 0 or flies or true_cost(relaxation, start) <= good_enough:
         return start
-    columns = _promising(relaxation, start)
+    columns = promising_columns(relaxation, start)
     instance = relaxation.instance
     program = PooledChoice(instance, SharedRecourse(instance), columns)
     limits = SearchLimits(gap=gap * relaxation.lower_bound / 2, target=good_enough, nodes=nodes)
@@ -66,7 +66,7 @@ def true_cost(relaxation: Relaxation, selection: Selection) -> float:
     return cost_of(instance, SecondStage(instance.problem), selection)
 
 
-def _promising(relaxation: Relaxation, start: Selection) -> list[Column]:
+def promising_columns(relaxation: Relaxation, start: Selection) -> list[Column]:
     """Return the columns of least reduced cost, the master's own and the start's.
 
     At the best prices many save nothing, give or take a rounding error, and are wanted all the same;

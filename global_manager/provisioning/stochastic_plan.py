@@ -38,6 +38,8 @@ from global_manager.provisioning.model import (
 )
 from global_manager.provisioning.price_decomposition import relax
 from global_manager.provisioning.priced_recourse import Relaxation
+from global_manager.provisioning.risk_search import objective, polish
+from global_manager.provisioning.risk_selection import choose_with_risk
 from global_manager.provisioning.selection import Selection, round_and_fill
 from global_manager.provisioning.shared_recourse import has_pools
 from global_manager.provisioning.shared_selection import choose_with_pools
@@ -188,6 +190,8 @@ class _Solve:
         return self._improve(relaxation, selection, known_routes(instance, pool))
 
     def _choose(self, relaxation: Relaxation) -> Selection:
+        if self._problem.risk is not None:
+            return choose_with_risk(relaxation, self._gap, self._effort.nodes)
         if has_pools(self._problem):
             return choose_with_pools(relaxation, self._gap, self._effort.nodes)
         instance, pool = relaxation.instance, relaxation.pool
@@ -200,8 +204,16 @@ class _Solve:
             if plan.gap <= self._gap:
                 break
             other = self._state(better, _units(selection), relaxation.lower_bound)
-            plan = min(plan, other, key=lambda known: known.objective)
-        return plan
+            if other.objective < plan.objective:
+                assignment, plan = better, other
+        risk = self._problem.risk
+        if risk is None or plan.gap <= self._gap:
+            return plan
+        kept = assign(relaxation.instance, selection, routes, as_selected=True)
+        best = min((assignment, kept), key=lambda known: objective(known, risk))
+        better = polish(best, routes, risk)
+        other = self._state(better, _units(selection), relaxation.lower_bound)
+        return min(plan, other, key=lambda known: known.objective)
 
     def _assign(
         self, relaxation: Relaxation, selection: Selection, routes: Routes

@@ -101,6 +101,37 @@ def pooled_second_stage(model, problem: Problem, reserved):
     return cost
 
 
+def risky_second_stage(model, problem: Problem, reserved):
+    """Add what is bought in every future, and mean and CVaR of that, weighed; return the objective."""
+    risk, mean, tail = problem.risk, [], []
+    threshold = model.add_variable("threshold")
+    for w, future in enumerate(problem.futures):
+        paid = []
+        for r, request in enumerate(problem.requests):
+            short = model.add_variable(f"short_{r}_{w}", 0)
+            model += reserved[r] + short >= future.units[r]
+            o = request.on_demand
+            offers = [o.shortfall_cost]
+            offers += [o.satellite_cost] if future.usable[r] else []
+            offers += [o.uav_cost] if not future.flies or future.flies[r] else []
+            paid.append(min(offers) * short)
+        above = model.add_variable(f"above_{w}", 0)
+        model += above >= pulp.lpSum(paid) - threshold
+        mean.append(future.probability * pulp.lpSum(paid))
+        tail.append(future.probability * above)
+    cvar = threshold + pulp.lpSum(tail) / (1 - risk.level)
+    return (1 - risk.weight) * pulp.lpSum(mean) + risk.weight * cvar
+
+
+def second_stage(model, problem: Problem, reserved):
+    """Add what is bought of any kind of problem; return what it counts in the objective."""
+    if problem.pools is not None and problem.pools.limited:
+        return pulp.lpSum(pooled_second_stage(model, problem, reserved))
+    if problem.risk is not None:
+        return risky_second_stage(model, problem, reserved)
+    return shortage(model, problem, reserved)
+
+
 def arc_flow(problem: Problem, solver) -> float:
     """Flows on arcs for every request and colour; one path each (unsplit)."""
     model = pulp.LpProblem("arc_flow", pulp.LpMinimize)
@@ -134,11 +165,7 @@ def arc_flow(problem: Problem, solver) -> float:
             model += pulp.lpSum(both) <= 1
     reserved = [pulp.lpSum(lit[r, c] for c in colours) for r in range(len(problem.requests))]
     first = pulp.lpSum(arcs[i][0].unit_cost * x for (_, i, _), x in light.items())
-    if problem.pools is not None and problem.pools.limited:
-        second = pulp.lpSum(pooled_second_stage(model, problem, reserved))
-    else:
-        second = shortage(model, problem, reserved)
-    model.setObjective(first + second)
+    model.setObjective(first + second_stage(model, problem, reserved))
     return optimum(model, solver)
 
 
