@@ -50,6 +50,7 @@ class KeyManagerConfig:
     """What one local key manager is told when it starts.
 
     One end of each link reports its measurements: this node does for links to the `reported` neighbours.
+    Stores keep `bridging_units` beyond what a reservation brings in a period.
     """
 
     node: str
@@ -61,6 +62,7 @@ class KeyManagerConfig:
     qber_limit: float
     retry_after_s: float
     lifetime_s: float | None = None
+    bridging_units: int = 0
 
 
 class LocalKeyManager(ManagedCore[None]):
@@ -85,6 +87,7 @@ class LocalKeyManager(ManagedCore[None]):
             self._retransmissions,
             self._acknowledgements,
             config.lifetime_s,
+            config.bridging_units,
         )
         self._delivery = KeyDelivery(
             config.node,

@@ -6,7 +6,8 @@ passes on only the first keys, as many as its block can carry, perhaps none.  Th
 how many arrived, with a tag; only then are these available, and the others void.  The source retransmits
 until then; a node that is asked again repeats what it did.  Keys that are not confirmed when the epoch
 ends, and keys older than `lifetime_s`, are void; the target keeps its copy until the source has it
-delivered or discarded.
+delivered or discarded.  A store has room for what a period brings and `bridging_units` more, so that what
+quiet periods leave serves busy ones.
 
 At each node the keys of an epoch of a reservation pass through these states in order:
 
@@ -87,6 +88,7 @@ class KeyRelay:
     retransmissions: Retransmissions
     acknowledgements: Acknowledgements
     lifetime_s: float | None = None
+    bridging_units: int = 0
     relay_states: dict[int, RelayState] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
     transceivers: dict[tuple[int, int], TransceiverRow] = field(default_factory=dict)
@@ -111,8 +113,7 @@ class KeyRelay:
         self.channels[row.request] = channel
         self.due_s = min(self.due_s, channel.due_s)
         if channel.is_source or channel.is_target:
-            end = "source" if channel.is_source else "target"
-            self.stores.open(row.request, MediumCode.FIBER, row.peer, end, row.units)
+            self._own_store(channel)
 
     def release(self, request: int, generation: int) -> None:
         """Take no part in a reservation any more, up to this generation; available keys stay so."""
@@ -294,7 +295,8 @@ class KeyRelay:
         """Return the store of a channel that ends here."""
         row = channel.row
         end = "source" if channel.is_source else "target"
-        return self.stores.open(row.request, MediumCode.FIBER, row.peer, end, row.units)
+        capacity_units = row.units + self.bridging_units if row.units else 0
+        return self.stores.open(row.request, MediumCode.FIBER, row.peer, end, capacity_units)
 
     def _note(self, request: int, kind: FactKind, end: str, serial: int, units: int) -> None:
         self.effects.note(

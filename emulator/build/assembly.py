@@ -197,6 +197,7 @@ def _key_managers(setup: Setup, retry_after_s: float) -> tuple[KeyManagerConfig,
             qber_limit=keys.qber_limit,
             retry_after_s=retry_after_s,
             lifetime_s=keys.lifetime_s,
+            bridging_units=keys.bridging_units,
         )
         for node, items in applications.items()
     )

@@ -107,7 +107,9 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         if factors or demand.forecast
         else demand.distribution.scenarios(demand.scenarios)
     )
-    moved_units = wasserstein_units(whole, problem.scenarios)
+    beyond = experiment.keys.bridging_units
+    kept = demand.kept(whole) if beyond else problem.scenarios
+    moved_units = wasserstein_units(whole, kept)
     return {
         "seed": experiment.seed,
         "law": law,
@@ -119,7 +121,8 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         },
         "joint": demand.joint and Path(demand.joint).name,
         "trace": demand.trace and Path(demand.trace).name,
-        "scenarios": len(problem.scenarios),
+        "scenarios": len(kept),
+        "store_units": beyond,
         "mean_units": fmean(mean_units(problem.demand_of(item)) for item in problem.requests),
         "tail_from_units": demand.scenarios,
         "tail_mass": _tail_mass(demand, factors),
@@ -165,6 +168,11 @@ def _in_time(basis: dict[str, Any]) -> Iterator[str]:
         yield f"The plan goes by a forecast ({basis['forecast']}), and not by the law."
     elif basis["process"]:
         yield "The plan sees the mixture over paths of the process."
+    if basis["store_units"]:
+        yield (
+            f"Stores keep up to {basis['store_units']} units of a request beyond those of a period: "
+            "what quiet periods leave serves busy ones, and the plan expects what is missing then."
+        )
 
 
 def sentences(basis: dict[str, Any]) -> Iterator[str]:

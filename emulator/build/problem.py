@@ -29,6 +29,7 @@ from emulator.build.on_demand_prices import prices_of, unit_prices_of
 from emulator.build.quantum_links import Unused, units_per_wavelength, usage_of, wasted_share
 from emulator.build.setup import Setup, part
 from emulator.build.skies import sky_in, with_skies
+from emulator.build.stores import seen_through_stores, with_stores
 from emulator.config.demand import RequestItem
 from emulator.config.experiment import Capacity
 from emulator.config.fiber import Wavelength
@@ -126,7 +127,9 @@ def _problem(setup: Setup, periods: Sequence[int], seed: int) -> Problem:
 def _planned_for(setup: Setup) -> tuple[Scenario, ...]:
     """Return the scenarios of requests without a law of their own: as foreseen, if anything is."""
     foresight = foresight_of(setup)
-    return foresight.scenarios_of(foresight.forecast) if foresight else scenarios_of(setup)
+    if foresight:
+        return foresight.scenarios_of(foresight.forecast)
+    return seen_through_stores(setup, scenarios_of(setup))
 
 
 @part
@@ -176,6 +179,8 @@ def pools_of(setup: Setup) -> Pools | None:
 
 def _requests(setup: Setup, periods: Sequence[int]) -> tuple[Request, ...]:
     requests = with_marginals(setup, _priced_requests(setup, periods), periods)
+    if setup.experiment.keys.bridging_units:
+        return with_stores(setup, requests)
     pools = pools_of(setup)
     return requests if pools and pools.limited else with_skies(setup, requests, periods)
 

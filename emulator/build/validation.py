@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.build import access_rules, demand_rules, run_limits, tenants
+from emulator.build import access_rules, demand_rules, run_limits, stores, tenants
 from emulator.build.demand import requests_of
 from emulator.build.environment import lead_windows, recording_of, sites_of
 from emulator.build.faults import (
@@ -312,6 +312,10 @@ RULES = (
     Rule(_pairs_of_requests, ("demand.requests", NETWORK)),
     Rule(_windows_of_a_period, _TIME),
     Rule(_time_to_cross, (*_TIME, NETWORK)),
+    Rule(
+        stores.mistakes,
+        ("keys.store_units", "keys.lifetime_s", "demand", "plan", "limits", "uav", "satellite"),
+    ),
     Rule(_lifetime, ("keys.lifetime_s", "clock.window_s", NETWORK)),
     Rule(_kinds_of_links, (NETWORK,)),
     Rule(_special_links, FIBERS),

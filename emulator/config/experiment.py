@@ -40,6 +40,7 @@ from global_manager.provisioning.prices import Prices
 
 MOST_LIMIT_UNITS = 1_000_000_000
 MOST_WAVELENGTHS = 100_000
+MOST_STORED_UNITS = 1_000
 
 
 class Capacity(StrEnum):
@@ -212,6 +213,16 @@ class Keys(Section):
     lifetime_s: PositiveSeconds | None = Field(
         None, description="reserved keys that nobody has used by then are destroyed; None: kept"
     )
+    store_units: Literal["reserved"] | Annotated[int, Field(ge=0, le=MOST_STORED_UNITS)] = Field(
+        "reserved",
+        description="what a request's store keeps from quiet periods for busy ones, beyond what is "
+        "reserved for one period; reserved: nothing",
+    )
+
+    @property
+    def bridging_units(self) -> int:
+        """The units that a store holds beyond what one period brings."""
+        return 0 if self.store_units == "reserved" else self.store_units
 
 
 class Management(Section):

@@ -253,6 +253,8 @@ def _unmodelled(setup: Setup) -> Iterator[UnmodelledError]:
         yield UnmodelledError("faults", f"the kind {kind}")
     if experiment.keys.lifetime_s is not None:
         yield UnmodelledError("keys.lifetime_s", "keys that become too old")
+    if experiment.keys.bridging_units:
+        yield UnmodelledError("keys.store_units", "stores that bridge periods")
     if experiment.satellite.orbits is not None:
         yield UnmodelledError("satellite.orbits", "orbits")
     if experiment.plan.by_hour:

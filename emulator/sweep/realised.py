@@ -175,9 +175,10 @@ def carry_out(trial: Trial) -> str:
 
 def _knowing(assembly: Assembly, demand: Sequence[Sequence[int]]) -> Assembly:
     """Return what is run if the manager knows all demand: it then has nothing to watch or to forecast."""
+    beyond = assembly.key_managers[0].bridging_units
     manager = replace(
         assembly.manager,
-        problem=with_known_demand(assembly.manager.problem, demand),
+        problem=with_known_demand(assembly.manager.problem, demand, beyond),
         look_every_periods=0,
         foresee_every_periods=0,
     )

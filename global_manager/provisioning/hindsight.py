@@ -13,11 +13,17 @@ from dataclasses import replace
 
 from global_manager.provisioning.model import Future, Problem, Scenario
 from global_manager.provisioning.shared_recourse import has_pools
+from global_manager.provisioning.stores import bridged
 
 
-def with_known_demand(problem: Problem, units: Sequence[Sequence[int]]) -> Problem:
-    """Return the problem with the demand of every period, in the order of its requests; none is empty."""
-    own = [_law(column) for column in zip(*units, strict=True)]
+def with_known_demand(
+    problem: Problem, units: Sequence[Sequence[int]], bridging_units: int = 0
+) -> Problem:
+    """Return the problem with the demand of every period, in the order of its requests; none is empty.
+
+    Stores keep `bridging_units` beyond what a period brings.
+    """
+    own = [law_of(column, bridging_units) for column in zip(*units, strict=True)]
     requests = tuple(
         replace(request, scenarios=law) for request, law in zip(problem.requests, own, strict=True)
     )
@@ -30,6 +36,13 @@ def with_known_demand(problem: Problem, units: Sequence[Sequence[int]]) -> Probl
         risk=None,
     )
     return replace(known, futures=_futures(problem, units)) if has_pools(problem) else known
+
+
+def law_of(units: Sequence[int], bridging_units: int = 0) -> tuple[Scenario, ...]:
+    """Return the demand that a plan sees of a request whose units are known, by period."""
+    if bridging_units:
+        return bridged([(Scenario(one, 1.0),) for one in units], bridging_units)
+    return _law(units)
 
 
 def _law(units: Sequence[int]) -> tuple[Scenario, ...]:

@@ -94,6 +94,8 @@ class Node(Entity):
         self._node, self._world, self._calendar = node, world, world.calendar
         items = world.given.fields["demand"]["requests"]
         self._targets = {n: i["target"] for n, i in enumerate(items) if i["source"] == node}
+        beyond = world.given.fields["keys"]["store_units"]
+        self._beyond = 0 if beyond == "reserved" else beyond
         self._lifetime_s = world.given.fields["keys"]["lifetime_s"] or math.inf
         self._channels: dict[int, _Channel] = {}
         self._crossings: dict[int, _Crossing] = {}
@@ -201,7 +203,7 @@ class Node(Entity):
     def _open(self, join: Join) -> None:
         if not join.upstream:
             self._stock.setdefault(join.request, {})
-            self._room[join.request] = join.units
+            self._room[join.request] = join.units + self._beyond if join.units else 0
         elif not join.downstream:
             self._fillers.add(key_manager(join.peer))
 

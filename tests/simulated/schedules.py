@@ -82,6 +82,7 @@ def cases(draw: st.DrawFn) -> Case:
         "qber_limit": draw(st.sampled_from([0.11, 0.046])),
         "lifetime_s": draw(st.none() | st.floats(1.05, 3)),
     }
+    fields["keys"]["store_units"] = draw(st.sampled_from(_beyond(fields)))
     if fields["keys"]["lifetime_s"]:
         fields["keys"]["lifetime_s"] *= (count + 4) * fields["clock"]["window_s"]
     frame = _Frame(
@@ -146,6 +147,16 @@ def _demand(draw: st.DrawFn, names: list[str]) -> Fields:
             for place, (source, target) in enumerate(pairs)
         ],
     }
+
+
+def _beyond(fields: Fields) -> list[str | int]:
+    """Return what stores may hold beyond a period's units, where the plan can know it."""
+    plain = (
+        fields["keys"]["lifetime_s"] is None
+        and fields["uav"]["fleet"] is None
+        and not fields["plan"]["look_every_periods"]
+    )
+    return ["reserved", 1, 3] if plain else ["reserved"]
 
 
 def _plan(draw: st.DrawFn) -> Fields:
