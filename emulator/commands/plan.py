@@ -115,7 +115,7 @@ def plan(
     from emulator.build.hourly_report import hourly_fields, hourly_fresh
     from emulator.build.plan_report import basis_of, fields, more_of
     from emulator.build.problem import hours_of, problem_of, unused_of
-    from emulator.build.quantum_links import by_kind, link_fields, links_of
+    from emulator.build.quantum_links import block_sentences, by_kind, link_fields, links_of
     from emulator.build.tenants import plan_fields
     from emulator.commands.exchange import imported, require_form, write_export
     from global_manager.provisioning.hourly import plan_by_hours
@@ -156,6 +156,7 @@ def plan(
         "solve_s": solve_s,
         "basis": basis,
         "links": link_fields(setup),
+        "blocks": block_sentences(setup),
     }
     tenants = plan_fields(setup, solution, figures["objective"])
     document = head | figures | fresh | more_of(problem) | tenants | shown | unused.fields()
@@ -286,6 +287,7 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
         "true_gap",
         "sensitivities",
         "links",
+        "blocks",
         "unused_links",
         "requests_without_fiber",
         "requests_without_uav",
@@ -315,6 +317,8 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
         "--json has every link.",
         soft_wrap=True,
     )
+    for line in document["blocks"]:
+        OUT.print(f"{line}.", soft_wrap=True)
     OUT.print(
         "Trusted repeaters hold every key of their link; untrusted ones hold none. "
         "Costs are monetary units per provisioning period. --json lists every path and wavelength."
