@@ -275,6 +275,6 @@ def test_a_channel_that_takes_the_place_of_another_repeats_no_epoch() -> None:
     before, after = _channel("A", "", "B"), _channel("A", "", "B")
     fiber = _Fiber()
     before.begin_epoch(fiber, fiber)
-    after.skip(before.epoch)
+    after.skip(before.epoch, fiber, fiber)
     after.begin_epoch(fiber, fiber)
     assert (before.epoch, after.epoch) == (1, 2)

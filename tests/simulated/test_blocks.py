@@ -1,0 +1,104 @@
+"""Runs in which blocks of finite keys take several periods to fill.
+
+The oracle does not know such links; what they must do is computed here from the lengths of blocks alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from network import SimulatedNetwork, simulate
+
+from emulator.build.loading import read
+from emulator.build.quantum_links import link_fields
+from emulator.build.setup import Setup
+from emulator.results.audit import audit
+from protos.core import key_manager_of
+from protos.facts import Fact, FactKind, Measured
+
+Write = Callable[..., Path]
+
+LINKS = "source,target,length_km\nA,B,10\nB,C,20\n"
+NEAR, FAR = 5, 7  # periods until the first block of each link is full
+PERIODS = 24
+
+
+def gathering(write_experiment: Write, tmp_path: Path, **changes: Any) -> Setup:
+    """Three nodes in a row, with MDI relays whose links gather for five and seven periods."""
+    (tmp_path / "row.csv").write_text(LINKS)
+    fields: dict[str, Any] = {
+        "network__topology": "row.csv",
+        "demand__periods": PERIODS,
+        "demand__period_s": 60,
+        "demand__requests": [
+            {"id": "near", "class": "avatar", "source": "A", "target": "B"},
+            {"id": "far", "class": "avatar", "source": "C", "target": "A"},
+        ],
+        "fiber": {"repeaters": "untrusted", "block_bits": 2e7},
+        "plan__replan": False,
+        "faults": [],
+    }
+    return read(str(write_experiment(**(fields | changes))))
+
+
+def made_units(network: SimulatedNetwork, node: str, peer: str, request: int) -> list[int]:
+    """Units that a hop has for a reservation, by epoch."""
+    return [
+        fact.bits // 256
+        for _, fact in network.facts[key_manager_of(node)]
+        if (fact.kind, fact.medium) == (FactKind.GENERATED, "fiber")
+        and (fact.request, fact.peer) == (request, peer)
+    ]
+
+
+def test_a_link_has_no_key_before_its_first_block_is_full_and_all_that_is_planned_afterwards(
+    write_experiment: Write, tmp_path: Path
+) -> None:
+    setup = gathering(write_experiment, tmp_path)
+    near, far = link_fields(setup)
+    assert [near["first_key_s"], far["first_key_s"]] == [60 * NEAR, 60 * FAR]
+    assert [ceil(row["block_s"] / 60) for row in (near, far)] == [NEAR, FAR]
+
+    network, _ = simulate(setup)
+    network.write_journals(tmp_path / "run")
+
+    planned = {
+        fact.request: fact.units for fact in network.all_facts() if fact.kind is FactKind.RESERVED
+    }
+    assert min(planned.values()) > 0
+    for node, peer, request, first in (
+        ("A", "B", 0, NEAR),
+        ("B", "A", 1, NEAR),
+        ("C", "B", 1, FAR),
+    ):
+        made = made_units(network, node, peer, request)
+        assert made[: first - 1] == [0] * (first - 1)
+        assert set(made[first - 1 : PERIODS]) == {planned[request]}
+    assert audit(tmp_path / "run").ok
+
+
+def test_the_audit_finds_key_that_no_full_block_has_brought(
+    write_experiment: Write, tmp_path: Path
+) -> None:
+    network, _ = simulate(gathering(write_experiment, tmp_path))
+    network.facts = {
+        entity: list(map(_too_early, noted)) for entity, noted in network.facts.items()
+    }
+    network.write_journals(tmp_path / "run")
+
+    result = audit(tmp_path / "run")
+
+    assert result.early_bits > 0
+    assert not result.ok
+
+
+def _too_early(noted: tuple[int, Fact]) -> tuple[int, Fact]:
+    """The same fact of blocks that were never full."""
+    window, fact = noted
+    if not isinstance(fact.details, Measured) or fact.details.filled is None:
+        return noted
+    return window, fact._replace(details=replace(fact.details, filled=0.5))
