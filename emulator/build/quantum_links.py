@@ -274,7 +274,7 @@ def _first_key_s(item: QuantumLink, period_s: float) -> float | None:
 
 
 def block_sentences(setup: Setup) -> list[str]:
-    """Say what blocks mean for the links that a plan uses, a line each; nothing where none lasts a period."""
+    """Say what blocks mean for the links that a plan uses; nothing where none lasts for a period."""
     period_s = setup.experiment.demand.period_s
     found = [item for item in usage_of(setup).used if item.sample.block_s > period_s]
     if not found:
@@ -284,11 +284,12 @@ def block_sentences(setup: Setup) -> list[str]:
         [item.rate.skr_bps for item in found],
         [_first_key_s(item, period_s) or 0.0 for item in found],
     )
-    return [
+    sentence = (
         f"{len(found)} of the links gather for more than a period until a block of {_range(sizes)} is "
         f"full: their first key comes {_range(times)} s after its reservation, and from then on "
         f"{_range(rates)} bit/s per wavelength on average"
-    ]
+    )
+    return [sentence]
 
 
 def _range(values: Sequence[float]) -> str:

@@ -154,7 +154,7 @@ class FiberOptions(Section):
         return protocol, Devices(device=devices.device, parameters=parameters)
 
     def _blocks_of(self, kind: LinkKind) -> dict[str, float]:
-        """Return the size of blocks as a parameter; nothing where they are endless, or as the device has."""
+        """Return the size of blocks as a parameter; nothing where they are endless or as usual."""
         field = block_field(self._named_for(kind)[0])
         return {field: self.block_bits} if field and self.block_bits is not None else {}
 

@@ -7,8 +7,8 @@ It trusts no counter of the run.  Every bit that came into being is followed to 
 * what one end of a link has made alone was never key if it has expired, or whatever was delivered of its
   epoch came over other link key, which both ends of every link on the way have relayed: one end had not
   heard yet that the reservation had begun, had moved or was over.  It is shown as half made;
-* where blocks of finite keys take several epochs to fill, no link has key that no full block has brought; an
-  end that counts no errors (GG02) tells nothing of its blocks and is not held to it;
+* where keys are finite, no link has key that no full block has brought; an end that counts no errors (GG02)
+  tells nothing of its blocks and is not held to it;
 * end-to-end key over fiber is counted from its creation at the source;
 * generated = delivered + relayed + expired + destroyed + stored, or the rest is unaccounted for;
 * management keys have accounts of their own: what came into the store of a pair was withdrawn, key by key,

@@ -11,12 +11,17 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from network import SimulatedNetwork, simulate
 
 from emulator.build.loading import read
+from emulator.build.problem import problem_of
 from emulator.build.quantum_links import link_fields
 from emulator.build.setup import Setup
+from emulator.environments.periods import PeriodWorld
+from emulator.results import ledger
 from emulator.results.audit import audit
+from global_manager.provisioning import solve
 from protos.core import key_manager_of
 from protos.facts import Fact, FactKind, Measured
 
@@ -102,3 +107,63 @@ def _too_early(noted: tuple[int, Fact]) -> tuple[int, Fact]:
     if not isinstance(fact.details, Measured) or fact.details.filled is None:
         return noted
     return window, fact._replace(details=replace(fact.details, filled=0.5))
+
+
+DISTURBED = [
+    {"kind": "fiber-cut", "link": ["A", "B"], "at_s": 500, "until_s": 640},
+    {"kind": "eavesdropper", "link": ["B", "C"], "fraction": 1.0, "at_s": 900, "until_s": 970},
+]
+
+
+@pytest.mark.parametrize("faults", [[], DISTURBED])
+def test_environments_gather_as_runs_do(
+    write_experiment: Write, tmp_path: Path, faults: list[dict[str, Any]]
+) -> None:
+    setup = gathering(write_experiment, tmp_path, faults=faults)
+    network, assembly = simulate(setup)
+    network.write_journals(tmp_path / "run")
+    book = ledger.read(tmp_path / "run", assembly.problem.requests, 1.0, 60.0)
+    world, plan = PeriodWorld(setup), solve(problem_of(setup))
+    offers = [world.list_offers(at) for at in range(2)]
+
+    played = [world.play(plan.allocations, offers) for _ in range(PERIODS)]
+
+    served = {(row.period, row.request): row.fiber_units for row in book.rows}
+    names = [request.id for request in assembly.problem.requests]
+    assert sum(served.values()) > 0
+    assert served == {
+        (period, name): outcome.fiber[at]
+        for period, outcome in enumerate(played)
+        for at, name in enumerate(names)
+    }
+
+
+def test_a_cut_pauses_gathering_and_an_eavesdropper_has_it_begin_anew(
+    write_experiment: Write, tmp_path: Path
+) -> None:
+    network, _ = simulate(gathering(write_experiment, tmp_path, faults=DISTURBED))
+    network.write_journals(tmp_path / "run")
+
+    near, far = (
+        [number for number, units in enumerate(made, 1) if not units]
+        for made in (made_units(network, "A", "B", 0), made_units(network, "C", "B", 1))
+    )
+    # Epochs 9 and 10 end in the cut; the block begun in epoch 6 goes on in 11 and is full in 12.
+    assert near == [1, 2, 3, 4, 10, 11]
+    # The third block of the far link is begun in epoch 15; the tap voids it until 17, and again it takes 7.
+    assert far == [1, 2, 3, 4, 5, 6, 21, 22, 23]
+    assert audit(tmp_path / "run").ok
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_late_repeated_and_lost_messages_leave_both_ends_with_the_same_blocks(
+    write_experiment: Write, tmp_path: Path, seed: int
+) -> None:
+    setup = gathering(write_experiment, tmp_path, faults=DISTURBED)
+    network, _ = simulate(setup, late=0.3, twice=0.3, lost=0.2, seed=seed)
+    network.write_journals(tmp_path / "run")
+
+    assert made_units(network, "A", "B", 0) == made_units(network, "B", "A", 0)
+    assert made_units(network, "C", "B", 1) == made_units(network, "B", "C", 1)
+    found = audit(tmp_path / "run")
+    assert (found.ok, found.early_bits, found.mismatched_keys) == (True, 0, 0)
