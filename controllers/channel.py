@@ -4,8 +4,8 @@ In every epoch each hop of the path makes one block of key on all its wavelength
 and no more of it than the reservation is for.  An end-to-end
 key crosses the path encrypted with these blocks, one hop after the other, and uses up one bit of
 every hop for each of its own.  A block with more errors than the limit allows is discarded: no key is
-made of it.  What an epoch leaves unused expires when the next one comes.  Where keys are finite, a block may
-take several epochs to fill, and has a part for each of as many (`controllers.gathering`).
+made of it.  What an epoch leaves unused expires when the next one comes.  Where keys are finite, a block
+may take several epochs to fill, and has a part for each of as many (`controllers.gathering`).
 Nothing here knows about messages, stores or applications.
 """
 

@@ -268,6 +268,16 @@ def link_fields(setup: Setup) -> list[dict[str, Any]]:
     ]
 
 
+def first_keys_of(setup: Setup) -> tuple[tuple[tuple[str, str], int], ...]:
+    """Return in which period of a reservation the first key of a usable link comes, if not at once."""
+    period_s = setup.experiment.demand.period_s
+    found = (
+        ((item.link.a, item.link.b), item.periods_to_fill(period_s) or 1)
+        for item in usage_of(setup).used
+    )
+    return tuple((ends, first) for ends, first in found if first > 1)
+
+
 def _first_key_s(item: QuantumLink, period_s: float) -> float | None:
     needed = item.periods_to_fill(period_s)
     return None if needed is None or item.rate.skr_bps == 0 else needed * period_s

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from network import SimulatedNetwork, simulate
 
+from emulator.build.assembly import assemble
 from emulator.build.loading import read
+from emulator.build.manager_role import actors_of
 from emulator.build.problem import problem_of
 from emulator.build.quantum_links import link_fields
 from emulator.build.setup import Setup
@@ -167,3 +169,46 @@ def test_late_repeated_and_lost_messages_leave_both_ends_with_the_same_blocks(
     assert made_units(network, "C", "B", 1) == made_units(network, "B", "C", 1)
     found = audit(tmp_path / "run")
     assert (found.ok, found.early_bits, found.mismatched_keys) == (True, 0, 0)
+
+
+def test_a_crash_forgets_nothing_that_was_gathered(write_experiment: Write, tmp_path: Path) -> None:
+    setup = gathering(write_experiment, tmp_path)
+    steady, _ = simulate(setup)
+    assembly = assemble(setup)
+    roles = actors_of(setup.experiment, assembly).everybody
+    crashed = SimulatedNetwork({role.entity: role.build() for role in roles}, 1.0)
+    crashed.checkpoint("kme-B")
+    for window in range(100, 1500, 100):
+        crashed.run(window)
+        crashed.crash("kme-B")
+        crashed.checkpoint("kme-B")
+    crashed.run(round(assembly.timeline.end_s))
+
+    for peer, request in (("A", 0), ("A", 1), ("C", 1)):
+        assert made_units(crashed, "B", peer, request) == made_units(steady, "B", peer, request)
+
+
+@pytest.mark.parametrize(("cut_s", "moves"), [(300, True), (1200, False)])
+def test_nothing_is_reserved_again_where_no_block_could_be_full_in_time(
+    write_experiment: Write, tmp_path: Path, cut_s: int, moves: bool
+) -> None:
+    (tmp_path / "ring.csv").write_text(
+        "source,target,length_km,kind\nA,B,10,trusted\nB,C,20,untrusted\nA,C,10,untrusted\n"
+    )
+    setup = gathering(
+        write_experiment,
+        tmp_path,
+        network__topology="ring.csv",
+        demand__requests=[{"id": "r", "class": "avatar", "source": "A", "target": "B"}],
+        fiber={"block_bits": 2e7, "monitor_s": 1},
+        faults=[{"kind": "fiber-cut", "link": ["A", "B"], "at_s": cut_s}],
+        plan__replan=True,
+        prices={"on_demand_satellite": 10**6, "on_demand_uav": 10**6},
+    )
+    network, _ = simulate(setup)
+    network.write_journals(tmp_path / "run")
+
+    made = made_units(network, "C", "B", 0)
+    assert bool(made) == moves
+    assert any(made) == moves
+    assert audit(tmp_path / "run").ok
