@@ -297,7 +297,7 @@ def block_sentences(setup: Setup) -> list[str]:
     sentence = (
         f"{len(found)} of the links gather for more than a period until a block of {_range(sizes)} is "
         f"full: their first key comes {_range(times)} s after its reservation, and from then on "
-        f"{_range(rates)} bit/s per wavelength on average"
+        f"{_range(rates)} bit/s per wavelength on average; the plan counts on it from the first period on"
     )
     return [sentence]
 

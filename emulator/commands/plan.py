@@ -113,6 +113,7 @@ def plan(
     """Solve the provisioning program; start no actor."""
     from emulator.build.futures import fresh_fields
     from emulator.build.hourly_report import hourly_fields, hourly_fresh
+    from emulator.build.late_start import late_start_fields
     from emulator.build.plan_report import basis_of, fields, more_of
     from emulator.build.problem import hours_of, problem_of, unused_of
     from emulator.build.quantum_links import block_sentences, by_kind, link_fields, links_of
@@ -149,6 +150,7 @@ def plan(
         figures, fresh = hourly_fields(setup, hourly), hourly_fresh(setup, hourly)
     else:
         figures, fresh = fields(solution), fresh_fields(setup, problem, solution)
+        figures |= late_start_fields(setup, problem, solution)
     if export is not None:
         write_export(problem, solution, export, formulation)
     shown = {
