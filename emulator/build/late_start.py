@@ -1,7 +1,7 @@
 """What a plan costs over a whole run when some of its reservations have no key at first.
 
-A plan is made for any period, and counts on what is reserved.  Where blocks of finite keys take longer than a
-period to fill, reservations are paid for from the start and bring nothing until the first block of every
+A plan is made for any period, and counts on what is reserved.  Where blocks of finite keys take longer than
+a period to fill, reservations are paid for from the start and bring nothing until the first block of every
 link of their path is full.  This adds up what is bought meanwhile; the plan itself does not weigh it, so
 where first keys come late in a run, fewer reservations might cost less.
 """
@@ -31,7 +31,7 @@ def late_start_fields(setup: Setup, problem: Problem, plan: Plan) -> dict[str, A
     periods = setup.experiment.demand.periods
     turns = sorted({1, *begins, periods + 1})
     total = 0.0
-    for turn, following in zip(turns, turns[1:], strict=False):
+    for turn, following in pairwise(turns):
         recourse = _recourse(problem, plan.allocations, [first <= turn for first in begins])
         total += (following - turn) * (plan.first_stage_cost + recourse)
     return {"objective_over_run": total / periods}
