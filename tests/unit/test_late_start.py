@@ -12,6 +12,7 @@ import pytest
 from emulator.build.late_start import late_start_fields
 from emulator.build.loading import read
 from emulator.build.problem import problem_of
+from emulator.build.quantum_links import block_sentences
 from global_manager.provisioning import solve
 from global_manager.provisioning.recourse import expected_unit_cost
 
@@ -69,3 +70,18 @@ def test_plan_tells_it_where_first_keys_are_late_and_nowhere_else(
         assert [line for line in json.loads(out)["remarks"] if "gather" in line] == document[
             "blocks"
         ]
+
+
+def test_the_report_of_a_run_tells_when_first_keys_come(
+    qsagin: Call, write_experiment: Write, tmp_path: Path
+) -> None:
+    path, folder = slow(write_experiment, tmp_path), tmp_path / "run"
+    (sentence,) = block_sentences(read(str(path)))
+    assert "first key comes 300 to 420 s after" in sentence
+
+    status, _, _ = qsagin(
+        "run", str(path), "--engine", "in-process", "--out", str(folder), "--json"
+    )
+
+    assert status == 0
+    assert sentence in " ".join((folder / "report.html").read_text().split())
