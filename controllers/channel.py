@@ -123,7 +123,8 @@ class Channel:
         while self._due_ms // self.row.period_ms <= epoch:
             for peer, block in self._next_blocks(probe, quantum).items():
                 if block.progress and block.progress.distilled_bits:
-                    self._skipped[peer] = block.progress
+                    before = self._skipped.get(peer, Progress(0.0, 0))
+                    self._skipped[peer] = block.progress.after(before)
 
     def begin_epoch(self, probe: LinkProbe, quantum: QuantumChannel) -> list[Fact]:
         """Replace the old blocks by new ones; return what happened."""
@@ -191,8 +192,7 @@ class Channel:
         wanted_bytes = self.row.units * self._key_bytes
         if sample.block_s:
             if peer not in self._gathered:
-                size = self._wavelengths, wanted_bytes, self._key_bytes
-                self._gathered[peer] = Gathering(*size)
+                self._gathered[peer] = Gathering(self._wavelengths, wanted_bytes, self._key_bytes)
             gathered = self._gathered[peer]
             progress = gathered.add(sample, lasted_s, is_noisy=is_noisy)
             return block._replace(n_bytes=gathered.take_bytes(), progress=progress)
@@ -212,10 +212,8 @@ class Channel:
             return None
         if progress is None:
             return Measured(block.qber, is_discarded)
-        before = skipped or Progress(0.0, 0)
-        filled = max(progress.filled, before.filled)
-        distilled_bits = progress.distilled_bits + before.distilled_bits
-        return Measured(block.qber, is_discarded, filled, distilled_bits)
+        told = progress.after(skipped or Progress(0.0, 0))
+        return Measured(block.qber, is_discarded, told.filled, told.distilled_bits)
 
     def _apply(self, peer: str, data: bytes) -> tuple[bytes, Fact]:
         pad = self._pads.get(peer)

@@ -42,6 +42,11 @@ class Progress:
     filled: float
     distilled_bits: int
 
+    def after(self, before: Progress) -> Progress:
+        """Return what is told of this epoch together with an earlier one of which nothing was told."""
+        filled = max(self.filled, before.filled)
+        return Progress(filled, self.distilled_bits + before.distilled_bits)
+
 
 class Gathering:
     """See the module; it belongs to one hop of one reservation, whose keys have `key_bytes`."""
