@@ -4,7 +4,8 @@ In every epoch each hop of the path makes one block of key on all its wavelength
 and no more of it than the reservation is for.  An end-to-end
 key crosses the path encrypted with these blocks, one hop after the other, and uses up one bit of
 every hop for each of its own.  A block with more errors than the limit allows is discarded: no key is
-made of it.  What an epoch leaves unused expires when the next one comes.
+made of it.  What an epoch leaves unused expires when the next one comes.  Where keys are finite, a block
+may take several epochs to fill, and has a part for each of as many (`controllers.gathering`).
 Nothing here knows about messages, stores or applications.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from controllers.gathering import Gathering, Progress
 from controllers.ports import ChannelId, LinkProbe, LinkSample, QuantumChannel
 from protos.facts import Fact, FactKind, Measured
 from protos.mib import ChannelRow, MediumCode
@@ -44,7 +46,8 @@ class Pad:
 class Block(NamedTuple):
     """What a link offered for one block, and the errors that both ends counted in it.
 
-    `qber` is the measured fraction; with nothing to compare it is as the link says.
+    `qber` is the measured fraction; with nothing to compare it is as the link says.  Where keys are finite,
+    `progress` says how far the block has come that this is part of.
     """
 
     epoch: int
@@ -53,6 +56,7 @@ class Block(NamedTuple):
     errors: int
     n_bytes: int
     qber: float
+    progress: Progress | None = None
 
 
 def fiber_channel(a: str, b: str, request: int, generation: int = 0) -> ChannelId:
@@ -89,6 +93,8 @@ class Channel:
         self._key_bytes = key_bytes
         self._qber_limit = qber_limit
         self._pads: dict[str, Pad] = {}
+        self._gathered: dict[str, Gathering] = {}
+        self._skipped: dict[str, Progress] = {}
         self.blocks: dict[str, Block] = {}
         self._began_ms = row.start_ms
         self._due_ms = row.due_ms
@@ -109,24 +115,28 @@ class Channel:
         """When the blocks in hand were complete."""
         return self._began_ms / 1000
 
-    def skip(self, epoch: int) -> None:
-        """Begin with a later epoch than this."""
+    def skip(self, epoch: int, probe: LinkProbe, quantum: QuantumChannel) -> None:
+        """Begin with a later epoch than this.
+
+        What came in before counts towards a block, as it does at neighbours that skip nothing.
+        """
         while self._due_ms // self.row.period_ms <= epoch:
-            self._began_ms, self._due_ms = self._due_ms, self._due_ms + self.row.period_ms
+            for peer, block in self._next_blocks(probe, quantum).items():
+                if block.progress and block.progress.distilled_bits:
+                    before = self._skipped.get(peer, Progress(0.0, 0))
+                    self._skipped[peer] = block.progress.after(before)
 
     def begin_epoch(self, probe: LinkProbe, quantum: QuantumChannel) -> list[Fact]:
         """Replace the old blocks by new ones; return what happened."""
-        since_s, at_s = self.made_s, self.due_s
         facts = self.expire()
         self._epoch = self._due_ms // self.row.period_ms
-        self._began_ms, self._due_ms = self._due_ms, self._due_ms + self.row.period_ms
+        self.blocks |= self._next_blocks(probe, quantum)
         for peer, channel in self._quantum:
-            sample = probe.sample(MediumCode.FIBER, self._node, peer, at_s, since_s)
-            block = self._measured(channel, sample, at_s - since_s, quantum)
-            self.blocks[peer] = block
+            block = self.blocks[peer]
+            skipped = self._skipped.pop(peer, None)
             material = quantum.block(channel, self._epoch, block.n_bytes)
             self._pads[peer] = Pad(self._epoch, material)
-            measured = self._quality(block)
+            measured = self._quality(block, skipped)
             facts.append(self._fact(FactKind.GENERATED, peer, 8 * block.n_bytes, measured))
         return facts
 
@@ -162,24 +172,48 @@ class Channel:
         """Return unused bits by neighbour."""
         return {peer: 8 * pad.left_bytes for peer, pad in self._pads.items() if pad.left_bytes}
 
-    def _measured(
-        self, channel: ChannelId, sample: LinkSample, lasted_s: float, quantum: QuantumChannel
-    ) -> Block:
-        """Return the block that all wavelengths together have made in this time."""
-        sifted_bits = int(self._wavelengths * sample.sifted_bps * lasted_s)
-        errors = quantum.errors(channel, self._epoch, sifted_bits, sample.qber)
-        qber = errors / sifted_bits if sifted_bits else sample.qber
-        whole_bytes = 0
-        if sample.usable and qber <= self._qber_limit:
-            made_bytes = self._wavelengths * int(sample.skr_bps * lasted_s / 8)
-            wanted_bytes = self.row.units * self._key_bytes
-            whole_bytes = min(wanted_bytes, made_bytes) // self._key_bytes * self._key_bytes
-        return Block(self._epoch, sample, sifted_bits, errors, whole_bytes, qber)
+    def _next_blocks(self, probe: LinkProbe, quantum: QuantumChannel) -> dict[str, Block]:
+        """Return the blocks of the epoch that is over now, by neighbour, and go on to the next."""
+        since_s, at_s, epoch = self.made_s, self.due_s, self._due_ms // self.row.period_ms
+        self._began_ms, self._due_ms = self._due_ms, self._due_ms + self.row.period_ms
+        found = {}
+        for peer, channel in self._quantum:
+            sample = probe.sample(MediumCode.FIBER, self._node, peer, at_s, since_s)
+            sifted_bits = int(self._wavelengths * sample.sifted_bps * (at_s - since_s))
+            errors = quantum.errors(channel, epoch, sifted_bits, sample.qber)
+            qber = errors / sifted_bits if sifted_bits else sample.qber
+            block = Block(epoch, sample, sifted_bits, errors, 0, qber)
+            found[peer] = self._distilled(peer, block, at_s - since_s)
+        return found
 
-    def _quality(self, block: Block) -> Measured | None:
-        """Return how noisy a block was, and whether it was discarded for it."""
-        is_discarded = block.qber > self._qber_limit
-        return Measured(block.qber, is_discarded) if is_discarded or block.sifted_bits else None
+    def _distilled(self, peer: str, block: Block, lasted_s: float) -> Block:
+        """Return the block that all wavelengths together have made in this time, with its key."""
+        sample, is_noisy = block.sample, block.qber > self._qber_limit
+        wanted_bytes = self.row.units * self._key_bytes
+        if sample.block_s:
+            if peer not in self._gathered:
+                self._gathered[peer] = Gathering(self._wavelengths, wanted_bytes, self._key_bytes)
+            gathered = self._gathered[peer]
+            progress = gathered.add(sample, lasted_s, is_noisy=is_noisy)
+            return block._replace(n_bytes=gathered.take_bytes(), progress=progress)
+        if is_noisy or not sample.usable:
+            return block
+        made_bytes = self._wavelengths * int(sample.skr_bps * lasted_s / 8)
+        whole_bytes = min(wanted_bytes, made_bytes) // self._key_bytes * self._key_bytes
+        return block._replace(n_bytes=whole_bytes)
+
+    def _quality(self, block: Block, skipped: Progress | None) -> Measured | None:
+        """Return how noisy a block was, whether it was discarded for it, and how far it has come.
+
+        What was distilled in an epoch that was `skipped` is told with the next.
+        """
+        is_discarded, progress = block.qber > self._qber_limit, block.progress
+        if not (is_discarded or block.sifted_bits or skipped):
+            return None
+        if progress is None:
+            return Measured(block.qber, is_discarded)
+        told = progress.after(skipped or Progress(0.0, 0))
+        return Measured(block.qber, is_discarded, told.filled, told.distilled_bits)
 
     def _apply(self, peer: str, data: bytes) -> tuple[bytes, Fact]:
         pad = self._pads.get(peer)

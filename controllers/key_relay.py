@@ -109,7 +109,7 @@ class KeyRelay:
             return
         self.release(row.request, row.generation - 1)
         channel = Channel(self.node, row, self.key_bytes, self.qber_limit, wavelengths)
-        channel.skip(self.last_epoch.get(row.request, 0))
+        channel.skip(self.last_epoch.get(row.request, 0), self.world, self.world)
         self.channels[row.request] = channel
         self.due_s = min(self.due_s, channel.due_s)
         if channel.is_source or channel.is_target:

@@ -19,7 +19,8 @@ class LinkSample:
 
     `qber` is a fraction; `usable` says whether pass, sky and hardware allow anything at all, and
     `ready_in_s` how long it takes until they do.  `sifted_bps` are the bits that both ends keep, and
-    in which they can count errors; 0 where nobody counts.
+    in which they can count errors; 0 where nobody counts.  `block_s` is how long they gather until a block
+    is full and can be distilled: 0 where blocks are endless, infinite where nothing arrives.
     """
 
     skr_bps: float
@@ -27,6 +28,7 @@ class LinkSample:
     usable: bool = True
     ready_in_s: float = 0.0
     sifted_bps: float = 0.0
+    block_s: float = 0.0
 
 
 class LinkProbe(Protocol):

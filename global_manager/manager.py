@@ -79,7 +79,8 @@ class ManagerConfig:
     `media` gives for each request the on-demand media in the order in which to try them.  Every
     `look_every_periods` (0: never) it compares demand with the plan.  With `foresee_every_periods` (0:
     never) it watches every period, and after each so many plans for what it foresees.  With `hours`
-    there is a plan for each.  Requests that share pools are served together if `jointly`.
+    there is a plan for each.  Requests that share pools are served together if `jointly`.  `first_keys`
+    are those of `FiberWatch`.
     """
 
     problem: Problem
@@ -95,6 +96,7 @@ class ManagerConfig:
     policy: OwnPolicy | None = None
     hours: Hours | None = None
     jointly: bool = True
+    first_keys: tuple[tuple[tuple[str, str], int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class GlobalManager:
         self._config = config
         self._planner = planner
         self._problem = config.problem
-        self._fibers = FiberWatch()
+        self._fibers = FiberWatch(dict(config.first_keys))
         self._demand = DemandWatch(self._problem.scenarios, config.drift_sigmas, config.correlation)
         self._series = DemandSeries()
         self._usage: dict[int, int] = {}
@@ -234,13 +236,18 @@ class GlobalManager:
             return
         try:
             plan = self._planner.replan(
-                self._problem, before, self._fibers.down, movable, heard=self._orders.heard
+                self._problem, before, self._unusable, movable, heard=self._orders.heard
             )
         except Exception as error:  # noqa: BLE001 - whatever an optimizer raises
             self._note_no_plan(reason.text, error)
             return
         if plan is not before:
             self._adopt(plan, reason, now_s)
+
+    @property
+    def _unusable(self) -> frozenset[tuple[str, str]]:
+        left = self._config.schedule.timeline.periods - self._next_period
+        return self._fibers.unusable(left, self._plan.reserved.values())
 
     def _known(self) -> Known:
         """Return what a policy may look at when it orders."""
@@ -375,7 +382,7 @@ class GlobalManager:
             return
         try:
             found = self._planner.foresee(
-                self._problem, before, tuple(self._series.means), self._fibers.down
+                self._problem, before, tuple(self._series.means), self._unusable
             )
         except Exception as error:  # noqa: BLE001 - whatever a forecast or an optimizer raises
             self._note_no_plan("demand foreseen", error)
@@ -420,7 +427,7 @@ class GlobalManager:
     def _turn_hour(self, now_s: float) -> None:
         """Put the plan of the next period in force, if it is another hour's."""
         try:
-            down = self._fibers.down if self._config.replan else frozenset()
+            down = self._unusable if self._config.replan else frozenset()
             found = self._hours.due(self._next_period, down, self._planner, self._orders.heard)
         except Exception as error:  # noqa: BLE001 - whatever an optimizer raises
             self._note_no_plan("another hour", error)

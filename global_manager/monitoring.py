@@ -20,14 +20,31 @@ _LEAST_PAIRS = 4
 
 @dataclass
 class FiberWatch:
-    """Which fibers are down, and which requests were on them when they went."""
+    """Which fibers are down, and which requests were on them when they went.
 
+    `first_keys` says by fiber in which period of a reservation its first key comes, if not in the first.
+    """
+
+    first_keys: Mapping[tuple[str, str], int] = field(default_factory=dict)
     displaced: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
     @property
     def down(self) -> frozenset[tuple[str, str]]:
         """The fibers that are down."""
         return frozenset(self.displaced)
+
+    def unusable(
+        self, periods: int, allocations: Iterable[Allocation]
+    ) -> frozenset[tuple[str, str]]:
+        """Return the fibers on which nothing can be reserved that brings key in so many periods.
+
+        A fiber that is in use stays, for what is on it has begun; others may join it too late.
+        """
+        late = {fiber for fiber, first in self.first_keys.items() if first > periods}
+        if late:
+            used = {frozenset(hop) for item in allocations for hop in pairwise(item.path)}
+            late = {fiber for fiber in late if frozenset(fiber) not in used}
+        return self.down | late
 
     def went_down(self, fiber: tuple[str, str], allocations: Iterable[Allocation]) -> bool:
         """Take note of a fiber that is down; return whether that is news."""

@@ -8,7 +8,7 @@ never a string.  Nothing here knows who notes a fact, or where it is kept.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from typing import Any, NamedTuple, get_type_hints
 
@@ -106,15 +106,24 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The measured QBER of a block that had bits to compare, and whether it was discarded for it."""
+    """The measured QBER of a block that had bits to compare, and whether it was discarded for it.
+
+    Where blocks take several epochs to fill, `filled` is the part of one that had been gathered in the end,
+    1 or more if it was distilled, and `distilled_bits` the key that came of it; else they are not written.
+    """
 
     qber: float
     discarded: bool
+    filled: float | None = None
+    distilled_bits: int = 0
 
     @property
     def text(self) -> str:
         """The measurement in words."""
-        return f"qber {self.qber:.4f}" + (" discarded" if self.discarded else "")
+        words = f"qber {self.qber:.4f}" + (" discarded" if self.discarded else "")
+        if self.filled is None:
+            return words
+        return f"{words}, block filled to {self.filled:.4f}, {self.distilled_bits} bit distilled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +384,7 @@ def written(details: Details | None) -> str:
     """Return details as JSON; nothing for none.  A plan is written as its own document."""
     if details is None:
         return ""
-    if isinstance(details, Measured):  # of which a run has most
+    if isinstance(details, Measured) and details.filled is None:  # of which a run has most
         return f'{{"qber":{details.qber!r},"discarded":{"true" if details.discarded else "false"}}}'
     if isinstance(details, Planned):
         return details.document
@@ -393,13 +402,17 @@ def details_of(kind: str, text: str) -> Details | None:
     if made is Planned:
         return Planned(text)
     found: dict[str, Any] = json.loads(text)
-    if found.keys() != _TYPES[made].keys():
+    if not _NEEDED[made] <= found.keys() <= _TYPES[made].keys():
         raise ValueError(f"details of kind {kind} with fields {', '.join(found)}")
     details: Details = made(**{name: _typed(_TYPES[made][name], found[name]) for name in found})
     return details
 
 
 _TYPES = {made: get_type_hints(made) for made in DETAILS.values()}
+_NEEDED = {
+    made: {field.name for field in fields(made) if made is not Measured or field.default is MISSING}
+    for made in DETAILS.values()
+}
 
 
 def _typed(hint: Any, value: Any) -> Any:

@@ -22,7 +22,7 @@ from emulator.build.environment import SETUP_WINDOWS, lead_windows, sky_of, time
 from emulator.build.foresight import foresight_of
 from emulator.build.free_space import fleet_of, flights_of, satellites_of, uav_links_of
 from emulator.build.problem import hours_of, problem_of
-from emulator.build.quantum_links import QuantumLink, links_of, units_per_wavelength
+from emulator.build.quantum_links import QuantumLink, first_keys_of, links_of, units_per_wavelength
 from emulator.build.schedule import schedule_of
 from emulator.build.setup import Setup, part
 from emulator.world.satellite_links import SatelliteLinks
@@ -113,6 +113,7 @@ def assemble(setup: Setup) -> Assembly:
                 experiment.demand.forecast.revise_every_periods if experiment.demand.forecast else 0
             ),
             hours=hours_of(setup),
+            first_keys=first_keys_of(setup),
         ),
         fiber=FiberControllerConfig(
             fibers=tuple(

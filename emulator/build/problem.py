@@ -26,7 +26,13 @@ from emulator.build.free_space import (
 )
 from emulator.build.futures import with_futures
 from emulator.build.on_demand_prices import prices_of, unit_prices_of
-from emulator.build.quantum_links import Unused, units_per_wavelength, usage_of, wasted_share
+from emulator.build.quantum_links import (
+    Unused,
+    block_sentences,
+    units_per_wavelength,
+    usage_of,
+    wasted_share,
+)
 from emulator.build.setup import Setup, part
 from emulator.build.skies import sky_in, with_skies
 from emulator.build.stores import seen_through_stores, with_stores
@@ -155,12 +161,13 @@ def remarks_of(setup: Setup) -> list[str]:
     most_needed = experiment.demand.scenarios - 1
     share = wasted_share(setup, most_needed)
     if share <= MUCH_WASTED:
-        return []
+        return block_sentences(setup)
     if experiment.fiber.wavelength is Wavelength.UNIT:
         why = "a wavelength counts for one unit; with fiber.wavelength: key-rate it brings what it makes"
     else:
         why = f"no request needs more than {most_needed} units in a period"
-    return [f"{share:.1%} of the key that a wavelength of every link makes is of no use: {why}"]
+    waste = f"{share:.1%} of the key that a wavelength of every link makes is of no use: {why}"
+    return [waste, *block_sentences(setup)]
 
 
 def pools_of(setup: Setup) -> Pools | None:

@@ -7,7 +7,9 @@ link are alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil, inf
 from typing import Any
 
 from controllers.ports import LinkSample
@@ -72,16 +74,32 @@ class QuantumLink:
         """What one wavelength yields while nothing disturbs it."""
         return _sample(self.rate)
 
-    def shortcoming(self, keys: Keys, period_s: float) -> str:
-        """Return why a wavelength does not bring a key in every period, in words; nothing if it does."""
+    def shortcoming(self, keys: Keys, period_s: float, periods: int) -> str:
+        """Return why a wavelength does not bring a key in every period, in words; nothing if it does.
+
+        Where blocks take longer than a period to fill, the periods of a run before the first is full do not
+        count, if others follow.
+        """
         rate, period_bits = self.rate, self.rate.skr_bps * period_s
         if (rate.qber or 0.0) > keys.qber_limit:
             return f"errors are {rate.qber:.3f}, more than keys.qber_limit of {keys.qber_limit:g}"
         if period_bits == 0:
-            return "no key is left over its length"
+            block = "" if rate.block_bits is None else f" in a block of {rate.block_bits:.3g}"
+            return f"no key is left over its length{block}"
         if period_bits < keys.unit_bits:
             return f"{period_bits:.3g} bit in a period, less than a key of {keys.unit_bits}"
+        needed = self.periods_to_fill(period_s)
+        if needed is not None and needed > periods:
+            return f"its first block is full after {needed} periods, and there are {periods}"
         return ""
+
+    def periods_to_fill(self, period_s: float) -> int | None:
+        """Return for how many whole periods a block is gathered, at least one; None: it is never full.
+
+        What links gather is distilled when a period's key is due (`controllers.gathering`).
+        """
+        block_s = self.sample.block_s
+        return None if block_s == inf else max(1, ceil(block_s / period_s - 1e-9))
 
     def yield_units(self, keys: Keys, period_s: float) -> int:
         """Return how many whole units a wavelength makes in a period while nothing disturbs it."""
@@ -150,6 +168,8 @@ class QuantumLink:
             "device": self.rate.device,
             "skr_bps": self.rate.skr_bps,
             "qber": self.rate.qber,
+            "block_bits": self.rate.block_bits,
+            "block_s": self.rate.block_s,
         }
 
 
@@ -209,12 +229,13 @@ class Usage:
 def usage_of(setup: Setup) -> Usage:
     """Return of which links every wavelength brings a key in every period.
 
-    A plan pays for a unit and counts on it, so it cannot use the others.
+    A plan pays for a unit and counts on it, so it cannot use the others, nor those whose first block is
+    not full before the run is over.
     """
-    keys, period_s = setup.experiment.keys, setup.experiment.demand.period_s
+    keys, demand = setup.experiment.keys, setup.experiment.demand
     found, reasons = [], {}
     for item in links_of(setup):
-        reason = item.shortcoming(keys, period_s)
+        reason = item.shortcoming(keys, demand.period_s, demand.periods)
         if reason:
             reasons[f"{item.link.a}-{item.link.b}"] = reason
         else:
@@ -230,16 +251,61 @@ def units_per_wavelength(setup: Setup, item: QuantumLink) -> int:
 
 
 def link_fields(setup: Setup) -> list[dict[str, Any]]:
-    """Return what a reader wants to know of every link, with what a wavelength brings and counts for."""
+    """Return what a reader wants to know of every link, with what a wavelength brings and counts for.
+
+    `first_key_s` is how long after its reservation a wavelength has key; `skr_bps` what it brings from then
+    on, on average.
+    """
     keys, period_s = setup.experiment.keys, setup.experiment.demand.period_s
     return [
         item.fields()
         | {
+            "first_key_s": _first_key_s(item, period_s),
             "yield_units": item.yield_units(keys, period_s),
             "units_per_wavelength": units_per_wavelength(setup, item),
         }
         for item in links_of(setup)
     ]
+
+
+def first_keys_of(setup: Setup) -> tuple[tuple[tuple[str, str], int], ...]:
+    """Return in which period of a reservation the first key of a usable link comes, if not at once."""
+    period_s = setup.experiment.demand.period_s
+    found = (
+        ((item.link.a, item.link.b), item.periods_to_fill(period_s) or 1)
+        for item in usage_of(setup).used
+    )
+    return tuple((ends, first) for ends, first in found if first > 1)
+
+
+def _first_key_s(item: QuantumLink, period_s: float) -> float | None:
+    needed = item.periods_to_fill(period_s)
+    return None if needed is None or item.rate.skr_bps == 0 else needed * period_s
+
+
+def block_sentences(setup: Setup) -> list[str]:
+    """Say what blocks mean for the links that a plan uses; nothing where none lasts for a period."""
+    period_s = setup.experiment.demand.period_s
+    found = [item for item in usage_of(setup).used if item.sample.block_s > period_s]
+    if not found:
+        return []
+    sizes, rates, times = (
+        [item.rate.block_bits or 0.0 for item in found],
+        [item.rate.skr_bps for item in found],
+        [_first_key_s(item, period_s) or 0.0 for item in found],
+    )
+    sentence = (
+        f"{len(found)} of the links gather for more than a period until a block of {_range(sizes)} is "
+        f"full: their first key comes {_range(times)} s after its reservation, and from then on "
+        f"{_range(rates)} bit/s per wavelength on average; the plan counts on it from the first period on"
+    )
+    return [sentence]
+
+
+def _range(values: Sequence[float]) -> str:
+    """Return least and greatest in words, or the one that all are."""
+    least, most = f"{min(values):.4g}", f"{max(values):.4g}"
+    return least if least == most else f"{least} to {most}"
 
 
 def wasted_share(setup: Setup, most_needed: int) -> float:
@@ -293,7 +359,10 @@ def _told(requests: tuple[str, ...], fate: str, outcome: str) -> str:
 
 def _sample(rate: KeyRate) -> LinkSample:
     usable, sifted_bps = rate.skr_bps > 0, rate.sifted_bps or 0.0
-    return LinkSample(rate.skr_bps, rate.qber or 0.0, usable, sifted_bps=sifted_bps)
+    block_s = 0.0 if rate.block_bits is None else rate.block_s or inf
+    return LinkSample(
+        rate.skr_bps, rate.qber or 0.0, usable, sifted_bps=sifted_bps, block_s=block_s
+    )
 
 
 def link_between(links: tuple[QuantumLink, ...], a: str, b: str) -> QuantumLink:

@@ -113,9 +113,10 @@ def plan(
     """Solve the provisioning program; start no actor."""
     from emulator.build.futures import fresh_fields, risk_fields
     from emulator.build.hourly_report import hourly_fields, hourly_fresh
+    from emulator.build.late_start import late_start_fields
     from emulator.build.plan_report import basis_of, expected_cost, fields, more_of
     from emulator.build.problem import hours_of, problem_of, unused_of
-    from emulator.build.quantum_links import by_kind, link_fields, links_of
+    from emulator.build.quantum_links import block_sentences, by_kind, link_fields, links_of
     from emulator.build.tenants import plan_fields
     from emulator.commands.exchange import imported, require_form, write_export
     from global_manager.provisioning.hourly import plan_by_hours
@@ -149,6 +150,7 @@ def plan(
         figures, fresh = hourly_fields(setup, hourly), hourly_fresh(setup, hourly)
     else:
         figures, fresh = fields(solution), fresh_fields(setup, problem, solution)
+        figures |= late_start_fields(setup, problem, solution)
         fresh |= risk_fields(setup, problem, solution)
     if export is not None:
         write_export(problem, solution, export, formulation)
@@ -157,6 +159,7 @@ def plan(
         "solve_s": solve_s,
         "basis": basis,
         "links": link_fields(setup),
+        "blocks": block_sentences(setup),
     }
     tenants = plan_fields(setup, solution, expected_cost(figures))
     document = head | figures | fresh | more_of(problem) | tenants | shown | unused.fields()
@@ -290,6 +293,7 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
         "true_gap",
         "sensitivities",
         "links",
+        "blocks",
         "unused_links",
         "requests_without_fiber",
         "requests_without_uav",
@@ -319,6 +323,8 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
         "--json has every link.",
         soft_wrap=True,
     )
+    for line in document["blocks"]:
+        OUT.print(f"{line}.", soft_wrap=True)
     OUT.print(
         "Trusted repeaters hold every key of their link; untrusted ones hold none. "
         "Costs are monetary units per provisioning period. --json lists every path and wavelength."

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from emulator.config.section import MOST_S, Length, Parameters, Seconds, Section
 from emulator.input_checks import ParameterError
 from emulator.physics import raman
-from emulator.physics.skr import secret_key_rate
+from emulator.physics.skr import block_field, secret_key_rate
 
 
 class LinkKind(StrEnum):
@@ -46,9 +46,9 @@ class Devices(Section):
 
 
 class UntrustedDevices(Devices):
-    """Those of an MDI relay and its senders, with endless or finite blocks."""
+    """Those of an MDI relay and its senders, with finite or endless blocks."""
 
-    protocol: Literal["mdi", "mdi-finite"] = "mdi"
+    protocol: Literal["mdi", "mdi-finite"] = "mdi-finite"
 
 
 class Coexistence(Section):
@@ -110,6 +110,12 @@ class FiberOptions(Section):
         Wavelength.UNIT,
         description="what one brings in a period: one unit, or as many as its key rate makes",
     )
+    block_bits: float | None = Field(
+        None,
+        ge=1,
+        le=1e15,
+        description="sifted bits (GG02: symbols) of one block where keys are finite; None: by the device",
+    )
     repeaters: LinkKind = Field(LinkKind.TRUSTED, description="the kind of links not named below")
     untrusted: UntrustedDevices = Field(
         UntrustedDevices(), description="of links with an untrusted relay"
@@ -129,6 +135,8 @@ class FiberOptions(Section):
             except ParameterError as error:
                 where = "" if kind is LinkKind.TRUSTED else f"{kind.name.lower()}: "
                 raise ValueError(f"{where}{error}") from error
+        if self.block_bits is not None and not any(map(self._blocks_of, LinkKind)):
+            raise ValueError("block_bits: no protocol here has blocks; those of finite keys have")
         return self
 
     def light_of(self, special: FiberLink | None) -> raman.Coexistence | None:
@@ -140,7 +148,17 @@ class FiberOptions(Section):
         return (usual.changed(given) if isinstance(given, Coexistence) else usual).light()
 
     def devices_of(self, kind: LinkKind) -> tuple[str, Devices]:
-        """Return the protocol and the devices of a kind of link."""
+        """Return the protocol and the devices of a kind of link, with the size of their blocks."""
+        protocol, devices = self._named_for(kind)
+        parameters = self._blocks_of(kind) | devices.parameters
+        return protocol, Devices(device=devices.device, parameters=parameters)
+
+    def _blocks_of(self, kind: LinkKind) -> dict[str, float]:
+        """Return the size of blocks as a parameter; nothing where they are endless or as usual."""
+        field = block_field(self._named_for(kind)[0])
+        return {field: self.block_bits} if field and self.block_bits is not None else {}
+
+    def _named_for(self, kind: LinkKind) -> tuple[str, Devices]:
         match kind:
             case LinkKind.TRUSTED:
                 return self.protocol, Devices(device=self.device)

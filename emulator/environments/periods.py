@@ -9,7 +9,8 @@ with the same reservations from the first period on, it costs by request what th
 
 A reservation that changes does so between two epochs, at once, and makes key for the whole of the next.
 In a run its first epoch is shorter by the windows of setting up, which shows only where links make hardly
-enough key.  What is not modelled (shared limits, orbits, fleets, outages, ...) is refused by `PeriodWorld`.
+enough key, or blocks of finite keys are hardly full.  What is not modelled (shared limits, orbits, fleets,
+outages, ...) is refused by `PeriodWorld`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controllers.channel import fiber_channel
+from controllers.gathering import Gathering
 from controllers.ports import LinkSample
 from controllers.satellite import SatelliteController
 from controllers.uav import UavController
@@ -123,6 +125,9 @@ class PeriodWorld:
         events = self._world.schedule.of
         self._is_quiet = not any(map(events, (FiberCut, Dimming, Eavesdropper)))
         self._hops: dict[tuple[str, str, int], LinkSample] = {}
+        self._gathers = any(sample.block_s for _, _, sample in self._world.fibers)
+        self._gathered: dict[tuple[int, str, str], Gathering] = {}
+        self._reserved: dict[int, Allocation] = {}
         self._order = 0
         self.next_period = 0
 
@@ -136,13 +141,16 @@ class PeriodWorld:
         period, size = self.next_period, len(self.problem.requests)
         self.next_period += 1
         by_name = {name: np.zeros(size, dtype=np.int64) for name in Outcome.__dataclass_fields__}
+        self._forget_changed(allocations)
         for allocation in allocations:
             at = self._number[allocation.request]
             by_name["reservation_cost"][at] = self._cost_of(allocation)
             kept = kept_units(allocation, self.most_needed[at])
-            if kept > self.stores[at]:
+            if kept and (self._gathers or kept > self.stores[at]):
                 carried = self._carried(at, allocation, kept, period)
-                self.stores[at] = min(kept, int(self.stores[at]) + carried)
+                self.stores[at] = min(
+                    max(kept, int(self.stores[at])), int(self.stores[at]) + carried
+                )
         demanded = self._world.demanded_units
         by_name["demanded"][:] = [demanded(at, period) for at in range(size)]
         by_name["fiber"][:] = np.minimum(by_name["demanded"], self.stores)
@@ -153,6 +161,13 @@ class PeriodWorld:
         missing = short - by_name["satellite"] - by_name["uav"]
         by_name["shortfall_cost"][:] = missing * self._shortfall_prices
         return Outcome(**by_name)
+
+    def _forget_changed(self, allocations: Sequence[Allocation]) -> None:
+        """Have new reservations gather from the start."""
+        reserved = {self._number[each.request]: each for each in allocations}
+        kept = {at for at, each in reserved.items() if self._reserved.get(at) == each}
+        self._gathered = {hop: item for hop, item in self._gathered.items() if hop[0] in kept}
+        self._reserved = reserved
 
     def _cost_of(self, allocation: Allocation) -> int:
         key = allocation.path, len(allocation.wavelengths)
@@ -166,28 +181,53 @@ class PeriodWorld:
         if self._is_quiet and (found := self._always_carried.get((path, kept, count))) is not None:
             return found
         self._has_drawn = False
-        found = min(self._made(at, a, b, kept, count, period) for a, b in pairwise(path))
+        found = min([self._made(at, a, b, kept, count, period) for a, b in pairwise(path)])
         if self._is_quiet and not self._has_drawn:
             self._always_carried[path, kept, count] = found
         return found
 
     def _made(self, at: int, a: str, b: str, units: int, wavelengths: int, period: int) -> int:  # noqa: PLR0917
         """Return the whole units that a hop makes for a reservation in an epoch."""
-        sample = self._hop(a, b, period)
-        lasted_s = self.timeline.period_s
-        if not sample.usable:
+        sample, lasted_s = self._hop(a, b, period), self.timeline.period_s
+        if sample.block_s:
+            self._has_drawn = True
+            is_noisy = self._is_noisy(at, a, b, sample, wavelengths, period)
+            return self._from_blocks((at, a, b), sample, units, wavelengths, is_noisy=is_noisy)
+        if not sample.usable or self._is_noisy(at, a, b, sample, wavelengths, period):
             return 0
-        sifted_bits, qber = int(wavelengths * sample.sifted_bps * lasted_s), sample.qber
+        made_bytes = wavelengths * int(sample.skr_bps * lasted_s / 8)
+        return min(units, made_bytes // (self._keys.unit_bits // 8))
+
+    def _is_noisy(  # noqa: PLR0917
+        self, at: int, a: str, b: str, sample: LinkSample, wavelengths: int, period: int
+    ) -> bool:
+        """Tell whether a block has too many errors; they are drawn where that is in doubt."""
+        sifted_bits = int(wavelengths * sample.sifted_bps * self.timeline.period_s)
+        qber = sample.qber
         if sifted_bits:
             sigma = sqrt(qber * (1 - qber) / sifted_bits)
             if abs(qber - self._keys.qber_limit) <= _NEAR_SIGMAS * sigma:
                 self._has_drawn = True
                 channel, number = fiber_channel(a, b, at), self._epoch(period)
                 qber = self._world.errors(channel, number, sifted_bits, qber) / sifted_bits
-        if qber > self._keys.qber_limit:
-            return 0
-        made_bytes = wavelengths * int(sample.skr_bps * lasted_s / 8)
-        return min(units, made_bytes // (self._keys.unit_bits // 8))
+        return qber > self._keys.qber_limit
+
+    def _from_blocks(
+        self,
+        hop: tuple[int, str, str],
+        sample: LinkSample,
+        units: int,
+        wavelengths: int,
+        *,
+        is_noisy: bool,
+    ) -> int:
+        """Return the units that a hop has of its last full block, as `controllers.gathering` has it."""
+        key_bytes = self._keys.unit_bits // 8
+        gathered = self._gathered.get(hop)
+        if gathered is None:
+            gathered = self._gathered[hop] = Gathering(wavelengths, units * key_bytes, key_bytes)
+        gathered.add(sample, self.timeline.period_s, is_noisy=is_noisy)
+        return gathered.take_bytes() // key_bytes
 
     def _hop(self, a: str, b: str, period: int) -> LinkSample:
         """Return what a fiber offers a block of the epoch before a period."""

@@ -66,7 +66,12 @@ class Feed:
             "on_earth": layout.on_earth,
             "nodes": [{"name": name, "at": at} for name, at in layout.places.items()],
             "links": [
-                {"a": item.link.a, "b": item.link.b, "skr_bps": item.rate.skr_bps}
+                {
+                    "a": item.link.a,
+                    "b": item.link.b,
+                    "skr_bps": item.rate.skr_bps,
+                    "periods_to_fill": item.periods_to_fill(timeline.period_s),
+                }
                 for item in scenery.assembly.links
             ],
         }

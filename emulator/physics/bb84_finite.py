@@ -16,6 +16,9 @@ from emulator.input_checks import ParameterError, require_between, require_posit
 from emulator.physics.bb84 import Bb84Setup, DecoyRate, clicks, live_fraction
 from emulator.physics.channel import binary_entropy, phase_entropy
 
+Intensities = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean photon numbers, the strongest first, and the share of pulses that is sent with each."""
+
 _TERMS_TWO_DECOYS = 21  # failure terms that share eps_secrecy (Lim 2014, supplement)
 _TERMS_ONE_DECOY = 19  # the same for one decoy (Rusca 2018, appendix)
 
@@ -64,18 +67,15 @@ class FiniteBlock:
 
 def two_decoy_rate(setup: FiniteSetup, transmittance: float) -> DecoyRate:
     """Return the finite-key rate with two decoys, for the block a model expects."""
-    photons = (setup.signal_photons, setup.decoy_photons, setup.vacuum_photons)
-    rest = 1 - setup.signal_fraction - setup.decoy_fraction
-    fractions = (setup.signal_fraction, setup.decoy_fraction, rest)
-    if rest <= 0 or setup.decoy_fraction <= 0:
+    photons, fractions = two_decoys(setup)
+    if min(fractions) <= 0:
         raise ParameterError("decoy_fraction", "must leave pulses for all three intensities")
     return _rate(setup, transmittance, photons, fractions)
 
 
 def one_decoy_rate(setup: FiniteSetup, transmittance: float) -> DecoyRate:
     """Return the finite-key rate with one decoy; every pulse is signal or decoy."""
-    photons = (setup.signal_photons, setup.decoy_photons)
-    return _rate(setup, transmittance, photons, (setup.signal_fraction, 1 - setup.signal_fraction))
+    return _rate(setup, transmittance, *one_decoy(setup))
 
 
 def key_bits(
@@ -126,15 +126,43 @@ def _rate(
     fractions: tuple[float, ...],
 ) -> DecoyRate:
     signal = clicks(setup, transmittance, setup.signal_photons)
-    gain = sum(
-        p * clicks(setup, transmittance, mu).gain for p, mu in zip(fractions, photons, strict=True)
-    )
+    gain = _gain(setup, transmittance, photons, fractions)
     if gain <= 0 or _test_to_key(setup) <= 0:
         return DecoyRate(0.0, signal.qber)
     block = expected_block(setup, transmittance, photons, fractions)
     bits = key_bits(block, setup.ec_efficiency, setup.eps_secrecy, setup.eps_correctness)
-    sifted = setup.sifting * gain * live_fraction(setup, transmittance)  # bits per pulse
+    sifted = sifted_gain(setup, transmittance, (photons, fractions))
     return DecoyRate(bits / setup.block_bits * sifted, signal.qber)
+
+
+def two_decoys(setup: FiniteSetup) -> Intensities:
+    """Return signal, decoy and weakest pulses, and the shares in which they are sent."""
+    rest = 1 - setup.signal_fraction - setup.decoy_fraction
+    photons = (setup.signal_photons, setup.decoy_photons, setup.vacuum_photons)
+    return photons, (setup.signal_fraction, setup.decoy_fraction, rest)
+
+
+def one_decoy(setup: FiniteSetup) -> Intensities:
+    """Return signals and decoys; every pulse is one or the other."""
+    photons = (setup.signal_photons, setup.decoy_photons)
+    return photons, (setup.signal_fraction, 1 - setup.signal_fraction)
+
+
+def sifted_gain(setup: FiniteSetup, transmittance: float, sent: Intensities) -> float:
+    """Return the clicks per pulse, of all intensities, that both sides keep for key."""
+    return setup.sifting * _gain(setup, transmittance, *sent) * live_fraction(setup, transmittance)
+
+
+def _gain(
+    setup: FiniteSetup,
+    transmittance: float,
+    photons: tuple[float, ...],
+    fractions: tuple[float, ...],
+) -> float:
+    """Return the clicks per pulse of any intensity."""
+    return sum(
+        p * clicks(setup, transmittance, mu).gain for p, mu in zip(fractions, photons, strict=True)
+    )
 
 
 def _test_to_key(setup: FiniteSetup) -> float:

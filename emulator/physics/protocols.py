@@ -1,7 +1,8 @@
 """Every protocol under its name: how to evaluate it, on which devices, and what it assumes."""
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from emulator.input_checks import require_not_negative, require_positive
@@ -23,10 +24,22 @@ class FiberSetup:
 
 
 @dataclass(frozen=True)
+class Block:
+    """What is distilled together: so many sifted bits or symbols, which need so many uses to come in.
+
+    `uses` are infinite where nothing comes in.
+    """
+
+    size: float
+    uses: float
+
+
+@dataclass(frozen=True)
 class RateOutcome:
     """What one setup achieves at one length.
 
     `sifted_per_use` are the bits that both ends keep and compare; None where nobody counts errors.
+    `block` is None where blocks are endless.
     """
 
     bits_per_use: float
@@ -35,15 +48,20 @@ class RateOutcome:
     sifted_per_use: float | None
     transmittance: float
     bound_bits_per_use: float
+    block: Block | None = None
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How to evaluate a setup, on which devices (the first is the default), and what it assumes."""
+    """How to evaluate a setup, on which devices (the first is the default), and what it assumes.
+
+    `block_field` is the field of the setup that says how large blocks are; empty: they are endless.
+    """
 
     evaluate: Callable[[Any, float], RateOutcome]
     devices: Mapping[str, devices.Device[Any]]
     assumptions: tuple[str, ...]
+    block_field: str = ""
 
 
 def _fiber(setup: Any, length_km: float) -> float:
@@ -62,11 +80,35 @@ def _direct(
     return RateOutcome(bits_per_use, setup.clock_hz, qber, sifted, eta, plob_bits_per_use(eta))
 
 
+def _in_blocks(outcome: RateOutcome, size: float, gain: float, endless: float) -> RateOutcome:
+    """Return an outcome of blocks that so many bits or symbols per use fill.
+
+    No block is worth more than the same protocol concedes without an end (`endless`, per use): finite
+    keys are taken from all intensities, endless ones from the signal alone.
+    """
+    block = Block(size, size / gain if gain > 0 else math.inf)
+    return replace(outcome, bits_per_use=min(outcome.bits_per_use, endless), block=block)
+
+
 def _decoy(rate: Callable[[Any, float], bb84.DecoyRate]) -> Callable[[Any, float], RateOutcome]:
     def evaluate(setup: bb84.Bb84Setup, length_km: float) -> RateOutcome:
         eta = _fiber(setup, length_km)
         result, sifted = rate(setup, eta), bb84.sifted_gain(setup, eta)
         return _direct(setup, length_km, result.bits_per_pulse, result.qber, sifted)
+
+    return evaluate
+
+
+def _decoy_finite(
+    rate: Callable[[Any, float], bb84.DecoyRate],
+    sent: Callable[[bb84_finite.FiniteSetup], bb84_finite.Intensities],
+    endless: Callable[[Any, float], bb84.DecoyRate],
+) -> Callable[[Any, float], RateOutcome]:
+    def evaluate(setup: bb84_finite.FiniteSetup, length_km: float) -> RateOutcome:
+        eta = _fiber(setup, length_km)
+        result, sifted = rate(setup, eta), bb84_finite.sifted_gain(setup, eta, sent(setup))
+        outcome = _direct(setup, length_km, result.bits_per_pulse, result.qber, sifted)
+        return _in_blocks(outcome, setup.block_bits, sifted, endless(setup, eta).bits_per_pulse)
 
     return evaluate
 
@@ -78,6 +120,12 @@ def _gaussian(rate: Callable[[Any, float], float]) -> Callable[[Any, float], Rat
     return evaluate
 
 
+def _gaussian_finite(setup: gg02.FiniteGg02Setup, length_km: float) -> RateOutcome:
+    eta = _fiber(setup, length_km)
+    outcome = _direct(setup, length_km, gg02.finite_rate(setup, eta))
+    return _in_blocks(outcome, setup.block_symbols, 1.0, gg02.rate(setup, eta))
+
+
 def _mdi(setup: mdi.MdiSetup, length_km: float) -> RateOutcome:
     result = mdi.rate(setup, length_km)
     sifted = mdi.gains(setup, *mdi.arm_efficiencies(setup, length_km)).z_gain
@@ -87,7 +135,9 @@ def _mdi(setup: mdi.MdiSetup, length_km: float) -> RateOutcome:
 def _mdi_finite(setup: mdi_finite.FiniteMdiSetup, length_km: float) -> RateOutcome:
     result = mdi_finite.rate(setup, length_km)
     sifted = mdi_finite.sifted_gain(setup, *mdi.arm_efficiencies(setup, length_km))
-    return _direct(setup, length_km, result.bits_per_pair, result.qber, sifted)
+    outcome = _direct(setup, length_km, result.bits_per_pair, result.qber, sifted)
+    endless = mdi.rate(setup, length_km).bits_per_pair
+    return _in_blocks(outcome, setup.block_bits, sifted, endless)
 
 
 def _pulsed(setup: bbm92.PulsedSetup, length_km: float) -> RateOutcome:
@@ -152,14 +202,16 @@ PROTOCOLS: dict[str, Protocol] = {
         (_ASYMPTOTIC, "one decoy: Ma et al. 2005"),
     ),
     "bb84-finite": Protocol(
-        _decoy(bb84_finite.two_decoy_rate),
+        _decoy_finite(bb84_finite.two_decoy_rate, bb84_finite.two_decoys, bb84.vacuum_weak_rate),
         devices.BB84_FINITE_DEVICES,
         (_FINITE, "two decoys: Lim et al. 2014; its sampling bound is approximate"),
+        "block_bits",
     ),
     "bb84-one-decoy-finite": Protocol(
-        _decoy(bb84_finite.one_decoy_rate),
+        _decoy_finite(bb84_finite.one_decoy_rate, bb84_finite.one_decoy, bb84.one_decoy_rate),
         devices.BB84_ONE_DECOY_FINITE_DEVICES,
         (_FINITE, "one decoy: Rusca et al. 2018; its sampling bound is approximate"),
+        "block_bits",
     ),
     "mdi": Protocol(
         _mdi,
@@ -173,6 +225,7 @@ PROTOCOLS: dict[str, Protocol] = {
             _FINITE,
             "two decoys: Xu et al. 2013, Chernoff bounds: Curty et al. 2014; sampling is approximate",
         ),
+        "block_bits",
     ),
     "gg02": Protocol(
         _gaussian(gg02.rate),
@@ -180,9 +233,10 @@ PROTOCOLS: dict[str, Protocol] = {
         (_ASYMPTOTIC, "collective attacks, trusted receiver noise: Lodewyck et al. 2007"),
     ),
     "gg02-finite": Protocol(
-        _gaussian(gg02.finite_rate),
+        _gaussian_finite,
         devices.GG02_FINITE_DEVICES,
         (_FINITE, "collective attacks, worst channel within 6.5 sigma: Leverrier et al. 2010"),
+        "block_symbols",
     ),
     "bbm92": Protocol(
         _pulsed,

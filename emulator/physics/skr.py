@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from emulator.input_checks import ParameterError
 from emulator.physics.eavesdropping import under_interception
-from emulator.physics.protocols import PROTOCOLS
+from emulator.physics.protocols import PROTOCOLS, RateOutcome
 from emulator.physics.raman import Band, Coexistence, lit
 
 _Value = TypeVar("_Value")
@@ -32,6 +32,8 @@ class KeyRate:
     bits_per_use: float
     bound_bps: float  # PLOB at this clock; infinite without loss
     assumptions: tuple[str, ...]
+    block_bits: float | None = None  # sifted bits, for GG02 symbols, of a block; None: endless
+    block_s: float | None = None  # until a block is full; None: endless, or nothing comes in
 
 
 def secret_key_rate(
@@ -86,12 +88,19 @@ def secret_key_rate(
         bits_per_use=outcome.bits_per_use,
         bound_bps=outcome.bound_bits_per_use * outcome.uses_hz,
         assumptions=(*chosen.assumptions, f"{preset.name}: {preset.provenance}", *changed),
+        block_bits=outcome.block.size if outcome.block else None,
+        block_s=_filled_s(outcome),
     )
 
 
 def protocol_names() -> tuple[str, ...]:
     """Return the names of all protocols."""
     return tuple(PROTOCOLS)
+
+
+def block_field(protocol: str) -> str:
+    """Return the parameter that says how large blocks of a protocol are; empty: endless, or unknown."""
+    return PROTOCOLS[protocol].block_field if protocol in PROTOCOLS else ""
 
 
 def _dimmed(setup: Any, loss_db: float) -> Any:
@@ -107,6 +116,13 @@ def _in_band(setup: Any, overrides: Mapping[str, float], light: Coexistence) -> 
     if light.band is Band.C or "attenuation_db_per_km" in overrides:
         return setup
     return replace(setup, attenuation_db_per_km=light.figures.attenuation_db_per_km)
+
+
+def _filled_s(outcome: RateOutcome) -> float | None:
+    if outcome.block is None:
+        return None
+    block_s = outcome.block.uses / outcome.uses_hz
+    return block_s if block_s < math.inf else None
 
 
 def _times(bits_per_use: float | None, uses_hz: float) -> float | None:

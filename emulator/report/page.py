@@ -19,7 +19,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from emulator.build.plan_report import expected_cost, more_of, sentences, worth
-from emulator.build.quantum_links import by_kind
+from emulator.build.quantum_links import block_sentences, by_kind
 from emulator.config.experiment import Experiment
 from emulator.config.schedule import LISTENING
 from emulator.report import charts, network_map
@@ -64,6 +64,7 @@ def write(folder: Path, results: Results) -> None:
         verdict=list(_verdict(results.summary)),
         tiles=_tiles(results.summary),
         basis=[*sentences(results.summary["basis"]), *_worth(results)],
+        blocks=block_sentences(results.setup),
         pictures=dict(_pictures(results, counts)),
         classes=results.classes,
         link_kinds=by_kind(results.assembly.links),

@@ -7,6 +7,8 @@ It trusts no counter of the run.  Every bit that came into being is followed to 
 * what one end of a link has made alone was never key if it has expired, or whatever was delivered of its
   epoch came over other link key, which both ends of every link on the way have relayed: one end had not
   heard yet that the reservation had begun, had moved or was over.  It is shown as half made;
+* where keys are finite, no link has key that no full block has brought; an end that counts no errors (GG02)
+  tells nothing of its blocks and is not held to it;
 * end-to-end key over fiber is counted from its creation at the source;
 * generated = delivered + relayed + expired + destroyed + stored, or the rest is unaccounted for;
 * management keys have accounts of their own: what came into the store of a pair was withdrawn, key by key,
@@ -24,6 +26,7 @@ more.  So what does not add up there is shown and is no fault; what can never be
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -52,6 +55,8 @@ _COLUMN = {
 """The column of an account that each kind of fact about key is booked in."""
 _COLUMN_OF = {kind.value: column for kind, column in _COLUMN.items()}
 _FIBER_KINDS = (FactKind.GENERATED, FactKind.RELAYED, FactKind.EXPIRED, FactKind.STORED)
+_FILLED = '"filled"'
+_FULL = 1 - 1e-6  # a block; epochs add up to one but for rounding
 _ON_LINKS = frozenset(kind.value for kind in _FIBER_KINDS)
 
 
@@ -66,6 +71,7 @@ class Audit:
     void_deliveries: int = 0
     unaccounted_bits: int = 0
     half_made_bits: int = 0
+    early_bits: int = 0
     totals: dict[str, int] = field(default_factory=dict)
     management: dict[str, int] = field(default_factory=dict)
     cut_off: bool = False
@@ -79,6 +85,7 @@ class Audit:
             self.duplicate_deliveries
             or self.unknown_keys
             or self.void_deliveries
+            or self.early_bits
             or self.problems
             or (differing and not self.cut_off)
         )
@@ -94,6 +101,7 @@ class Audit:
             "void_deliveries": self.void_deliveries,
             "unaccounted_bits": self.unaccounted_bits,
             "half_made_bits": self.half_made_bits,
+            "early_bits": self.early_bits,
             "totals": self.totals,
             "management": self.management,
             "cut_off": self.cut_off,
@@ -168,6 +176,7 @@ class _Books:
         self.sites: dict[tuple[int, str], str] = {}
         self.unknown_keys = 0
         self.void_deliveries = 0
+        self.early_bits = 0
         self.peers: set[str] = set()
 
     def reader(self, entity: str) -> _Reader:
@@ -189,6 +198,7 @@ class _Reader:
         self._links: dict[str, tuple[_Link, str]] = {}
         self._made: dict[str, _Position] = {}
         self._valid_units: Counter[_Block] = Counter()
+        self._distilled_bits: dict[tuple[int, str], int] = {}
 
     def read(self, rows: Iterable[_Row]) -> None:
         """Book facts."""
@@ -205,8 +215,21 @@ class _Reader:
                 if account is None:
                     account = sides[side] = [0] * len(_COLUMNS)
                 account[column] += bits
+                if column == _MADE and (
+                    _FILLED in row[-1] or (request, peer) in self._distilled_bits
+                ):
+                    self._read_block(request, peer, bits, row[-1])
             else:
                 self._read_key(column, row)
+
+    def _read_block(self, request: int, peer: str, bits: int, details: str) -> None:
+        """Hold what a link has for a reservation against the blocks that were full by then."""
+        found = json.loads(details) if _FILLED in details else {}
+        left_bits = self._distilled_bits.get((request, peer), 0) - bits
+        if found.get("filled", 0.0) >= _FULL:
+            left_bits += found["distilled_bits"]
+        self._books.early_bits += max(0, -left_bits)
+        self._distilled_bits[request, peer] = max(0, left_bits)
 
     def _meet(self, peer: str) -> tuple[_Link, str]:
         """Return the link with a peer, and which of its ends is here."""
@@ -292,6 +315,7 @@ def audit(run_folder: Path, *, cut_off: bool = False, follow: bool = True) -> Au
         + management.unaccounted_bits
         + _misplaced(run_folder, books.stored_bits),
         half_made_bits=half_made,
+        early_bits=books.early_bits,
         totals=totals,
         management=management.totals,
         cut_off=cut_off,

@@ -25,6 +25,7 @@ from functools import cached_property
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from controllers.ports import LinkSample
 from emulator.world.events import WorldEvent
 from emulator.world.world import World
 from protos.core import (
@@ -176,7 +177,7 @@ class ManagementKeys:
         for peer in self._fibers.get(node, ()):
             offer = self.world.sample(MediumCode.FIBER, name, peer, at_s, since_s)
             if offer.usable and offer.qber <= self.qber_limit:
-                made_bps += offer.skr_bps
+                made_bps += offer.skr_bps * _distilled_share(offer, since_s, at_s)
         return int(self.share * made_bps * self.rotation_s / len(CENTRE))
 
     @cached_property
@@ -191,6 +192,17 @@ class ManagementKeys:
             found.setdefault(key_manager_of(a), []).append(b)
             found.setdefault(key_manager_of(b), []).append(a)
         return dict(sorted(found.items()))
+
+
+def _distilled_share(offer: LinkSample, since_s: float, at_s: float) -> float:
+    """Return how much of a link's mean rate is there in a time: that of the blocks that became full in it.
+
+    Where keys are finite, fibers gather for management from the start of the run on, disturbed or not.
+    """
+    if not offer.block_s:
+        return 1.0
+    full = at_s // offer.block_s - since_s // offer.block_s
+    return full * offer.block_s / (at_s - since_s)
 
 
 Batch = management_pb2.ManagementBatch

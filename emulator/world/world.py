@@ -329,7 +329,7 @@ class World:
         ends = frozenset((a, b))
         offer = self._fiber[ends]
         if _on(self._of(FiberCut), ends, now_s) or any(self.is_dark(n, now_s) for n in ends):
-            return replace(offer, skr_bps=0.0, usable=False, sifted_bps=0.0)
+            return _nothing_of(offer)
         for dimming in _on(self._of(Dimming), ends, now_s):
             offer = min(offer, dimming.offer, key=lambda sample: sample.skr_bps)
         here = [item for item in self._of(Eavesdropper) if {item.a, item.b} == ends]
@@ -345,6 +345,12 @@ def _on(all_: tuple[OnFiber, ...], ends: frozenset[str], now_s: float) -> list[O
     return [
         item for item in all_ if {item.a, item.b} == ends and item.start_s <= now_s < item.end_s
     ]
+
+
+def _nothing_of(offer: LinkSample) -> LinkSample:
+    """Return what a fiber offers through which no light comes."""
+    block_s = inf if offer.block_s else 0.0
+    return replace(offer, skr_bps=0.0, usable=False, sifted_bps=0.0, block_s=block_s)
 
 
 def _tapped(offer: LinkSample, by: Eavesdropper, share: float) -> LinkSample:

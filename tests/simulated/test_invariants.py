@@ -27,6 +27,7 @@ from emulator.results.ledger import LedgerRow
 from global_manager.orders import unit_cost
 from global_manager.provisioning.model import Medium
 
+SIFTED_BPS = 7.5e6  # of BOARON's devices over 80 km; shorter spans sift up to twice as much
 CALM_WINDOWS = 80  # in which late messages arrive, and what was lost is said again
 
 
@@ -141,6 +142,26 @@ def everybody_has_what_is_reserved(
     for row in rows:
         if row.period == period:
             assert row.fiber_units >= min(row.demanded_units, reserved[row.request])
+
+
+@st.composite
+def gathered(draw: st.DrawFn) -> Case:
+    """Draw such an experiment whose links gather finite blocks for up to four periods, and calm enough."""
+    case = draw(shared_pools())
+    demand = case.fields["demand"]
+    block_bits = draw(st.floats(0.5, 3.5)) * demand["period_s"] * SIFTED_BPS
+    devices = {"protocol": "bb84-one-decoy-finite", "device": "boaron", "block_bits": block_bits}
+    changes = {
+        "demand": demand | {"periods": demand["periods"] + 12},
+        "fiber": case.fields["fiber"] | devices,
+    }
+    return replace(case, fields=case.fields | changes)
+
+
+@settings(UNHURRIED, max_examples=20)
+@given(gathered())
+def test_runs_that_gather_finite_blocks_keep_the_books_and_recover(case: Case) -> None:
+    check(case)
 
 
 @settings(UNHURRIED, max_examples=30)

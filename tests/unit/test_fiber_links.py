@@ -26,9 +26,12 @@ Write = Callable[..., Path]
 MIXED = "source,target,length_km,kind\nA,B,160,\nB,C,160,untrusted\nC,A,160,quantum-router\n"
 
 
+ENDLESS = FiberOptions.model_validate({"untrusted": {"protocol": "mdi"}})
+
+
 def _one(kind: LinkKind, length_km: float, **parameters: float) -> Any:
     special = FiberLink(link=("A", "B"), kind=kind, parameters=parameters)
-    return equip(FiberOptions(), Link("A", "B", length_km), special)
+    return equip(ENDLESS, Link("A", "B", length_km), special)
 
 
 def test_trusted_repeaters_stand_between_spans_and_a_link_yields_what_a_span_yields() -> None:
@@ -52,10 +55,36 @@ def test_an_untrusted_link_has_one_relay_and_its_rate_at_its_split_however_long(
     assert link.sample.usable == (alone.skr_bps > 0)
 
 
-def test_an_untrusted_link_may_pay_for_the_size_of_its_blocks() -> None:
-    finite = FiberOptions.model_validate({"untrusted": {"protocol": "mdi-finite"}})
-    link = equip(finite, Link("A", "B", 50), FiberLink(link=("A", "B"), kind=LinkKind.UNTRUSTED))
-    assert link.rate == secret_key_rate("mdi-finite", 50)
+def _untrusted(length_km: float, **options: Any) -> QuantumLink:
+    special = FiberLink(link=("A", "B"), kind=LinkKind.UNTRUSTED)
+    return equip(FiberOptions(**options), Link("A", "B", length_km), special)
+
+
+def test_an_untrusted_link_pays_for_the_size_of_its_blocks_unless_told_otherwise() -> None:
+    assert _untrusted(50).rate == secret_key_rate("mdi-finite", 50)
+    small = _untrusted(50, block_bits=3e7)
+    assert small.rate == secret_key_rate("mdi-finite", 50, overrides={"block_bits": 3e7})
+    assert small.rate.skr_bps < _untrusted(50).rate.skr_bps
+    assert small.rate.block_s == pytest.approx(0.3 * _untrusted(50).rate.block_s)
+    assert _one(LinkKind.UNTRUSTED, 50).rate == secret_key_rate("mdi", 50)
+
+
+def test_a_device_may_have_blocks_of_its_own_size() -> None:
+    own = {"parameters": {"block_bits": 5e7}}
+    assert _untrusted(50, block_bits=3e7, untrusted=own).rate.block_bits == 5e7
+
+
+def test_a_block_is_full_after_whole_periods() -> None:
+    link = _untrusted(10)  # 1210 s for a block
+    assert [link.periods_to_fill(s) for s in (60.0, 605.0, 1300.0)] == [21, 2, 1]
+    assert _one(LinkKind.UNTRUSTED, 10).periods_to_fill(60.0) == 1
+    assert link.shortcoming(Keys(), 60.0, 21) == ""
+    assert "full after 21 periods, and there are 20" in link.shortcoming(Keys(), 60.0, 20)
+
+
+def test_a_size_of_blocks_is_refused_where_no_protocol_has_blocks() -> None:
+    with pytest.raises(ValueError, match="no protocol here has blocks"):
+        FiberOptions.model_validate({"untrusted": {"protocol": "mdi"}, "block_bits": 1e7})
 
 
 def test_routers_stand_at_every_span_unless_the_link_says_how_many() -> None:
@@ -129,7 +158,8 @@ def test_the_plan_pays_what_the_kind_of_each_link_costs(
     write_experiment: Write, tmp_path: Path
 ) -> None:
     (tmp_path / "mixed.csv").write_text(MIXED)
-    problem = problem_of(read(str(write_experiment(network__topology="mixed.csv"))))
+    fiber = {"untrusted": {"protocol": "mdi"}}
+    problem = problem_of(read(str(write_experiment(network__topology="mixed.csv", fiber=fiber))))
     costs = {fiber.a + fiber.b: fiber.unit_cost for fiber in problem.fibers}
     assert costs == {"AB": 10_960, "BC": 7_680, "AC": 13_530}
 
@@ -154,7 +184,7 @@ def test_the_plan_pays_what_the_kind_of_each_link_costs(
 def test_a_link_must_bring_a_key_a_wavelength_and_period(
     link: QuantumLink, keys: Keys, reason: str
 ) -> None:
-    found = link.shortcoming(keys, period_s=60.0)
+    found = link.shortcoming(keys, period_s=60.0, periods=20)
     assert found.endswith(reason)
     assert bool(found) == bool(reason)
 

@@ -35,10 +35,11 @@ BY_RATE = [  # slowest first, at every distance from 40 to 80 km
 
 
 def equipped(setup: Setup, protocol: str, device: str) -> Setup:
-    """The same experiment with other devices on its fibers."""
+    """The same experiment with other devices on its fibers, long enough for the first blocks of all."""
     experiment = setup.experiment
     fiber = experiment.fiber.model_copy(update={"protocol": protocol, "device": device})
-    return setup.with_experiment(experiment.model_copy(update={"fiber": fiber}))
+    demand = experiment.demand.model_copy(update={"periods": 600})
+    return setup.with_experiment(experiment.model_copy(update={"fiber": fiber, "demand": demand}))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from controllers.channel import Channel, Pad, fiber_channel
 from controllers.key_store import KeyStore, name_keys
 from controllers.ports import ChannelId, LinkSample
-from protos.facts import Fact, FactKind
+from protos.facts import Fact, FactKind, Measured
 from protos.key_changes import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened, tag
 from protos.mib import ChannelRow, MediumCode
 
@@ -275,6 +275,30 @@ def test_a_channel_that_takes_the_place_of_another_repeats_no_epoch() -> None:
     before, after = _channel("A", "", "B"), _channel("A", "", "B")
     fiber = _Fiber()
     before.begin_epoch(fiber, fiber)
-    after.skip(before.epoch)
+    after.skip(before.epoch, fiber, fiber)
     after.begin_epoch(fiber, fiber)
     assert (before.epoch, after.epoch) == (1, 2)
+
+
+def test_epochs_that_are_left_out_count_towards_a_block_and_what_came_of_them_is_told_later() -> (
+    None
+):
+    """Both ends are full in the same epoch, though one has joined when the first blocks were over."""
+    fiber = _Fiber()
+    fiber.offer = LinkSample(1000.0, 0.0, sifted_bps=5000.0, block_s=15.0)  # two epochs
+    punctual, late = _channel("A", "", "B"), _channel("B", "A", "")
+    told = [_told(punctual, fiber) for _ in range(6)]
+    late.skip(4, fiber, fiber)
+    first, second = (_told(late, fiber) for _ in range(2))
+    assert [item.distilled_bits for item in told] == [0, 1024, 0, 1024, 0, 1024]
+    assert (first.distilled_bits, second) == (2048, told[5])
+    assert punctual.ready_units() == 2
+    assert len(late.decrypt(6, punctual.encrypt(bytes(64))[0])[0]) == 64
+
+
+def _told(channel: Channel, fiber: _Fiber) -> Measured:
+    """Return what a channel tells of the block of its next epoch."""
+    facts = channel.begin_epoch(fiber, fiber)
+    (found,) = (fact.details for fact in facts if fact.kind is FactKind.GENERATED)
+    assert isinstance(found, Measured)
+    return found

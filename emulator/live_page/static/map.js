@@ -266,7 +266,8 @@ export class NetworkMap {
       const other = link.a === name ? link.b : link.a;
       const rate = this.around.rates_bps[place] ?? link.skr_bps;
       const trouble = this.links[place]?.trouble;
-      return [`${other} ${trouble ? `down (${trouble})` : `${rate.toFixed(1)} bit/s`}`];
+      const waits = link.periods_to_fill > 1 ? `, a block in ${link.periods_to_fill} periods` : "";
+      return [`${other} ${trouble ? `down (${trouble})` : `${rate.toFixed(1)} bit/s${waits}`}`];
     });
     const own = this.requests.filter((row) => row.source === name || row.target === name);
     const missing = own.reduce((sum, row) => sum + row.missing_units, 0);

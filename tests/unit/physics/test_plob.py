@@ -1,6 +1,7 @@
 """No protocol beats the capacity of its fiber, and none gains by a longer one."""
 
 import math
+from dataclasses import fields
 from itertools import pairwise
 
 import pytest
@@ -16,7 +17,7 @@ from emulator.physics.channel import (
     transmittance_from_db,
 )
 from emulator.physics.protocols import PROTOCOLS
-from emulator.physics.skr import protocol_names, secret_key_rate
+from emulator.physics.skr import block_field, protocol_names, secret_key_rate
 
 share = st.floats(0, 1)
 some = st.floats(1e-3, 1)
@@ -162,3 +163,60 @@ def test_entropy_of_an_error():
     assert [binary_entropy(x) for x in (0, 0.5, 1)] == [0, 1, 0]
     assert binary_entropy(0.11) == pytest.approx(0.49992, abs=1e-5)
     assert (phase_entropy(0.11), phase_entropy(0.9)) == (binary_entropy(0.11), 1.0)
+
+
+def endless(protocol, length_km, device, overrides):
+    """The finite protocol without an end to its blocks, all else as it is."""
+    limit = protocol.removesuffix("-finite")
+    known = {field.name for field in fields(PROTOCOLS[limit].devices[device].setup)}
+    equal = vars(PROTOCOLS[protocol].devices[device].setup) | overrides
+    same = {name: value for name, value in equal.items() if name in known}
+    return secret_key_rate(limit, length_km, device, same)
+
+
+IN_BLOCKS = [name for name in protocol_names() if block_field(name)]
+
+
+@pytest.mark.parametrize("protocol", IN_BLOCKS)
+@settings(max_examples=200)
+@given(data=st.data(), length_km=st.one_of(st.just(0.0), st.floats(0, 400)))
+def test_a_finite_key_is_never_more_than_an_endless_one_at_equal_settings(
+    protocol, data, length_km
+):
+    overrides = data.draw(st.fixed_dictionaries({}, optional=FIELDS[protocol]))
+    device = next(iter(PROTOCOLS[protocol].devices))
+
+    finite = secret_key_rate(protocol, length_km, device, overrides)
+
+    assert finite.skr_bps <= endless(protocol, length_km, device, overrides).skr_bps
+
+
+@pytest.mark.parametrize(
+    ("protocol", "device"),
+    [(name, device) for name in IN_BLOCKS for device in PROTOCOLS[name].devices],
+)
+def test_no_preset_gains_by_finite_blocks(protocol, device):
+    for length_km in range(0, 200, 5):
+        finite = secret_key_rate(protocol, length_km, device)
+        limit = endless(protocol, length_km, device, {})
+
+        assert finite.skr_bps <= limit.skr_bps
+        assert finite.qber == limit.qber
+
+
+@pytest.mark.parametrize("protocol", IN_BLOCKS)
+@pytest.mark.parametrize("length_km", [0, 10, 50, 100])
+def test_a_block_takes_as_long_as_its_bits_need_to_come_in(protocol, length_km):
+    rate = secret_key_rate(protocol, length_km)
+
+    if rate.sifted_bps is not None:
+        assert rate.block_s == pytest.approx(rate.block_bits / rate.sifted_bps)
+    assert 0 <= rate.skr_bps * rate.block_s < rate.block_bits * (1 if rate.sifted_bps else 20)
+
+
+def test_a_block_is_never_full_where_nothing_comes_in():
+    blind = {"receiver_efficiency": 0.0, "background_yield": 0.0}
+    rate = secret_key_rate("bb84-finite", 10, overrides=blind)
+
+    assert (rate.skr_bps, rate.block_bits, rate.block_s) == (0, 1e7, None)
+    assert secret_key_rate("bb84", 10).block_bits is None
