@@ -40,9 +40,10 @@ eavesdropper does comes on top.  It is seen as noise when no key is left.
 since w + 4.  It is void if the fiber carries nothing at the instant it completes, whatever was before, or
 is too noisy (share of interception averaged over the block); else it carries units * min(unit, rate * time)
 in whole units.  Blocks are endless: links that gather finite ones are outside, and are predicted in
-`test_blocks`.  The source makes as many keys as its first hop carries and its store has room for, and
-sends them from node to node; as many arrive as every hop carries, and are available when the target's tag
-has come back, unless the epoch or the reservation is over by then.  Available keys stay, also without a
+`test_blocks`.  The source makes as many keys as its first hop carries and its store has room for
+(the reservation's units and `keys.store_units` more), and sends them from node to node; as many arrive as
+every hop carries, and are available when the target's tag has come back, unless the epoch or the
+reservation is over by then.  Available keys stay, also without a
 reservation, until they are used or too old (`keys.lifetime_s`), and take the room of new ones.
 
 *Service.*  When a period begins what is available is delivered.  The rest is short, and ordered from the
