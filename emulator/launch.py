@@ -402,11 +402,16 @@ def start(
             ray.get(done)
             if done:
                 beat(STARTING)
-    except (ray.exceptions.RayTaskError, ray.exceptions.ActorDiedError) as error:
-        raise LaunchError(cause_of(error)) from error
     except ray.exceptions.RayError as error:
-        raise LaunchError(cause_of(error), is_lost=True) from error
+        raise LaunchError(cause_of(error), is_lost=not _is_of_an_actor(error)) from error
     return cluster
+
+
+def _is_of_an_actor(error: ray.exceptions.RayError) -> bool:
+    """Return whether an actor's own code has failed, which it would do again."""
+    return isinstance(error, ray.exceptions.RayTaskError) or (
+        isinstance(error, ray.exceptions.ActorDiedError) and error.actor_init_failed
+    )
 
 
 def _kind_of(config: HostConfig) -> type[Host | ServingHost]:

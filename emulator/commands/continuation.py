@@ -11,7 +11,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-_FLAGS = ("--page", "--keys", "--json", "--share", "--attached")
+CONTINUED = "--continued"
+"""Says that a run is resumed by its supervisor, who cannot know whether it has ended meanwhile."""
+_FLAGS = ("--page", "--keys", "--json", "--share", "--attached", CONTINUED)
 _OWN = ("--engine", "--seed", "--hosts", "--policy")  # of the run that is resumed
 _VOLATILE = "--volatile"
 
@@ -44,12 +46,14 @@ def resuming(words: Sequence[str]) -> list[str] | None:
             return None
         if name in ("--out", "--resume"):
             folder = value
+        elif name == CONTINUED:
+            continue
         elif name in _FLAGS:
             kept.append(name)
         elif name not in _OWN:
             kept += [name, value]
     is_begun = folder and journals.has_begun(Path(folder))
-    return ["run", "--resume", folder, *kept] if is_begun else None
+    return ["run", "--resume", folder, CONTINUED, *kept] if is_begun else None
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:

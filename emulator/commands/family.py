@@ -54,22 +54,28 @@ class VitalWatch:
 
     def __init__(self, *names: str) -> None:
         self._names, self._there, self._missed = frozenset(names), set[str](), set[str]()
+        self._counts_dead = True
 
     def look(self, pids: Iterable[int]) -> str:
         """Return who was gone at this look and the one before, or nothing.
 
         Two looks, since who is about to end them all says so first, and is heard of between two looks.
+        One that was never seen alive, but lies there dead, has been there too.
         """
-        now = {_name(pid) for pid in pids} & self._names
+        seen = [status_of(pid) for pid in pids]
+        now = {status["Name"] for status in seen if _is_alive(status)} & self._names
         gone = self._missed - now
-        self._missed = self._there - now
+        if self._counts_dead:
+            self._there |= {status.get("Name", "") for status in seen} & self._names
         self._there |= now
+        self._missed = self._there - now
         return ", ".join(sorted(gone))
 
     def forget(self) -> None:
-        """Expect nobody, until seen again."""
+        """Expect nobody, until seen again alive."""
         self._there.clear()
         self._missed.clear()
+        self._counts_dead = False
 
 
 def descendants(pid: int) -> Iterator[int]:
@@ -86,7 +92,6 @@ def _children(pid: int) -> Iterator[int]:
                 yield from map(int, (task / "children").read_text(encoding="ascii").split())
 
 
-def _name(pid: int) -> str:
-    """Return the name of a process, or nothing if it is dead; nobody may have noticed that yet."""
-    status = status_of(pid)
-    return "" if status.get("State", "Z").startswith("Z") else status["Name"]
+def _is_alive(status: dict[str, str]) -> bool:
+    """Return whether a process runs; one that is dead stays until somebody notices that."""
+    return not status.get("State", "Z").startswith("Z")

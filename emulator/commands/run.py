@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emulator.commands.continuation import CONTINUED
 from emulator.commands.management import snmp_port_of, trap_target
 from emulator.commands.options import (
     Attached,
@@ -121,6 +122,7 @@ def run(
     ] = None,
     share: Share = False,
     attached: Attached = False,
+    continued: Annotated[bool, typer.Option(CONTINUED, hidden=True)] = False,
     json_: Json = False,
 ) -> None:
     """Run the whole emulation: reserve, transmit, buy recourse, account."""
@@ -136,6 +138,8 @@ def run(
     if resume is not None:
         _resumable(resume, experiment, out, engine, seed, hosts, policy, volatile or None)
         engine = engine_of(resume)
+        if continued and _answers_as_it_ended(resume, json_=json_):
+            return
     engine = engine or Engine.PROCESSES
     of_processes = {
         "hosts": hosts,
@@ -306,6 +310,19 @@ def _leave_if_lost(failure: str, *, is_lost: bool) -> None:
     if failure and is_lost and is_supervised():
         tell(failure)
         raise typer.Exit(LOST)
+
+
+def _answers_as_it_ended(folder: Path, *, json_: bool) -> bool:
+    """Answer for a run that was complete when its command was lost; return whether it was."""
+    from emulator.commands.displays import RunDisplay
+    from emulator.store.files import read_summary
+
+    summary = read_summary(folder)
+    if summary is None or not summary["complete"]:
+        return False
+    display = RunDisplay(ERR, read(str(folder / EXPERIMENT), None, None, None).experiment)
+    answer(json_, summary, lambda: display.conclude(OUT, summary, folder))
+    return True
 
 
 def _end(outcome: Outcome, out: Path | None) -> None:

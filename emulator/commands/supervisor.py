@@ -235,6 +235,8 @@ class _Child:
     def _listen(self, pipe: int) -> None:
         with suppress(BlockingIOError):
             beats = os.read(pipe, 4096)
+            if LEAVING in beats:
+                self._vital.forget()
             if beats:
                 self._phase, self._heard_s = beats[-1:], time.monotonic()
 

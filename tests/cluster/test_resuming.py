@@ -69,6 +69,8 @@ def test_a_run_that_was_cut_short_ends_as_if_nothing_had_been(
     again = _run("--resume", str(folder))
     assert again.returncode == 2
     assert again.stderr == f"--resume: {folder} has finished; there is nothing to resume\n"
+    continued = _run("--resume", str(folder), "--continued", "--json")
+    assert (continued.returncode, json.loads(continued.stdout)) == (0, summary)
 
 
 def test_a_run_that_goes_on_is_left_alone(tmp_path: Path) -> None:

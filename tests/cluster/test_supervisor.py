@@ -138,6 +138,19 @@ def test_who_is_stopped_while_a_run_starts_is_taken_for_lost(tmp_path: Path, nam
     assert json.loads(out)["digest"] == quiet
 
 
+@pytest.mark.parametrize("name", ["ray::RuntimeEnvAgent", "ray::DashboardAgent", "raylet"])
+def test_a_run_that_loses_a_process_of_ray_as_it_starts_is_started_over(
+    tmp_path: Path, name: str
+) -> None:
+    quiet = _quiet_digest(tmp_path / "quiet")
+    command = [*RUN, "--out", str(tmp_path / "run")]
+    with psutil.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        until(lambda: _named(run, name)).kill()
+        out, err = run.communicate(timeout=patient(120))
+    assert run.returncode == 0, err
+    assert json.loads(out)["digest"] == quiet
+
+
 def test_a_run_ends_though_one_of_its_actors_is_stopped_as_it_ends(tmp_path: Path) -> None:
     with _running(tmp_path / "run") as (run, family):
         next(item for item in family if item.name().startswith("ray::_Server")).suspend()

@@ -39,7 +39,7 @@ def test_a_run_that_did_something_is_resumed_and_keeps_its_folder(tmp_path: Path
     begin(folder, windows=2)
     before = sorted(folder.rglob("*"))
 
-    assert go_on() == ["run", "--resume", str(folder), "--pace", "20"]
+    assert go_on() == ["run", "--resume", str(folder), "--continued", "--pace", "20"]
     assert sorted(folder.rglob("*")) == before
 
 
@@ -59,7 +59,7 @@ def test_a_damaged_journal_is_left_to_whoever_resumes_the_others(tmp_path: Path)
     begin(folder, windows=2)
     (folder / "journal" / "aaa.sqlite").write_text("no database")
 
-    assert go_on() == ["run", "--resume", str(folder)]
+    assert go_on() == ["run", "--resume", str(folder), "--continued"]
 
 
 def test_a_run_that_nobody_keeps_is_started_over(

@@ -99,6 +99,17 @@ def test_who_is_vital_is_missed_once_seen_and_gone_at_two_looks(tmp_path: Path) 
     assert [watch.look(pids), watch.look(pids)] == ["", "heart"]
 
 
+def test_who_is_vital_is_missed_though_only_seen_dead(tmp_path: Path) -> None:
+    watch = VitalWatch("heart")
+    with _named("heart", tmp_path) as heart:
+        until(lambda: _names([heart.pid]) == {"heart"})
+        heart.kill()
+        os.waitid(os.P_PID, heart.pid, os.WEXITED | os.WNOWAIT)
+        assert [watch.look([heart.pid]), watch.look([heart.pid])] == ["", "heart"]
+        watch.forget()
+        assert [watch.look([heart.pid]) for _ in range(3)] == ["", "", ""]
+
+
 def test_nobody_is_missed_who_has_said_to_end(tmp_path: Path) -> None:
     watch = VitalWatch("heart")
     with _named("heart", tmp_path) as heart:
@@ -114,6 +125,12 @@ def _names(pids: list[int]) -> set[str]:
     return {Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids}
 
 
+_TOLD = ">&$QSAGIN_HEARTBEAT"
+_SERVER = "$QSAGIN_TEMPORARY/gcs_server"
+_VITAL = f"ln -s /bin/sleep {_SERVER}; printf r {_TOLD}; {_SERVER} 60 & sleep 3"
+_WAIT = f"sleep 4; printf d {_TOLD}"
+
+
 @pytest.mark.parametrize(
     ("script", "status", "told"),
     [
@@ -124,6 +141,8 @@ def _names(pids: list[int]) -> set[str]:
         ("printf d >&$QSAGIN_HEARTBEAT; exit 3", 3, ""),
         ("printf d >&$QSAGIN_HEARTBEAT; exit 0", 0, ""),
         ("printf d >&$QSAGIN_HEARTBEAT; exit 75", 1, "its processes are gone"),
+        (f"{_VITAL}; kill %1; {_WAIT}; sleep 9", 1, "gcs_server of Ray is gone"),
+        (f"{_VITAL}; printf l {_TOLD}; kill %1; printf f {_TOLD}; {_WAIT}", 0, ""),
     ],
 )
 def test_work_that_ends_without_saying_so_is_lost(
