@@ -32,7 +32,8 @@ test-unit: .venv/.ready
 	$(BIN)/pytest -n 2 tests/unit tests/simulated tests/wire -m "not system"
 
 test-long: .venv/.ready
-	$(BIN)/pytest tests/unit tests/simulated tests/wire tests/cluster -m system
+	$(BIN)/pytest -n 2 tests/unit tests/simulated tests/wire -m system
+	$(BIN)/pytest tests/cluster -m system
 
 test-servers: .venv/.ready
 	$(BIN)/pytest tests/system/test_prometheus_files.py tests/system/test_kubernetes.py \
