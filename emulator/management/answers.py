@@ -178,11 +178,17 @@ def _bulk(
 def _repetitions(
     names: list[Arcs], cells: list[Cell], request: Request
 ) -> Iterator[tuple[Bind, ...]]:
-    at = request.names[request.non_repeaters :]
-    for _ in range(request.max_repetitions if at else 0):
-        repetition = tuple(_next(names, cells, name) for name in at)
-        yield repetition
-        at = tuple(bind.name for bind in repetition)
+    asked = request.names[request.non_repeaters :]
+    starts = [bisect_right(names, name) for name in asked]
+    ends = [
+        Absent(names[-1] if start < len(names) else name, Missing.END_OF_MIB_VIEW)
+        for start, name in zip(starts, asked, strict=True)
+    ]
+    for number in range(request.max_repetitions if asked else 0):
+        yield tuple(
+            cells[start + number] if start + number < len(cells) else end
+            for start, end in zip(starts, ends, strict=True)
+        )
 
 
 def _octets(bind: Bind) -> int:

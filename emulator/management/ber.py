@@ -17,6 +17,7 @@ from emulator.management.objects import Cell, Type
 from protos.pdu import Arcs, Missing
 
 _SEQUENCE, _NAME = 0x30, 0x06
+_MOST_NAMES = 65_536
 _TAGS = {
     Type.INTEGER: 0x02,
     Type.OCTETS: 0x04,
@@ -44,12 +45,12 @@ def variable(cell: Cell) -> bytes:
         body = value.to_bytes(value.bit_length() // 8 + 1, signed=True)
     else:
         body = _arcs(value)
-    return _tlv(_SEQUENCE, _tlv(_NAME, _arcs(cell.name)) + _tlv(_TAGS[kind], body))
+    return _tlv(_SEQUENCE, _name(cell.name) + _tlv(_TAGS[kind], body))
 
 
 def absent(name: Arcs, why: Missing) -> bytes:
     """Return a variable without a value as octets."""
-    return _tlv(_SEQUENCE, _tlv(_NAME, _arcs(name)) + _ABSENT[why])
+    return _tlv(_SEQUENCE, _name(name) + _ABSENT[why])
 
 
 def variables(found: Iterable[bytes]) -> Any:
@@ -65,6 +66,12 @@ def _tlv(tag: int, body: bytes) -> bytes:
         return bytes((tag, size)) + body
     length = size.to_bytes((size.bit_length() + 7) // 8)
     return bytes((tag, 0x80 | len(length))) + length + body
+
+
+@lru_cache(_MOST_NAMES)
+def _name(name: Arcs) -> bytes:
+    """Return the name of a variable as octets: a poller asks for the same ones again and again."""
+    return _tlv(_NAME, _arcs(name))
 
 
 def _arcs(name: Arcs) -> bytes:
