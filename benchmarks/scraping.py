@@ -28,7 +28,8 @@ from bars import Row, interval, surely_at_most, tell, words
 
 from emulator.build.environment import timeline_of
 from emulator.build.loading import fields_of, read
-from emulator.store.journal import FOLDER, uri_of
+from emulator.store.journal import FOLDER
+from emulator.store.reading import connect_to_read
 from emulator.store.registry import FILE, Registry
 from emulator.telemetry.exporter import METRICS
 from protos.core import GLOBAL_MANAGER, Timeline
@@ -101,7 +102,7 @@ def _turns(
     turn, turns = 0, timeline.periods // _TURN_PERIODS
     while not journal.exists() and run.poll() is None:
         time.sleep(_LOOK_EVERY_S)
-    with closing(sqlite3.connect(uri_of(journal), uri=True)) as connection:
+    with closing(connect_to_read(journal)) as connection:
         while turn <= turns and run.poll() is None:
             begins_s = timeline.begins_s(turn * _TURN_PERIODS)
             with suppress(sqlite3.OperationalError):  # not written yet

@@ -24,7 +24,7 @@ from emulator.build.assembly import Assembly, assemble
 from emulator.build.loading import read, write
 from emulator.build.manager_role import actors_of
 from emulator.build.setup import Setup
-from emulator.engines.job import Job, Options, RunWatcher, record_plan, signals_raise
+from emulator.engines.job import Interrupted, Job, Options, RunWatcher, record_plan, signals_raise
 from emulator.input_checks import BadInputError
 from emulator.live_page.process import PageProcess, page_process
 from emulator.management.opening import notifier_beside
@@ -133,13 +133,21 @@ def _as_new(folder: Path) -> Setup:
     return read(str(folder / EXPERIMENT))
 
 
+def _play(job: Job, page: PageProcess, watcher: RunWatcher) -> summary.Ending:
+    """Run, and return how that ended; a signal that came before there was anything to end is no fault."""
+    try:
+        with notifier_beside(job.options.trap_to, job.experiment, job.folder):
+            return _player(job.options.engine)(job, page, watcher)
+    except Interrupted as interrupt:
+        return summary.Ending(windows=0, emulated_s=0.0, wall_s=0.0, stopped_by=interrupt.number)
+
+
 def _account(job: Job, watcher: RunWatcher, began_s: float) -> Outcome:
     """Run, and write down what the journals say."""
     attached = page_process(job.folder, job.options.page_port)
-    with _alone(job.folder), signals_raise(), attached as page, _garbage_seldom():
+    with _alone(job.folder), attached as page, _garbage_seldom(), signals_raise():
         beat(STARTING)
-        with notifier_beside(job.options.trap_to, job.experiment, job.folder):
-            ending = _player(job.options.engine)(job, page, watcher)
+        ending = _play(job, page, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
         beat(FILES)
         with _results_named(job.folder):

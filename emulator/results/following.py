@@ -16,6 +16,7 @@ from typing import Any
 from emulator.results import journal_news
 from emulator.results.journal_news import BlockNews, News
 from emulator.store import injection_table, journal
+from emulator.store.reading import connect_to_read
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def injected(run_folder: Path) -> list[dict[str, Any]]:
         return []
     query = "SELECT fault FROM injection WHERE window IS NOT NULL ORDER BY window, number"
     try:
-        with closing(sqlite3.connect(journal.uri_of(path), uri=True)) as connection:
+        with closing(connect_to_read(path)) as connection:
             return [json.loads(fault) for (fault,) in connection.execute(query)]
     except sqlite3.DatabaseError:  # it is being made
         return []

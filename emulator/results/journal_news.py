@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from emulator.results.journal_queries import marks
-from emulator.store import journal
+from emulator.store.reading import connect_to_read
 from protos.facts import Details, FactKind, details_of
 
 _SHOWN = (
@@ -74,7 +74,7 @@ class Portion(NamedTuple):
 def since(path: Path, row: int) -> Portion | None:
     """Return what a journal has gained after a row; None if it is being made or folded."""
     try:
-        with closing(sqlite3.connect(journal.uri_of(path), uri=True)) as connection:
+        with closing(connect_to_read(path)) as connection:
             last, window = connection.execute(
                 "SELECT coalesce(max(rowid), 0), (SELECT coalesce(max(window), 0) FROM mail) "
                 "FROM fact"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from emulator.runtime import injection, provenance
 from emulator.store import files, injection_table, journal, journals, registry
+from emulator.store.reading import connect_to_read
 from emulator.store.registry import Registry
 
 _BESIDE_DATABASES = ("-wal", "-shm")
@@ -91,8 +92,7 @@ def _check_databases(folder: Path) -> None:
 
 def _check_database(folder: Path, path: Path) -> None:
     try:
-        uri = journal.uri_of(path)
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        with closing(connect_to_read(path)) as connection:
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         found = str(error)

@@ -17,7 +17,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from emulator.input_checks import BadInputError
 from emulator.store import chain
@@ -324,8 +323,3 @@ class BufferedJournal(Journal):
 def path_of(run_folder: Path, actor: str) -> Path:
     """Return where the journal of an actor is."""
     return run_folder / FOLDER / f"{file_name(actor)}.sqlite"
-
-
-def uri_of(path: Path, mode: str = "ro") -> str:
-    """Return by what name SQLite opens a file, whatever signs are in it, without making one."""
-    return f"file:{quote(str(path))}?mode={mode}"

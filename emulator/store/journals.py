@@ -7,7 +7,7 @@ journal is, and how one is written, is in `emulator.store.journal`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from math import inf
 from pathlib import Path
@@ -17,8 +17,9 @@ from emulator.store import chain
 from emulator.store.chain import Chain
 from emulator.store.cut import Standing, last_common_window
 from emulator.store.files import origin
-from emulator.store.journal import BUSY_S, ENTITIES, FOLDER, NAMES, JournalError, path_of, uri_of
+from emulator.store.journal import BUSY_S, ENTITIES, FOLDER, NAMES, JournalError, path_of
 from emulator.store.key_table import STORES
+from emulator.store.reading import connect_to_read, connect_to_write, rollback_journal_of
 
 _VIEW = f"CREATE TEMP VIEW fact AS SELECT rowid AS rowid, {NAMES} FROM main.fact"  # noqa: S608
 ALL_FACTS = f"SELECT entity, {NAMES} FROM fact ORDER BY rowid"  # noqa: S608
@@ -67,7 +68,7 @@ def reopen(run_folder: Path, last_window: float = inf) -> None:
     will be written again.
     """
     for path in _paths(run_folder):
-        with _opened(path) as connection:
+        with _writing(path) as connection:
             connection.execute("BEGIN IMMEDIATE")
             (end_row,) = connection.execute("SELECT end_row FROM life").fetchone()
             if end_row:
@@ -246,7 +247,7 @@ def _paths(run_folder: Path) -> list[Path]:
 
 def _is_begun(path: Path) -> bool:
     """Whether an actor got as far as to write down who lives there; one that is being started has not."""
-    if path.stat().st_size > _PAGE_BYTES:
+    if path.stat().st_size > _PAGE_BYTES and not rollback_journal_of(path).exists():
         return True
     with _reading(path) as connection:
         (tables,) = connection.execute(
@@ -271,15 +272,19 @@ def _home(run_folder: Path, entity: str) -> tuple[Path, int]:
 
 
 def _reading(path: Path) -> AbstractContextManager[sqlite3.Connection]:
-    return _opened(path, "ro")
+    return _opened(path, connect_to_read)
+
+
+def _writing(path: Path) -> AbstractContextManager[sqlite3.Connection]:
+    return _opened(path, connect_to_write)
 
 
 @contextmanager
-def _opened(path: Path, mode: str = "rw") -> Iterator[sqlite3.Connection]:
+def _opened(
+    path: Path, connect: Callable[[Path, float], sqlite3.Connection]
+) -> Iterator[sqlite3.Connection]:
     try:
-        with closing(
-            sqlite3.connect(uri_of(path, mode), uri=True, isolation_level=None, timeout=BUSY_S)
-        ) as connection:
+        with closing(connect(path, BUSY_S)) as connection:
             yield connection
     except sqlite3.DatabaseError as error:
         raise JournalError(str(path), f"cannot be read: {error}") from error

@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from emulator.results import journal_news
 from emulator.results.status import stores_of
 from emulator.runtime.process_faults import do
 from emulator.store import journal, journals
@@ -286,3 +288,39 @@ def test_a_journal_whose_actor_was_killed_while_it_was_made_is_none(folder: Path
         next(journals.rows(folder, ME, "SELECT * FROM fact"))
     Journal(folder, ME, [ME])
     assert journals.entities(folder) == [ME]
+
+
+def _interrupt_a_transaction(path: Path) -> None:
+    """Have a process die in the middle of a transaction, part of which is in the file already."""
+    script = (
+        "import os, sqlite3, sys\n"
+        "book = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "for line in ('PRAGMA journal_mode=DELETE', 'PRAGMA cache_size=1', 'BEGIN IMMEDIATE',\n"
+        "             'CREATE TABLE other (x)'):\n"
+        "    book.execute(line)\n"
+        "book.executemany('INSERT INTO other VALUES (?)', [('x' * 4000,)] * 50)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, path], check=False)
+    assert path.with_name(f"{path.name}-journal").exists()
+
+
+def test_whoever_reads_puts_back_what_a_process_was_killed_over(folder: Path) -> None:
+    book = Journal(folder, ME, [ME], shared=True)
+    book.commit(0, {ME: [NOTED]}, b"zero")
+    book.close()
+    path = journal.path_of(folder, ME)
+    _interrupt_a_transaction(path)
+    journals.check(folder)
+    assert len(list(journals.rows(folder, ME, "SELECT * FROM fact"))) == 1
+    assert journals.faults(folder) == []
+    _interrupt_a_transaction(path)
+    portion = journal_news.since(path, 0)
+    assert portion is not None
+    assert portion.last_row == 1
+
+
+def test_a_journal_whose_actor_was_killed_as_it_made_it_is_not_begun(folder: Path) -> None:
+    _interrupt_a_transaction(journal.path_of(folder, ME))
+    assert not journals.exists(folder)
+    assert not journals.has_begun(folder)
