@@ -171,6 +171,7 @@ def _uav_links(setup: Setup, weather: Sky | None) -> UavLinks | None:
     return UavLinks(LinkSample(uav.skr_bps, uav.qber), chains, grounding, unserved)
 
 
+@part
 def flights_of(setup: Setup) -> FlightConfig:
     """Return what the UAV controller is told about flights."""
     uav, chains = setup.experiment.uav, chains_of(setup)

@@ -18,7 +18,7 @@ from emulator.build.setup import Setup, part
 from emulator.config.demand import RequestItem
 from emulator.config.experiment import Experiment
 from global_manager.provisioning.prices import Prices
-from global_manager.provisioning.routing import fiber_graph, hop_counts
+from global_manager.provisioning.routing import fiber_graph, hops_between
 
 SHORTFALL_FACTOR = 2
 
@@ -54,9 +54,10 @@ def _bought(setup: Setup) -> Iterator[tuple[int | None, int]]:
     """Yield the price of a unit of each request by UAV, None if none ever serves, and by satellite."""
     prices, chains = prices_of(setup.experiment), chains_of(setup)
     names = (node.name for node in setup.topology.nodes)
-    hops = hop_counts(fiber_graph(names, ((link.a, link.b, 1.0) for link in setup.topology.links)))
+    graph = fiber_graph(names, ((link.a, link.b, 1.0) for link in setup.topology.links))
+    hops = hops_between(graph, [(item.source, item.target) for item in requests_of(setup)])
     for item in requests_of(setup):
-        count = hops[item.source][item.target]
+        count = hops[item.source, item.target]
         uavs = chains.uavs(item.source, item.target) if chains else None
         flown = (
             None

@@ -49,7 +49,7 @@ from global_manager.provisioning.model import (
     Request,
     Scenario,
 )
-from global_manager.provisioning.routing import fiber_graph, has_path
+from global_manager.provisioning.routing import fiber_graph, parts_of
 
 _HOUR_SEED = 10_007  # between the seeds of two hours' futures
 MUCH_WASTED = 0.9
@@ -143,10 +143,10 @@ def unused_of(setup: Setup) -> Unused:
     """Return which links a plan leaves out, and which requests have no path, or no UAVs."""
     usage = usage_of(setup)
     names = (node.name for node in setup.topology.nodes)
-    graph = fiber_graph(names, ((item.link.a, item.link.b, 1.0) for item in usage.used))
-    apart = (
-        item.id for item in requests_of(setup) if not has_path(graph, item.source, item.target)
+    part = parts_of(
+        fiber_graph(names, ((item.link.a, item.link.b, 1.0) for item in usage.used))
     )
+    apart = (item.id for item in requests_of(setup) if part[item.source] != part[item.target])
     without = (
         item.id
         for item in requests_of(setup)

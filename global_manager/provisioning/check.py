@@ -180,13 +180,13 @@ def check_problem(problem: Problem) -> None:
     """Raise InvalidProblemError on input that makes no sense, naming it."""
     _check_fibers(problem)
     _check_scenarios("scenarios", problem.scenarios)
-    ids: set[str] = set()
+    nodes, ids = set(problem.nodes), set[str]()
     for request in problem.requests:
         where = f"request {request.id}"
         _require(request.id not in ids, where, "its id is used twice")
         ids.add(request.id)
         for node in (request.source, request.target):
-            _require(node in problem.nodes, where, f"unknown node {node}")
+            _require(node in nodes, where, f"unknown node {node}")
         _require(request.source != request.target, where, "source and target are the same")
         _check_on_demand(where, request.on_demand)
         if request.scenarios is not None:
@@ -265,7 +265,9 @@ def _light(
 
     Distinct ones in range imply capacity.
     """
-    is_lit, holders = lit.setdefault(where, (bytearray(wavelengths), []))
+    if where not in lit:
+        lit[where] = bytearray(wavelengths), []
+    is_lit, holders = lit[where]
     for wavelength in dict.fromkeys(allocation.wavelengths):
         if not 0 <= wavelength < wavelengths:
             yield f"wavelength {wavelength} is not on fiber {where[0]}-{where[1]}"

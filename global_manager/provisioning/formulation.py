@@ -103,7 +103,7 @@ def wavelengths_of(problem: Problem) -> int:
 def yield_steps(problem: Problem, request: Request) -> tuple[int, ...]:
     """Return what a wavelength can bring a request along some path, least first; no more than it needs."""
     most = max(1, largest_demand(problem.demand_of(request)))
-    return tuple(sorted({min(f.units_per_wavelength, most) for f in problem.fibers})) or (1,)
+    return tuple(sorted({min(units, most) for units in problem.yields})) or (1,)
 
 
 def is_small(problem: Problem) -> bool:

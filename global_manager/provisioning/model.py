@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from itertools import pairwise
 from typing import Self, TypeVar
 
@@ -261,9 +262,17 @@ class Problem:
 
     def units_along(self, path: Sequence[str]) -> int:
         """Return what one wavelength brings along a path; fibers that are not there are passed over."""
-        brings = {frozenset((f.a, f.b)): f.units_per_wavelength for f in self.fibers}
         hops = (frozenset(hop) for hop in pairwise(path))
-        return min((brings[hop] for hop in hops if hop in brings), default=1)
+        return min((self._brings[hop] for hop in hops if hop in self._brings), default=1)
+
+    @cached_property
+    def yields(self) -> frozenset[int]:
+        """What wavelengths bring on the fibers that there are."""
+        return frozenset(self._brings.values())
+
+    @cached_property
+    def _brings(self) -> dict[frozenset[str], int]:
+        return {frozenset((f.a, f.b)): f.units_per_wavelength for f in self.fibers}
 
     @property
     def correlated(self) -> bool:
