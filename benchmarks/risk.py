@@ -23,7 +23,7 @@ from emulator.build.futures import risk_fields
 from emulator.build.loading import read
 from emulator.build.problem import problem_of
 from emulator.build.setup import Setup
-from emulator.config.experiment import RiskOptions
+from emulator.config.risk import RiskOptions
 from emulator.report.plotting import COLOURS, MUTED, Axes, Figure, save
 from global_manager.provisioning import solve
 

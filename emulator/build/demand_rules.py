@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil
 
 from emulator.build.demand import joint_of, requests_of, trace_of
 from emulator.build.demand_files import DemandFileError
@@ -12,21 +11,15 @@ from emulator.build.faults import Mistakes, without_place
 from emulator.build.foresight import forecasters_of, least_period_s, past
 from emulator.build.on_demand_prices import unit_prices_of
 from emulator.build.setup import Setup
-from emulator.config.cost_sharing import SharingMethod
 from emulator.config.demand_forecast import Forecast, Method
 from global_manager.forecasting import ForecastError, History
 from global_manager.provisioning import demand as laws
-from global_manager.provisioning.model import Policy
 
 _LEAST_PAST = 60
 MOST_MIXED = 2_000
 """Scenarios of a process, whose laws are mixed one by one."""
 MOST_BY_HOUR = 100_000
 """Periods of a run whose reservations go by the hour."""
-LEAST_TAIL = 5
-"""Futures in the tail of a plan with a risk."""
-MOST_RISKY = 2_000_000
-"""Requests times futures of a plan with a risk."""
 MOST_PAST_UNITS = 10_000_000
 """That are drawn one by one for the past of a forecast."""
 
@@ -171,38 +164,6 @@ def price_of_lost_key(setup: Setup) -> Mistakes:
             where = f"{field}.{name}" if isinstance(given, dict) else field
             right = f"must be at least {dearest:,}, the dearest unit by UAV of class {name}"
             yield where, f"{right}, not {lost:,}"
-
-
-def risk(setup: Setup) -> Mistakes:
-    """Refuse what does not go with a risk, and too few futures to see a tail."""
-    experiment, asked = setup.experiment, setup.experiment.plan.risk
-    if asked is None:
-        return
-    refused = {
-        "limits": experiment.limits,
-        "uav.fleet": experiment.uav.fleet,
-        "plan.by_hour": experiment.plan.by_hour,
-        "plan.look_every_periods": experiment.plan.look_every_periods,
-        "demand.forecast": experiment.demand.forecast,
-    }
-    for field, value in refused.items():
-        if value:
-            yield field, "does not go with plan.risk; leave one of them out"
-    if experiment.plan.policy is Policy.DETERMINISTIC:
-        yield "plan.policy", "deterministic weighs no risk; leave out plan.risk"
-    sharing = experiment.demand.cost_sharing
-    if sharing is not None and sharing.method is SharingMethod.SHAPLEY:
-        yield "demand.cost_sharing.method", "must be proportional with plan.risk"
-    least = ceil(LEAST_TAIL / (1 - asked.level) - 1e-6)
-    if asked.futures < least:
-        right = f"must be at least {least:,} with level {asked.level:g}, so that {LEAST_TAIL} are its tail"
-        yield "plan.risk.futures", right
-    count = len(requests_of(setup))
-    if count * asked.futures > MOST_RISKY:
-        yield (
-            "plan.risk.futures",
-            f"must be at most {MOST_RISKY // count:,} with {count:,} requests",
-        )
 
 
 def by_hour(setup: Setup) -> Mistakes:

@@ -22,7 +22,8 @@ from emulator.build.demand_process import factors_of, under
 from emulator.build.environment import timeline_of
 from emulator.build.free_space import flown_of, served_of
 from emulator.build.setup import Setup
-from emulator.config.experiment import Limits, RiskOptions
+from emulator.config.experiment import Limits
+from emulator.config.risk import RiskOptions
 from emulator.world.distributions import student_t_quantile
 from global_manager.provisioning.model import Plan, Problem, Risk, Scenario
 from global_manager.provisioning.replications import replicated_gaps
@@ -48,7 +49,7 @@ _REPLICATIONS = 8
 def with_futures(setup: Setup, problem: Problem, periods: Sequence[int], seed: int) -> Problem:
     """Return the problem of some periods with joint futures, if its limits or its risk need any."""
     wanted = setup.experiment.plan.risk
-    if wanted is not None and wanted.weight:
+    if isinstance(wanted, RiskOptions) and wanted.weight:
         risky = replace(problem, risk=Risk(wanted.level, wanted.weight))
         return with_risky_futures(setup, risky, periods, seed)
     limits = setup.experiment.limits or Limits()
@@ -63,8 +64,9 @@ def with_risky_futures(
     """Return the problem with the futures over which a tail is priced: all, or as many as are drawn."""
     if _can_be_listed(setup, problem):
         return replace(problem, futures=joint_futures(problem))
-    wanted = setup.experiment.plan.risk or RiskOptions()
-    return with_futures_drawn(problem, _moments(setup, problem, periods), wanted.futures, seed)
+    wanted = setup.experiment.plan.risk
+    count = (wanted if isinstance(wanted, RiskOptions) else RiskOptions()).futures
+    return with_futures_drawn(problem, _moments(setup, problem, periods), count, seed)
 
 
 def fresh_fields(setup: Setup, problem: Problem, plan: Plan) -> dict[str, Any]:
@@ -87,12 +89,12 @@ def fresh_fields(setup: Setup, problem: Problem, plan: Plan) -> dict[str, Any]:
 
 
 def risk_fields(setup: Setup, problem: Problem, plan: Plan) -> dict[str, Any]:
-    """Return mean and CVaR of what a period costs under a plan; nothing if no risk is asked for.
+    """Return mean and CVaR of what a period costs under a plan; nothing if none is asked for.
 
     They are those of the futures that the plan was made for, and of others.
     """
     wanted = setup.experiment.plan.risk
-    if wanted is None:
+    if not isinstance(wanted, RiskOptions):
         return {}
     seed, moments = setup.experiment.seed, _moments(setup, problem)
     periods = range(setup.experiment.demand.periods)

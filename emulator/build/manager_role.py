@@ -101,7 +101,7 @@ class StandardPlanner:
             return None
         scenarios = self.foresight.scenarios_of(forecast)
         wanted = with_demand_redrawn(replace(problem, scenarios=scenarios), self.seed)
-        in_force = evaluate(without_fibers(wanted, down), previous.allocations).total
+        in_force = evaluate(without_fibers(wanted, down), previous.allocations).objective
         least = self.foresight.least_saving * in_force
         dearest = sum(expected_unit_cost(item.on_demand) for item in problem.requests)
         was_good_by = max(0.0, previous.objective - previous.lower_bound)

@@ -18,6 +18,7 @@ from emulator.build.demand_process import factors_of, tail_mass
 from emulator.build.skies import grounded_share
 from emulator.config.demand import Demand
 from emulator.config.experiment import Experiment
+from emulator.config.risk import WassersteinOptions
 from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.model import OwnPolicy, Plan, Policy, Problem
 from global_manager.provisioning.own_policy import PolicyError, source_of
@@ -47,7 +48,7 @@ def fields(plan: Plan) -> dict[str, Any]:
         "objective": plan.objective,
         "lower_bound": plan.lower_bound,
         "gap": plan.gap,
-        **_tail(plan),
+        **_beside(plan),
         "first_stage_cost": plan.first_stage_cost,
         "expected_recourse_cost": plan.expected_recourse_cost,
         "expected_shortfall_units": plan.expected_shortfall_units,
@@ -76,12 +77,13 @@ def expected_cost(document: Mapping[str, Any]) -> float:
     return float(document.get("expected_cost", document["objective"]))
 
 
-def _tail(plan: Plan) -> dict[str, float]:
-    """Return mean and CVaR of a period's cost where the objective weighs them; else nothing."""
-    if plan.cvar is None:
-        return {}
-    mean = plan.first_stage_cost + plan.expected_recourse_cost
-    return {"expected_cost": mean, "cvar": plan.cvar}
+def _beside(plan: Plan) -> dict[str, float]:
+    """Return the mean cost of a period where the objective is another, and what that is made of."""
+    if plan.cvar is not None:
+        return {"expected_cost": plan.expected_cost, "cvar": plan.cvar}
+    if plan.worst_case_cost is not None:
+        return {"expected_cost": plan.expected_cost, "worst_case_cost": plan.worst_case_cost}
+    return {}
 
 
 def document(plan: Plan) -> str:
@@ -136,7 +138,7 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         "limits": asdict(problem.pools) if problem.pools else None,
         "shortfall_cost": shortfall_costs_of(problem),
         "joint_futures": len(problem.futures),
-        "risk": experiment.plan.risk and experiment.plan.risk.model_dump(),
+        "risk": risk_of(experiment),
         "satellites": "assumed" if orbits is None else orbits.mode.value,
         "elements_from": orbits and orbits.elements_from,
         "satellite_probability": fmean(
@@ -214,6 +216,17 @@ def sentences(basis: dict[str, Any]) -> Iterator[str]:
     yield from _priced_over(basis["risk"], basis["joint_futures"])
 
 
+def risk_of(experiment: Experiment) -> dict[str, Any] | None:
+    """Return `plan.risk` as the plan takes it; None without."""
+    wanted = experiment.plan.risk
+    if wanted is None:
+        return None
+    told = wanted.model_dump()
+    if isinstance(wanted, WassersteinOptions):
+        told["most_units"] = wanted.largest(experiment.demand.scenarios)
+    return told
+
+
 def shortfall_costs_of(problem: Problem) -> dict[str, int]:
     """Return by class what a unit costs that never comes."""
     return {item.application: item.on_demand.shortfall_cost for item in problem.requests}
@@ -269,6 +282,9 @@ def _priced_over(risk: dict[str, Any] | None, futures: int) -> Iterator[str]:
         )
     if not risk:
         return
+    if risk["measure"] == "wasserstein":
+        yield _known_nearly(risk)
+        return
     if not risk["weight"]:
         yield "Risk has no weight: the plan minimises the mean cost of a period."
         return
@@ -276,6 +292,18 @@ def _priced_over(risk: dict[str, Any] | None, futures: int) -> Iterator[str]:
         f"The plan minimises {1 - risk['weight']:g} of the mean cost of a period and {risk['weight']:g} "
         f"of its CVaR at {risk['level']:g}, over {futures:,} joint futures of demand and sky; bound and "
         "gap are for these."
+    )
+
+
+def _known_nearly(risk: dict[str, Any]) -> str:
+    radius = risk["radius_units"]
+    if isinstance(radius, dict):
+        far = ", ".join(f"{units:g} units for {kind}" for kind, units in sorted(radius.items()))
+    else:
+        far = f"{radius:g} units"
+    return (
+        "The plan minimises the mean cost of a period under the worst laws of demand within a type-1 "
+        f"Wasserstein distance of {far}, of at most {risk['most_units']:,} units."
     )
 
 

@@ -25,6 +25,7 @@ from emulator.build.free_space import (
     is_unserved_by_uav,
 )
 from emulator.build.futures import with_futures
+from emulator.build.known_nearly import ball_of
 from emulator.build.on_demand_prices import prices_of, unit_prices_of
 from emulator.build.quantum_links import (
     Unused,
@@ -209,6 +210,7 @@ def _priced_requests(setup: Setup, periods: Sequence[int]) -> tuple[Request, ...
                 uavs=_uavs_of(setup, item),
                 grounded=sky.grounded,
             ),
+            ball=ball_of(setup.experiment, item.application),
         )
         for item, price, sky in zip(requests_of(setup), unit_prices_of(setup), skies, strict=True)
     )

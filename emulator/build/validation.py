@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.build import access_rules, demand_rules, run_limits, stores, tenants
+from emulator.build import access_rules, demand_rules, risk_rules, run_limits, stores, tenants
 from emulator.build.demand import requests_of
 from emulator.build.environment import lead_windows, recording_of, sites_of
 from emulator.build.faults import (
@@ -340,7 +340,10 @@ RULES = (
         demand_rules.hours,
         ("demand", "limits", "plan"),
     ),
-    Rule(demand_rules.risk, ("demand", "limits", "plan", "uav.fleet", NETWORK)),
+    Rule(
+        risk_rules.risk,
+        ("demand", "limits", "plan", "uav", "satellite.orbits", "keys.store_units", NETWORK),
+    ),
     Rule(demand_rules.by_hour, ("demand", "plan", "clock", NETWORK)),
     Rule(demand_rules.by_class, ("demand.hours", "demand.laws", "demand.requests")),
     Rule(demand_rules.drift, ("demand.laws", "demand.joint", "plan.look_every_periods")),

@@ -13,7 +13,7 @@ from emulator.build.setup import Setup
 from emulator.commands.options import ExperimentArgument, Json, UsageError, tell_reading
 from emulator.commands.terminal import answer, print_fields, tell
 from emulator.input_checks import one_line
-from global_manager.provisioning.check import InvalidProblemError, check_problem
+from global_manager.provisioning.check import Cost, InvalidProblemError, check_problem
 from global_manager.provisioning.model import Problem
 
 PlanArgument = Annotated[
@@ -71,12 +71,13 @@ def _read(experiment: str, seed: int | None, law: str | None) -> Setup:
 def _problem(source: str, setup: Setup, trace: Path | None) -> Problem:
     from emulator.build.demand_trace import under_trace
     from emulator.build.problem import problem_of
+    from global_manager.provisioning.robust import without_balls
 
     problem = problem_of(setup)
     if trace is not None and problem.risk is not None:
         raise UsageError("--trace", "has no joint futures; leave it out, or plan.risk")
     if trace is not None:
-        problem = under_trace(setup, problem, trace)
+        problem = without_balls(under_trace(setup, problem, trace))  # what was needed is certain
     try:
         check_problem(problem)
     except InvalidProblemError as error:
@@ -102,8 +103,15 @@ def _judged(problem: Problem, allocations: tuple[Any, ...]) -> dict[str, Any]:
         "lower_bound": bound,
         "gap": relative_gap(cost.objective, bound),
         **({} if cost.cvar is None else {"expected_cost": cost.total, "cvar": cost.cvar}),
+        **_worst_case(cost),
         "first_stage_cost": cost.first_stage,
         "expected_recourse_cost": cost.expected_recourse,
         "expected_shortfall_units": cost.expected_shortfall_units,
         "reserved_units": sum(item.units for item in allocations),
     }
+
+
+def _worst_case(cost: Cost) -> dict[str, float]:
+    if cost.worst_case is None:
+        return {}
+    return {"expected_cost": cost.total, "worst_case_cost": cost.worst_case}

@@ -113,6 +113,7 @@ def plan(
     """Solve the provisioning program; start no actor."""
     from emulator.build.futures import fresh_fields, risk_fields
     from emulator.build.hourly_report import hourly_fields, hourly_fresh
+    from emulator.build.known_nearly import worst_case_fields
     from emulator.build.late_start import late_start_fields
     from emulator.build.plan_report import basis_of, expected_cost, fields, more_of
     from emulator.build.problem import hours_of, problem_of, unused_of
@@ -152,6 +153,7 @@ def plan(
         figures, fresh = fields(solution), fresh_fields(setup, problem, solution)
         figures |= late_start_fields(setup, problem, solution)
         fresh |= risk_fields(setup, problem, solution)
+        fresh |= worst_case_fields(setup, problem, solution)
     if export is not None:
         write_export(problem, solution, export, formulation)
     shown = {
@@ -258,7 +260,7 @@ def _plannable(source: str, problem: Problem, policy: Policy | OwnPolicy) -> Non
         check_problem(problem)
     except InvalidProblemError as error:
         raise UsageError(source, str(error)) from error
-    if policy is Policy.DETERMINISTIC and problem.risk is not None:
+    if policy is Policy.DETERMINISTIC and (problem.risk is not None or problem.is_robust):
         raise UsageError("--policy", "deterministic weighs no risk; leave out plan.risk")
     if policy is Policy.DETERMINISTIC and problem.has_own_demands:
         raise UsageError(
@@ -352,6 +354,10 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
 
 
 def _show_risk(risk: dict[str, Any]) -> None:
+    if "classes" in risk:
+        OUT.print()
+        print_table(list(risk["classes"][0]), risk["classes"])
+        return
     fresh, own = risk["out_of_sample"], "drawn" if risk["futures_drawn"] else "all there are"
     rows = [
         {"futures": f"{risk['futures']:,} ({own})", "mean": risk["mean"], "cvar": risk["cvar"]},
@@ -387,6 +393,8 @@ def _show_comparison(
         "WS: perfect information. VSS = EEV - RP; EVPI = RP - WS of the plans found; EVPI_least and "
         "EVPI_most: its proven bounds. Random: mean of five seeds."
     )
+    if "worst_case_cost" in rows[0]:
+        OUT.print("Laws are known only nearly: RP, EEV and ratios are of the worst case.")
     if "cvar" in rows[0]:
         OUT.print("With a risk, RP, EEV and ratios are of the objective: mean and CVaR, weighed.")
     _show_bases(bases)

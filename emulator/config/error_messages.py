@@ -20,6 +20,7 @@ _FORMS = {
     "prices": "must be paper, or a table of prices",
     "demand.correlated": "must be true, false, or a number from 0 to 1",
     "demand.shortfall_cost": "must be a price, or a price for each class",
+    "plan.risk.radius_units": "must be a number of units, or a number for each class",
     "demand.requests": "must be the number of requests of each class, or a list of requests",
 }
 _FORMER = {
@@ -82,12 +83,20 @@ def mistakes(error: ValidationError) -> Iterator[Mistake]:
 
 def _is_form(location: Location) -> bool:
     """Return whether the mistake is only that a field does not have this one of its forms."""
-    return ".".join(str(part) for part in location[:-1]) in _FORMS
+    return ".".join(_words(location)[:-1]) in _FORMS
+
+
+def _words(location: Location) -> list[str]:
+    """Return the way to a field without the measure of a risk, which pydantic puts before its fields."""
+    words = [str(part) for part in location]
+    if words[:2] == ["plan", "risk"]:
+        del words[2:3]
+    return words
 
 
 def _field(location: Location) -> str:
     """Return the way to a field as the file has it, without the form that was tried."""
-    words = [str(part) for part in location]
+    words = _words(location)
     for end in range(1, len(words)):
         if ".".join(words[:end]) in _FORMS or (words[0] == "faults" and end == 2):
             del words[end]
@@ -106,6 +115,8 @@ def _mistake(item: ErrorDetails) -> Mistake:
         words += _of_number(item["input"])
     if item["type"] == "union_tag_invalid":
         words = f"kind: must be one of {item['ctx']['expected_tags']}, not {item['ctx']['tag']}"
+    if field == "plan.risk" and words.startswith("kind: "):
+        field, words = "plan.risk.measure", words.removeprefix("kind: ")
     head, colon, tail = words.partition(": ")
     if field == "file" and colon and " " not in head:
         field, words = head, tail

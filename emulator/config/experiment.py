@@ -21,6 +21,7 @@ from emulator.config.access import Access
 from emulator.config.applications import KeyUse
 from emulator.config.demand import MOST_PERIODS, Demand
 from emulator.config.fiber import FiberOptions
+from emulator.config.risk import AnyRisk
 from emulator.config.satellites import Orbits, SatelliteOptions
 from emulator.config.schedule import FaultEvent
 from emulator.config.section import (
@@ -146,23 +147,6 @@ PolicyName = Annotated[
 ]
 
 
-class RiskOptions(Section):
-    """How much a plan minds dear periods; the plan minimises mean and tail of a period's cost, weighed."""
-
-    measure: Literal["cvar"] = Field(
-        "cvar",
-        description="the mean cost of the dearest periods, of probability 1 - level together",
-    )
-    level: float = Field(0.95, ge=0, le=0.999, description="0: all periods, as the mean")
-    weight: float = Field(0.3, ge=0, le=1, description="of CVaR; the mean has the rest")
-    futures: int = Field(
-        1_000,
-        ge=10,
-        le=10_000,
-        description="joint futures drawn, where demands or skies are too many to list",
-    )
-
-
 class PlanOptions(Section):
     """How the first stage is decided."""
 
@@ -193,7 +177,7 @@ class PlanOptions(Section):
     change_cost: Price = Field(
         5_000, description="with by_hour: what it costs to change the reservation of a request"
     )
-    risk: RiskOptions | None = Field(None, description="None: the plan minimises the mean cost")
+    risk: AnyRisk | None = Field(None, description="None: the plan minimises the mean cost")
     drift_sigmas: float = Field(
         3.0, ge=0.001, le=1_000, description="standard errors that count as a drift"
     )

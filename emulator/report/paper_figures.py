@@ -103,6 +103,7 @@ def _row(requests: int, row: PolicyCost, rp: float) -> dict[str, Any]:
         "total_cost": row.total_cost,
         "ratio_to_stochastic": (row.objective or row.total_cost) / rp if rp else None,
         **({} if row.cvar is None else {"cvar": row.cvar, "objective": row.objective}),
+        **({} if row.worst_case_cost is None else {"worst_case_cost": row.worst_case_cost}),
     }
 
 

@@ -6,14 +6,15 @@ returned `Optimal` answers outside their own bounds; nothing that fails here is 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
-from math import fsum, isclose
+from math import fsum, inf, isclose
 
 from global_manager.provisioning.model import (
     Allocation,
+    Ball,
     Fiber,
     OnDemand,
     OwnPolicy,
@@ -21,13 +22,15 @@ from global_manager.provisioning.model import (
     Policy,
     Pools,
     Problem,
+    Request,
     Risk,
     Scenario,
     Sky,
     Termination,
 )
-from global_manager.provisioning.recourse import expected_unit_cost
+from global_manager.provisioning.recourse import expected_unit_cost, has_skies
 from global_manager.provisioning.risk import JointStage, cvar
+from global_manager.provisioning.robust import planned_demand
 from global_manager.provisioning.shared_recourse import SecondStage, has_pools
 
 _ROUNDING = 1e-9  # relative error that adding a few thousand floats may leave
@@ -75,6 +78,7 @@ class Cost:
     expected_shortfall_units: float = 0.0
     cvar: float | None = None
     risk: Risk | None = None
+    worst_recourse: float | None = None
 
     @property
     def total(self) -> float:
@@ -82,8 +86,15 @@ class Cost:
         return self.first_stage + self.expected_recourse
 
     @property
+    def worst_case(self) -> float | None:
+        """Both stages under the worst laws; None where laws are certain."""
+        return None if self.worst_recourse is None else self.first_stage + self.worst_recourse
+
+    @property
     def objective(self) -> float:
-        """What is minimised: the total, weighed with its CVaR if there is a risk."""
+        """What is minimised: the total, weighed with its CVaR if there is a risk, or the worst case."""
+        if self.worst_case is not None:
+            return self.worst_case
         if self.risk is None or self.cvar is None:
             return self.total
         return self.risk.weighed(self.total, self.cvar)
@@ -93,7 +104,8 @@ def evaluate(problem: Problem, allocations: Iterable[Allocation]) -> Cost:
     """Price allocations exactly: every reserved wavelength on its path, every missing unit expected.
 
     A missing unit is bought from the cheaper usable medium; where pools are limited, all missing
-    units of a future are bought together at the least total cost.
+    units of a future are bought together at the least total cost.  Where laws are known only nearly, the
+    worst case is priced beside the mean.
     """
     fiber_cost = {frozenset((f.a, f.b)): f.unit_cost for f in problem.fibers}
     units = {a.request: a.units for a in allocations}
@@ -104,12 +116,11 @@ def evaluate(problem: Problem, allocations: Iterable[Allocation]) -> Cost:
         return Cost(first, expected.cost, expected.lost_units)
     if problem.risk is not None:
         return _at_risk(problem, problem.risk, first, units)
-    alike = Counter((r.on_demand, units.get(r.id, 0), r.scenarios) for r in problem.requests)
-    recourse = (
-        n * _expected_recourse(on_demand, reserved, problem.scenarios if own is None else own)
-        for (on_demand, reserved, own), n in alike.items()
-    )
-    return Cost(first, fsum(recourse))
+    mean = _separate(problem, units, problem.demand_of)
+    if not problem.is_robust:
+        return Cost(first, mean)
+    worst = _separate(problem, units, partial(planned_demand, problem))
+    return Cost(first, mean, worst_recourse=worst)
 
 
 def verify(problem: Problem, allocations: Iterable[Allocation]) -> None:
@@ -162,6 +173,7 @@ def make_plan(
         allocations=allocations,
         expected_shortfall_units=cost.expected_shortfall_units,
         cvar=cost.cvar,
+        worst_case_cost=cost.worst_case,
     )
 
 
@@ -191,6 +203,8 @@ def check_problem(problem: Problem) -> None:
         _check_on_demand(where, request.on_demand)
         if request.scenarios is not None:
             _check_scenarios(where, request.scenarios)
+        if request.ball is not None:
+            _check_ball(where, problem, request, request.ball)
     if problem.pools is not None:
         _check_pools(problem, problem.pools)
     if problem.risk is not None:
@@ -202,6 +216,19 @@ def _at_risk(problem: Problem, risk: Risk, first: int, units: Mapping[str, int])
     costs = stage.costs([units.get(r.id, 0) for r in problem.requests])
     mean = fsum(stage.probability * costs)
     return Cost(first, mean, cvar=first + cvar(costs, stage.probability, risk.level), risk=risk)
+
+
+def _separate(
+    problem: Problem, units: Mapping[str, int], law_of: Callable[[Request], tuple[Scenario, ...]]
+) -> float:
+    """Return the expected recourse of requests that share nothing, under a law for each."""
+    alike: dict[tuple[object, ...], list[Request]] = {}
+    for r in problem.requests:
+        alike.setdefault((r.on_demand, units.get(r.id, 0), r.scenarios, r.ball), []).append(r)
+    return fsum(
+        len(same) * _expected_recourse(same[0].on_demand, units.get(same[0].id, 0), law_of(same[0]))
+        for same in alike.values()
+    )
 
 
 def _path_cost(fiber_cost: dict[frozenset[str], int], path: Sequence[str]) -> int:
@@ -346,6 +373,15 @@ def _check_pools(problem: Problem, pools: Pools) -> None:
         _require(flies, "pools", f"UAVs may be grounded; {why}")
         same_demand = not problem.has_own_demands
         _require(same_demand, "pools", f"requests differ in their demand; {why}")
+
+
+def _check_ball(where: str, problem: Problem, request: Request, ball: Ball) -> None:
+    _require(0 <= ball.radius_units < inf, where, f"radius of {ball.radius_units} units")
+    _require(ball.most_units >= 0, where, f"at most {ball.most_units} units in a ball")
+    shares = has_pools(problem) or problem.risk is not None
+    _require(not shares, where, "a ball of laws does not go with limited pools, or CVaR")
+    varies = has_skies(problem.demand_of(request))
+    _require(not varies, where, "a ball of laws does not go with skies that depend on demand")
 
 
 def _check_risk(problem: Problem, risk: Risk) -> None:

@@ -52,6 +52,10 @@ def write_program(
     numbers of units near those that it used; it has no wavelengths.
     Raises InvalidProblemError if the extensive form is too large, OSError if it cannot be written.
     """
+    if problem.is_robust and file.suffix == ".cor":
+        raise InvalidProblemError(
+            "plan.risk", "laws known only nearly are no list of futures; write .lp or .mps"
+        )
     if problem.risk is not None and (file.suffix == ".cor" or formulation is Formulation.COLUMNS):
         raise InvalidProblemError("risk", "only the program over arcs has it, as .lp or .mps")
     if file.suffix == ".cor":

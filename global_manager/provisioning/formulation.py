@@ -54,6 +54,7 @@ import pulp
 
 from global_manager.provisioning.model import Allocation, Medium, Problem, Request
 from global_manager.provisioning.recourse import largest_demand
+from global_manager.provisioning.robust import planned_demand
 from global_manager.provisioning.second_stage import Outcome, outcomes, unit_costs
 from global_manager.provisioning.shared_recourse import futures_of, has_pools, pools_of
 
@@ -94,7 +95,7 @@ def arcs_of(problem: Problem) -> tuple[Arc, ...]:
 def wavelengths_of(problem: Problem) -> int:
     """Return how many wavelengths the program has: those of the best fiber, but no more than help."""
     most = sum(
-        -(-largest_demand(problem.demand_of(request)) // yield_steps(problem, request)[0])
+        -(-largest_demand(planned_demand(problem, request)) // yield_steps(problem, request)[0])
         for request in problem.requests
     )
     return min(most, max((fiber.wavelengths for fiber in problem.fibers), default=0))
@@ -102,7 +103,7 @@ def wavelengths_of(problem: Problem) -> int:
 
 def yield_steps(problem: Problem, request: Request) -> tuple[int, ...]:
     """Return what a wavelength can bring a request along some path, least first; no more than it needs."""
-    most = max(1, largest_demand(problem.demand_of(request)))
+    most = max(1, largest_demand(planned_demand(problem, request)))
     return tuple(sorted({min(units, most) for units in problem.yields})) or (1,)
 
 

@@ -25,7 +25,8 @@ def with_known_demand(
     """
     own = [law_of(column, bridging_units) for column in zip(*units, strict=True)]
     requests = tuple(
-        replace(request, scenarios=law) for request, law in zip(problem.requests, own, strict=True)
+        replace(request, scenarios=law, ball=None)
+        for request, law in zip(problem.requests, own, strict=True)
     )
     known = replace(
         problem,

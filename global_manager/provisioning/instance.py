@@ -3,6 +3,7 @@
 Requests between the same two nodes with the same demand and expected on-demand cost (where pools are
 limited: the same cost by either medium) are the same to the optimizer and form one group; a model over
 groups is as exact as one over requests and smaller.  Where joint futures were drawn, each is its own.
+Where laws of demand are known only nearly, their worst cases are the demand (`robust`).
 A resource is what a wavelength occupies: a fiber, or one direction of it.  Nodes that lightpaths pass
 are limited too: a node with an odd number d of fibers cannot pair them all, so at most (d - 1) / 2
 pairs share one wavelength (the odd set constraint of matching: Edmonds, Maximum matching and a
@@ -31,6 +32,7 @@ from global_manager.provisioning.recourse import (
     recourse_table,
     recourse_under_skies,
 )
+from global_manager.provisioning.robust import planned_demand
 from global_manager.provisioning.routing import Path, fiber_graph
 from global_manager.provisioning.shared_recourse import has_pools
 
@@ -248,7 +250,7 @@ def _group(problem: Problem) -> tuple[Group, ...]:
             cost = position if problem.futures else request.on_demand
         elif request.scenarios is not None and has_skies(request.scenarios):
             cost = request.on_demand
-        members.setdefault((*ends, cost, request.scenarios), []).append(position)
+        members.setdefault((*ends, cost, request.scenarios, request.ball), []).append(position)
     return tuple(_group_of(problem, tuple(positions), ranks) for positions in members.values())
 
 
@@ -256,7 +258,7 @@ def _group_of(problem: Problem, positions: tuple[int, ...], ranks: Mapping[str, 
     request = problem.requests[positions[0]]
     source, target = _ends(request, ranks)
     unit_cost = expected_unit_cost(request.on_demand)
-    scenarios = problem.demand_of(request)
+    scenarios = planned_demand(problem, request)
     return Group(source, target, request.on_demand, scenarios, unit_cost, positions)
 
 

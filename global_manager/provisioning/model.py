@@ -150,10 +150,23 @@ class Scenario:
 
 
 @dataclass(frozen=True)
+class Ball:
+    """How far from the law of a demand its true law may be: all laws within a Wasserstein distance.
+
+    `radius_units` is that distance (type 1, in units of key); `most_units` the largest demand that any of
+    them has, and at least what the law itself has.
+    """
+
+    radius_units: float
+    most_units: int
+
+
+@dataclass(frozen=True)
 class Request:
     """A security request: an application that needs key between two nodes, period by period.
 
-    `scenarios` is its own demand, where it differs from the problem's.
+    `scenarios` is its own demand, where it differs from the problem's; with a `ball` its expected cost is
+    the greatest under all laws there (`robust`).
     """
 
     id: str
@@ -162,6 +175,7 @@ class Request:
     target: str
     on_demand: OnDemand
     scenarios: tuple[Scenario, ...] | None = None
+    ball: Ball | None = None
 
 
 @dataclass(frozen=True)
@@ -284,6 +298,11 @@ class Problem:
         return self.scenarios if request.scenarios is None else request.scenarios
 
     @property
+    def is_robust(self) -> bool:
+        """Whether the law of any request is known only nearly."""
+        return any(request.ball is not None for request in self.requests)
+
+    @property
     def has_own_demands(self) -> bool:
         """Whether any request has scenarios of its own."""
         return any(request.scenarios is not None for request in self.requests)
@@ -315,7 +334,8 @@ class Plan:
     """An answer: allocations, their exact cost per period, and a proven bound.
 
     `objective = first_stage_cost + expected_recourse_cost` is recomputed from the allocations by
-    `evaluate`, independently of any solver; with a risk it is that mean and `cvar`, weighed.
+    `evaluate`, independently of any solver; with a risk it is that mean and `cvar`, weighed, and where laws
+    are known only nearly it is `worst_case_cost`.
     `gap = (objective - lower_bound) / objective`.
     `displaced_units` counts units that the aggregated program reserved and that found no wavelength:
     they are not in `allocations`, and their recourse is in the cost.  `expected_shortfall_units` are
@@ -335,6 +355,12 @@ class Plan:
     expected_shortfall_units: float = 0.0
     formulation: Formulation = Formulation.COLUMNS
     cvar: float | None = None
+    worst_case_cost: float | None = None
+
+    @property
+    def expected_cost(self) -> float:
+        """The mean cost of a period, by the laws as they are given."""
+        return self.first_stage_cost + self.expected_recourse_cost
 
 
 def _rest(room: int | None, taken: int) -> int | None:

@@ -39,6 +39,7 @@ from global_manager.provisioning.model import (
 )
 from global_manager.provisioning.own_plan import Settings, own_plan
 from global_manager.provisioning.recourse import rounded_mean
+from global_manager.provisioning.robust import without_balls
 from global_manager.provisioning.routing import k_cheapest_paths
 from global_manager.provisioning.shared_recourse import has_pools
 from global_manager.provisioning.stochastic_plan import (
@@ -54,7 +55,10 @@ _RANDOM_ROUTES = 3
 
 @dataclass(frozen=True)
 class PolicyCost:
-    """One policy's expected cost per period, in both stages; with a risk, CVaR and what is minimised."""
+    """One policy's expected cost per period, in both stages; with a risk, CVaR and what is minimised.
+
+    Where laws are known only nearly, that is the worst case.
+    """
 
     policy: Policy | OwnPolicy
     first_stage_cost: float
@@ -62,6 +66,7 @@ class PolicyCost:
     total_cost: float
     cvar: float | None = None
     objective: float | None = None
+    worst_case_cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,9 @@ class Comparison:
     `rp` is the expected cost of the stochastic plan (recourse problem), `eev` that of the plan made
     for the mean demand, `ev` the cost which that plan expects for itself, `ws` the cost when every
     future is known before reserving (wait and see); None where requests have demands of their own, and
-    there is no list of futures, and with a risk, where `rp` and `eev` are mean and CVaR, weighed.  `rp` and
-    `ws` are those of plans; `rp_bound` and `ws_bound` are proven to lie below the least there is.
+    there is no list of futures, and with a risk, where `rp` and `eev` are mean and CVaR, weighed, or worst
+    cases.  `rp` and `ws` are those of plans; `rp_bound` and `ws_bound` are proven to lie below the
+    least there is.
     """
 
     rows: tuple[PolicyCost, ...]
@@ -139,7 +145,7 @@ def compare(
     """
     settings, watch = Settings(gap=gap, rounding=rounding), watch or Watch()
     without = {Policy.RANDOM}
-    if problem.has_own_demands or problem.risk is not None:
+    if problem.has_own_demands or problem.risk is not None or problem.is_robust:
         without.add(Policy.DETERMINISTIC)
     plans: dict[Policy, Plan] = {
         p: plan_by(problem, p, settings, watch) for p in Policy if p not in without
@@ -253,7 +259,7 @@ def _mean_problem(problem: Problem, settings: Settings) -> Problem:
 
     requests = (
         item if item.scenarios is None else replace(item, scenarios=mean(item.scenarios))
-        for item in problem.requests
+        for item in without_balls(problem).requests
     )
     believed = replace(
         problem, scenarios=mean(problem.scenarios), requests=tuple(requests), risk=None
@@ -271,7 +277,7 @@ def _known(problem: Problem) -> Iterator[tuple[Problem, float]]:
         for future in problem.futures:
             yield replace(problem, futures=(replace(future, probability=1.0),)), future.probability
         return
-    if problem.risk is not None:
+    if problem.risk is not None or problem.is_robust:
         raise InvalidProblemError("policy deterministic", "weighs no risk")
     if problem.has_own_demands:
         raise InvalidProblemError("policy deterministic", "requests differ in their demand")
@@ -307,7 +313,13 @@ def _row(policy: Policy | OwnPolicy, plans: Sequence[Plan]) -> PolicyCost:
     first = fmean(plan.first_stage_cost for plan in plans)
     recourse = fmean(plan.expected_recourse_cost for plan in plans)
     tails = [plan.cvar for plan in plans if plan.cvar is not None]
-    if not tails:
-        return PolicyCost(policy, first, recourse, first + recourse)
-    objective = fmean(plan.objective for plan in plans)
-    return PolicyCost(policy, first, recourse, first + recourse, fmean(tails), objective)
+    worst = [plan.worst_case_cost for plan in plans if plan.worst_case_cost is not None]
+    return PolicyCost(
+        policy,
+        first,
+        recourse,
+        first + recourse,
+        cvar=fmean(tails) if tails else None,
+        objective=fmean(plan.objective for plan in plans) if tails or worst else None,
+        worst_case_cost=fmean(worst) if worst else None,
+    )

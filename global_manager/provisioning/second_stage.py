@@ -30,6 +30,7 @@ from global_manager.provisioning.model import (
     Scenario,
     Sky,
 )
+from global_manager.provisioning.robust import planned_demand
 from global_manager.provisioning.shared_recourse import futures_of, has_pools
 
 UNSERVED = "unserved"
@@ -104,7 +105,7 @@ def joint_futures(problem: Problem) -> tuple[Future, ...]:
 def _own(problem: Problem, request: Request) -> Iterator[Outcome]:
     chance: dict[int, float] = {}
     skies: dict[int, Sky] = {}
-    for item in problem.demand_of(request):
+    for item in planned_demand(problem, request):
         chance[item.units] = chance.get(item.units, 0.0) + item.probability
         skies[item.units] = item.sky or request.on_demand.sky
     number = 0

@@ -123,12 +123,36 @@ def risky_second_stage(model, problem: Problem, reserved):
     return (1 - risk.weight) * pulp.lpSum(mean) + risk.weight * cvar
 
 
+def robust_second_stage(model, problem: Problem, reserved):
+    """Add the dual of the worst law in each request's ball; return what that law costs."""
+    cost = []
+    for r, request in enumerate(problem.requests):
+        law = request.scenarios or problem.scenarios
+        radius = request.ball.radius_units if request.ball else 0
+        most = max(s.units for s in law if s.probability > 0)
+        most = max(most, request.ball.most_units if request.ball else 0)
+        price = model.add_variable(f"price_{r}", 0)
+        short = [model.add_variable(f"short_{r}_{d}", 0) for d in range(most + 1)]
+        for d in range(most + 1):
+            model += reserved[r] + short[d] >= d
+        cost.append(radius * price)
+        for s, scenario in enumerate(law):
+            worst = model.add_variable(f"worst_{r}_{s}", 0)
+            for d in range(most + 1) if request.ball else (scenario.units,):
+                moved = abs(d - scenario.units)
+                model += worst >= unit_cost(request) * short[d] - moved * price
+            cost.append(scenario.probability * worst)
+    return pulp.lpSum(cost)
+
+
 def second_stage(model, problem: Problem, reserved):
     """Add what is bought of any kind of problem; return what it counts in the objective."""
     if problem.pools is not None and problem.pools.limited:
         return pulp.lpSum(pooled_second_stage(model, problem, reserved))
     if problem.risk is not None:
         return risky_second_stage(model, problem, reserved)
+    if any(request.ball for request in problem.requests):
+        return robust_second_stage(model, problem, reserved)
     return shortage(model, problem, reserved)
 
 
