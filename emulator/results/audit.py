@@ -26,38 +26,29 @@ more.  So what does not add up there is shown and is no fault; what can never be
 from __future__ import annotations
 
 import hashlib
-import json
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from controllers.key_store import key_name
+import numpy as np
+from numpy.typing import NDArray
+
 from emulator.results import journal_queries
-from emulator.runtime.envelopes import KEY_BITS, MANAGEMENT
+from emulator.results.accounts import BOOKED_AS, Booked, KeyFacts
+from emulator.results.fact_columns import Coded, FactColumns
+from emulator.results.key_books import KeyBooks, pool_of
+from emulator.results.link_books import LinkBooks
+from emulator.results.management_books import ManagementBooks, Noted
+from emulator.runtime.envelopes import MANAGEMENT
 from emulator.store import journal, journals
 from protos.core import KEY_MANAGER_PREFIX, key_manager_of
 from protos.facts import FactKind
-from protos.mib import MediumCode
 
-_COLUMNS = ("made", "delivered", "relayed", "expired", "destroyed", "stored")
-_MADE, _DELIVERED, _RELAYED, _EXPIRED, _DESTROYED, _STORED = range(len(_COLUMNS))
-_COLUMN = {
-    FactKind.GENERATED: _MADE,
-    FactKind.CREATED: _MADE,
-    FactKind.DELIVERED: _DELIVERED,
-    FactKind.RELAYED: _RELAYED,
-    FactKind.EXPIRED: _EXPIRED,
-    FactKind.DESTROYED: _DESTROYED,
-    FactKind.STORED: _STORED,
-}
-"""The column of an account that each kind of fact about key is booked in."""
-_COLUMN_OF = {kind.value: column for kind, column in _COLUMN.items()}
-_FIBER_KINDS = (FactKind.GENERATED, FactKind.RELAYED, FactKind.EXPIRED, FactKind.STORED)
-_FILLED = '"filled"'
-_FULL = 1 - 1e-6  # a block; epochs add up to one but for rounding
-_ON_LINKS = frozenset(kind.value for kind in _FIBER_KINDS)
+_COLUMN_OF = {kind.value: int(column) for kind, column in BOOKED_AS.items()}
+_ON_LINKS = (FactKind.GENERATED, FactKind.RELAYED, FactKind.EXPIRED, FactKind.STORED)
+_TOTALS = {Booked.MADE: "generated"}
 
 
 @dataclass
@@ -109,163 +100,6 @@ class Audit:
         }
 
 
-_Block = tuple[int, str, int]
-_Position = tuple[_Block, int]
-_Account = list[int]  # bits by column
-_Epoch = tuple[int, int]  # a request and the serial of an epoch
-_Link = tuple[str, str]  # the nodes of a link, in order of their names
-_MEDIUM = journal.COLUMNS.index("medium")
-_Row = tuple[Any, ...]  # a fact as `journal_queries.everything` has it
-
-
-class _ManagementBooks:
-    """The stores of management keys, by the entity that noted them and its peer."""
-
-    def __init__(self) -> None:
-        self._accounts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-        self._rotations: set[tuple[str, str, int]] = set()
-        self.repeated = 0
-
-    def read(self, entity: str, rows: Iterable[_Row]) -> None:
-        """Book what an entity noted about its stores."""
-        noted = (row for row in rows if row[_MEDIUM] == MANAGEMENT)
-        for _, kind, _, _, serial, _, peer, _, units, bits, *_ in noted:
-            account = self._accounts[entity, peer]
-            if kind == FactKind.STORED:
-                account["stored"] += bits
-                continue
-            self.repeated += (entity, peer, serial) in self._rotations
-            self._rotations.add((entity, peer, serial))
-            account.update(made=bits, used=KEY_BITS * units, overdue=int(not units))
-
-    @property
-    def unaccounted_bits(self) -> int:
-        """What does not add up, or differs between the ends of a pair."""
-        unaccounted = 0
-        for (here, there), bits in self._accounts.items():
-            unaccounted += abs(bits["made"] - bits["used"] - bits["stored"])
-            other = self._accounts.get((there, here), Counter())
-            if here < there or (there, here) not in self._accounts:
-                unaccounted += abs(bits["made"] - other["made"]) + abs(bits["used"] - other["used"])
-        return unaccounted
-
-    @property
-    def totals(self) -> dict[str, int]:
-        """The sums over all pairs, as key managers told them."""
-        totals: Counter[str] = Counter()
-        for (here, _), bits in self._accounts.items():
-            if here.startswith(KEY_MANAGER_PREFIX):
-                totals.update(bits)
-        names = {"generated_bits": "made", "used_bits": "used", "stored_bits": "stored"}
-        return {name: totals[column] for name, column in (names | {"overdue": "overdue"}).items()}
-
-
-class _Books:
-    """Bits by account, deliveries by key, and what is in store, as the journals are read.
-
-    A fiber block is shared by neighbours and known by its epoch, and has an account at either end of the
-    link; other keys have one per request, medium and end, since deliveries are known by key, not by epoch.
-    """
-
-    def __init__(self) -> None:
-        self.links: dict[tuple[int, int, _Link], dict[str, _Account]] = {}
-        self.ends: dict[tuple[str, int], dict[str, _Account]] = defaultdict(dict)
-        self.deliveries: dict[str, dict[str, list[bytes]]] = defaultdict(lambda: defaultdict(list))
-        self.stored_bits: Counter[tuple[str, int, str]] = Counter()
-        self.delivered_bits: Counter[tuple[int, int, str]] = Counter()
-        self.sites: dict[tuple[int, str], str] = {}
-        self.unknown_keys = 0
-        self.void_deliveries = 0
-        self.early_bits = 0
-        self.peers: set[str] = set()
-
-    def reader(self, entity: str) -> _Reader:
-        """Return who books the facts of a key manager."""
-        return _Reader(self, entity)
-
-    def book(self, pool: str, request: int, end: str, column: int, bits: int) -> None:
-        """Book bits of end-to-end key, or of a medium's."""
-        sides = self.ends[pool, request]
-        sides.setdefault(end, [0] * len(_COLUMNS))[column] += bits
-
-
-class _Reader:
-    """Books the facts of one key manager, in their order."""
-
-    def __init__(self, books: _Books, entity: str) -> None:
-        self._books, self._entity = books, entity
-        self._node = entity.removeprefix(KEY_MANAGER_PREFIX)
-        self._links: dict[str, tuple[_Link, str]] = {}
-        self._made: dict[str, _Position] = {}
-        self._valid_units: Counter[_Block] = Counter()
-        self._distilled_bits: dict[tuple[int, str], int] = {}
-
-    def read(self, rows: Iterable[_Row]) -> None:
-        """Book facts."""
-        links, known = self._books.links, self._links
-        for row in rows:
-            _, kind, request, _, serial, medium, peer, _, _, bits, _, _, _, _ = row
-            column = _COLUMN_OF.get(kind)
-            if column is None or medium == MANAGEMENT:
-                continue
-            if medium == "fiber" and kind in _ON_LINKS:
-                link, side = known[peer] if peer in known else self._meet(peer)
-                sides = links.setdefault((request, serial, link), {})
-                account = sides.get(side)
-                if account is None:
-                    account = sides[side] = [0] * len(_COLUMNS)
-                account[column] += bits
-                if column == _MADE and (
-                    _FILLED in row[-1] or (request, peer) in self._distilled_bits
-                ):
-                    self._read_block(request, peer, bits, row[-1])
-            else:
-                self._read_key(column, row)
-
-    def _read_block(self, request: int, peer: str, bits: int, details: str) -> None:
-        """Hold what a link has for a reservation against the blocks that were full by then."""
-        found = json.loads(details) if _FILLED in details else {}
-        left_bits = self._distilled_bits.get((request, peer), 0) - bits
-        if found.get("filled", 0.0) >= _FULL:
-            left_bits += found["distilled_bits"]
-        self._books.early_bits += max(0, -left_bits)
-        self._distilled_bits[request, peer] = max(0, left_bits)
-
-    def _meet(self, peer: str) -> tuple[_Link, str]:
-        """Return the link with a peer, and which of its ends is here."""
-        other = peer.removeprefix(KEY_MANAGER_PREFIX)
-        self._books.peers |= {key_manager_of(other)} if peer else set()
-        first, second = sorted((self._node, other))
-        self._links[peer] = (first, second), "a" if self._node == first else "b"
-        return self._links[peer]
-
-    def _read_key(self, column: int, row: _Row) -> None:
-        """Book a fact about keys that an application may get."""
-        _, _, request, _, serial, medium, peer, end, units, bits, _, key_id, fingerprint, _ = row
-        books, pool = self._books, _pool(medium)
-        books.book(pool, request, end, column, bits)
-        if peer and peer not in self._links:
-            self._meet(peer)
-        block = (request, pool, serial)
-        if column == _MADE:
-            self._made |= _names(block, units)
-            self._valid_units[block] += units
-        elif column == _DESTROYED:
-            self._valid_units[block] -= units
-        elif column == _STORED:
-            books.stored_bits[self._entity, request, pool] += bits
-        elif column == _DELIVERED:
-            books.deliveries[key_id][end].append(fingerprint)
-            if key_id in self._made:
-                of_block, index = self._made[key_id]
-                if pool == "end-to-end":
-                    books.delivered_bits[request, of_block[2], end] += bits
-                    books.sites[request, end] = self._node
-                books.void_deliveries += index >= self._valid_units[of_block]
-            else:
-                books.unknown_keys += 1
-
-
 def digest(run_folder: Path) -> str:
     """Return one SHA-256 over all that all entities noted, in their order.
 
@@ -273,14 +107,31 @@ def digest(run_folder: Path) -> str:
     """
     whole = hashlib.sha256()
     for entity in journals.entities(run_folder):
-        whole.update(entity.encode())
-        for rows in journal_queries.everything(run_folder, entity):
-            whole.update(_text(rows))
+        noted = _Digest(entity)
+        for facts in journal_queries.everything(run_folder, entity):
+            noted.update(facts)
+        whole.update(noted.digest())
     return whole.hexdigest()
 
 
-def _text(rows: Iterable[_Row]) -> bytes:
-    return "".join(map(repr, rows)).encode()
+class _Digest:
+    """A digest over what one entity noted, column by column."""
+
+    def __init__(self, entity: str) -> None:
+        self._entity = entity
+        self._columns = {name: hashlib.sha256() for name in journal.COLUMNS}
+
+    def update(self, facts: FactColumns) -> None:
+        """Take more facts."""
+        for name, column in self._columns.items():
+            column.update(facts.text(name).encode())
+
+    def digest(self) -> bytes:
+        """Return the digest of what was taken."""
+        whole = hashlib.sha256(self._entity.encode())
+        for column in self._columns.values():
+            whole.update(column.digest())
+        return whole.digest()
 
 
 def audit(run_folder: Path, *, cut_off: bool = False, follow: bool = True) -> Audit:
@@ -289,132 +140,92 @@ def audit(run_folder: Path, *, cut_off: bool = False, follow: bool = True) -> Au
     The digest is that of `digest`.  Who has just written the journals, as their only process, need not
     `follow` their hashes.
     """
-    books, management, whole = _Books(), _ManagementBooks(), hashlib.sha256()
+    books, whole = _Books(), hashlib.sha256()
     if follow:
         journals.check(run_folder)
     entities = journals.entities(run_folder)
     for entity in entities:
-        whole.update(entity.encode())
-        reader = books.reader(entity) if entity.startswith(KEY_MANAGER_PREFIX) else None
-        for rows in journal_queries.everything(run_folder, entity):
-            whole.update(_text(rows))
-            management.read(entity, rows)
-            if reader is not None:
-                reader.read(rows)
+        noted = _Digest(entity)
+        for facts in journal_queries.everything(run_folder, entity):
+            noted.update(facts)
+            books.take(entity, facts)
+        whole.update(noted.digest())
     missing = sorted(books.peers.difference(entities))
     if missing:
         raise journal.JournalError(str(run_folder), f"holds no journal of {', '.join(missing)}")
-    totals, unaccounted, half_made = _balance(books)
+    keys, links = books.keys.balance(), books.links.balance(books.keys)
+    totals = dict(zip(Booked, (keys.totals + links.totals).tolist(), strict=True))
     return Audit(
         digest=whole.hexdigest(),
-        duplicate_deliveries=_duplicates(books.deliveries) + management.repeated,
-        mismatched_keys=_mismatches(books.deliveries),
-        unknown_keys=books.unknown_keys,
-        void_deliveries=books.void_deliveries,
-        unaccounted_bits=unaccounted
-        + management.unaccounted_bits
-        + _misplaced(run_folder, books.stored_bits),
-        half_made_bits=half_made,
-        early_bits=books.early_bits,
-        totals=totals,
-        management=management.totals,
+        duplicate_deliveries=keys.duplicate_deliveries + books.management.repeated,
+        mismatched_keys=keys.mismatched_keys,
+        unknown_keys=keys.unknown_keys,
+        void_deliveries=keys.void_deliveries,
+        unaccounted_bits=keys.unaccounted_bits
+        + links.unaccounted_bits
+        + books.management.unaccounted_bits
+        + _misplaced(run_folder, books.keys.stored_bits()),
+        half_made_bits=links.half_made_bits,
+        early_bits=books.links.early_bits,
+        totals={
+            f"{_TOTALS.get(column, column.name.lower())}_bits": bits
+            for column, bits in totals.items()
+        },
+        management=books.management.totals,
         cut_off=cut_off,
         problems=journals.faults(run_folder) if follow else [],
     )
 
 
-def _pool(medium: str) -> str:
-    """Name what a fact about keys is about: end-to-end key over fiber, or the key of another medium."""
-    return "end-to-end" if medium in ("fiber", "end-to-end") else medium
+class _Books:
+    """All books: each fact about key is in one of them."""
+
+    def __init__(self) -> None:
+        self.links, self.keys, self.management = LinkBooks(), KeyBooks(), ManagementBooks()
+        self.peers: set[str] = set()
+
+    def take(self, entity: str, facts: FactColumns) -> None:
+        """Book what an entity noted."""
+        kind, medium = facts.coded("kind"), facts.coded("medium")
+        is_management = medium.is_one_of(MANAGEMENT)
+        if is_management.any():
+            self.management.take(entity, _managed(facts, kind, is_management))
+        if not entity.startswith(KEY_MANAGER_PREFIX):
+            return
+        column = kind.translated([_COLUMN_OF.get(name, -1) for name in kind.names])
+        about = KeyFacts(
+            column,
+            facts.numbers("request"),
+            facts.numbers("serial"),
+            medium,
+            facts.coded("peer"),
+            facts.coded("end"),
+            facts.numbers("units"),
+            facts.numbers("bits"),
+            facts.words("key_id"),
+            facts.words("fingerprint"),
+            facts.words("details"),
+        )
+        is_on_link = kind.is_one_of(*_ON_LINKS) & medium.is_one_of("fiber")
+        is_about_key = (column >= 0) & ~is_management
+        on_links, of_keys = about.chosen(is_on_link), about.chosen(is_about_key & ~is_on_link)
+        self.links.take(entity, on_links)
+        self.keys.take(entity, of_keys)
+        peers = {*on_links.peer.names, *of_keys.peer.names} - {""}
+        self.peers |= {key_manager_of(name.removeprefix(KEY_MANAGER_PREFIX)) for name in peers}
 
 
-def _names(block: _Block, units: int) -> dict[str, _Position]:
-    """Return the keys of a block, by name, with their indices in it."""
-    request, pool, serial = block
-    medium = MediumCode.FIBER if pool == "end-to-end" else MediumCode[pool.upper()]
-    return {key_name(request, medium, serial, n): (block, n) for n in range(units)}
+def _managed(facts: FactColumns, kind: Coded, rows: NDArray[np.bool_]) -> Iterator[Noted]:
+    """Yield facts about management keys."""
+    peer = facts.coded("peer")
+    numbers = [facts.numbers(name)[rows].tolist() for name in ("serial", "units", "bits")]
+    words = [[each.names[index] for index in each.indices[rows]] for each in (kind, peer)]
+    yield from zip(*words, *numbers, strict=True)
 
 
 def _misplaced(run_folder: Path, stored_bits: Counter[tuple[str, int, str]]) -> int:
     """Return by how many bits key tables and facts differ, over all stores."""
     found: Counter[tuple[str, int, str]] = Counter()
     for entity, request, medium, *_, bits in journals.key_stores(run_folder):
-        found[entity, request, _pool(medium)] += bits
+        found[entity, request, pool_of(medium)] += bits
     return sum(abs(found[store] - stored_bits[store]) for store in found | stored_bits)
-
-
-def _balance(books: _Books) -> tuple[dict[str, int], int, int]:
-    """Add up one end of every account; count what does not balance or differs, and half-made blocks."""
-    totals = [0] * len(_COLUMNS)
-    unaccounted = 0
-    alone: list[tuple[_Epoch, int, int]] = []
-    for account in books.ends.values():
-        unaccounted += sum(_imbalance(bits) for bits in account.values())
-        _add_to(totals, account.get("source", _NOTHING))
-    for (request, serial, _), sides in books.links.items():
-        unaccounted += sum(_imbalance(bits) for bits in sides.values())
-        most = max(sides.values(), key=_most)
-        _add_to(totals, most)
-        differing = abs(sides.get("a", _NOTHING)[_MADE] - sides.get("b", _NOTHING)[_MADE])
-        if differing:
-            alone.append(((request, serial), differing, most[_EXPIRED]))
-    carried = _carried(books, {epoch for epoch, _, _ in alone})
-    half_made = sum(bits for epoch, bits, expired in alone if epoch in carried or bits <= expired)
-    unaccounted += sum(bits for _, bits, _ in alone) - half_made
-    names = {"generated_bits": totals[_MADE]}
-    spent = {
-        f"{name}_bits": totals[column] for column, name in enumerate(_COLUMNS) if column != _MADE
-    }
-    return names | spent, unaccounted, half_made
-
-
-def _carried(books: _Books, epochs: set[_Epoch]) -> set[_Epoch]:
-    """Return the epochs of which nothing was delivered but what both ends of every link have relayed."""
-    links: dict[_Epoch, list[tuple[_Link, int]]] = {epoch: [] for epoch in epochs}
-    for (request, serial, link), sides in books.links.items():
-        if (request, serial) in links and len(sides) == len(link):
-            bits = min(account[_RELAYED] for account in sides.values())
-            links[request, serial].append((link, bits))
-    return {epoch for epoch, found in links.items() if _joined(books, epoch, found)}
-
-
-def _joined(books: _Books, epoch: _Epoch, links: list[tuple[_Link, int]]) -> bool:
-    """Tell whether links that relayed all that was delivered of an epoch join the ends of its request."""
-    request, serial = epoch
-    delivered = max(books.delivered_bits[request, serial, end] for end in ("source", "target"))
-    if not delivered:
-        return True
-    wide = [set(link) for link, bits in links if bits >= delivered]
-    reached = {books.sites.get((request, "source"))}
-    for _ in wide:
-        reached.update(*(link for link in wide if link & reached))
-    return books.sites.get((request, "target")) in reached
-
-
-_NOTHING: _Account = [0] * len(_COLUMNS)
-
-
-def _imbalance(bits: _Account) -> int:
-    """Return by how much what was made differs from what became of it."""
-    return abs(2 * bits[_MADE] - sum(bits))
-
-
-def _most(bits: _Account) -> tuple[int, int, int]:
-    """Return what decides which end of a link totals count: the one that made most."""
-    return bits[_MADE], bits[_RELAYED], bits[_EXPIRED]
-
-
-def _add_to(totals: _Account, bits: _Account) -> None:
-    for column, number in enumerate(bits):
-        totals[column] += number
-
-
-def _duplicates(deliveries: dict[str, dict[str, list[bytes]]]) -> int:
-    return sum(len(tags) - 1 for ends in deliveries.values() for tags in ends.values())
-
-
-def _mismatches(deliveries: dict[str, dict[str, list[bytes]]]) -> int:
-    """Count keys that were not delivered at both ends with the same content."""
-    return sum(
-        set(ends.get("source", [])) != set(ends.get("target", [])) for ends in deliveries.values()
-    )

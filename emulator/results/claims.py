@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from emulator.build.problem import problem_of
 from emulator.build.setup import Setup
 from emulator.results import decisions, journal_queries, ledger, sae_keys
+from emulator.results.fact_columns import FactColumns, grouped
 from emulator.results.journal_queries import Payment
 from emulator.runtime import provenance
 from emulator.store import journals
@@ -130,15 +131,7 @@ def _sums_of(folder: Path, problem: Problem, change_cost: int) -> _Sums:
     sums = _Sums(tuple(request.on_demand.shortfall_cost for request in problem.requests))
     _add_payments(sums, folder, problem, change_cost)
     for node in problem.nodes:
-        for use in journal_queries.use_sums(folder, key_manager_of(node)):
-            name = {
-                FactKind.DEMANDED: "demanded",
-                FactKind.SHORT: "late",
-                FactKind.LAPSED: "lapsed",
-            }
-            sums.cells[use.request, use.period][f"{name.get(use.kind, use.medium)}_units"] += (
-                use.units
-            )
+        _add_uses(sums, journal_queries.uses(folder, key_manager_of(node)))
     for position, cell in sums.cells.items():
         served = cell["fiber_units"] + cell["satellite_units"] + cell["uav_units"]
         if served + cell["lapsed_units"] > cell["demanded_units"]:
@@ -146,6 +139,26 @@ def _sums_of(folder: Path, problem: Problem, change_cost: int) -> _Sums:
                 f"{_named(problem, position)}: more was served and lapsed than demanded"
             )
     return sums
+
+
+def _add_uses(sums: _Sums, facts: FactColumns) -> None:
+    """Add what the applications at a node asked for, got and went without."""
+    request, period = facts.numbers("request"), facts.numbers("period")
+    kind, medium = facts.coded("kind"), facts.coded("medium")
+    groups = grouped(request, period, kind.indices, medium.indices)
+    at, units = groups.first, groups.sums(facts.numbers("units")).tolist()
+    positions = zip(request[at].tolist(), period[at].tolist(), strict=True)
+    words = zip(kind.indices[at].tolist(), medium.indices[at].tolist(), strict=True)
+    for position, (what, by), number in zip(positions, words, units, strict=True):
+        name = _WORDS.get(kind.names[what], medium.names[by])
+        sums.cells[position][f"{name}_units"] += number
+
+
+_WORDS: dict[str, str] = {
+    FactKind.DEMANDED: "demanded",
+    FactKind.SHORT: "late",
+    FactKind.LAPSED: "lapsed",
+}
 
 
 def _add_payments(sums: _Sums, folder: Path, problem: Problem, change_cost: int) -> None:

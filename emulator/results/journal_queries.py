@@ -8,17 +8,19 @@ is none; `if_any` turns that into no answers.  Nothing here knows what answers a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from emulator.results.fact_columns import SEPARATOR, FactColumns
 from emulator.store import journal, journals
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER
 from protos.facts import Details, FactKind, LinkState, Planned, details_of
 
 Row = TypeVar("Row")
+_Only = tuple[str, Sequence[object]]  # a condition, and the values bound to it
 
-_PORTION = 10_000
+_PORTION, _ALL = 50_000, 2**62
 _USES = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
 _ORDERS = (FactKind.BOUGHT, FactKind.REFUSED, FactKind.FAILED)
 _PAID = (FactKind.BOUGHT, FactKind.FAILED)
@@ -98,27 +100,6 @@ class Purchase(NamedTuple):
     medium: str
     kind: FactKind
     cost: int
-    units: int
-
-
-class Use(NamedTuple):
-    """Units that applications asked for, got or went without, at the source, in one window."""
-
-    request: int
-    period: int
-    kind: FactKind
-    medium: str
-    units: int
-    window: int
-
-
-class UseSum(NamedTuple):
-    """Units of one kind of use, added up over a period."""
-
-    request: int
-    period: int
-    kind: FactKind
-    medium: str
     units: int
 
 
@@ -300,26 +281,12 @@ def plan_gaps(folder: Path) -> Iterator[tuple[int, float]]:
     return _rows(folder, GLOBAL_MANAGER, query, (FactKind.PLANNED,))
 
 
-def uses(folder: Path, entity: str) -> Iterator[Use]:
-    """Yield what the applications at a key manager asked for, got and went without."""
-    query = (
-        "SELECT request, period, kind, medium, sum(units), window FROM fact "
-        f"WHERE kind IN {marks(_USES)} AND \"end\" != 'target' "
-        "GROUP BY request, period, kind, medium, window"
-    )
-    for request, period, kind, medium, units, window in _rows(folder, entity, query, _USES):
-        yield Use(request, period, FactKind(kind), medium, units, window)
-
-
-def use_sums(folder: Path, entity: str) -> Iterator[UseSum]:
-    """Yield what applications at a key manager asked for, got and went without, by period."""
-    query = (
-        "SELECT request, period, kind, medium, sum(units) FROM fact "
-        f"WHERE kind IN {marks(_USES)} AND \"end\" != 'target' "
-        "GROUP BY request, period, kind, medium"
-    )
-    for request, period, kind, medium, units in _rows(folder, entity, query, _USES):
-        yield UseSum(request, period, FactKind(kind), medium, units)
+def uses(folder: Path, entity: str) -> FactColumns:
+    """Return what the applications at a key manager asked for, got and went without."""
+    names = ("request", "period", "kind", "medium", "units", "window")
+    condition = f"AND kind IN {marks(_USES)} AND \"end\" != 'target'"
+    (found,) = _columns(folder, entity, names, _ALL, (condition, _USES))
+    return found
 
 
 def payments(folder: Path) -> Iterator[Payment]:
@@ -401,10 +368,9 @@ def followed(folder: Path, entity: str, request: int, period: int | None) -> Ite
         yield Followed._make((window, FactKind(kind), *fields, details_of(kind, details)))
 
 
-def everything(folder: Path, entity: str) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield all that an entity noted, in order, in portions; a row has the columns of `journal.COLUMNS`."""
-    query = f"SELECT {journal.NAMES} FROM fact ORDER BY rowid"
-    return journals.portions(folder, entity, query, _PORTION)
+def everything(folder: Path, entity: str) -> Iterator[FactColumns]:
+    """Yield all that an entity noted, in order, in portions with the columns of `journal.COLUMNS`."""
+    return _columns(folder, entity, journal.COLUMNS, _PORTION)
 
 
 def until(folder: Path, entity: str, window: int) -> Iterator[tuple[Any, ...]]:
@@ -414,6 +380,24 @@ def until(folder: Path, entity: str, window: int) -> Iterator[tuple[Any, ...]]:
         f"AND kind NOT IN {marks(_AT_THE_END)} ORDER BY rowid"
     )
     return _rows(folder, entity, query, (window, *_AT_THE_END))
+
+
+def _columns(
+    folder: Path, entity: str, names: Sequence[str], portion: int, only: _Only = ("", ())
+) -> Iterator[FactColumns]:
+    """Yield columns of facts, in portions; of those that meet a condition only, if there is one.
+
+    They are in the order of facts: SQLite visits a table, and an index of it on one entity, by `rowid`.
+    """
+    joined = ", ".join(f"group_concat({_plain(name)}, '{SEPARATOR}')" for name in names)
+    condition, values = only
+    query = f"SELECT count(*), {joined} FROM fact WHERE rowid > ? AND rowid <= ? {condition}"
+    for count, *texts in journals.portions(folder, entity, query, values, portion):
+        yield FactColumns(entity, count, dict(zip(names, texts, strict=True)))
+
+
+def _plain(name: str) -> str:
+    return f"hex({name})" if name == "fingerprint" else f'"{name}"'
 
 
 def _rows(

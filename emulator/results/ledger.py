@@ -8,15 +8,19 @@ run: what the journals do not say did not happen.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from emulator.results import journal_queries
+from emulator.results.fact_columns import FactColumns, Numbers, grouped
 from emulator.store import journals
 from global_manager.provisioning.model import Request
 from protos.core import KEY_MANAGER_PREFIX
@@ -101,25 +105,18 @@ def read(
     `units_per_key` says by application how many units its keys have; the default is one.  `tenants` has the
     tenant of every request, or none.
     """
-    periods = journal_queries.periods_begun(run_folder)
-    rows = {
-        (number, period): LedgerRow(item.id, item.application, item.source, item.target, period)
-        for period in range(periods)
-        for number, item in enumerate(requests)
-    }
-    _add_reservations(rows, run_folder, periods)
-    _add_purchases(rows, run_folder)
-    _add_gaps(rows, run_folder)
+    cells = _Cells.none(len(requests), journal_queries.periods_begun(run_folder))
+    _add_reservations(cells, run_folder)
+    _add_purchases(cells, run_folder)
+    _add_gaps(cells, run_folder)
+    times = _Times(window_s, period_s)
+    sizes = [(units_per_key or {}).get(item.application, 1) for item in requests]
     for entity in journals.entities(run_folder):
         if entity.startswith(KEY_MANAGER_PREFIX):
-            uses = _uses(rows, run_folder, entity)
-            _add_times(rows, uses, window_s, period_s, units_per_key or {})
-    for (number, _), row in rows.items():
-        served = row.fiber_units + row.satellite_units + row.uav_units
-        row.shortfall_units = row.demanded_units - served
-        row.tenant = tenants[number] if tenants else ""
-        row.shortfall_cost = row.shortfall_units * requests[number].on_demand.shortfall_cost
-    return Ledger(tuple(rows.values()), periods)
+            uses = _uses(cells, journal_queries.uses(run_folder, entity))
+            _add_units(cells, uses)
+            _add_times(cells, uses, times, sizes)
+    return Ledger(tuple(_rows(cells, requests, tenants)), cells.periods)
 
 
 def down_s(
@@ -170,91 +167,157 @@ def rows_of(run_folder: Path) -> tuple[LedgerRow, ...]:
     return tuple(LedgerRow(**row) for row in table.to_pylist())
 
 
-_Position = tuple[int, int]
-_Rows = dict[_Position, LedgerRow]
+@dataclass(frozen=True)
+class _Cells:
+    """Columns of the ledger as arrays (request, period)."""
+
+    columns: dict[str, NDArray[Any]]
+    requests: int
+    periods: int
+
+    @classmethod
+    def none(cls, requests: int, periods: int) -> _Cells:
+        """Return cells in which nothing has happened."""
+        types = {"int": np.int64, "float": np.float64}
+        columns = {
+            field.name: np.zeros((requests, periods), dtype=types[str(field.type)])
+            for field in fields(LedgerRow)
+            if field.default == 0 and field.name != "period"
+        }
+        return cls(columns, requests, periods)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.columns[name]
 
 
-def _add_reservations(rows: _Rows, run_folder: Path, periods: int) -> None:
+class _Uses(NamedTuple):
+    """What was asked for, came and was missed, added up by the other columns, and in their order.
+
+    `cell` counts through the cells of a request, then those of the next.
+    """
+
+    cell: Numbers
+    kind: Numbers
+    window: Numbers
+    medium: Numbers
+    units: Numbers
+
+    def of(self, kind: FactKind) -> _Uses:
+        """Return those of a kind."""
+        rows = self.kind == _KINDS.index(kind)
+        return _Uses(*(column[rows] for column in self))
+
+
+class _Times:
+    """How long windows and periods are; links that got their keys alike were down alike."""
+
+    def __init__(self, window_s: float, period_s: float) -> None:
+        self.window_s, self.period_s = window_s, period_s
+        self.down_s = lru_cache(maxsize=_ALIKE)(self._down_s)
+
+    def _down_s(self, came: tuple[tuple[int, int], ...], units: int, units_per_key: int) -> float:
+        """Return `down_s`; `came` are (windows since the period began, units)."""
+        arrivals = [(windows * self.window_s, keys) for windows, keys in came]
+        return down_s(arrivals, units, self.period_s, units_per_key)
+
+
+_ALIKE = 100_000
+_KINDS = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
+_MEDIA = ("fiber", "satellite", "uav")
+
+
+def _add_reservations(cells: _Cells, run_folder: Path) -> None:
     """Charge every period what was reserved last before it began."""
     for item in journal_queries.reservations(run_folder):
-        for period in range(item.period, periods):
-            rows[item.request, period].reservation_cost = item.cost
+        cells["reservation_cost"][item.request, item.period :] = item.cost
     for item in journal_queries.changes(run_folder):
-        if item.period < periods:
-            rows[item.request, item.period].change_cost = item.cost
+        if item.period < cells.periods:
+            cells["change_cost"][item.request, item.period] = item.cost
 
 
-def _add_purchases(rows: _Rows, run_folder: Path) -> None:
+def _add_purchases(cells: _Cells, run_folder: Path) -> None:
     """Charge what was bought; an order that failed has a negative cost and served nobody."""
     for item in journal_queries.purchases(run_folder):
-        row, name = rows[item.request, item.period], f"{item.medium}_cost"
-        setattr(row, name, getattr(row, name) + item.cost)
+        cells[f"{item.medium}_cost"][item.request, item.period] += item.cost
         if item.kind is FactKind.FAILED:
-            row.failed_units += item.units
+            cells["failed_units"][item.request, item.period] += item.units
 
 
-def _add_gaps(rows: _Rows, run_folder: Path) -> None:
+def _add_gaps(cells: _Cells, run_folder: Path) -> None:
     """State the gap of the plan that was last made before a period began."""
     for since, gap in journal_queries.plan_gaps(run_folder):
-        for (_, period), row in rows.items():
-            if period >= since:
-                row.plan_gap = float(gap)
+        cells["plan_gap"][:, max(0, since) :] = float(gap)
 
 
-def _uses(rows: _Rows, run_folder: Path, entity: str) -> dict[_Position, _Use]:
-    """Add the units of one key manager's requests; return when they were asked for and came."""
-    uses: dict[_Position, _Use] = defaultdict(_Use)
-    for item in journal_queries.uses(run_folder, entity):
-        key = (item.request, item.period)
-        if key in rows:
-            _add(rows[key], item.kind, item.medium, item.units)
-            uses[key].take(item.kind, item.units, item.window)
-    return uses
+def _uses(cells: _Cells, facts: FactColumns) -> _Uses:
+    """Return the uses of the keys of one key manager's requests."""
+    request, period, medium = (
+        facts.numbers("request"),
+        facts.numbers("period"),
+        facts.coded("medium"),
+    )
+    is_there = (
+        (request >= 0) & (request < cells.requests) & (period >= 0) & (period < cells.periods)
+    )
+    columns = (
+        request * cells.periods + period,
+        facts.coded("kind").numbered(_KINDS),
+        facts.numbers("window"),
+        medium.numbered(_MEDIA),
+    )
+    units = facts.numbers("units")[is_there]
+    cell, kind, window, medium_number = (column[is_there] for column in columns)
+    groups = grouped(cell, kind, window, medium_number)
+    at = groups.first
+    return _Uses(cell[at], kind[at], window[at], medium_number[at], groups.sums(units))
 
 
-def _add_times(
-    rows: _Rows,
-    uses: dict[_Position, _Use],
-    window_s: float,
-    period_s: float,
-    units_per_key: Mapping[str, int],
-) -> None:
-    for key, use in uses.items():
-        row, arrivals = rows[key], use.arrivals_s(window_s)
-        row.needed_s = period_s if row.demanded_units else 0.0
-        units = units_per_key.get(row.application, 1)
-        row.down_s = down_s(arrivals, row.demanded_units, period_s, units)
-        if row.late_units:
-            row.shortfall_s = (use.ended - use.began) * window_s
+def _add_units(cells: _Cells, uses: _Uses) -> None:
+    delivered = uses.of(FactKind.DELIVERED)
+    noted = {"demanded_units": uses.of(FactKind.DEMANDED), "late_units": uses.of(FactKind.SHORT)}
+    for number, medium in enumerate(_MEDIA):
+        rows = delivered.medium == number
+        noted[f"{medium}_units"] = _Uses(*(column[rows] for column in delivered))
+    for name, found in noted.items():
+        np.add.at(cells[name].reshape(-1), found.cell, found.units)
 
 
-@dataclass
-class _Use:
-    """When a request's keys were asked for, came, and were missing no more; all in windows."""
+def _add_times(cells: _Cells, uses: _Uses, times: _Times, sizes: Sequence[int]) -> None:
+    """State for how long key was missing, and links were down, in the cells that uses are about."""
+    began, ended = np.zeros((2, cells.requests * cells.periods), dtype=np.int64)
+    demanded = uses.of(FactKind.DEMANDED)
+    began[demanded.cell] = demanded.window
+    is_end = uses.kind != _KINDS.index(FactKind.SHORT)
+    np.maximum.at(ended, uses.cell[is_end], uses.window[is_end])
+    here = np.unique(uses.cell)
+    units, late = cells["demanded_units"].reshape(-1)[here], cells["late_units"].reshape(-1)[here]
+    missing_s = (ended - began)[here] * times.window_s
+    cells["needed_s"].reshape(-1)[here] = np.where(units > 0, times.period_s, 0.0)
+    cells["shortfall_s"].reshape(-1)[here] = np.where(late > 0, missing_s, 0.0)
+    came = uses.of(FactKind.DELIVERED)
+    since = (came.window - began[came.cell]).tolist()
+    arrivals = list(zip(since, came.units.tolist(), strict=True))
+    bounds = np.searchsorted(came.cell, [here, here + 1]).tolist()
+    sizes_here = np.array(sizes, dtype=np.int64)[here // cells.periods].tolist()
+    cells["down_s"].reshape(-1)[here] = [
+        times.down_s(tuple(arrivals[first:last]), needed, size)
+        for first, last, needed, size in zip(*bounds, units.tolist(), sizes_here, strict=True)
+    ]
 
-    began: int = 0
-    ended: int = 0
-    came: list[tuple[int, int]] = field(default_factory=list)
 
-    def take(self, kind: FactKind, units: int, window: int) -> None:
-        """Take note of a fact."""
-        if kind is FactKind.DEMANDED:
-            self.began = window
-        elif kind is FactKind.DELIVERED:
-            self.came.append((window, units))
-        if kind is not FactKind.SHORT:
-            self.ended = max(self.ended, window)
-
-    def arrivals_s(self, window_s: float) -> list[tuple[float, int]]:
-        """Return when keys came, in seconds since they were asked for."""
-        return [((window - self.began) * window_s, units) for window, units in self.came]
-
-
-def _add(row: LedgerRow, kind: FactKind, medium: str, units: int) -> None:
-    if kind is FactKind.DEMANDED:
-        row.demanded_units += units
-    elif kind is FactKind.SHORT:
-        row.late_units += units
-    elif kind is FactKind.DELIVERED:
-        name = f"{medium}_units"
-        setattr(row, name, getattr(row, name) + units)
+def _rows(
+    cells: _Cells, requests: Sequence[Request], tenants: Sequence[str]
+) -> Iterator[LedgerRow]:
+    """Yield all rows, by period and request."""
+    served = cells["fiber_units"] + cells["satellite_units"] + cells["uav_units"]
+    prices = np.array([[item.on_demand.shortfall_cost] for item in requests], dtype=np.int64)
+    cells["shortfall_units"][:] = cells["demanded_units"] - served
+    cells["shortfall_cost"][:] = cells["shortfall_units"] * prices.reshape(-1, 1)
+    values = zip(*(column.T.reshape(-1).tolist() for column in cells.columns.values()), strict=True)
+    for period in range(cells.periods):
+        for number, item in enumerate(requests):
+            named = (item.id, item.application, item.source, item.target, period)
+            tenant = tenants[number] if tenants else ""
+            yield LedgerRow(
+                *named, **dict(zip(cells.columns, next(values), strict=True)), tenant=tenant
+            )

@@ -23,6 +23,8 @@ from emulator.store.reading import connect_to_read, connect_to_write, rollback_j
 
 _VIEW = f"CREATE TEMP VIEW fact AS SELECT rowid AS rowid, {NAMES} FROM main.fact"  # noqa: S608
 ALL_FACTS = f"SELECT entity, {NAMES} FROM fact ORDER BY rowid"  # noqa: S608
+_END_OF_PORTION = "SELECT rowid FROM fact WHERE rowid > ? ORDER BY rowid LIMIT 1 OFFSET ?"
+_LAST_ROW = 2**63 - 1
 _PAGE_BYTES = 4096  # SQLite's; a database without tables has no more than one
 
 Values = Sequence[object] | Mapping[str, object]
@@ -109,18 +111,25 @@ def rows(
 
 
 def portions(
-    run_folder: Path, entity: str, query: str, size: int
-) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield what a query gives over the facts of one entity, so many rows at a time.
+    run_folder: Path, entity: str, query: str, values: Sequence[object], size: int
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the one row that a query gives over each portion of so many facts of one entity, in order.
 
+    The first two values that are bound to the query are the `rowid` before the portion, and its last one.
     Raises `JournalError`.
     """
     path, number = _home(run_folder, entity)
     with _reading(path) as connection:
         connection.execute(f"{_VIEW} WHERE entity = {number}")
-        cursor = connection.execute(query)
-        while rows := cursor.fetchmany(size):
-            yield rows
+        connection.execute("BEGIN")  # one state, though somebody may be writing
+        after = 0
+        while after < _LAST_ROW:
+            (last,) = connection.execute(_END_OF_PORTION, (after, size - 1)).fetchone() or (
+                _LAST_ROW,
+            )
+            yield connection.execute(query, (after, last, *values)).fetchone()
+            after = last
+        connection.execute("ROLLBACK")
 
 
 def key_stores(run_folder: Path) -> Iterator[tuple[Any, ...]]:
@@ -265,9 +274,10 @@ def _home(run_folder: Path, entity: str) -> tuple[Path, int]:
     """Return the journal that an entity's facts are in, and its number there."""
     own = path_of(run_folder, entity)
     for path in [own] if own.exists() and _is_begun(own) else _paths(run_folder):
-        number = _numbers(path).get(entity)
-        if number is not None:
-            return path, number
+        with _reading(path) as connection:
+            found = connection.execute("SELECT number FROM entities WHERE name = ?", (entity,))
+            if row := found.fetchone():
+                return path, row[0]
     raise JournalError(str(run_folder), f"holds no journal of {entity}")
 
 

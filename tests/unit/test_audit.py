@@ -179,10 +179,12 @@ def test_a_key_that_was_delivered_after_it_was_voided_is_found(
     """The first key of three is delivered after the last two, or all, have been destroyed."""
     for node in "AB":
         _alter(run_folder, node, "UPDATE fact SET units = 3 WHERE kind = 'created'")
-        columns = 'entity, kind, request, serial, medium, peer, "end", bits, units'
-        values = f"entity, 'destroyed', 0, 1, 'end-to-end', '', \"end\", 0, {destroyed_units}"
+        lost = (
+            "entity, window, 'destroyed', 0, -1, 1, 'end-to-end', '', \"end\", "
+            f"{destroyed_units}, 0, 0, '', x'', ''"
+        )
         for statement in (
-            f"INSERT INTO fact ({columns}) SELECT {values} FROM fact WHERE kind = 'delivered'",
+            f"INSERT INTO fact SELECT {lost} FROM fact WHERE kind = 'delivered'",
             "INSERT INTO fact SELECT * FROM fact WHERE kind = 'delivered'",
             "DELETE FROM fact WHERE rowid = (SELECT min(rowid) FROM fact WHERE kind = 'delivered')",
         ):
@@ -208,6 +210,13 @@ def test_stored_key_that_is_not_in_the_table_is_found(run_folder: Path) -> None:
         "UPDATE fact SET kind = 'stored', medium = 'end-to-end' WHERE kind = 'delivered'",
     )
     assert audit(run_folder).unaccounted_bits == 8
+
+
+@pytest.mark.parametrize("value", ["NULL", "'many'", "1.5"])
+def test_a_fact_that_cannot_be_read_is_named(run_folder: Path, value: str) -> None:
+    _alter(run_folder, "A", f"UPDATE fact SET bits = {value} WHERE kind = 'delivered'")
+    with pytest.raises(JournalError, match="kme-A: has a .*bits"):
+        audit(run_folder)
 
 
 def test_a_missing_journal_is_named(run_folder: Path) -> None:
