@@ -12,6 +12,7 @@ relaxation; without it units are promised that find no wavelength.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ class Instance:
         passing = _passing(problem) if odd_nodes else {}
         self.capacity = (*self.wavelengths, *passing.values())
         self.triples: tuple[Triple, ...] = ()
+        self._triples_of: Mapping[int, list[int]] = {}
         self._node = {node: len(self.wavelengths) + i for i, node in enumerate(passing)}
         self.groups = _group(problem)
         self.missing_units = missing_table([group.scenarios for group in self.groups])
@@ -112,6 +114,7 @@ class Instance:
         twin = copy(self)
         new = tuple(triples)
         twin.triples = (*self.triples, *new)
+        twin._triples_of = _numbers_by_fiber(twin.triples)
         second = (sorted(self.wavelengths[e] for e in triple)[1] for triple in new)
         twin.capacity = (*self.capacity, *second)
         return twin
@@ -136,10 +139,9 @@ class Instance:
         """Return all capacity that a lightpath on this path takes: fibers, and odd nodes passed."""
         over = self.resources(path)
         passed = (self._node[node] for node in path[1:-1] if node in self._node)
+        used = Counter(number for e in over for number in self._triples_of.get(e, ()))
         first = len(self.capacity) - len(self.triples)
-        sets = (
-            i for i, triple in enumerate(self.triples, first) if len(set(triple) & set(over)) > 1
-        )
+        sets = sorted(first + number for number, fibers in used.items() if fibers > 1)
         return (*over, *passed, *sets)
 
     def has_path(self, path: Path) -> bool:
@@ -190,6 +192,14 @@ class Instance:
     def passing_price(self, node: str, prices: Floats) -> float:
         """Return the price of passing a node; ending there is free."""
         return float(prices[self._node[node]]) if node in self._node else 0.0
+
+
+def _numbers_by_fiber(triples: Iterable[Triple]) -> dict[int, list[int]]:
+    numbers: dict[int, list[int]] = defaultdict(list)
+    for number, triple in enumerate(triples):
+        for e in triple:
+            numbers[e].append(number)
+    return numbers
 
 
 def _arcs(fiber: Fiber) -> tuple[tuple[str, str], tuple[str, str]]:

@@ -47,7 +47,8 @@ class Effort:
     """How much to try: passes over all wavelengths, single moves, and packings in total.
 
     Packings cost more in larger problems and are fewer there: `budget` is packings times requests,
-    and single moves, which cost about twenty packings each, are limited likewise.
+    and single moves, which cost about twenty packings each, are limited likewise.  All packings together
+    take `iterations` of the simplex method, and end with the one that exceeds them.
     `nodes` limits the multiple-choice model's branch and bound (0: only round its relaxation).
     """
 
@@ -55,6 +56,7 @@ class Effort:
     passes: int = 4
     moves: int = 100
     budget: int = 200_000
+    iterations: int = 35_000
 
 
 def improve(
@@ -68,7 +70,7 @@ def improve(
     search = _Search(assignment, pool, routes, effort)
     moves = min(effort.moves, search.packings_left // 20)
     for step in (*[search.repack_all] * effort.passes, *[search.reroute_one] * moves):
-        if search.cost <= good_enough or search.packings_left <= 0:
+        if search.cost <= good_enough or search.is_spent:
             return
         if step():
             yield search.assignment
@@ -82,6 +84,7 @@ class _Search:
     ) -> None:
         self.assignment, self.cost = assignment, assignment.cost
         self.packings_left = effort.budget // max(1, len(assignment.instance.problem.requests))
+        self._iterations = effort.iterations
         self._pool, self._routes = pool, routes
         self._rng = np.random.default_rng(_SEED)
         self._passes = 0
@@ -90,6 +93,11 @@ class _Search:
     @cached_property
     def _packing(self) -> SetPacking:
         return SetPacking(self.assignment.instance, self._routes, self._pool.prices)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether no packing may follow."""
+        return self.packings_left <= 0 or self._packing.iterations >= self._iterations
 
     def repack_all(self) -> bool:
         """Repack every wavelength once, those with the most priced room first."""
@@ -133,7 +141,7 @@ class _Search:
         self, trial: WavelengthAssignment, wavelengths: Iterable[int], perturb: Perturbation
     ) -> None:
         for wavelength in wavelengths:
-            if self.packings_left <= 0:
+            if self.is_spent:
                 return
             self.packings_left -= 1
             repack(trial, wavelength, self._packing, perturb)
