@@ -61,7 +61,8 @@ class Instance:
     `wavelengths[e]` is how many wavelengths the fiber (or direction) e has; `capacity` has these first and
     then how many lightpaths each odd node can pass, in all wavelengths together.  Without
     `odd_nodes` that second part is empty: the aggregated program as textbooks have it.  `triples`
-    come last: sets of three fibers, of which a wavelength has one path that uses two (`cuts`).
+    come last: sets of three fibers, of which a wavelength has one path that uses two (`cuts`);
+    `triples_of` has their numbers by fiber.
     `missing_units[g, k]` is E[(d - k)+] of a member of group g; `recourse[g, k]` its expected
     recourse cost with k units reserved, convex in k; limits of pools are not in it, but prices for
     their use may be (`priced`).  `yields` are what a wavelength can bring, least first and no more than
@@ -78,7 +79,7 @@ class Instance:
         passing = _passing(problem) if odd_nodes else {}
         self.capacity = (*self.wavelengths, *passing.values())
         self.triples: tuple[Triple, ...] = ()
-        self._triples_of: Mapping[int, list[int]] = {}
+        self.triples_of: Mapping[int, list[int]] = {}
         self._node = {node: len(self.wavelengths) + i for i, node in enumerate(passing)}
         self.groups = _group(problem)
         self.missing_units = missing_table([group.scenarios for group in self.groups])
@@ -114,7 +115,7 @@ class Instance:
         twin = copy(self)
         new = tuple(triples)
         twin.triples = (*self.triples, *new)
-        twin._triples_of = _numbers_by_fiber(twin.triples)
+        twin.triples_of = _numbers_by_fiber(twin.triples)
         second = (sorted(self.wavelengths[e] for e in triple)[1] for triple in new)
         twin.capacity = (*self.capacity, *second)
         return twin
@@ -139,7 +140,7 @@ class Instance:
         """Return all capacity that a lightpath on this path takes: fibers, and odd nodes passed."""
         over = self.resources(path)
         passed = (self._node[node] for node in path[1:-1] if node in self._node)
-        used = Counter(number for e in over for number in self._triples_of.get(e, ()))
+        used = Counter(number for e in over for number in self.triples_of.get(e, ()))
         first = len(self.capacity) - len(self.triples)
         sets = sorted(first + number for number, fibers in used.items() if fibers > 1)
         return (*over, *passed, *sets)

@@ -49,7 +49,8 @@ class Effort:
     Packings cost more in larger problems and are fewer there: `budget` is packings times requests,
     and single moves, which cost about twenty packings each, are limited likewise.  All packings together
     take `iterations` of the simplex method, and end with the one that exceeds them.
-    `nodes` limits the multiple-choice model's branch and bound (0: only round its relaxation).
+    `nodes` limits the multiple-choice model's branch and bound (0: only round its relaxation).  Where the
+    cost is far from the bound after all that, up to `rounds` of ten moves and a pass follow.
     """
 
     nodes: int = 500
@@ -57,6 +58,7 @@ class Effort:
     moves: int = 100
     budget: int = 200_000
     iterations: int = 35_000
+    rounds: int = 6
 
 
 def improve(
@@ -65,15 +67,23 @@ def improve(
     routes: Routes,
     good_enough: float,
     effort: Effort,
+    *,
+    far: float | None = None,
 ) -> Iterator[WavelengthAssignment]:
-    """Yield better and better assignments until one costs no more than `good_enough`."""
+    """Yield better and better assignments until one costs no more than `good_enough`.
+
+    More is tried only while the cost is above `far` (by default, `good_enough`).
+    """
     search = _Search(assignment, pool, routes, effort)
     moves = min(effort.moves, search.packings_left // 20)
-    for step in (*[search.repack_all] * effort.passes, *[search.reroute_one] * moves):
-        if search.cost <= good_enough or search.is_spent:
-            return
-        if step():
-            yield search.assignment
+    usual = (*[search.repack_all] * effort.passes, *[search.reroute_one] * moves)
+    more = (*[search.reroute_one] * 10, search.repack_all) * effort.rounds
+    for steps, target in ((usual, good_enough), (more, good_enough if far is None else far)):
+        for step in steps:
+            if search.cost <= target or search.is_spent:
+                break
+            if step():
+                yield search.assignment
 
 
 class _Search:

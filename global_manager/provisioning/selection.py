@@ -29,7 +29,7 @@ _FREE_GROUPS = (10, 40)  # a small search first: it often suffices
 _WHOLE = 1e-6
 _DIVES = 30  # at least this many steps; of more fractional columns several are fixed at once
 _MOST_DIVES = 200
-_MOST_SEARCH = 20_000_000  # nodes of branch and bound times rows times columns
+_MOST_SEARCH = 5_000_000  # nodes of branch and bound times rows times columns
 _FEWEST_NODES = 10
 
 Selection = Counter[Column]
@@ -70,12 +70,8 @@ def choose(
         )
         if -saving(start) <= good_enough:
             return start
-    if not over_all:
-        return start
     promising = _promising(instance, pool, ranked, start, _COLUMNS_PER_ROW)
-    size = len(promising) * (len(instance.groups) + len(instance.capacity))
-    fewer = max(_FEWEST_NODES, min(nodes, _MOST_SEARCH // size))
-    return _solve(instance, promising, start, replace(limits, nodes=fewer))
+    return _solve(instance, promising, start, limits) if over_all else start
 
 
 def saving_wanted(instance: Instance, pool: ColumnPool, gap: float) -> float:
@@ -91,6 +87,9 @@ def round_and_fill(instance: Instance, pool: ColumnPool) -> Selection:
 def _solve(
     instance: Instance, columns: list[Column], start: Selection, limits: SearchLimits
 ) -> Selection:
+    size = len(columns) * (len(instance.groups) + len(instance.capacity))
+    fewer = max(_FEWEST_NODES, _MOST_SEARCH // max(1, size))
+    limits = replace(limits, nodes=min(limits.nodes, fewer))
     model, take = multiple_choice(instance, columns)
     names = {column: x.name for column, x in zip(columns, take, strict=True)}
     values = run(model, limits, {names[c]: float(n) for c, n in start.items()})
