@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from emulator.config.experiment import MOST_WAVELENGTHS
+
 _SOUTH, _NORTH, _WEST, _EAST = 25.0, 49.0, -124.0, -67.0
 _LINKS_A_NODE = 43 / 24  # USNET
 _REACH = 0.12
@@ -30,7 +32,11 @@ def write_experiment(folder: Path, nodes: int, requests: int, periods: int, seed
     fields = {
         "name": f"scale-{nodes}",
         "seed": seed,
-        "network": {"topology": "network.csv", "link_km": 80, "wavelengths": 10 * requests},
+        "network": {
+            "topology": "network.csv",
+            "link_km": 80,
+            "wavelengths": min(10 * requests, MOST_WAVELENGTHS),
+        },
         "demand": {
             "periods": periods,
             "period_s": 60,

@@ -33,21 +33,21 @@ from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.selection import choose, saving
 
 _PRESSURE = 1.7
-_USNET = (
+_LINKS = (
     "0-1 0-5 1-2 1-5 2-3 2-4 2-6 3-4 3-6 4-7 5-6 5-8 5-10 6-7 6-8 7-9 8-9 8-10 8-11 9-12 9-13 "
     "10-11 10-14 10-18 11-12 11-15 12-13 12-16 13-17 14-15 14-19 15-16 15-20 15-21 16-17 16-21 "
     "16-22 17-23 18-19 19-20 20-21 21-22 22-23"
 )
+USNET = [(a, b) for a, b in (link.split("-") for link in _LINKS.split())]
 
 
 def rows() -> Iterator[Row]:
     """Measure everything, small instances first."""
-    usnet = [(a, b) for a, b in (link.split("-") for link in _USNET.split())]
     for wavelengths, bar in ((80, 0.005), (20, 0.02)):
-        problem = network(usnet, 200, poisson(10 / 3, 10), wavelengths)
+        problem = network(USNET, 200, poisson(10 / 3, 10), wavelengths)
         yield from _measure(f"w{wavelengths}", problem, (1e-3, 3.0), (bar, 30.0))
     for count, limit_s in ((100, 10.0), (1000, 20.0)):
-        problem = under_pressure(usnet, 5_000, poisson(count / 4, count))
+        problem = under_pressure(USNET, 5_000, poisson(count / 4, count))
         yield from _measure(f"5000 x {count}", problem, (5e-4, limit_s), (5e-4, limit_s))
     gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     yield at_most("memory to plan 5000 x 1000", gib, "GiB", 2.0)

@@ -38,6 +38,7 @@ _LIMIT_S = 2400.0
 _QUICK = (
     "paper.py",
     "provisioning.py",
+    "large_plans.py",
     "formulations.py",
     "satellites.py",
     "world.py",

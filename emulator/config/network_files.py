@@ -24,6 +24,7 @@ _BUILT_IN = {  # name: (links, nodes)
     "nsfnet-deeprmsa": ("nsfnet-deeprmsa.csv", "nsfnet.nodes.csv"),
     "janos-us": ("janos-us.csv", "janos-us.nodes.csv"),
     "nobel-us": ("nobel-us.csv", "nobel-us.nodes.csv"),
+    "germany50": ("germany50.csv", "germany50.nodes.csv"),
     "vienna": ("vienna.csv", "vienna.nodes.csv"),
 }
 BUILT_IN_NAMES = tuple(_BUILT_IN)

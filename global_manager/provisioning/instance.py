@@ -13,6 +13,7 @@ relaxation; without it units are promised that find no wavelength.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -62,7 +63,8 @@ class Instance:
     `wavelengths[e]` is how many wavelengths the fiber (or direction) e has; `capacity` has these first and
     then how many lightpaths each odd node can pass, in all wavelengths together.  Without
     `odd_nodes` that second part is empty: the aggregated program as textbooks have it.  `triples`
-    come last: sets of three fibers, of which a wavelength has one path that uses two (`cuts`).
+    come last: sets of three fibers, of which a wavelength has one path that uses two (`cuts`);
+    `triples_of` has their numbers by fiber.
     `missing_units[g, k]` is E[(d - k)+] of a member of group g; `recourse[g, k]` its expected
     recourse cost with k units reserved, convex in k; limits of pools are not in it, but prices for
     their use may be (`priced`).  `yields` are what a wavelength can bring, least first and no more than
@@ -79,6 +81,7 @@ class Instance:
         passing = _passing(problem) if odd_nodes else {}
         self.capacity = (*self.wavelengths, *passing.values())
         self.triples: tuple[Triple, ...] = ()
+        self.triples_of: Mapping[int, list[int]] = {}
         self._node = {node: len(self.wavelengths) + i for i, node in enumerate(passing)}
         self.groups = _group(problem)
         self.missing_units = missing_table([group.scenarios for group in self.groups])
@@ -114,6 +117,7 @@ class Instance:
         twin = copy(self)
         new = tuple(triples)
         twin.triples = (*self.triples, *new)
+        twin.triples_of = _numbers_by_fiber(twin.triples)
         second = (sorted(self.wavelengths[e] for e in triple)[1] for triple in new)
         twin.capacity = (*self.capacity, *second)
         return twin
@@ -138,10 +142,9 @@ class Instance:
         """Return all capacity that a lightpath on this path takes: fibers, and odd nodes passed."""
         over = self.resources(path)
         passed = (self._node[node] for node in path[1:-1] if node in self._node)
+        used = Counter(number for e in over for number in self.triples_of.get(e, ()))
         first = len(self.capacity) - len(self.triples)
-        sets = (
-            i for i, triple in enumerate(self.triples, first) if len(set(triple) & set(over)) > 1
-        )
+        sets = sorted(first + number for number, fibers in used.items() if fibers > 1)
         return (*over, *passed, *sets)
 
     def has_path(self, path: Path) -> bool:
@@ -192,6 +195,14 @@ class Instance:
     def passing_price(self, node: str, prices: Floats) -> float:
         """Return the price of passing a node; ending there is free."""
         return float(prices[self._node[node]]) if node in self._node else 0.0
+
+
+def _numbers_by_fiber(triples: Iterable[Triple]) -> dict[int, list[int]]:
+    numbers: dict[int, list[int]] = defaultdict(list)
+    for number, triple in enumerate(triples):
+        for e in triple:
+            numbers[e].append(number)
+    return numbers
 
 
 def _arcs(fiber: Fiber) -> tuple[tuple[str, str], tuple[str, str]]:

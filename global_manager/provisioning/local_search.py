@@ -47,14 +47,18 @@ class Effort:
     """How much to try: passes over all wavelengths, single moves, and packings in total.
 
     Packings cost more in larger problems and are fewer there: `budget` is packings times requests,
-    and single moves, which cost about twenty packings each, are limited likewise.
-    `nodes` limits the multiple-choice model's branch and bound (0: only round its relaxation).
+    and single moves, which cost about twenty packings each, are limited likewise.  All packings together
+    take `iterations` of the simplex method, and end with the one that exceeds them.
+    `nodes` limits the multiple-choice model's branch and bound (0: only round its relaxation).  Where the
+    cost is far from the bound after all that, up to `rounds` of ten moves and a pass follow.
     """
 
     nodes: int = 500
     passes: int = 4
     moves: int = 100
     budget: int = 200_000
+    iterations: int = 35_000
+    rounds: int = 6
 
 
 def improve(
@@ -63,15 +67,23 @@ def improve(
     routes: Routes,
     good_enough: float,
     effort: Effort,
+    *,
+    far: float | None = None,
 ) -> Iterator[WavelengthAssignment]:
-    """Yield better and better assignments until one costs no more than `good_enough`."""
+    """Yield better and better assignments until one costs no more than `good_enough`.
+
+    More is tried only while the cost is above `far` (by default, `good_enough`).
+    """
     search = _Search(assignment, pool, routes, effort)
     moves = min(effort.moves, search.packings_left // 20)
-    for step in (*[search.repack_all] * effort.passes, *[search.reroute_one] * moves):
-        if search.cost <= good_enough or search.packings_left <= 0:
-            return
-        if step():
-            yield search.assignment
+    usual = (*[search.repack_all] * effort.passes, *[search.reroute_one] * moves)
+    more = (*[search.reroute_one] * 10, search.repack_all) * effort.rounds
+    for steps, target in ((usual, good_enough), (more, good_enough if far is None else far)):
+        for step in steps:
+            if search.cost <= target or search.is_spent:
+                break
+            if step():
+                yield search.assignment
 
 
 class _Search:
@@ -82,6 +94,7 @@ class _Search:
     ) -> None:
         self.assignment, self.cost = assignment, assignment.cost
         self.packings_left = effort.budget // max(1, len(assignment.instance.problem.requests))
+        self._iterations = effort.iterations
         self._pool, self._routes = pool, routes
         self._rng = np.random.default_rng(_SEED)
         self._passes = 0
@@ -90,6 +103,11 @@ class _Search:
     @cached_property
     def _packing(self) -> SetPacking:
         return SetPacking(self.assignment.instance, self._routes, self._pool.prices)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether no packing may follow."""
+        return self.packings_left <= 0 or self._packing.iterations >= self._iterations
 
     def repack_all(self) -> bool:
         """Repack every wavelength once, those with the most priced room first."""
@@ -133,7 +151,7 @@ class _Search:
         self, trial: WavelengthAssignment, wavelengths: Iterable[int], perturb: Perturbation
     ) -> None:
         for wavelength in wavelengths:
-            if self.packings_left <= 0:
+            if self.is_spent:
                 return
             self.packings_left -= 1
             repack(trial, wavelength, self._packing, perturb)

@@ -49,7 +49,7 @@ from global_manager.provisioning.stochastic_plan import (
     optimize,
 )
 
-_LIGHT = Effort(nodes=0, moves=10, budget=60_000)  # wait and see solves once per scenario
+_LIGHT = Effort(nodes=0, moves=10, budget=60_000, rounds=0)  # wait and see solves once per scenario
 _RANDOM_ROUTES = 3
 
 

@@ -45,7 +45,7 @@ def cheapest_paths_between(
     All targets of a source are found at once (Dijkstra).  Weights are at least zero.
     """
     arcs = _Arcs(graph, weight)
-    between = {}
+    between: dict[tuple[str, str], tuple[float, Path]] = {}
     for source, targets in _by_source(pairs).items():
         if arcs.are_resolved:
             found = arcs.cheapest(source, targets)
@@ -60,7 +60,7 @@ def hops_between(
 ) -> dict[tuple[str, str], int]:
     """Return the fewest hops for each (source, target) that there is a path for."""
     arcs = _Arcs(graph)
-    between = {}
+    between: dict[tuple[str, str], int] = {}
     for source, targets in _by_source(pairs).items():
         hops = arcs.costs(source)
         between |= {(source, t): int(hops[at]) for t in targets if (at := arcs.number[t]) in hops}
@@ -135,7 +135,7 @@ class _Arcs:
     ) -> dict[int, int]:
         """Return, of the nodes that can precede each on cheapest paths, the one that is visited first.
 
-        Visits are in the order of cost; of equal cost, in that of who reached them first, and over which arc.
+        Visits are in the order of cost, then of what reached them first, then of the arc from there.
         """
         reached = self._reached(source, ends, costs)
         visited, before = {source: 0}, {}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
@@ -28,17 +29,22 @@ _FREE_GROUPS = (10, 40)  # a small search first: it often suffices
 _WHOLE = 1e-6
 _DIVES = 30  # at least this many steps; of more fractional columns several are fixed at once
 _MOST_DIVES = 200
+_MOST_SEARCH = 5_000_000  # nodes of branch and bound times rows times columns
+_FEWEST_NODES = 10
 
 Selection = Counter[Column]
 """How many members of its group take each column."""
 
 
-def choose(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Selection:
+def choose(
+    instance: Instance, pool: ColumnPool, gap: float, nodes: int, *, over_all: bool = True
+) -> Selection:
     """Return a whole selection whose cost is, if the search ends in time, near the pool's bound.
 
     Half of the relative `gap` is left to wavelengths.  The bound holds over all paths.  Rounding comes
-    first; branch and bound over everything only if that leaves the gap open, and it ends after
-    `nodes` nodes.  With none, the master rounded down and filled must do.
+    first; branch and bound over everything only if that leaves the gap open and `over_all` allows it, and
+    it ends after `nodes` nodes, earlier in large programs.  With no nodes, the master rounded down and
+    filled must do.
     """
     rounded = _round_down(pool)
     if pool.separable:
@@ -47,7 +53,7 @@ def choose(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Sele
     start = _fill(instance, rounded, near)
     if not near:
         return start
-    good_enough = pool.lower_bound * (1 + gap / 2) - instance.unreserved_cost
+    good_enough = -saving_wanted(instance, pool, gap)
     if nodes == 0 or -saving(start) <= good_enough:
         return start
     limits = SearchLimits(gap=gap * pool.lower_bound / 2, target=good_enough, nodes=nodes)
@@ -65,7 +71,12 @@ def choose(instance: Instance, pool: ColumnPool, gap: float, nodes: int) -> Sele
         if -saving(start) <= good_enough:
             return start
     promising = _promising(instance, pool, ranked, start, _COLUMNS_PER_ROW)
-    return _solve(instance, promising, start, limits)
+    return _solve(instance, promising, start, limits) if over_all else start
+
+
+def saving_wanted(instance: Instance, pool: ColumnPool, gap: float) -> float:
+    """Return the saving at which a selection is good enough: half of the gap is left to wavelengths."""
+    return instance.unreserved_cost - pool.lower_bound * (1 + gap / 2)
 
 
 def round_and_fill(instance: Instance, pool: ColumnPool) -> Selection:
@@ -76,6 +87,9 @@ def round_and_fill(instance: Instance, pool: ColumnPool) -> Selection:
 def _solve(
     instance: Instance, columns: list[Column], start: Selection, limits: SearchLimits
 ) -> Selection:
+    size = len(columns) * (len(instance.groups) + len(instance.capacity))
+    fewer = max(_FEWEST_NODES, _MOST_SEARCH // max(1, size))
+    limits = replace(limits, nodes=min(limits.nodes, fewer))
     model, take = multiple_choice(instance, columns)
     names = {column: x.name for column, x in zip(columns, take, strict=True)}
     values = run(model, limits, {names[c]: float(n) for c, n in start.items()})

@@ -46,6 +46,7 @@ from global_manager.provisioning.shared_selection import choose_with_pools
 
 _CHEAPEST_ROUTES = 8  # alternatives a group may move to besides the columns' own paths,
 _MOST_ROUTES = 4_000  # over all groups: finding them must not dominate
+_FAR = 4  # times the wanted gap
 _PROVEN = 1e-9
 
 
@@ -199,8 +200,10 @@ class _Solve:
 
     def _improve(self, relaxation: Relaxation, selection: Selection, routes: Routes) -> Plan:
         assignment, plan = self._assign(relaxation, selection, routes)
-        good_enough = relaxation.pool.lower_bound / (1 - self._gap)
-        for better in improve(assignment, relaxation.pool, routes, good_enough, self._effort):
+        pool, effort = relaxation.pool, self._effort
+        good_enough = pool.lower_bound / (1 - self._gap)
+        far = pool.lower_bound / (1 - min(0.5, _FAR * self._gap))
+        for better in improve(assignment, pool, routes, good_enough, effort, far=far):
             if plan.gap <= self._gap:
                 break
             other = self._state(better, _units(selection), relaxation.lower_bound)

@@ -57,6 +57,7 @@ _DIGESTS = {
     "nsfnet-deeprmsa": "53d00a282e7951bf",
     "janos-us": "8f0d6f138ddd2765",
     "nobel-us": "3a4c1edbd1972127",
+    "germany50": "51a52bc88cb14fe4",
     "vienna": "7f0de6c1f76049de",
 }
 

@@ -174,7 +174,12 @@ def test_usnet_sites_have_omaha_where_it_is_and_say_so():
 
 @pytest.mark.parametrize(
     ("name", "nodes", "links", "detour", "error_km"),
-    [("janos-us", 26, 42, 1, 0), ("nobel-us", 14, 21, 1, 0), ("vienna", 20, 31, 1.5, 0.006)],
+    [
+        ("germany50", 50, 88, 1, 0),
+        ("janos-us", 26, 42, 1, 0),
+        ("nobel-us", 14, 21, 1, 0),
+        ("vienna", 20, 31, 1.5, 0.006),
+    ],
 )
 def test_networks_whose_lengths_are_great_circles_between_their_sites(
     name, nodes, links, detour, error_km

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from provisioning_cases import paper_problem, poisson_scenarios, problem_on, random_pairs
 from provisioning_oracles import highs, path_wavelength
 
-from global_manager.provisioning import Scenario, Termination, solve
+from global_manager.provisioning import Scenario, Termination, cuts, solve
 from global_manager.provisioning.assignment import bits, lowest_bits, mask_of
 from global_manager.provisioning.columns import generate_columns
 from global_manager.provisioning.cuts import choose_with_cuts, violated_triples
@@ -67,6 +67,21 @@ def test_three_fibers_that_are_half_full_at_most_are_never_crowded():
         found.append(violated_triples(instance, list(promised), list(promised.values())))
 
     assert found == [[], [(0, 1, 2)]]
+
+
+def test_in_large_networks_crowded_sets_are_found_among_the_fibers_that_share_most(monkeypatch):
+    problem = paper_problem(wavelengths=20, requests=60)
+    instance = Instance(problem, odd_nodes=False)
+    pool = generate_columns(instance)
+    promised = choose(instance, pool, 0.0, nodes=0)
+    every = violated_triples(instance, list(promised), list(promised.values()), 0.8)
+
+    monkeypatch.setattr(cuts, "_ALL_UP_TO", 0)
+    likely = violated_triples(instance, list(promised), list(promised.values()), 0.8)
+
+    assert likely
+    assert set(likely) <= set(every)
+    assert likely[0] == every[0]
 
 
 def test_each_direction_pairs_every_way_in_with_a_way_out():

@@ -1,5 +1,7 @@
 """Cheapest paths by compiled code are those of Dijkstra's algorithm in Python, ties included."""
 
+from itertools import pairwise
+
 import networkx as nx
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,7 +54,7 @@ def test_one_way_prices_give_the_same_paths_as_dijkstra(
     for (source, target), (cost, path) in found.items():
         before, costs = nx.dijkstra_predecessor_and_distance(graph, source, weight="priced")
         assert cost == costs[target]
-        assert all(a == before[b][0] for a, b in zip(path, path[1:], strict=False))
+        assert all(a == before[b][0] for a, b in pairwise(path))
 
 
 @given(fibers)
