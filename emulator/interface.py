@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from emulator.build import loading
 from emulator.build.loading import Origin
 from emulator.build.problem import problem_of
+from emulator.build.service import minding
 from emulator.build.setup import Setup
 from emulator.engines.job import Options
 from emulator.report.paper_figures import comparison_rows
@@ -164,7 +165,7 @@ class Experiment:
         (None: one per CPU), which a script must be ready for (`if __name__ == "__main__"`).
         """
         own = [name for name in map(_policy, policies) if isinstance(name, OwnPolicy)]
-        names = [*(policy.value for policy in _COMPARED), *own]
+        names = [*(policy.value for policy in minding(self.setup, _COMPARED)), *own]
         worlds = range(self.seed, self.seed + seeds)
         found = realised.compare(self.origin, names, worlds, jobs, lambda _trial, _problem: None)
         if not found.seeds:

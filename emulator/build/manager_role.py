@@ -20,13 +20,14 @@ from global_manager.forecasting import Forecast
 from global_manager.forecasting.foresight import Foresight
 from global_manager.manager import GlobalManager, ManagerConfig
 from global_manager.planner import Fibers
-from global_manager.provisioning import Rearrangement, replan, solve
+from global_manager.provisioning import Rearrangement, Watch, replan, solve
 from global_manager.provisioning.check import evaluate
 from global_manager.provisioning.demand import mean_units
 from global_manager.provisioning.hourly import Hours, plan_by_hours
 from global_manager.provisioning.model import OwnPolicy, Plan, Policy, Problem, Scenario
 from global_manager.provisioning.own_plan import Past, Settings, own_replan
 from global_manager.provisioning.own_policy import Heard
+from global_manager.provisioning.policies import plan_by
 from global_manager.provisioning.recourse import expected_unit_cost
 from global_manager.provisioning.replanning import without_fibers
 from global_manager.provisioning.scenario_reduction import wasserstein_units
@@ -59,7 +60,7 @@ class StandardPlanner:
 
     def reserve_nothing(self, problem: Problem) -> Plan:
         """Return the plan that needs no optimizer."""
-        return solve(problem, Policy.NONE)
+        return plan_by(problem, Policy.NONE, Settings(), Watch())
 
     def replan(
         self,

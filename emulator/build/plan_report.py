@@ -82,7 +82,14 @@ def _beside(plan: Plan) -> dict[str, float]:
     if plan.cvar is not None:
         return {"expected_cost": plan.expected_cost, "cvar": plan.cvar}
     if plan.worst_case_cost is not None:
-        return {"expected_cost": plan.expected_cost, "worst_case_cost": plan.worst_case_cost}
+        lacks = {"lacking_units": plan.lacking_units} if plan.lacking_units else {}
+        return {
+            "expected_cost": plan.expected_cost,
+            "worst_case_cost": plan.worst_case_cost,
+            **lacks,
+        }
+    if plan.lacking_units:
+        return {"expected_cost": plan.expected_cost, "lacking_units": plan.lacking_units}
     return {}
 
 
@@ -139,6 +146,7 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         "shortfall_cost": shortfall_costs_of(problem),
         "joint_futures": len(problem.futures),
         "risk": risk_of(experiment),
+        "service_levels": dict(experiment.plan.service_levels),
         "satellites": "assumed" if orbits is None else orbits.mode.value,
         "elements_from": orbits and orbits.elements_from,
         "satellite_probability": fmean(
@@ -213,6 +221,11 @@ def sentences(basis: dict[str, Any]) -> Iterator[str]:
         yield _fitted(basis)
     if basis["limits"]:
         yield _limited(basis["limits"])
+    if basis["service_levels"]:
+        levels = ", ".join(
+            f"{share:g} of {kind}" for kind, share in basis["service_levels"].items()
+        )
+        yield f"Reserved units serve at least this share of periods in full: {levels}."
     yield from _priced_over(basis["risk"], basis["joint_futures"])
 
 

@@ -34,6 +34,7 @@ from emulator.build.quantum_links import (
     usage_of,
     wasted_share,
 )
+from emulator.build.service import with_levels
 from emulator.build.setup import Setup, part
 from emulator.build.skies import sky_in, with_skies
 from emulator.build.stores import seen_through_stores, with_stores
@@ -185,6 +186,7 @@ def pools_of(setup: Setup) -> Pools | None:
 
 def _requests(setup: Setup, periods: Sequence[int]) -> tuple[Request, ...]:
     requests = with_marginals(setup, _priced_requests(setup, periods), periods)
+    requests = with_levels(setup, requests, scenarios_of(setup))
     if setup.experiment.keys.bridging_units:
         return with_stores(setup, requests)
     pools = pools_of(setup)

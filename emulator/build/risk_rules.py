@@ -8,6 +8,7 @@ from math import ceil
 from emulator.build.demand import requests_of
 from emulator.build.faults import Mistakes
 from emulator.build.run_limits import MOST_RECOURSE
+from emulator.build.service import HEEDLESS
 from emulator.build.setup import Setup
 from emulator.config.cost_sharing import SharingMethod
 from emulator.config.experiment import Experiment
@@ -81,3 +82,28 @@ def _laws(setup: Setup, asked: WassersteinOptions) -> Mistakes:
     if len(requests) * largest > MOST_RECOURSE:
         most = MOST_RECOURSE // len(requests)
         yield "plan.risk.most_units", f"must be at most {most:,} with {len(requests):,} requests"
+
+
+def service_levels(setup: Setup) -> Mistakes:
+    """Refuse levels of no class, and what levels do not go with."""
+    experiment, plan = setup.experiment, setup.experiment.plan
+    if not plan.service_levels:
+        return
+    known = sorted({item.application for item in requests_of(setup)})
+    for name in sorted(plan.service_levels.keys() - set(known)):
+        right = f"no request is of this class; there are {', '.join(known)}"
+        yield f"plan.service_levels.{name}", right
+    refused = {
+        "limits": experiment.limits is not None,
+        "uav.fleet": experiment.uav.fleet is not None,
+        "plan.by_hour": plan.by_hour,
+        "plan.risk": isinstance(plan.risk, RiskOptions),
+        "plan.look_every_periods": plan.look_every_periods > 0,
+        "demand.forecast": experiment.demand.forecast is not None,
+        "keys.store_units": experiment.keys.bridging_units > 0,
+    }
+    for field, is_there in refused.items():
+        if is_there:
+            yield field, "does not go with plan.service_levels; leave one of them out"
+    if plan.policy in HEEDLESS:
+        yield "plan.policy", f"{plan.policy} keeps no service levels; leave out plan.service_levels"

@@ -344,6 +344,10 @@ RULES = (
         risk_rules.risk,
         ("demand", "limits", "plan", "uav", "satellite.orbits", "keys.store_units", NETWORK),
     ),
+    Rule(
+        risk_rules.service_levels,
+        ("demand", "limits", "plan", "uav.fleet", "keys.store_units", NETWORK),
+    ),
     Rule(demand_rules.by_hour, ("demand", "plan", "clock", NETWORK)),
     Rule(demand_rules.by_class, ("demand.hours", "demand.laws", "demand.requests")),
     Rule(demand_rules.drift, ("demand.laws", "demand.joint", "plan.look_every_periods")),

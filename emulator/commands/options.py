@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from emulator.build import loading
+from emulator.build.service import HEEDLESS
 from emulator.build.setup import Setup
 from emulator.commands.terminal import tell
 from emulator.config.error_messages import Mistake
@@ -79,6 +80,9 @@ def read(source: str, seed: int | None, policy: str | None, gap: float | None) -
     if not changes:
         return setup
     options = setup.experiment.plan.model_copy(update=changes)
+    if options.service_levels and options.policy in HEEDLESS:
+        right = f"{options.policy} keeps no service levels; leave out plan.service_levels"
+        raise UsageError("--policy", right)
     return setup.with_experiment(setup.experiment.model_copy(update={"plan": options}))
 
 

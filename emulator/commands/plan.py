@@ -12,6 +12,13 @@ import typer
 from emulator.build import loading
 from emulator.build.loading import ExperimentError
 from emulator.build.setup import Setup
+from emulator.commands.minded import (
+    levels_told,
+    minded_fields,
+    show_risk,
+    show_service,
+    without_room,
+)
 from emulator.commands.options import (
     ExperimentArgument,
     Json,
@@ -70,6 +77,7 @@ def check(experiment: ExperimentArgument, json_: Json = False) -> None:
         mistakes = tuple(mistakes_of_policy(setup.experiment))
         tell_reading(experiment, setup)
         warnings, remarks = unused_of(setup).sentences(), remarks_of(setup)
+        mistakes += tuple(without_room(setup))
         orbits = setup.experiment.satellite.orbits
         if orbits is not None and orbits.elements_from is not None:
             warnings.append(orbits.elements_from)
@@ -111,9 +119,8 @@ def plan(
     json_: Json = False,
 ) -> None:
     """Solve the provisioning program; start no actor."""
-    from emulator.build.futures import fresh_fields, risk_fields
+    from emulator.build.futures import fresh_fields
     from emulator.build.hourly_report import hourly_fields, hourly_fresh
-    from emulator.build.known_nearly import worst_case_fields
     from emulator.build.late_start import late_start_fields
     from emulator.build.plan_report import basis_of, expected_cost, fields, more_of
     from emulator.build.problem import hours_of, problem_of, unused_of
@@ -152,8 +159,10 @@ def plan(
     else:
         figures, fresh = fields(solution), fresh_fields(setup, problem, solution)
         figures |= late_start_fields(setup, problem, solution)
-        fresh |= risk_fields(setup, problem, solution)
-        fresh |= worst_case_fields(setup, problem, solution)
+        solver = partial(
+            _solved, setup, formulation=formulation, time_limit=time_limit, progress=progress
+        )
+        fresh |= minded_fields(setup, problem, solution, solver if import_ is None else None)
     if export is not None:
         write_export(problem, solution, export, formulation)
     shown = {
@@ -202,7 +211,7 @@ def compare(
     if realised is not None:
         compare_realised(experiment, setup, own, realised, jobs, out, json_)
         return
-    with own_policies_named(), SolveDisplay(ERR, progress) as display:
+    with levels_told(setup), own_policies_named(), SolveDisplay(ERR, progress) as display:
         rows, values, bases = comparison_rows(setup, counts, display, own)
     head = {"experiment": setup.experiment.name, "seed": setup.experiment.seed}
     document = head | {"rows": rows, "values": values, "basis": bases}
@@ -241,7 +250,7 @@ def _solved(
     from global_manager.provisioning import solve
 
     wanted = setup.experiment
-    with own_policies_named(), SolveDisplay(ERR, progress) as display:
+    with levels_told(setup), own_policies_named(), SolveDisplay(ERR, progress) as display:
         return solve(
             problem,
             wanted.plan.policy,
@@ -292,6 +301,7 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
         "basis",
         "fresh",
         "risk",
+        "service",
         "true_gap",
         "sensitivities",
         "links",
@@ -340,7 +350,9 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
             soft_wrap=True,
         )
     if "risk" in document:
-        _show_risk(document["risk"])
+        show_risk(document["risk"])
+    if "service" in document:
+        show_service(document["service"])
     if "true_gap" in document:
         gap = document["true_gap"]
         OUT.print(
@@ -351,26 +363,6 @@ def _show_plan(document: dict[str, Any], kinds: list[dict[str, Any]]) -> None:
         )
     if line := worth(document["sensitivities"]):
         OUT.print(line, soft_wrap=True)
-
-
-def _show_risk(risk: dict[str, Any]) -> None:
-    if "classes" in risk:
-        OUT.print()
-        print_table(list(risk["classes"][0]), risk["classes"])
-        return
-    fresh, own = risk["out_of_sample"], "drawn" if risk["futures_drawn"] else "all there are"
-    rows = [
-        {"futures": f"{risk['futures']:,} ({own})", "mean": risk["mean"], "cvar": risk["cvar"]},
-        {"futures": f"{fresh['futures']:,} fresh", "mean": fresh["mean"], "cvar": fresh["cvar"]},
-    ]
-    OUT.print()
-    print_table(list(rows[0]), rows)
-    OUT.print(
-        f"CVaR at {risk['level']:g} is the mean cost of the dearest {1 - risk['level']:.3g} of periods. "
-        f"Standard errors on fresh futures: {fresh['mean_standard_error']:,.0f} of the mean, "
-        f"{fresh['standard_error']:,.0f} of CVaR.",
-        soft_wrap=True,
-    )
 
 
 def _show_bases(bases: list[dict[str, Any]]) -> None:

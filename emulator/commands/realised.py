@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from emulator.build.loading import Origin
+from emulator.build.service import minding
 from emulator.build.setup import Setup
 from emulator.commands.options import UsageError, require_no_process_faults, require_writable
 from emulator.commands.terminal import ERR, OUT, answer, fail, print_table, tell
@@ -41,7 +42,7 @@ def compare_realised(
     require_no_process_faults(source, experiment, Engine.IN_PROCESS)
     if out is not None:
         require_writable(out)
-    policies = [*(policy.value for policy in _BUILT_IN), *own]
+    policies = [*(policy.value for policy in minding(setup, _BUILT_IN)), *own]
     seeds = range(experiment.seed, experiment.seed + count)
     tell(f"{len(policies) + 1} runs for each of {count} seeds from {experiment.seed} on")
 

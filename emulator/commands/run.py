@@ -17,6 +17,7 @@ import typer
 
 from emulator.commands.continuation import CONTINUED
 from emulator.commands.management import snmp_port_of, trap_target
+from emulator.commands.minded import require_room_for_levels
 from emulator.commands.options import (
     Attached,
     Json,
@@ -151,6 +152,7 @@ def run(
     _check_fits(engine, of_processes | {"metrics-port": metrics_port})
     source, kept = _subject(experiment, out, resume, engine)
     setup = read(source, seed, policy, None)
+    require_room_for_levels(setup)
     chosen_pace = _runnable(setup.experiment, None if resume else out, pace, address)
     require_no_process_faults(source, setup.experiment, engine)
     _placeable(source, setup.topology, placement, address)

@@ -21,7 +21,7 @@ from emulator.config.access import Access
 from emulator.config.applications import KeyUse
 from emulator.config.demand import MOST_PERIODS, Demand
 from emulator.config.fiber import FiberOptions
-from emulator.config.risk import AnyRisk
+from emulator.config.risk import AnyRisk, ServiceLevel
 from emulator.config.satellites import Orbits, SatelliteOptions
 from emulator.config.schedule import FaultEvent
 from emulator.config.section import (
@@ -178,6 +178,9 @@ class PlanOptions(Section):
         5_000, description="with by_hour: what it costs to change the reservation of a request"
     )
     risk: AnyRisk | None = Field(None, description="None: the plan minimises the mean cost")
+    service_levels: dict[Name, ServiceLevel] = Field(
+        {}, description="by class: how likely reserved units are to be all that a period needs"
+    )
     drift_sigmas: float = Field(
         3.0, ge=0.001, le=1_000, description="standard errors that count as a drift"
     )

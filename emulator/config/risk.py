@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag
 from emulator.config.demand import MOST_UNITS
 from emulator.config.section import IsNumber, Name, Section
 
+ServiceLevel = Annotated[float, Field(ge=0, le=1), IsNumber]
 Radius = Annotated[float, Field(ge=0, le=MOST_UNITS), IsNumber]
 
 

@@ -37,6 +37,8 @@ from global_manager.provisioning.model import (
 from global_manager.provisioning.own_plan import Settings
 from global_manager.provisioning.policies import Comparison, PolicyCost, compare, plan_by
 from global_manager.provisioning.replanning import Rearrangement, replan
+from global_manager.provisioning.service import UnmetLevelError, require_levels
+from global_manager.provisioning.service_room import require_room
 from global_manager.provisioning.stochastic_plan import SolveProgress, Watch
 from global_manager.provisioning.time_limit import SolverDiedError, plan_within
 
@@ -63,6 +65,7 @@ __all__ = [
     "SolveProgress",
     "SolverDiedError",
     "Termination",
+    "UnmetLevelError",
     "Watch",
     "check_problem",
     "compare",
@@ -92,13 +95,19 @@ def solve(
     `seed` draws the random policy's amounts.  `formulation` says in which form the program is solved;
     without, its size decides.
 
-    Raises InvalidProblemError, naming what is wrong, before anything is solved.
+    Raises InvalidProblemError, naming what is wrong, before anything is solved, and UnmetLevelError if the
+    plan does not keep the service levels.
     """
     check_problem(problem)
     settings, listen = Settings(gap, seed, rounding, formulation), progress or _ignore
     if time_limit_s is None:
-        return plan_by(problem, policy, settings, Watch(progress=listen))
-    return plan_within(problem, policy, settings, time_limit_s, listen)
+        plan = plan_by(problem, policy, settings, Watch(progress=listen))
+    else:
+        plan = plan_within(problem, policy, settings, time_limit_s, listen)
+    if plan.lacking_units:
+        require_room(problem)
+        require_levels(problem, plan.allocations)
+    return plan
 
 
 def _ignore(_progress: SolveProgress) -> None:

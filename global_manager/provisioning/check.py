@@ -31,6 +31,7 @@ from global_manager.provisioning.model import (
 from global_manager.provisioning.recourse import expected_unit_cost, has_skies
 from global_manager.provisioning.risk import JointStage, cvar
 from global_manager.provisioning.robust import planned_demand
+from global_manager.provisioning.service import lacking, level_price
 from global_manager.provisioning.shared_recourse import SecondStage, has_pools
 
 _ROUNDING = 1e-9  # relative error that adding a few thousand floats may leave
@@ -79,6 +80,8 @@ class Cost:
     cvar: float | None = None
     risk: Risk | None = None
     worst_recourse: float | None = None
+    lacking_units: int = 0
+    lacking_cost: int = 0
 
     @property
     def total(self) -> float:
@@ -92,11 +95,14 @@ class Cost:
 
     @property
     def objective(self) -> float:
-        """What is minimised: the total, weighed with its CVaR if there is a risk, or the worst case."""
+        """What is minimised: the total, weighed with its CVaR if there is a risk, or the worst case.
+
+        Units that are lacking to service levels have their price in it.
+        """
         if self.worst_case is not None:
-            return self.worst_case
+            return self.worst_case + self.lacking_cost
         if self.risk is None or self.cvar is None:
-            return self.total
+            return self.total + self.lacking_cost
         return self.risk.weighed(self.total, self.cvar)
 
 
@@ -117,10 +123,14 @@ def evaluate(problem: Problem, allocations: Iterable[Allocation]) -> Cost:
     if problem.risk is not None:
         return _at_risk(problem, problem.risk, first, units)
     mean = _separate(problem, units, problem.demand_of)
+    lacks = sum(takes - has for _, has, takes in lacking(problem, units))
+    priced = Cost(
+        first, mean, lacking_units=lacks, lacking_cost=lacks and lacks * level_price(problem)
+    )
     if not problem.is_robust:
-        return Cost(first, mean)
+        return priced
     worst = _separate(problem, units, partial(planned_demand, problem))
-    return Cost(first, mean, worst_recourse=worst)
+    return replace(priced, worst_recourse=worst)
 
 
 def verify(problem: Problem, allocations: Iterable[Allocation]) -> None:
@@ -131,6 +141,16 @@ def verify(problem: Problem, allocations: Iterable[Allocation]) -> None:
 
 def violations(problem: Problem, allocations: Iterable[Allocation]) -> Iterator[InvalidPlanError]:
     """Yield an error for every constraint that allocations break."""
+    known = tuple(allocations)
+    yield from _carried(problem, known)
+    for name, has, takes in lacking(problem, {a.request: a.units for a in known}):
+        yield InvalidPlanError(
+            name, f"has {has} units reserved, and its service level takes {takes}"
+        )
+
+
+def _carried(problem: Problem, allocations: Iterable[Allocation]) -> Iterator[InvalidPlanError]:
+    """Yield an error for every constraint of fibers, paths and wavelengths that is broken."""
     fibers = {frozenset((f.a, f.b)): f for f in problem.fibers}
     ends = {r.id: (r.source, r.target) for r in problem.requests}
     seen: set[str] = set()
@@ -155,8 +175,12 @@ def make_plan(
     termination: Termination,
     displaced_units: int = 0,
 ) -> Plan:
-    """Verify and price allocations, and state them against a bound; the only way to a `Plan`."""
-    verify(problem, allocations)
+    """Verify and price allocations, and state them against a bound; the only way to a `Plan`.
+
+    Units that requests lack to their service levels are counted and have a price; `verify` refuses them.
+    """
+    for violation in _carried(problem, allocations):
+        raise violation
     cost = evaluate(problem, allocations)
     if lower_bound > cost.objective * (1 + _ROUNDING) + _ROUNDING:
         raise BoundError(cost.objective, lower_bound)
@@ -174,6 +198,7 @@ def make_plan(
         expected_shortfall_units=cost.expected_shortfall_units,
         cvar=cost.cvar,
         worst_case_cost=cost.worst_case,
+        lacking_units=cost.lacking_units,
     )
 
 
@@ -203,6 +228,8 @@ def check_problem(problem: Problem) -> None:
         _check_on_demand(where, request.on_demand)
         if request.scenarios is not None:
             _check_scenarios(where, request.scenarios)
+        if request.least_units:
+            _check_level(where, problem, request)
         if request.ball is not None:
             _check_ball(where, problem, request, request.ball)
     if problem.pools is not None:
@@ -373,6 +400,12 @@ def _check_pools(problem: Problem, pools: Pools) -> None:
         _require(flies, "pools", f"UAVs may be grounded; {why}")
         same_demand = not problem.has_own_demands
         _require(same_demand, "pools", f"requests differ in their demand; {why}")
+
+
+def _check_level(where: str, problem: Problem, request: Request) -> None:
+    _require(request.least_units > 0, where, f"at least {request.least_units} units reserved")
+    shares = has_pools(problem) or problem.risk is not None
+    _require(not shares, where, "a service level does not go with limited pools, or CVaR")
 
 
 def _check_ball(where: str, problem: Problem, request: Request, ball: Ball) -> None:

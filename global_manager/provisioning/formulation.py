@@ -18,6 +18,7 @@ The paper names its constraints and prints no equations; these are theirs.  Indi
     wavelength_uniqueness_e_w   wavelength w of fiber e is lit for one request at most
     required_wavelengths_r_o    y_0 sum_w lit_rw + sum_jw (y_j - y_j-1) more_rjw
                                 + satellite_ro + uav_ro + unserved_ro >= d_ro
+    service_level_r             y_0 sum_w lit_rw + .. + lacks_r >= n_r, where a plan must reserve n_r units
     weakest_fiber_r_j_a         good_rj + path_ra <= 1 for every arc on which a wavelength brings less than
                                 y_j: r has a path that brings y_j, or good_rj is 0
     path_yield_r_j_w, wavelength_yield_r_j_w    more_rjw <= good_rj and more_rjw <= lit_rw
@@ -30,6 +31,7 @@ With a risk of level a and weight v, recourse counts 1 - v times in the objectiv
 `v (value_at_risk + sum_o p_o excess_o / (1 - a))`, which is v times the CVaR of recourse where it is least
 (Rockafellar and Uryasev 2000, Journal of Risk 2); both are >= 0, as recourse is.
 
+`lacks_r` has a price that no unit of a request ever costs (`service`).
 `satellite_ro` is there only where a satellite can serve r; `unserved_ro`, and rows of pools, only where
 pools are limited; `uav_flight_ro`, 0 or 1, only where UAVs fly from a fleet.  A fiber e is both
 directions together, or one of them (`directed_capacity`).
@@ -54,8 +56,8 @@ import pulp
 
 from global_manager.provisioning.model import Allocation, Medium, Problem, Request
 from global_manager.provisioning.recourse import largest_demand
-from global_manager.provisioning.robust import planned_demand
 from global_manager.provisioning.second_stage import Outcome, outcomes, unit_costs
+from global_manager.provisioning.service import level_price, most_useful_units
 from global_manager.provisioning.shared_recourse import futures_of, has_pools, pools_of
 
 ARCS_UP_TO = 2_000
@@ -95,7 +97,7 @@ def arcs_of(problem: Problem) -> tuple[Arc, ...]:
 def wavelengths_of(problem: Problem) -> int:
     """Return how many wavelengths the program has: those of the best fiber, but no more than help."""
     most = sum(
-        -(-largest_demand(planned_demand(problem, request)) // yield_steps(problem, request)[0])
+        -(-most_useful_units(problem, request) // yield_steps(problem, request)[0])
         for request in problem.requests
     )
     return min(most, max((fiber.wavelengths for fiber in problem.fibers), default=0))
@@ -103,7 +105,7 @@ def wavelengths_of(problem: Problem) -> int:
 
 def yield_steps(problem: Problem, request: Request) -> tuple[int, ...]:
     """Return what a wavelength can bring a request along some path, least first; no more than it needs."""
-    most = max(1, largest_demand(planned_demand(problem, request)))
+    most = max(1, most_useful_units(problem, request))
     return tuple(sorted({min(units, most) for units in problem.yields})) or (1,)
 
 
@@ -172,6 +174,7 @@ class ExtensiveForm:
             self._choose_path(r, request)
             self._light_wavelengths(r, request)
             self._count_units(r)
+            self._keep_level(r, request)
         self._share_fibers()
         for r, request in enumerate(problem.requests):
             self._meet_demand(r, request)
@@ -251,6 +254,13 @@ class ExtensiveForm:
                 lit = [(more, 1), (self._lit[r, w], -1)]
                 self._row([(more, 1), (good, -1)], "<=", 0, "path_yield", r=r, j=j, w=w)
                 self._row(lit, "<=", 0, "wavelength_yield", r=r, j=j, w=w)
+
+    def _keep_level(self, r: int, request: Request) -> None:
+        if request.least_units:
+            lacks = self.model.add_variable(self.name("lacks", r=r), 0)
+            self._cost.append((lacks, level_price(self.problem)))
+            terms = [*self._reserved(r), (lacks, 1)]
+            self._row(terms, ">=", request.least_units, "service_level", r=r)
 
     def _reserved(self, r: int) -> list[Term]:
         """Return the units that a request's wavelengths bring."""
@@ -369,7 +379,8 @@ def _first_stage_size(problem: Problem) -> int:
     lights = sum(2 * min(fiber.wavelengths, wavelengths) for fiber in problem.fibers)
     more = sum(len(yield_steps(problem, request)) - 1 for request in problem.requests)
     own = lights + 2 * len(problem.fibers) + wavelengths + 1
-    return len(problem.requests) * own + more * (1 + wavelengths)
+    levels = sum(1 for request in problem.requests if request.least_units)
+    return levels + len(problem.requests) * own + more * (1 + wavelengths)
 
 
 class _Names:

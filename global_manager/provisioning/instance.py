@@ -35,6 +35,7 @@ from global_manager.provisioning.recourse import (
 )
 from global_manager.provisioning.robust import planned_demand
 from global_manager.provisioning.routing import Path, fiber_graph
+from global_manager.provisioning.service import level_price
 from global_manager.provisioning.shared_recourse import has_pools
 
 
@@ -66,7 +67,8 @@ class Instance:
     come last: sets of three fibers, of which a wavelength has one path that uses two (`cuts`);
     `triples_of` has their numbers by fiber.
     `missing_units[g, k]` is E[(d - k)+] of a member of group g; `recourse[g, k]` its expected
-    recourse cost with k units reserved, convex in k; limits of pools are not in it, but prices for
+    recourse cost with k units reserved, convex in k, and the price of units that it lacks to the `least`
+    that it must have; limits of pools are not in it, but prices for
     their use may be (`priced`).  `yields` are what a wavelength can bring, least first and no more than
     the largest demand; the graph of a yield has the fibers that bring as much.  `recourse_rows` has the
     recourse as lists.
@@ -92,6 +94,7 @@ class Instance:
             if has_skies(group.scenarios):
                 row = recourse_under_skies(group.on_demand, group.scenarios)
                 self.recourse[g, : len(row)] = row
+        self._require_levels()
         self.recourse_rows: list[list[float]] = self.recourse.tolist()
         self.group_of = {m: g for g, group in enumerate(self.groups) for m in group.members}
         self.is_priced = False
@@ -104,6 +107,19 @@ class Instance:
     def graphs(self) -> tuple[nx.DiGraph[str], ...]:
         """The graph of every yield; all fibers are in the first."""
         return (self.graph, *self._graphs)
+
+    def _require_levels(self) -> None:
+        """Put a price on every unit that a member lacks to what it must have reserved."""
+        requests = self.problem.requests
+        self.least = [requests[group.members[0]].least_units for group in self.groups]
+        beyond = max(self.least, default=0) - self.most_units
+        if beyond > 0:
+            wider = ((0, 0), (0, beyond))
+            self.recourse = np.pad(self.recourse, wider)
+            self.missing_units = np.pad(self.missing_units, wider)
+        units = np.arange(self.recourse.shape[1])
+        lacking = np.maximum(0, np.array(self.least).reshape(-1, 1) - units)
+        self.recourse = self.recourse + level_price(self.problem) * lacking
 
     def priced(self, recourse: Floats) -> Instance:
         """Return this instance under another recourse table of the same shape."""
@@ -181,7 +197,7 @@ class Instance:
 
     def worth(self, group: int, route_cost: float, units_per_wavelength: int = 1) -> int:
         """Return how many wavelengths a member would reserve at this cost if all were free."""
-        of_demand = self.is_priced or has_skies(self.groups[group].scenarios)
+        of_demand = self.is_priced or self.least[group] or has_skies(self.groups[group].scenarios)
         unit_cost = 1.0 if of_demand else self.groups[group].unit_cost
         table = (self.recourse if of_demand else self.missing_units)[group]
         return newsvendor_units(
@@ -261,7 +277,9 @@ def _group(problem: Problem) -> tuple[Group, ...]:
             cost = position if problem.futures else request.on_demand
         elif request.scenarios is not None and has_skies(request.scenarios):
             cost = request.on_demand
-        members.setdefault((*ends, cost, request.scenarios, request.ball), []).append(position)
+        members.setdefault(
+            (*ends, cost, request.scenarios, request.ball, request.least_units), []
+        ).append(position)
     return tuple(_group_of(problem, tuple(positions), ranks) for positions in members.values())
 
 

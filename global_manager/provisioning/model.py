@@ -166,7 +166,7 @@ class Request:
     """A security request: an application that needs key between two nodes, period by period.
 
     `scenarios` is its own demand, where it differs from the problem's; with a `ball` its expected cost is
-    the greatest under all laws there (`robust`).
+    the greatest under all laws there (`robust`).  `least_units` is what a plan must reserve (`service`).
     """
 
     id: str
@@ -176,6 +176,7 @@ class Request:
     on_demand: OnDemand
     scenarios: tuple[Scenario, ...] | None = None
     ball: Ball | None = None
+    least_units: int = 0
 
 
 @dataclass(frozen=True)
@@ -298,6 +299,11 @@ class Problem:
         return self.scenarios if request.scenarios is None else request.scenarios
 
     @property
+    def has_levels(self) -> bool:
+        """Whether any request must have units reserved."""
+        return any(request.least_units for request in self.requests)
+
+    @property
     def is_robust(self) -> bool:
         """Whether the law of any request is known only nearly."""
         return any(request.ball is not None for request in self.requests)
@@ -335,7 +341,8 @@ class Plan:
 
     `objective = first_stage_cost + expected_recourse_cost` is recomputed from the allocations by
     `evaluate`, independently of any solver; with a risk it is that mean and `cvar`, weighed, and where laws
-    are known only nearly it is `worst_case_cost`.
+    are known only nearly it is `worst_case_cost`.  `lacking_units` are those that requests lack to their
+    service levels; each has a price in the objective (`service`), and only a plan made again may lack any.
     `gap = (objective - lower_bound) / objective`.
     `displaced_units` counts units that the aggregated program reserved and that found no wavelength:
     they are not in `allocations`, and their recourse is in the cost.  `expected_shortfall_units` are
@@ -356,6 +363,7 @@ class Plan:
     formulation: Formulation = Formulation.COLUMNS
     cvar: float | None = None
     worst_case_cost: float | None = None
+    lacking_units: int = 0
 
     @property
     def expected_cost(self) -> float:

@@ -41,6 +41,8 @@ from global_manager.provisioning.own_plan import Settings, own_plan
 from global_manager.provisioning.recourse import rounded_mean
 from global_manager.provisioning.robust import without_balls
 from global_manager.provisioning.routing import k_cheapest_paths
+from global_manager.provisioning.service import require_levels
+from global_manager.provisioning.service_room import require_room
 from global_manager.provisioning.shared_recourse import has_pools
 from global_manager.provisioning.stochastic_plan import (
     Watch,
@@ -141,24 +143,35 @@ def compare(
 
     Should heuristics ever make the mean-demand plan the cheaper one, it is also the better answer
     to the stochastic program and is used as such: EEV >= RP always holds.  Likewise the stochastic
-    plan can be kept in every future: RP >= WS always holds.
+    plan can be kept in every future: RP >= WS always holds.  Where requests must have units reserved,
+    policies that do not mind are left out.
+
+    Raises UnmetLevelError if a plan does not keep the service levels.
     """
     settings, watch = Settings(gap=gap, rounding=rounding), watch or Watch()
     without = {Policy.RANDOM}
     if problem.has_own_demands or problem.risk is not None or problem.is_robust:
         without.add(Policy.DETERMINISTIC)
+    if problem.has_levels:
+        without.add(Policy.NONE)
     plans: dict[Policy, Plan] = {
         p: plan_by(problem, p, settings, watch) for p in Policy if p not in without
     }
     mean_plan = plans[Policy.EXPECTED_VALUE]
+    if any(plan.lacking_units for plan in plans.values()):
+        require_room(problem)
+    for plan in plans.values():
+        require_levels(problem, plan.allocations)
     stochastic = min(plans[Policy.STOCHASTIC], mean_plan, key=lambda plan: plan.objective)
-    random = [plan_by(problem, Policy.RANDOM, Settings(gap, seed), watch) for seed in seeds]
+    drawn = () if problem.has_levels else seeds
+    random = [plan_by(problem, Policy.RANDOM, Settings(gap, seed), watch) for seed in drawn]
     rows: dict[Policy, PolicyCost] = {
         policy: _row(policy, [plan]) for policy, plan in plans.items()
     }
     mine = [_row(name, [plan_by(problem, name, settings, watch)]) for name in own]
     rows[Policy.STOCHASTIC] = _row(Policy.STOCHASTIC, [stochastic])
-    rows[Policy.RANDOM] = _row(Policy.RANDOM, random)
+    if random:
+        rows[Policy.RANDOM] = _row(Policy.RANDOM, random)
     known = plans.get(Policy.DETERMINISTIC)
     return Comparison(
         rows=(*(rows[policy] for policy in Policy if policy in rows), *mine),

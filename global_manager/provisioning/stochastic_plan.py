@@ -21,7 +21,7 @@ from global_manager.provisioning.assignment import (
     candidate_routes,
     route_of,
 )
-from global_manager.provisioning.check import make_plan, relative_gap
+from global_manager.provisioning.check import make_plan, relative_gap, verify
 from global_manager.provisioning.columns import ColumnPool
 from global_manager.provisioning.cuts import choose_with_cuts
 from global_manager.provisioning.formulation import is_small
@@ -89,6 +89,7 @@ def plan_made_elsewhere(
     problem: Problem, policy: Policy | OwnPolicy, allocations: tuple[Allocation, ...]
 ) -> Plan:
     """Return a plan that was made elsewhere: verified, priced, bounded.  Raises `InvalidPlanError`."""
+    verify(problem, allocations)
     return make_plan(
         problem,
         policy,

@@ -95,7 +95,7 @@ def test_a_run_expects_the_mean_and_its_audit_adds_up(
     assert run.summary["cost_per_period"]["planned"] == pytest.approx(plan["expected_cost"])
     assert plan["objective"] == plan["worst_case_cost"]
     assert run.summary["basis"]["risk"] == risk | {"most_units": 4}
-    assert audit(tmp_path / "run")["ok"]
+    assert audit(tmp_path / "run").ok
 
 
 def test_a_basis_says_what_is_minimised(write_experiment: Write) -> None:

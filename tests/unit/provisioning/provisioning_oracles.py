@@ -146,7 +146,10 @@ def robust_second_stage(model, problem: Problem, reserved):
 
 
 def second_stage(model, problem: Problem, reserved):
-    """Add what is bought of any kind of problem; return what it counts in the objective."""
+    """Add least reservations, and what is bought of any kind of problem; return what that counts."""
+    for r, request in enumerate(problem.requests):
+        if request.least_units:
+            model += reserved[r] >= request.least_units
     if problem.pools is not None and problem.pools.limited:
         return pulp.lpSum(pooled_second_stage(model, problem, reserved))
     if problem.risk is not None:
