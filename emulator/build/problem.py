@@ -144,9 +144,7 @@ def unused_of(setup: Setup) -> Unused:
     """Return which links a plan leaves out, and which requests have no path, or no UAVs."""
     usage = usage_of(setup)
     names = (node.name for node in setup.topology.nodes)
-    part = parts_of(
-        fiber_graph(names, ((item.link.a, item.link.b, 1.0) for item in usage.used))
-    )
+    part = parts_of(fiber_graph(names, ((item.link.a, item.link.b, 1.0) for item in usage.used)))
     apart = (item.id for item in requests_of(setup) if part[item.source] != part[item.target])
     without = (
         item.id
