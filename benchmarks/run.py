@@ -47,6 +47,7 @@ _QUICK = (
     "exporter.py",
     "scraping.py 6",
     "polling.py",
+    "accounts.py",
     "page.py",
     "scale.py --nodes 100 --limit 120",
 )

@@ -213,8 +213,17 @@ def name_keys(
 
 def key_name(request: int, medium: MediumCode, serial: int, index: int) -> str:
     """Return the name (a UUID) of the key that is cut from a block at an index."""
-    seed = f"{request}/{medium.value}/{serial}/{index}".encode()
-    text = blake2b(seed, digest_size=16, person=b"qsagin-key-id").hexdigest()
+    return _named(f"{request}/{medium.value}/{serial}/{index}")
+
+
+def key_names(request: int, medium: MediumCode, serial: int, count: int) -> list[str]:
+    """Return the names of the first keys of a block."""
+    block = f"{request}/{medium.value}/{serial}/"
+    return [_named(f"{block}{index}") for index in range(count)]
+
+
+def _named(key: str) -> str:
+    text = blake2b(key.encode(), digest_size=16, person=b"qsagin-key-id").hexdigest()
     variant = _VARIANTS[text[16]]
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
@@ -225,4 +234,4 @@ _VARIANTS = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
 
 @lru_cache(maxsize=1024)  # both ends of a block may be in this process
 def _key_names(request: int, medium: MediumCode, serial: int, count: int) -> tuple[str, ...]:
-    return tuple(key_name(request, medium, serial, index) for index in range(count))
+    return tuple(key_names(request, medium, serial, count))

@@ -7,11 +7,8 @@ other columns, or unaccounted for.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 
 from emulator.results.fact_columns import Coded, Numbers
 from protos.facts import FactKind
@@ -28,42 +25,6 @@ class Booked(IntEnum):
     STORED = 5
 
 
-class KeyFacts(NamedTuple):
-    """Facts about key as one key manager noted them, a column each; `column` is of `Booked`.
-
-    `key_id`, `fingerprint` (hexadecimal) and `details` are Arrow arrays.
-    """
-
-    column: Numbers
-    request: Numbers
-    serial: Numbers
-    medium: Coded
-    peer: Coded
-    end: Coded
-    units: Numbers
-    bits: Numbers
-    key_id: Any
-    fingerprint: Any
-    details: Any
-
-    def chosen(self, rows: NDArray[np.bool_]) -> KeyFacts:
-        """Return some of the facts."""
-        mask = pa.array(rows)
-        return KeyFacts(
-            self.column[rows],
-            self.request[rows],
-            self.serial[rows],
-            self.medium.chosen(rows),
-            self.peer.chosen(rows),
-            self.end.chosen(rows),
-            self.units[rows],
-            self.bits[rows],
-            self.key_id.filter(mask),
-            self.fingerprint.filter(mask),
-            self.details.filter(mask),
-        )
-
-
 BOOKED_AS = {
     FactKind.GENERATED: Booked.MADE,
     FactKind.CREATED: Booked.MADE,
@@ -74,6 +35,14 @@ BOOKED_AS = {
     FactKind.STORED: Booked.STORED,
 }
 """The column of an account that each kind of fact about key is booked in."""
+
+
+def columns_of(kind: Coded) -> Numbers:
+    """Return the column that each fact is booked in; -1 for those that are not about key."""
+    return kind.translated([_COLUMN_OF.get(name, -1) for name in kind.names])
+
+
+_COLUMN_OF = {kind.value: int(column) for kind, column in BOOKED_AS.items()}
 
 
 def booked(accounts: int, account: Numbers, column: Numbers, bits: Numbers) -> Numbers:

@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.results import journal_queries
-from emulator.results.accounts import BOOKED_AS, Booked, KeyFacts
+from emulator.results.accounts import Booked, columns_of
 from emulator.results.fact_columns import Coded, FactColumns
 from emulator.results.key_books import KeyBooks, pool_of
 from emulator.results.link_books import LinkBooks
@@ -46,7 +46,6 @@ from emulator.store import journal, journals
 from protos.core import KEY_MANAGER_PREFIX, key_manager_of
 from protos.facts import FactKind
 
-_COLUMN_OF = {kind.value: int(column) for kind, column in BOOKED_AS.items()}
 _ON_LINKS = (FactKind.GENERATED, FactKind.RELAYED, FactKind.EXPIRED, FactKind.STORED)
 _TOTALS = {Booked.MADE: "generated"}
 
@@ -192,26 +191,11 @@ class _Books:
             self.management.take(entity, _managed(facts, kind, is_management))
         if not entity.startswith(KEY_MANAGER_PREFIX):
             return
-        column = kind.translated([_COLUMN_OF.get(name, -1) for name in kind.names])
-        about = KeyFacts(
-            column,
-            facts.numbers("request"),
-            facts.numbers("serial"),
-            medium,
-            facts.coded("peer"),
-            facts.coded("end"),
-            facts.numbers("units"),
-            facts.numbers("bits"),
-            facts.words("key_id"),
-            facts.words("fingerprint"),
-            facts.words("details"),
-        )
         is_on_link = kind.is_one_of(*_ON_LINKS) & medium.is_one_of("fiber")
-        is_about_key = (column >= 0) & ~is_management
-        on_links, of_keys = about.chosen(is_on_link), about.chosen(is_about_key & ~is_on_link)
-        self.links.take(entity, on_links)
-        self.keys.take(entity, of_keys)
-        peers = {*on_links.peer.names, *of_keys.peer.names} - {""}
+        is_about_key = (columns_of(kind) >= 0) & ~is_management
+        self.links.take(entity, facts.chosen(is_on_link))
+        self.keys.take(entity, facts.chosen(is_about_key & ~is_on_link))
+        peers = {*facts.chosen(is_about_key).coded("peer").names} - {""}
         self.peers |= {key_manager_of(name.removeprefix(KEY_MANAGER_PREFIX)) for name in peers}
 
 

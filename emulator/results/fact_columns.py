@@ -59,6 +59,7 @@ class FactColumns:
     source: str
     count: int
     texts: Mapping[str, str | None] = field(repr=False)
+    _read: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def text(self, name: str) -> str:
         """Return all values of a column as one text, a separator after each; binary ones in hexadecimal."""
@@ -66,10 +67,12 @@ class FactColumns:
 
     def numbers(self, name: str) -> Numbers:
         """Return a column of whole numbers.  Raises `JournalError`."""
-        try:
-            found: Numbers = self.words(name).cast(pa.int64()).to_numpy()
-        except pa.ArrowInvalid as error:
-            raise JournalError(self.source, f"has a {name} that is no whole number") from error
+        if name not in self._read:
+            try:
+                self._read[name] = self.words(name).cast(pa.int64()).to_numpy()
+            except pa.ArrowInvalid as error:
+                raise JournalError(self.source, f"has a {name} that is no whole number") from error
+        found: Numbers = self._read[name]
         return found
 
     def words(self, name: str) -> Any:
@@ -86,9 +89,40 @@ class FactColumns:
 
     def coded(self, name: str) -> Coded:
         """Return a column of text in which few values recur.  Raises `JournalError`."""
-        found = self.words(name).dictionary_encode()
-        indices = found.indices.to_numpy().astype(np.int64)
-        return Coded(indices, tuple(found.dictionary.to_pylist()))
+        if name not in self._read:
+            found = self.words(name).dictionary_encode()
+            indices = found.indices.to_numpy().astype(np.int64)
+            self._read[name] = Coded(indices, tuple(found.dictionary.to_pylist()))
+        coded: Coded = self._read[name]
+        return coded
+
+    def chosen(self, rows: NDArray[np.bool_]) -> ChosenFacts:
+        """Return some of the facts."""
+        return ChosenFacts(self, rows)
+
+
+class ChosenFacts:
+    """Some of the facts of a portion; columns are read when they are asked for."""
+
+    def __init__(self, facts: FactColumns, rows: NDArray[np.bool_]) -> None:
+        self._facts, self._rows = facts, rows
+        self.count = int(rows.sum())
+
+    def numbers(self, name: str) -> Numbers:
+        """Return a column of whole numbers.  Raises `JournalError`."""
+        return self._facts.numbers(name)[self._rows]
+
+    def words(self, name: str) -> Any:
+        """Return a column of text as an Arrow array.  Raises `JournalError`."""
+        return self._facts.words(name).filter(pa.array(self._rows))
+
+    def coded(self, name: str) -> Coded:
+        """Return a column of text in which few values recur.  Raises `JournalError`."""
+        return self._facts.coded(name).chosen(self._rows)
+
+    def may_say(self, name: str, part: str) -> bool:
+        """Tell whether any fact of the portion, chosen or not, has a text in a column."""
+        return part in self._facts.text(name)
 
 
 @dataclass(frozen=True)

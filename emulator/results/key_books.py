@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from emulator.results.accounts import Booked, KeyFacts, booked, unaccounted_bits
-from emulator.results.fact_columns import Numbers, grouped
+from emulator.results.accounts import Booked, booked, columns_of, unaccounted_bits
+from emulator.results.fact_columns import ChosenFacts, Numbers, grouped
 from emulator.results.key_origins import Changes, Delivered, Origins, origins
 from emulator.results.link_books import Epoch
 from protos.core import KEY_MANAGER_PREFIX
@@ -68,27 +68,33 @@ class KeyBooks:
         self._fingerprints: list[Any] = []
         self._count = 0
 
-    def take(self, entity: str, about: KeyFacts) -> None:
+    def take(self, entity: str, facts: ChosenFacts) -> None:
         """Take facts of a key manager about keys, in order."""
-        number, count = _number(self._entities, entity), len(about.request)
-        pools = [_number(self._pools, pool_of(name)) for name in about.medium.names]
-        ends = [_number(self._ends, name) for name in about.end.names]
-        facts = _Facts(
-            order=np.arange(self._count, self._count + count),
-            entity=np.full(count, number, dtype=np.int64),
-            column=about.column,
-            request=about.request,
-            pool=about.medium.translated(pools),
-            serial=about.serial,
-            end=about.end.translated(ends),
-            units=about.units,
-            bits=about.bits,
+        number, medium, end = (
+            _number(self._entities, entity),
+            facts.coded("medium"),
+            facts.coded("end"),
         )
-        is_delivered = pa.array(facts.column == Booked.DELIVERED)
-        self._taken.append(facts)
-        self._key_ids.append(about.key_id.filter(is_delivered))
-        self._fingerprints.append(about.fingerprint.filter(is_delivered))
-        self._count += count
+        pools = [_number(self._pools, pool_of(name)) for name in medium.names]
+        ends = [_number(self._ends, name) for name in end.names]
+        column = columns_of(facts.coded("kind"))
+        self._taken.append(
+            _Facts(
+                order=np.arange(self._count, self._count + facts.count),
+                entity=np.full(facts.count, number, dtype=np.int64),
+                column=column,
+                request=facts.numbers("request"),
+                pool=medium.translated(pools),
+                serial=facts.numbers("serial"),
+                end=end.translated(ends),
+                units=facts.numbers("units"),
+                bits=facts.numbers("bits"),
+            )
+        )
+        is_delivered = pa.array(column == Booked.DELIVERED)
+        self._key_ids.append(facts.words("key_id").filter(is_delivered))
+        self._fingerprints.append(facts.words("fingerprint").filter(is_delivered))
+        self._count += facts.count
 
     def balance(self) -> KeyBalance:
         """Add up all accounts, and look for what must not be."""

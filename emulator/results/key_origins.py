@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from controllers.key_store import key_name
+from controllers.key_store import key_names
 from emulator.results.fact_columns import Numbers, grouped
 from protos.mib import MediumCode
 
@@ -84,7 +84,7 @@ def _cut_from(
         zip(known_by, most.tolist(), strict=True)
     ):
         if medium is not None:
-            names += [key_name(request, medium, serial, index) for index in range(units)]
+            names += key_names(request, medium, serial, units)
             blocks += [block] * units
             indices += range(units)
     found = pc.index_in(keys.dictionary, value_set=pa.array(names, pa.large_string()))

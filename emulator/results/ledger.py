@@ -318,6 +318,5 @@ def _rows(
         for number, item in enumerate(requests):
             named = (item.id, item.application, item.source, item.target, period)
             tenant = tenants[number] if tenants else ""
-            yield LedgerRow(
-                *named, **dict(zip(cells.columns, next(values), strict=True)), tenant=tenant
-            )
+            row: tuple[Any, ...] = (*named, *next(values), tenant)
+            yield LedgerRow(*row)

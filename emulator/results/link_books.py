@@ -12,11 +12,10 @@ import json
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from emulator.results.accounts import Booked, KeyFacts, booked, unaccounted_bits
-from emulator.results.fact_columns import Numbers, grouped
+from emulator.results.accounts import Booked, booked, columns_of, unaccounted_bits
+from emulator.results.fact_columns import ChosenFacts, Coded, Numbers, grouped
 from protos.core import KEY_MANAGER_PREFIX
 
 Epoch = tuple[int, int]
@@ -76,30 +75,36 @@ class LinkBooks:
         self._distilled_bits: dict[tuple[str, int, str], int] = {}
         self.early_bits = 0
 
-    def take(self, entity: str, about: KeyFacts) -> None:
+    def take(self, entity: str, facts: ChosenFacts) -> None:
         """Take facts of a key manager about link key, in order."""
         node = entity.removeprefix(KEY_MANAGER_PREFIX)
-        links, sides = [], []
-        for name in about.peer.names:
+        peer, links, sides = facts.coded("peer"), [], []
+        for name in peer.names:
             first, second = sorted((node, name.removeprefix(KEY_MANAGER_PREFIX)))
             links.append(self._links.setdefault((first, second), len(self._links)))
             sides.append(int(node != first))
-        peer = about.peer
-        ends = (peer.translated(links), peer.translated(sides))
-        self._taken.append(_Entries(about.request, about.serial, *ends, about.column, about.bits))
-        self._hold_to_blocks(entity, about)
+        entries = _Entries(
+            request=facts.numbers("request"),
+            serial=facts.numbers("serial"),
+            link=peer.translated(links),
+            side=peer.translated(sides),
+            column=columns_of(facts.coded("kind")),
+            bits=facts.numbers("bits"),
+        )
+        self._taken.append(entries)
+        if self._distilled_bits or facts.may_say("details", _FILLED):
+            self._hold_to_blocks(entity, entries, peer, facts.words("details").to_pylist())
 
-    def _hold_to_blocks(self, entity: str, about: KeyFacts) -> None:
+    def _hold_to_blocks(
+        self, entity: str, entries: _Entries, peer: Coded, details: list[str]
+    ) -> None:
         """Hold what a link has for a reservation against the blocks that were full by then."""
-        is_filled = pc.match_substring(about.details, _FILLED).to_numpy(zero_copy_only=False)
-        if not is_filled.any() and not self._distilled_bits:
-            return
-        for row in np.flatnonzero(about.column == Booked.MADE).tolist():
-            store = (entity, int(about.request[row]), about.peer.names[about.peer.indices[row]])
-            found = json.loads(about.details[row].as_py()) if is_filled[row] else {}
+        for row in np.flatnonzero(entries.column == Booked.MADE).tolist():
+            store = (entity, int(entries.request[row]), peer.names[peer.indices[row]])
+            found = json.loads(details[row]) if _FILLED in details[row] else {}
             if not found and store not in self._distilled_bits:
                 continue
-            left_bits = self._distilled_bits.get(store, 0) - int(about.bits[row])
+            left_bits = self._distilled_bits.get(store, 0) - int(entries.bits[row])
             if found.get("filled", 0.0) >= _FULL:
                 left_bits += found["distilled_bits"]
             self.early_bits += max(0, -left_bits)
