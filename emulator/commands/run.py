@@ -137,8 +137,7 @@ def run(
 
     keep_private(share=share)
     if resume is not None:
-        _resumable(resume, experiment, out, engine, seed, hosts, policy, volatile or None)
-        engine = engine_of(resume)
+        engine = _resumable(resume, experiment, out, engine, seed, hosts, policy, volatile or None)
         if continued and _answers_as_it_ended(resume, json_=json_):
             return
     engine = engine or Engine.PROCESSES
@@ -246,14 +245,15 @@ def _check_fits(engine: Engine, of_processes: Mapping[str, object]) -> None:
             raise UsageError(f"--{name}", problem)
 
 
-def _resumable(folder: Path, *given: object) -> None:
-    """Refuse to change a run that is resumed, and to resume what is not a run."""
+def _resumable(folder: Path, *given: object) -> Engine:
+    """Refuse to change a run that is resumed, and to resume what is not a run; return its engine."""
     if any(item is not None for item in given):
         own = "EXPERIMENT, --out, --engine, --seed, --hosts, --policy and --volatile"
         raise UsageError("--resume", f"takes a run as it is; leave out {own}")
     check_format(folder)
-    if engine_of(folder) is Engine.IN_PROCESS:
+    if (engine := engine_of(folder)) is Engine.IN_PROCESS:
         tell(f"{folder}: an in-process run has nothing to resume from; it is begun again")
+    return engine
 
 
 def _runnable(experiment: Experiment, out: Path | None, pace: str, address: str | None) -> Pace:

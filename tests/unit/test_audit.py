@@ -215,7 +215,7 @@ def test_stored_key_that_is_not_in_the_table_is_found(run_folder: Path) -> None:
 @pytest.mark.parametrize("value", ["NULL", "'many'", "1.5"])
 def test_a_fact_that_cannot_be_read_is_named(run_folder: Path, value: str) -> None:
     _alter(run_folder, "A", f"UPDATE fact SET bits = {value} WHERE kind = 'delivered'")
-    with pytest.raises(JournalError, match="kme-A: has a .*bits"):
+    with pytest.raises(JournalError, match=r"kme-A: has a .*bits"):
         audit(run_folder)
 
 
