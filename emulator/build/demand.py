@@ -125,7 +125,7 @@ def as_scenarios(law: Law) -> tuple[Scenario, ...]:
 def _planned(setup: Setup) -> AsScenarios:
     """Return how laws become scenarios of the plan."""
     demand = setup.experiment.demand
-    factors = factors_of(setup.experiment)
+    factors = factors_of(setup)
     if factors:
         return lambda law: demand.kept(mixture(law, factors, demand.scenarios))
     return lambda law: demand.kept(law.scenarios(demand.scenarios))

@@ -12,6 +12,7 @@ from math import fsum
 
 import numpy as np
 
+from emulator.build.setup import Setup, part
 from emulator.config.demand import MOST_UNITS, Distribution
 from emulator.config.experiment import Experiment
 from emulator.world import keyed_random
@@ -43,7 +44,13 @@ def process_of(experiment: Experiment) -> DemandProcess | None:
     )
 
 
-def factors_of(experiment: Experiment) -> tuple[float, ...]:
+@part
+def factors_of(setup: Setup) -> tuple[float, ...]:
+    """Return what `drawn_factors` does, drawn once for a setup."""
+    return drawn_factors(setup.experiment)
+
+
+def drawn_factors(experiment: Experiment) -> tuple[float, ...]:
     """Return factors that are equally likely in a period of the run, as far as the plan knows.
 
     Drawn for periods spread evenly over the run, in equal groups by size, each with its mean.  None

@@ -98,7 +98,7 @@ def process(setup: Setup) -> Mistakes:
         yield "demand.scenarios", f"must be at most {MOST_MIXED:,} with demand.process"
         return
     try:
-        mixture(demand.distribution, factors_of(setup.experiment), demand.scenarios)
+        mixture(demand.distribution, factors_of(setup), demand.scenarios)
     except laws.DemandError as error:
         yield "demand.process", str(error)
 

@@ -169,7 +169,7 @@ def _laws_of_factors(setup: Setup, problem: Problem) -> list[tuple[Scenario, ...
     demand = setup.experiment.demand
     if demand.forecast or problem.correlated:
         return []
-    factors = factors_of(setup.experiment)
+    factors = factors_of(setup)
     return [under(demand.distribution, factor).scenarios(demand.scenarios) for factor in factors]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from emulator.build.demand_process import factors_of, tail_mass
+from emulator.build.demand_process import drawn_factors, tail_mass
 from emulator.build.skies import grounded_share
 from emulator.config.demand import Demand
 from emulator.config.experiment import Experiment
@@ -110,7 +110,7 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
     demand, orbits = experiment.demand, experiment.satellite.orbits
     law = demand.distribution.model_dump(by_alias=True, exclude_none=True)
     source = law.pop("fitted_from", None)
-    factors = factors_of(experiment)
+    factors = drawn_factors(experiment)
     whole = (  # reduced only where there is neither a process nor a forecast
         problem.scenarios
         if factors or demand.forecast

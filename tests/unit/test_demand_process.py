@@ -151,7 +151,7 @@ def test_a_run_demands_what_its_process_says(write_experiment: Write) -> None:
 def test_the_plan_does_not_know_the_path_of_the_run(write_experiment: Write) -> None:
     process = {"autoregressive": {"coefficient": 0.95, "deviation": 0.8}}
     setup = read(str(write_experiment(demand__process=process)))
-    known = factors_of(setup.experiment)
+    known = factors_of(setup)
     assert fmean(known) == pytest.approx(1.0, abs=0.15)
     assert max(known) > 2
     assert min(known) < 0.5
