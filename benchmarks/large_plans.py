@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,7 +42,7 @@ def _germany50() -> Iterator[Row]:
     found = topology.load("germany50", 80.0)
     index = {node.name: str(i) for i, node in enumerate(found.nodes)}
     links = [(index[link.a], index[link.b]) for link in found.links]
-    for wavelengths, directed in ((8, False), (20, True)):
+    for wavelengths, directed in product((8, 20), (False, True)):
         problem = network(links, 200, poisson(10 / 3, 10), wavelengths)
         kind = "per direction" if directed else "shared"
         name = f"germany50, {wavelengths} wavelengths {kind}"
