@@ -62,6 +62,7 @@ _LONG = (
     "plan_and_run.py sagin-day 8",
     "mpi_sppy.py",
     "risk.py",
+    "robust.py",
 )
 _STYLES = {OK: "green", MISSED: "bold red", FAILED: "bold red", UNCLEAR: "yellow"}
 

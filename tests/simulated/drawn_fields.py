@@ -33,6 +33,7 @@ WORDS = {
     "actor": ("A", "clock", "Z"),
 }
 NODES = ("A", "B", "C", "Z")
+_KINDS = {"$ref", "type", "const", "enum", "items", "anyOf", "oneOf"}
 
 
 def drawn(base: Fields, random: Random) -> Fields:
@@ -68,7 +69,7 @@ def _forms(form: Fields) -> list[Fields]:
     if "$ref" in form:
         return _forms(SCHEMA["$defs"][form["$ref"].rsplit("/", 1)[1]])
     parts = form.get("anyOf") or form.get("oneOf")
-    if parts and all({"$ref", "type", "const", "enum", "items"} & set(part) for part in parts):
+    if parts and all(_KINDS & set(part) for part in parts):
         return [inner for part in parts for inner in _forms(part)]
     return [form]
 
