@@ -127,12 +127,9 @@ class Shares:
     def text(self) -> str:
         """The shares in words."""
         measured = [qber for qber in self.qber if qber is not None]
-        words = f"{len(self.requests)} reservations"
-        if measured:
-            words += f", qber {sum(measured) / len(measured):.4f}"
-        if self.discarded:
-            words += f", {len(self.discarded)} discarded"
-        return words
+        qber = f", qber {sum(measured) / len(measured):.4f}" if measured else ""
+        discarded = f", {len(self.discarded)} discarded" if self.discarded else ""
+        return f"{len(self.requests)} reservations{qber}{discarded}"
 
 
 @dataclass(frozen=True, slots=True)
