@@ -37,6 +37,7 @@ FAILED = "FAILED"
 _LIMIT_S = 2400.0
 _QUICK = (
     "paper.py",
+    "epochs.py",
     "provisioning.py",
     "large_plans.py",
     "formulations.py",

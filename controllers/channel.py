@@ -11,16 +11,16 @@ Nothing here knows about messages, stores or applications.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from controllers.gathering import Gathering, Progress
 from controllers.ports import ChannelId, LinkProbe, LinkSample, QuantumChannel
-from protos.facts import Fact, FactKind, Measured
 from protos.mib import ChannelRow, MediumCode
 
 
-@dataclass
+@dataclass(slots=True)
 class Pad:
     """Key shared with one neighbour in one epoch, used from the front, each byte once."""
 
@@ -46,8 +46,9 @@ class Pad:
 class Block(NamedTuple):
     """What a link offered for one block, and the errors that both ends counted in it.
 
-    `qber` is the measured fraction; with nothing to compare it is as the link says.  Where keys are finite,
-    `progress` says how far the block has come that this is part of.
+    `qber` is the measured fraction; with nothing to compare it is as the link says.  A block that is
+    `is_noisy` has more errors than the limit allows, and no key.  Where keys are finite, `progress` says
+    how far the block has come that this is part of, with what was distilled in epochs that were skipped.
     """
 
     epoch: int
@@ -56,12 +57,42 @@ class Block(NamedTuple):
     errors: int
     n_bytes: int
     qber: float
+    is_noisy: bool
     progress: Progress | None = None
+    has_skipped: bool = False
+
+    @property
+    def is_told(self) -> bool:
+        """Whether there is a measurement to tell of."""
+        return self.sifted_bits > 0 or self.is_noisy or self.has_skipped
 
 
 def fiber_channel(a: str, b: str, request: int, generation: int = 0) -> ChannelId:
     """Return the quantum channel between neighbours that serves one reservation."""
     return ChannelId(MediumCode.FIBER, min(a, b), max(a, b), request, generation)
+
+
+@dataclass(slots=True)
+class Hop:
+    """A reservation's key with one neighbour: the block of this epoch, and what gathers for later ones."""
+
+    peer: str
+    quantum: ChannelId
+    block: Block | None = None
+    pad: Pad | None = None
+    gathering: Gathering | None = None
+    skipped: Progress | None = None
+
+    @property
+    def left_bytes(self) -> int:
+        """What has not been used of the block in hand."""
+        return self.pad.left_bytes if self.pad else 0
+
+    def apply(self, data: bytes) -> bytes:
+        """Encrypt or decrypt with the next bytes of the block.  Raises `ValueError` if it is short."""
+        if self.pad is None:
+            raise ValueError(f"no key shared with {self.peer}")
+        return self.pad.apply(data)
 
 
 class Channel:
@@ -86,24 +117,20 @@ class Channel:
         self.neighbours = [
             name for name in (row.upstream, row.downstream) if name
         ]  # upstream first
-        self._quantum = [
-            (peer, fiber_channel(node, peer, row.request, row.generation))
+        self.hops = tuple(
+            Hop(peer, fiber_channel(node, peer, row.request, row.generation))
             for peer in self.neighbours
-        ]
-        self._key_bytes = key_bytes
+        )
+        self._key_bytes, self._wanted_bytes = key_bytes, row.units * key_bytes
         self._qber_limit = qber_limit
-        self._pads: dict[str, Pad] = {}
-        self._gathered: dict[str, Gathering] = {}
-        self._skipped: dict[str, Progress] = {}
-        self.blocks: dict[str, Block] = {}
-        self._began_ms = row.start_ms
-        self._due_ms = row.due_ms
-        self._epoch = 0
+        self._began_ms, self._due_ms = row.start_ms, row.due_ms
+        self.epoch = 0
+        """The epoch whose blocks are in hand, counted from the start of the run; 0 before the first."""
 
     @property
-    def epoch(self) -> int:
-        """The epoch whose blocks are in hand, counted from the start of the run; 0 before the first."""
-        return self._epoch
+    def blocks(self) -> dict[str, Block]:
+        """The blocks in hand, by neighbour."""
+        return {hop.peer: hop.block for hop in self.hops if hop.block is not None}
 
     @property
     def due_s(self) -> float:
@@ -121,114 +148,86 @@ class Channel:
         What came in before counts towards a block, as it does at neighbours that skip nothing.
         """
         while self._due_ms // self.row.period_ms <= epoch:
-            for peer, block in self._next_blocks(probe, quantum).items():
+            for hop, block in self._next_blocks(probe, quantum):
                 if block.progress and block.progress.distilled_bits:
-                    before = self._skipped.get(peer, Progress(0.0, 0))
-                    self._skipped[peer] = block.progress.after(before)
+                    hop.skipped = block.progress.after(hop.skipped or Progress(0.0, 0))
 
-    def begin_epoch(self, probe: LinkProbe, quantum: QuantumChannel) -> list[Fact]:
-        """Replace the old blocks by new ones; return what happened."""
-        facts = self.expire()
-        self._epoch = self._due_ms // self.row.period_ms
-        self.blocks |= self._next_blocks(probe, quantum)
-        for peer, channel in self._quantum:
-            block = self.blocks[peer]
-            skipped = self._skipped.pop(peer, None)
-            material = quantum.block(channel, self._epoch, block.n_bytes)
-            self._pads[peer] = Pad(self._epoch, material)
-            measured = self._quality(block, skipped)
-            facts.append(self._fact(FactKind.GENERATED, peer, 8 * block.n_bytes, measured))
-        return facts
+    def begin_epoch(self, probe: LinkProbe, quantum: QuantumChannel) -> None:
+        """Replace the old blocks by new ones."""
+        self.epoch = epoch = self._due_ms // self.row.period_ms
+        for hop, block in self._next_blocks(probe, quantum):
+            hop.pad = Pad(epoch, quantum.block(hop.quantum, epoch, block.n_bytes))
+            hop.block = _with_skipped(block, hop.skipped) if hop.skipped else block
+            hop.skipped = None
 
     def ready_units(self) -> int:
         """End-to-end keys that the block shared with the downstream neighbour can carry."""
-        pad = self._pads.get(self.row.downstream)
-        return pad.left_bytes // self._key_bytes if pad else 0
+        return 0 if self.is_target else self.hops[-1].left_bytes // self._key_bytes
 
-    def encrypt(self, data: bytes) -> tuple[bytes, Fact]:
+    def encrypt(self, data: bytes) -> bytes:
         """Encrypt for the downstream neighbour.  Raises `ValueError` if the pad is short."""
-        return self._apply(self.row.downstream, data)
+        return self.hops[-1].apply(data)
 
-    def decrypt(self, epoch: int, data: bytes, errors: int = 0) -> tuple[bytes, Fact]:
+    def decrypt(self, epoch: int, data: bytes, errors: int = 0) -> bytes:
         """Decrypt what the upstream neighbour sent, which counted this many errors in the block.
 
         Raises `ValueError` if the pad is short or of another epoch, or if the ends of the link found
         different errors: then they do not hold the same block.
         """
-        if epoch != self._epoch:
-            raise ValueError(f"relayed in epoch {epoch}, but this node is in {self._epoch}")
-        block = self.blocks.get(self.row.upstream)
-        if block is not None and block.errors != errors:
-            raise ValueError(f"{errors} errors there, but {block.errors} here, in one block")
-        return self._apply(self.row.upstream, data)
+        if epoch != self.epoch:
+            raise ValueError(f"relayed in epoch {epoch}, but this node is in {self.epoch}")
+        hop = self.hops[0]
+        if hop.block is not None and hop.block.errors != errors:
+            raise ValueError(f"{errors} errors there, but {hop.block.errors} here, in one block")
+        return hop.apply(data)
 
-    def expire(self) -> list[Fact]:
-        """Give up what is left of the blocks in hand."""
-        pads, self._pads = self._pads, {}
-        left = ((peer, pad.left_bytes) for peer, pad in pads.items())
-        return [self._fact(FactKind.EXPIRED, peer, 8 * size) for peer, size in left if size]
+    def expire(self) -> dict[str, int]:
+        """Give up what is left of the blocks in hand; return how many bits, by neighbour."""
+        left = self.left()
+        for hop in self.hops:
+            hop.pad = None
+        return left
 
     def left(self) -> dict[str, int]:
         """Return unused bits by neighbour."""
-        return {peer: 8 * pad.left_bytes for peer, pad in self._pads.items() if pad.left_bytes}
+        return {hop.peer: 8 * size for hop in self.hops if (size := hop.left_bytes)}
 
-    def _next_blocks(self, probe: LinkProbe, quantum: QuantumChannel) -> dict[str, Block]:
-        """Return the blocks of the epoch that is over now, by neighbour, and go on to the next."""
+    def _next_blocks(
+        self, probe: LinkProbe, quantum: QuantumChannel
+    ) -> Iterator[tuple[Hop, Block]]:
+        """Yield the blocks of the epoch that is over now, having gone on to the next."""
         since_s, at_s, epoch = self.made_s, self.due_s, self._due_ms // self.row.period_ms
         self._began_ms, self._due_ms = self._due_ms, self._due_ms + self.row.period_ms
-        found = {}
-        for peer, channel in self._quantum:
-            sample = probe.sample(MediumCode.FIBER, self._node, peer, at_s, since_s)
-            sifted_bits = int(self._wavelengths * sample.sifted_bps * (at_s - since_s))
-            errors = quantum.errors(channel, epoch, sifted_bits, sample.qber)
+        lasted_s, wavelengths = at_s - since_s, self._wavelengths
+        for hop in self.hops:
+            sample = probe.sample(MediumCode.FIBER, self._node, hop.peer, at_s, since_s)
+            sifted_bits = int(wavelengths * sample.sifted_bps * lasted_s)
+            errors = quantum.errors(hop.quantum, epoch, sifted_bits, sample.qber)
             qber = errors / sifted_bits if sifted_bits else sample.qber
-            block = Block(epoch, sample, sifted_bits, errors, 0, qber)
-            found[peer] = self._distilled(peer, block, at_s - since_s)
-        return found
+            is_noisy = qber > self._qber_limit
+            n_bytes, progress = self._distil(hop, sample, lasted_s, is_noisy=is_noisy)
+            yield (
+                hop,
+                Block(epoch, sample, sifted_bits, errors, n_bytes, qber, is_noisy, progress),
+            )
 
-    def _distilled(self, peer: str, block: Block, lasted_s: float) -> Block:
-        """Return the block that all wavelengths together have made in this time, with its key."""
-        sample, is_noisy = block.sample, block.qber > self._qber_limit
-        wanted_bytes = self.row.units * self._key_bytes
+    def _distil(
+        self, hop: Hop, sample: LinkSample, lasted_s: float, *, is_noisy: bool
+    ) -> tuple[int, Progress | None]:
+        """Return the bytes of key that all wavelengths have together, and how far blocks have come."""
+        key_bytes, wanted_bytes = self._key_bytes, self._wanted_bytes
         if sample.block_s:
-            if peer not in self._gathered:
-                self._gathered[peer] = Gathering(self._wavelengths, wanted_bytes, self._key_bytes)
-            gathered = self._gathered[peer]
-            progress = gathered.add(sample, lasted_s, is_noisy=is_noisy)
-            return block._replace(n_bytes=gathered.take_bytes(), progress=progress)
+            if hop.gathering is None:
+                hop.gathering = Gathering(self._wavelengths, wanted_bytes, key_bytes)
+            progress = hop.gathering.add(sample, lasted_s, is_noisy=is_noisy)
+            return hop.gathering.take_bytes(), progress
         if is_noisy or not sample.usable:
-            return block
+            return 0, None
         made_bytes = self._wavelengths * int(sample.skr_bps * lasted_s / 8)
-        whole_bytes = min(wanted_bytes, made_bytes) // self._key_bytes * self._key_bytes
-        return block._replace(n_bytes=whole_bytes)
+        return min(wanted_bytes, made_bytes) // key_bytes * key_bytes, None
 
-    def _quality(self, block: Block, skipped: Progress | None) -> Measured | None:
-        """Return how noisy a block was, whether it was discarded for it, and how far it has come.
 
-        What was distilled in an epoch that was `skipped` is told with the next.
-        """
-        is_discarded, progress = block.qber > self._qber_limit, block.progress
-        if not (is_discarded or block.sifted_bits or skipped):
-            return None
-        if progress is None:
-            return Measured(block.qber, is_discarded)
-        told = progress.after(skipped or Progress(0.0, 0))
-        return Measured(block.qber, is_discarded, told.filled, told.distilled_bits)
-
-    def _apply(self, peer: str, data: bytes) -> tuple[bytes, Fact]:
-        pad = self._pads.get(peer)
-        if pad is None:
-            raise ValueError(f"no key shared with {peer}")
-        return pad.apply(data), self._fact(FactKind.RELAYED, peer, 8 * len(data))
-
-    def _fact(self, kind: FactKind, peer: str, bits: int, details: Measured | None = None) -> Fact:
-        return Fact(
-            kind,
-            self.row.request,
-            serial=self._epoch,
-            medium="fiber",
-            peer=peer,
-            end=self.end,
-            bits=bits,
-            details=details,
-        )
+def _with_skipped(block: Block, skipped: Progress) -> Block:
+    """Return a block that tells of what was distilled in epochs that were left out, too."""
+    progress = block.progress and block.progress.after(skipped)
+    return block._replace(progress=progress, has_skipped=True)

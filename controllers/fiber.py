@@ -161,7 +161,7 @@ class FiberController(ManagedCore[ReservationRow]):
         return self._before[2]
 
     def _accept(self, rows: Sequence[Row], _source: str, now_s: float) -> Refusal | None:
-        if isinstance(rows[0], FiberAdminRow | NodeAdminRow | FiberThresholdRow):
+        if rows and isinstance(rows[0], FiberAdminRow | NodeAdminRow | FiberThresholdRow):
             return self._operate(rows, now_s)
         head, hops, wavelength_rows = _parts(rows)
         if head is not None and head.row_status == RowStatus.DESTROY:

@@ -225,6 +225,7 @@ class KeyDelivery:
 
     def on_delivered(self, source: str, delivered: Delivered) -> None:
         """Hand the target's application the keys that the source's application got."""
+        keys: list[Key] = []
         for key_id in delivered.key_ids:
             key = self._take(source, delivered, key_id)
             if key is None:
@@ -238,7 +239,9 @@ class KeyDelivery:
                     )
                 )
             else:
-                self._deliver(delivered, key, "target", source)
+                keys.append(key)
+        if keys:
+            self._deliver(delivered, keys, "target", source)
         self._forget_used(delivered.medium)
 
     def remaining(self) -> list[Fact]:
@@ -278,8 +281,7 @@ class KeyDelivery:
             target = key_manager_of(self.applications[request].target)
             names = tuple(key.id for key in keys)
             delivered = Delivered(request, medium, shortage.period, names)
-            for key in keys:
-                self._deliver(delivered, key, "source", target)
+            self._deliver(delivered, keys, "source", target)
             self.acknowledgements.tell(target, delivered)
         shortage.units -= len(keys)
         if shortage.units == 0:
@@ -306,11 +308,13 @@ class KeyDelivery:
         capacity_units = sum(item.units for item in open_rows if item.request == row.request)
         return self.stores.open(row.request, medium, row.peer, end, capacity_units)
 
-    def _deliver(self, delivered: Delivered, key: Key, end: str, peer: str) -> None:
-        medium, bits = MEDIUM_NAMES[delivered.medium], key.bits
+    def _deliver(self, delivered: Delivered, keys: list[Key], end: str, peer: str) -> None:
+        """Note that keys are the application's, at one end."""
+        medium, bits = MEDIUM_NAMES[delivered.medium], 8 * self.key_bytes * len(keys)
         self.delivered_bits[medium] += bits
         if delivered.request in self.external:
-            self._keep(delivered.request, key, end, peer)
+            for key in keys:
+                self._keep(delivered.request, key, end, peer)
         self.effects.note(
             Fact(
                 FactKind.DELIVERED,
@@ -319,10 +323,10 @@ class KeyDelivery:
                 medium=medium,
                 peer=peer,
                 end=end,
-                units=1,
+                units=len(keys),
                 bits=bits,
-                key_id=key.id,
-                fingerprint=key.fingerprint,
+                key_id=" ".join([key.id for key in keys]),
+                fingerprint=b"".join([key.fingerprint for key in keys]),
             )
         )
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from controllers import link_notes
 from controllers.channel import Block
 from controllers.key_access import NO_ACCESS, KeyAccess, NodeAccess
 from controllers.key_delivery import Application, KeyDelivery, Shortage
@@ -142,7 +143,8 @@ class LocalKeyManager(ManagedCore[None]):
 
     def close(self) -> list[Fact]:
         """Return the key that is left, as facts."""
-        return [*self._left_in_pads(), *self._left_in_stores(), *self._delivery.remaining()]
+        left_in_pads = link_notes.stored(self._relay.channels.values())
+        return [*left_in_pads, *self._left_in_stores(), *self._delivery.remaining()]
 
     def key_changes(self) -> list[KeyChange]:
         """Return what all stores hold."""
@@ -165,6 +167,7 @@ class LocalKeyManager(ManagedCore[None]):
             self._inform(request, shortage, now_s)
         self._acknowledgements.answer()
         self._retransmissions.resend(now_s)
+        self._relay.links.flush()
 
     def _due_s(self) -> float | None:
         parts = (self._relay, self._delivery, self._retransmissions, self._access)
@@ -281,18 +284,6 @@ class LocalKeyManager(ManagedCore[None]):
                 for request, short in serving.shortages.items()
             ),
         }
-
-    def _left_in_pads(self) -> Iterator[Fact]:
-        for request, channel in self._relay.channels.items():
-            for peer, bits in channel.left().items():
-                yield Fact(
-                    FactKind.STORED,
-                    request=request,
-                    serial=channel.epoch,
-                    medium="fiber",
-                    peer=peer,
-                    bits=bits,
-                )
 
     def _left_in_stores(self) -> Iterator[Fact]:
         for request, store in self._stores.of(MediumCode.FIBER):

@@ -29,6 +29,7 @@ from math import inf
 
 from controllers.channel import Block, Channel
 from controllers.key_store import KeyStore, KeyStores, name_keys
+from controllers.link_notes import LinkNotes
 from controllers.ports import NodeWorld
 from controllers.reliable_delivery import Acknowledgements, Retransmissions
 from protos.core import Effects, key_manager_of
@@ -96,6 +97,10 @@ class KeyRelay:
     released: dict[int, int] = field(default_factory=dict)
     last_epoch: dict[int, int] = field(default_factory=dict)
     due_s: float = inf  # of the channel that is due first
+    links: LinkNotes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.links = LinkNotes(self.effects)
 
     def configure(self, row: ChannelRow, wavelengths: int | None = None) -> None:
         """Take part in a reservation from now on, with a store if the node is an end of it.
@@ -123,8 +128,7 @@ class KeyRelay:
             return
         del self.channels[request]
         self._look_ahead()
-        for fact in channel.expire():
-            self.effects.note(fact)
+        self._expire(channel)
         self._end_epoch(channel)
         self.transceivers = {
             index: row for index, row in self.transceivers.items() if row.request != request
@@ -136,12 +140,16 @@ class KeyRelay:
             return
         for channel in self.channels.values():
             while channel.due_s <= now_s:
+                request = channel.row.request
                 self._end_epoch(channel)
-                for fact in channel.begin_epoch(self.world, self.world):
-                    self.effects.note(fact)
-                self.relay_states[channel.row.request] = RelayState(channel.epoch)
-                self.last_epoch[channel.row.request] = channel.epoch
-                self.latest |= channel.blocks
+                self._expire(channel)
+                channel.begin_epoch(self.world, self.world)
+                for hop in channel.hops:
+                    if hop.block is not None:
+                        self.latest[hop.peer] = hop.block
+                        self.links.made(request, hop.peer, hop.block)
+                self.relay_states[request] = RelayState(channel.epoch)
+                self.last_epoch[request] = channel.epoch
                 if channel.is_source:
                     self._send_keys(channel)
         self._look_ahead()
@@ -226,9 +234,8 @@ class KeyRelay:
 
     def _pass_on(self, source: str, channel: Channel, state: RelayState, relay: Relay) -> None:
         try:
-            material, used = channel.decrypt(relay.epoch, relay.ciphertext, relay.errors)
-            if material:
-                self.effects.note(used)
+            material = channel.decrypt(relay.epoch, relay.ciphertext, relay.errors)
+            self._note_used(channel, channel.row.upstream, material)
             if channel.is_target:
                 state.forward(
                     key_manager_of(channel.row.peer), self._keep(channel, relay.epoch, material)
@@ -243,13 +250,22 @@ class KeyRelay:
             self.effects.send(*state.onward)
 
     def _encrypt(self, channel: Channel, epoch: int, material: bytes) -> tuple[str, Relay]:
-        ciphertext, used = channel.encrypt(material)
-        if material:
-            self.effects.note(used)
+        ciphertext = channel.encrypt(material)
+        self._note_used(channel, channel.row.downstream, material)
         units = len(material) // self.key_bytes
-        errors = channel.blocks[channel.row.downstream].errors
+        block = channel.hops[-1].block
+        errors = block.errors if block is not None else 0
         onward = Relay(channel.row.request, epoch, units, ciphertext, errors)
         return key_manager_of(channel.row.downstream), onward
+
+    def _note_used(self, channel: Channel, peer: str, material: bytes) -> None:
+        if material:
+            self.links.used(channel.row.request, peer, channel.epoch, 8 * len(material))
+
+    def _expire(self, channel: Channel) -> None:
+        """Give up what is left of the blocks of an epoch."""
+        for peer, bits in channel.expire().items():
+            self.links.expired(channel.row.request, peer, channel.epoch, bits)
 
     def _keep(self, channel: Channel, epoch: int, material: bytes) -> Confirm:
         request = channel.row.request

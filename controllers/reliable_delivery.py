@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from protos.core import Effects
 from protos.keys import Ack, Assigned, Delivered, Discard, KeyTraffic
@@ -74,7 +74,7 @@ class Acknowledgements:
         """Have a target carry out an instruction."""
         self._told[target] += 1
         number = self._told[target]
-        self._retransmissions.say((target, number), target, replace(instruction, number=number))
+        self._retransmissions.say((target, number), target, instruction._replace(number=number))
 
     def on_ack(self, target: str, ack: Ack) -> None:
         """Stop sending what a target has carried out."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from protos.access import Answer, Asked
 from protos.facts import Fact
@@ -90,8 +90,7 @@ BY_NAME = EntityOrder(())
 """The order of entities of an unknown network: by their names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message from an entity to another; the sender numbers its messages."""
 
     source: str

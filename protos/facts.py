@@ -8,6 +8,7 @@ never a string.  Nothing here knows who notes a fact, or where it is kept.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from typing import Any, NamedTuple, get_type_hints
@@ -105,25 +106,30 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """The measured QBER of a block that had bits to compare, and whether it was discarded for it.
+class Shares:
+    """What a fact about the key of one link and epoch says of each reservation, in columns.
 
-    Where blocks take several epochs to fill, `filled` is the part of one that had been gathered in the end,
-    1 or more if it was distilled, and `distilled_bits` the key that came of it; else they are not written.
+    The fact itself is of no request, and has the sum of the `bits`, in as many `units` as there are shares.
+    Of key that was made, `qber` has what was measured, None where there was nothing to compare, and
+    `discarded` the requests whose blocks were given up for it.  Where blocks take several epochs to fill,
+    `filled` is the part of one that had been gathered in the end, 1 or more if it was distilled, and
+    `distilled_bits` the key that came of it.  A column of which nothing is known is empty.
     """
 
-    qber: float
-    discarded: bool
-    filled: float | None = None
-    distilled_bits: int = 0
+    requests: tuple[int, ...]
+    bits: tuple[int, ...]
+    qber: tuple[float | None, ...] = ()
+    discarded: tuple[int, ...] = ()
+    filled: tuple[float | None, ...] = ()
+    distilled_bits: tuple[int, ...] = ()
 
     @property
     def text(self) -> str:
-        """The measurement in words."""
-        words = f"qber {self.qber:.4f}" + (" discarded" if self.discarded else "")
-        if self.filled is None:
-            return words
-        return f"{words}, block filled to {self.filled:.4f}, {self.distilled_bits} bit distilled"
+        """The shares in words."""
+        measured = [qber for qber in self.qber if qber is not None]
+        qber = f", qber {sum(measured) / len(measured):.4f}" if measured else ""
+        discarded = f", {len(self.discarded)} discarded" if self.discarded else ""
+        return f"{len(self.requests)} reservations{qber}{discarded}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +315,7 @@ class Reason:
 
 Details = (
     Planned
-    | Measured
+    | Shares
     | LinkState
     | AgentState
     | Replanned
@@ -324,7 +330,10 @@ Details = (
 
 DETAILS: dict[FactKind, type[Any]] = {
     FactKind.PLANNED: Planned,
-    FactKind.GENERATED: Measured,
+    FactKind.GENERATED: Shares,
+    FactKind.RELAYED: Shares,
+    FactKind.EXPIRED: Shares,
+    FactKind.STORED: Shares,
     FactKind.LINK: LinkState,
     FactKind.AGENT: AgentState,
     FactKind.REPLANNED: Replanned,
@@ -347,7 +356,8 @@ class Fact(NamedTuple):
     """One thing that happened; a tuple, because a run has millions.
 
     `medium` is the medium's name; `peer` the other end; `end` is "source", "target" or "relay";
-    `serial` an epoch or order; `cost` is in monetary units; `fingerprint` is a tag, never a key.
+    `serial` an epoch or order; `cost` is in monetary units; `fingerprint` is a tag, never a key.  Keys that
+    were delivered together are named in `key_id`, with blanks between, and have their tags in one run.
     """
 
     kind: FactKind
@@ -375,6 +385,14 @@ class Fact(NamedTuple):
         return (*head, self[0]._value_, *self[1:-1], "" if details is None else written(details))
 
 
+def keys_named(key_id: str, fingerprint: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the keys that a fact names, with the tag of each."""
+    names = key_id.split()
+    size = len(fingerprint) // max(1, len(names))
+    for number, name in enumerate(names):
+        yield name, fingerprint[number * size : (number + 1) * size]
+
+
 def label_of(link: LinkEnds) -> str:
     """Return the name of a link for people."""
     return f"{link[0]}-{link[1]}"
@@ -384,12 +402,18 @@ def written(details: Details | None) -> str:
     """Return details as JSON; nothing for none.  A plan is written as its own document."""
     if details is None:
         return ""
-    if isinstance(details, Measured) and details.filled is None:  # of which a run has most
-        return f'{{"qber":{details.qber!r},"discarded":{"true" if details.discarded else "false"}}}'
     if isinstance(details, Planned):
         return details.document
-    found = {field.name: getattr(details, field.name) for field in fields(details)}
-    return json.dumps(found, separators=(",", ":"), ensure_ascii=False)
+    found = {name: getattr(details, name) for name in _TYPES[type(details)]}
+    if isinstance(details, Shares):  # of which a run has most
+        told = (f'"{name}":{_column(column)}' for name, column in found.items() if column)
+        return f"{{{','.join(told)}}}"
+    return _ENCODE(found)
+
+
+def _column(values: tuple[float | None, ...]) -> str:
+    """Return a column as JSON; Python writes numbers alike, and much faster."""
+    return _ENCODE(values) if None in values else str(list(values))
 
 
 def details_of(kind: str, text: str) -> Details | None:
@@ -410,9 +434,10 @@ def details_of(kind: str, text: str) -> Details | None:
 
 _TYPES = {made: get_type_hints(made) for made in DETAILS.values()}
 _NEEDED = {
-    made: {field.name for field in fields(made) if made is not Measured or field.default is MISSING}
+    made: {field.name for field in fields(made) if made is not Shares or field.default is MISSING}
     for made in DETAILS.values()
 }
+_ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def _typed(hint: Any, value: Any) -> Any:

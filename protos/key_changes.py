@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import NamedTuple
 
 from protos.mib import MediumCode
 
@@ -51,8 +52,7 @@ class StoreOpened:
     capacity_units: int
 
 
-@dataclass(frozen=True, slots=True)
-class KeysHeld:
+class KeysHeld(NamedTuple):
     """Keys of one block came into a store; they are expected, not yet confirmed."""
 
     request: int
@@ -61,8 +61,7 @@ class KeysHeld:
     keys: tuple[Key, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class KeysConfirmed:
+class KeysConfirmed(NamedTuple):
     """All keys of a block have become available."""
 
     request: int
@@ -70,8 +69,7 @@ class KeysConfirmed:
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
-class KeysGone:
+class KeysGone(NamedTuple):
     """Keys of a block have left their store: delivered or destroyed, they must not be found again."""
 
     request: int

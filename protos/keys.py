@@ -1,18 +1,18 @@
 """Key traffic as values: what local key managers say to each other.
 
 A key of a request is named by (request, medium, serial): the serial is the epoch of a fiber channel
-or the number of an on-demand order.  Nothing here is a key; ciphertext is a one-time pad's.
+or the number of an on-demand order.  Nothing here is a key; ciphertext is a one-time pad's.  All are
+tuples, because a run has millions.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from protos.mib import MediumCode
 
 
-@dataclass(frozen=True, slots=True)
-class Relay:
+class Relay(NamedTuple):
     """`units` end-to-end keys on their way, encrypted with the key of the link just crossed.
 
     `errors` is how many bits of the link's block were wrong, as the sender found.
@@ -25,8 +25,7 @@ class Relay:
     errors: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Confirm:
+class Confirm(NamedTuple):
     """The target holds the first `units` of these keys; `tag` is its verification tag of them."""
 
     request: int
@@ -36,8 +35,7 @@ class Confirm:
     tag: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(NamedTuple):
     """The source gave these keys to its application for `period`; the target does the same.
 
     What a source tells a target to do with keys is numbered from 1 on, by pair of source and target.
@@ -50,8 +48,7 @@ class Delivered:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Assigned:
+class Assigned(NamedTuple):
     """Keys that were delivered are for these SAEs of the target's node, who share them with `master`.
 
     Each key of `key_bits` is made of whole units, given by `unit_ids` in their order, and is known by one
@@ -68,8 +65,7 @@ class Assigned:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Discard:
+class Discard(NamedTuple):
     """These keys are void at both ends: tags differed, or they are no longer needed."""
 
     request: int
@@ -78,8 +74,7 @@ class Discard:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(NamedTuple):
     """The target has carried out all instructions of the source up to `number`."""
 
     number: int

@@ -136,29 +136,33 @@ def _decode_value(varbind: management_pb2.VarBind) -> Value:
 
 def _encode_traffic(body: KeyTraffic, out: keys_pb2.KeyMessage) -> None:
     match body:
-        case Relay(request, epoch, units, ciphertext, errors):
-            out.relay.errors = errors
-            out.relay.request, out.relay.epoch = request, epoch
-            out.relay.units, out.relay.ciphertext = units, ciphertext
-        case Confirm(request, medium, serial, units, tag):
-            out.confirm.request, out.confirm.medium = request, medium
-            out.confirm.serial, out.confirm.units, out.confirm.tag = serial, units, tag
-        case Delivered(request, medium, period, key_ids, number):
-            out.delivered.request, out.delivered.medium = request, medium
-            out.delivered.period, out.delivered.number = period, number
-            out.delivered.key_ids.extend(key_ids)
+        case Relay():
+            relay = out.relay
+            relay.request, relay.epoch, relay.units = body.request, body.epoch, body.units
+            relay.ciphertext, relay.errors = body.ciphertext, body.errors
+        case Confirm():
+            confirm = out.confirm
+            confirm.request, confirm.medium = body.request, body.medium
+            confirm.serial, confirm.units, confirm.tag = body.serial, body.units, body.tag
+        case Delivered():
+            delivered = out.delivered
+            delivered.request, delivered.medium = body.request, body.medium
+            delivered.period, delivered.number = body.period, body.number
+            delivered.key_ids.extend(body.key_ids)
         case Assigned():
-            out.assigned.request, out.assigned.master = body.request, body.master
-            out.assigned.slaves.extend(body.slaves)
-            out.assigned.key_bits, out.assigned.number = body.key_bits, body.number
-            out.assigned.names.extend(body.names)
-            out.assigned.unit_ids.extend(body.unit_ids)
-            out.assigned.ciphertext = body.pad
-        case Discard(request, medium, serial, number):
-            out.discard.request, out.discard.medium = request, medium
-            out.discard.serial, out.discard.number = serial, number
-        case Ack(number):
-            out.settled.number = number
+            assigned = out.assigned
+            assigned.request, assigned.master = body.request, body.master
+            assigned.slaves.extend(body.slaves)
+            assigned.key_bits, assigned.number = body.key_bits, body.number
+            assigned.names.extend(body.names)
+            assigned.unit_ids.extend(body.unit_ids)
+            assigned.ciphertext = body.pad
+        case Discard():
+            discard = out.discard
+            discard.request, discard.medium = body.request, body.medium
+            discard.serial, discard.number = body.serial, body.number
+        case Ack():
+            out.settled.number = body.number
 
 
 def _decode_traffic(item: keys_pb2.KeyMessage) -> KeyTraffic:

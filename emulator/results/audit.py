@@ -11,6 +11,7 @@ It trusts no counter of the run.  Every bit that came into being is followed to 
   tells nothing of its blocks and is not held to it;
 * end-to-end key over fiber is counted from its creation at the source;
 * generated = delivered + relayed + expired + destroyed + stored, or the rest is unaccounted for;
+* a fact that speaks of many reservations or keys says in sum what it says one by one;
 * management keys have accounts of their own: what came into the store of a pair was withdrawn, key by key,
   or is left, and both ends agree.
 
@@ -41,6 +42,7 @@ from emulator.results.fact_columns import Coded, FactColumns
 from emulator.results.key_books import KeyBooks, pool_of
 from emulator.results.link_books import LinkBooks
 from emulator.results.management_books import ManagementBooks, Noted
+from emulator.results.spread_facts import by_key, by_reservation
 from emulator.runtime.envelopes import MANAGEMENT
 from emulator.store import journal, journals
 from protos.core import KEY_MANAGER_PREFIX, key_manager_of
@@ -158,10 +160,11 @@ def audit(run_folder: Path, *, cut_off: bool = False, follow: bool = True) -> Au
         digest=whole.hexdigest(),
         duplicate_deliveries=keys.duplicate_deliveries + books.management.repeated,
         mismatched_keys=keys.mismatched_keys,
-        unknown_keys=keys.unknown_keys,
+        unknown_keys=keys.unknown_keys + books.differing_keys,
         void_deliveries=keys.void_deliveries,
         unaccounted_bits=keys.unaccounted_bits
         + links.unaccounted_bits
+        + books.differing_bits
         + books.management.unaccounted_bits
         + _misplaced(run_folder, books.keys.stored_bits()),
         half_made_bits=links.half_made_bits,
@@ -182,6 +185,7 @@ class _Books:
     def __init__(self) -> None:
         self.links, self.keys, self.management = LinkBooks(), KeyBooks(), ManagementBooks()
         self.peers: set[str] = set()
+        self.differing_bits = self.differing_keys = 0
 
     def take(self, entity: str, facts: FactColumns) -> None:
         """Book what an entity noted."""
@@ -193,8 +197,12 @@ class _Books:
             return
         is_on_link = kind.is_one_of(*_ON_LINKS) & medium.is_one_of("fiber")
         is_about_key = (columns_of(kind) >= 0) & ~is_management
-        self.links.take(entity, facts.chosen(is_on_link))
-        self.keys.take(entity, facts.chosen(is_about_key & ~is_on_link))
+        shares = by_reservation(facts.chosen(is_on_link))
+        keys = by_key(facts.chosen(is_about_key & ~is_on_link))
+        self.links.take(entity, shares)
+        self.keys.take(entity, keys)
+        self.differing_bits += shares.differing
+        self.differing_keys += keys.differing
         peers = {*facts.chosen(is_about_key).coded("peer").names} - {""}
         self.peers |= {key_manager_of(name.removeprefix(KEY_MANAGER_PREFIX)) for name in peers}
 

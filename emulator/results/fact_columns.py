@@ -2,8 +2,8 @@
 
 SQLite joins the values of a column to one text, and Arrow takes it apart again, both in compiled code.  The
 number of values is checked: a column that lacks one, or has one that it cannot have, raises `JournalError`.
-Whatever one row says of many keys at once is to be spread into rows here.  Nothing here knows a query, or
-what facts mean.
+What one row says of many things at once is spread into rows in `spread_facts`.  Nothing here knows a query,
+or what facts mean.
 """
 
 from __future__ import annotations

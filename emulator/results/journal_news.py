@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from emulator.results.journal_queries import marks
+from emulator.results.journal_queries import DISCARDED, MEASURED, SUM_OF_QBER, marks
 from emulator.store.reading import connect_to_read
 from protos.facts import Details, FactKind, details_of
 
@@ -107,10 +107,9 @@ def _news(connection: sqlite3.Connection, after: int, last: int) -> Iterator[New
 def _block_news(connection: sqlite3.Connection, after: int, last: int) -> Iterator[BlockNews]:
     kinds = (FactKind.GENERATED, FactKind.RELAYED)
     query = (
-        "SELECT name, kind, peer, sum(bits), "
-        "coalesce(sum(json_extract(nullif(details, ''), '$.discarded')), 0), "
-        "avg(json_extract(nullif(details, ''), '$.qber')) "
-        "FROM fact JOIN entities ON entity = number WHERE fact.rowid > ? AND fact.rowid <= ? "
+        f"SELECT name, kind, peer, sum(bits), sum({DISCARDED}), "
+        f"sum({SUM_OF_QBER}) / nullif(sum({MEASURED}), 0) FROM fact JOIN entities ON entity = number "
+        "WHERE fact.rowid > ? AND fact.rowid <= ? "
         f"AND medium = 'fiber' AND kind IN {marks(kinds)} GROUP BY name, kind, peer"
     )
     for entity, kind, *numbers in connection.execute(query, (after, last, *kinds)):

@@ -21,6 +21,12 @@ Row = TypeVar("Row")
 _Only = tuple[str, Sequence[object]]  # a condition, and the values bound to it
 
 _PORTION, _ALL = 50_000, 2**62
+_QBER = "FROM json_each(nullif(fact.details, ''), '$.qber')"
+MEASURED = f"(SELECT count(value) {_QBER})"
+SUM_OF_QBER = f"(SELECT sum(value) {_QBER})"
+DISCARDED = "coalesce(json_array_length(nullif(fact.details, ''), '$.discarded'), 0)"
+"""Of a fact with shares of a link's key: the blocks that were measured, their QBER added up, and those that
+were discarded."""
 _USES = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
 _ORDERS = (FactKind.BOUGHT, FactKind.REFUSED, FactKind.FAILED)
 _PAID = (FactKind.BOUGHT, FactKind.FAILED)
@@ -322,9 +328,8 @@ def deliveries(folder: Path, entity: str, medium: str) -> Iterator[Delivery]:
 def blocks(folder: Path, entity: str) -> Iterator[Blocks]:
     """Yield the blocks of each link of a node, as it has them."""
     query = (
-        "SELECT peer, coalesce(sum(kind = :made AND details != ''), 0), "
-        "coalesce(sum(json_extract(nullif(details, ''), '$.discarded')), 0), "
-        "avg(json_extract(nullif(details, ''), '$.qber')), "
+        f"SELECT peer, sum({MEASURED}), sum({DISCARDED}), "
+        f"sum({SUM_OF_QBER}) / nullif(sum({MEASURED}), 0), "
         "coalesce(sum(bits) FILTER (WHERE kind = :used), 0) FROM fact "
         "WHERE medium = 'fiber' AND kind IN (:made, :used) GROUP BY peer"
     )

@@ -17,9 +17,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from emulator.results.accounts import Booked, booked, columns_of, unaccounted_bits
-from emulator.results.fact_columns import ChosenFacts, Numbers, grouped
+from emulator.results.fact_columns import Numbers, grouped
 from emulator.results.key_origins import Changes, Delivered, Origins, origins
 from emulator.results.link_books import Epoch
+from emulator.results.spread_facts import SpreadFacts
 from protos.core import KEY_MANAGER_PREFIX
 from protos.mib import MediumCode
 
@@ -68,8 +69,8 @@ class KeyBooks:
         self._fingerprints: list[Any] = []
         self._count = 0
 
-    def take(self, entity: str, facts: ChosenFacts) -> None:
-        """Take facts of a key manager about keys, in order."""
+    def take(self, entity: str, facts: SpreadFacts) -> None:
+        """Take facts of a key manager about keys, in order, a row for each key that was delivered."""
         number, medium, end = (
             _number(self._entities, entity),
             facts.coded("medium"),

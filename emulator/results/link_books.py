@@ -8,14 +8,15 @@ has brought.
 
 from __future__ import annotations
 
-import json
+from math import isnan
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emulator.results.accounts import Booked, booked, columns_of, unaccounted_bits
-from emulator.results.fact_columns import ChosenFacts, Coded, Numbers, grouped
+from emulator.results.fact_columns import Coded, Numbers, grouped
+from emulator.results.spread_facts import SpreadFacts
 from protos.core import KEY_MANAGER_PREFIX
 
 Epoch = tuple[int, int]
@@ -75,8 +76,8 @@ class LinkBooks:
         self._distilled_bits: dict[tuple[str, int, str], int] = {}
         self.early_bits = 0
 
-    def take(self, entity: str, facts: ChosenFacts) -> None:
-        """Take facts of a key manager about link key, in order."""
+    def take(self, entity: str, facts: SpreadFacts) -> None:
+        """Take facts of a key manager about link key, in order, a row for each share."""
         node = entity.removeprefix(KEY_MANAGER_PREFIX)
         peer, links, sides = facts.coded("peer"), [], []
         for name in peer.names:
@@ -93,20 +94,25 @@ class LinkBooks:
         )
         self._taken.append(entries)
         if self._distilled_bits or facts.may_say("details", _FILLED):
-            self._hold_to_blocks(entity, entries, peer, facts.words("details").to_pylist())
+            told = facts.numbers("filled").tolist(), facts.numbers("distilled_bits").tolist()
+            self._hold_to_blocks(entity, entries, peer, *told)
 
     def _hold_to_blocks(
-        self, entity: str, entries: _Entries, peer: Coded, details: list[str]
+        self,
+        entity: str,
+        entries: _Entries,
+        peer: Coded,
+        filled: list[float],
+        distilled_bits: list[int],
     ) -> None:
         """Hold what a link has for a reservation against the blocks that were full by then."""
         for row in np.flatnonzero(entries.column == Booked.MADE).tolist():
             store = (entity, int(entries.request[row]), peer.names[peer.indices[row]])
-            found = json.loads(details[row]) if _FILLED in details[row] else {}
-            if not found and store not in self._distilled_bits:
+            if isnan(filled[row]) and store not in self._distilled_bits:
                 continue
             left_bits = self._distilled_bits.get(store, 0) - int(entries.bits[row])
-            if found.get("filled", 0.0) >= _FULL:
-                left_bits += found["distilled_bits"]
+            if filled[row] >= _FULL:
+                left_bits += distilled_bits[row]
             self.early_bits += max(0, -left_bits)
             self._distilled_bits[store] = max(0, left_bits)
 

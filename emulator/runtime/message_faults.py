@@ -76,6 +76,8 @@ class MessageFaults:
 
     def turn_after(self, entities: Iterable[str], window: int) -> int | None:
         """Return the next window in which one of these goes out or is back."""
+        if not self._outages:
+            return None
         spans = [span for entity in entities for span in self._outages.get(entity, ())]
         turns = (turn for span in spans for turn in span)
         return min((int(turn) for turn in turns if window < turn < inf), default=None)
@@ -90,6 +92,11 @@ class MessageFaults:
     def operations(self) -> Operations:
         """The requests of operators in the schedule."""
         return Operations(self.schedule, self.window_s, self.last_window)
+
+    @property
+    def spares_entities(self) -> bool:
+        """Whether nobody is ever out, and no operator asks for anything."""
+        return not self._outages and self.operations.are_none
 
     @property
     def spares_messages(self) -> bool:
@@ -207,7 +214,7 @@ class Post:
         self.befallen["delay"] += delay > 0
         self.befallen["duplicate"] += copies - 1
         return [
-            (replace(message, sequence=message.sequence + copy * COPY), delay)
+            (message._replace(sequence=message.sequence + copy * COPY), delay)
             for copy in range(copies)
         ]
 
@@ -215,9 +222,10 @@ class Post:
         """Return a message as it arrives damaged; None if it is refused then."""
         match message.body:
             case Relay() as relay:
-                return replace(message, body=replace(relay, ciphertext=_flipped(relay.ciphertext)))
+                flipped = _flipped(relay.ciphertext)
+                return message._replace(body=relay._replace(ciphertext=flipped))
             case Confirm() as confirm:
-                return replace(message, body=replace(confirm, tag=_flipped(confirm.tag)))
+                return message._replace(body=confirm._replace(tag=_flipped(confirm.tag)))
             case Pdu():
                 self.damaged.append(message)
         return None
@@ -238,5 +246,5 @@ def _reordered(window: int, outbox: Sequence[Message], by: MessageFaults) -> lis
     for indices in groups.values():
         drawn = sorted(indices, key=lambda index: by.draw(outbox[index], "shuffle"))
         for index, other in zip(indices, drawn, strict=True):
-            found[index] = replace(outbox[index], body=outbox[other].body)
+            found[index] = outbox[index]._replace(body=outbox[other].body)
     return found

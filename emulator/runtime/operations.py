@@ -38,6 +38,11 @@ class Operations:
         known = set(entities)
         return min((at for to, at in self._by_window if to in known and at > window), default=None)
 
+    @property
+    def are_none(self) -> bool:
+        """Whether there are no requests."""
+        return not self._by_window
+
     @cached_property
     def _by_window(self) -> dict[tuple[str, int], list[Message]]:
         found: dict[tuple[str, int], list[Message]] = defaultdict(list)

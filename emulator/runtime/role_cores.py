@@ -19,8 +19,7 @@ from emulator.build.roles import Role
 from emulator.runtime.message_faults import NO_FAULTS, MessageFaults
 from emulator.runtime.stepped_cores import SteppedCores
 from emulator.world.events import EventAware, WorldEvent
-from protos.core import EntityOrder, Message, Sleeper
-from protos.keys import Confirm, Relay
+from protos.core import EntityOrder, Sleeper
 from protos.pdu import Pdu
 
 T = TypeVar("T", bound=EventAware)
@@ -148,6 +147,4 @@ def _by_fields(kind: type[Any]) -> Callable[[Any], Any]:
     return lambda item: (kind, values(item))
 
 
-_BY_FIELDS: dict[type, Callable[[Any], Any]] = {
-    kind: _by_fields(kind) for kind in (Message, Pdu, Relay, Confirm)
-}
+_BY_FIELDS: dict[type, Callable[[Any], Any]] = {Pdu: _by_fields(Pdu)}

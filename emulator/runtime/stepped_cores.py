@@ -32,6 +32,10 @@ class Mailbox:
         self._read: set[_Position] = set()
         self._recent: deque[tuple[int, list[_Position]]] = deque()
 
+    def has_mail(self, window: int) -> bool:
+        """Return whether there is something to read in a window."""
+        return window in self._waiting
+
     def put(self, window: int, message: Message) -> bool:
         """Keep a message until `window`; return whether it is new."""
         position = (message.source, message.sequence)
@@ -72,6 +76,12 @@ class SteppedCore:
     wake_window: int | None = 0
     last_window: int = 0
     is_started: bool = False
+
+    def is_idle(self, window: int) -> bool:
+        """Return whether nothing is to be done in a window, unless faults or operators want it."""
+        wake = self.wake_window
+        is_due = wake is not None and wake <= window
+        return self.is_started and not is_due and not self.mailbox.has_mail(window)
 
 
 class SteppedCores:
@@ -149,7 +159,10 @@ class SteppedCores:
         steps: dict[str, Step] = {}
         outbox: list[Message] = []
         now_s, faults = window * self._window_s, self._message_faults
+        are_undisturbed = faults.spares_entities
         for entity, hosted in self._here.items():
+            if are_undisturbed and hosted.is_idle(window):
+                continue
             inbox = [*faults.operations.due(entity, window), *hosted.mailbox.read(window)]
             if faults.is_out(entity, window):
                 hosted.wake_window = None

@@ -44,6 +44,33 @@ def entities(folder: Path) -> list[str]:
     return sorted(found)
 
 
+def one_by_one(row: Row) -> Iterator[Row]:
+    """Yield a row for each share of a link's key, or each key that was delivered; else the row."""
+    shares = json.loads(row["details"]) if _is_on_link(row) else None
+    names = row["key_id"].split(" ")
+    if shares is not None:
+        for place, request in enumerate(shares["requests"]):
+            told = {
+                name: shares[name][place] for name in ("filled", "distilled_bits") if name in shares
+            }
+            is_told = told.get("filled") is not None
+            details = json.dumps(told) if is_told else ""
+            yield row | {"request": request, "bits": shares["bits"][place], "details": details}
+    elif row["kind"] == "delivered":
+        size = len(row["fingerprint"]) // len(names)
+        for place, name in enumerate(names):
+            content = row["fingerprint"][size * place : size * (place + 1)]
+            bits = row["bits"] // len(names)
+            yield row | {"key_id": name, "fingerprint": content, "bits": bits}
+    else:
+        yield row
+
+
+def _is_on_link(row: Row) -> bool:
+    kinds = ("generated", "relayed", "expired", "stored")
+    return row["medium"] == "fiber" and row["kind"] in kinds
+
+
 class Books:
     """All accounts of a run."""
 
@@ -53,7 +80,7 @@ class Books:
         self.deliveries: dict[str, dict[str, list[bytes]]] = defaultdict(lambda: defaultdict(list))
         self.delivered_bits: Counter[Any] = Counter()
         self.sites: dict[Any, str] = {}
-        self.unknown_keys = self.void_deliveries = self.early_bits = 0
+        self.unknown_keys = self.void_deliveries = self.early_bits = self.differing_bits = 0
         for entity in entities(folder):
             if entity.startswith("kme-"):
                 self._read(entity.removeprefix("kme-"), facts(folder, entity))
@@ -66,11 +93,16 @@ class Books:
             column = BOOKED_AS.get(row["kind"])
             if column is None or row["medium"] == "management":
                 continue
-            on_link = row["kind"] in ("generated", "relayed", "expired", "stored")
-            if row["medium"] == "fiber" and on_link:
-                self._read_link(node, row, column, distilled)
-            else:
-                self._read_key(node, row, column, made, valid)
+            each = list(one_by_one(row))
+            if _is_on_link(row):
+                self.differing_bits += abs(row["bits"] - sum(item["bits"] for item in each))
+            elif row["kind"] == "delivered":
+                self.unknown_keys += abs(row["units"] - len(each))
+            for item in each:
+                if _is_on_link(row):
+                    self._read_link(node, item, column, distilled)
+                else:
+                    self._read_key(node, item, column, made, valid)
 
     def _read_link(self, node: str, row: Row, column: int, distilled: dict[Any, int]) -> None:
         link = tuple(sorted((node, row["peer"].removeprefix("kme-"))))
@@ -114,7 +146,7 @@ class Books:
     def fields(self) -> dict[str, Any]:
         """Return what the audit says of keys, but for management keys and key tables."""
         nothing = [0] * len(COLUMNS)
-        totals, unaccounted = [0] * len(COLUMNS), 0
+        totals, unaccounted = [0] * len(COLUMNS), self.differing_bits
         alone = []
         for account in self.ends.values():
             unaccounted += sum(abs(2 * bits[0] - sum(bits)) for bits in account.values())

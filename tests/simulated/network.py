@@ -13,7 +13,6 @@ import pickle
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,7 @@ class SimulatedNetwork(CoreNetwork):
         for message in self._cores.sent_in(window):
             self.sent.append(message)
             for copy, delay in enumerate([1] if window >= self.calm_from else self.fate(message)):
-                self.put(delay, replace(message, sequence=message.sequence + copy * _COPY))
+                self.put(delay, message._replace(sequence=message.sequence + copy * _COPY))
 
     def fate(self, _message: Message) -> Sequence[int]:
         """Return after how many windows a message arrives; once for each copy."""

@@ -22,7 +22,7 @@ from emulator.results.ledger import down_s
 from emulator.store.journal import FOLDER, Journal
 from global_manager.provisioning.model import OnDemand, Request
 from protos.core import GLOBAL_MANAGER
-from protos.facts import Fact, FactKind, Measured
+from protos.facts import Fact, FactKind, Shares
 from protos.mib import MediumCode
 
 NODES = ("A", "B", "C")
@@ -34,7 +34,8 @@ NAMES = [
     for serial in (1, 2)
     for index in (0, 1)
 ]
-DETAILS = (None, Measured(0.01, False), Measured(0.01, False, 1.0, 16), Measured(0.01, True, 0.5))
+TOLD = ((None, 0), (None, 0), (1.0, 16), (0.5, 0))  # how far a block has come, and what came of it
+ON_LINKS = (FactKind.GENERATED, FactKind.RELAYED, FactKind.EXPIRED, FactKind.STORED)
 OF_KEY = (
     FactKind.GENERATED, FactKind.CREATED, FactKind.RELAYED, FactKind.EXPIRED, FactKind.STORED,
     FactKind.DESTROYED, FactKind.DELIVERED,
@@ -44,19 +45,40 @@ OF_KEY = (
 @st.composite
 def _fact_of_key(draw: st.DrawFn) -> Fact:
     kind = draw(st.sampled_from(OF_KEY))
+    medium = draw(st.sampled_from(MEDIA))
+    if medium == "fiber" and kind in ON_LINKS:
+        return draw(_fact_of_link(kind))
     is_delivered = kind is FactKind.DELIVERED
+    names = draw(st.lists(st.sampled_from([*NAMES, "other"]), min_size=1, max_size=2))
+    tags = [draw(st.sampled_from((b"one", b"two"))) for _ in names]
     return Fact(
         kind,
         request=draw(st.integers(0, 1)),
         serial=draw(st.integers(1, 2)),
-        medium=draw(st.sampled_from(MEDIA)),
+        medium=medium,
         peer=draw(st.sampled_from(("A", "kme-B", "C"))),
         end=draw(st.sampled_from(("source", "target"))),
         units=draw(st.integers(0, 2)),
         bits=draw(st.sampled_from((0, 8, 16))),
-        key_id=draw(st.sampled_from([*NAMES, "other"])) if is_delivered else "",
-        fingerprint=draw(st.sampled_from((b"one", b"two"))) if is_delivered else b"",
-        details=draw(st.sampled_from(DETAILS)) if kind is FactKind.GENERATED else None,
+        key_id=" ".join(names) if is_delivered else "",
+        fingerprint=b"".join(tags) if is_delivered else b"",
+    )
+
+
+@st.composite
+def _fact_of_link(draw: st.DrawFn, kind: FactKind) -> Fact:
+    requests = draw(st.lists(st.integers(0, 1), min_size=1, max_size=2))
+    bits = tuple(draw(st.sampled_from((0, 8, 16))) for _ in requests)
+    filled, distilled = zip(*(draw(st.sampled_from(TOLD)) for _ in requests), strict=True)
+    is_told = kind is FactKind.GENERATED and any(part is not None for part in filled)
+    told = {"filled": filled, "distilled_bits": distilled} if is_told else {}
+    return Fact(
+        kind,
+        serial=draw(st.integers(1, 2)),
+        medium="fiber",
+        peer=draw(st.sampled_from(("A", "kme-B", "C"))),
+        bits=sum(bits) + draw(st.sampled_from((0, 0, 8))),
+        details=Shares(tuple(requests), bits, **told),
     )
 
 

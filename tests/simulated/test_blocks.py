@@ -25,7 +25,7 @@ from emulator.results import ledger
 from emulator.results.audit import audit
 from global_manager.provisioning import solve
 from protos.core import key_manager_of
-from protos.facts import Fact, FactKind, Measured
+from protos.facts import Fact, FactKind, Shares
 
 Write = Callable[..., Path]
 
@@ -55,10 +55,11 @@ def gathering(write_experiment: Write, tmp_path: Path, **changes: Any) -> Setup:
 def made_units(network: SimulatedNetwork, node: str, peer: str, request: int) -> list[int]:
     """Units that a hop has for a reservation, by epoch."""
     return [
-        fact.bits // 256
+        bits // 256
         for _, fact in network.facts[key_manager_of(node)]
-        if (fact.kind, fact.medium) == (FactKind.GENERATED, "fiber")
-        and (fact.request, fact.peer) == (request, peer)
+        if (fact.kind, fact.peer) == (FactKind.GENERATED, peer) and isinstance(fact.details, Shares)
+        for number, bits in zip(fact.details.requests, fact.details.bits, strict=True)
+        if number == request
     ]
 
 
@@ -106,9 +107,10 @@ def test_the_audit_finds_key_that_no_full_block_has_brought(
 def _too_early(noted: tuple[int, Fact]) -> tuple[int, Fact]:
     """The same fact of blocks that were never full."""
     window, fact = noted
-    if not isinstance(fact.details, Measured) or fact.details.filled is None:
+    if not isinstance(fact.details, Shares) or not fact.details.filled:
         return noted
-    return window, fact._replace(details=replace(fact.details, filled=0.5))
+    filled = (0.5,) * len(fact.details.filled)
+    return window, fact._replace(details=replace(fact.details, filled=filled))
 
 
 DISTURBED = [

@@ -14,7 +14,7 @@ from emulator.build.environment import timeline_of
 from emulator.build.loading import read
 from emulator.results import journal_queries
 from protos.core import Core, Managed
-from protos.facts import Fact, FactKind
+from protos.facts import Fact, FactKind, Shares
 from protos.mib import BY_ROW, Row
 from protos.pdu import ErrorStatus
 from protos.rows import check_value
@@ -59,8 +59,8 @@ def _story(network: SimulatedNetwork, at_s: int) -> Iterator[tuple[str, int, Fac
     for entity, noted in network.facts.items():
         for window, fact in noted:
             plain = fact._replace(serial=0, key_id="", fingerprint=b"")
-            if fact.kind is FactKind.GENERATED:
-                plain = plain._replace(details=None)
+            if isinstance(fact.details, Shares):
+                plain = plain._replace(details=replace(fact.details, qber=()))
             yield entity, window - at_s, plain
 
 

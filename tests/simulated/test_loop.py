@@ -22,7 +22,7 @@ from emulator.results.ledger import Ledger
 from global_manager.provisioning import solve
 from global_manager.provisioning.model import Policy
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER
-from protos.facts import FactKind
+from protos.facts import FactKind, keys_named
 from protos.keys import Relay
 from protos.pdu import Pdu, Verb
 
@@ -88,8 +88,10 @@ def test_both_ends_deliver_the_same_keys(tiny: Setup) -> None:
     ends: dict[str, dict[str, bytes]] = {"source": {}, "target": {}}
     for fact in network.all_facts():
         if fact.kind is FactKind.DELIVERED:
-            assert fact.key_id not in ends[fact.end]
-            ends[fact.end][fact.key_id] = fact.fingerprint
+            keys = dict(keys_named(fact.key_id, fact.fingerprint))
+            assert len(keys) == fact.units
+            assert not keys.keys() & ends[fact.end].keys()
+            ends[fact.end] |= keys
     assert ends["source"] == ends["target"] != {}
 
 

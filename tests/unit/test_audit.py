@@ -14,7 +14,7 @@ from emulator.store import journals
 from emulator.store.chain import Chain, Link
 from emulator.store.files import origin
 from emulator.store.journal import FOLDER, Journal, JournalError
-from protos.facts import Fact, FactKind
+from protos.facts import Fact, FactKind, Shares
 from protos.mib import MediumCode
 
 KEY = key_name(0, MediumCode.FIBER, 1, 0)
@@ -35,7 +35,8 @@ def _delivered(end: str, content: bytes = b"tag") -> Fact:
 
 
 def _link(kind: FactKind, peer: str, bits: int) -> Fact:
-    return Fact(kind, 0, serial=1, medium="fiber", peer=peer, bits=bits)
+    shares = Shares((0,), (bits,))
+    return Fact(kind, serial=1, medium="fiber", peer=peer, units=1, bits=bits, details=shares)
 
 
 def _created(end: str) -> Fact:
@@ -54,6 +55,12 @@ def run_folder(tmp_path: Path) -> Path:
         book.commit(3, {me: [_delivered(end)]})
         book.close()
     return tmp_path
+
+
+def _share(bits: int, kind: str) -> str:
+    """Return the statement that gives the one share of facts of a kind other bits."""
+    shares = f"details = json_set(details, '$.bits[0]', {bits})"
+    return f"UPDATE fact SET bits = {bits}, {shares} WHERE kind = '{kind}'"
 
 
 def _alter(folder: Path, node: str, statement: str) -> None:
@@ -108,10 +115,28 @@ def test_a_block_that_only_one_end_knows_is_found(run_folder: Path) -> None:
     assert audit(run_folder).unaccounted_bits == 16
 
 
+def test_keys_that_were_delivered_together_are_known_one_by_one(run_folder: Path) -> None:
+    """A second key that nobody made, and one that the other end does not have."""
+    columns = (
+        "key_id = key_id || ' other', units = 2, fingerprint = CAST(fingerprint || 'gat' AS BLOB)"
+    )
+    _alter(run_folder, "A", f"UPDATE fact SET {columns} WHERE kind = 'delivered'")
+    found = audit(run_folder)
+    assert (found.unknown_keys, found.mismatched_keys) == (1, 1)
+    _alter(run_folder, "A", "UPDATE fact SET units = 3 WHERE kind = 'delivered'")
+    assert audit(run_folder).unknown_keys == 2
+
+
+def test_a_fact_of_a_link_has_the_sum_of_its_shares(run_folder: Path) -> None:
+    _alter(run_folder, "B", "UPDATE fact SET bits = bits + 3 WHERE kind = 'relayed'")
+    found = audit(run_folder)
+    assert (found.ok, found.unaccounted_bits) == (False, 3)
+
+
 def test_a_block_that_one_end_made_alone_and_never_used_is_half_made(run_folder: Path) -> None:
     for node in "AB":
         _alter(run_folder, node, "DELETE FROM fact WHERE kind = 'relayed'")
-        _alter(run_folder, node, "UPDATE fact SET bits = 16 WHERE kind = 'expired'")
+        _alter(run_folder, node, _share(16, "expired"))
     whole = audit(run_folder)
     for kind in ("generated", "expired"):
         _alter(run_folder, "B", f"DELETE FROM fact WHERE kind = '{kind}'")
@@ -130,8 +155,8 @@ def test_what_one_end_relayed_over_a_link_that_the_key_did_not_take_is_half_made
     book.close()
     moved = audit(run_folder)
     assert (moved.ok, moved.half_made_bits) == (True, 8)
-    _alter(run_folder, "B", "UPDATE fact SET bits = 7 WHERE kind = 'relayed'")
-    _alter(run_folder, "B", "UPDATE fact SET bits = 9 WHERE kind = 'expired'")
+    _alter(run_folder, "B", _share(7, "relayed"))
+    _alter(run_folder, "B", _share(9, "expired"))
     assert audit(run_folder).unaccounted_bits == 8
 
 
@@ -153,9 +178,9 @@ def test_ends_that_made_different_amounts_of_what_never_became_key_are_half_made
     run_folder: Path,
 ) -> None:
     """One end began earlier than the other, and relayed what became no key at the far end."""
-    _alter(run_folder, "B", "UPDATE fact SET bits = 8 WHERE kind = 'generated'")
+    _alter(run_folder, "B", _share(8, "generated"))
     _alter(run_folder, "B", "DELETE FROM fact WHERE kind = 'relayed'")
-    _alter(run_folder, "A", "UPDATE fact SET bits = 16 WHERE kind = 'relayed'")
+    _alter(run_folder, "A", _share(16, "relayed"))
     _alter(run_folder, "A", "DELETE FROM fact WHERE kind = 'expired'")
     delivered = audit(run_folder)
     assert (delivered.half_made_bits, delivered.unaccounted_bits) == (0, 8)

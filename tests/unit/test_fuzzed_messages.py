@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.message import DecodeError
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from emulator.build.assembly import assemble
@@ -139,6 +139,7 @@ def _roles() -> dict[str, Role]:
     "entity", [GLOBAL_MANAGER, FIBER_CONTROLLER, SATELLITE_CONTROLLER, UAV_CONTROLLER, "kme-A"]
 )
 @settings(max_examples=60)
+@example(inboxes=[[(GLOBAL_MANAGER, Pdu(Verb.SET, 0, ()))]])
 @given(inboxes=st.lists(bodies, min_size=1, max_size=4))
 def test_no_message_ends_a_core(entity: str, inboxes: list[list[tuple[str, Pdu]]]) -> None:
     core = _roles()[entity].build()

@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from controllers.channel import Channel, Pad, fiber_channel
+from controllers.gathering import Progress
 from controllers.key_store import KeyStore, name_keys
+from controllers.link_notes import LinkNotes
 from controllers.ports import ChannelId, LinkSample
-from protos.facts import Fact, FactKind, Measured
+from protos.core import Effects
+from protos.facts import FactKind, Shares
 from protos.key_changes import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened, tag
 from protos.mib import ChannelRow, MediumCode
 
@@ -44,11 +47,11 @@ def test_what_one_end_encrypts_the_other_decrypts_and_both_use_the_same_bits() -
     a.begin_epoch(fiber, fiber)
     b.begin_epoch(fiber, fiber)
     secret = bytes(range(64))
-    ciphertext, used_by_a = a.encrypt(secret)
-    plain, used_by_b = b.decrypt(1, ciphertext)
+    assert a.left() == {"B": 512}
+    ciphertext = a.encrypt(secret)
+    plain = b.decrypt(1, ciphertext)
     assert ciphertext != secret
     assert plain == secret
-    assert used_by_a.bits == used_by_b.bits == 512
     assert a.left() == b.left() == {}
 
 
@@ -79,11 +82,10 @@ def test_what_an_epoch_leaves_expires_with_the_next() -> None:
     a, fiber = _channel("A", "", "B"), _Fiber()
     a.begin_epoch(fiber, fiber)
     a.encrypt(bytes(32))
-    facts = a.begin_epoch(fiber, fiber)
-    assert [(fact.kind, fact.bits, fact.serial) for fact in facts] == [
-        (FactKind.EXPIRED, 256, 1),
-        (FactKind.GENERATED, 512, 2),
-    ]
+    assert a.expire() == {"B": 256}
+    assert (a.left(), a.ready_units()) == ({}, 0)
+    a.begin_epoch(fiber, fiber)
+    assert (a.left(), a.epoch) == ({"B": 512}, 2)
 
 
 def test_epochs_follow_the_reservation_and_not_the_caller() -> None:
@@ -115,10 +117,11 @@ def test_a_block_holds_what_the_link_yields_and_at_most_what_is_reserved(
 
 def test_a_block_is_judged_by_the_errors_that_were_counted_and_says_so() -> None:
     good, noisy = _channel("A", "", "B"), _channel("A", "", "B")
-    (kept,) = good.begin_epoch(_Fiber(qber=0.5, wrong=60), _Fiber(wrong=60))
-    (lost,) = noisy.begin_epoch(_Fiber(qber=0.0, wrong=300), _Fiber(wrong=300))
-    assert (kept.kind, kept.bits, kept.text) == (FactKind.GENERATED, 512, "qber 0.0300")
-    assert (lost.kind, lost.bits, lost.text) == (FactKind.GENERATED, 0, "qber 0.1500 discarded")
+    good.begin_epoch(_Fiber(qber=0.5, wrong=60), _Fiber(wrong=60))
+    noisy.begin_epoch(_Fiber(qber=0.0, wrong=300), _Fiber(wrong=300))
+    kept, lost = good.blocks["B"], noisy.blocks["B"]
+    assert (kept.n_bytes, kept.qber, kept.is_noisy, kept.is_told) == (64, 0.03, False, True)
+    assert (lost.n_bytes, lost.qber, lost.is_noisy, lost.is_told) == (0, 0.15, True, True)
     assert noisy.ready_units() == 0
     with pytest.raises(ValueError, match="0 bytes left"):
         noisy.encrypt(bytes(32))
@@ -262,13 +265,27 @@ class StoreMachine(RuleBasedStateMachine):
 TestStore = StoreMachine.TestCase
 
 
-def test_a_fact_of_a_channel_tells_no_key() -> None:
-    a, fiber = _channel("A", "", "B"), _Fiber()
-    a.begin_epoch(fiber, fiber)
-    ciphertext, fact = a.encrypt(bytes(32))
-    assert isinstance(fact, Fact)
-    assert fact.fingerprint == b""
-    assert ciphertext.hex() not in repr(fact)
+def test_what_becomes_of_a_link_in_a_step_is_one_fact_a_kind_and_tells_no_key() -> None:
+    effects = Effects("kme-A")
+    notes = LinkNotes(effects)
+    a, fiber = _channel("A", "", "B"), _Fiber(wrong=60)
+    for request in (3, 5):
+        a.begin_epoch(fiber, fiber)
+        notes.made(request, "B", a.blocks["B"]._replace(epoch=1))
+    noisy = a.blocks["B"]._replace(epoch=1, is_noisy=True, n_bytes=0, qber=0.5)
+    notes.made(7, "B", noisy)
+    ciphertext = a.encrypt(bytes(32))
+    notes.used(5, "B", 1, 256)
+    notes.flush()
+    made, used = effects.flush(None).facts
+    shares = Shares((3, 5, 7), (512, 512, 0), (0.03, 0.03, 0.5), (7,))
+    assert (made.kind, made.serial, made.peer) == (FactKind.GENERATED, 1, "B")
+    assert (made.units, made.bits, made.details) == (3, 1024, shares)
+    assert (used.kind, used.bits, used.details) == (FactKind.RELAYED, 256, Shares((5,), (256,)))
+    assert made.text == "3 reservations, qber 0.1867, 1 discarded"
+    assert ciphertext.hex() not in repr((made, used))
+    notes.flush()
+    assert effects.flush(None).facts == []
 
 
 def test_a_channel_that_takes_the_place_of_another_repeats_no_epoch() -> None:
@@ -293,12 +310,13 @@ def test_epochs_that_are_left_out_count_towards_a_block_and_what_came_of_them_is
     assert [item.distilled_bits for item in told] == [0, 1024, 0, 1024, 0, 1024]
     assert (first.distilled_bits, second) == (2048, told[5])
     assert punctual.ready_units() == 2
-    assert len(late.decrypt(6, punctual.encrypt(bytes(64))[0])[0]) == 64
+    assert len(late.decrypt(6, punctual.encrypt(bytes(64)))) == 64
 
 
-def _told(channel: Channel, fiber: _Fiber) -> Measured:
+def _told(channel: Channel, fiber: _Fiber) -> Progress:
     """Return what a channel tells of the block of its next epoch."""
-    facts = channel.begin_epoch(fiber, fiber)
-    (found,) = (fact.details for fact in facts if fact.kind is FactKind.GENERATED)
-    assert isinstance(found, Measured)
-    return found
+    channel.begin_epoch(fiber, fiber)
+    (block,) = channel.blocks.values()
+    assert block.is_told
+    assert block.progress is not None
+    return block.progress

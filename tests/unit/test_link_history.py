@@ -8,7 +8,7 @@ from emulator.build.assembly import Assembly
 from emulator.results.links import alarms, with_blocks
 from emulator.store.journal import FOLDER, Journal
 from protos.core import FIBER_CONTROLLER
-from protos.facts import Fact, FactKind, LinkCondition, LinkState, Measured
+from protos.facts import Fact, FactKind, LinkCondition, LinkState, Shares
 
 
 def test_blocks_are_counted_at_one_end_and_alarms_last_until_the_link_is_up(
@@ -18,7 +18,8 @@ def test_blocks_are_counted_at_one_end_and_alarms_last_until_the_link_is_up(
     for node, peer in (("A", "B"), ("B", "A")):
         me = f"kme-{node}"
         book = Journal(tmp_path, me, [me])
-        found = (Measured(0.03, discarded=False), Measured(0.15, discarded=True), None)
+        measured = Shares((0, 1), (256, 0), (0.03, 0.17), discarded=(1,))
+        found = (measured, Shares((0,), (0,), (0.175,), discarded=(0,)), Shares((0,), (256,)))
         made = [Fact(FactKind.GENERATED, medium="fiber", peer=peer, details=it) for it in found]
         book.commit(1, {me: made})
         book.close()
@@ -29,7 +30,7 @@ def test_blocks_are_counted_at_one_end_and_alarms_last_until_the_link_is_up(
         book.commit(window, {FIBER_CONTROLLER: [fact]})
     book.close()
     first, second = with_blocks(tmp_path, tiny_assembly.links)
-    assert (first["blocks"], first["discarded_blocks"], first["measured_qber"]) == (2, 1, 0.09)
+    assert (first["blocks"], first["discarded_blocks"], first["measured_qber"]) == (3, 2, 0.125)
     assert (second["blocks"], second["discarded_blocks"], second["measured_qber"]) == (0, 0, None)
     found = [(item["cause"], item["raised_s"], item["cleared_s"]) for item in alarms(tmp_path, 2.0)]
     assert found == [("qber 0.1500", 6, 10), ("no signal", 10, 18), ("no signal", 22, None)]

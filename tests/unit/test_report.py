@@ -19,7 +19,7 @@ from emulator.report.paper_figures import fig4a, growth
 from emulator.results.decisions import OrderCount, order_counts
 from emulator.store.journal import FOLDER, Journal
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER
-from protos.facts import Fact, FactKind, LinkCondition, LinkState, Reason
+from protos.facts import Fact, FactKind, LinkCondition, LinkState, Reason, Shares
 
 
 @pytest.fixture
@@ -42,7 +42,13 @@ def run_folder(tmp_path: Path) -> Path:
             Fact(FactKind.DELIVERED, request=0, period=0, units=1, medium="fiber", end="source"),
             Fact(FactKind.SHORT, request=0, period=0, units=1),
             Fact(FactKind.LAPSED, request=0, period=0, units=1),
-            Fact(FactKind.RELAYED, medium="fiber", peer="B", bits=256),
+            Fact(
+                FactKind.RELAYED,
+                medium="fiber",
+                peer="B",
+                bits=256,
+                details=Shares((0,), (256,)),
+            ),
         ],
         "kme-B": [],
         "kme-C": [],
