@@ -41,6 +41,9 @@ from emulator.world.distributions import half_width
 from global_manager.provisioning.model import OwnPolicy
 from protos.facts import ReplanCause, Replanned
 
+_OF_SOME_REPLANS = ("expected_cost", "lacking_units")
+"""Fields of plans whose objective is not the mean cost, or that lack units to service levels."""
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -264,6 +267,7 @@ def _summary(
             {"at_s": item.at_s, "from_period": item.from_period}
             | {"reason": item.reason, "set_up": item.set_up}
             | {name: item.plan[name] for name in ("objective", "lower_bound", "gap")}
+            | {name: item.plan[name] for name in _OF_SOME_REPLANS if name in item.plan}
             for item in plans[1:]
         ],
         "units": {

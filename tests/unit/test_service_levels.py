@@ -119,7 +119,10 @@ def test_a_fiber_that_is_lost_leaves_levels_as_far_as_they_go(write_experiment: 
     cut = [{"kind": "fiber-cut", "link": ["A", "B"], "at_s": 65, "until_s": 185}]
     path = write_experiment(plan__service_levels={"avatar": 1, "ai-model": 1}, faults=cut)
     run = qsagin_api.load(path).run()
-    assert len(run.summary["replans"]) >= 1
+    around, back = run.summary["replans"]
+    assert around["lacking_units"] == 4  # of r1, which has no other way; r3 needs the other fiber
+    assert around["expected_cost"] < around["objective"]
+    assert "lacking_units" not in back
     assert run.summary["failed_plans"] == 0
 
 
