@@ -416,7 +416,7 @@ def test_a_failure_of_an_order_that_the_sender_does_not_have_is_rejected() -> No
     manager = _manager()
     manager.step(103.0, [_taken(manager)])
     step = manager.step(
-        130.0, [_failure(UAV_CONTROLLER, 1), replace(_failure(SATELLITE_CONTROLLER, 8), sequence=2)]
+        130.0, [_failure(UAV_CONTROLLER, 1), _failure(SATELLITE_CONTROLLER, 8)._replace(sequence=2)]
     )
     assert [fact.kind for fact in step.facts] == [FactKind.REJECTED] * 2
     assert manager.totals().cost == 10 + 120

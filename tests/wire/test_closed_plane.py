@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -275,7 +274,7 @@ def test_a_strangers_set_is_answered_with_no_access_and_the_run_goes_on(tmp_path
         channel = channels.to("host-0", where.address)
         stub = management_pb2_grpc.AgentStub(channel)
         envelopes = Envelopes(network.management_keys)
-        await stub.Set(_sealed(envelopes, replace(HEARD, source="grafana")))
+        await stub.Set(_sealed(envelopes, HEARD._replace(source="grafana")))
         await channels.close()
         host = network.hosts["host-0"]
         await network.clock._take_up()
