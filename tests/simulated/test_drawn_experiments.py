@@ -28,7 +28,7 @@ from global_manager.provisioning.check import InvalidProblemError
 
 TINY = Path(config.__file__).parent / "experiments"
 BASE = yaml.safe_load((TINY / "tiny.yaml").read_text())
-MOST_WALL_S = 10.0  # a check, however busy the machine is
+MOST_CPU_S = 10.0  # of a check: it waits for nobody
 MOST_REQUESTS, MOST_WINDOWS = 50, 500  # of what is run here
 SEEDS = st.integers(0, 2**32 - 1)
 SEARCH = settings(
@@ -54,7 +54,7 @@ def checked(folder: Path, fields: dict[str, Any]) -> Setup | None:
     """Return the setup, or None if it is refused as mistakes have to be."""
     path = folder / f"{os.getpid()}.yaml"
     path.write_text(dump_yaml(fields))
-    begun_s = time.monotonic()
+    begun_s = time.process_time()
     try:
         return read(str(path))
     except ExperimentError as error:
@@ -64,7 +64,7 @@ def checked(folder: Path, fields: dict[str, Any]) -> Setup | None:
             assert len(line) < 1_100
         return None
     finally:
-        assert time.monotonic() - begun_s < MOST_WALL_S
+        assert time.process_time() - begun_s < MOST_CPU_S
 
 
 def written_again(folder: Path, setup: Setup) -> None:
