@@ -13,7 +13,7 @@ import ssl
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from http.client import HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -108,12 +108,20 @@ class Client:
         try:
             self._connection.request(verb, f"{self._path}/api/v1/keys/{path}", body, headers)
             answer = self._connection.getresponse()
-            text = answer.read(_MOST_BYTES)
+            text = _whole(answer)
         except (OSError, HTTPException):
             self._connection.close()
             raise
         self._used_s = time.monotonic()
         return _document(answer, text)
+
+
+def _whole(answer: HTTPResponse) -> bytes:
+    """Return the body of an answer, which may be cut off as all else that comes over a connection."""
+    text = answer.read(_MOST_BYTES)
+    if answer.length and len(text) < _MOST_BYTES:
+        raise IncompleteRead(text, answer.length)
+    return text
 
 
 def _document(answer: HTTPResponse, text: bytes) -> dict[str, Any]:
