@@ -45,26 +45,27 @@ def without_room(setup: Setup) -> Iterator[Mistake]:
         yield Mistake(field="plan.service_levels", message=_told(setup, error))
 
 
-def require_room_for_levels(setup: Setup) -> None:
-    """Refuse an experiment whose service levels no plan keeps."""
+def require_room_for_levels(source: str, setup: Setup) -> None:
+    """Refuse an experiment, read from there, whose service levels no plan keeps."""
     for mistake in without_room(setup):
-        raise UsageError(mistake.field, mistake.message)
+        raise UsageError(source, f"{mistake.field}: {mistake.message}")
 
 
 def _told(setup: Setup, error: Exception) -> str:
     levels = sorted(setup.experiment.plan.service_levels.items())
-    return f"{error}; levels: {', '.join(f'{name} {level:g}' for name, level in levels)}"
+    named = ", ".join(f"{name} {level:g}" for name, level in levels)
+    return f"{error}; lower the levels ({named}), or add wavelengths"
 
 
 @contextmanager
-def levels_told(setup: Setup) -> Iterator[None]:
+def levels_told(source: str, setup: Setup) -> Iterator[None]:
     """Say in a line which service levels no plan keeps."""
     from global_manager.provisioning.service import UnmetLevelError
 
     try:
         yield
     except UnmetLevelError as error:
-        raise UsageError("plan.service_levels", _told(setup, error)) from error
+        raise UsageError(source, f"plan.service_levels: {_told(setup, error)}") from error
 
 
 def show_risk(risk: dict[str, Any]) -> None:

@@ -149,7 +149,8 @@ def plan(
         hourly = plan_by_hours(hours, solver, wanted.plan.gap)
         solution = hourly.plans[0]
     else:
-        solution = _solved(setup, problem, formulation, time_limit, progress)
+        with levels_told(experiment, setup):
+            solution = _solved(setup, problem, formulation, time_limit, progress)
     solve_s = round(time.monotonic() - began_s, 3)
     head = {"experiment": wanted.name, "seed": wanted.seed, "requests": len(problem.requests)}
     links, unused = links_of(setup), unused_of(setup)
@@ -211,7 +212,8 @@ def compare(
     if realised is not None:
         compare_realised(experiment, setup, own, realised, jobs, out, json_)
         return
-    with levels_told(setup), own_policies_named(), SolveDisplay(ERR, progress) as display:
+    told = levels_told(experiment, setup)
+    with told, own_policies_named(), SolveDisplay(ERR, progress) as display:
         rows, values, bases = comparison_rows(setup, counts, display, own)
     head = {"experiment": setup.experiment.name, "seed": setup.experiment.seed}
     document = head | {"rows": rows, "values": values, "basis": bases}
@@ -250,7 +252,7 @@ def _solved(
     from global_manager.provisioning import solve
 
     wanted = setup.experiment
-    with levels_told(setup), own_policies_named(), SolveDisplay(ERR, progress) as display:
+    with own_policies_named(), SolveDisplay(ERR, progress) as display:
         return solve(
             problem,
             wanted.plan.policy,

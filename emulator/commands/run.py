@@ -151,7 +151,7 @@ def run(
     _check_fits(engine, of_processes | {"metrics-port": metrics_port})
     source, kept = _subject(experiment, out, resume, engine)
     setup = read(source, seed, policy, None)
-    require_room_for_levels(setup)
+    require_room_for_levels(source, setup)
     chosen_pace = _runnable(setup.experiment, None if resume else out, pace, address)
     require_no_process_faults(source, setup.experiment, engine)
     _placeable(source, setup.topology, placement, address)

@@ -92,7 +92,8 @@ def test_levels_without_room_are_a_line(
     last = err.splitlines()[-1]
     assert "fibers have room for at most 4 of 8 such units" in last
     assert "r1 0 of 4" in last
-    assert "levels: ai-model 0.99, avatar 0.99" in last
+    assert last.startswith(f"{path}: plan.service_levels: ")
+    assert last.endswith("lower the levels (ai-model 0.99, avatar 0.99), or add wavelengths")
 
 
 def test_a_run_reserves_them_and_its_audit_adds_up(write_experiment: Write, tmp_path: Path) -> None:
