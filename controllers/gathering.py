@@ -2,7 +2,7 @@
 
 With a protocol of finite keys every wavelength gathers a block of its own; all wavelengths of a link are
 alike, so theirs are full together.  Epoch by epoch what came in is added.  In the first epoch in which a
-block is full, all that was gathered is distilled, and gathering starts from nothing.  What a block is worth is
+block is full, all that was gathered is distilled, and gathering restarts.  What a block is worth is
 handed out over as many epochs as it was gathered in, at most what the reservation is for in each; so an
 undisturbed link brings from its first block on what its mean rate makes in every epoch.
 
