@@ -136,6 +136,7 @@ def _as_new(folder: Path) -> Setup:
 def _play(job: Job, page: PageProcess, watcher: RunWatcher) -> summary.Ending:
     """Run, and return how that ended; a signal that came before there was anything to end is no fault."""
     try:
+        beat(STARTING)
         with notifier_beside(job.options.trap_to, job.experiment, job.folder):
             return _player(job.options.engine)(job, page, watcher)
     except Interrupted as interrupt:
@@ -146,7 +147,6 @@ def _account(job: Job, watcher: RunWatcher, began_s: float) -> Outcome:
     """Run, and write down what the journals say."""
     attached = page_process(job.folder, job.options.page_port)
     with _alone(job.folder), attached as page, _garbage_seldom(), signals_raise():
-        beat(STARTING)
         ending = _play(job, page, watcher)
         ending = replace(ending, wall_s=time.monotonic() - began_s)
         beat(FILES)
