@@ -10,6 +10,7 @@ import ctypes
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from emulator.net.stopped import status_of
 _PR_SET_CHILD_SUBREAPER = 36
 _LAST_S = 5.0
 _TURN_S = 0.05
+_AT_WORK = ("R", "D")
 
 
 def adopt_orphans() -> None:
@@ -71,11 +73,36 @@ class VitalWatch:
         self._missed = self._there - now
         return ", ".join(sorted(gone))
 
+    @property
+    def has_seen(self) -> bool:
+        """Whether any of them has been there."""
+        return bool(self._there)
+
     def forget(self) -> None:
         """Expect nobody, until seen again alive."""
         self._there.clear()
         self._missed.clear()
         self._counts_dead = False
+
+
+class IdleWatch:
+    """Notices that nobody has been at work for a while, as when all wait for one who will not come.
+
+    Each look tells whether anybody runs, wants to run or waits for a disk, so that a busy machine is not
+    taken for an idle family; daemons, which wake up now and then, are allowed some of the looks.
+    """
+
+    def __init__(self, looks: int, allowed: int) -> None:
+        self._allowed, self._seen = allowed, deque[bool](maxlen=looks)
+
+    def look(self, pids: Iterable[int]) -> bool:
+        """Return whether nobody was at work at this look and all before it, but for those allowed."""
+        self._seen.append(any(map(_is_at_work, pids)))
+        return len(self._seen) == self._seen.maxlen and sum(self._seen) <= self._allowed
+
+    def forget(self) -> None:
+        """Begin again."""
+        self._seen.clear()
 
 
 def descendants(pid: int) -> Iterator[int]:
@@ -90,6 +117,17 @@ def _children(pid: int) -> Iterator[int]:
         for task in Path(f"/proc/{pid}/task").iterdir():
             with suppress(OSError):
                 yield from map(int, (task / "children").read_text(encoding="ascii").split())
+
+
+def _is_at_work(pid: int) -> bool:
+    """Return whether any thread of a process runs, could run, or waits for a disk."""
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                state = (task / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+                if state in _AT_WORK:
+                    return True
+    return False
 
 
 def _is_alive(status: dict[str, str]) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +15,10 @@ from emulator.commands.options import Attached, Json, UsageError, require_free_p
 from emulator.commands.terminal import OUT, answer, fail, print_fields, print_table
 from emulator.input_checks import BadInputError
 from emulator.store.files import EXPERIMENT, REPORT, check_format, is_live, read_summary
+
+if TYPE_CHECKING:
+    from emulator.build.assembly import Assembly
+    from emulator.build.setup import Setup
 
 
 def audit(
@@ -23,12 +29,21 @@ def audit(
 
     A run that is still live, or was cut off, is said to be so; what is merely under way is no fault.
     """
+    check_format(folder)
+    with _damage_explained(folder):
+        fields = _audited(folder)
+    answer(json_, fields, lambda: _show_audit(fields))
+    if not fields["ok"]:
+        raise typer.Exit(1)
+
+
+def _audited(folder: Path) -> dict[str, Any]:
     from emulator.build.loading import read
+    from emulator.report.retelling import differences
     from emulator.results.audit import audit as audit_run
     from emulator.results.claims import problems
     from emulator.store import journals
 
-    check_format(folder)
     live = is_live(folder)
     summary = None if live else read_summary(folder)
     is_partial = summary is None or (not summary["complete"] and bool(journals.unfinished(folder)))
@@ -37,10 +52,33 @@ def audit(
     if not live:
         setup = read(str(folder / EXPERIMENT))
         result.problems += problems(folder, setup, summary, result.fields())
-    fields = result.fields() | {"live": live, "cut_off": cut_off and not live}
-    answer(json_, fields, lambda: _show_audit(fields))
-    if not result.ok:
-        raise typer.Exit(1)
+    if summary is not None and not result.problems:
+        result.problems += differences(folder, setup, _assembled(folder, setup), summary, result)
+    return result.fields() | {"live": live, "cut_off": cut_off and not live}
+
+
+def _assembled(folder: Path, setup: Setup) -> Assembly:
+    """Return what a run was made of, as it was before anything was injected."""
+    from emulator.build.assembly import assemble
+    from emulator.runtime.injection import as_begun
+
+    return assemble(setup.with_experiment(as_begun(folder, setup.experiment)))
+
+
+@contextmanager
+def _damage_explained(folder: Path) -> Iterator[None]:
+    """Say which journals are damaged if they cannot be understood.  Raises `JournalError`."""
+    from emulator.store import journals
+    from emulator.store.journal import JournalError
+
+    try:
+        yield
+    except (BadInputError, OSError, typer.TyperException):
+        raise
+    except Exception as error:
+        if faults := journals.faults(folder):
+            raise JournalError(*faults[0].split(": ", 1)) from error
+        raise
 
 
 def report(
@@ -48,16 +86,14 @@ def report(
     json_: Json = False,
 ) -> None:
     """Draw the report of a run that has ended again."""
-    from emulator.build.assembly import assemble
     from emulator.build.loading import read
     from emulator.report.summary import draw_again
-    from emulator.runtime.injection import as_begun
 
     check_format(folder)
     if is_live(folder):
         raise UsageError(str(folder), "is still running; it draws its report when it ends")
     setup = read(str(folder / EXPERIMENT))
-    assembly = assemble(setup.with_experiment(as_begun(folder, setup.experiment)))
+    assembly = _assembled(folder, setup)
     try:
         drawn = str(draw_again(folder, setup, assembly))
     except (BadInputError, OSError):
@@ -75,8 +111,9 @@ def status(
     from emulator.results.status import status_of, stores_of
 
     check_format(folder)
-    found = status_of(folder)
-    answer(json_, found | {"stores": stores_of(folder)}, lambda: print_fields(found))
+    with _damage_explained(folder):
+        found, stores = status_of(folder), stores_of(folder)
+    answer(json_, found | {"stores": stores}, lambda: print_fields(found))
 
 
 def page(
@@ -119,7 +156,8 @@ def trace(
         raise UsageError("--otlp", f"{otlp} must be a new file in an existing folder")
     check_format(folder)
     try:
-        steps = story(folder, request, period)
+        with _damage_explained(folder):
+            steps = story(folder, request, period)
     except TraceError as error:
         raise UsageError(str(folder), str(error)) from error
     rows = [step.fields() for step in steps]

@@ -3,9 +3,10 @@
 A run is many processes, most of them Ray's.  The supervisor outlives them: whatever is orphaned becomes
 its child (PR_SET_CHILD_SUBREAPER), and when the work has ended, in whatever way, it kills what is still
 there and removes the temporary folder, and those that dead runs of this user have left.  The child tells
-by heartbeats that it is alive; one that falls silent for longer than its phase allows is killed, and so is
-whatever of the family stays stopped, Ray's processes too.  A run that was lost (killed, aborted, silent) is
-resumed a bounded number of times.  The first signal is passed
+by heartbeats that it is alive; one that falls silent for longer than its phase allows is killed, and so
+is whatever of the family stays stopped, Ray's processes too.  While Ray starts, a family of which nobody is
+at work waits for somebody who is lost, and is not left to wait.  A run that was lost (killed, aborted,
+silent) is resumed a bounded number of times.  The first signal is passed
 on, for the child to end in order; the second one ends everything at once.  If the supervisor itself is
 lost, the child hears of it (PR_SET_PDEATHSIG) and ends in order.
 
@@ -30,7 +31,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Self
 
-from emulator.commands.family import VitalWatch, adopt_orphans, descendants, end_family, reap
+from emulator.commands.family import (
+    IdleWatch,
+    VitalWatch,
+    adopt_orphans,
+    descendants,
+    end_family,
+    reap,
+)
 from emulator.input_checks import BadInputError
 from emulator.net.heartbeat import (
     DONE,
@@ -56,6 +64,7 @@ _PR_SET_PDEATHSIG = 1
 _TURN_S = 0.05
 _VITAL = ("gcs_server", "raylet")
 _LOOK_EVERY_S = 1.0
+_IDLE_LOOKS, _IDLE_ALLOWED = 12, 3
 _AS_ONE_S = 0.2
 _SUPERVISED = "QSAGIN_SUPERVISED"
 
@@ -170,6 +179,7 @@ class _Child:
     _heard_s: float = field(default_factory=time.monotonic)
     _stopped: StoppedWatch = field(default_factory=StoppedWatch)
     _vital: VitalWatch = field(default_factory=lambda: VitalWatch(*_VITAL))
+    _idle: IdleWatch = field(default_factory=lambda: IdleWatch(_IDLE_LOOKS, _IDLE_ALLOWED))
     _looked_s: float = 0.0
     _passed_on: int = 0
 
@@ -229,8 +239,13 @@ class _Child:
         if self._phase == LEAVING:
             self._vital.forget()
             return ""
-        gone = self._vital.look(family)
-        return f"{gone} of Ray is gone" if gone else ""
+        if gone := self._vital.look(family):
+            return f"{gone} of Ray is gone"
+        if self._phase != STARTING or not self._vital.has_seen:
+            self._idle.forget()
+        elif self._idle.look(family):
+            return "nobody was at work while it started"
+        return ""
 
     def _listen(self, pipe: int) -> None:
         with suppress(BlockingIOError):
@@ -238,6 +253,7 @@ class _Child:
             if LEAVING in beats:
                 self._vital.forget()
             if beats:
+                self._idle.forget()
                 self._phase, self._heard_s = beats[-1:], time.monotonic()
 
 

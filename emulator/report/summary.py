@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -27,7 +27,7 @@ from emulator.config.experiment import Experiment
 from emulator.report.assumptions import assumed_media, assumed_rates
 from emulator.report.results import Results
 from emulator.results import journal_queries, ledger, outages
-from emulator.results.audit import audit
+from emulator.results.audit import Audit, audit
 from emulator.results.decisions import Decision, decisions
 from emulator.results.decisions import write as write_decisions
 from emulator.results.ledger import Ledger
@@ -104,13 +104,24 @@ def draw_again(folder: Path, setup: Setup, assembly: Assembly) -> Path:
     from emulator.report import page  # slow to import
 
     summary = read_summary(folder)
-    page.write(folder, results_of(folder, setup, assembly, _ending_of(folder, setup, summary)))
+    page.write(folder, results_again(folder, setup, assembly, summary))
     if summary is not None and summary.pop("report_problem", None):
         write_atomically(folder / SUMMARY, json.dumps(summary, indent=1) + "\n")
     return folder / REPORT
 
 
-def _ending_of(folder: Path, setup: Setup, summary: dict[str, Any] | None) -> Ending:
+def results_again(
+    folder: Path,
+    setup: Setup,
+    assembly: Assembly,
+    summary: Mapping[str, Any] | None,
+    audited: Audit | None = None,
+) -> Results:
+    """Return what the journals of a run that has ended say, now; it ended as its summary says."""
+    return results_of(folder, setup, assembly, _ending_of(folder, setup, summary), audited)
+
+
+def _ending_of(folder: Path, setup: Setup, summary: Mapping[str, Any] | None) -> Ending:
     """Return how a run ended, as its summary says; without one it was cut off."""
     if summary is None:
         windows = journals.last_window(folder)
@@ -122,8 +133,13 @@ def _ending_of(folder: Path, setup: Setup, summary: dict[str, Any] | None) -> En
     return Ending(**{name: summary[name] for name in names}, stopped_by=stopped_by)
 
 
-def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -> Results:
-    """Return everything that the journals of a run say; write nothing."""
+def results_of(
+    folder: Path, setup: Setup, assembly: Assembly, ending: Ending, audited: Audit | None = None
+) -> Results:
+    """Return everything that the journals of a run say; write nothing.
+
+    If they have been `audited` already, they are not again.
+    """
     experiment = setup.experiment
     book = _book(folder, setup, assembly)
     plans = _plans(folder, experiment.clock.window_s)
@@ -141,13 +157,17 @@ def results_of(folder: Path, setup: Setup, assembly: Assembly, ending: Ending) -
     summary |= {"windows_run": journals.windows_run(folder), "restarts": Registry(folder).restarts}
     summary |= {"digest": "", "audit": {}, "observed": []}
     if journals.exists(folder):
-        cut_off = bool(ending.failure or journals.unfinished(folder))
-        follow = engine_of(folder) is not Engine.IN_PROCESS  # else it has just been written here
-        result = audit(folder, cut_off=cut_off, follow=follow)
+        result = audited or _audited(folder, ending)
         summary |= {"digest": result.digest, "audit": result.fields()}
         summary |= _observed(folder, experiment.clock.window_s, ending.emulated_s)
     expected, classes = _expected_by_period(plans, book), _by_application(book)
     return Results(setup, assembly, summary, book, decided, expected, classes)
+
+
+def _audited(folder: Path, ending: Ending) -> Audit:
+    cut_off = bool(ending.failure or journals.unfinished(folder))
+    follow = engine_of(folder) is not Engine.IN_PROCESS  # else it has just been written here
+    return audit(folder, cut_off=cut_off, follow=follow)
 
 
 def _book(folder: Path, setup: Setup, assembly: Assembly) -> Ledger:

@@ -238,9 +238,9 @@ class Journal:
                 "UPDATE life SET end_row = (SELECT coalesce(max(rowid), 0) + 1 FROM fact)"
             )
             self._connection.executemany(_INSERT, rows)
-            self._chain.append(Link(None), rows)
             if not self._holds_key:
                 self._keys.apply(self._rows(changes, None))
+            self._chain.end(rows)
             self._connection.execute("CREATE INDEX fact_of_entity ON fact (entity)")
 
     def close(self) -> None:

@@ -35,8 +35,9 @@ def homes(run_folder: Path) -> dict[str, tuple[str, ...]]:
     found = {}
     for path in _paths(run_folder):
         with _reading(path) as connection:
-            (actor,) = connection.execute("SELECT actor FROM life").fetchone()
-            found[actor] = tuple(entity for (entity,) in connection.execute(ENTITIES))
+            found[_actor(path, connection)] = tuple(
+                entity for (entity,) in connection.execute(ENTITIES)
+            )
     return found
 
 
@@ -219,9 +220,8 @@ def news_heard(run_folder: Path) -> dict[str, list[str]]:
     found = {}
     for path in _paths(run_folder):
         with _reading(path) as connection:
-            (actor,) = connection.execute("SELECT actor FROM life").fetchone()
             heard = connection.execute("SELECT event FROM news ORDER BY place")
-            found[actor] = [event for (event,) in heard]
+            found[_actor(path, connection)] = [event for (event,) in heard]
     return found
 
 
@@ -240,7 +240,7 @@ def faults(run_folder: Path) -> list[str]:
     for path in _paths(run_folder):
         with _reading(path) as connection:
             connection.execute("BEGIN")  # one state, though somebody may be writing
-            (actor,) = connection.execute("SELECT actor FROM life").fetchone()
+            actor = _actor(path, connection)
             names = [name for (name,) in connection.execute(ENTITIES)]
             chained = Chain(connection, origin(run_folder, actor, names))
             fault = chained.fault(connection.execute(ALL_FACTS))
@@ -263,6 +263,15 @@ def _is_begun(path: Path) -> bool:
             "SELECT count(*) FROM sqlite_master WHERE name = 'entities'"
         ).fetchone()
     return bool(tables)
+
+
+def _actor(path: Path, connection: sqlite3.Connection) -> str:
+    """Return whose journal this is.  Raises `JournalError`."""
+    found = connection.execute("SELECT actor FROM life").fetchall()
+    if len(found) != 1:
+        raise JournalError(str(path), "does not say whose journal it is")
+    (actor,) = found[0]
+    return str(actor)
 
 
 def _numbers(path: Path) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import sqlite3
@@ -15,20 +14,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from live_network import LiveNetwork, within
+from kept_folders import keep
 
 from emulator import cli, run
-from emulator.build.assembly import assemble
-from emulator.build.loading import read
-from emulator.engines.job import Job, Options, record_plan
-from emulator.report import summary
 from emulator.runtime import injection
-from emulator.runtime.pacing import Pace
-from emulator.store.files import SUMMARY, Engine, locked
+from emulator.store.files import SUMMARY, locked
 from emulator.store.journal import FOLDER
 
-HOSTS, CUT = 3, 80
-FAULT = {"kind": "fiber-cut", "link": ["A", "B"], "for_s": 20}
 Damage = Callable[[Path], object]
 
 
@@ -45,43 +37,9 @@ def _call(
     return status, *capsys.readouterr()
 
 
-async def _run(folder: Path, cut: Path) -> None:
-    """Run `tiny`, with a fault injected, to its end; copy the folder on the way."""
-    network = LiveNetwork(folder, HOSTS, experiment=str(folder / "experiment.yaml"))
-    await network.start()
-    running = asyncio.create_task(network.clock.run(network.last_window, Pace(200.0)))
-    while network.clock.window < CUT // 2:  # noqa: ASYNC110
-        await asyncio.sleep(0)
-    await asyncio.to_thread(injection.submit, folder, FAULT)
-    while network.clock.window < CUT:  # noqa: ASYNC110
-        await asyncio.sleep(0)
-    shutil.copytree(folder, cut, ignore=lambda *_: {FOLDER})
-    (cut / FOLDER).mkdir()
-    for path in (folder / FOLDER).glob("*.sqlite"):
-        copy = cut / FOLDER / path.name
-        with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(copy)) as new:
-            old.backup(new)
-            new.execute("PRAGMA journal_mode=DELETE")
-    await running
-    await network.stop()
-
-
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `ended`, a run to its end, `cut`, the same run before, and `other`, of another seed."""
-    kept = tmp_path_factory.mktemp("kept")
-    for name, seed in (("ended", None), ("other", 99)):
-        setup = read("tiny", seed)
-        run._prepare(kept / name, setup, Engine.PROCESSES)
-        within(60, _run(kept / name, kept / ("cut" if name == "ended" else "cut-other")))
-    folder = kept / "ended"
-    injection.record(folder)
-    begun = read("tiny")
-    book = assemble(begun)
-    record_plan(Job(begun, book, folder, Options(Pace(None))))
-    ending = summary.Ending(windows=124, emulated_s=124.0, wall_s=1.0)
-    summary.write(folder, read(str(folder / "experiment.yaml")), book, ending)
-    return kept
+    return keep(tmp_path_factory.mktemp("kept"))
 
 
 def _sql(statement: str, host: int = 0) -> Damage:
@@ -257,11 +215,21 @@ ALTERATIONS: dict[str, Damage] = {
     "the end is deleted": _sql_everywhere("DELETE FROM fact WHERE kind = 'stored'"),
     "a journal is not finished": _sql("UPDATE life SET end_row = 0"),
     "the manager's journal is deleted": _gone(f"{FOLDER}/host-0.sqlite"),
+    "details cannot be read": _sql_everywhere("UPDATE fact SET details = '{' WHERE details <> ''"),
+    "a journal is nobody's": _sql("DELETE FROM life"),
+    "a window counts its facts wrongly": _sql("UPDATE chain SET facts = -1 WHERE number = 9"),
+    "the end counts its facts wrongly": _sql_everywhere("UPDATE chain SET facts = 99 WHERE window IS NULL"),
+    "keys have other names": _sql_everywhere("UPDATE stored_key SET key_id = 'x' || key_id"),
+    "a key store is deleted": _sql_everywhere("DELETE FROM key_store WHERE capacity = 0"),
+    "faults are deleted": _gone("injected.sqlite"),
+    "faults are put back": _table_sql("injected.sqlite", "DELETE FROM injection"),
+    "the plan is deleted": _gone("plan.json"),
     "the summary has another digest": _fields(SUMMARY, digest="0" * 64),
     "the summary has another cost": _fields(SUMMARY, cost__total=1),
     "the summary has other services": _fields(SUMMARY, served_units__fiber=1),
     "the summary has another audit": _fields(SUMMARY, audit__totals={}),
     "ledger rows are edited": _parquet("ledger.parquet", "demanded_units", 1),
+    "ledger times are edited": _parquet("ledger.parquet", "down_s", 1),
     "ledger costs are edited": _parquet("ledger.parquet", "cost", 5),
     "the ledger is deleted": _gone("ledger.parquet"),
     "decisions are edited": _parquet("decisions.parquet", "cost", 5),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from patience import until
 
-from emulator.commands.family import VitalWatch, descendants
+from emulator.commands.family import IdleWatch, VitalWatch, descendants
 from emulator.net.stopped import StoppedWatch, state_of
 
 SLEEPER = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
@@ -121,6 +121,16 @@ def test_nobody_is_missed_who_has_said_to_end(tmp_path: Path) -> None:
     assert [watch.look([heart.pid]) for _ in range(3)] == ["", "", ""]
 
 
+def test_a_family_is_idle_once_nobody_was_at_work_at_many_looks() -> None:
+    watch = IdleWatch(looks=4, allowed=1)
+    with _sleeper() as sleeper, subprocess.Popen(["bash", "-c", "while :; do :; done"]) as busy:
+        assert [watch.look([sleeper.pid, busy.pid]) for _ in range(6)] == [False] * 6
+        assert [watch.look([sleeper.pid]) for _ in range(4)] == [False, False, True, True]
+        watch.forget()
+        assert [watch.look([sleeper.pid]) for _ in range(4)] == [False, False, False, True]
+        busy.kill()
+
+
 def _names(pids: list[int]) -> set[str]:
     return {Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids}
 
@@ -128,6 +138,7 @@ def _names(pids: list[int]) -> set[str]:
 _TOLD = ">&$QSAGIN_HEARTBEAT"
 _SERVER = "$QSAGIN_TEMPORARY/gcs_server"
 _VITAL = f"ln -s /bin/sleep {_SERVER}; printf r {_TOLD}; {_SERVER} 60 & sleep 3"
+_STARTING = f"ln -s /bin/sleep {_SERVER}; printf s {_TOLD}; {_SERVER} 60 & sleep 60"
 _WAIT = f"sleep 4; printf d {_TOLD}"
 
 
@@ -142,6 +153,7 @@ _WAIT = f"sleep 4; printf d {_TOLD}"
         ("printf d >&$QSAGIN_HEARTBEAT; exit 0", 0, ""),
         ("printf d >&$QSAGIN_HEARTBEAT; exit 75", 1, "its processes are gone"),
         (f"{_VITAL}; kill %1; {_WAIT}; sleep 9", 1, "gcs_server of Ray is gone"),
+        (_STARTING, 1, "nobody was at work while it started"),
         (f"{_VITAL}; printf l {_TOLD}; kill %1; printf f {_TOLD}; {_WAIT}", 0, ""),
     ],
 )
