@@ -26,7 +26,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAGS_H = np.array([-36, -24, -18, -12, -9, -6, -3, -1, 0, 1, 3, 6, 9, 12, 18, 24, 36])
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(12)
 _ALMOST_ONE = 0.999
-_START = (-0.8, 0.8, 0.3, 4.0, 4.0, 6.3, 1.0)  # where the fit begins; see `_law`
 _SPEED_KM_H = 34.0
 _TIED = 0.02  # to where it begins, so that what the data do not tell stays
 _ROUNDS, _STEP = 25, 1e-4
@@ -41,6 +40,30 @@ class Pair:
     month: int
     km: float
     hours: tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a fit is free to change, by where it begins (see `law`), and the share of the cosine."""
+
+    start: tuple[float, ...]
+    wave: float = 1.0
+
+    def law(self, numbers: Floats) -> FrontLaw:
+        """Return a law; without the last two numbers it stays where it is, and is not stretched."""
+        shares = np.exp(numbers[:2]) / (1 + np.exp(numbers[:2]).sum())
+        shower_h, front_h, spell_h, scale_km = np.exp(numbers[2:6])
+        speed, stretch = np.append(numbers[6:], [0.0, 0.0])[:2]
+        fitted = (*shares, shower_h, front_h, spell_h, scale_km, _SPEED_KM_H * speed)
+        return FrontLaw(*map(float, (*fitted, self.wave, np.exp(stretch))))
+
+
+FLOWING = Form((-0.8, 0.8, 0.3, 4.0, 4.0, 6.3, 1.0))
+OTHERS = {
+    "without flow": Form(FLOWING.start[:6]),
+    "without disagreement": Form(FLOWING.start, wave=0.0),
+    "stretched": Form((*FLOWING.start, 0.0)),
+}
 
 
 def pairs_of(years: Sequence[TypicalYear]) -> list[Pair]:
@@ -107,13 +130,17 @@ def correlations(law: FrontLaw, pairs: Sequence[Pair], years: Sequence[TypicalYe
 
 
 def fit(
-    pairs: Sequence[Pair], years: Sequence[TypicalYear], seen: Floats, limits: Floats
+    pairs: Sequence[Pair],
+    years: Sequence[TypicalYear],
+    seen: Floats,
+    limits: Floats,
+    form: Form = FLOWING,
 ) -> FrontLaw:
-    """Return the law of least squares, by damped Gauss-Newton steps."""
-    start = np.array(_START)
+    """Return the law of least squares, by damped Gauss-Newton steps from where it begins."""
+    start = np.array(form.start)
 
     def misses(numbers: Floats) -> Floats:
-        told = expected(limits, correlations(_law(numbers), pairs, years))
+        told = expected(limits, correlations(form.law(numbers), pairs, years))
         return np.append((told - seen).ravel(), _TIED * (numbers - start))
 
     numbers, damping = start, 1.0
@@ -128,15 +155,7 @@ def fit(
             numbers, miss, damping = tried, new, damping / 3
         else:
             damping *= 4
-    return _law(numbers)
-
-
-def _law(numbers: Floats) -> FrontLaw:
-    shares = np.exp(numbers[:2]) / (1 + np.exp(numbers[:2]).sum())
-    shower_h, front_h, spell_h, scale_km = np.exp(numbers[2:6])
-    return FrontLaw(
-        *map(float, (*shares, shower_h, front_h, spell_h, scale_km, _SPEED_KM_H * numbers[6]))
-    )
+    return form.law(numbers)
 
 
 def _common(

@@ -28,8 +28,11 @@ import numpy as np
 from bars import Row, at_most, tell, words
 from cloud_pairs import (
     EPOCH,
+    FLOWING,
     LAGS_H,
+    OTHERS,
     Floats,
+    Form,
     Pair,
     both_below,
     chances_of,
@@ -131,12 +134,15 @@ def _fronts(years: Sequence[TypicalYear]) -> Iterator[Row]:
     apart = np.array([pair.west != pair.east for pair in pairs])
     pairs, seen, limits = [p for p in pairs if p.west != p.east], seen[apart], limits[apart]
     both = {"drift": _drifting(pairs, years), "fronts": _travelling(pairs, years, chances)}
-    error = {
-        name: 1e4 * float(((expected(limits, told) - seen) ** 2).mean())
-        for name, told in both.items()
-    }
+
+    def error(told: Floats) -> float:
+        return 1e4 * float(((expected(limits, told) - seen) ** 2).mean())
+
     note = f"{len(pairs)} pairs, in 1e-4; if all were independent: {1e4 * (seen**2).mean():.4g}"
-    yield at_most("as alike: fronts", error["fronts"], "", error["drift"], note)
+    yield at_most("as alike: fronts", error(both["fronts"]), "", error(both["drift"]), note)
+    for name, form in OTHERS.items():
+        told = _travelling(pairs, years, chances, form)
+        yield Row(f"as alike: fronts {name}", error(told), "")
     _print(pairs, seen, limits, both)
     away = {
         "drift": [_night_and_day(year) for year in years],
@@ -152,7 +158,10 @@ def _fronts(years: Sequence[TypicalYear]) -> Iterator[Row]:
 
 
 def _travelling(
-    pairs: Sequence[Pair], years: Sequence[TypicalYear], chances: list[Floats]
+    pairs: Sequence[Pair],
+    years: Sequence[TypicalYear],
+    chances: list[Floats],
+    form: Form = FLOWING,
 ) -> Floats:
     """Return the correlation of the normal variable by pair and lag, as laws fitted without it have it.
 
@@ -165,7 +174,8 @@ def _travelling(
     for index, year in enumerate(years):
         out = {n for n, other in enumerate(years) if _apart_km(year, other) <= _LEFT_OUT_KM}
         keep = [n for n, pair in enumerate(everything) if not out & {pair.west, pair.east}]
-        law = fit([everything[n] for n in keep], years, seen[keep], limits[keep])
+        kept = [everything[n] for n in keep]
+        law = fit(kept, years, seen[keep], limits[keep], form)
         asked = [n for n, pair in enumerate(pairs) if index in (pair.west, pair.east)]
         told[asked] += correlations(law, [pairs[n] for n in asked], years) / 2
     return told
