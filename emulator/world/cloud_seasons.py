@@ -3,8 +3,8 @@
 The logit of the chance is one wave over the year, two over the day (of 24 h and 12 h, in mean solar time),
 and the products of the year's with the day's first: eleven numbers a station, fitted by maximum
 likelihood to its typical year.  So nothing jumps between months or hours.  A table of months would be
-worse: each month of a typical year is one month of one year, and of its days left out it tells less
-than the annual mean does (`benchmarks/clouds.py` measures).
+worse: each month of a typical year is one month of one year, and of days left out such a table tells less
+than the odds of the whole year do (`benchmarks/clouds.py` measures).
 
 A place that is no station has the mean chance of the three nearest, as in `cloud_climate`.  All stations
 are in the United States: elsewhere, and south of the equator above all, seasons are not known.
