@@ -106,8 +106,8 @@ def _sky(setup: Setup, events: tuple[Event, ...], *, may_change: bool) -> Sky | 
         recorded = recording.spells.keys() if recording else set()
         left = frozenset(node.name for node in topology.nodes) - recorded
         events = (Event(EventKind.CLOUD, Named(left), 0.0, inf, opaque=0.0), *events)
-    flow_m_s, sites = experiment.weather.flow_m_s, sites_of(topology)
-    return Sky(experiment.seed, sites, experiment.epoch, events, recording, flow_m_s)
+    sites, clouds = sites_of(topology), experiment.weather.clouds
+    return Sky(experiment.seed, sites, experiment.epoch, events, recording, clouds)
 
 
 def weather_event(event: WeatherEvent, topology: Topology) -> Event:

@@ -12,7 +12,8 @@ from pydantic import Field, model_validator
 
 from emulator.config.section import IsNumber, Length, Name, Section, Strikes, Timed
 from emulator.physics.sky_light import DAY_SKY, FULL_MOON_SKY, NEW_MOON_SKY
-from emulator.world.cloud_process import FLOW_M_S
+from emulator.world.cloud_drift import FLOW_M_S
+from emulator.world.cloud_process import CloudSettings
 
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
@@ -37,15 +38,35 @@ class Weather(Section):
     """The sky over the nodes: by chance, as each site's climate has it, or as it was recorded."""
 
     light: Light = Light()
+    seasons: bool = Field(
+        False,
+        description="the odds of a clear sky by chance are those of the season and the time of day; "
+        "false: of night and day, the same all year",
+    )
+    fronts: bool = Field(
+        False,
+        description="clouds by chance travel from west to east as between real stations; "
+        "false: they drift at flow_m_s",
+    )
     flow_m_s: float = Field(
         FLOW_M_S, ge=0, le=8, description="at which clouds by chance drift from west to east"
     )
-
     replay: str | None = Field(
         None,
         description="a weather file, relative to the experiment file; sites that it does not name "
         "keep to chance",
     )
+
+    @model_validator(mode="after")
+    def _one_flow(self) -> Weather:
+        if self.fronts and self.flow_m_s != FLOW_M_S:
+            raise ValueError("fronts have a flow of their own; leave out flow_m_s, or fronts")
+        return self
+
+    @property
+    def clouds(self) -> CloudSettings:
+        """How clouds by chance are made."""
+        return CloudSettings(self.seasons, self.fronts, self.flow_m_s)
 
 
 class StormEvent(Timed):

@@ -8,7 +8,7 @@ separately for night and day, which keep their shapes on either side of 2/10.  H
 A place that is no station takes the mean of the three nearest, weighted by 1 / distance^2: exact at a
 station, and no better than the distance to the next one elsewhere (Houston is 600 km from any): a
 station that is left out gets clear hours that are 11 points wrong on average.
-There are no seasons.
+Seasons are not known here: `cloud_seasons` has them.
 """
 
 import csv
@@ -17,6 +17,7 @@ from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
 from statistics import NormalDist
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from emulator.world.distributions import beta_cdf
 from emulator.world.places import Place, great_circle_km
 
 Floats = NDArray[np.float64]
+Known = TypeVar("Known", bound=Place)
 
 CLEAR_OPAQUE = 0.2
 CLEAR_TENTHS = 2
@@ -81,13 +83,22 @@ def climate_at(place: Place) -> Climate:
 
 def climate_between(place: Place, known: Sequence[Station]) -> Climate:
     """Return the climate of a place, interpolated between the nearest of some stations."""
+    nearest = nearest_weights(place, known)
+    rows = [astuple(station.climate) for station, _ in nearest]
+    if len(rows) == 1:
+        return nearest[0][0].climate
+    weights = [weight for _, weight in nearest]
+    return Climate(*(_mean(weights, column) for column in zip(*rows, strict=True)))
+
+
+def nearest_weights(place: Place, known: Sequence[Known]) -> list[tuple[Known, float]]:
+    """Return the nearest of some stations and their weights: of the station itself where there is one."""
     nearest = sorted(known, key=lambda station: great_circle_km(place, station))[:_NEAREST]
     distances_km = [great_circle_km(place, station) for station in nearest]
     if distances_km[0] < _AT_STATION_KM:
-        return nearest[0].climate
+        return [(nearest[0], 1.0)]
     weights = [distance_km**-2 for distance_km in distances_km]
-    rows = [astuple(station.climate) for station in nearest]
-    return Climate(*(_mean(weights, column) for column in zip(*rows, strict=True)))
+    return list(zip(nearest, weights, strict=True))
 
 
 def thresholds(climate: Climate, clear: float) -> Floats:
@@ -95,13 +106,18 @@ def thresholds(climate: Climate, clear: float) -> Floats:
 
     `clear` is the wanted chance of a clear sky: the climate's own, or that of night or day.
     """
-    up_to = _shares(climate).copy()
-    own = up_to[CLEAR_TENTHS]
-    below, above = up_to <= own, up_to > own
-    up_to[below] *= clear / own
-    up_to[above] = 1 - (1 - up_to[above]) * (1 - clear) / (1 - own)
     invert = NormalDist().inv_cdf
-    return np.array([invert(share) for share in np.clip(up_to, _LEAST, 1 - _LEAST)])
+    return np.array(
+        [invert(share) for share in np.clip(shares_up_to(climate, clear), _LEAST, 1 - _LEAST)]
+    )
+
+
+def shares_up_to(climate: Climate, clear: float | Floats) -> Floats:
+    """Return how often at most 0, 1, ... 9 tenths are covered, given the chances of a clear sky."""
+    up_to, clear = _shares(climate), np.asarray(clear)[..., None]
+    own = up_to[CLEAR_TENTHS]
+    above = 1 - (1 - up_to) * (1 - clear) / (1 - own)
+    return np.asarray(np.where(up_to <= own, up_to * (clear / own), above))
 
 
 @cache

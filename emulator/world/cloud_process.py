@@ -1,16 +1,9 @@
 """Chance for clouds: hourly states of many places at once, correlated in space and time.
 
-Under each place's cover lies a standard normal variable (a Gaussian copula): a weighted sum of three AR(1)
-processes, whose memories of 3 h, 15 h and 200 h stand for showers, fronts and spells of weather.  Each
-place weighs them so that the autocorrelation of its *cover* comes nearest the table's at 1, 6 and
-24 h.  Between places cover correlates as exp(-d / 379 km), measured between the stations of the table.
-A threshold weakens correlation; what the normal variable needs follows from its Hermite expansion.
-
-Showers and fronts drift from west to east, spells stay.  An hour later a place has what its surroundings
-to the west had, as far as the places there tell (the mean of a Gaussian process, kriging), and news; so a
-place agrees more with one upwind some hours ago than the other way round.  At the same hour, and at one
-place, everything is as without the flow.  How fast it is, the table cannot tell: 7 m/s (assumed) carry a
-front by those 379 km while it lasts.  Seasons are not known: the table has none.
+Under each place's cover lies a standard normal variable (a Gaussian copula).  A field tells how the
+variables of hours and places agree: clouds that drift (`cloud_drift`), or fronts that travel as between
+real stations (`cloud_fronts`).  A law tells what a variable means for the cover of a place in an hour:
+that of night and day, or that of season and time of day (`cloud_law`).
 
 Covers are drawn forward from hour 0, a day at a time, by PCG64 seeded with (seed, "weather"), and kept:
 the same in any process and in any order of questions, up to the rounding of numpy's linear algebra.
@@ -19,215 +12,58 @@ All places share the draw: another set of places has another sky.  Not for sever
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from hashlib import blake2b
-from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
-from emulator.world.cloud_climate import (
-    CLEAR_TENTHS,
-    Climate,
-    Floats,
-    climate_at,
-    thresholds,
-)
-from emulator.world.places import Place, great_circle_km
-from emulator.world.visibility import sun_altitude_deg
+from emulator.world.cloud_drift import FLOW_M_S, DriftingClouds
+from emulator.world.cloud_fronts import FrontClouds
+from emulator.world.cloud_law import DAY_H, CloudLaw, NightAndDay, Seasons
+from emulator.world.places import Place
 
-E_FOLD_KM = 379.0
-FLOW_M_S = 7.0
-_MEMORY_H = np.array([3.0, 15.0, 200.0])
-_LAGS_H = np.array([1.0, 6.0, 24.0])
-_DAY_H, _HOUR_S = 24, 3600.0
-_HERMITE_TERMS = 200
-_GRID = np.linspace(0.0, 1.0, 501)
-_SIMPLEX_STEPS = 50
-_LEAST_EIGENVALUE = 1e-6
-_KEEP = np.exp(-1 / _MEMORY_H)  # share of a component that lives for another hour
-_DRIFTS = (True, True, False)
-_KM_PER_DEG, _LEAST_COSINE = 111.19, 0.1
+
+@dataclass(frozen=True)
+class CloudSettings:
+    """How clouds by chance are made; `flow_m_s` is that of clouds that drift, and of no fronts."""
+
+    seasons: bool = False
+    fronts: bool = False
+    flow_m_s: float = FLOW_M_S
+
+
+DRIFTING = CloudSettings()
 
 
 class CloudProcess:
     """The clouds over some places, hour by hour, in tenths of the sky."""
 
     def __init__(
-        self, seed: int, places: Sequence[Place], epoch: datetime, flow_m_s: float = FLOW_M_S
+        self,
+        seed: int,
+        places: Sequence[Place],
+        epoch: datetime,
+        settings: CloudSettings = DRIFTING,
     ) -> None:
-        self._places = places
-        self._flow_km = flow_m_s * _HOUR_S / 1_000  # in an hour
-        self._epoch = epoch
+        self._width = len(places)
+        self._law: CloudLaw = (Seasons if settings.seasons else NightAndDay)(places, epoch)
+        self._field = (
+            FrontClouds(places) if settings.fronts else DriftingClouds(places, settings.flow_m_s)
+        )
         digest = blake2b(str(seed).encode(), digest_size=16, person=b"qsagin-weather").digest()
         self._random = np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
-        self._state: Floats | None = None  # after the last hour drawn: component, place
         self._tenths: list[bytes] = []  # a day each: hour, place
-        self._dark: dict[int, NDArray[np.bool_]] = {}  # a day each: hour, place
 
     def tenths(self, place: int, hour: int) -> int:
         """Return how many tenths of the sky are covered."""
-        day, hour_of_day = divmod(hour, _DAY_H)
+        day, hour_of_day = divmod(hour, DAY_H)
         while day >= len(self._tenths):
-            self._draw_day()
-        return self._tenths[day][hour_of_day * len(self._places) + place]
+            normal = self._field.next_day(self._random)
+            self._tenths.append(self._law.tenths(len(self._tenths), normal).tobytes())
+        return self._tenths[day][hour_of_day * self._width + place]
 
     def clear_climate(self, place: int, hour: int) -> float:
-        """Return how often at most 2/10 are covered at such an hour of night or day."""
-        day, hour_of_day = divmod(hour, _DAY_H)
-        limits = (self._night if self._darkness(day)[hour_of_day, place] else self._day)[place]
-        return NormalDist().cdf(float(limits[CLEAR_TENTHS]))
-
-    def _draw_day(self) -> None:
-        """Append the next day."""
-        shape = (_DAY_H, len(_MEMORY_H), len(self._places))
-        drawn = self._random.standard_normal(shape)
-        states = np.empty(shape)
-        last, fresh = self._hourly
-        news = np.matmul(drawn.swapaxes(0, 1), fresh.swapaxes(1, 2)).swapaxes(0, 1)
-        for hour in range(_DAY_H):
-            if self._state is None:  # stationary from the start
-                self._state = drawn[0] @ np.linalg.cholesky(self._alike).T
-            else:
-                self._state = np.matmul(last, self._state[:, :, None])[:, :, 0] + news[hour]
-            states[hour] = self._state
-        normal = (np.sqrt(self._weights).T * states).sum(axis=1)
-        dark = self._darkness(len(self._tenths))
-        limits = np.where(dark[:, :, None], self._night, self._day)
-        tenths = (normal[:, :, None] > limits).sum(axis=2).astype(np.uint8)
-        self._tenths.append(tenths.tobytes())
-
-    def _darkness(self, day: int) -> NDArray[np.bool_]:
-        """Return whether it is night in each hour of a day, at each place."""
-        if day not in self._dark:
-            self._dark[day] = self._is_night(np.arange(_DAY_H) + _DAY_H * day)
-        return self._dark[day]
-
-    def _is_night(self, hours: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return whether the Sun is below the horizon at the middle of each hour, at each place."""
-        altitude_deg = sun_altitude_deg(
-            self._places, self._epoch, _HOUR_S * (hours.astype(float) + 0.5)
-        )
-        return np.asarray(altitude_deg.T < 0)
-
-    @cached_property
-    def _climates(self) -> list[Climate]:
-        return [climate_at(place) for place in self._places]
-
-    @cached_property
-    def _night(self) -> Floats:
-        return np.array([thresholds(c, c.clear_night) for c in self._climates])
-
-    @cached_property
-    def _day(self) -> Floats:
-        return np.array([thresholds(c, c.clear_day) for c in self._climates])
-
-    @cached_property
-    def _cover_curves(self) -> Floats:
-        """Correlation of cover, by place and by correlation of the normal variable (the grid)."""
-        limits = np.array([thresholds(c, c.clear) for c in self._climates])
-        powers = _GRID[:, None] ** np.arange(1, _HERMITE_TERMS + 1)
-        return _hermite_shares(limits) @ powers.T
-
-    @cached_property
-    def _weights(self) -> Floats:
-        """Share of each component in each place's variance, adding up to one."""
-        wanted = np.array([[c.rho_1h, c.rho_6h, c.rho_24h] for c in self._climates])
-        curves = self._cover_curves
-        normal = np.array(
-            [np.interp(w, curve, _GRID) for w, curve in zip(wanted, curves, strict=True)]
-        )
-        steps = np.arange(_SIMPLEX_STEPS + 1)
-        pairs = np.array([(a, b) for a in steps for b in steps[: len(steps) - a]]) / _SIMPLEX_STEPS
-        mixes = np.column_stack([pairs, 1 - pairs.sum(axis=1)]).clip(0)
-        reached = mixes @ np.exp(-_LAGS_H / _MEMORY_H[:, None])
-        miss = ((reached[None] - normal[:, None]) ** 2).sum(axis=2)
-        return np.asarray(mixes[miss.argmin(axis=1)])
-
-    @cached_property
-    def _hourly(self) -> tuple[Floats, Floats]:
-        """What of the last hour, and of news, is in the next: two matrices (place, place) a component.
-
-        A normal field with covariance C, an hour later correlated as B with itself, is A = B C^-1 of what
-        it was, and news of covariance C - A C A^T.
-        """
-        alike, upwind = self._alike, self._alike_upwind
-        lives = np.diag(upwind).min()  # of a front that drifts past, if it did not change
-        carried = np.linalg.solve(alike, upwind.T).T
-        renewed = carried @ upwind.T
-        last, fresh = [], []
-        for keep, drifts in zip(_KEEP, _DRIFTS, strict=True):
-            share = min(1.0, keep / lives) if drifts else keep
-            last.append(share * (carried if drifts else np.eye(len(alike))))
-            fresh.append(_root(alike - share**2 * (renewed if drifts else alike)))
-        return np.array(last), np.array(fresh)
-
-    @cached_property
-    def _alike(self) -> Floats:
-        """Correlation of the normal variable between places at the same hour."""
-        normal = self._correlation(self._places)
-        np.fill_diagonal(normal, 1.0)
-        values, vectors = np.linalg.eigh(normal)
-        if values[0] < _LEAST_EIGENVALUE:  # the nearest correlation that can be, or places coincide
-            normal = (vectors * np.maximum(values, _LEAST_EIGENVALUE)) @ vectors.T
-            scale = np.sqrt(np.diag(normal))
-            normal = normal / np.outer(scale, scale)
-        return np.asarray(normal, dtype=np.float64)
-
-    @cached_property
-    def _alike_upwind(self) -> Floats:
-        """Correlation of what is an hour's flow to the west of places (rows) with what is at places."""
-        return self._correlation([_Spot.west_of(place, self._flow_km) for place in self._places])
-
-    def _correlation(self, spots: Sequence[Place]) -> Floats:
-        """Return the correlation of the normal variable between spots (rows) and places."""
-        distance_km = np.array([[great_circle_km(a, b) for b in self._places] for a in spots])
-        wanted = np.exp(-distance_km / E_FOLD_KM)
-        return np.asarray(np.interp(wanted, self._cover_curves.mean(axis=0), _GRID))
-
-
-@dataclass(frozen=True)
-class _Spot:
-    """Somewhere that is no site."""
-
-    name: str
-    lat_deg: float
-    lon_deg: float
-
-    @classmethod
-    def west_of(cls, place: Place, km: float) -> _Spot:
-        cosine = max(_LEAST_COSINE, math.cos(math.radians(place.lat_deg)))
-        return cls("", place.lat_deg, place.lon_deg - km / (_KM_PER_DEG * cosine))
-
-
-def _root(covariance: Floats) -> Floats:
-    """Return a matrix whose product with its transpose is the nearest covariance."""
-    even = (covariance + covariance.T) / 2
-    try:
-        return np.asarray(np.linalg.cholesky(even))
-    except np.linalg.LinAlgError:  # places coincide, or nearly
-        values, vectors = np.linalg.eigh(even)
-        return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
-
-
-def _hermite_shares(limits: Floats) -> Floats:
-    """Return the share of cover's variance in each Hermite polynomial, by place.
-
-    Cover is a sum of steps of 1/10 at the limits t; the k-th coefficient of a step is
-    phi(t) He_{k-1}(t) / sqrt(k!).  The correlation of two covers is the sum of share_k rho^k.
-    """
-    density = np.exp(-(limits**2) / 2) / math.sqrt(2 * math.pi)
-    polynomials = [np.ones_like(limits), limits]  # He_k / sqrt(k!)
-    for k in range(2, _HERMITE_TERMS):
-        last, before = polynomials[-1], polynomials[-2]
-        polynomials.append((limits * last - math.sqrt(k - 1) * before) / math.sqrt(k))
-    orders = range(1, _HERMITE_TERMS + 1)
-    coefficients = np.array(
-        [(density * p).sum(axis=1) / math.sqrt(k) for k, p in zip(orders, polynomials, strict=True)]
-    )
-    squares = coefficients.T**2
-    return np.asarray(squares / squares.sum(axis=1, keepdims=True))
+        """Return how often at most 2/10 are covered at such an hour."""
+        return self._law.clear(place, hour)

@@ -1,15 +1,15 @@
 """The sky over every site: cover, visibility, wind; and a forecast of clear skies.
 
-Truth is a pure function of (seed, sites, epoch, events, recording, flow) and the question, the same in any
-process and in any order.  Cover comes from the recording where it names the site, else from chance
+Truth is a pure function of (seed, sites, epoch, events, recording, clouds) and the question, the same in
+any process and in any order.  Cover comes from the recording where it names the site, else from chance
 with the statistics of real stations, held for the hour as in an hourly report; events are laid over it.
 Wind and a poor view come with events and recordings only: elsewhere the air is calm and clear.  Events
 that have not begun cannot be foreseen; the paths and ends of those that have are known.
 
 The satellite controller goes by a `Forecast`: persistence that fades into the climate, and errs.  It says
-clear with the chance c + w (now - c): c is how often that hour of night or day is clear, now is 1 under a
-clear sky and 0 under another, and w is skill exp(-lead / memory).  With skill 1 it is right at once; with
-skill 0, or long before, it knows nothing but climate.
+clear with the chance c + w (now - c): c is how often such an hour is clear (`clear_climate`), now is 1
+under a clear sky and 0 under another, and w is skill exp(-lead / memory).  With skill 1 it is right at
+once; with skill 0, or long before, it knows nothing but climate.
 Nothing here knows orbits, links or keys.
 """
 
@@ -21,7 +21,7 @@ from math import exp
 from typing import Any
 
 from emulator.world.cloud_climate import CLEAR_OPAQUE
-from emulator.world.cloud_process import FLOW_M_S, CloudProcess
+from emulator.world.cloud_process import DRIFTING, CloudProcess, CloudSettings
 from emulator.world.events import WorldEvent
 from emulator.world.keyed_random import number
 from emulator.world.places import Place
@@ -47,7 +47,7 @@ class Sky:
     epoch: datetime = _NEW_YEAR
     events: tuple[Event, ...] = ()
     recording: Recording | None = None
-    flow_m_s: float = FLOW_M_S
+    clouds: CloudSettings = DRIFTING
 
     def __post_init__(self) -> None:
         names = [site.name for site in self.sites]
@@ -106,7 +106,7 @@ class Sky:
         return tuple(event for event in self._events if event.reaches(place, at_s))
 
     def clear_climate(self, site: str, at_s: float) -> float:
-        """Return how often the sky is clear at such an hour of night or day, by chance alone."""
+        """Return how often the sky is clear at such an hour, by chance alone."""
         return self._clouds.clear_climate(self._place[site], self._hour(at_s))
 
     def _cover(self, site: str, at_s: float) -> float:
@@ -141,7 +141,7 @@ class Sky:
 
     @cached_property
     def _clouds(self) -> CloudProcess:
-        return CloudProcess(self.seed, self._drawn, self.epoch, self.flow_m_s)
+        return CloudProcess(self.seed, self._drawn, self.epoch, self.clouds)
 
     @cached_property
     def _site(self) -> dict[str, Place]:

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.world.cloud_climate import climate_at, climate_between, stations, thresholds
-from emulator.world.cloud_process import CloudProcess
+from emulator.world.cloud_drift import DriftingClouds
+from emulator.world.cloud_process import CloudSettings
 from emulator.world.places import great_circle_km
 from emulator.world.weather import CLEAR_AIR_KM, Sky
 from emulator.world.weather_events import Circle, Event, EventKind, Named
 from emulator.world.weather_replay import WeatherError, read_recording
 
 HOURS = 8760 * 10
-EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 DAY_S = 86_400.0
 HOUR_S = 3_600.0
 
@@ -150,11 +150,8 @@ def test_the_flow_hardly_changes_how_long_a_place_remembers(lag_h, field, still,
     """What an endless draw would have: no chance is in it, and no night and day."""
     grid = np.linspace(0, 1, 501)
     for flow_m_s, most in ((0.0, still), (7.0, drifting)):
-        process = CloudProcess(1, stations(), EPOCH, flow_m_s)
-        normal = sum(
-            weight * np.diag(np.linalg.matrix_power(last, lag_h) @ process._alike)
-            for weight, last in zip(process._weights.T, process._hourly[0], strict=True)
-        )
+        process = DriftingClouds(stations(), flow_m_s)
+        normal = np.diag(process.correlation(lag_h))
         cover = [np.interp(n, grid, c) for n, c in zip(normal, process._cover_curves, strict=True)]
         table = [getattr(station.climate, field) for station in stations()]
         assert np.abs(np.subtract(cover, table)).max() < most
@@ -179,7 +176,7 @@ def test_cover_is_alike_nearby_and_unlike_far_away(decade):
 def upwind_and_downwind(flow_m_s, lag_h):
     """Return how the cover of a place correlates with that 170 km to the west and east, hours before."""
     middle, *sides = (City(name, 40.0, lon) for name, lon in (("m", -98), ("w", -100), ("e", -96)))
-    sky = Sky(1, (middle, *sides), flow_m_s=flow_m_s)
+    sky = Sky(1, (middle, *sides), clouds=CloudSettings(flow_m_s=flow_m_s))
     cover = hourly(sky, 8760 * 4)
     return [np.corrcoef(cover[:-lag_h, place], cover[lag_h:, 0])[0, 1] for place in (1, 2)]
 
@@ -199,7 +196,7 @@ def test_a_place_agrees_with_what_was_upwind_hours_before(lag_h):
 def test_the_flow_keeps_every_sky_as_it_is_at_one_hour(spots):
     """The covariance of the normal variable is the same an hour later, wherever places are."""
     cities = [City(str(n), *spot) for n, spot in enumerate(spots)]
-    process = CloudProcess(1, cities, EPOCH, 7.0)
+    process = DriftingClouds(cities, 7.0)
     alike = process._alike
     for last, fresh in zip(*process._hourly, strict=True):
         assert last @ alike @ last.T + fresh @ fresh.T == pytest.approx(alike, abs=1e-3)
