@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice, repeat
 
 from emulator.management.objects import About, Cell, cells_of
 from emulator.runtime.glances import Glance
@@ -170,7 +171,7 @@ def _bulk(
             break
         found += repetition
         last = repetition
-        if all(isinstance(bind, Absent) for bind in repetition):
+        if isinstance(last[0], Absent) and all(isinstance(bind, Absent) for bind in last):
             break
     return tuple(found), last
 
@@ -178,17 +179,14 @@ def _bulk(
 def _repetitions(
     names: list[Arcs], cells: list[Cell], request: Request
 ) -> Iterator[tuple[Bind, ...]]:
-    asked = request.names[request.non_repeaters :]
-    starts = [bisect_right(names, name) for name in asked]
-    ends = [
-        Absent(names[-1] if start < len(names) else name, Missing.END_OF_MIB_VIEW)
-        for start, name in zip(starts, asked, strict=True)
-    ]
-    for number in range(request.max_repetitions if asked else 0):
-        yield tuple(
-            cells[start + number] if start + number < len(cells) else end
-            for start, end in zip(starts, ends, strict=True)
-        )
+    """Yield what follows each name that is to be repeated, once more each time."""
+    asked, most = request.names[request.non_repeaters :], min(request.max_repetitions, _MOST_NAMES)
+    columns = []
+    for name in asked:
+        start = bisect_right(names, name)
+        end = Absent(names[-1] if start < len(names) else name, Missing.END_OF_MIB_VIEW)
+        columns.append(chain(cells[start : start + most], repeat(end)))
+    return islice(zip(*columns, strict=False), most)
 
 
 def _octets(bind: Bind) -> int:

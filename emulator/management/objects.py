@@ -7,10 +7,11 @@ fibers (RFC 2863) and the engine's own (RFC 3411, 3414).  Who may not read a tab
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from emulator.runtime.glances import Glance
@@ -94,7 +95,7 @@ def cells_of(context: str, glance: Glance, role: AccessRole, about: About) -> li
     )
     for kind, found in seen.items():
         cells += _table(kind, found)
-    return sorted(cells, key=lambda cell: cell.name)
+    return sorted(cells, key=itemgetter(0))
 
 
 def entity_rows(roles: Mapping[str, AccessRole]) -> dict[type[Row], tuple[Row, ...]]:
@@ -144,13 +145,19 @@ def _interfaces(fibers: Sequence[FiberStateRow]) -> Iterator[Cell]:
         yield Cell((*_IF_X_ENTRY, 1, index), Type.OCTETS, name)
 
 
-def _table(kind: type[Row], rows: Iterable[Row]) -> Iterator[Cell]:
+def _table(kind: type[Row], rows: Sequence[Row]) -> Iterator[Cell]:
+    """Yield a table column by column, which is its order if rows are in theirs."""
     table = BY_ROW[kind]
-    for row in rows:
-        index = instance(row)
-        for field, column in table.columns.items():
-            name, syntax = (*table.entry, column, *index), table.syntax[field]
-            yield Cell(name, *typed(syntax, getattr(row, field)))
+    instances = [instance(row) for row in rows]
+    for field, column in table.columns.items():
+        head, syntax = (*table.entry, column), table.syntax[field]
+        values = map(attrgetter(field), rows)
+        if plain := _TYPE_OF.get(syntax):
+            for index, value in zip(instances, values, strict=True):
+                yield Cell(head + index, plain, int(value))
+        else:
+            for index, value in zip(instances, values, strict=True):
+                yield Cell(head + index, *typed(syntax, value))
 
 
 def type_of(syntax: Syntax) -> Type:
