@@ -2,10 +2,12 @@
 
 A fact may speak of many reservations or keys at once, and accounts book each; so an entry is a share of a
 link's key, a key that was delivered, or a fact that speaks of one thing.  All results are told per million
-facts as well, which say about three things each in `paper`.  Runs an experiment in this process, keeps its folder, and makes its accounts again, each the given number of
+facts as well, which say about three things each in `paper`.
+
+Runs an experiment in this process, keeps its folder, and makes its accounts again, each the given number of
 times; the least time counts.  *All results* are what a run makes before it writes any: ledger, decisions,
-blocks of links, resilience and audit, of facts that are read once.  What `qsagin audit` does besides is told: it follows the hashes of
-all journals, and compares the folder with its own sums.
+blocks of links, resilience and audit, of facts that are read once.  What `qsagin audit` does besides is
+told: it follows the hashes of all journals, and compares the folder with its own sums.
 
     python benchmarks/accounts.py [EXPERIMENT [PERIODS [TIMES]]]
 """
