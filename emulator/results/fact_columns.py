@@ -138,9 +138,9 @@ class ChosenFacts:
         if not self.count:
             return fields.empty_table()
         texts = self.words(name)
-        lines = pc.binary_join_element_wise(
-            pc.if_else(pc.equal(texts, ""), _NO_FIELDS, texts), _NOTHING, _LINE
-        )
+        no_fields, nothing, end = (pa.scalar(text, texts.type) for text in ("{}", "", "\n"))
+        objects = pc.if_else(pc.equal(texts, nothing), no_fields, texts)
+        lines = pc.binary_join_element_wise(objects, nothing, end)
         text = lines.buffers()[2]
         try:
             found = pyarrow.json.read_json(
@@ -155,9 +155,6 @@ class ChosenFacts:
         if found.num_rows != self.count:
             raise JournalError(self.source, f"has {name} that are not one object a fact")
         return found
-
-
-_NO_FIELDS, _NOTHING, _LINE = (pa.scalar(text, pa.large_string()) for text in ("{}", "", "\n"))
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,6 @@ Row = TypeVar("Row")
 _Only = tuple[str, Sequence[object]]  # a condition, and the values bound to it
 
 _PORTION, _ALL = 50_000, 2**62
-_QBER = "FROM json_each(nullif(fact.details, ''), '$.qber')"
-MEASURED = f"(SELECT count(value) {_QBER})"
-SUM_OF_QBER = f"(SELECT sum(value) {_QBER})"
-DISCARDED = "coalesce(json_array_length(nullif(fact.details, ''), '$.discarded'), 0)"
-"""Of a fact with shares of a link's key: the blocks that were measured, their QBER added up, and those that
-were discarded."""
 USES = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
 """What applications ask for, miss, get and go without."""
 _ORDERS = (FactKind.BOUGHT, FactKind.REFUSED, FactKind.FAILED)
