@@ -30,6 +30,7 @@ from emulator.results import audit, journal_queries, ledger, outages
 from emulator.results.audit import Audit
 from emulator.results.decisions import Decision, decisions
 from emulator.results.decisions import write as write_decisions
+from emulator.results.journal_queries import Book
 from emulator.results.ledger import Ledger, UseBook
 from emulator.results.links import BlockBook, alarms, with_blocks
 from emulator.results.resilience import Story, resilience
@@ -143,8 +144,8 @@ def results_of(
     experiment = setup.experiment
     books, uses, blocks = audit.Books(), ledger.UseBook(), BlockBook()
     if journals.exists(folder):
-        everybody = [uses, blocks] if audited else [books, uses, blocks]
-        journal_queries.have_taken(folder, everybody)
+        needed: list[Book] = [uses, blocks]
+        journal_queries.have_taken(folder, needed if audited else [*needed, books])
     book = _book(folder, setup, assembly, uses)
     plans = _plans(folder, experiment.clock.window_s)
     summary = _summary(experiment, assembly, book, plans, ending)
