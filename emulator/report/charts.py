@@ -12,7 +12,7 @@ from typing import Any
 
 from emulator.report.plotting import COLOURS, INK, MUTED, Axes, Figure, drawable
 from emulator.results.decisions import OrderCount
-from emulator.results.ledger import Ledger, LedgerRow
+from emulator.results.ledger import Ledger
 from protos.core import Timeline
 
 MEDIA = ("fiber", "satellite", "uav")
@@ -85,10 +85,10 @@ def cost_in_time(book: Ledger, timeline: Timeline, expected: Sequence[float]) ->
         name: f"{name}_cost" for name in (*MEDIA, "shortfall") if name != "fiber"
     }
     series = {
-        name: [value / _MILLION for value in _per_period(book, column)]
+        name: [value / _MILLION for value in book.by_period(column)]
         for name, column in columns.items()
     }
-    changes = _per_period(book, "change_cost")
+    changes = book.by_period("change_cost")
     pairs = zip(series["fiber"], changes, strict=True)
     series["fiber"] = [reserved + change / _MILLION for reserved, change in pairs]
     _stack(axes, series, timeline, unit)
@@ -111,13 +111,12 @@ def service_in_time(book: Ledger, timeline: Timeline) -> Figure:
     figure = Figure(figsize=(_WIDE, 4.2), layout="constrained")
     served, late = figure.subplots(2, sharex=True, height_ratios=(3, 2))
     unit, words = _time_unit(timeline.end_s)
-    series = {name: _per_period(book, f"{name}_units") for name in (*MEDIA, "shortfall")}
+    series = {name: book.by_period(f"{name}_units") for name in (*MEDIA, "shortfall")}
     _stack(served, series, timeline, unit)
     served.set(ylabel="units a period")
     edges = _edges(timeline, book.periods, unit)
     for index, name in enumerate(classes(book)):
-        rows = [row for row in book.rows if row.application == name]
-        values = _sums(rows, book.periods, "late_units")
+        values = book.by_period("late_units", name)
         colour, dash = _CLASS_COLOURS[index % 6], _DASHES[index % 4]
         late.stairs(values, edges, color=colour, ls=dash, lw=1.4, label=name, baseline=None)
     late.set(xlabel=f"emulated time ({words})", ylabel="units missing\nwhen asked for")
@@ -176,8 +175,8 @@ def reactions(
     _draw_lanes(above, shown, replans, timeline.end_s, unit)
     _draw_orders(orders, orders_by_period, book.periods, timeline, unit)
     series = {
-        "late": _per_period(book, "late_units"),
-        "never": _per_period(book, "shortfall_units"),
+        "late": book.by_period("late_units"),
+        "never": book.by_period("shortfall_units"),
     }
     edges = _edges(timeline, book.periods, unit)
     fill = {"color": COLOURS["shortfall"], "fill": True}
@@ -193,7 +192,7 @@ def reactions(
 
 def classes(book: Ledger) -> list[str]:
     """Return the classes of application in the order of their first request."""
-    return list(dict.fromkeys(row.application for row in book.rows))
+    return list(dict.fromkeys(book.columns["application"]))
 
 
 def _draw_lanes(
@@ -313,14 +312,3 @@ def _name_parts(figure: Figure, columns: int = 5) -> None:
     """Put the legend below the axes, where it hides nothing."""
     if figure.axes[0].get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
-
-
-def _per_period(book: Ledger, name: str) -> list[float]:
-    return _sums(book.rows, book.periods, name)
-
-
-def _sums(rows: Sequence[LedgerRow], periods: int, name: str) -> list[float]:
-    sums = [0.0] * periods
-    for row in rows:
-        sums[row.period] += getattr(row, name)
-    return sums

@@ -37,6 +37,7 @@ from protos.core import Timeline
 _TOP_REQUESTS, _TOP_LINKS = 15, 15
 _SOON = 50_000  # requests times fibers
 _AUDITED = {True: "passed", False: "failed", None: "none"}
+_HEAD = ("request", "application", "source", "target")
 _EVENT_FIELDS = {"kind", "at_s", "until_s", "from_period"}
 
 
@@ -307,13 +308,12 @@ def _orders(counts: list[OrderCount]) -> list[dict[str, Any]]:
 def _worst(book: Ledger) -> list[dict[str, Any]]:
     """Return the requests whose links were down longest."""
     names = ("demanded_units", "late_units", "shortfall_units", "shortfall_s", "down_s", "cost")
-    found: dict[str, dict[str, Any]] = {}
-    for row in book.rows:
-        head = {"request": row.request, "application": row.application}
-        head |= {"source": row.source, "target": row.target}
-        line = found.setdefault(row.request, head | dict.fromkeys(names, 0))
-        for name in names:
-            line[name] += getattr(row, name)
+    heads = zip(*(book.columns[name] for name in _HEAD), strict=True)
+    lines = book.sums_by("request", names)
+    found = {
+        head[0]: dict(zip(_HEAD, head, strict=True)) | lines[head[0]]
+        for head in dict.fromkeys(heads)
+    }
     late = [line for line in found.values() if line["late_units"]]
     return sorted(late, key=lambda line: (-line["down_s"], -line["late_units"]))[:_TOP_REQUESTS]
 

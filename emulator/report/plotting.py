@@ -98,5 +98,5 @@ def save(figure: Figure, target: Path | BinaryIO, **how: Any) -> None:
         layout = figure.get_layout_engine()
         if layout is not None:
             layout.execute(figure)
-            figure.set_layout_engine("none")
+            figure.set_layout_engine(None)  # "none" would keep a place for it, and draw twice
         figure.savefig(target, **how)

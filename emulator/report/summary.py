@@ -26,12 +26,13 @@ from emulator.config.applications import KeyUse
 from emulator.config.experiment import Experiment
 from emulator.report.assumptions import assumed_media, assumed_rates
 from emulator.report.results import Results
-from emulator.results import journal_queries, ledger, outages
-from emulator.results.audit import Audit, audit
+from emulator.results import audit, journal_queries, ledger, outages
+from emulator.results.audit import Audit
 from emulator.results.decisions import Decision, decisions
 from emulator.results.decisions import write as write_decisions
-from emulator.results.ledger import Ledger
-from emulator.results.links import alarms, with_blocks
+from emulator.results.journal_queries import Book
+from emulator.results.ledger import Ledger, UseBook
+from emulator.results.links import BlockBook, alarms, with_blocks
 from emulator.results.resilience import Story, resilience
 from emulator.results.tenants import by_tenant
 from emulator.store import journal, journals
@@ -141,10 +142,14 @@ def results_of(
     If they have been `audited` already, they are not again.
     """
     experiment = setup.experiment
-    book = _book(folder, setup, assembly)
+    books, uses, blocks = audit.Books(), ledger.UseBook(), BlockBook()
+    if journals.exists(folder):
+        needed: list[Book] = [uses, blocks]
+        journal_queries.have_taken(folder, needed if audited else [*needed, books])
+    book = _book(folder, setup, assembly, uses)
     plans = _plans(folder, experiment.clock.window_s)
     summary = _summary(experiment, assembly, book, plans, ending)
-    summary["links"] = with_blocks(folder, assembly.links)
+    summary["links"] = with_blocks(folder, assembly.links, blocks)
     summary["alarms"] = alarms(folder, experiment.clock.window_s)
     summary["applications"] = _use_of_keys(experiment, book)
     summary["refused_reservations"] = _counted(journal_queries.refused_reservations, folder)
@@ -157,20 +162,22 @@ def results_of(
     summary |= {"windows_run": journals.windows_run(folder), "restarts": Registry(folder).restarts}
     summary |= {"digest": "", "audit": {}, "observed": []}
     if journals.exists(folder):
-        result = audited or _audited(folder, ending)
+        result = audited or _audited(folder, books, ending)
         summary |= {"digest": result.digest, "audit": result.fields()}
         summary |= _observed(folder, experiment.clock.window_s, ending.emulated_s)
     expected, classes = _expected_by_period(plans, book), _by_application(book)
     return Results(setup, assembly, summary, book, decided, expected, classes)
 
 
-def _audited(folder: Path, ending: Ending) -> Audit:
+def _audited(folder: Path, books: audit.Books, ending: Ending) -> Audit:
     cut_off = bool(ending.failure or journals.unfinished(folder))
     follow = engine_of(folder) is not Engine.IN_PROCESS  # else it has just been written here
-    return audit(folder, cut_off=cut_off, follow=follow)
+    if follow:
+        journals.check(folder)
+    return audit.balance(folder, books, cut_off=cut_off, follow=follow)
 
 
-def _book(folder: Path, setup: Setup, assembly: Assembly) -> Ledger:
+def _book(folder: Path, setup: Setup, assembly: Assembly, uses: UseBook) -> Ledger:
     experiment = setup.experiment
     try:
         unit_bits = experiment.keys.unit_bits
@@ -179,9 +186,9 @@ def _book(folder: Path, setup: Setup, assembly: Assembly) -> Ledger:
         }
         requests, period_s = assembly.problem.requests, experiment.demand.period_s
         window_s, tenants = experiment.clock.window_s, by_request(setup)
-        return ledger.read(folder, requests, window_s, period_s, sizes, tenants=tenants)
+        return ledger.read(folder, requests, window_s, period_s, sizes, tenants=tenants, uses=uses)
     except journal.JournalError:
-        return Ledger((), 0)
+        return ledger.none()
 
 
 def _counted(query: Callable[[Path], int], folder: Path) -> int:
@@ -221,9 +228,10 @@ def _expected_by_period(plans: list[_InForce], book: Ledger) -> list[float]:
             expected[period] = expected_cost(item.plan)
         if item.reason == Replanned(ReplanCause.HOUR).text:
             turns.add(item.from_period)
-    for row in book.rows:
-        if row.period in turns:
-            expected[row.period] += row.change_cost
+    if turns:
+        costs = zip(book.columns["period"], book.columns["change_cost"], strict=True)
+        for period, cost in costs:
+            expected[period] += cost if period in turns else 0
     return expected
 
 
@@ -240,21 +248,20 @@ def _shown(plan: dict[str, Any]) -> dict[str, Any]:
 def _summary(
     experiment: Experiment, assembly: Assembly, book: Ledger, plans: list[_InForce], ending: Ending
 ) -> dict[str, Any]:
-    rows = book.rows
     expected = _expected_by_period(plans, book)
     cost = {
-        "reservation": sum(row.reservation_cost for row in rows),
-        "change": sum(row.change_cost for row in rows),
-        "satellite": sum(row.satellite_cost for row in rows),
-        "uav": sum(row.uav_cost for row in rows),
-        "shortfall": sum(row.shortfall_cost for row in rows),
+        "reservation": sum(book.columns["reservation_cost"]),
+        "change": sum(book.columns["change_cost"]),
+        "satellite": sum(book.columns["satellite_cost"]),
+        "uav": sum(book.columns["uav_cost"]),
+        "shortfall": sum(book.columns["shortfall_cost"]),
     }
     total = sum(cost.values())
     cost |= {"total": total, "cash": total - cost["shortfall"]}
     served = {
-        "fiber": sum(row.fiber_units for row in rows),
-        "satellite": sum(row.satellite_units for row in rows),
-        "uav": sum(row.uav_units for row in rows),
+        "fiber": sum(book.columns["fiber_units"]),
+        "satellite": sum(book.columns["satellite_units"]),
+        "uav": sum(book.columns["uav_units"]),
     }
     return {
         "experiment": experiment.name,
@@ -268,13 +275,13 @@ def _summary(
         "running_s": round(ending.running_s, 3),
         "periods": book.periods,
         "requests": len(assembly.problem.requests),
-        "demanded_units": sum(row.demanded_units for row in rows),
+        "demanded_units": sum(book.columns["demanded_units"]),
         "served_units": served,
-        "late_units": sum(row.late_units for row in rows),
-        "failed_units": sum(row.failed_units for row in rows),
-        "shortfall_units": sum(row.shortfall_units for row in rows),
-        "shortfall_s": sum(row.shortfall_s for row in rows),
-        "down_s": sum(row.down_s for row in rows),
+        "late_units": sum(book.columns["late_units"]),
+        "failed_units": sum(book.columns["failed_units"]),
+        "shortfall_units": sum(book.columns["shortfall_units"]),
+        "shortfall_s": sum(book.columns["shortfall_s"]),
+        "down_s": sum(book.columns["down_s"]),
         "cost": cost,
         "assumed_rates": assumed_rates(assumed_media(experiment), served, cost),
         "planned_cost": sum(expected),
@@ -309,8 +316,9 @@ def _faults(  # noqa: PLR0917
     """Return the schedule, with the effect of each fault."""
     made = [(item.at_s, item.plan["allocations"]) for item in plans]
     requests = assembly.problem.requests
-    story = Story(assembly.timeline, requests, made, raised, decided, book.rows)
     events = [event.model_dump(mode="json", by_alias=True) for event in experiment.faults]
+    rows = book.rows if events else ()
+    story = Story(assembly.timeline, requests, made, raised, decided, rows)
     return [
         event | {"resilience": took}
         for event, took in zip(events, resilience(events, story), strict=True)
@@ -368,12 +376,8 @@ def _use_of_keys(experiment: Experiment, book: Ledger) -> dict[str, dict[str, An
 
 
 def _by_application(book: Ledger) -> list[dict[str, Any]]:
-    kinds: dict[str, dict[str, Any]] = {}
-    for row in book.rows:
-        line = kinds.setdefault(row.application, dict.fromkeys(_SUMS, 0))
-        for name in _SUMS:
-            line[name] += getattr(row, name)
-    return [{"application": kind, **line} for kind, line in kinds.items()]
+    sums = book.sums_by("application", _SUMS)
+    return [{"application": kind, **line} for kind, line in sums.items()]
 
 
 _SUMS = (

@@ -42,13 +42,11 @@ from emulator.results.fact_columns import Coded, FactColumns
 from emulator.results.key_books import KeyBooks, pool_of
 from emulator.results.link_books import LinkBooks
 from emulator.results.management_books import ManagementBooks, Noted
-from emulator.results.spread_facts import by_key, by_reservation
+from emulator.results.spread_facts import are_of_links, by_key, of_links
 from emulator.runtime.envelopes import MANAGEMENT
 from emulator.store import journal, journals
 from protos.core import KEY_MANAGER_PREFIX, key_manager_of
-from protos.facts import FactKind
 
-_ON_LINKS = (FactKind.GENERATED, FactKind.RELAYED, FactKind.EXPIRED, FactKind.STORED)
 _TOTALS = {Booked.MADE: "generated"}
 
 
@@ -106,33 +104,33 @@ def digest(run_folder: Path) -> str:
 
     It does not depend on where entities ran.  Raises `JournalError`.
     """
-    whole = hashlib.sha256()
-    for entity in journals.entities(run_folder):
-        noted = _Digest(entity)
-        for facts in journal_queries.everything(run_folder, entity):
-            noted.update(facts)
-        whole.update(noted.digest())
-    return whole.hexdigest()
+    book = _Digest()
+    journal_queries.have_taken(run_folder, [book])
+    return book.hexdigest()
 
 
 class _Digest:
-    """A digest over what one entity noted, column by column."""
+    """A digest over what entities noted, column by column."""
 
-    def __init__(self, entity: str) -> None:
-        self._entity = entity
-        self._columns = {name: hashlib.sha256() for name in journal.COLUMNS}
+    def __init__(self) -> None:
+        self._columns: dict[str, dict[str, Any]] = {}
 
-    def update(self, facts: FactColumns) -> None:
-        """Take more facts."""
-        for name, column in self._columns.items():
+    def take(self, entity: str, facts: FactColumns) -> None:
+        """Take facts of an entity."""
+        if entity not in self._columns:
+            self._columns[entity] = {name: hashlib.sha256() for name in journal.COLUMNS}
+        for name, column in self._columns[entity].items():
             column.update(facts.text(name).encode())
 
-    def digest(self) -> bytes:
+    def hexdigest(self) -> str:
         """Return the digest of what was taken."""
-        whole = hashlib.sha256(self._entity.encode())
-        for column in self._columns.values():
-            whole.update(column.digest())
-        return whole.digest()
+        whole = hashlib.sha256()
+        for entity, columns in self._columns.items():
+            own = hashlib.sha256(entity.encode())
+            for column in columns.values():
+                own.update(column.digest())
+            whole.update(own.digest())
+        return whole.hexdigest()
 
 
 def audit(run_folder: Path, *, cut_off: bool = False, follow: bool = True) -> Audit:
@@ -141,23 +139,23 @@ def audit(run_folder: Path, *, cut_off: bool = False, follow: bool = True) -> Au
     The digest is that of `digest`.  Who has just written the journals, as their only process, need not
     `follow` their hashes.
     """
-    books, whole = _Books(), hashlib.sha256()
+    books = Books()
     if follow:
         journals.check(run_folder)
+    journal_queries.have_taken(run_folder, [books])
+    return balance(run_folder, books, cut_off=cut_off, follow=follow)
+
+
+def balance(run_folder: Path, books: Books, *, cut_off: bool, follow: bool) -> Audit:
+    """Return what the books of a run say, which have taken all; see `audit`."""
     entities = journals.entities(run_folder)
-    for entity in entities:
-        noted = _Digest(entity)
-        for facts in journal_queries.everything(run_folder, entity):
-            noted.update(facts)
-            books.take(entity, facts)
-        whole.update(noted.digest())
     missing = sorted(books.peers.difference(entities))
     if missing:
         raise journal.JournalError(str(run_folder), f"holds no journal of {', '.join(missing)}")
     keys, links = books.keys.balance(), books.links.balance(books.keys)
     totals = dict(zip(Booked, (keys.totals + links.totals).tolist(), strict=True))
     return Audit(
-        digest=whole.hexdigest(),
+        digest=books.digest.hexdigest(),
         duplicate_deliveries=keys.duplicate_deliveries + books.management.repeated,
         mismatched_keys=keys.mismatched_keys,
         unknown_keys=keys.unknown_keys + books.differing_keys,
@@ -179,26 +177,27 @@ def audit(run_folder: Path, *, cut_off: bool = False, follow: bool = True) -> Au
     )
 
 
-class _Books:
-    """All books: each fact about key is in one of them."""
+class Books:
+    """All books of the audit: each fact about key is in one of them, and all facts are in the digest."""
 
     def __init__(self) -> None:
+        self.digest = _Digest()
         self.links, self.keys, self.management = LinkBooks(), KeyBooks(), ManagementBooks()
         self.peers: set[str] = set()
         self.differing_bits = self.differing_keys = 0
 
     def take(self, entity: str, facts: FactColumns) -> None:
         """Book what an entity noted."""
+        self.digest.take(entity, facts)
         kind, medium = facts.coded("kind"), facts.coded("medium")
         is_management = medium.is_one_of(MANAGEMENT)
         if is_management.any():
             self.management.take(entity, _managed(facts, kind, is_management))
         if not entity.startswith(KEY_MANAGER_PREFIX):
             return
-        is_on_link = kind.is_one_of(*_ON_LINKS) & medium.is_one_of("fiber")
         is_about_key = (columns_of(kind) >= 0) & ~is_management
-        shares = by_reservation(facts.chosen(is_on_link))
-        keys = by_key(facts.chosen(is_about_key & ~is_on_link))
+        shares = of_links(facts).shares
+        keys = by_key(facts.chosen(is_about_key & ~are_of_links(facts)))
         self.links.take(entity, shares)
         self.keys.take(entity, keys)
         self.differing_bits += shares.differing

@@ -1,25 +1,28 @@
 """Facts by columns: an array for each field that is asked for, instead of an object for each value.
 
-SQLite joins the values of a column to one text, and Arrow takes it apart again, both in compiled code.  The
-number of values is checked: a column that lacks one, or has one that it cannot have, raises `JournalError`.
+SQLite joins the values of a column to one text, and Arrow takes it apart again, both in compiled code; so
+fields of details become columns too.  The number of values is checked: a column that lacks one, or has one
+that it cannot have, raises `JournalError`.  Books that are given the same facts share what was taken apart.
 What one row says of many things at once is spread into rows in `spread_facts`.  Nothing here knows a query,
 or what facts mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.json
 from numpy.typing import NDArray
 
 from emulator.store.journal import JournalError
 
 Numbers = NDArray[np.int64]
+Made = TypeVar("Made")
 SEPARATOR = "\x1f"
 """What is between values; details and names have no such sign."""
 
@@ -100,13 +103,20 @@ class FactColumns:
         """Return some of the facts."""
         return ChosenFacts(self, rows)
 
+    def once(self, name: str, make: Callable[[FactColumns], Made]) -> Made:
+        """Return what is made of these facts, by its name; it is made when it is first asked for."""
+        if name not in self._read:
+            self._read[name] = make(self)
+        made: Made = self._read[name]
+        return made
+
 
 class ChosenFacts:
     """Some of the facts of a portion; columns are read when they are asked for."""
 
     def __init__(self, facts: FactColumns, rows: NDArray[np.bool_]) -> None:
         self._facts, self._rows = facts, rows
-        self.count = int(rows.sum())
+        self.source, self.count = facts.source, int(rows.sum())
 
     def numbers(self, name: str) -> Numbers:
         """Return a column of whole numbers.  Raises `JournalError`."""
@@ -120,9 +130,31 @@ class ChosenFacts:
         """Return a column of text in which few values recur.  Raises `JournalError`."""
         return self._facts.coded(name).chosen(self._rows)
 
-    def may_say(self, name: str, part: str) -> bool:
-        """Tell whether any fact of the portion, chosen or not, has a text in a column."""
-        return part in self._facts.text(name)
+    def documents(self, name: str, fields: pa.Schema) -> pa.Table:
+        """Return a column of JSON objects as a table with these fields; null where there is nothing.
+
+        Raises `JournalError`.
+        """
+        if not self.count:
+            return fields.empty_table()
+        texts = self.words(name)
+        no_fields, nothing, end = (pa.scalar(text, texts.type) for text in ("{}", "", "\n"))
+        objects = pc.if_else(pc.equal(texts, nothing), no_fields, texts)
+        lines = pc.binary_join_element_wise(objects, nothing, end)
+        text = lines.buffers()[2]
+        try:
+            found = pyarrow.json.read_json(
+                pa.BufferReader(text),
+                pyarrow.json.ReadOptions(use_threads=False, block_size=text.size + 1),
+                pyarrow.json.ParseOptions(
+                    explicit_schema=fields, unexpected_field_behavior="error"
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            raise JournalError(self.source, f"has {name} that cannot be read") from error
+        if found.num_rows != self.count:
+            raise JournalError(self.source, f"has {name} that are not one object a fact")
+        return found
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from emulator.results.journal_queries import DISCARDED, MEASURED, SUM_OF_QBER, marks
+from emulator.results.journal_queries import marks
 from emulator.store.reading import connect_to_read
 from protos.facts import Details, FactKind, details_of
 
+_QBER = "FROM json_each(nullif(fact.details, ''), '$.qber')"
+_MEASURED = f"(SELECT count(value) {_QBER})"
+_SUM_OF_QBER = f"(SELECT sum(value) {_QBER})"
+_DISCARDED = "coalesce(json_array_length(nullif(fact.details, ''), '$.discarded'), 0)"
+"""Of a fact with shares of a link's key: the blocks that were measured, their QBER added up, and those that
+were discarded."""
 _SHOWN = (
     FactKind.PLANNED,
     FactKind.REPLANNED,
@@ -107,8 +113,8 @@ def _news(connection: sqlite3.Connection, after: int, last: int) -> Iterator[New
 def _block_news(connection: sqlite3.Connection, after: int, last: int) -> Iterator[BlockNews]:
     kinds = (FactKind.GENERATED, FactKind.RELAYED)
     query = (
-        f"SELECT name, kind, peer, sum(bits), sum({DISCARDED}), "
-        f"sum({SUM_OF_QBER}) / nullif(sum({MEASURED}), 0) FROM fact JOIN entities ON entity = number "
+        f"SELECT name, kind, peer, sum(bits), sum({_DISCARDED}), "
+        f"sum({_SUM_OF_QBER}) / nullif(sum({_MEASURED}), 0) FROM fact JOIN entities ON entity = number "
         "WHERE fact.rowid > ? AND fact.rowid <= ? "
         f"AND medium = 'fiber' AND kind IN {marks(kinds)} GROUP BY name, kind, peer"
     )

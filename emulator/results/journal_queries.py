@@ -9,8 +9,9 @@ is none; `if_any` turns that into no answers.  Nothing here knows what answers a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from emulator.results.fact_columns import SEPARATOR, FactColumns
 from emulator.store import journal, journals
@@ -21,13 +22,8 @@ Row = TypeVar("Row")
 _Only = tuple[str, Sequence[object]]  # a condition, and the values bound to it
 
 _PORTION, _ALL = 50_000, 2**62
-_QBER = "FROM json_each(nullif(fact.details, ''), '$.qber')"
-MEASURED = f"(SELECT count(value) {_QBER})"
-SUM_OF_QBER = f"(SELECT sum(value) {_QBER})"
-DISCARDED = "coalesce(json_array_length(nullif(fact.details, ''), '$.discarded'), 0)"
-"""Of a fact with shares of a link's key: the blocks that were measured, their QBER added up, and those that
-were discarded."""
-_USES = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
+USES = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
+"""What applications ask for, miss, get and go without."""
 _ORDERS = (FactKind.BOUGHT, FactKind.REFUSED, FactKind.FAILED)
 _PAID = (FactKind.BOUGHT, FactKind.FAILED)
 _MONEY = (FactKind.PLANNED, FactKind.PERIOD, FactKind.RESERVED, FactKind.CHANGED, *_PAID)
@@ -53,6 +49,13 @@ _PER_KEY_OR_HOP = (
     FactKind.EXPIRED,
     FactKind.STORED,
 )
+
+
+class Book(Protocol):
+    """Whoever adds up what entities noted."""
+
+    def take(self, entity: str, facts: FactColumns) -> None:
+        """Take facts of an entity; those of one entity come one after the other, in order."""
 
 
 class PlanNoted(NamedTuple):
@@ -119,16 +122,6 @@ class Payment(NamedTuple):
     units: int
     cost: int
     document: str
-
-
-class Blocks(NamedTuple):
-    """Blocks of a link as one end has them; `qber` is the mean of those that were measured."""
-
-    peer: str
-    blocks: int
-    discarded: int
-    qber: float | None
-    carried_bits: int
 
 
 class SaeFact(NamedTuple):
@@ -203,11 +196,11 @@ def plans(folder: Path) -> Iterator[PlanNoted]:
     pending: PlanNoted | None = None
     for kind, window, period, details, units in _rows(folder, GLOBAL_MANAGER, query, kinds):
         if kind == FactKind.REPLANNED and pending is not None:
-            pending = pending._replace(reason=details_of(kind, details), set_up=units)
+            pending = pending._replace(reason=_details(kind, details), set_up=units)
             continue
         if pending is not None:
             yield pending
-        pending = PlanNoted(window, period, _document(details_of(kind, details)))
+        pending = PlanNoted(window, period, _document(_details(kind, details)))
     if pending is not None:
         yield pending
 
@@ -216,7 +209,7 @@ def first_plan(folder: Path) -> str | None:
     """Return the document of the first plan, as soon as there is one."""
     query = "SELECT details FROM fact WHERE kind = ? ORDER BY rowid LIMIT 1"
     found = _rows(folder, GLOBAL_MANAGER, query, (FactKind.PLANNED,))
-    return next((_document(details_of(FactKind.PLANNED, text)) for (text,) in found), None)
+    return next((_document(_details(FactKind.PLANNED, text)) for (text,) in found), None)
 
 
 def decided(folder: Path) -> Iterator[Decided]:
@@ -226,7 +219,7 @@ def decided(folder: Path) -> Iterator[Decided]:
         f"WHERE kind IN {marks(_DECIDED)} ORDER BY rowid"
     )
     for window, kind, *fields, details in _rows(folder, GLOBAL_MANAGER, query, _DECIDED):
-        yield Decided._make((window, FactKind(kind), *fields, details_of(kind, details)))
+        yield Decided._make((window, FactKind(kind), *fields, _details(kind, details)))
 
 
 def orders(folder: Path) -> Iterator[OrdersNoted]:
@@ -261,7 +254,7 @@ def plan_failures(folder: Path) -> list[str]:
     """Return why no plan could be made, or no order of a policy carried out, each reason once."""
     kind = FactKind.NOT_PLANNED
     query = "SELECT details FROM fact WHERE kind = ? GROUP BY details ORDER BY min(rowid)"
-    found = (details_of(kind, text) for (text,) in _rows(folder, GLOBAL_MANAGER, query, (kind,)))
+    found = (_details(kind, text) for (text,) in _rows(folder, GLOBAL_MANAGER, query, (kind,)))
     return [details.text for details in found if details is not None]
 
 
@@ -289,9 +282,9 @@ def plan_gaps(folder: Path) -> Iterator[tuple[int, float]]:
 
 def uses(folder: Path, entity: str) -> FactColumns:
     """Return what the applications at a key manager asked for, got and went without."""
-    names = ("request", "period", "kind", "medium", "units", "window")
-    condition = f"AND kind IN {marks(_USES)} AND \"end\" != 'target'"
-    (found,) = _columns(folder, entity, names, _ALL, (condition, _USES))
+    names = ("request", "period", "kind", "medium", "end", "units", "window")
+    condition = f"AND kind IN {marks(USES)} AND \"end\" != 'target'"
+    (found,) = _columns(folder, entity, names, _ALL, (condition, USES))
     return found
 
 
@@ -302,7 +295,7 @@ def payments(folder: Path) -> Iterator[Payment]:
         f"WHERE kind IN {marks(_MONEY)} ORDER BY rowid"
     )
     for kind, *fields, details in _rows(folder, GLOBAL_MANAGER, query, _MONEY):
-        yield Payment._make((FactKind(kind), *fields, _document(details_of(kind, details))))
+        yield Payment._make((FactKind(kind), *fields, _document(_details(kind, details))))
 
 
 def sae_facts(folder: Path, entity: str) -> Iterator[SaeFact]:
@@ -312,7 +305,7 @@ def sae_facts(folder: Path, entity: str) -> Iterator[SaeFact]:
         f"WHERE kind IN {marks(_OF_SAES)} ORDER BY rowid"
     )
     for kind, end, key_id, fingerprint, details, window in _rows(folder, entity, query, _OF_SAES):
-        yield SaeFact(FactKind(kind), end, key_id, fingerprint, details_of(kind, details), window)
+        yield SaeFact(FactKind(kind), end, key_id, fingerprint, _details(kind, details), window)
 
 
 def deliveries(folder: Path, entity: str, medium: str) -> Iterator[Delivery]:
@@ -323,18 +316,6 @@ def deliveries(folder: Path, entity: str, medium: str) -> Iterator[Delivery]:
     )
     rows = _rows(folder, entity, query, (FactKind.DELIVERED, medium))
     return (Delivery(*row) for row in rows)
-
-
-def blocks(folder: Path, entity: str) -> Iterator[Blocks]:
-    """Yield the blocks of each link of a node, as it has them."""
-    query = (
-        f"SELECT peer, sum({MEASURED}), sum({DISCARDED}), "
-        f"sum({SUM_OF_QBER}) / nullif(sum({MEASURED}), 0), "
-        "coalesce(sum(bits) FILTER (WHERE kind = :used), 0) FROM fact "
-        "WHERE medium = 'fiber' AND kind IN (:made, :used) GROUP BY peer"
-    )
-    values = {"made": FactKind.GENERATED, "used": FactKind.RELAYED}
-    return (Blocks(*row) for row in _rows(folder, entity, query, values))
 
 
 def carried_bits(
@@ -356,7 +337,7 @@ def link_states(folder: Path) -> Iterator[tuple[int, LinkState]]:
     """Yield when the fiber controller found links down or up, in order."""
     query = "SELECT window, details FROM fact WHERE kind = ? ORDER BY rowid"
     for window, text in _rows(folder, FIBER_CONTROLLER, query, (FactKind.LINK,)):
-        state = details_of(FactKind.LINK, text)
+        state = _details(FactKind.LINK, text)
         if isinstance(state, LinkState):
             yield window, state
 
@@ -370,12 +351,23 @@ def followed(folder: Path, entity: str, request: int, period: int | None) -> Ite
     )
     values = (request, period, period is None, *_PER_KEY_OR_HOP)
     for window, kind, *fields, details in _rows(folder, entity, query, values):
-        yield Followed._make((window, FactKind(kind), *fields, details_of(kind, details)))
+        yield Followed._make((window, FactKind(kind), *fields, _details(kind, details)))
 
 
 def everything(folder: Path, entity: str) -> Iterator[FactColumns]:
     """Yield all that an entity noted, in order, in portions with the columns of `journal.COLUMNS`."""
     return _columns(folder, entity, journal.COLUMNS, _PORTION)
+
+
+def have_taken(folder: Path, books: Sequence[Book]) -> None:
+    """Have books take all that was noted, entity by entity and in order; each fact is read once.
+
+    Raises `JournalError`.
+    """
+    for entity in journals.entities(folder):
+        for facts in everything(folder, entity):
+            for book in books:
+                book.take(entity, facts)
 
 
 def until(folder: Path, entity: str, window: int) -> Iterator[tuple[Any, ...]]:
@@ -419,6 +411,9 @@ def _number(folder: Path, entity: str, query: str, values: journals.Values) -> i
 def marks(kinds: tuple[FactKind, ...]) -> str:
     """Return a question mark per kind, in brackets."""
     return f"({', '.join('?' * len(kinds))})"
+
+
+_details = lru_cache(maxsize=1000)(details_of)  # few of them differ
 
 
 def _document(details: Details | None) -> str:

@@ -8,6 +8,7 @@ left.  Nothing here knows journals.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from controllers.key_store import key_names
-from emulator.results.fact_columns import Numbers, grouped
+from emulator.results.fact_columns import Groups, Numbers, grouped
 from protos.mib import MediumCode
 
 
@@ -51,11 +51,7 @@ class Origins(NamedTuple):
 def origins(changes: Changes, delivered: Delivered, media: Sequence[MediumCode | None]) -> Origins:
     """Follow delivered keys to their blocks; `media` says which medium a number stands for, if any."""
     blocks = grouped(changes.request, changes.serial, changes.medium)
-    known_by = [
-        (int(changes.request[row]), media[changes.medium[row]], int(changes.serial[row]))
-        for row in blocks.first.tolist()
-    ]
-    block, index = _cut_from(known_by, _most(blocks.of_row, blocks.count, changes), delivered.key)
+    block, index = _cut_from(changes, blocks, delivered.key, media)
     pairs = grouped(
         np.concatenate([blocks.of_row, block]), np.concatenate([changes.entity, delivered.entity])
     ).of_row
@@ -74,24 +70,52 @@ def _most(block: Numbers, count: int, changes: Changes) -> Numbers:
 
 
 def _cut_from(
-    known_by: list[tuple[int, MediumCode | None, int]], most: Numbers, keys: Any
+    changes: Changes, blocks: Groups, keys: Any, media: Sequence[MediumCode | None]
 ) -> tuple[Numbers, Numbers]:
     """Return the block of every key and the index in it; -1 where there is none."""
-    names: list[str] = []
-    blocks: list[int] = []
-    indices: list[int] = []
-    for block, ((request, medium, serial), units) in enumerate(
-        zip(known_by, most.tolist(), strict=True)
-    ):
-        if medium is not None:
-            names += key_names(request, medium, serial, units)
-            blocks += [block] * units
-            indices += range(units)
-    found = pc.index_in(keys.dictionary, value_set=pa.array(names, pa.large_string()))
+    values = np.array([-1 if medium is None else medium.value for medium in media])
+    request, serial = changes.request[blocks.first], changes.serial[blocks.first]
+    medium = values[changes.medium[blocks.first]]
+    units = np.where(medium >= 0, _most(blocks.of_row, blocks.count, changes), 0)
+    block = np.repeat(np.arange(blocks.count), units)
+    index = np.arange(len(block)) - (np.cumsum(units) - units)[block]
+    names = key_names(*(column.tolist() for column in (request, medium, serial, units)))
+    found = pc.index_in(keys.dictionary, value_set=names)
     row = found.fill_null(-1).to_numpy()[keys.indices.to_numpy()]
-    return np.array([*blocks, -1], dtype=np.int64)[row], np.array([*indices, -1], dtype=np.int64)[
-        row
-    ]
+    return np.append(block, -1)[row], np.append(index, -1)[row]
+
+
+def key_names(
+    requests: Sequence[int], media: Sequence[int], serials: Sequence[int], counts: Sequence[int]
+) -> Any:
+    """Return the names (UUIDs) of the first keys of blocks, one block after the other, as an Arrow array.
+
+    They are those of `controllers.key_store.key_names`, which a run has hundreds of thousands of.
+    """
+    places = [b"%d" % place for place in range(max(counts, default=0))]
+    blocks = zip(requests, media, serials, counts, strict=True)
+    digests = b"".join(
+        [
+            blake2b(key + place, digest_size=16, person=_PERSON).digest()
+            for request, medium, serial, count in blocks
+            for key in (b"%d/%d/%d/" % (request, medium, serial),)
+            for place in places[:count]
+        ]
+    )
+    bits = np.frombuffer(digests, dtype=np.uint8).reshape(-1, 16).copy()
+    bits[:, 6] = bits[:, 6] & 0x0F | 0x40  # version 4 and variant of RFC 9562
+    bits[:, 8] = bits[:, 8] & 0x3F | 0x80
+    digits = _HEXADECIMAL[bits].reshape(-1, 32)
+    names = np.full((len(digits), 36), ord("-"), dtype=np.uint8)
+    names[:, _DIGITS] = digits
+    offsets = np.arange(len(names) + 1) * 36
+    buffers = (pa.py_buffer(offsets.astype(np.int64)), pa.py_buffer(names))
+    return pa.LargeStringArray.from_buffers(len(names), *buffers)
+
+
+_PERSON = b"qsagin-key-id"
+_HEXADECIMAL = np.frombuffer(bytes(range(256)).hex().encode(), dtype=np.uint8).reshape(256, 2)
+_DIGITS = [place for place in range(36) if place not in {8, 13, 18, 23}]
 
 
 def _as_of(

@@ -8,9 +8,9 @@ run: what the journals do not say did not happen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,17 +78,69 @@ class LedgerRow:
 
 @dataclass(frozen=True)
 class Ledger:
-    """All rows, by period and request."""
+    """All rows, by period and request: one after the other, or what `LedgerRow` has in columns."""
 
-    rows: tuple[LedgerRow, ...]
+    columns: Mapping[str, Sequence[Any]]
     periods: int
+
+    @cached_property
+    def rows(self) -> tuple[LedgerRow, ...]:
+        """All rows."""
+        return tuple(map(LedgerRow, *(self.columns[field.name] for field in fields(LedgerRow))))
 
     def cost_by_period(self) -> list[int]:
         """Return what each period cost in all."""
-        costs = [0] * self.periods
-        for row in self.rows:
-            costs[row.period] += row.cost
-        return costs
+        return self.by_period("cost")
+
+    def by_period(self, name: str, application: str | None = None) -> list[int]:
+        """Return the sum of a whole number over all rows of each period, or those of an application."""
+        found = np.array(self.columns[name], dtype=np.int64)
+        found = found.reshape(self.periods, len(found) // max(1, self.periods))
+        if application is not None:
+            names = self.columns["application"][: found.shape[1]]
+            found = found[:, [each == application for each in names]]
+        sums: list[int] = found.sum(axis=1).tolist()
+        return sums
+
+    def sums_by(self, name: str, numbers: Sequence[str]) -> dict[Any, dict[str, Any]]:
+        """Return sums of columns over the rows that have the same in a column, in order of their first."""
+        values = self.columns[name]
+        place = {value: index for index, value in enumerate(dict.fromkeys(values))}
+        of_row = np.array([place[value] for value in values], dtype=np.int64)
+        sums = {}
+        for each in numbers:
+            column = np.array(self.columns[each])
+            added = np.bincount(of_row, column, len(place))  # in order, as floats are added up
+            sums[each] = added.astype(column.dtype).tolist()
+        return {value: {n: sums[n][at] for n in numbers} for value, at in place.items()}
+
+
+class UseBook:
+    """Takes what the applications at key managers asked for, got and went without."""
+
+    def __init__(self) -> None:
+        self._taken: list[_Noted] = []
+
+    def take(self, entity: str, facts: FactColumns) -> None:
+        """Take facts of an entity."""
+        if not entity.startswith(KEY_MANAGER_PREFIX):
+            return
+        kind, end = facts.coded("kind").numbered(journal_queries.USES), facts.coded("end")
+        rows = (kind >= 0) & ~end.is_one_of("target")
+        columns = (
+            facts.numbers("request"),
+            facts.numbers("period"),
+            kind,
+            facts.numbers("window"),
+            facts.coded("medium").numbered(_MEDIA),
+            facts.numbers("units"),
+        )
+        self._taken.append(_Noted(*(column[rows] for column in columns)))
+
+    def noted(self) -> _Noted:
+        """Return all that was taken, in order."""
+        columns = zip(*self._taken, strict=True) if self._taken else [[_NONE]] * len(_Noted._fields)
+        return _Noted(*(np.concatenate(column) for column in columns))
 
 
 def read(
@@ -99,24 +151,35 @@ def read(
     units_per_key: Mapping[str, int] | None = None,
     *,
     tenants: Sequence[str] = (),
+    uses: UseBook | None = None,
 ) -> Ledger:
     """Read the journals of a run, finished or not.  Raises `JournalError`.
 
     `units_per_key` says by application how many units its keys have; the default is one.  `tenants` has the
-    tenant of every request, or none.
+    tenant of every request, or none.  A book of `uses` has taken all facts already.
     """
     cells = _Cells.none(len(requests), journal_queries.periods_begun(run_folder))
     _add_reservations(cells, run_folder)
     _add_purchases(cells, run_folder)
     _add_gaps(cells, run_folder)
-    times = _Times(window_s, period_s)
     sizes = [(units_per_key or {}).get(item.application, 1) for item in requests]
+    found = _uses(cells, (uses or _read_uses(run_folder)).noted())
+    _add_units(cells, found)
+    _add_times(cells, found, _Times(window_s, period_s), sizes)
+    return Ledger(_columns(cells, requests, tenants), cells.periods)
+
+
+def none() -> Ledger:
+    """Return the ledger of a run that has noted nothing."""
+    return Ledger({name: [] for name in _NAMES}, 0)
+
+
+def _read_uses(run_folder: Path) -> UseBook:
+    book = UseBook()
     for entity in journals.entities(run_folder):
         if entity.startswith(KEY_MANAGER_PREFIX):
-            uses = _uses(cells, journal_queries.uses(run_folder, entity))
-            _add_units(cells, uses)
-            _add_times(cells, uses, times, sizes)
-    return Ledger(tuple(_rows(cells, requests, tenants)), cells.periods)
+            book.take(entity, journal_queries.uses(run_folder, entity))
+    return book
 
 
 def down_s(
@@ -152,10 +215,10 @@ def write(ledger: Ledger, run_folder: Path) -> None:
 
     Without tenants it has no such column.
     """
-    names = [*LedgerRow.__dataclass_fields__, "cash", "cost"]
-    if not any(row.tenant for row in ledger.rows):
+    names = [*_NAMES]
+    if not any(ledger.columns["tenant"]):
         names.remove("tenant")
-    columns = {name: [getattr(row, name) for row in ledger.rows] for name in names}
+    columns = {name: ledger.columns[name] for name in names}
     pq.write_table(pa.table(columns), run_folder / FILE, compression="zstd")
 
 
@@ -190,6 +253,17 @@ class _Cells:
         return self.columns[name]
 
 
+class _Noted(NamedTuple):
+    """What key managers noted of uses, in order; kinds and media are numbers."""
+
+    request: Numbers
+    period: Numbers
+    kind: Numbers
+    window: Numbers
+    medium: Numbers
+    units: Numbers
+
+
 class _Uses(NamedTuple):
     """What was asked for, came and was missed, added up by the other columns, and in their order.
 
@@ -204,7 +278,7 @@ class _Uses(NamedTuple):
 
     def of(self, kind: FactKind) -> _Uses:
         """Return those of a kind."""
-        rows = self.kind == _KINDS.index(kind)
+        rows = self.kind == journal_queries.USES.index(kind)
         return _Uses(*(column[rows] for column in self))
 
 
@@ -222,8 +296,10 @@ class _Times:
 
 
 _ALIKE = 100_000
-_KINDS = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
 _MEDIA = ("fiber", "satellite", "uav")
+_CASH = ("reservation_cost", "change_cost", "satellite_cost", "uav_cost")
+_NAMES = (*(field.name for field in fields(LedgerRow)), "cash", "cost")
+_NONE = np.array([], dtype=np.int64)
 
 
 def _add_reservations(cells: _Cells, run_folder: Path) -> None:
@@ -249,27 +325,15 @@ def _add_gaps(cells: _Cells, run_folder: Path) -> None:
         cells["plan_gap"][:, max(0, since) :] = float(gap)
 
 
-def _uses(cells: _Cells, facts: FactColumns) -> _Uses:
-    """Return the uses of the keys of one key manager's requests."""
-    request, period, medium = (
-        facts.numbers("request"),
-        facts.numbers("period"),
-        facts.coded("medium"),
-    )
-    is_there = (
-        (request >= 0) & (request < cells.requests) & (period >= 0) & (period < cells.periods)
-    )
-    columns = (
-        request * cells.periods + period,
-        facts.coded("kind").numbered(_KINDS),
-        facts.numbers("window"),
-        medium.numbered(_MEDIA),
-    )
-    units = facts.numbers("units")[is_there]
-    cell, kind, window, medium_number = (column[is_there] for column in columns)
-    groups = grouped(cell, kind, window, medium_number)
+def _uses(cells: _Cells, noted: _Noted) -> _Uses:
+    """Return the uses of the keys of requests, in periods that have begun."""
+    is_request = (noted.request >= 0) & (noted.request < cells.requests)
+    rows = is_request & (noted.period >= 0) & (noted.period < cells.periods)
+    cell = (noted.request * cells.periods + noted.period)[rows]
+    kind, window, medium, units = (column[rows] for column in noted[2:])
+    groups = grouped(cell, kind, window, medium)
     at = groups.first
-    return _Uses(cell[at], kind[at], window[at], medium_number[at], groups.sums(units))
+    return _Uses(cell[at], kind[at], window[at], medium[at], groups.sums(units))
 
 
 def _add_units(cells: _Cells, uses: _Uses) -> None:
@@ -287,7 +351,7 @@ def _add_times(cells: _Cells, uses: _Uses, times: _Times, sizes: Sequence[int]) 
     began, ended = np.zeros((2, cells.requests * cells.periods), dtype=np.int64)
     demanded = uses.of(FactKind.DEMANDED)
     began[demanded.cell] = demanded.window
-    is_end = uses.kind != _KINDS.index(FactKind.SHORT)
+    is_end = uses.kind != journal_queries.USES.index(FactKind.SHORT)
     np.maximum.at(ended, uses.cell[is_end], uses.window[is_end])
     here = np.unique(uses.cell)
     units, late = cells["demanded_units"].reshape(-1)[here], cells["late_units"].reshape(-1)[here]
@@ -305,18 +369,22 @@ def _add_times(cells: _Cells, uses: _Uses, times: _Times, sizes: Sequence[int]) 
     ]
 
 
-def _rows(
+def _columns(
     cells: _Cells, requests: Sequence[Request], tenants: Sequence[str]
-) -> Iterator[LedgerRow]:
-    """Yield all rows, by period and request."""
+) -> dict[str, Sequence[Any]]:
+    """Return all rows as columns, by period and request."""
     served = cells["fiber_units"] + cells["satellite_units"] + cells["uav_units"]
-    prices = np.array([[item.on_demand.shortfall_cost] for item in requests], dtype=np.int64)
+    prices = np.array([item.on_demand.shortfall_cost for item in requests], dtype=np.int64)
     cells["shortfall_units"][:] = cells["demanded_units"] - served
     cells["shortfall_cost"][:] = cells["shortfall_units"] * prices.reshape(-1, 1)
-    values = zip(*(column.T.reshape(-1).tolist() for column in cells.columns.values()), strict=True)
-    for period in range(cells.periods):
-        for number, item in enumerate(requests):
-            named = (item.id, item.application, item.source, item.target, period)
-            tenant = tenants[number] if tenants else ""
-            row: tuple[Any, ...] = (*named, *next(values), tenant)
-            yield LedgerRow(*row)
+    columns: dict[str, Sequence[Any]] = {
+        "request": [item.id for item in requests] * cells.periods,
+        "application": [item.application for item in requests] * cells.periods,
+        "source": [item.source for item in requests] * cells.periods,
+        "target": [item.target for item in requests] * cells.periods,
+        "period": [period for period in range(cells.periods) for _ in requests],
+        "tenant": [*(tenants or [""] * len(requests))] * cells.periods,
+    }
+    cash = sum((cells[name] for name in _CASH), np.zeros_like(served))
+    numbers = cells.columns | {"cash": cash, "cost": cash + cells["shortfall_cost"]}
+    return columns | {name: each.T.reshape(-1).tolist() for name, each in numbers.items()}

@@ -24,7 +24,6 @@ Epoch = tuple[int, int]
 Link = tuple[str, str]
 """The nodes of a link, in order of their names."""
 
-_FILLED = '"filled"'
 _FULL = 1 - 1e-6  # a block; epochs add up to one but for rounding
 
 
@@ -93,8 +92,9 @@ class LinkBooks:
             bits=facts.numbers("bits"),
         )
         self._taken.append(entries)
-        if self._distilled_bits or facts.may_say("details", _FILLED):
-            told = facts.numbers("filled").tolist(), facts.numbers("distilled_bits").tolist()
+        filled = facts.numbers("filled")
+        if self._distilled_bits or not np.isnan(filled).all():
+            told = filled.tolist(), facts.numbers("distilled_bits").tolist()
             self._hold_to_blocks(entity, entries, peer, *told)
 
     def _hold_to_blocks(

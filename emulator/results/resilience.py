@@ -92,6 +92,8 @@ class Story:
 
 def resilience(faults: Sequence[Mapping[str, Any]], story: Story) -> list[dict[str, Any]]:
     """Return the figures of every fault, as the summary has them; none for process faults and operators."""
+    if not faults:
+        return []
     usual = _usual_costs(story)
     felt = {
         (row.request, row.period)

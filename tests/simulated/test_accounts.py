@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,10 +18,10 @@ from network import simulate
 from controllers.key_store import key_name
 from emulator.build.loading import read
 from emulator.build.setup import Setup
-from emulator.results import journal_queries, ledger
+from emulator.results import journal_queries, key_origins, ledger
 from emulator.results.audit import audit, digest
 from emulator.results.ledger import down_s
-from emulator.store.journal import FOLDER, Journal
+from emulator.store.journal import FOLDER, Journal, JournalError
 from global_manager.provisioning.model import OnDemand, Request
 from protos.core import GLOBAL_MANAGER
 from protos.facts import Fact, FactKind, Shares
@@ -189,3 +191,45 @@ def test_neither_digest_nor_audit_depend_on_how_many_facts_are_read_at_once(
         monkeypatch.setattr(journal_queries, "_PORTION", portion)
         assert audit(tmp_path) == whole
         assert digest(tmp_path) == whole.digest
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 10**6),
+            st.sampled_from(MediumCode),
+            st.integers(0, 10**6),
+            st.integers(0, 4),
+        ),
+        max_size=4,
+    )
+)
+def test_names_of_many_keys_are_those_that_key_managers_give_them(
+    blocks: list[tuple[int, MediumCode, int, int]],
+) -> None:
+    columns = [[], [], [], []] if not blocks else [list(each) for each in zip(*blocks, strict=True)]
+    named = [key_name(*block, index) for *block, units in blocks for index in range(units)]
+    assert key_origins.key_names(*columns).to_pylist() == named
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        "{",
+        "[]",
+        '{"requests":[0]}',
+        '{"requests":[0],"bits":[null]}',
+        '{"requests":[0],"bits":[1.5]}',
+        '{"requests":[0],"bits":[8],"qber":[0.1,0.2]}',
+        '{"requests":[0],"bits":[8],"more":[8]}',
+        '{"requests":[0],"bits":[8]} {"requests":[0],"bits":[8]}',
+    ],
+)
+def test_shares_that_cannot_be_read_are_named(details: str, tmp_path: Path) -> None:
+    made = Fact(FactKind.GENERATED, medium="fiber", peer="B", bits=8, details=Shares((0,), (8,)))
+    _write(tmp_path, {f"kme-{node}": [made] for node in NODES})
+    with closing(sqlite3.connect(tmp_path / FOLDER / "other.sqlite")) as connection:
+        connection.execute("UPDATE fact SET details = ?", (details,))
+        connection.commit()
+    with pytest.raises(JournalError, match="kme-C: has "):
+        audit(tmp_path, follow=False)
