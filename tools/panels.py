@@ -135,9 +135,10 @@ OVERVIEW = Page(
                 ),
                 _panel(
                     "Cost by stage",
-                    "Since the start, by stage and medium; and the price of key that never came.",
+                    "Since the start, by stage and medium; the price of lost key, and of keeping key.",
                     ("qsagin_provisioning_cost_total{$run}", "{{stage}} {{medium}}"),
                     ("qsagin:shortfall_cost:total{$run}", "lost key"),
+                    ("qsagin:keeping_cost:total{$run}", "keeping key"),
                 ),
                 _LATE,
                 _panel(

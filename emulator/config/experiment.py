@@ -42,6 +42,8 @@ from global_manager.provisioning.prices import Prices
 MOST_LIMIT_UNITS = 1_000_000_000
 MOST_WAVELENGTHS = 100_000
 MOST_STORED_UNITS = 1_000
+MOST_LIFETIME_PERIODS = 1_000
+StoreUnits = Literal["reserved"] | Annotated[int, Field(ge=0, le=MOST_STORED_UNITS)]
 
 
 class Capacity(StrEnum):
@@ -200,16 +202,45 @@ class Keys(Section):
     lifetime_s: PositiveSeconds | None = Field(
         None, description="reserved keys that nobody has used by then are destroyed; None: kept"
     )
-    store_units: Literal["reserved"] | Annotated[int, Field(ge=0, le=MOST_STORED_UNITS)] = Field(
+    lifetime_periods: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_LIFETIME_PERIODS,
+        description="in how many periods a reserved key may serve, that for which it was made included; "
+        "what is left then expires; None: kept",
+    )
+    store_units: StoreUnits | dict[Name, StoreUnits] = Field(
         "reserved",
         description="what a request's store keeps from quiet periods for busy ones, beyond what is "
-        "reserved for one period; reserved: nothing",
+        "reserved for one period, for all, or by class or request; reserved: nothing",
+    )
+    keeping_cost: Price = Field(
+        0, description="what it costs to keep a unit in a store from one period for the next"
     )
 
+    def bridging_units(self, request: str, kind: str) -> int:
+        """Return what a store holds beyond what one period brings; what a request is given goes first."""
+        given = self.store_units
+        if isinstance(given, dict):
+            given = given.get(request, given.get(kind, "reserved"))
+        return 0 if given == "reserved" else given
+
     @property
-    def bridging_units(self) -> int:
-        """The units that a store holds beyond what one period brings."""
-        return 0 if self.store_units == "reserved" else self.store_units
+    def most_bridging_units(self) -> int:
+        """The most that any store holds beyond what one period brings."""
+        given = self.store_units
+        sizes = given.values() if isinstance(given, dict) else (given,)
+        return max((0 if size == "reserved" else size for size in sizes), default=0)
+
+    @property
+    def matters_to_plan(self) -> bool:
+        """Whether a plan has to know how full stores are."""
+        return self.most_bridging_units > 0 or self.keeping_cost > 0
+
+    @property
+    def is_kept_count_of(self) -> bool:
+        """Whether what is kept from period to period is noted."""
+        return self.keeping_cost > 0 or self.lifetime_periods is not None
 
 
 class Management(Section):

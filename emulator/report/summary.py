@@ -249,6 +249,11 @@ def _summary(
         "uav": sum(row.uav_cost for row in rows),
         "shortfall": sum(row.shortfall_cost for row in rows),
     }
+    stores = {}
+    if experiment.keys.is_kept_count_of:
+        cost["keeping"] = sum(row.keeping_cost for row in rows)
+        units = ("kept_units", "expired_units")
+        stores = {"stores": {name: sum(getattr(row, name) for row in rows) for name in units}}
     total = sum(cost.values())
     cost |= {"total": total, "cash": total - cost["shortfall"]}
     served = {
@@ -275,6 +280,7 @@ def _summary(
         "shortfall_units": sum(row.shortfall_units for row in rows),
         "shortfall_s": sum(row.shortfall_s for row in rows),
         "down_s": sum(row.down_s for row in rows),
+        **stores,
         "cost": cost,
         "assumed_rates": assumed_rates(assumed_media(experiment), served, cost),
         "planned_cost": sum(expected),

@@ -26,6 +26,7 @@ _SHOWN = (
     FactKind.DEMANDED,
     FactKind.SHORT,
     FactKind.LAPSED,
+    FactKind.KEPT,
     FactKind.DELIVERED,
     FactKind.LINK,
     FactKind.BOUGHT,

@@ -28,6 +28,7 @@ DISCARDED = "coalesce(json_array_length(nullif(fact.details, ''), '$.discarded')
 """Of a fact with shares of a link's key: the blocks that were measured, their QBER added up, and those that
 were discarded."""
 _USES = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
+_IN_STORES = (FactKind.KEPT, FactKind.EXPIRED)
 _ORDERS = (FactKind.BOUGHT, FactKind.REFUSED, FactKind.FAILED)
 _PAID = (FactKind.BOUGHT, FactKind.FAILED)
 _MONEY = (FactKind.PLANNED, FactKind.PERIOD, FactKind.RESERVED, FactKind.CHANGED, *_PAID)
@@ -288,11 +289,23 @@ def plan_gaps(folder: Path) -> Iterator[tuple[int, float]]:
 
 
 def uses(folder: Path, entity: str) -> FactColumns:
-    """Return what the applications at a key manager asked for, got and went without."""
+    """Return what the applications at a key manager asked for, got and went without.
+
+    And what its stores kept for a period, and what expired in one.
+    """
     names = ("request", "period", "kind", "medium", "units", "window")
-    condition = f"AND kind IN {marks(_USES)} AND \"end\" != 'target'"
-    (found,) = _columns(folder, entity, names, _ALL, (condition, _USES))
+    condition = (
+        f"AND (kind IN {marks(_USES)} AND \"end\" != 'target' "
+        f"OR kind IN {marks(_IN_STORES)} AND medium = 'end-to-end')"
+    )
+    (found,) = _columns(folder, entity, names, _ALL, (condition, (*_USES, *_IN_STORES)))
     return found
+
+
+def expired_units(folder: Path, entity: str) -> int:
+    """Return how many units in stores at a key manager have become too old."""
+    query = "SELECT coalesce(sum(units), 0) FROM fact WHERE kind = ? AND medium = 'end-to-end'"
+    return _number(folder, entity, query, (FactKind.EXPIRED,))
 
 
 def payments(folder: Path) -> Iterator[Payment]:

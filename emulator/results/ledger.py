@@ -1,9 +1,9 @@
 """The ledger of a run: one row per request and provisioning period, read from the journals.
 
 demanded = fiber + satellite + uav + shortfall, in every row.  Cash is what the request's reservation, its
-change and purchases cost in that period, less the refunds of failed orders.  Cost is cash and the price of
-key that never came; it is the figure by which policies are compared.  Nothing here was counted during the
-run: what the journals do not say did not happen.
+change, keeping key and purchases cost in that period, less the refunds of failed orders.  Cost is cash and
+the price of key that never came; it is the figure by which policies are compared.  Nothing here was counted
+during the run: what the journals do not say did not happen.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class LedgerRow:
     `shortfall_s` is how long keys that were asked for were missing; `down_s` how long the encrypted link
     was down for lack of key, of the `needed_s` in which it was needed, keys being used one after the
     other; costs are monetary units, `shortfall_cost` that of the `shortfall_units`, which nobody is paid,
-    `change_cost` that of changing the reservation for this period;
+    `change_cost` that of changing the reservation for this period, `keeping_cost` that of the `kept_units`
+    which the store had kept for it; `expired_units` became too old in it;
     `plan_gap` is that of the plan in force, by which fraction of its cost it may exceed the least.
     """
 
@@ -62,13 +63,17 @@ class LedgerRow:
     uav_cost: int = 0
     shortfall_cost: int = 0
     change_cost: int = 0
+    kept_units: int = 0
+    expired_units: int = 0
+    keeping_cost: int = 0
     plan_gap: float = 0.0
     tenant: str = ""
 
     @property
     def cash(self) -> int:
         """What was paid for this request in this period."""
-        return self.reservation_cost + self.change_cost + self.satellite_cost + self.uav_cost
+        bought = self.satellite_cost + self.uav_cost
+        return self.reservation_cost + self.change_cost + self.keeping_cost + bought
 
     @property
     def cost(self) -> int:
@@ -150,11 +155,12 @@ def down_s(
 def write(ledger: Ledger, run_folder: Path) -> None:
     """Write the ledger as a Parquet file, zstd-compressed, with one column per field, `cash` and `cost`.
 
-    Without tenants it has no such column.
+    Without tenants it has no such column, nor those of stores where these keep and lose nothing.
     """
     names = [*LedgerRow.__dataclass_fields__, "cash", "cost"]
-    if not any(row.tenant for row in ledger.rows):
-        names.remove("tenant")
+    for group in (("tenant",), OF_STORES):
+        if not any(getattr(row, name) for row in ledger.rows for name in group):
+            names = [name for name in names if name not in group]
     columns = {name: [getattr(row, name) for row in ledger.rows] for name in names}
     pq.write_table(pa.table(columns), run_folder / FILE, compression="zstd")
 
@@ -204,7 +210,13 @@ class _Uses(NamedTuple):
 
     def of(self, kind: FactKind) -> _Uses:
         """Return those of a kind."""
-        rows = self.kind == _KINDS.index(kind)
+        return self._chosen(self.kind == _KINDS.index(kind))
+
+    def by_applications(self) -> _Uses:
+        """Return those that are not about what stores keep."""
+        return self._chosen(self.kind < _KINDS.index(FactKind.KEPT))
+
+    def _chosen(self, rows: NDArray[np.bool_]) -> _Uses:
         return _Uses(*(column[rows] for column in self))
 
 
@@ -222,7 +234,15 @@ class _Times:
 
 
 _ALIKE = 100_000
-_KINDS = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
+OF_STORES = ("kept_units", "expired_units", "keeping_cost")
+_KINDS = (
+    FactKind.DEMANDED,
+    FactKind.SHORT,
+    FactKind.DELIVERED,
+    FactKind.LAPSED,
+    FactKind.KEPT,
+    FactKind.EXPIRED,
+)
 _MEDIA = ("fiber", "satellite", "uav")
 
 
@@ -274,7 +294,12 @@ def _uses(cells: _Cells, facts: FactColumns) -> _Uses:
 
 def _add_units(cells: _Cells, uses: _Uses) -> None:
     delivered = uses.of(FactKind.DELIVERED)
-    noted = {"demanded_units": uses.of(FactKind.DEMANDED), "late_units": uses.of(FactKind.SHORT)}
+    noted = {
+        "demanded_units": uses.of(FactKind.DEMANDED),
+        "late_units": uses.of(FactKind.SHORT),
+        "kept_units": uses.of(FactKind.KEPT),
+        "expired_units": uses.of(FactKind.EXPIRED),
+    }
     for number, medium in enumerate(_MEDIA):
         rows = delivered.medium == number
         noted[f"{medium}_units"] = _Uses(*(column[rows] for column in delivered))
@@ -284,6 +309,7 @@ def _add_units(cells: _Cells, uses: _Uses) -> None:
 
 def _add_times(cells: _Cells, uses: _Uses, times: _Times, sizes: Sequence[int]) -> None:
     """State for how long key was missing, and links were down, in the cells that uses are about."""
+    uses = uses.by_applications()
     began, ended = np.zeros((2, cells.requests * cells.periods), dtype=np.int64)
     demanded = uses.of(FactKind.DEMANDED)
     began[demanded.cell] = demanded.window
@@ -313,6 +339,8 @@ def _rows(
     prices = np.array([[item.on_demand.shortfall_cost] for item in requests], dtype=np.int64)
     cells["shortfall_units"][:] = cells["demanded_units"] - served
     cells["shortfall_cost"][:] = cells["shortfall_units"] * prices.reshape(-1, 1)
+    of_keeping = np.array([item.keeping_cost for item in requests], dtype=np.int64)
+    cells["keeping_cost"][:] = cells["kept_units"] * of_keeping.reshape(-1, 1)
     values = zip(*(column.T.reshape(-1).tolist() for column in cells.columns.values()), strict=True)
     for period in range(cells.periods):
         for number, item in enumerate(requests):
