@@ -337,6 +337,16 @@ STORES = Page(
                     ("qsagin:key_oldest:age_seconds{$run}", "{{node}}"),
                     unit="s",
                 ),
+                _panel(
+                    "Key kept for a next period, and too old",
+                    "A second, where keys have keys.lifetime_periods or keeping_cost.",
+                    ("sum by (node) (rate(qsagin_key_kept_bits_total{$run}[1m]))", "{{node}} kept"),
+                    (
+                        "sum by (node) (rate(qsagin_key_expired_bits_total{$run}[1m]))",
+                        "{{node}} expired",
+                    ),
+                    unit="bps",
+                ),
             ),
         ),
         (
