@@ -91,7 +91,7 @@ def mistakes(setup: Setup) -> Mistakes:
         for store in dict.fromkeys(stores_of(setup)):
             follow_ages(store, scenarios - 1)
     except TooManyAgesError as error:
-        yield "keys.lifetime_periods", f"leaves the plan too much to follow ({error}); shorten it"
+        yield "keys.lifetime_periods", f"is too much for the plan: {error}; make it shorter"
 
 
 def _unknown(setup: Setup) -> Mistakes:

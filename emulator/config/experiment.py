@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    BeforeValidator,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -43,7 +44,6 @@ MOST_LIMIT_UNITS = 1_000_000_000
 MOST_WAVELENGTHS = 100_000
 MOST_STORED_UNITS = 1_000
 MOST_LIFETIME_PERIODS = 1_000
-StoreUnits = Literal["reserved"] | Annotated[int, Field(ge=0, le=MOST_STORED_UNITS)]
 
 
 class Capacity(StrEnum):
@@ -186,6 +186,20 @@ class PlanOptions(Section):
     drift_sigmas: float = Field(
         3.0, ge=0.001, le=1_000, description="standard errors that count as a drift"
     )
+
+
+def _store_units(value: Any) -> Any:
+    """Return a size of a store as it is.  Raises `ValueError` if it is none."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if value == "reserved" or (is_number and 0 <= value <= MOST_STORED_UNITS):
+        return value
+    raise ValueError(f"must be reserved, or a number of units from 0 to {MOST_STORED_UNITS:,}")
+
+
+StoreUnits = Annotated[
+    Literal["reserved"] | Annotated[int, Field(ge=0, le=MOST_STORED_UNITS)],
+    BeforeValidator(_store_units),
+]
 
 
 class Keys(Section):

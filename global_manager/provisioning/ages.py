@@ -8,7 +8,7 @@ beyond:
     the others are a period older, and b_1 = min(k, k + n - what they are together)
 
 Of all states only those are followed that can be reached.  Their number grows with lifetime, store and
-demand, so it is limited.
+demand, so the steps from one to another are limited.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_STATES = 20_000
-"""Of one reservation: beyond, an expected cost would take minutes."""
+MOST_STEPS = 2_000_000
+"""From state to state, age by age, of all reservations together: beyond, plans would take minutes."""
 
 _SETTLED = 1e-13  # a chain that moves less than this in a period stays
 
@@ -29,16 +29,16 @@ Ages = tuple[int, ...]
 
 
 class TooManyAgesError(Exception):
-    """A store with more states than are followed."""
+    """A store with more steps from state to state than are followed."""
 
-    def __init__(self, reserved: int, beyond_units: int, lifetime: int) -> None:
-        super().__init__(reserved, beyond_units, lifetime)
-        self.reserved, self.beyond_units, self.lifetime = reserved, beyond_units, lifetime
+    def __init__(self, beyond_units: int, lifetime: int) -> None:
+        super().__init__(beyond_units, lifetime)
+        self.beyond_units, self.lifetime = beyond_units, lifetime
 
     def __str__(self) -> str:
         return (
-            f"{self.reserved} units and {self.beyond_units} beyond, for {self.lifetime} periods: more than "
-            f"{MOST_STATES:,} ways to be filled"
+            f"telling how old key is in stores with {self.beyond_units} units beyond a period's takes "
+            f"more than {MOST_STEPS:,} steps if it serves in {self.lifetime} periods"
         )
 
 
@@ -81,7 +81,12 @@ class AgedStore:
     """The chain of one reservation, for demands from 0 to the largest.  Raises `TooManyAgesError`."""
 
     def __init__(self, reserved: int, beyond_units: int, lifetime: int, largest: int) -> None:
-        self._steps = _steps(reserved, beyond_units, lifetime, largest)
+        self._lifetime, self._steps = lifetime, _steps(reserved, beyond_units, lifetime, largest)
+
+    @property
+    def steps(self) -> int:
+        """The steps from state to state, age by age."""
+        return self._steps[0].size * self._lifetime
 
     def run(self, laws: Sequence[tuple[Mapping[int, float], int]]) -> tuple[float, float, float]:
         """Return the expected units missed, kept and expired over a run, as sums over its periods.
@@ -130,8 +135,8 @@ def _steps(
             if step.state not in states:
                 states[step.state] = len(reached)
                 reached.append(step.state)
-        if len(reached) > MOST_STATES:
-            raise TooManyAgesError(reserved, beyond_units, lifetime)
+        if len(reached) * (largest + 1) * lifetime > MOST_STEPS:
+            raise TooManyAgesError(beyond_units, lifetime)
     columns = [
         [[states[step.state] for step in row] for row in rows],
         [[step.missed for step in row] for row in rows],

@@ -36,7 +36,12 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from global_manager.provisioning.ages import AgedStore, follow
+from global_manager.provisioning.ages import (
+    MOST_STEPS,
+    AgedStore,
+    TooManyAgesError,
+    follow,
+)
 from global_manager.provisioning.model import Problem, Request, Scenario
 from global_manager.provisioning.recourse import expected_unit_cost, largest_demand
 
@@ -134,8 +139,12 @@ def follow_ages(store: Store, largest: int) -> None:
     """Raise `TooManyAgesError` if demands up to the largest fill a store in too many ways to follow."""
     if store.lifetime_periods is None or store.is_plain:
         return
+    steps = 0
     for reserved in range((2 if store.keeping_cost else 1) * largest + 1):
-        AgedStore(reserved, store.beyond_units, store.lifetime_periods, largest)
+        aged = AgedStore(reserved, store.beyond_units, store.lifetime_periods, largest)
+        steps += aged.steps
+        if steps > MOST_STEPS:
+            raise TooManyAgesError(store.beyond_units, store.lifetime_periods)
 
 
 def unpriced(problem: Problem, units: Mapping[str, int]) -> Iterator[tuple[str, int]]:

@@ -224,6 +224,6 @@ def test_more_units_than_have_a_known_cost_are_refused() -> None:
 
 
 def test_too_many_ways_to_be_filled_are_refused() -> None:
-    with pytest.raises(TooManyAgesError, match="more than 20,000 ways to be filled"):
+    with pytest.raises(TooManyAgesError, match="takes more than 2,000,000 steps"):
         follow_ages(Store(40, 9), 20)
     follow_ages(Store(40, 2), 20)
