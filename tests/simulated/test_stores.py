@@ -12,10 +12,13 @@ from test_loop import booked
 from test_oracle import plans_of
 
 from emulator.build.assembly import assemble
+from emulator.build.demand_trace import under_trace
 from emulator.build.loading import ExperimentError, read
 from emulator.build.setup import Setup
 from emulator.results.audit import audit
 from global_manager.provisioning import Policy, solve
+from global_manager.provisioning.check import evaluate
+from global_manager.provisioning.recourse import expected_unit_cost
 from protos.facts import FactKind
 
 Write = Callable[..., Path]
@@ -125,6 +128,31 @@ def _follow(demands: list[int], reserved: int, beyond: int) -> list[tuple[int, i
         room = reserved + beyond - len(young)
         there = young + [period + 1] * min(reserved, room)
     return told
+
+
+def test_a_plan_is_priced_under_a_trace_as_its_stores_go_through_it(
+    write_experiment: Write, tmp_path: Path
+) -> None:
+    fields = {"store_units": {"avatar": 3}, "lifetime_periods": 3, "keeping_cost": 300}
+    changes = {f"keys__{name}": value for name, value in fields.items()}
+    setup = read(str(write_experiment(**changes)))
+    problem = assemble(setup).problem
+    plan = solve(problem, Policy.STOCHASTIC)
+    demands = {
+        item.id: [(7 * n * n + 3 * at) % 6 for n in range(20)]
+        for at, item in enumerate(problem.requests)
+    }
+    rows = [f"{n},{name},{units}" for name, own in demands.items() for n, units in enumerate(own)]
+    trace = tmp_path / "trace.csv"
+    trace.write_text("\n".join(["period,request,units", *rows]) + "\n")
+    expected = 0
+    for item, held in zip(problem.requests, plan.allocations, strict=True):
+        beyond = 3 if item.application == "avatar" else 0
+        told = _follow(demands[item.id], held.units, beyond)
+        unit = expected_unit_cost(item.on_demand)
+        expected += sum(unit * missed + 300 * kept for missed, kept, _ in told)
+    found = evaluate(under_trace(setup, problem, trace), plan.allocations)
+    assert found.expected_recourse == pytest.approx(expected / 20)
 
 
 def test_runs_without_the_new_fields_note_nothing_of_stores(
