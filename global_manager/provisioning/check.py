@@ -145,13 +145,10 @@ def violations(problem: Problem, allocations: Iterable[Allocation]) -> Iterator[
     known = tuple(allocations)
     yield from _carried(problem, known)
     units = {a.request: a.units for a in known}
-    for name, most in unpriced(problem, units):
-        reason = f"has {units[name]} units reserved; what keeping key costs is known up to {most}"
-        yield InvalidPlanError(name, reason)
+    yield from (InvalidPlanError(*reason) for reason in unpriced(problem, units))
     for name, has, takes in lacking(problem, units):
-        yield InvalidPlanError(
-            name, f"has {has} units reserved, and its service level takes {takes}"
-        )
+        why = f"has {has} units reserved, and its service level takes {takes}"
+        yield InvalidPlanError(name, why)
 
 
 def _carried(problem: Problem, allocations: Iterable[Allocation]) -> Iterator[InvalidPlanError]:
@@ -257,17 +254,13 @@ def _separate(
     problem: Problem, units: Mapping[str, int], law_of: Callable[[Request], tuple[Scenario, ...]]
 ) -> float:
     """Return the expected recourse of requests that share nothing, under a law for each."""
-    alike: dict[tuple[object, ...], list[Request]] = {}
+    alike: dict[tuple[OnDemand, int, object, object, object], list[Request]] = {}
     for r in problem.requests:
         key = (r.on_demand, units.get(r.id, 0), r.scenarios, r.ball, r.beside)
         alike.setdefault(key, []).append(r)
     return fsum(
-        len(same)
-        * (
-            _expected_recourse(same[0].on_demand, units.get(same[0].id, 0), law_of(same[0]))
-            + same[0].beside_cost(units.get(same[0].id, 0))
-        )
-        for same in alike.values()
+        len(same) * (_expected_recourse(costs, held, law_of(same[0])) + same[0].beside_cost(held))
+        for (costs, held, *_), same in alike.items()
     )
 
 

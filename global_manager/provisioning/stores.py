@@ -147,11 +147,14 @@ def follow_ages(store: Store, largest: int) -> None:
             raise TooManyAgesError(store.beyond_units, store.lifetime_periods)
 
 
-def unpriced(problem: Problem, units: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    """Yield requests with more reserved units than have a known cost, and how many have one."""
+def unpriced(problem: Problem, units: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """Yield requests with more reserved units than have a known cost, and the reason in words."""
     for request in problem.requests:
-        if request.beside and not request.prices(units.get(request.id, 0)):
-            yield request.id, len(request.beside) - 1
+        held = units.get(request.id, 0)
+        if not request.prices(held):
+            most = len(request.beside) - 1
+            why = f"has {held} units reserved; what keeping key costs is known up to {most}"
+            yield request.id, why
 
 
 @lru_cache(maxsize=1024)
