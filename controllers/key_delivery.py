@@ -49,7 +49,8 @@ class KeyDelivery:
     """The applications at one node and the keys that free-space services bring for them.
 
     `orders` are the blocks brought whose keys are not all gone yet, by medium and order.  `external`
-    are the requests of applications outside the network; `arrived` has their keys at the target.
+    are the requests of applications outside the network; `arrived` has their keys at the target.  What is
+    kept from one period for the next is noted if it `tells_kept`.
     """
 
     node: str
@@ -63,6 +64,7 @@ class KeyDelivery:
     retransmissions: Retransmissions
     acknowledgements: Acknowledgements
     external: frozenset[int] = frozenset()
+    tells_kept: bool = False
     unclaimed: dict[int, list[Key]] = field(default_factory=dict)
     arrived: dict[str, tuple[str, Key]] = field(default_factory=dict)
     shortages: dict[int, Shortage] = field(default_factory=dict)
@@ -72,6 +74,7 @@ class KeyDelivery:
     late_units: Counter[int] = field(default_factory=Counter)
     lapsed_units: Counter[int] = field(default_factory=Counter)
     delivered_bits: Counter[str] = field(default_factory=Counter)
+    kept_units: int = 0
 
     @property
     def wake_s(self) -> float | None:
@@ -254,6 +257,8 @@ class KeyDelivery:
     def _begin_period(self, period: int, is_over: bool) -> list[tuple[int, Shortage]]:
         """Serve a period; one that is over already gets nothing."""
         for request, application in self.applications.items():
+            if self.tells_kept:
+                self._note_kept(request, period)
             if request in self.external:
                 continue
             units = self.demand.demanded_units(request, period)
@@ -268,6 +273,25 @@ class KeyDelivery:
                 self.late_units[request] += shortage.units
                 self._note_shortage(FactKind.SHORT, request, shortage, application.target)
         return list(self.shortages.items())
+
+    def _note_kept(self, request: int, period: int) -> None:
+        """Note what has been kept for this period, beside what was made for it."""
+        store = self.stores.find(request, MediumCode.FIBER)
+        before_s = self.timeline.begins_s(period) - self.timeline.period_s
+        units = store.units_made_until(before_s) if store else 0
+        if units:
+            self.kept_units += units
+            self.effects.note(
+                Fact(
+                    FactKind.KEPT,
+                    request=request,
+                    period=period,
+                    medium="end-to-end",
+                    end="source",
+                    units=units,
+                    bits=8 * self.key_bytes * units,
+                )
+            )
 
     def _lapse(self) -> None:
         for request, shortage in self.shortages.items():

@@ -9,8 +9,8 @@ answered has been noted; a message that it cannot assign is noted as rejected an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from controllers import link_notes
 from controllers.channel import Block
@@ -51,7 +51,8 @@ class KeyManagerConfig:
     """What one local key manager is told when it starts.
 
     One end of each link reports its measurements: this node does for links to the `reported` neighbours.
-    Stores keep `bridging_units` beyond what a reservation brings in a period.
+    Stores keep `bridging_units`, by request, beyond what a reservation brings in a period, and keys serve
+    in `lifetime_periods`; what is kept from one period for the next is noted if it `tells_kept`.
     """
 
     node: str
@@ -63,7 +64,9 @@ class KeyManagerConfig:
     qber_limit: float
     retry_after_s: float
     lifetime_s: float | None = None
-    bridging_units: int = 0
+    lifetime_periods: int | None = None
+    bridging_units: Mapping[int, int] = field(default_factory=dict)
+    tells_kept: bool = False
 
 
 class LocalKeyManager(ManagedCore[None]):
@@ -88,6 +91,7 @@ class LocalKeyManager(ManagedCore[None]):
             self._retransmissions,
             self._acknowledgements,
             config.lifetime_s,
+            _lifetime_ms(config),
             config.bridging_units,
         )
         self._delivery = KeyDelivery(
@@ -102,6 +106,7 @@ class LocalKeyManager(ManagedCore[None]):
             self._retransmissions,
             self._acknowledgements,
             access.external,
+            tells_kept=config.tells_kept,
         )
         self._access = KeyAccess(
             config.node,
@@ -159,7 +164,7 @@ class LocalKeyManager(ManagedCore[None]):
         return [*self._application_measures(), *self._store_measures(), *self._link_measures()]
 
     def _act(self, now_s: float) -> None:
-        self._relay.expire(now_s)
+        self._relay.expire(now_s, self._delivery.period)
         self._relay.begin_epochs(now_s)
         for request, shortage in self._delivery.begin_periods(now_s):
             self._inform(request, shortage, now_s)
@@ -311,6 +316,12 @@ class LocalKeyManager(ManagedCore[None]):
                 by_kind[item.kind] += units[item.request] * self._config.unit_bits
             for kind, bits in by_kind.items():
                 yield Measure(name, (node, ("application", kind)), bits)
+        if self._config.tells_kept:
+            for name, count in (
+                ("key_expired_bits_total", self._relay.expired_units),
+                ("key_kept_bits_total", serving.kept_units),
+            ):
+                yield Measure(name, (node,), count * self._config.unit_bits)
         for medium, bits in self._delivery.delivered_bits.items():
             yield Measure("keys_delivered_bits_total", (node, ("medium", medium)), bits)
         if self._access.is_used:
@@ -339,6 +350,13 @@ class LocalKeyManager(ManagedCore[None]):
                 rate = "link_secret_key_rate_bits_per_second"
                 yield Measure(rate, (link, ("medium", "fiber")), block.sample.skr_bps)
                 yield Measure("link_qber_ratio", (link,), block.qber)
+
+
+def _lifetime_ms(config: KeyManagerConfig) -> int | None:
+    """Return how long a key may serve, in the milliseconds in which epochs are counted."""
+    if config.lifetime_periods is None:
+        return None
+    return config.lifetime_periods * round(config.timeline.period_s * 1000)
 
 
 def _block_row(request: int, index: int, peer: str, block: Block) -> KeyBlockRow:

@@ -6,8 +6,9 @@ passes on only the first keys, as many as its block can carry, perhaps none.  Th
 how many arrived, with a tag; only then are these available, and the others void.  The source retransmits
 until then; a node that is asked again repeats what it did.  Keys that are not confirmed when the epoch
 ends, and keys older than `lifetime_s`, are void; the target keeps its copy until the source has it
-delivered or discarded.  A store has room for what a period brings and `bridging_units` more, so that what
-quiet periods leave serves busy ones.
+delivered or discarded.  A store has room for what a period brings and its `bridging_units` more, so that
+what quiet periods leave serves busy ones.  With `lifetime_periods` a key expires when the epoch ends that
+would make key for a period too many.
 
 At each node the keys of an epoch of a reservation pass through these states in order:
 
@@ -22,7 +23,7 @@ for two keys.  Relays keep nothing beyond an epoch.  Nothing here knows what key
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, auto
 from math import inf
@@ -89,13 +90,15 @@ class KeyRelay:
     retransmissions: Retransmissions
     acknowledgements: Acknowledgements
     lifetime_s: float | None = None
-    bridging_units: int = 0
+    lifetime_ms: int | None = None
+    bridging_units: Mapping[int, int] = field(default_factory=dict)
     relay_states: dict[int, RelayState] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
     transceivers: dict[tuple[int, int], TransceiverRow] = field(default_factory=dict)
     latest: dict[str, Block] = field(default_factory=dict)
     released: dict[int, int] = field(default_factory=dict)
     last_epoch: dict[int, int] = field(default_factory=dict)
+    expired_units: int = 0
     due_s: float = inf  # of the channel that is due first
     links: LinkNotes = field(init=False)
 
@@ -154,12 +157,18 @@ class KeyRelay:
                     self._send_keys(channel)
         self._look_ahead()
 
-    def expire(self, now_s: float) -> None:
-        """Void, at the source, available keys that have become too old."""
+    def expire(self, now_s: float, period: int) -> None:
+        """Void, at the source, available keys that have become too old in this period."""
         if self.lifetime_s is not None:
             for request, store in self._sources():
                 for serial in store.available_since(now_s - self.lifetime_s):
                     self._void(request, store, serial)
+        if self.lifetime_ms is not None:
+            for request, store in self._sources():
+                while (at_s := self._expires_s(store)) is not None and at_s <= now_s:
+                    serial = store.oldest_serial
+                    self.expired_units += store.units_of(serial)
+                    self._void(request, store, serial, FactKind.EXPIRED, period)
 
     def on_relay(self, source: str, relay: Relay) -> None:
         """Pass keys on to the next hop, or keep them at the end of the path."""
@@ -214,7 +223,17 @@ class KeyRelay:
         if self.lifetime_s is not None:
             made = (store.oldest_s for _, store in self._sources())
             times += [at_s + self.lifetime_s for at_s in made if at_s is not None]
+        if self.lifetime_ms is not None:
+            ends = (self._expires_s(store) for _, store in self._sources())
+            times += [at_s for at_s in ends if at_s is not None]
         return min(times, default=None)
+
+    def _expires_s(self, store: KeyStore) -> float | None:
+        """Return when the oldest key of a store has had its lifetime, as exactly as epochs end."""
+        made_s = store.oldest_s
+        if made_s is None or self.lifetime_ms is None:
+            return None
+        return (round(made_s * 1000) + self.lifetime_ms) / 1000
 
     def _look_ahead(self) -> None:
         self.due_s = min((channel.due_s for channel in self.channels.values()), default=inf)
@@ -293,9 +312,16 @@ class KeyRelay:
             self._void(channel.row.request, self._own_store(channel), state.epoch)
         state.release()
 
-    def _void(self, request: int, store: KeyStore, serial: int) -> None:
+    def _void(
+        self,
+        request: int,
+        store: KeyStore,
+        serial: int,
+        kind: FactKind = FactKind.DESTROYED,
+        period: int = -1,
+    ) -> None:
         """Destroy keys here, at the source, and have the target destroy them."""
-        self._note(request, FactKind.DESTROYED, "source", serial, store.void(serial))
+        self._note(request, kind, "source", serial, store.void(serial), period)
         void = Discard(request, MediumCode.FIBER, serial)
         self.acknowledgements.tell(key_manager_of(store.peer), void)
 
@@ -311,14 +337,18 @@ class KeyRelay:
         """Return the store of a channel that ends here."""
         row = channel.row
         end = "source" if channel.is_source else "target"
-        capacity_units = row.units + self.bridging_units if row.units else 0
+        beyond_units = self.bridging_units.get(row.request, 0)
+        capacity_units = row.units + beyond_units if row.units else 0
         return self.stores.open(row.request, MediumCode.FIBER, row.peer, end, capacity_units)
 
-    def _note(self, request: int, kind: FactKind, end: str, serial: int, units: int) -> None:
+    def _note(  # noqa: PLR0917
+        self, request: int, kind: FactKind, end: str, serial: int, units: int, period: int = -1
+    ) -> None:
         self.effects.note(
             Fact(
                 kind,
                 request=request,
+                period=period,
                 serial=serial,
                 medium="end-to-end",
                 end=end,

@@ -129,6 +129,15 @@ class KeyStore:
         made = (block.made_s for block in self._blocks.values() if block.is_available)
         return next(made, None)
 
+    @property
+    def oldest_serial(self) -> int:
+        """The oldest available block; there must be one."""
+        return next(serial for serial, block in self._blocks.items() if block.is_available)
+
+    def units_made_until(self, made_s: float) -> int:
+        """Return the available keys that were made then or before."""
+        return sum(map(self.units_of, self.available_since(made_s)))
+
     def units_of(self, serial: int) -> int:
         """Return how many keys of a block are in hand."""
         return len(self._blocks[serial].keys) if serial in self._blocks else 0

@@ -205,13 +205,14 @@ class GlobalManager:
         for kind, price in prices.items():
             a_bit = price / self._config.unit_bits
             found.append(Measure("shortfall_cost_per_bit", (("application", kind),), a_bit))
+        if keeping := max((r.keeping_cost for r in self._problem.requests), default=0):
+            found.append(Measure("keeping_cost_per_bit", (), keeping / self._config.unit_bits))
+        failed = self._plan.failed_plans + self._orders.failed_decisions
         return [
             *found,
             *self._plan.measures(),
             Measure("periods_total", (), self._next_period),
-            Measure(
-                "failed_plans_total", (), self._plan.failed_plans + self._orders.failed_decisions
-            ),
+            Measure("failed_plans_total", (), failed),
             Measure("plan_solve_duration_seconds", (), self._planner.last_solve_s),
         ]
 

@@ -44,6 +44,7 @@ class FactKind(StrEnum):
     STORED = "stored"
     DELIVERED = "delivered"
     EXPIRED = "expired"
+    KEPT = "kept"
     DESTROYED = "destroyed"
     ROTATED = "rotated"
     ASKED = "asked"

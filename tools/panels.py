@@ -135,9 +135,10 @@ OVERVIEW = Page(
                 ),
                 _panel(
                     "Cost by stage",
-                    "Since the start, by stage and medium; and the price of key that never came.",
+                    "Since the start, by stage and medium; the price of lost key, and of keeping key.",
                     ("qsagin_provisioning_cost_total{$run}", "{{stage}} {{medium}}"),
                     ("qsagin:shortfall_cost:total{$run}", "lost key"),
+                    ("qsagin:keeping_cost:total{$run}", "keeping key"),
                 ),
                 _LATE,
                 _panel(
@@ -335,6 +336,16 @@ STORES = Page(
                     "In emulated time.",
                     ("qsagin:key_oldest:age_seconds{$run}", "{{node}}"),
                     unit="s",
+                ),
+                _panel(
+                    "Key kept for a next period, and too old",
+                    "A second, where keys have keys.lifetime_periods or keeping_cost.",
+                    ("sum by (node) (rate(qsagin_key_kept_bits_total{$run}[1m]))", "{{node}} kept"),
+                    (
+                        "sum by (node) (rate(qsagin_key_expired_bits_total{$run}[1m]))",
+                        "{{node}} expired",
+                    ),
+                    unit="bps",
                 ),
             ),
         ),

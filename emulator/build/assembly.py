@@ -25,6 +25,7 @@ from emulator.build.problem import hours_of, problem_of
 from emulator.build.quantum_links import QuantumLink, first_keys_of, links_of, units_per_wavelength
 from emulator.build.schedule import schedule_of
 from emulator.build.setup import Setup, part
+from emulator.build.stores import stores_of
 from emulator.world.satellite_links import SatelliteLinks
 from emulator.world.weather import Sky
 from emulator.world.world import FreeSpace, World
@@ -184,7 +185,12 @@ def _key_managers(setup: Setup, retry_after_s: float) -> tuple[KeyManagerConfig,
         neighbours[link.a].add(link.b)
         neighbours[link.b].add(link.a)
         reported[link.a].add(link.b)
-    for index, request in enumerate(requests_of(setup)):
+    ending: dict[str, dict[int, int]] = {node.name: {} for node in topology.nodes}
+    for index, (request, store) in enumerate(
+        zip(requests_of(setup), stores_of(setup), strict=True)
+    ):
+        if store.beyond_units:
+            ending[request.source][index] = ending[request.target][index] = store.beyond_units
         item = Application(index, request.id, request.application, request.target)
         applications[request.source].append(item)
     return tuple(
@@ -198,7 +204,9 @@ def _key_managers(setup: Setup, retry_after_s: float) -> tuple[KeyManagerConfig,
             qber_limit=keys.qber_limit,
             retry_after_s=retry_after_s,
             lifetime_s=keys.lifetime_s,
-            bridging_units=keys.bridging_units,
+            lifetime_periods=keys.lifetime_periods,
+            bridging_units=ending[node],
+            tells_kept=keys.is_kept_count_of,
         )
         for node, items in applications.items()
     )

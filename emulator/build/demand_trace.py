@@ -13,7 +13,8 @@ from pathlib import Path
 from emulator.build.demand import requests_of, with_joint
 from emulator.build.demand_files import read_trace
 from emulator.build.setup import Setup
-from global_manager.provisioning.hindsight import law_of
+from emulator.build.stores import stores_of
+from global_manager.provisioning.hindsight import through_stores
 from global_manager.provisioning.model import Future, Problem
 from global_manager.provisioning.second_stage import joint_futures
 from global_manager.provisioning.shared_recourse import has_pools
@@ -25,10 +26,8 @@ Needs = Sequence[tuple[int, ...]]
 def under_trace(setup: Setup, problem: Problem, file: Path) -> Problem:
     """Return the problem of a setup with the demand of a trace.  Raises DemandFileError."""
     needs = read_trace(file, requests_of(setup), None)
-    if beyond := setup.experiment.keys.bridging_units:
-        own = (law_of(column, beyond) for column in zip(*needs, strict=True))
-        pairs = zip(problem.requests, own, strict=True)
-        return replace(problem, requests=tuple(replace(r, scenarios=law) for r, law in pairs))
+    if setup.experiment.keys.matters_to_plan:
+        return replace(problem, requests=through_stores(problem.requests, needs, stores_of(setup)))
     joint = tuple((count / len(needs), units) for units, count in Counter(needs).items())
     requests = with_joint(problem.requests, joint)
     seen = replace(problem, requests=requests, joint=joint, correlation=0.0)

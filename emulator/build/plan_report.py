@@ -116,8 +116,8 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         if factors or demand.forecast
         else demand.distribution.scenarios(demand.scenarios)
     )
-    beyond = experiment.keys.bridging_units
-    kept = demand.kept(whole) if beyond else problem.scenarios
+    keys = experiment.keys
+    kept = demand.kept(whole) if keys.matters_to_plan else problem.scenarios
     moved_units = wasserstein_units(whole, kept)
     return {
         "seed": experiment.seed,
@@ -131,7 +131,9 @@ def basis_of(experiment: Experiment, problem: Problem) -> dict[str, Any]:
         "joint": demand.joint and Path(demand.joint).name,
         "trace": demand.trace and Path(demand.trace).name,
         "scenarios": len(kept),
-        "store_units": beyond,
+        "store_units": 0 if keys.store_units == "reserved" else keys.store_units,
+        "lifetime_periods": keys.lifetime_periods,
+        "keeping_cost": keys.keeping_cost,
         "mean_units": fmean(mean_units(problem.demand_of(item)) for item in problem.requests),
         "tail_from_units": demand.scenarios,
         "tail_mass": _tail_mass(demand, factors),
@@ -178,11 +180,23 @@ def _in_time(basis: dict[str, Any]) -> Iterator[str]:
         yield f"The plan goes by a forecast ({basis['forecast']}), and not by the law."
     elif basis["process"]:
         yield "The plan sees the mixture over paths of the process."
-    if basis["store_units"]:
+    yield from _kept(basis)
+
+
+def _kept(basis: dict[str, Any]) -> Iterator[str]:
+    """Yield what stores keep, for how long and at which price."""
+    sizes = basis["store_units"]
+    if sizes:
+        named = sizes.items() if isinstance(sizes, dict) else ()
+        upto = ", ".join(f"{size} units of {name}" for name, size in named)
         yield (
-            f"Stores keep up to {basis['store_units']} units of a request beyond those of a period: "
+            f"Stores keep up to {upto or f'{sizes} units of a request'} beyond those of a period: "
             "what quiet periods leave serves busy ones, and the plan expects what is missing then."
         )
+    if basis["lifetime_periods"] is not None:
+        yield f"Key may serve in {basis['lifetime_periods']} periods; then it expires."
+    if basis["keeping_cost"]:
+        yield f"To keep a unit for the next period costs {basis['keeping_cost']:,}."
 
 
 def sentences(basis: dict[str, Any]) -> Iterator[str]:

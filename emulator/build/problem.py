@@ -187,7 +187,7 @@ def pools_of(setup: Setup) -> Pools | None:
 def _requests(setup: Setup, periods: Sequence[int]) -> tuple[Request, ...]:
     requests = with_marginals(setup, _priced_requests(setup, periods), periods)
     requests = with_levels(setup, requests, scenarios_of(setup))
-    if setup.experiment.keys.bridging_units:
+    if setup.experiment.keys.matters_to_plan:
         return with_stores(setup, requests)
     pools = pools_of(setup)
     return requests if pools and pools.limited else with_skies(setup, requests, periods)
@@ -211,6 +211,7 @@ def _priced_requests(setup: Setup, periods: Sequence[int]) -> tuple[Request, ...
                 grounded=sky.grounded,
             ),
             ball=ball_of(setup.experiment, item.application),
+            keeping_cost=setup.experiment.keys.keeping_cost,
         )
         for item, price, sky in zip(requests_of(setup), unit_prices_of(setup), skies, strict=True)
     )

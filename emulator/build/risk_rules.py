@@ -51,7 +51,8 @@ def _apart(experiment: Experiment, asked: RiskOptions | WassersteinOptions) -> I
         refused["plan.look_every_periods"] = plan.look_every_periods > 0
         refused["demand.forecast"] = demand.forecast is not None
     else:
-        refused["keys.store_units"] = experiment.keys.bridging_units > 0
+        refused["keys.store_units"] = experiment.keys.most_bridging_units > 0
+        refused["keys.keeping_cost"] = experiment.keys.keeping_cost > 0
         with_hours = bool(demand.hours)  # then sky and demand go together
         refused["uav.weather"] = with_hours and experiment.uav.weather is not None
         refused["satellite.orbits"] = with_hours and experiment.satellite.orbits is not None
@@ -100,7 +101,8 @@ def service_levels(setup: Setup) -> Mistakes:
         "plan.risk": isinstance(plan.risk, RiskOptions),
         "plan.look_every_periods": plan.look_every_periods > 0,
         "demand.forecast": experiment.demand.forecast is not None,
-        "keys.store_units": experiment.keys.bridging_units > 0,
+        "keys.store_units": experiment.keys.most_bridging_units > 0,
+        "keys.keeping_cost": experiment.keys.keeping_cost > 0,
     }
     for field, is_there in refused.items():
         if is_there:

@@ -314,7 +314,7 @@ RULES = (
     Rule(_time_to_cross, (*_TIME, NETWORK)),
     Rule(
         stores.mistakes,
-        ("keys.store_units", "keys.lifetime_s", "demand", "plan", "limits", "uav", "satellite"),
+        ("keys", "demand", "plan", "limits", "uav", "satellite", "fiber.wavelength", NETWORK),
     ),
     Rule(_lifetime, ("keys.lifetime_s", "clock.window_s", NETWORK)),
     Rule(_kinds_of_links, (NETWORK,)),

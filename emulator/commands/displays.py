@@ -180,9 +180,18 @@ def _story(summary: dict[str, Any]) -> str:
         f"({served['satellite']:,} by satellite,\n"
         f"{served['uav']:,} by UAV), {summary['shortfall_units']:,} never came.  Links were down for "
         f"lack of key for {summary['down_s']:,.0f} s, summed over all requests.\n"
+        f"{_in_stores(summary)}"
         f"{sentence(summary['assumed_rates'])}\n"
         f"Audit of the journals: {words}.\n"
     )
+
+
+def _in_stores(summary: dict[str, Any]) -> str:
+    """Return a line on what stores kept and lost, where that is noted."""
+    if "stores" not in summary:
+        return ""
+    kept, expired = summary["stores"]["kept_units"], summary["stores"]["expired_units"]
+    return f"Stores kept {kept:,} units for a next period; {expired:,} became too old.\n"
 
 
 def _costs(summary: dict[str, Any]) -> Table:
@@ -190,6 +199,7 @@ def _costs(summary: dict[str, Any]) -> Table:
     lines = {
         "reservation": cost["reservation"],
         **({"changes": cost["change"]} if cost["change"] else {}),
+        **({"keeping key": cost["keeping"]} if cost.get("keeping") else {}),
         "satellite": cost["satellite"],
         "uav": cost["uav"],
         "cash": cost["cash"],

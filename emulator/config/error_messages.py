@@ -20,6 +20,7 @@ _FORMS = {
     "prices": "must be paper, or a table of prices",
     "demand.correlated": "must be true, false, or a number from 0 to 1",
     "demand.shortfall_cost": "must be a price, or a price for each class",
+    "keys.store_units": "must be reserved, a number of units, or one of these by class or request",
     "plan.risk.radius_units": "must be a number of units, at least 0, or one for each class",
     "demand.requests": "must be the number of requests of each class, or a list of requests",
 }

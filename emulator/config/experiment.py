@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    BeforeValidator,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -42,6 +43,7 @@ from global_manager.provisioning.prices import Prices
 MOST_LIMIT_UNITS = 1_000_000_000
 MOST_WAVELENGTHS = 100_000
 MOST_STORED_UNITS = 1_000
+MOST_LIFETIME_PERIODS = 1_000
 
 
 class Capacity(StrEnum):
@@ -186,6 +188,20 @@ class PlanOptions(Section):
     )
 
 
+def _store_units(value: Any) -> Any:
+    """Return a size of a store as it is.  Raises `ValueError` if it is none."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if value == "reserved" or (is_number and 0 <= value <= MOST_STORED_UNITS):
+        return value
+    raise ValueError(f"must be reserved, or a number of units from 0 to {MOST_STORED_UNITS:,}")
+
+
+StoreUnits = Annotated[
+    Literal["reserved"] | Annotated[int, Field(ge=0, le=MOST_STORED_UNITS)],
+    BeforeValidator(_store_units),
+]
+
+
 class Keys(Section):
     """What a unit of key is."""
 
@@ -200,16 +216,45 @@ class Keys(Section):
     lifetime_s: PositiveSeconds | None = Field(
         None, description="reserved keys that nobody has used by then are destroyed; None: kept"
     )
-    store_units: Literal["reserved"] | Annotated[int, Field(ge=0, le=MOST_STORED_UNITS)] = Field(
+    lifetime_periods: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_LIFETIME_PERIODS,
+        description="in how many periods a reserved key may serve, that for which it was made included; "
+        "what is left then expires; None: kept",
+    )
+    store_units: StoreUnits | dict[Name, StoreUnits] = Field(
         "reserved",
         description="what a request's store keeps from quiet periods for busy ones, beyond what is "
-        "reserved for one period; reserved: nothing",
+        "reserved for one period, for all, or by class or request; reserved: nothing",
+    )
+    keeping_cost: Price = Field(
+        0, description="what it costs to keep a unit in a store from one period for the next"
     )
 
+    def bridging_units(self, request: str, kind: str) -> int:
+        """Return what a store holds beyond what one period brings; what a request is given goes first."""
+        given = self.store_units
+        if isinstance(given, dict):
+            given = given.get(request, given.get(kind, "reserved"))
+        return 0 if given == "reserved" else given
+
     @property
-    def bridging_units(self) -> int:
-        """The units that a store holds beyond what one period brings."""
-        return 0 if self.store_units == "reserved" else self.store_units
+    def most_bridging_units(self) -> int:
+        """The most that any store holds beyond what one period brings."""
+        given = self.store_units
+        sizes = given.values() if isinstance(given, dict) else (given,)
+        return max((0 if size == "reserved" else size for size in sizes), default=0)
+
+    @property
+    def matters_to_plan(self) -> bool:
+        """Whether a plan has to know how full stores are."""
+        return self.most_bridging_units > 0 or self.keeping_cost > 0
+
+    @property
+    def is_kept_count_of(self) -> bool:
+        """Whether what is kept from period to period is noted."""
+        return self.keeping_cost > 0 or self.lifetime_periods is not None
 
 
 class Management(Section):

@@ -293,7 +293,11 @@ def _unmodelled(setup: Setup) -> Iterator[UnmodelledError]:
         yield UnmodelledError("faults", f"the kind {kind}")
     if experiment.keys.lifetime_s is not None:
         yield UnmodelledError("keys.lifetime_s", "keys that become too old")
-    if experiment.keys.bridging_units:
+    if experiment.keys.lifetime_periods is not None:
+        yield UnmodelledError("keys.lifetime_periods", "keys that become too old")
+    if experiment.keys.keeping_cost:
+        yield UnmodelledError("keys.keeping_cost", "what it costs to keep key")
+    if experiment.keys.most_bridging_units:
         yield UnmodelledError("keys.store_units", "stores that bridge periods")
     if experiment.satellite.orbits is not None:
         yield UnmodelledError("satellite.orbits", "orbits")

@@ -32,6 +32,7 @@ class RequestView:
     source: str
     target: str
     unit_shortfall_cost: int
+    unit_keeping_cost: int = 0
     reserved_units: int = 0
     demanded_units: int = 0
     fiber_units: int = 0
@@ -53,6 +54,7 @@ class PeriodView:
     satellite_cost: int = 0
     uav_cost: int = 0
     shortfall_cost: int = 0
+    keeping_cost: int = 0
     expected_cost: float = 0.0
     demanded_units: int = 0
     late_units: int = 0
@@ -152,6 +154,7 @@ class RunView:
             "satellite_cost",
             "uav_cost",
             "shortfall_cost",
+            "keeping_cost",
         )
         for name in (*parts, "expected_cost"):
             sums[name] = sum(getattr(item, name) for item in self.periods)
@@ -188,6 +191,8 @@ class RunView:
                 self._take_short(news)
             case FactKind.LAPSED:
                 self._take_lapsed(news)
+            case FactKind.KEPT:
+                self._take_kept(news)
             case FactKind.DELIVERED:
                 self._take_delivered(news)
             case FactKind.RESERVED:
@@ -241,6 +246,10 @@ class RunView:
         period = self._period(news.period)
         period.lapsed_units += news.units
         period.shortfall_cost += news.units * request.unit_shortfall_cost
+
+    def _take_kept(self, news: News) -> None:
+        period = self._period(news.period)
+        period.keeping_cost += news.units * self._request(news).unit_keeping_cost
 
     def _take_delivered(self, news: News) -> None:
         request, name = self._request(news), f"{news.medium}_units"
@@ -313,4 +322,5 @@ def view_of(
 
 def _unserved(item: Request) -> RequestView:
     lost = item.on_demand.shortfall_cost
-    return RequestView(item.id, item.application, item.source, item.target, lost)
+    ends = item.source, item.target
+    return RequestView(item.id, item.application, *ends, lost, item.keeping_cost)

@@ -88,9 +88,9 @@ def cost_in_time(book: Ledger, timeline: Timeline, expected: Sequence[float]) ->
         name: [value / _MILLION for value in book.by_period(column)]
         for name, column in columns.items()
     }
-    changes = book.by_period("change_cost")
-    pairs = zip(series["fiber"], changes, strict=True)
-    series["fiber"] = [reserved + change / _MILLION for reserved, change in pairs]
+    for column in ("change_cost", "keeping_cost"):
+        pairs = zip(series["fiber"], book.by_period(column), strict=True)
+        series["fiber"] = [reserved + more / _MILLION for reserved, more in pairs]
     _stack(axes, series, timeline, unit)
     edges = _edges(timeline, book.periods, unit)
     axes.stairs(

@@ -166,6 +166,10 @@ def _beside_cost(summary: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
+def _for_keeping(cost: dict[str, Any]) -> str:
+    return f"{cost['keeping']:,} for keeping key, " if cost.get("keeping") else ""
+
+
 def _pictures(results: Results, counts: list[OrderCount]) -> Iterator[tuple[str, Picture]]:
     summary, book, timeline = results.summary, results.ledger, results.assembly.timeline
     yield "map", _map(results)
@@ -181,6 +185,7 @@ def _pictures(results: Results, counts: list[OrderCount]) -> Iterator[tuple[str,
             charts.cost_in_time(book, timeline, results.expected),
             f"Cost by period, stacked: {cost['reservation']:,} for reservations, "
             f"{cost['change']:,} for changing them, "
+            f"{_for_keeping(cost)}"
             f"{cost['satellite']:,} by satellite, {cost['uav']:,} by UAV and "
             f"{cost['shortfall']:,} for key that never came in all.",
             "Cost of every period by medium; the dashed line is what the plan in force expected.",

@@ -256,6 +256,11 @@ def _summary(
         "uav": sum(book.columns["uav_cost"]),
         "shortfall": sum(book.columns["shortfall_cost"]),
     }
+    stores = {}
+    if experiment.keys.is_kept_count_of:
+        cost["keeping"] = sum(book.columns["keeping_cost"])
+        units = ("kept_units", "expired_units")
+        stores = {"stores": {name: sum(book.columns[name]) for name in units}}
     total = sum(cost.values())
     cost |= {"total": total, "cash": total - cost["shortfall"]}
     served = {
@@ -282,6 +287,7 @@ def _summary(
         "shortfall_units": sum(book.columns["shortfall_units"]),
         "shortfall_s": sum(book.columns["shortfall_s"]),
         "down_s": sum(book.columns["down_s"]),
+        **stores,
         "cost": cost,
         "assumed_rates": assumed_rates(assumed_media(experiment), served, cost),
         "planned_cost": sum(expected),

@@ -35,6 +35,7 @@ from protos.core import CONTROLLERS, GLOBAL_MANAGER, key_manager_of
 from protos.facts import FactKind
 
 _MOST_TOLD = 3
+_ABSENT = dict.fromkeys(ledger.OF_STORES, 0)  # columns that a ledger leaves out where all are 0
 _ON_DEMAND = ("satellite", "uav")
 _Position = tuple[int, int]
 
@@ -43,10 +44,13 @@ _Position = tuple[int, int]
 class _Sums:
     """Units and costs by (request, period), and what does not add up already.
 
-    `lost` is the price of a unit of each request that never comes.
+    `lost` is the price of a unit of each request that never comes, `keeping` that of one that is kept for
+    the next period; `has_stores` says that a summary tells what stores keep and lose.
     """
 
     lost: tuple[int, ...]
+    keeping: tuple[int, ...]
+    has_stores: bool = False
     cells: dict[_Position, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     reserved: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
     periods: int = 0
@@ -64,6 +68,12 @@ class _Sums:
         shortfall = found["demanded_units"] - served
         reservation = self.reservation_cost(request, period)
         paid = {f"{medium}_cost": found[f"{medium}_cost"] for medium in _ON_DEMAND}
+        paid |= self._of_store(request, found)
+        cash = (
+            reservation
+            + found["change_cost"]
+            + sum(cost for name, cost in paid.items() if name.endswith("_cost"))
+        )
         return {
             "demanded_units": found["demanded_units"],
             **{f"{medium}_units": found[f"{medium}_units"] for medium in ("fiber", *_ON_DEMAND)},
@@ -74,12 +84,15 @@ class _Sums:
             "change_cost": found["change_cost"],
             **paid,
             "shortfall_cost": shortfall * self.lost[request],
-            "cash": reservation + found["change_cost"] + sum(paid.values()),
-            "cost": reservation
-            + found["change_cost"]
-            + sum(paid.values())
-            + shortfall * self.lost[request],
+            "cash": cash,
+            "cost": cash + shortfall * self.lost[request],
         }
+
+    def _of_store(self, request: int, found: Mapping[str, int]) -> dict[str, int]:
+        """Return what a row has of a store."""
+        kept, expired = found["kept_units"], found["expired_units"]
+        cost = kept * self.keeping[request]
+        return {"kept_units": kept, "expired_units": expired, "keeping_cost": cost}
 
 
 def missing_journals(folder: Path, setup: Setup) -> list[str]:
@@ -105,6 +118,7 @@ def problems(
     problem = _priced(setup)
     options = setup.experiment.plan
     sums = _sums_of(folder, problem, options.change_cost if options.by_hour else 0)
+    sums.has_stores = setup.experiment.keys.is_kept_count_of
     found += sums.wrong
     found += _plan_problems(folder)
     found += sae_keys.problems(folder) if setup.experiment.access is not None else []
@@ -128,7 +142,10 @@ def _priced(setup: Setup) -> Problem:
 
 
 def _sums_of(folder: Path, problem: Problem, change_cost: int) -> _Sums:
-    sums = _Sums(tuple(request.on_demand.shortfall_cost for request in problem.requests))
+    sums = _Sums(
+        tuple(request.on_demand.shortfall_cost for request in problem.requests),
+        tuple(request.keeping_cost for request in problem.requests),
+    )
     _add_payments(sums, folder, problem, change_cost)
     for node in problem.nodes:
         _add_uses(sums, journal_queries.uses(folder, key_manager_of(node)))
@@ -158,6 +175,8 @@ _WORDS: dict[str, str] = {
     FactKind.DEMANDED: "demanded",
     FactKind.SHORT: "late",
     FactKind.LAPSED: "lapsed",
+    FactKind.KEPT: "kept",
+    FactKind.EXPIRED: "expired",
 }
 
 
@@ -276,7 +295,9 @@ def _ledger_problems(folder: Path, problem: Problem, sums: _Sums) -> list[str]:
     for row in rows.to_pylist():
         position = (number.get(row.get("request"), -1), row.get("period"))
         expected = sums.cell(*position) if position[0] >= 0 else {}
-        names = [name for name, value in expected.items() if row.get(name) != value]
+        names = [
+            name for name, value in expected.items() if row.get(name, _ABSENT.get(name)) != value
+        ]
         if names or not expected:
             said = f"{row.get('request')} in period {row.get('period')}"
             found.append(f"{ledger.FILE}: {said}: {', '.join(names) or 'there is no such row'}")
@@ -310,6 +331,8 @@ def _summary_problems(
         name: total[f"{name}_cost"] for name in ("reservation", "change", *_ON_DEMAND, "shortfall")
     }
     units = ("demanded_units", "late_units", "failed_units", "shortfall_units")
+    stores = {name: total[name] for name in ("kept_units", "expired_units")}
+    costs |= {"keeping": total["keeping_cost"]} if sums.has_stores else {}
     expected = {
         "digest": audited["digest"],
         "periods": sums.periods,
@@ -318,6 +341,7 @@ def _summary_problems(
         "served_units": {name: total[f"{name}_units"] for name in ("fiber", *_ON_DEMAND)},
         "cost": costs | {"total": total["cost"], "cash": total["cash"]},
         "windows_run": journals.windows_run(folder),
+        **({"stores": stores} if sums.has_stores else {}),
     }
     for name, value in expected.items():
         if summary.get(name) != value:

@@ -32,6 +32,7 @@ _SHOWN = (
     FactKind.DEMANDED,
     FactKind.SHORT,
     FactKind.LAPSED,
+    FactKind.KEPT,
     FactKind.DELIVERED,
     FactKind.LINK,
     FactKind.BOUGHT,

@@ -24,6 +24,8 @@ _Only = tuple[str, Sequence[object]]  # a condition, and the values bound to it
 _PORTION, _ALL = 50_000, 2**62
 USES = (FactKind.DEMANDED, FactKind.SHORT, FactKind.DELIVERED, FactKind.LAPSED)
 """What applications ask for, miss, get and go without."""
+IN_STORES = (FactKind.KEPT, FactKind.EXPIRED)
+"""What stores keep for a period, and what becomes too old in one."""
 _ORDERS = (FactKind.BOUGHT, FactKind.REFUSED, FactKind.FAILED)
 _PAID = (FactKind.BOUGHT, FactKind.FAILED)
 _MONEY = (FactKind.PLANNED, FactKind.PERIOD, FactKind.RESERVED, FactKind.CHANGED, *_PAID)
@@ -281,11 +283,23 @@ def plan_gaps(folder: Path) -> Iterator[tuple[int, float]]:
 
 
 def uses(folder: Path, entity: str) -> FactColumns:
-    """Return what the applications at a key manager asked for, got and went without."""
+    """Return what the applications at a key manager asked for, got and went without.
+
+    And what its stores kept for a period, and what expired in one.
+    """
     names = ("request", "period", "kind", "medium", "end", "units", "window")
-    condition = f"AND kind IN {marks(USES)} AND \"end\" != 'target'"
-    (found,) = _columns(folder, entity, names, _ALL, (condition, USES))
+    condition = (
+        f"AND (kind IN {marks(USES)} AND \"end\" != 'target' "
+        f"OR kind IN {marks(IN_STORES)} AND medium = 'end-to-end')"
+    )
+    (found,) = _columns(folder, entity, names, _ALL, (condition, (*USES, *IN_STORES)))
     return found
+
+
+def expired_units(folder: Path, entity: str) -> int:
+    """Return how many units in stores at a key manager have become too old."""
+    query = "SELECT coalesce(sum(units), 0) FROM fact WHERE kind = ? AND medium = 'end-to-end'"
+    return _number(folder, entity, query, (FactKind.EXPIRED,))
 
 
 def payments(folder: Path) -> Iterator[Payment]:

@@ -147,7 +147,8 @@ class KeyBooks:
     @cached_property
     def _origins(self) -> Origins:
         column = self._facts.column
-        change = self._facts.chosen((column == Booked.MADE) | (column == Booked.DESTROYED))
+        gone = (column == Booked.DESTROYED) | (column == Booked.EXPIRED)
+        change = self._facts.chosen((column == Booked.MADE) | gone)
         changes = Changes(
             change.order,
             change.entity,

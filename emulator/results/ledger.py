@@ -1,9 +1,9 @@
 """The ledger of a run: one row per request and provisioning period, read from the journals.
 
 demanded = fiber + satellite + uav + shortfall, in every row.  Cash is what the request's reservation, its
-change and purchases cost in that period, less the refunds of failed orders.  Cost is cash and the price of
-key that never came; it is the figure by which policies are compared.  Nothing here was counted during the
-run: what the journals do not say did not happen.
+change, keeping key and purchases cost in that period, less the refunds of failed orders.  Cost is cash and
+the price of key that never came; it is the figure by which policies are compared.  Nothing here was counted
+during the run: what the journals do not say did not happen.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class LedgerRow:
     `shortfall_s` is how long keys that were asked for were missing; `down_s` how long the encrypted link
     was down for lack of key, of the `needed_s` in which it was needed, keys being used one after the
     other; costs are monetary units, `shortfall_cost` that of the `shortfall_units`, which nobody is paid,
-    `change_cost` that of changing the reservation for this period;
+    `change_cost` that of changing the reservation for this period, `keeping_cost` that of the `kept_units`
+    which the store had kept for it; `expired_units` became too old in it;
     `plan_gap` is that of the plan in force, by which fraction of its cost it may exceed the least.
     """
 
@@ -62,13 +63,17 @@ class LedgerRow:
     uav_cost: int = 0
     shortfall_cost: int = 0
     change_cost: int = 0
+    kept_units: int = 0
+    expired_units: int = 0
+    keeping_cost: int = 0
     plan_gap: float = 0.0
     tenant: str = ""
 
     @property
     def cash(self) -> int:
         """What was paid for this request in this period."""
-        return self.reservation_cost + self.change_cost + self.satellite_cost + self.uav_cost
+        bought = self.satellite_cost + self.uav_cost
+        return self.reservation_cost + self.change_cost + self.keeping_cost + bought
 
     @property
     def cost(self) -> int:
@@ -116,7 +121,7 @@ class Ledger:
 
 
 class UseBook:
-    """Takes what the applications at key managers asked for, got and went without."""
+    """Takes what applications asked for, got and went without, and what stores kept and lost."""
 
     def __init__(self) -> None:
         self._taken: list[_Noted] = []
@@ -125,14 +130,16 @@ class UseBook:
         """Take facts of an entity."""
         if not entity.startswith(KEY_MANAGER_PREFIX):
             return
-        kind, end = facts.coded("kind").numbered(journal_queries.USES), facts.coded("end")
-        rows = (kind >= 0) & ~end.is_one_of("target")
+        kind, medium = facts.coded("kind").numbered(_KINDS), facts.coded("medium")
+        is_of_store = kind >= len(journal_queries.USES)
+        is_here = ~facts.coded("end").is_one_of("target")
+        rows = (kind >= 0) & np.where(is_of_store, medium.is_one_of("end-to-end"), is_here)
         columns = (
             facts.numbers("request"),
             facts.numbers("period"),
             kind,
             facts.numbers("window"),
-            facts.coded("medium").numbered(_MEDIA),
+            medium.numbered(_MEDIA),
             facts.numbers("units"),
         )
         self._taken.append(_Noted(*(column[rows] for column in columns)))
@@ -213,11 +220,12 @@ def down_s(
 def write(ledger: Ledger, run_folder: Path) -> None:
     """Write the ledger as a Parquet file, zstd-compressed, with one column per field, `cash` and `cost`.
 
-    Without tenants it has no such column.
+    Without tenants it has no such column, nor those of stores where these keep and lose nothing.
     """
     names = [*_NAMES]
-    if not any(ledger.columns["tenant"]):
-        names.remove("tenant")
+    for group in (("tenant",), OF_STORES):
+        if not any(any(ledger.columns[name]) for name in group):
+            names = [name for name in names if name not in group]
     columns = {name: ledger.columns[name] for name in names}
     pq.write_table(pa.table(columns), run_folder / FILE, compression="zstd")
 
@@ -278,7 +286,13 @@ class _Uses(NamedTuple):
 
     def of(self, kind: FactKind) -> _Uses:
         """Return those of a kind."""
-        rows = self.kind == journal_queries.USES.index(kind)
+        return self._chosen(self.kind == _KINDS.index(kind))
+
+    def by_applications(self) -> _Uses:
+        """Return those that are not about what stores keep."""
+        return self._chosen(self.kind < len(journal_queries.USES))
+
+    def _chosen(self, rows: NDArray[np.bool_]) -> _Uses:
         return _Uses(*(column[rows] for column in self))
 
 
@@ -296,8 +310,10 @@ class _Times:
 
 
 _ALIKE = 100_000
+OF_STORES = ("kept_units", "expired_units", "keeping_cost")
+_KINDS = (*journal_queries.USES, *journal_queries.IN_STORES)
 _MEDIA = ("fiber", "satellite", "uav")
-_CASH = ("reservation_cost", "change_cost", "satellite_cost", "uav_cost")
+_CASH = ("reservation_cost", "change_cost", "keeping_cost", "satellite_cost", "uav_cost")
 _NAMES = (*(field.name for field in fields(LedgerRow)), "cash", "cost")
 _NONE = np.array([], dtype=np.int64)
 
@@ -338,7 +354,12 @@ def _uses(cells: _Cells, noted: _Noted) -> _Uses:
 
 def _add_units(cells: _Cells, uses: _Uses) -> None:
     delivered = uses.of(FactKind.DELIVERED)
-    noted = {"demanded_units": uses.of(FactKind.DEMANDED), "late_units": uses.of(FactKind.SHORT)}
+    noted = {
+        "demanded_units": uses.of(FactKind.DEMANDED),
+        "late_units": uses.of(FactKind.SHORT),
+        "kept_units": uses.of(FactKind.KEPT),
+        "expired_units": uses.of(FactKind.EXPIRED),
+    }
     for number, medium in enumerate(_MEDIA):
         rows = delivered.medium == number
         noted[f"{medium}_units"] = _Uses(*(column[rows] for column in delivered))
@@ -348,10 +369,11 @@ def _add_units(cells: _Cells, uses: _Uses) -> None:
 
 def _add_times(cells: _Cells, uses: _Uses, times: _Times, sizes: Sequence[int]) -> None:
     """State for how long key was missing, and links were down, in the cells that uses are about."""
+    uses = uses.by_applications()
     began, ended = np.zeros((2, cells.requests * cells.periods), dtype=np.int64)
     demanded = uses.of(FactKind.DEMANDED)
     began[demanded.cell] = demanded.window
-    is_end = uses.kind != journal_queries.USES.index(FactKind.SHORT)
+    is_end = uses.kind != _KINDS.index(FactKind.SHORT)
     np.maximum.at(ended, uses.cell[is_end], uses.window[is_end])
     here = np.unique(uses.cell)
     units, late = cells["demanded_units"].reshape(-1)[here], cells["late_units"].reshape(-1)[here]
@@ -377,6 +399,8 @@ def _columns(
     prices = np.array([item.on_demand.shortfall_cost for item in requests], dtype=np.int64)
     cells["shortfall_units"][:] = cells["demanded_units"] - served
     cells["shortfall_cost"][:] = cells["shortfall_units"] * prices.reshape(-1, 1)
+    of_keeping = np.array([item.keeping_cost for item in requests], dtype=np.int64)
+    cells["keeping_cost"][:] = cells["kept_units"] * of_keeping.reshape(-1, 1)
     columns: dict[str, Sequence[Any]] = {
         "request": [item.id for item in requests] * cells.periods,
         "application": [item.application for item in requests] * cells.periods,

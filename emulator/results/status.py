@@ -31,6 +31,7 @@ def status_of(folder: Path) -> dict[str, Any]:
         "window": max(journal_queries.last_window(folder, entity) for entity in entities),
         "periods_begun": journal_queries.periods_begun(folder),
         "late_units": sum(journal_queries.late_units(folder, entity) for entity in managers),
+        "expired_units": sum(journal_queries.expired_units(folder, name) for name in managers),
         "recourse_cost": journal_queries.recourse_cost(folder),
         **{name: sum(store[name] for store in stores) for name in _KEY_COUNTS},
     }

@@ -19,6 +19,7 @@ from typing import Any
 
 from emulator.build.assembly import Assembly, assemble
 from emulator.build.loading import Origin
+from emulator.build.stores import stores_of
 from emulator.engines.job import Options
 from emulator.input_checks import BadInputError
 from emulator.results.ledger import LedgerRow, rows_of
@@ -31,6 +32,7 @@ from emulator.sweep.runner import noting_signals
 from global_manager.provisioning.check import InvalidProblemError
 from global_manager.provisioning.hindsight import with_known_demand
 from global_manager.provisioning.model import Policy
+from global_manager.provisioning.stores import Store
 
 _WORLDS_AT_A_TIME = 10
 PERFECT = "perfect-information"
@@ -157,7 +159,8 @@ def carry_out(trial: Trial) -> str:
         setup = trial.experiment.changed({"seed": trial.seed, "plan.policy": policy}).read()
         assembly = assemble(setup)
         if trial.known is not None:
-            assembly = _knowing(assembly, json.loads(trial.known.read_text())["demand"])
+            demand = json.loads(trial.known.read_text())["demand"]
+            assembly = _knowing(assembly, demand, stores_of(setup))
         with TemporaryDirectory(prefix="qsagin-run-") as scratch:
             folder = Path(scratch, "run")
             outcome = run(setup, folder, options, Nobody(), assembly=assembly)
@@ -173,12 +176,13 @@ def carry_out(trial: Trial) -> str:
     return ""
 
 
-def _knowing(assembly: Assembly, demand: Sequence[Sequence[int]]) -> Assembly:
+def _knowing(
+    assembly: Assembly, demand: Sequence[Sequence[int]], stores: Sequence[Store]
+) -> Assembly:
     """Return what is run if the manager knows all demand: it then has nothing to watch or to forecast."""
-    beyond = assembly.key_managers[0].bridging_units
     manager = replace(
         assembly.manager,
-        problem=with_known_demand(assembly.manager.problem, demand, beyond),
+        problem=with_known_demand(assembly.manager.problem, demand, stores),
         look_every_periods=0,
         foresee_every_periods=0,
     )

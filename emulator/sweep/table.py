@@ -35,6 +35,9 @@ _FIGURES: dict[str, tuple[str, ...]] = {
     "satellite_cost": ("cost", "satellite"),
     "uav_cost": ("cost", "uav"),
     "shortfall_cost": ("cost", "shortfall"),
+    "keeping_cost": ("cost", "keeping"),
+    "kept_units": ("stores", "kept_units"),
+    "expired_units": ("stores", "expired_units"),
     "cash": ("cost", "cash"),
     "total_cost": ("cost", "total"),
     "cost_per_period": ("cost_per_period", "mean"),
@@ -44,6 +47,8 @@ _FIGURES: dict[str, tuple[str, ...]] = {
     "windows": ("windows",),
     "wall_s": ("wall_s",),
 }
+_OF_STORES = ("keeping_cost", "kept_units", "expired_units")
+"""Figures of runs that keep key from period to period; others have none."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +97,8 @@ def _row(folder: SweepFolder, point: Point, problem: str) -> PointRow:
     for name, way in _FIGURES.items():
         value: Any = summary
         for part in way:
-            value = value[part]
-        figures[name] = value
+            value = value.get(part, {}) if name in _OF_STORES else value[part]
+        figures[name] = None if value == {} else value
     failures = summary.get("policy_failures", [])
     return PointRow(point, DONE, next(iter(failures), ""), figures)
 

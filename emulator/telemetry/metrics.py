@@ -180,6 +180,14 @@ FAMILIES = (
         "node application",
         "Key that applications asked for and did not get by the end of the period.",
     ),
+    _counter(
+        "key_expired_bits_total", "node", "Reserved key that became too old, counted at its source."
+    ),
+    _counter(
+        "key_kept_bits_total",
+        "node",
+        "Key that stores had kept from the period before, added up over periods.",
+    ),
     _counter("keys_delivered_bits_total", "node medium", "Key delivered, counted at each end."),
     _counter(
         "key_delivery_requests_total",
@@ -225,6 +233,11 @@ FAMILIES = (
         "shortfall_cost_per_bit",
         "application",
         "Price of a bit of key that lapses, in the experiment's units.",
+    ),
+    _gauge(
+        "keeping_cost_per_bit",
+        "",
+        "Price of a bit of key that a store keeps for a next period, in the experiment's units.",
     ),
     _counter("provisioning_refunds_total", "medium", "Cost refunded for failed orders."),
     _gauge("planned_cost_per_period", "stage", "Expected cost of a period under the plan."),

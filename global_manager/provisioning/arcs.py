@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import fsum, isfinite
 
 from global_manager.provisioning.assignment import (
     WavelengthAssignment,
@@ -49,25 +49,29 @@ def solve_arcs(
         reason = f"has {size:,} variables, of at most {ARCS_AT_MOST:,}; columns has no such limit"
         raise InvalidProblemError("formulation arcs", reason)
     form = ExtensiveForm(problem)
+    beside = fsum(request.least_beside for request in problem.requests)
 
     def hear(values: Mapping[str, float], bound: float) -> None:
         if found is not None:
-            found(ArcSolution(form.allocations(values), _below(bound)))
+            found(ArcSolution(form.allocations(values), _below(bound + beside)))
 
     answer = search(form.model, SearchLimits(nodes=nodes), found=hear if found else None)
     allocations = form.allocations(answer.values or {})
     if answer.values is not None:
         allocations = _lowest_wavelengths(problem, allocations)
     cost = evaluate(problem, allocations).objective
-    return ArcSolution(allocations, _bound(answer, cost))
+    return ArcSolution(allocations, _bound(answer, cost, beside))
 
 
-def _bound(answer: Answer, cost: float) -> float:
-    """Return what is proven about the least cost, given the exact cost of the solution."""
-    error = _TOLERANCE * max(1.0, cost)
-    if answer.is_optimal and abs(cost - answer.lower_bound) <= error:
+def _bound(answer: Answer, cost: float, beside: float) -> float:
+    """Return what is proven about the least cost, given the exact cost of the solution.
+
+    `beside` is what the program leaves out, since every reservation costs it.
+    """
+    error, bound = _TOLERANCE * max(1.0, cost), answer.lower_bound + beside
+    if answer.is_optimal and abs(cost - bound) <= error:
         return cost
-    return _below(answer.lower_bound)
+    return _below(bound)
 
 
 def _below(bound: float) -> float:

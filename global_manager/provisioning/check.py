@@ -33,6 +33,7 @@ from global_manager.provisioning.risk import JointStage, cvar
 from global_manager.provisioning.robust import planned_demand
 from global_manager.provisioning.service import lacking, level_price
 from global_manager.provisioning.shared_recourse import SecondStage, has_pools
+from global_manager.provisioning.stores import unpriced
 
 _ROUNDING = 1e-9  # relative error that adding a few thousand floats may leave
 
@@ -143,10 +144,11 @@ def violations(problem: Problem, allocations: Iterable[Allocation]) -> Iterator[
     """Yield an error for every constraint that allocations break."""
     known = tuple(allocations)
     yield from _carried(problem, known)
-    for name, has, takes in lacking(problem, {a.request: a.units for a in known}):
-        yield InvalidPlanError(
-            name, f"has {has} units reserved, and its service level takes {takes}"
-        )
+    units = {a.request: a.units for a in known}
+    yield from (InvalidPlanError(*reason) for reason in unpriced(problem, units))
+    for name, has, takes in lacking(problem, units):
+        why = f"has {has} units reserved, and its service level takes {takes}"
+        yield InvalidPlanError(name, why)
 
 
 def _carried(problem: Problem, allocations: Iterable[Allocation]) -> Iterator[InvalidPlanError]:
@@ -232,6 +234,9 @@ def check_problem(problem: Problem) -> None:
             _check_level(where, problem, request)
         if request.ball is not None:
             _check_ball(where, problem, request, request.ball)
+        if request.beside:
+            shares = has_pools(problem) or problem.risk is not None or request.ball is not None
+            _require(not shares, where, "stores do not go with limited pools, a risk or a ball")
     if problem.pools is not None:
         _check_pools(problem, problem.pools)
     if problem.risk is not None:
@@ -249,12 +254,13 @@ def _separate(
     problem: Problem, units: Mapping[str, int], law_of: Callable[[Request], tuple[Scenario, ...]]
 ) -> float:
     """Return the expected recourse of requests that share nothing, under a law for each."""
-    alike: dict[tuple[object, ...], list[Request]] = {}
+    alike: dict[tuple[OnDemand, int, object, object, object], list[Request]] = {}
     for r in problem.requests:
-        alike.setdefault((r.on_demand, units.get(r.id, 0), r.scenarios, r.ball), []).append(r)
+        key = (r.on_demand, units.get(r.id, 0), r.scenarios, r.ball, r.beside)
+        alike.setdefault(key, []).append(r)
     return fsum(
-        len(same) * _expected_recourse(same[0].on_demand, units.get(same[0].id, 0), law_of(same[0]))
-        for same in alike.values()
+        len(same) * (_expected_recourse(costs, held, law_of(same[0])) + same[0].beside_cost(held))
+        for (costs, held, *_), same in alike.items()
     )
 
 

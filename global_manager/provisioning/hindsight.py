@@ -11,23 +11,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from global_manager.provisioning.model import Future, Problem, Scenario
+from global_manager.provisioning.model import Future, Problem, Request, Scenario
 from global_manager.provisioning.shared_recourse import has_pools
-from global_manager.provisioning.stores import bridged
+from global_manager.provisioning.stores import Store, seen_through
 
 
 def with_known_demand(
-    problem: Problem, units: Sequence[Sequence[int]], bridging_units: int = 0
+    problem: Problem, units: Sequence[Sequence[int]], stores: Sequence[Store] = ()
 ) -> Problem:
     """Return the problem with the demand of every period, in the order of its requests; none is empty.
 
-    Stores keep `bridging_units` beyond what a period brings.
+    `stores` are those of the requests; without, they keep what a period brings.
     """
-    own = [law_of(column, bridging_units) for column in zip(*units, strict=True)]
-    requests = tuple(
-        replace(request, scenarios=law, ball=None)
-        for request, law in zip(problem.requests, own, strict=True)
-    )
+    own = stores or [Store()] * len(problem.requests)
+    requests = through_stores([replace(r, ball=None) for r in problem.requests], units, own)
     known = replace(
         problem,
         requests=requests,
@@ -39,11 +36,16 @@ def with_known_demand(
     return replace(known, futures=_futures(problem, units)) if has_pools(problem) else known
 
 
-def law_of(units: Sequence[int], bridging_units: int = 0) -> tuple[Scenario, ...]:
-    """Return the demand that a plan sees of a request whose units are known, by period."""
-    if bridging_units:
-        return bridged([(Scenario(one, 1.0),) for one in units], bridging_units)
-    return _law(units)
+def through_stores(
+    requests: Sequence[Request], units: Sequence[Sequence[int]], stores: Sequence[Store]
+) -> tuple[Request, ...]:
+    """Return requests as a plan sees them whose units are known, by period."""
+    return tuple(
+        replace(request, scenarios=_law(column))
+        if store.is_plain
+        else seen_through(request, [(Scenario(one, 1.0),) for one in column], store)
+        for request, column, store in zip(requests, zip(*units, strict=True), stores, strict=True)
+    )
 
 
 def _law(units: Sequence[int]) -> tuple[Scenario, ...]:

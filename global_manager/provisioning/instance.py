@@ -43,7 +43,8 @@ from global_manager.provisioning.shared_recourse import has_pools
 class Group:
     """Requests alike: same ends, demand and cost of a missing unit; `on_demand` is any member's.
 
-    `members` are positions in `Problem.requests`; a member's own path may run the other way.
+    `members` are positions in `Problem.requests`; a member's own path may run the other way.  `beside` is
+    what every reservation costs a member beside what it misses.
     """
 
     source: str
@@ -52,6 +53,7 @@ class Group:
     scenarios: tuple[Scenario, ...]
     unit_cost: float
     members: tuple[int, ...]
+    beside: float = 0.0
 
 
 Triple = tuple[int, int, int]
@@ -95,6 +97,9 @@ class Instance:
                 row = recourse_under_skies(group.on_demand, group.scenarios)
                 self.recourse[g, : len(row)] = row
         self._require_levels()
+        beside = np.array([group.beside for group in self.groups])
+        if beside.any():
+            self.recourse = self.recourse + beside.reshape(-1, 1)
         self.recourse_rows: list[list[float]] = self.recourse.tolist()
         self.group_of = {m: g for g, group in enumerate(self.groups) for m in group.members}
         self.is_priced = False
@@ -278,7 +283,7 @@ def _group(problem: Problem) -> tuple[Group, ...]:
         elif request.scenarios is not None and has_skies(request.scenarios):
             cost = request.on_demand
         members.setdefault(
-            (*ends, cost, request.scenarios, request.ball, request.least_units), []
+            (*ends, cost, request.scenarios, request.ball, request.least_units, request.beside), []
         ).append(position)
     return tuple(_group_of(problem, tuple(positions), ranks) for positions in members.values())
 
@@ -288,7 +293,8 @@ def _group_of(problem: Problem, positions: tuple[int, ...], ranks: Mapping[str, 
     source, target = _ends(request, ranks)
     unit_cost = expected_unit_cost(request.on_demand)
     scenarios = planned_demand(problem, request)
-    return Group(source, target, request.on_demand, scenarios, unit_cost, positions)
+    on_demand, beside = request.on_demand, request.least_beside
+    return Group(source, target, on_demand, scenarios, unit_cost, positions, beside)
 
 
 def _ranks(problem: Problem) -> dict[str, str]:

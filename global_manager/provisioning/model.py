@@ -167,6 +167,8 @@ class Request:
 
     `scenarios` is its own demand, where it differs from the problem's; with a `ball` its expected cost is
     the greatest under all laws there (`robust`).  `least_units` is what a plan must reserve (`service`).
+    `beside` has, by reserved units, what these cost in a period beside what they miss (`stores`); a run
+    pays `keeping_cost` for every unit that is kept from one period for the next.
     """
 
     id: str
@@ -177,6 +179,21 @@ class Request:
     scenarios: tuple[Scenario, ...] | None = None
     ball: Ball | None = None
     least_units: int = 0
+    beside: tuple[float, ...] = ()
+    keeping_cost: int = 0
+
+    @property
+    def least_beside(self) -> float:
+        """What every reservation costs beside what it misses."""
+        return min(self.beside, default=0.0)
+
+    def beside_cost(self, units: int) -> float:
+        """Return what reserved units cost beside what they miss; beyond all known ones, as the last."""
+        return self.beside[min(units, len(self.beside) - 1)] if self.beside else 0.0
+
+    def prices(self, units: int) -> bool:
+        """Return whether it is known what so many reserved units cost."""
+        return not self.beside or units < len(self.beside) or self.beside[-1] == 0
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ class Books:
             for index in range(row["units"]):
                 made[key_name(request, medium, serial, index)] = (block, index)
             valid[block] += row["units"]
-        elif column == 4:
+        elif column in (3, 4):
             valid[block] -= row["units"]
         elif column == 1:
             self.deliveries[row["key_id"]][end].append(row["fingerprint"])

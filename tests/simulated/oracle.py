@@ -36,15 +36,17 @@ costs what is reserved when it begins for the manager.
 *Loss.*  A degraded fiber is one with more loss in every span, the most if there are several; what an
 eavesdropper does comes on top.  It is seen as noise when no key is left.
 
-*Fiber keys.*  A block of epoch k on a hop is complete at the epoch's end and lasts since the one before, or
-since w + 4.  It is void if the fiber carries nothing at the instant it completes, whatever was before, or
-is too noisy (share of interception averaged over the block); else it carries units * min(unit, rate * time)
-in whole units.  Blocks are endless: links that gather finite ones are outside, and are predicted in
-`test_blocks`.  The source makes as many keys as its first hop carries and its store has room for
-(the reservation's units and `keys.store_units` more), and sends them from node to node; as many arrive as
-every hop carries, and are available when the target's tag has come back, unless the epoch or the
-reservation is over by then.  Available keys stay, also without a
-reservation, until they are used or too old (`keys.lifetime_s`), and take the room of new ones.
+*Fiber keys.* A block of epoch k on a hop is complete at the epoch's end and lasts since the one before, or
+since w + 4. It is void if the fiber carries nothing at the instant it completes, whatever was before, or is
+too noisy (share of interception averaged over the block); else it carries units * min(unit, rate * time) in
+whole units. Blocks are endless: links that gather finite ones are outside, and are predicted in
+`test_blocks`. The source makes as many keys as its first hop carries and its store has room for (the
+reservation's units and `keys.store_units` more, by request or class), and sends them from node to node; as
+many arrive as every hop carries, and are available when the target's tag has come back, unless the epoch or
+the reservation is over by then. Available keys stay, also without a reservation, until they are used or too
+old (`keys.lifetime_s`), and take the room of new ones. With `keys.lifetime_periods` m, keys of epoch k are
+gone when epoch k + m ends, before its keys are made. Where that or `keys.keeping_cost` is given, what is
+there of earlier epochs than p when period p begins is kept.
 
 *Service.*  When a period begins what is available is delivered.  The rest is short, and ordered from the
 cheaper medium (UAV if prices are equal), refused, and then ordered from the other; media whose controller
@@ -103,6 +105,8 @@ class Row:
     satellite_units: int = 0
     uav_units: int = 0
     late_units: int = 0
+    kept_units: int = 0
+    expired_units: int = 0
     failed_units: int = 0
     shortfall_units: int = 0
     shortfall_s: float = 0.0
@@ -190,6 +194,10 @@ def _add(row: Row, event: Event) -> None:
             row.demanded_units += event.units
         case "short":
             row.late_units += event.units
+        case "kept":
+            row.kept_units += event.units
+        case "expired":
+            row.expired_units += event.units
         case "delivered":
             name = f"{event.medium}_units"
             setattr(row, name, getattr(row, name) + event.units)

@@ -94,9 +94,11 @@ class Node(Entity):
         self._node, self._world, self._calendar = node, world, world.calendar
         items = world.given.fields["demand"]["requests"]
         self._targets = {n: i["target"] for n, i in enumerate(items) if i["source"] == node}
-        beyond = world.given.fields["keys"]["store_units"]
-        self._beyond = 0 if beyond == "reserved" else beyond
-        self._lifetime_s = world.given.fields["keys"]["lifetime_s"] or math.inf
+        keys = world.given.fields["keys"]
+        self._beyond = {n: _beyond(keys["store_units"], item) for n, item in enumerate(items)}
+        self._lifetime_s = keys["lifetime_s"] or math.inf
+        self._lifetime_epochs = keys["lifetime_periods"]
+        self._tells_kept = bool(keys["keeping_cost"] or keys["lifetime_periods"])
         self._channels: dict[int, _Channel] = {}
         self._crossings: dict[int, _Crossing] = {}
         self._released: dict[int, int] = {}
@@ -121,6 +123,10 @@ class Node(Entity):
         for request in self._stock:
             for serial, block in list(self._stock[request].items()):
                 if block.is_there and block.made_s <= self._now_s - self._lifetime_s:
+                    self._void(request, serial)
+                elif block.is_there and self._is_past(serial):
+                    units, period = block.units, self._period - 1
+                    self.note("expired", request, period, "end-to-end", units)
                     self._void(request, serial)
         for channel in self._channels.values():
             while self._calendar.epoch_s(channel.due) <= self._now_s:
@@ -178,6 +184,13 @@ class Node(Entity):
     def _now_s(self) -> float:
         return self.window * self._calendar.window_s
 
+    def _is_past(self, serial: int) -> bool:
+        """Return whether keys of an epoch have been there for all periods that they may serve in."""
+        if self._lifetime_epochs is None:
+            return False
+        last = self._calendar.window(self._calendar.epoch_s(serial + self._lifetime_epochs))
+        return last <= self.window
+
     def _repeat(self, name: Hashable, to: str, body: Any) -> None:
         self._retransmissions[name] = _Retransmitted(to, body, self.window + RETRY_WINDOWS)
         self.say(to, body)
@@ -203,7 +216,8 @@ class Node(Entity):
     def _open(self, join: Join) -> None:
         if not join.upstream:
             self._stock.setdefault(join.request, {})
-            self._room[join.request] = join.units + self._beyond if join.units else 0
+            beyond = self._beyond[join.request]
+            self._room[join.request] = join.units + beyond if join.units else 0
         elif not join.downstream:
             self._fillers.add(key_manager(join.peer))
 
@@ -321,6 +335,10 @@ class Node(Entity):
             self.ask(MANAGER, short)
 
     def _begin_period(self, request: int, *, is_over: bool) -> None:
+        stock = self._stock.get(request, {}).items()
+        kept = sum(block.units for k, block in stock if block.is_there and k < self._period)
+        if self._tells_kept and kept:
+            self.note("kept", request, self._period, "end-to-end", kept)
         units = self._world.demanded(request, self._period)
         self._demanded[request] += units
         self.note("demanded", request, self._period, units=units)
@@ -402,3 +420,10 @@ class Node(Entity):
             if not self._left[name]:
                 del self._left[name], self._brought[name]
                 self._retransmissions.pop(name, None)
+
+
+def _beyond(given: Any, item: dict[str, Any]) -> int:
+    """Return what a request's store holds beyond a period's units, by its name, class, or for all."""
+    sizes = given if isinstance(given, dict) else {item["class"]: given}
+    size = sizes.get(item["id"], sizes.get(item["class"], "reserved"))
+    return 0 if size == "reserved" else int(size)

@@ -82,7 +82,7 @@ def cases(draw: st.DrawFn) -> Case:
         "qber_limit": draw(st.sampled_from([0.11, 0.046])),
         "lifetime_s": draw(st.none() | st.floats(1.05, 3)),
     }
-    fields["keys"]["store_units"] = draw(st.sampled_from(_beyond(fields)))
+    fields["keys"] |= _stores(draw, fields)
     if fields["keys"]["lifetime_s"]:
         fields["keys"]["lifetime_s"] *= (count + 4) * fields["clock"]["window_s"]
     frame = _Frame(
@@ -149,14 +149,16 @@ def _demand(draw: st.DrawFn, names: list[str]) -> Fields:
     }
 
 
-def _beyond(fields: Fields) -> list[str | int]:
-    """Return what stores may hold beyond a period's units, where the plan can know it."""
-    plain = (
-        fields["keys"]["lifetime_s"] is None
-        and fields["uav"]["fleet"] is None
-        and not fields["plan"]["look_every_periods"]
-    )
-    return ["reserved", 1, 3] if plain else ["reserved"]
+def _stores(draw: st.DrawFn, fields: Fields) -> Fields:
+    """Draw what stores hold beyond a period's units, and what that costs, where the plan can know it."""
+    if fields["keys"]["lifetime_s"] is not None:
+        return {}
+    lifetime = {"lifetime_periods": draw(st.sampled_from([None, None, 1, 2, 3]))}
+    if fields["uav"]["fleet"] is not None or fields["plan"]["look_every_periods"]:
+        return lifetime
+    sizes = ["reserved", 1, 3, 3, {"avatar": 2}, {"avatar": 1, "r0": 4}, {"r0": 3}]
+    cost = st.sampled_from([0, 0, 5, 5_000])
+    return lifetime | {"store_units": draw(st.sampled_from(sizes)), "keeping_cost": draw(cost)}
 
 
 def _plan(draw: st.DrawFn) -> Fields:

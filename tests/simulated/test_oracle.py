@@ -37,6 +37,8 @@ PREDICTED = (
     FactKind.DEMANDED,
     FactKind.SHORT,
     FactKind.LAPSED,
+    FactKind.KEPT,
+    FactKind.EXPIRED,
     FactKind.ORDERED,
     FactKind.REFUSED,
     FactKind.BOUGHT,
@@ -141,6 +143,8 @@ def happened(network: SimulatedNetwork, last_window: int) -> list[Event]:
     events = []
     for window, fact in facts:
         if window > last_window or fact.kind not in PREDICTED:
+            continue
+        if fact.kind is FactKind.EXPIRED and fact.medium == "fiber":
             continue
         event = _event(window, fact)
         if fact.kind is not FactKind.DELIVERED:

@@ -144,6 +144,18 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"uav__fleet": {"uavs": 3, "endurance_s": 5}}, "uav.fleet.endurance_s", "way out and back"),
     ({"clock__window_s": 10, "demand__period_s": 40}, "clock.window_s", "at most"),
     ({"keys__lifetime_s": 7}, "keys.lifetime_s", "more than 7 s"),
+    ({"keys__lifetime_s": 70, "keys__lifetime_periods": 2}, "keys.lifetime_periods", "leave out keys.lifetime_s"),
+    ({"keys__lifetime_periods": 0}, "keys.lifetime_periods", "greater than or equal to 1"),
+    ({"keys__lifetime_periods": 6, "keys__store_units": 60, "demand__scenarios": 40}, "keys.lifetime_periods", "too much for the plan"),
+    ({"keys__keeping_cost": -1}, "keys.keeping_cost", "greater than or equal to 0"),
+    ({"keys__keeping_cost": 10**15}, "keys.keeping_cost", "less than or equal to"),
+    ({"keys__keeping_cost": 5, "fiber__wavelength": "key-rate"}, "keys.keeping_cost", "fiber.wavelength: key-rate"),
+    ({"keys__store_units": {"avatar": 1_001}}, "keys.store_units.avatar", "from 0 to 1,000"),
+    ({"keys__store_units": {"avatar": True}}, "keys.store_units.avatar", "reserved, or a number of units"),
+    ({"keys__store_units": True}, "keys.store_units", "reserved, a number of units"),
+    ({"keys__store_units": {"nobody": 1}}, "keys.store_units.nobody", "no class or request has this name"),
+    ({"keys__store_units": "full"}, "keys.store_units", "reserved, a number of units"),
+    ({"keys__store_units": {"avatar": "full"}}, "keys.store_units", "reserved"),
 ]  # fmt: skip
 
 

@@ -63,7 +63,7 @@ export class Charts {
     const starts = this.periods.map((p) => this.time(p.period));
     const ends = [...starts, this.time(this.periods.length)];
     const sum = (of) => this.periods.reduce((sums, p) => [...sums, sums.at(-1) + of(p)], [0]);
-    const cost = sum((p) => p.reservation_cost + p.change_cost + p.satellite_cost + p.uav_cost + p.shortfall_cost);
+    const cost = sum((p) => p.reservation_cost + p.change_cost + p.satellite_cost + p.uav_cost + p.shortfall_cost + p.keeping_cost);
     this.cost.setData([ends, cost, sum((p) => p.reservation_cost), sum((p) => p.expected_cost)]);
     this.missing.setData([starts, this.periods.map((p) => p.late_units), this.periods.map((p) => p.lapsed_units)]);
     this.cost.box.ariaLabel = `Cost ${number(cost.at(-1))} after ${starts.length} periods`;

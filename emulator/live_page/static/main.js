@@ -10,6 +10,7 @@ import { clock, compact, number, say } from "./words.js";
 const TOTALS = [
   ["cost", "cost", ""],
   ["shortfall_cost", "of it, lost key", "short"],
+  ["keeping_cost", "of it, keeping key", ""],
   ["expected_cost", "expected by the plan", "plan"],
   ["demanded_units", "units asked for", ""],
   ["fiber_units", "from reserved fiber", "fiber"],
