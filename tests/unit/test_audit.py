@@ -71,6 +71,7 @@ def _alter(folder: Path, node: str, statement: str) -> None:
         facts = connection.execute(journals.ALL_FACTS).fetchall()
         connection.execute("DELETE FROM chain")
         Chain(connection, origin(folder, me, [me])).append(Link(None), facts)
+        connection.execute("UPDATE life SET end_row = 1")
     connection.close()
 
 
