@@ -30,6 +30,8 @@ _FORMER = {
 }
 _MAPPING = "must be a mapping of fields"
 _NUMBER, _WHOLE = "must be a number", "must be a whole number"
+_TRUTH = "must be true or false"
+_TIME = "must be a date and a time, as 2026-01-01T05:00:00Z"
 _BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 _UNITS = {
     "_km_h": " km/h",
@@ -58,6 +60,13 @@ _MESSAGES = {
     "int_from_float": _WHOLE,
     "float_type": _NUMBER,
     "float_parsing": _NUMBER,
+    "int_parsing_size": "is too large a number",
+    "bool_type": _TRUTH,
+    "bool_parsing": _TRUTH,
+    "datetime_type": _TIME,
+    "datetime_parsing": _TIME,
+    "datetime_from_date_parsing": _TIME,
+    "datetime_object_invalid": _TIME,
     "union_tag_not_found": "kind: is required",
 }
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from emulator.build.loading import ExperimentError, read
+from emulator.config.error_messages import mistakes
+from emulator.config.experiment import Experiment
 from emulator.input_checks import ParameterError
 from emulator.physics.protocols import PROTOCOLS
 from emulator.physics.skr import protocol_names, secret_key_rate
@@ -197,3 +201,32 @@ def test_no_device_breaks_a_key_rate(protocol: str, value: float) -> None:
         except ParameterError:
             continue
         assert rate.skr_bps >= 0
+
+
+ODD = ("maybe", None, 1e30, [], {"a": 1}, "2001-99-99", float("nan"))
+WORDS_OF_THE_PARSER = ("valid boolean", "valid datetime", "nable to", "unix", "Input", "instance")
+
+
+def _places(value: Any, where: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value[:1])
+    for name, inner in items:
+        yield (*where, name)
+        if isinstance(inner, dict | list):
+            yield from _places(inner, (*where, name))
+
+
+def test_no_mistake_is_told_in_the_words_of_the_parser() -> None:
+    whole = read("sagin-metro").experiment.model_dump(mode="json", by_alias=True)
+    told = set()
+    for *sections, last in _places(whole):
+        for odd in ODD:
+            section = altered = copy.deepcopy(whole)
+            for name in sections:
+                section = section[name]
+            section[last] = odd
+            try:
+                Experiment.model_validate(altered)
+            except ValidationError as error:
+                told |= {item.message for item in mistakes(error)}
+    assert len(told) > 50
+    assert not [line for line in told if any(word in line for word in WORDS_OF_THE_PARSER)]
