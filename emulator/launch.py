@@ -52,7 +52,7 @@ from ray._private import ray_constants  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 from emulator.access.config import ServingHostConfig  # noqa: E402
-from emulator.net.heartbeat import LEAVING, STARTING, TEMPORARY, beat  # noqa: E402
+from emulator.net.heartbeat import JOINING, LEAVING, STARTING, TEMPORARY, beat  # noqa: E402
 from emulator.runtime.clock import Clock, ClockConfig  # noqa: E402
 from emulator.runtime.cluster import (  # noqa: E402
     LABEL,
@@ -215,6 +215,7 @@ def ray_instance(actors: int, address: str | None, run_folder: Path) -> Iterator
                     _begin(actors, folder)
                 yield []
             else:
+                beat(JOINING)
                 yield _join(address, run_folder)
         finally:
             family = set(psutil.Process().children(recursive=True)) - before
@@ -401,7 +402,7 @@ def start(
             done, waiting = ray.wait(waiting, timeout=LOOK_EVERY_S)
             ray.get(done)
             if done:
-                beat(STARTING)
+                beat(JOINING if homes else STARTING)
     except ray.exceptions.RayError as error:
         raise LaunchError(cause_of(error), is_lost=not _is_of_an_actor(error)) from error
     return cluster

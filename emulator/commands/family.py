@@ -73,11 +73,6 @@ class VitalWatch:
         self._missed = self._there - now
         return ", ".join(sorted(gone))
 
-    @property
-    def has_seen(self) -> bool:
-        """Whether any of them has been there."""
-        return bool(self._there)
-
     def forget(self) -> None:
         """Expect nobody, until seen again alive."""
         self._there.clear()

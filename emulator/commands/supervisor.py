@@ -4,9 +4,9 @@ A run is many processes, most of them Ray's.  The supervisor outlives them: what
 its child (PR_SET_CHILD_SUBREAPER), and when the work has ended, in whatever way, it kills what is still
 there and removes the temporary folder, and those that dead runs of this user have left.  The child tells
 by heartbeats that it is alive; one that falls silent for longer than its phase allows is killed, and so
-is whatever of the family stays stopped, Ray's processes too.  While Ray starts, a family of which nobody is
-at work waits for somebody who is lost, and is not left to wait.  A run that was lost (killed, aborted,
-silent) is resumed a bounded number of times.  The first signal is passed
+is whatever of the family stays stopped, Ray's processes too.  While Ray starts here, a family of which
+nobody is at work waits for somebody who is lost, and is not left to wait.  A run that was lost (killed,
+aborted, silent) is resumed a bounded number of times.  The first signal is passed
 on, for the child to end in order; the second one ends everything at once.  If the supervisor itself is
 lost, the child hears of it (PR_SET_PDEATHSIG) and ends in order.
 
@@ -44,6 +44,7 @@ from emulator.net.heartbeat import (
     DONE,
     FILES,
     HEARTBEAT,
+    JOINING,
     LEAVING,
     LOST,
     RUNNING,
@@ -53,7 +54,14 @@ from emulator.net.heartbeat import (
 from emulator.net.stopped import StoppedWatch
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SILENCE_S = {STARTING: 60.0, RUNNING: 30.0, LEAVING: 30.0, FILES: 330.0, DONE: 30.0}
+SILENCE_S = {
+    STARTING: 60.0,
+    JOINING: 60.0,
+    RUNNING: 30.0,
+    LEAVING: 30.0,
+    FILES: 330.0,
+    DONE: 30.0,
+}
 MOST_RESUMPTIONS = 3
 _PREFIX = "qsagin-"
 _ALIVE = "alive"
@@ -241,7 +249,7 @@ class _Child:
             return ""
         if gone := self._vital.look(family):
             return f"{gone} of Ray is gone"
-        if self._phase != STARTING or not self._vital.has_seen:
+        if self._phase != STARTING:
             self._idle.forget()
         elif self._idle.look(family):
             return "nobody was at work while it started"

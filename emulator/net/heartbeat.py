@@ -9,9 +9,9 @@ import os
 from contextlib import suppress
 
 HEARTBEAT, TEMPORARY = "QSAGIN_HEARTBEAT", "QSAGIN_TEMPORARY"
-STARTING, RUNNING, LEAVING, FILES, DONE = b"s", b"r", b"l", b"f", b"d"
-"""Actors are started, and run; Ray is left; files of the run, journals too, are checked or written; or the
-process ends, which native code does without a word."""
+STARTING, JOINING, RUNNING, LEAVING, FILES, DONE = b"s", b"j", b"r", b"l", b"f", b"d"
+"""Actors are started, all here or on the machines of a cluster, and run; Ray is left; files of the run,
+journals too, are checked or written; or the process ends, which native code does without a word."""
 LOST = 75
 """The exit status of work that was lost through no fault of its own (EX_TEMPFAIL of sysexits.h)."""
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,12 +17,13 @@ from patience import until
 from emulator.commands.family import IdleWatch, VitalWatch, descendants
 from emulator.net.stopped import StoppedWatch, state_of
 
+BUSY = [sys.executable, "-c", "print(flush=True)\nwhile True: pass"]
 SLEEPER = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
 
 
 @contextmanager
-def _sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(SLEEPER, stdout=subprocess.PIPE) as process:
+def _sleeper(words: Sequence[str] = SLEEPER) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         try:
@@ -123,12 +124,11 @@ def test_nobody_is_missed_who_has_said_to_end(tmp_path: Path) -> None:
 
 def test_a_family_is_idle_once_nobody_was_at_work_at_many_looks() -> None:
     watch = IdleWatch(looks=4, allowed=1)
-    with _sleeper() as sleeper, subprocess.Popen(["bash", "-c", "while :; do :; done"]) as busy:
+    with _sleeper() as sleeper, _sleeper(BUSY) as busy:
         assert [watch.look([sleeper.pid, busy.pid]) for _ in range(6)] == [False] * 6
         assert [watch.look([sleeper.pid]) for _ in range(4)] == [False, False, True, True]
         watch.forget()
         assert [watch.look([sleeper.pid]) for _ in range(4)] == [False, False, False, True]
-        busy.kill()
 
 
 def _names(pids: list[int]) -> set[str]:
@@ -138,7 +138,7 @@ def _names(pids: list[int]) -> set[str]:
 _TOLD = ">&$QSAGIN_HEARTBEAT"
 _SERVER = "$QSAGIN_TEMPORARY/gcs_server"
 _VITAL = f"ln -s /bin/sleep {_SERVER}; printf r {_TOLD}; {_SERVER} 60 & sleep 3"
-_STARTING = f"ln -s /bin/sleep {_SERVER}; printf s {_TOLD}; {_SERVER} 60 & sleep 60"
+_JOINING = f"printf j {_TOLD}; sleep 14; printf d {_TOLD}"
 _WAIT = f"sleep 4; printf d {_TOLD}"
 
 
@@ -153,7 +153,8 @@ _WAIT = f"sleep 4; printf d {_TOLD}"
         ("printf d >&$QSAGIN_HEARTBEAT; exit 0", 0, ""),
         ("printf d >&$QSAGIN_HEARTBEAT; exit 75", 1, "its processes are gone"),
         (f"{_VITAL}; kill %1; {_WAIT}; sleep 9", 1, "gcs_server of Ray is gone"),
-        (_STARTING, 1, "nobody was at work while it started"),
+        (f"printf s {_TOLD}; sleep 60", 1, "nobody was at work while it started"),
+        (_JOINING, 0, ""),
         (f"{_VITAL}; printf l {_TOLD}; kill %1; printf f {_TOLD}; {_WAIT}", 0, ""),
     ],
 )
