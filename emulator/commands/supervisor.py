@@ -5,8 +5,8 @@ its child (PR_SET_CHILD_SUBREAPER), and when the work has ended, in whatever way
 there and removes the temporary folder, and those that dead runs of this user have left.  The child tells
 by heartbeats that it is alive; one that falls silent for longer than its phase allows is killed, and so
 is whatever of the family stays stopped, Ray's processes too.  While Ray starts here, a family of which
-nobody is at work waits for somebody who is lost, and is not left to wait.  A run that was lost (killed,
-aborted, silent) is resumed a bounded number of times.  The first signal is passed
+nobody is at work waits for somebody who is lost, and is not left to wait the first time.  A run that was
+lost (killed, aborted, silent) is resumed a bounded number of times.  The first signal is passed
 on, for the child to end in order; the second one ends everything at once.  If the supervisor itself is
 lost, the child hears of it (PR_SET_PDEATHSIG) and ends in order.
 
@@ -92,7 +92,7 @@ def supervise(words: Sequence[str], resumption: Resumption = lambda: None) -> in
     adopt_orphans()
     with _Signals() as signals, _Folder() as folder:
         for attempt in range(MOST_RESUMPTIONS + 1):
-            child = _Child(words, folder)
+            child = _Child(words, folder, is_patient=attempt > 0)
             problem = child.attend(signals)
             end_family()
             if not problem or signals.received:
@@ -178,10 +178,11 @@ def _sweep(base: Path) -> None:
 
 @dataclass
 class _Child:
-    """The process that does the work."""
+    """The process that does the work; one that is started again may wait, as for a slow name server."""
 
     words: Sequence[str]
     folder: _Folder
+    is_patient: bool = False
     status: int = 0
     _phase: bytes = STARTING
     _heard_s: float = field(default_factory=time.monotonic)
@@ -249,7 +250,7 @@ class _Child:
             return ""
         if gone := self._vital.look(family):
             return f"{gone} of Ray is gone"
-        if self._phase != STARTING:
+        if self._phase != STARTING or self.is_patient:
             self._idle.forget()
         elif self._idle.look(family):
             return "nobody was at work while it started"

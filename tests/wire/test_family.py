@@ -161,16 +161,32 @@ _WAIT = f"sleep 4; printf d {_TOLD}"
 def test_work_that_ends_without_saying_so_is_lost(
     tmp_path: Path, script: str, status: int, told: str
 ) -> None:
-    program = tmp_path / "work"
-    program.write_text(f"#!/bin/bash\n{script}\n")
-    program.chmod(0o700)
-    supervisor = (
-        f"import sys; sys.executable = {str(program)!r}\n"
-        "from emulator.commands.supervisor import supervise\n"
-        "sys.exit(supervise(['run']))"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", supervisor], capture_output=True, text=True, check=False
-    )
+    ended = _supervised(tmp_path, script, "sys.exit(supervise(['run']))")
     assert ended.returncode == status
     assert ended.stderr == (f"the command was lost: {told}\n" if told else "")
+
+
+def test_work_that_is_started_again_may_wait(tmp_path: Path) -> None:
+    """A start in which nobody is at work may only be slow, as with a name server that does not answer."""
+    hasty = "supervisor._IDLE_LOOKS, supervisor._IDLE_ALLOWED = 3, 0\n"
+    begins = "sys.exit(supervise(['run'], lambda: ['run']))"
+    ended = _supervised(tmp_path, f"printf s {_TOLD}; sleep 6; printf d {_TOLD}", hasty + begins)
+    assert ended.returncode == 0
+    assert ended.stderr.splitlines() == [
+        "the command was lost: nobody was at work while it started",
+        "nothing was done yet; starting over, 1 of 3 times at most",
+    ]
+
+
+def _supervised(folder: Path, script: str, begins: str) -> subprocess.CompletedProcess[str]:
+    program = folder / "work"
+    program.write_text(f"#!/bin/bash\n{script}\n")
+    program.chmod(0o700)
+    words = (
+        f"import sys; sys.executable = {str(program)!r}\n"
+        "from emulator.commands import supervisor\n"
+        "from emulator.commands.supervisor import supervise\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", words + begins], capture_output=True, text=True, check=False
+    )
