@@ -316,12 +316,11 @@ class LocalKeyManager(ManagedCore[None]):
                 by_kind[item.kind] += units[item.request] * self._config.unit_bits
             for kind, bits in by_kind.items():
                 yield Measure(name, (node, ("application", kind)), bits)
-        if self._config.tells_kept:
-            for name, count in (
-                ("key_expired_bits_total", self._relay.expired_units),
-                ("key_kept_bits_total", serving.kept_units),
-            ):
-                yield Measure(name, (node,), count * self._config.unit_bits)
+        for name, count in (
+            ("key_expired_bits_total", self._relay.expired_units),
+            ("key_kept_bits_total", serving.kept_units),
+        ):
+            yield Measure(name, (node,), count * self._config.unit_bits)
         for medium, bits in self._delivery.delivered_bits.items():
             yield Measure("keys_delivered_bits_total", (node, ("medium", medium)), bits)
         if self._access.is_used:
