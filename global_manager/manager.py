@@ -205,8 +205,8 @@ class GlobalManager:
         for kind, price in prices.items():
             a_bit = price / self._config.unit_bits
             found.append(Measure("shortfall_cost_per_bit", (("application", kind),), a_bit))
-        if keeping := max((r.keeping_cost for r in self._problem.requests), default=0):
-            found.append(Measure("keeping_cost_per_bit", (), keeping / self._config.unit_bits))
+        keeping = max((r.keeping_cost for r in self._problem.requests), default=0)
+        found.append(Measure("keeping_cost_per_bit", (), keeping / self._config.unit_bits))
         failed = self._plan.failed_plans + self._orders.failed_decisions
         return [
             *found,
