@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterator, Mapping
 from math import isclose
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -101,9 +100,7 @@ def _ending_problems(
 
 def _ledger_problems(folder: Path, told: Ledger) -> list[str]:
     """Return which columns of the ledger's file are not as told."""
-    with TemporaryDirectory() as scratch:
-        ledger.write(told, Path(scratch))
-        again = pq.read_table(Path(scratch) / ledger.FILE)
+    again = ledger.table_of(told)
     try:
         written = pq.read_table(folder / ledger.FILE)
     except (OSError, pa.ArrowException):

@@ -218,7 +218,12 @@ def down_s(
 
 
 def write(ledger: Ledger, run_folder: Path) -> None:
-    """Write the ledger as a Parquet file, zstd-compressed, with one column per field, `cash` and `cost`.
+    """Write the ledger as a Parquet file, zstd-compressed."""
+    pq.write_table(table_of(ledger), run_folder / FILE, compression="zstd")
+
+
+def table_of(ledger: Ledger) -> pa.Table:
+    """Return the ledger as it is written: one column per field, `cash` and `cost`.
 
     Without tenants it has no such column, nor those of stores where these keep and lose nothing.
     """
@@ -226,8 +231,7 @@ def write(ledger: Ledger, run_folder: Path) -> None:
     for group in (("tenant",), OF_STORES):
         if not any(any(ledger.columns[name]) for name in group):
             names = [name for name in names if name not in group]
-    columns = {name: ledger.columns[name] for name in names}
-    pq.write_table(pa.table(columns), run_folder / FILE, compression="zstd")
+    return pa.table({name: ledger.columns[name] for name in names})
 
 
 def rows_of(run_folder: Path) -> tuple[LedgerRow, ...]:
