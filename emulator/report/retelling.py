@@ -14,14 +14,12 @@ from math import isclose
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from emulator.build.assembly import Assembly
 from emulator.build.setup import Setup
 from emulator.report.summary import results_again
 from emulator.results import ledger
 from emulator.results.audit import Audit
+from emulator.results.claims import table_at
 from emulator.results.ledger import Ledger
 from emulator.store import journals
 from emulator.store.files import PLAN, SUMMARY
@@ -101,9 +99,8 @@ def _ending_problems(
 def _ledger_problems(folder: Path, told: Ledger) -> list[str]:
     """Return which columns of the ledger's file are not as told."""
     again = ledger.table_of(told)
-    try:
-        written = pq.read_table(folder / ledger.FILE)
-    except (OSError, pa.ArrowException):
+    written = table_at(folder / ledger.FILE)
+    if written is None:
         return [f"{ledger.FILE} cannot be read"]
     if (written.column_names, written.num_rows) != (again.column_names, again.num_rows):
         return [f"{ledger.FILE} has other columns or rows than follow from the journals"]

@@ -287,7 +287,7 @@ def _plan_problems(folder: Path) -> Iterator[str]:
 
 
 def _ledger_problems(folder: Path, problem: Problem, sums: _Sums) -> list[str]:
-    rows = _table(folder / ledger.FILE)
+    rows = table_at(folder / ledger.FILE)
     if rows is None:
         return [f"{ledger.FILE} cannot be read"]
     number = {request.id: position for position, request in enumerate(problem.requests)}
@@ -308,11 +308,11 @@ def _ledger_problems(folder: Path, problem: Problem, sums: _Sums) -> list[str]:
 
 
 def _decision_problems(folder: Path, setup: Setup, problem: Problem) -> Iterator[str]:
-    written = _table(folder / decisions.FILE)
+    written = table_at(folder / decisions.FILE)
     window_s = setup.experiment.clock.window_s
     with TemporaryDirectory() as scratch:
         decisions.write(decisions.decisions(folder, problem.requests, window_s), Path(scratch))
-        if written is None or not written.equals(_table(Path(scratch) / decisions.FILE)):
+        if written is None or not written.equals(table_at(Path(scratch) / decisions.FILE)):
             yield f"{decisions.FILE} is not what the manager decided"
 
 
@@ -354,7 +354,7 @@ def _summary_problems(
         yield f"{SUMMARY} says complete, but the journal of {late[0]} is not"
 
 
-def _table(path: Path) -> Any:
+def table_at(path: Path) -> Any:
     """Return a Parquet file as a table, or None."""
     try:
         return pq.read_table(path)
