@@ -51,7 +51,7 @@ def start_up(folder: Path) -> Row:
         )
     ours, bare = min(ours_s), min(bare_s)
     note = f"{ours:.1f} s, bare Ray {bare:.1f} s in the same run"
-    return at_most("start-up over bare Ray", ours / bare, "times", 1.5, note)
+    return at_most("start-up over bare Ray", ours / bare, "times", 1.15, note)
 
 
 def rate(folder: Path, name: str, wanted: float, *options: str) -> Row:

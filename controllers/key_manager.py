@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controllers import link_notes
-from controllers.channel import Block
 from controllers.key_access import NO_ACCESS, KeyAccess, NodeAccess
 from controllers.key_delivery import Application, KeyDelivery, Shortage
 from controllers.key_relay import KeyRelay
 from controllers.key_store import KeyStores
+from controllers.link_blocks import Block
 from controllers.managed import ManagedCore
 from controllers.node_status import StatusSource
 from controllers.ports import NodeWorld

@@ -28,8 +28,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum, auto
 from math import inf
 
-from controllers.channel import Block, Channel
+from controllers.channel import Channel, begin_epochs
 from controllers.key_store import KeyStore, KeyStores, name_keys
+from controllers.link_blocks import Block, BlockMaker
 from controllers.link_notes import LinkNotes
 from controllers.ports import NodeWorld
 from controllers.reliable_delivery import Acknowledgements, Retransmissions
@@ -99,11 +100,14 @@ class KeyRelay:
     released: dict[int, int] = field(default_factory=dict)
     last_epoch: dict[int, int] = field(default_factory=dict)
     expired_units: int = 0
-    due_s: float = inf  # of the channel that is due first
+    due_ms: float = inf  # of the channel that is due first
     links: LinkNotes = field(init=False)
+    maker: BlockMaker = field(init=False)
 
     def __post_init__(self) -> None:
         self.links = LinkNotes(self.effects)
+        here = (self.node, self.key_bytes, self.qber_limit)
+        self.maker = BlockMaker(*here, self.world, self.world)
 
     def configure(self, row: ChannelRow, wavelengths: int | None = None) -> None:
         """Take part in a reservation from now on, with a store if the node is an end of it.
@@ -116,10 +120,10 @@ class KeyRelay:
         if row.generation <= self.released.get(row.request, -1):
             return
         self.release(row.request, row.generation - 1)
-        channel = Channel(self.node, row, self.key_bytes, self.qber_limit, wavelengths)
-        channel.skip(self.last_epoch.get(row.request, 0), self.world, self.world)
+        channel = Channel(self.node, row, self.key_bytes, wavelengths)
+        channel.skip(self.last_epoch.get(row.request, 0), self.maker)
         self.channels[row.request] = channel
-        self.due_s = min(self.due_s, channel.due_s)
+        self.due_ms = min(self.due_ms, channel.due_ms)
         if channel.is_source or channel.is_target:
             self._own_store(channel)
 
@@ -139,23 +143,21 @@ class KeyRelay:
 
     def begin_epochs(self, now_s: float) -> None:
         """Renew the blocks of every channel whose epoch is over, and send new keys on their way."""
-        if now_s < self.due_s:
-            return
-        for channel in self.channels.values():
-            while channel.due_s <= now_s:
-                request = channel.row.request
+        while self.due_ms / 1000 <= now_s:
+            turning = [item for item in self.channels.values() if item.due_ms == self.due_ms]
+            for channel in turning:
                 self._end_epoch(channel)
                 self._expire(channel)
-                channel.begin_epoch(self.world, self.world)
-                for hop in channel.hops:
-                    if hop.block is not None:
-                        self.latest[hop.peer] = hop.block
-                        self.links.made(request, hop.peer, hop.block)
+            for blocks in begin_epochs(turning, self.maker):
+                self.latest[blocks.peer] = blocks.block(-1)
+                self.links.made(blocks)
+            for channel in turning:
+                request = channel.row.request
                 self.relay_states[request] = RelayState(channel.epoch)
                 self.last_epoch[request] = channel.epoch
                 if channel.is_source:
                     self._send_keys(channel)
-        self._look_ahead()
+            self._look_ahead()
 
     def expire(self, now_s: float, period: int) -> None:
         """Void, at the source, available keys that have become too old in this period."""
@@ -219,7 +221,7 @@ class KeyRelay:
     @property
     def wake_s(self) -> float | None:
         """When the next epoch is over, or keys become too old."""
-        times = [self.due_s] if self.channels else []
+        times = [self.due_ms / 1000] if self.channels else []
         if self.lifetime_s is not None:
             made = (store.oldest_s for _, store in self._sources())
             times += [at_s + self.lifetime_s for at_s in made if at_s is not None]
@@ -236,7 +238,7 @@ class KeyRelay:
         return (round(made_s * 1000) + self.lifetime_ms) / 1000
 
     def _look_ahead(self) -> None:
-        self.due_s = min((channel.due_s for channel in self.channels.values()), default=inf)
+        self.due_ms = min((item.due_ms for item in self.channels.values()), default=inf)
 
     def _send_keys(self, channel: Channel) -> None:
         request, store = channel.row.request, self._own_store(channel)
@@ -272,9 +274,7 @@ class KeyRelay:
         ciphertext = channel.encrypt(material)
         self._note_used(channel, channel.row.downstream, material)
         units = len(material) // self.key_bytes
-        block = channel.hops[-1].block
-        errors = block.errors if block is not None else 0
-        onward = Relay(channel.row.request, epoch, units, ciphertext, errors)
+        onward = Relay(channel.row.request, epoch, units, ciphertext, channel.errors_sent())
         return key_manager_of(channel.row.downstream), onward
 
     def _note_used(self, channel: Channel, peer: str, material: bytes) -> None:
@@ -283,7 +283,7 @@ class KeyRelay:
 
     def _expire(self, channel: Channel) -> None:
         """Give up what is left of the blocks of an epoch."""
-        for peer, bits in channel.expire().items():
+        for peer, bits in channel.expire():
             self.links.expired(channel.row.request, peer, channel.epoch, bits)
 
     def _keep(self, channel: Channel, epoch: int, material: bytes) -> Confirm:

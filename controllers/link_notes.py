@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import compress
 
-from controllers.channel import Block, Channel
+from controllers.channel import Channel
+from controllers.link_blocks import LinkBlocks
 from protos.core import Effects
 from protos.facts import Fact, FactKind, Shares
 
@@ -49,17 +51,19 @@ class LinkNotes:
         self._made: dict[tuple[str, int], _Noted] = {}
         self._used: dict[tuple[str, int], _Noted] = {}
 
-    def made(self, request: int, peer: str, block: Block) -> None:
-        """Take note of a block, which may have no key."""
-        noted = _of(self._made, peer, block.epoch)
-        noted.requests.append(request)
-        noted.bits.append(8 * block.n_bytes)
-        noted.qber.append(block.qber if block.is_told else None)
-        if block.is_noisy:
-            noted.discarded.append(request)
-        progress = block.progress if block.is_told else None
-        noted.filled.append(progress.filled if progress else None)
-        noted.distilled_bits.append(progress.distilled_bits if progress else 0)
+    def made(self, blocks: LinkBlocks) -> None:
+        """Take note of blocks, which may have no key."""
+        noted, told = _of(self._made, blocks.peer, blocks.epoch), blocks.is_told()
+        noted.requests += blocks.requests
+        noted.bits += [8 * size for size in blocks.sizes]
+        noted.qber += [
+            qber if is_told else None for qber, is_told in zip(blocks.qber, told, strict=True)
+        ]
+        noted.discarded += compress(blocks.requests, blocks.is_noisy)
+        for place, is_told in enumerate(told):
+            progress = blocks.progress[place] if blocks.progress and is_told else None
+            noted.filled.append(progress.filled if progress else None)
+            noted.distilled_bits.append(progress.distilled_bits if progress else 0)
 
     def used(self, request: int, peer: str, epoch: int, bits: int) -> None:
         """Take note of how much a block has encrypted or decrypted."""

@@ -41,7 +41,8 @@ class ManagedCore(ABC, Generic[Context]):
             if isinstance(message.body, Pdu):
                 self._on_pdu(message.source, message.body, now_s)
             else:
-                self._on_traffic(message.source, message.body)
+                for item in message.body.items:
+                    self._on_traffic(message.source, item)
         self._act(now_s)
         self._requests.resend(self._effects, now_s)
         wakes = (self._due_s(), self._requests.wake_s)

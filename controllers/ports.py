@@ -141,8 +141,15 @@ class QuantumChannel(Protocol):
     def block(self, channel: ChannelId, serial: int, n_bytes: int) -> bytes:
         """Return a block of key; the other end of the channel receives the same."""
 
-    def errors(self, channel: ChannelId, serial: int, sifted_bits: int, qber: float) -> int:
-        """Return in how many sifted bits of a block the ends differed, as error correction tells.
+    def blocks(
+        self, channels: Sequence[ChannelId], serial: int, n_bytes: Sequence[int]
+    ) -> list[bytes]:
+        """Return a block of each channel, as `block` does."""
+
+    def errors(
+        self, channels: Sequence[ChannelId], serial: int, sifted_bits: Sequence[int], qber: float
+    ) -> list[int]:
+        """Return in how many sifted bits of each block the ends differed, as error correction tells.
 
         `qber` is the chance of each bit to be wrong.  Both ends find the same.
         """

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from protos.access import Answer, Asked
 from protos.facts import Fact
 from protos.key_changes import KeyChange
-from protos.keys import KeyTraffic
+from protos.keys import KeyBundle, KeyTraffic
 from protos.mib import AccessRole, Row
 from protos.node_status import NodeStatus
 from protos.pdu import Pdu
@@ -96,7 +96,7 @@ class Message(NamedTuple):
     source: str
     destination: str
     sequence: int
-    body: Pdu | KeyTraffic
+    body: Pdu | KeyBundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,20 +143,26 @@ class Step:
 
 
 class Effects:
-    """Collects what one entity sends and writes during a step, and numbers its messages."""
+    """Collects what one entity sends and writes during a step, and numbers its messages.
+
+    A PDU is a message; all key traffic to a destination is one message.
+    """
 
     def __init__(self, entity: str) -> None:
         self._entity = entity
         self._sequence = 0
         self._outbox: list[Message] = []
+        self._traffic: dict[str, list[KeyTraffic]] = {}
         self._facts: list[Fact] = []
         self._keys: list[KeyChange] = []
         self._answers: list[Answer] = []
 
     def send(self, destination: str, body: Pdu | KeyTraffic) -> None:
-        """Send one message; it is consumed in the next window."""
-        self._sequence += 1
-        self._outbox.append(Message(self._entity, destination, self._sequence, body))
+        """Send something; it is consumed in the next window."""
+        if isinstance(body, Pdu):
+            self._post(destination, body)
+        else:
+            self._traffic.setdefault(destination, []).append(body)
 
     def note(self, fact: Fact) -> None:
         """Write one fact into the journal."""
@@ -172,9 +178,16 @@ class Effects:
 
     def flush(self, wake_s: float | None) -> Step:
         """Return what was collected, and start again from empty."""
+        for destination, items in self._traffic.items():
+            self._post(destination, KeyBundle.of(items))
+        self._traffic = {}
         step = Step(self._outbox, self._facts, wake_s, self._keys, self._answers)
         self._outbox, self._facts, self._keys, self._answers = [], [], [], []
         return step
+
+    def _post(self, destination: str, body: Pdu | KeyBundle) -> None:
+        self._sequence += 1
+        self._outbox.append(Message(self._entity, destination, self._sequence, body))
 
 
 @dataclass(frozen=True)

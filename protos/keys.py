@@ -1,4 +1,4 @@
-"""Key traffic as values: what local key managers say to each other.
+"""Key traffic as values: what local key managers say to each other, one bundle a neighbour and step.
 
 A key of a request is named by (request, medium, serial): the serial is the epoch of a fiber channel
 or the number of an on-demand order.  Nothing here is a key; ciphertext is a one-time pad's.  All are
@@ -7,6 +7,7 @@ tuples, because a run has millions.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from protos.mib import MediumCode
@@ -81,3 +82,21 @@ class Ack(NamedTuple):
 
 
 KeyTraffic = Relay | Confirm | Delivered | Assigned | Discard | Ack
+_PLACES = {
+    kind: place for place, kind in enumerate((Relay, Confirm, Delivered, Assigned, Discard, Ack))
+}
+
+
+class KeyBundle(NamedTuple):
+    """All that one node says to another in a step, by kind, and in its order within each kind."""
+
+    items: tuple[KeyTraffic, ...]
+
+    @classmethod
+    def of(cls, items: Iterable[KeyTraffic]) -> KeyBundle:
+        """Put together what was said in any order."""
+        return cls(tuple(sorted(items, key=_place)))
+
+
+def _place(item: KeyTraffic) -> int:
+    return _PLACES[type(item)]

@@ -5,17 +5,20 @@ Besides `emulator.runtime` and `emulator.telemetry` this is the only importer of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, chain, groupby
+from typing import Any, TypeVar
 
 from protos.core import Message
 from protos.gen.qsagin.v1 import keys_pb2, management_pb2, runtime_pb2
-from protos.keys import Ack, Assigned, Confirm, Delivered, Discard, KeyTraffic, Relay
+from protos.keys import Ack, Assigned, Confirm, Delivered, Discard, KeyBundle, KeyTraffic, Relay
 from protos.mib import MediumCode
 from protos.pdu import TRACE_BYTES, ErrorStatus, Missing, Pdu, Value, VarBind, Verb
 
 _MOST = 2**63 - 1  # what a journal can hold
 
 Batch = management_pb2.ManagementBatch | keys_pb2.KeyBatch
+Run = TypeVar("Run", bytes, tuple[str, ...])
 
 
 def mail(batches: Iterable[Batch]) -> bytes:
@@ -63,21 +66,24 @@ def management_messages(batch: management_pb2.ManagementBatch) -> list[Message]:
 
 
 def key_batch(window: int, messages: Iterable[Message]) -> keys_pb2.KeyBatch:
-    """Encode key traffic; all bodies must be of `protos.keys`."""
+    """Encode key traffic; all bodies must be bundles."""
     batch = keys_pb2.KeyBatch(window=window)
     for message in messages:
         encoded = batch.messages.add(
             source=message.source, destination=message.destination, sequence=message.sequence
         )
         if not isinstance(message.body, Pdu):
-            _encode_traffic(message.body, encoded)
+            _encode_bundle(message.body, encoded)
     return batch
 
 
 def key_messages(batch: keys_pb2.KeyBatch) -> list[Message]:
-    """Decode key traffic.  Raises `ValueError` for an empty body or an unknown medium."""
+    """Decode key traffic.
+
+    Raises `ValueError` for an empty body, an unknown medium, or columns that do not fit together.
+    """
     return [
-        Message(item.source, item.destination, item.sequence, _decode_traffic(item))
+        Message(item.source, item.destination, item.sequence, _decode_bundle(item))
         for item in batch.messages
     ]
 
@@ -134,62 +140,137 @@ def _decode_value(varbind: management_pb2.VarBind) -> Value:
             return Missing(varbind.exception or Missing.NULL)
 
 
-def _encode_traffic(body: KeyTraffic, out: keys_pb2.KeyMessage) -> None:
-    match body:
-        case Relay():
-            relay = out.relay
-            relay.request, relay.epoch, relay.units = body.request, body.epoch, body.units
-            relay.ciphertext, relay.errors = body.ciphertext, body.errors
-        case Confirm():
-            confirm = out.confirm
-            confirm.request, confirm.medium = body.request, body.medium
-            confirm.serial, confirm.units, confirm.tag = body.serial, body.units, body.tag
-        case Delivered():
-            delivered = out.delivered
-            delivered.request, delivered.medium = body.request, body.medium
-            delivered.period, delivered.number = body.period, body.number
-            delivered.key_ids.extend(body.key_ids)
-        case Assigned():
-            assigned = out.assigned
-            assigned.request, assigned.master = body.request, body.master
-            assigned.slaves.extend(body.slaves)
-            assigned.key_bits, assigned.number = body.key_bits, body.number
-            assigned.names.extend(body.names)
-            assigned.unit_ids.extend(body.unit_ids)
-            assigned.ciphertext = body.pad
-        case Discard():
-            discard = out.discard
-            discard.request, discard.medium = body.request, body.medium
-            discard.serial, discard.number = body.serial, body.number
-        case Ack():
-            out.settled.number = body.number
+def _encode_bundle(bundle: KeyBundle, out: keys_pb2.KeyMessage) -> None:
+    for kind, items in groupby(bundle.items, type):
+        _ENCODERS[kind](tuple(items), out)
 
 
-def _decode_traffic(item: keys_pb2.KeyMessage) -> KeyTraffic:
-    body = getattr(item, item.WhichOneof("body") or "relay")
-    if any(isinstance(n, int) and n > _MOST for _, n in body.ListFields()):
-        raise ValueError(f"message {item.sequence} of {item.source} has a number that is too large")
-    match item.WhichOneof("body"):
-        case "relay":
-            body = item.relay
-            return Relay(body.request, body.epoch, body.units, body.ciphertext, body.errors)
-        case "confirm":
-            said = item.confirm
-            medium = MediumCode(said.medium)
-            return Confirm(said.request, medium, said.serial, said.units, said.tag)
-        case "delivered":
-            done = item.delivered
-            medium = MediumCode(done.medium)
-            return Delivered(done.request, medium, done.period, tuple(done.key_ids), done.number)
-        case "assigned":
-            return _decode_assigned(item.assigned)
-        case "discard":
-            void = item.discard
-            return Discard(void.request, MediumCode(void.medium), void.serial, void.number)
-        case "settled":
-            return Ack(item.settled.number)
-        case _:
-            raise ValueError(f"message {item.sequence} of {item.source} is empty")
+def _encode_relays(items: tuple[Relay, ...], out: keys_pb2.KeyMessage) -> None:
+    requests, epochs, units, ciphertexts, errors = zip(*items, strict=True)
+    relays = out.relays
+    relays.request.extend(requests)
+    relays.epoch.extend(epochs)
+    relays.units.extend(units)
+    relays.errors.extend(errors)
+    relays.n_bytes.extend(map(len, ciphertexts))
+    relays.ciphertext = b"".join(ciphertexts)
+
+
+def _encode_confirms(items: tuple[Confirm, ...], out: keys_pb2.KeyMessage) -> None:
+    requests, media, serials, units, tags = zip(*items, strict=True)
+    confirms = out.confirms
+    confirms.request.extend(requests)
+    confirms.medium.extend(media)
+    confirms.serial.extend(serials)
+    confirms.units.extend(units)
+    confirms.n_bytes.extend(map(len, tags))
+    confirms.tag = b"".join(tags)
+
+
+def _encode_delivered(items: tuple[Delivered, ...], out: keys_pb2.KeyMessage) -> None:
+    requests, media, periods, key_ids, numbers = zip(*items, strict=True)
+    delivered = out.delivered
+    delivered.request.extend(requests)
+    delivered.medium.extend(media)
+    delivered.period.extend(periods)
+    delivered.number.extend(numbers)
+    delivered.units.extend(map(len, key_ids))
+    delivered.key_ids.extend(chain.from_iterable(key_ids))
+
+
+def _encode_assigned(items: tuple[Assigned, ...], out: keys_pb2.KeyMessage) -> None:
+    for item in items:
+        out.assigned.add(
+            request=item.request,
+            master=item.master,
+            slaves=item.slaves,
+            key_bits=item.key_bits,
+            names=item.names,
+            unit_ids=item.unit_ids,
+            ciphertext=item.pad,
+            number=item.number,
+        )
+
+
+def _encode_discards(items: tuple[Discard, ...], out: keys_pb2.KeyMessage) -> None:
+    for item in items:
+        out.discards.add(
+            request=item.request, medium=item.medium, serial=item.serial, number=item.number
+        )
+
+
+def _encode_acks(items: tuple[Ack, ...], out: keys_pb2.KeyMessage) -> None:
+    out.settled.extend(item.number for item in items)
+
+
+_ENCODERS: dict[type, Callable[[Any, keys_pb2.KeyMessage], None]] = {
+    Relay: _encode_relays,
+    Confirm: _encode_confirms,
+    Delivered: _encode_delivered,
+    Assigned: _encode_assigned,
+    Discard: _encode_discards,
+    Ack: _encode_acks,
+}
+
+
+def _decode_bundle(item: keys_pb2.KeyMessage) -> KeyBundle:
+    try:
+        items: tuple[KeyTraffic, ...] = (
+            *_relays(item.relays),
+            *_confirms(item.confirms),
+            *_delivered(item.delivered),
+            *map(_decode_assigned, item.assigned),
+            *map(_decode_discard, item.discards),
+            *map(Ack, item.settled),
+        )
+    except ValueError as error:
+        raise ValueError(f"message {item.sequence} of {item.source}: {error}") from error
+    if not items:
+        raise ValueError(f"message {item.sequence} of {item.source} is empty")
+    for field in (number for said in items for number in said if isinstance(number, int)):
+        if field > _MOST:
+            raise ValueError(
+                f"message {item.sequence} of {item.source} has a number that is too large"
+            )
+    return KeyBundle(items)
+
+
+def _relays(said: keys_pb2.Relays) -> Iterator[Relay]:
+    ciphertexts = _cut(said.ciphertext, said.n_bytes)
+    columns = (said.request, said.epoch, said.units, ciphertexts, said.errors)
+    return map(Relay, *_even(columns))
+
+
+def _confirms(said: keys_pb2.Confirms) -> Iterator[Confirm]:
+    media = [MediumCode(medium) for medium in said.medium]
+    columns = (said.request, media, said.serial, said.units, _cut(said.tag, said.n_bytes))
+    return map(Confirm, *_even(columns))
+
+
+def _delivered(said: keys_pb2.Delivered) -> Iterator[Delivered]:
+    media = [MediumCode(medium) for medium in said.medium]
+    key_ids = _cut(tuple(said.key_ids), said.units)
+    columns = (said.request, media, said.period, key_ids, said.number)
+    return map(Delivered, *_even(columns))
+
+
+def _even(columns: tuple[Sequence[Any], ...]) -> tuple[Sequence[Any], ...]:
+    """Return columns.  Raises `ValueError` if they are not of one length."""
+    if len({len(column) for column in columns}) > 1:
+        raise ValueError("columns of different lengths")
+    return columns
+
+
+def _cut(whole: Run, sizes: Sequence[int]) -> list[Run]:
+    """Cut what was put together.  Raises `ValueError` if the sizes are not those of the parts."""
+    ends = list(accumulate(sizes))
+    if len(whole) != (ends[-1] if ends else 0):
+        raise ValueError("parts that do not make the whole")
+    return [whole[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+
+
+def _decode_discard(void: keys_pb2.Discard) -> Discard:
+    return Discard(void.request, MediumCode(void.medium), void.serial, void.number)
 
 
 def _decode_assigned(said: keys_pb2.Assigned) -> Assigned:

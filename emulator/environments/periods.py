@@ -209,7 +209,8 @@ class PeriodWorld:
             if abs(qber - self._keys.qber_limit) <= _NEAR_SIGMAS * sigma:
                 self._has_drawn = True
                 channel, number = fiber_channel(a, b, at), self._epoch(period)
-                qber = self._world.errors(channel, number, sifted_bits, qber) / sifted_bits
+                (wrong,) = self._world.errors([channel], number, [sifted_bits], qber)
+                qber = wrong / sifted_bits
         return qber > self._keys.qber_limit
 
     def _from_blocks(

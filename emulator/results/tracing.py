@@ -28,7 +28,7 @@ from emulator.store import journals
 from emulator.store.files import EXPERIMENT
 from protos import wire
 from protos.core import Message
-from protos.keys import Delivered, KeyTraffic
+from protos.keys import Delivered, KeyBundle, KeyTraffic
 from protos.mib import BY_ENTRY, ENTRY_ARCS
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import VarBindError, decode, notified, trace_id
@@ -108,11 +108,12 @@ def _messages(
         yield TraceStep(at_s, who, words, trace, span, parent, at_s - window_s)
 
 
-def _told(body: Pdu | KeyTraffic, wanted: bytes, index: int, period: int | None) -> str:
+def _told(body: Pdu | KeyBundle, wanted: bytes, index: int, period: int | None) -> str:
     """Say what a message says if it is part of the trace."""
     if isinstance(body, Pdu):
         return _words(body) if body.trace_id == wanted else ""
-    return _traffic(body, index, period)
+    told = (_traffic(item, index, period) for item in body.items)
+    return ", ".join(words for words in told if words)
 
 
 def _parent(message: Message, asked: Mapping[tuple[str, str, int], str]) -> str:

@@ -27,7 +27,7 @@ from emulator.world.events import (
 )
 from emulator.world.keyed_random import number
 from protos.core import BY_NAME, EntityOrder, Message, is_operator, key_manager_of, steps_until
-from protos.keys import Confirm, Relay
+from protos.keys import Confirm, KeyBundle, KeyTraffic, Relay
 from protos.pdu import Pdu
 
 COPY = 2**40
@@ -220,24 +220,48 @@ class Post:
 
     def _damage(self, message: Message) -> Message | None:
         """Return a message as it arrives damaged; None if it is refused then."""
-        match message.body:
-            case Relay() as relay:
-                flipped = _flipped(relay.ciphertext)
-                return message._replace(body=relay._replace(ciphertext=flipped))
-            case Confirm() as confirm:
-                return message._replace(body=confirm._replace(tag=_flipped(confirm.tag)))
-            case Pdu():
-                self.damaged.append(message)
-        return None
+        if isinstance(message.body, Pdu):
+            self.damaged.append(message)
+            return None
+        items = message.body.items
+        if not any(isinstance(item, Relay | Confirm) for item in items):
+            return None
+        first = next((place for place, item in enumerate(items) if _cover(item)), None)
+        if first is None:
+            return message
+        damaged = KeyBundle((*items[:first], _damaged(items[first]), *items[first + 1 :]))
+        return message._replace(body=damaged)
+
+
+def _cover(item: KeyTraffic) -> bytes:
+    """Return the ciphertext or the tag of what has one."""
+    match item:
+        case Relay():
+            return item.ciphertext
+        case Confirm():
+            return item.tag
+    return b""
+
+
+def _damaged(item: KeyTraffic) -> KeyTraffic:
+    match item:
+        case Relay():
+            return item._replace(ciphertext=_flipped(item.ciphertext))
+        case Confirm():
+            return item._replace(tag=_flipped(item.tag))
+    return item
 
 
 def _flipped(data: bytes) -> bytes:
     """Return data with its first bit turned over."""
-    return bytes([data[0] ^ 0x80]) + data[1:] if data else data
+    return bytes([data[0] ^ 0x80]) + data[1:]
 
 
 def _reordered(window: int, outbox: Sequence[Message], by: MessageFaults) -> list[Message]:
-    """Reorder messages between the same two entities: numbers stay where they are, bodies move."""
+    """Reorder what is said between the same two entities: numbers stay where they are, bodies move.
+
+    Items of a bundle change places as well.
+    """
     found = list(outbox)
     groups: dict[tuple[str, str], list[int]] = {}
     for index, message in enumerate(found):
@@ -246,5 +270,14 @@ def _reordered(window: int, outbox: Sequence[Message], by: MessageFaults) -> lis
     for indices in groups.values():
         drawn = sorted(indices, key=lambda index: by.draw(outbox[index], "shuffle"))
         for index, other in zip(indices, drawn, strict=True):
-            found[index] = outbox[index]._replace(body=outbox[other].body)
+            found[index] = outbox[index]._replace(body=_shuffled(outbox[other], by))
     return found
+
+
+def _shuffled(message: Message, by: MessageFaults) -> Pdu | KeyBundle:
+    """Return what a message says, with its items in another order."""
+    if isinstance(message.body, Pdu):
+        return message.body
+    items = message.body.items
+    places = sorted(range(len(items)), key=lambda place: by.draw(message, "shuffle", place))
+    return KeyBundle.of(items[place] for place in places)

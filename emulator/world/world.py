@@ -15,6 +15,7 @@ Thin on imports on purpose: every actor loads it.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from hashlib import blake2b, shake_256
@@ -77,6 +78,10 @@ class UavView(Protocol):
 
     def with_event(self, event: WorldEvent) -> Self:
         """Return the air in which that happens too."""
+
+
+_NO_BLOCK: tuple[tuple[int, ...], bytes] = ((), b"")
+_NO_ERRORS: tuple[tuple[float, ...], int] = ((), 0)
 
 
 @dataclass(frozen=True)
@@ -157,24 +162,36 @@ class World:
 
     def block(self, channel: ChannelId, serial: int, n_bytes: int) -> bytes:
         """Return a block of key, the same at both ends of the channel."""
-        question = (serial, n_bytes)
-        asked, block = self._last_block.get(channel, ((), b""))
-        if asked != question:
-            block = self._stream("channel", self._words(channel), serial, n_bytes)
-            if channel.medium is MediumCode.FIBER:
-                self._last_block[channel] = question, block
-        return block
+        return self._stream("channel", self._words(channel), serial, n_bytes)
 
-    def errors(self, channel: ChannelId, serial: int, sifted_bits: int, qber: float) -> int:
-        """Return how many bits of a block differ at its ends, drawn by inversion."""
-        question = (serial, sifted_bits, qber)
-        asked, errors = self._last_errors.get(channel, ((), 0))
-        if asked != question:
-            uniform = self.uniform("errors", self._words(channel), serial)
-            errors = binomial_quantile(sifted_bits, qber, uniform)
-            if channel.medium is MediumCode.FIBER:
-                self._last_errors[channel] = question, errors
-        return errors
+    def blocks(
+        self, channels: Sequence[ChannelId], serial: int, n_bytes: Sequence[int]
+    ) -> list[bytes]:
+        """Return a block of each channel; what one end was told last is kept for the other."""
+        known, found = self._last_block, []
+        for channel, size in zip(channels, n_bytes, strict=True):
+            question = (serial, size)
+            asked, block = known.get(channel, _NO_BLOCK)
+            if asked != question:
+                block = self.block(channel, serial, size)
+                known[channel] = question, block
+            found.append(block)
+        return found
+
+    def errors(
+        self, channels: Sequence[ChannelId], serial: int, sifted_bits: Sequence[int], qber: float
+    ) -> list[int]:
+        """Return how many bits of each block differ at its ends, drawn by inversion."""
+        known, found = self._last_errors, []
+        for channel, bits in zip(channels, sifted_bits, strict=True):
+            question = (serial, bits, qber)
+            asked, errors = known.get(channel, _NO_ERRORS)
+            if asked != question:
+                uniform = self.uniform("errors", self._words(channel), serial)
+                errors = binomial_quantile(bits, qber, uniform)
+                known[channel] = question, errors
+            found.append(errors)
+        return found
 
     def shared(self, purpose: str, a: str, b: str, serial: int, n_bytes: int) -> bytes:
         """Return a key that two entities share for a purpose, the same for both."""

@@ -70,6 +70,32 @@ class Confirm:
 
 
 @dataclass(frozen=True)
+class Ack:
+    """All instructions up to this number have been carried out."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Told:
+    """A numbered instruction of the source of keys: to use them or, if it `is_void`, to destroy them."""
+
+    number: int
+    what: Any
+    is_void: bool
+
+
+Item = Relay | Confirm | Told | Ack
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All that a node says to another about keys in a window, by kind."""
+
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
 class Cold:
     """An agent is there, or back."""
 
@@ -188,8 +214,17 @@ class Mail:
         for places in groups.values():
             drawn = sorted(places, key=lambda place: self._chance(letters[place], "shuffle"))
             for place, other in zip(places, drawn, strict=True):
-                found[place] = replace(letters[place], body=letters[other].body)
+                found[place] = replace(letters[place], body=self._mixed(letters[other]))
         return found
+
+    def _mixed(self, letter: Letter) -> Any:
+        """Return what a letter says, with the items of a bundle in another order."""
+        if not isinstance(letter.body, Bundle):
+            return letter.body
+        items = letter.body.items
+        places = range(len(items))
+        drawn = sorted(places, key=lambda place: self._chance(letter, "shuffle", place))
+        return bundle([items[place] for place in drawn])
 
     def _fate(self, letter: Letter, window: int) -> tuple[int, int, Letter] | None:
         """Return how late a letter is, in how many copies, and how it arrives; None: it does not."""
@@ -198,15 +233,38 @@ class Mail:
             if self._chance(letter, "drop", place) < fault["drop"]:
                 return None
             if self._chance(letter, "corrupt", place) < fault["corrupt"]:
-                if not isinstance(letter.body, Relay | Confirm):
+                body = _damaged(letter.body)
+                if body is None:
                     return None
-                if letter.body.units or isinstance(letter.body, Confirm):
-                    flipped = replace(letter.body, is_flipped=not letter.body.is_flipped)
-                    letter = replace(letter, body=flipped)
+                letter = replace(letter, body=body)
             most = int(fault["delay_s"] / self.world.calendar.window_s + 1e-9)
             delay += int(self._chance(letter, "delay", place) * (most + 1))
             copies += self._chance(letter, "duplicate", place) < fault["duplicate"]
         return delay, copies, letter
+
+
+def bundle(items: list[Item]) -> Bundle:
+    """Put together what is said: relays, tags, uses, ends of keys, and what has been carried out."""
+    return Bundle(tuple(sorted(items, key=_rank)))
+
+
+def _rank(item: Item) -> int:
+    if isinstance(item, Told):
+        return 3 if item.is_void else 2
+    return 0 if isinstance(item, Relay) else 1 if isinstance(item, Confirm) else 4
+
+
+def _damaged(body: Any) -> Any:
+    """Return what is left of a body: a bundle with one tag or ciphertext flipped, or nothing."""
+    items = list(body.items) if isinstance(body, Bundle) else []
+    shown = [item for item in items if isinstance(item, Relay | Confirm)]
+    if not shown:
+        return None
+    for place, item in enumerate(items):
+        if isinstance(item, Confirm) or (isinstance(item, Relay) and item.units):
+            items[place] = replace(item, is_flipped=not item.is_flipped)
+            break
+    return Bundle(tuple(items))
 
 
 def _names(names: list[str] | None, who: str) -> bool:
@@ -230,6 +288,7 @@ class Entity:
         self._said = 0
         self._asked = 0
         self._outbox: list[Letter] = []
+        self._bundles: dict[str, list[Item]] = {}
         self._pending: dict[int, _Pending] = {}
         self._answered: dict[tuple[str, int], bool] = {}
         self._starts = 0
@@ -253,6 +312,9 @@ class Entity:
             if item.again <= window:
                 item.again = window + RETRY_WINDOWS
                 self.say(item.to, item.ask)
+        for to, items in self._bundles.items():
+            self._put(to, bundle(items))
+        self._bundles = {}
         said, self._outbox = self._outbox, []
         return said
 
@@ -261,9 +323,11 @@ class Entity:
         return bool(self._pending)
 
     def say(self, to: str, body: Any) -> None:
-        """Say something."""
-        self._said += 1
-        self._outbox.append(Letter(self.name, to, self._said, body))
+        """Say something; what is said of keys leaves together, at the end of the step."""
+        if isinstance(body, Item):
+            self._bundles.setdefault(to, []).append(body)
+        else:
+            self._put(to, body)
 
     def ask(self, to: str, what: Any, context: Any = None) -> None:
         """Say something that must be answered; the context comes back with the answer."""
@@ -299,6 +363,10 @@ class Entity:
     def hear(self, letter: Letter) -> None:
         """Take what needs no answer."""
 
+    def _put(self, to: str, body: Any) -> None:
+        self._said += 1
+        self._outbox.append(Letter(self.name, to, self._said, body))
+
     def _read(self, letter: Letter) -> None:
         match letter.body:
             case Ask() as ask:
@@ -308,8 +376,9 @@ class Entity:
                 if item is not None and item.to == letter.sender:
                     del self._pending[reply.number]
                     self.answered(letter.sender, item.context, reply)
-            case _:
-                self.hear(letter)
+            case Bundle() as said:
+                for item in said.items:
+                    self.hear(replace(letter, body=item))
 
     def on_ask(self, sender: str, ask: Ask) -> None:
         """Answer; an order only after it has been carried out, and that once."""

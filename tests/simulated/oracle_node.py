@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from oracle_controllers import Bring, Join, Leave
-from oracle_mail import Confirm, Entity, Letter, Relay
+from oracle_mail import Ack, Confirm, Entity, Letter, Relay, Told
 from oracle_manager import Short, Usage
 from oracle_nature import Undetermined
 from oracle_terms import FIBER, MANAGER, RETRY_WINDOWS, Event, key_manager
@@ -32,21 +32,6 @@ class Void:
     request: int
     medium: str
     serial: int
-
-
-@dataclass(frozen=True)
-class Told:
-    """The source's instructions are numbered, and carried out in order."""
-
-    number: int
-    what: Use | Void
-
-
-@dataclass(frozen=True)
-class Ack:
-    """Everything up to this number has been carried out."""
-
-    number: int
 
 
 @dataclass
@@ -128,9 +113,7 @@ class Node(Entity):
                     units, period = block.units, self._period - 1
                     self.note("expired", request, period, "end-to-end", units)
                     self._void(request, serial)
-        for channel in self._channels.values():
-            while self._calendar.epoch_s(channel.due) <= self._now_s:
-                self._begin_epoch(channel)
+        self._begin_epochs()
         self._begin_periods()
         for source in self._to_settle:
             self.say(source, Ack(self._done[source]))
@@ -199,7 +182,7 @@ class Node(Entity):
         target = key_manager(self._targets[request])
         self._told[target] += 1
         number = self._told[target]
-        self._repeat((target, number), target, Told(number, what))
+        self._repeat((target, number), target, Told(number, what, isinstance(what, Void)))
 
     # Reservations and epochs.
 
@@ -228,9 +211,21 @@ class Node(Entity):
             del self._channels[request]
             self._end_epoch(channel)
 
+    def _begin_epochs(self) -> None:
+        """Begin all epochs that are due, the earliest first."""
+        while due := [item for item in self._channels.values() if self._is_due(item)]:
+            first = min(item.due for item in due)
+            turning = [item for item in due if item.due == first]
+            for channel in turning:
+                self._end_epoch(channel)
+            for channel in turning:
+                self._begin_epoch(channel)
+
+    def _is_due(self, channel: _Channel) -> bool:
+        return self._calendar.epoch_s(channel.due) <= self._now_s
+
     def _begin_epoch(self, channel: _Channel) -> None:
         join = channel.join
-        self._end_epoch(channel)
         since_s, at_s = channel.began_s, self._calendar.epoch_s(channel.due)
         channel.epoch, channel.began_s, channel.due = channel.due, at_s, channel.due + 1
         for peer in filter(None, (join.upstream, join.downstream)):

@@ -15,7 +15,7 @@ from emulator.build.manager_role import actors_of
 from emulator.results.audit import audit
 from protos.core import Message
 from protos.facts import FactKind
-from protos.keys import Confirm, Delivered, Discard
+from protos.keys import Confirm, Delivered, Discard, KeyBundle
 from protos.mib import MediumCode
 
 small = st.integers(0, 4)
@@ -51,7 +51,7 @@ def test_nobody_is_ended_by_lies_and_third_parties_cost_nobody_a_key(
     known = _keys_of(network)
     for place, (victim, lie) in enumerate(told):
         body = lie._replace(key_ids=known) if isinstance(lie, Delivered) else lie
-        message = Message(liar, victim, 10**6 + place, body)
+        message = Message(liar, victim, 10**6 + place, KeyBundle((body,)))
         network.put(1, message)
     network.run(330)
     network.close()

@@ -23,7 +23,7 @@ from global_manager.provisioning import solve
 from global_manager.provisioning.model import Policy
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER
 from protos.facts import FactKind, keys_named
-from protos.keys import Relay
+from protos.keys import KeyBundle, Relay
 from protos.pdu import Pdu, Verb
 
 
@@ -99,7 +99,8 @@ def test_a_key_crosses_every_hop_encrypted_and_uses_a_bit_of_each_hop_for_each_b
     tiny: Setup,
 ) -> None:
     network, assembly = simulate(tiny)
-    relayed = [m.body for m in network.sent if isinstance(m.body, Relay)]
+    bundles = [m.body for m in network.sent if isinstance(m.body, KeyBundle)]
+    relayed = [item for bundle in bundles for item in bundle.items if isinstance(item, Relay)]
     secrets = {
         assembly.world.fresh(source, r, epoch, 32)
         for r, source in ((0, "A"), (1, "B"), (2, "C"))

@@ -27,7 +27,7 @@ from emulator.results import ledger
 from emulator.runtime.message_faults import MessageFaults
 from protos.core import GLOBAL_MANAGER, Message
 from protos.facts import Fact, FactKind, LinkState, label_of
-from protos.keys import Ack
+from protos.keys import KeyBundle
 
 PREDICTED = (
     FactKind.LINK,
@@ -117,7 +117,7 @@ def message_draw(
     by: MessageFaults, source: str, destination: str, number: int, *question: str | int
 ) -> float:
     """Return what chance has drawn for a message."""
-    return by.draw(Message(source, destination, number, Ack(0)), *question)
+    return by.draw(Message(source, destination, number, KeyBundle(())), *question)
 
 
 def plans_of(network: SimulatedNetwork) -> list[dict[str, Way]]:

@@ -27,7 +27,7 @@ from emulator.results.audit import audit
 from protos.core import FIBER_CONTROLLER, UAV_CONTROLLER, Message, Timeline
 from protos.facts import FactKind, Shares
 from protos.key_changes import KeysHeld
-from protos.keys import Relay
+from protos.keys import KeyBundle, Relay
 from protos.mib import ChannelRow, DeliveryRow, MediumCode, Row, RowStatus, TruthValue
 from protos.pdu import Pdu, Verb
 from protos.rows import encode
@@ -54,14 +54,24 @@ class _World:
         wavelength_bytes = -(-units * KEY_BITS // 8 // UNITS)
         return LinkSample(8.0 * wavelength_bytes / PERIOD_S, 0.0)
 
-    def errors(self, _channel: ChannelId, _serial: int, _sifted_bits: int, _qber: float) -> int:
-        return 0
+    def errors(
+        self, channels: Sequence[ChannelId], _serial: int, _sifted_bits: Sequence[int], _qber: float
+    ) -> list[int]:
+        return [0] * len(channels)
 
     def knows(self, _node: str) -> bool:
         return True
 
     def block(self, channel: ChannelId, serial: int, n_bytes: int) -> bytes:
         return shake_128(f"{channel}#{serial}".encode()).digest(n_bytes)
+
+    def blocks(
+        self, channels: Sequence[ChannelId], serial: int, n_bytes: Sequence[int]
+    ) -> list[bytes]:
+        return [
+            self.block(channel, serial, size)
+            for channel, size in zip(channels, n_bytes, strict=True)
+        ]
 
     def fresh(self, node: str, request: int, serial: int, n_bytes: int) -> bytes:
         return shake_128(f"{node}/{request}/{serial}".encode()).digest(n_bytes)
@@ -258,9 +268,11 @@ TestRelaying.settings = settings(max_examples=25, stateful_step_count=25)
 def _relayed(chain: Chain) -> list[tuple[str, int]]:
     """Return the relays that were sent, told apart by who and in which epoch, and their units."""
     return [
-        (f"{m.source}>{m.destination} {m.body.request} {m.body.epoch}", m.body.units)
+        (f"{m.source}>{m.destination} {item.request} {item.epoch}", item.units)
         for m in chain.sent
-        if isinstance(m.body, Relay)
+        if isinstance(m.body, KeyBundle)
+        for item in m.body.items
+        if isinstance(item, Relay)
     ]
 
 
@@ -274,7 +286,7 @@ def _facts(chain: Chain, kind: FactKind, end: str) -> list[tuple[int, int]]:
 
 def test_a_relay_that_is_lost_is_said_again_and_uses_no_more_of_any_pad() -> None:
     chain = Chain(4)
-    while not any(isinstance(message.body, Relay) for message in chain.sent):
+    while not _relayed(chain):
         chain.fates = [()] * 9
         chain.advance()
     for fates in ([], [], [], [()] * 9, [], [], [], [], [], []):

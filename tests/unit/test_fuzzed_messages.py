@@ -26,7 +26,7 @@ from protos.core import (
 )
 from protos.facts import FactKind
 from protos.gen.qsagin.v1 import keys_pb2, management_pb2
-from protos.keys import Assigned, Confirm, Delivered, Discard, Relay
+from protos.keys import Assigned, Confirm, Delivered, Discard, KeyBundle, Relay
 from protos.mib import (
     BY_ROW,
     KEY_SHORTAGE,
@@ -124,7 +124,8 @@ traffic = st.one_of(
         small,
     ),
 )
-anything = st.tuples(st.sampled_from(SOURCES), st.one_of(pdus(), traffic))
+bundles = st.lists(traffic, max_size=4).map(KeyBundle.of)
+anything = st.tuples(st.sampled_from(SOURCES), st.one_of(pdus(), bundles))
 bodies = st.lists(st.one_of(plausible(), anything), max_size=6)
 
 

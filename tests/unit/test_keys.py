@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from controllers.channel import Channel, Pad, fiber_channel
+from controllers.channel import Channel, begin_epochs, fiber_channel
 from controllers.gathering import Progress
 from controllers.key_store import KeyStore, name_keys
+from controllers.link_blocks import BlockMaker, LinkBlocks
 from controllers.link_notes import LinkNotes
 from controllers.ports import ChannelId, LinkSample
 from protos.core import Effects
@@ -23,29 +26,52 @@ class _Fiber:
     def __init__(self, skr_bps: float = 1000.0, qber: float = 0.02, wrong: int = 0) -> None:
         sifted_bps = 100.0 if wrong else 0.0
         self.offer = LinkSample(skr_bps, qber, sifted_bps=sifted_bps)
-        self.wrong = wrong
+        self.wrong, self.wrong_of = wrong, dict[int, int]()
 
     def sample(
         self, _medium: MediumCode, _a: str, _b: str, _now_s: float, _since_s: float | None = None
     ) -> LinkSample:
         return self.offer
 
-    def errors(self, _channel: ChannelId, _serial: int, sifted_bits: int, _qber: float) -> int:
-        return min(self.wrong, sifted_bits)
+    def errors(
+        self, channels: Sequence[ChannelId], _serial: int, sifted_bits: Sequence[int], _qber: float
+    ) -> list[int]:
+        wrong = [self.wrong_of.get(channel.number, self.wrong) for channel in channels]
+        return [min(pair) for pair in zip(wrong, sifted_bits, strict=True)]
 
     def block(self, channel: ChannelId, serial: int, n_bytes: int) -> bytes:
         return (f"{channel}#{serial}".encode() * n_bytes)[:n_bytes]
 
+    def blocks(
+        self, channels: Sequence[ChannelId], serial: int, n_bytes: Sequence[int]
+    ) -> list[bytes]:
+        return [
+            self.block(channel, serial, size)
+            for channel, size in zip(channels, n_bytes, strict=True)
+        ]
 
-def _channel(node: str, upstream: str, downstream: str, units: int = 2) -> Channel:
-    row = ChannelRow(0, upstream, downstream, "", units, 1_000, 11_000, 10_000, 4)
-    return Channel(node, row, key_bytes=32, qber_limit=0.11)
+    def at(self, node: str) -> BlockMaker:
+        """Return how a node makes blocks here."""
+        return BlockMaker(node, 32, 0.11, self, self)
+
+
+def _channel(
+    node: str, upstream: str, downstream: str, units: int = 2, request: int = 0
+) -> Channel:
+    row = ChannelRow(request, upstream, downstream, "", units, 1_000, 11_000, 10_000, 4)
+    return Channel(node, row, key_bytes=32)
+
+
+def _begin(fiber: _Fiber, *channels: Channel) -> LinkBlocks:
+    """Begin the next epoch of channels that end at one link."""
+    (blocks,) = begin_epochs(channels, fiber.at("A"))
+    return blocks
 
 
 def test_what_one_end_encrypts_the_other_decrypts_and_both_use_the_same_bits() -> None:
     a, b, fiber = _channel("A", "", "B"), _channel("B", "A", ""), _Fiber()
-    a.begin_epoch(fiber, fiber)
-    b.begin_epoch(fiber, fiber)
+    _begin(fiber, a)
+    _begin(fiber, b)
     secret = bytes(range(64))
     assert a.left() == {"B": 512}
     ciphertext = a.encrypt(secret)
@@ -55,24 +81,24 @@ def test_what_one_end_encrypts_the_other_decrypts_and_both_use_the_same_bits() -
     assert a.left() == b.left() == {}
 
 
-def test_a_pad_is_never_used_twice() -> None:
-    pad = Pad(1, bytes(10))
-    pad.apply(bytes(8))
-    with pytest.raises(ValueError, match="2 bytes left, not 3"):
-        pad.apply(bytes(3))
+def test_a_block_is_never_used_twice() -> None:
+    blocks = _begin(_Fiber(), _channel("A", "", "B"))
+    assert blocks.apply(0, bytes(60)) + blocks.apply(0, bytes(4)) == blocks.pads[0]
+    with pytest.raises(ValueError, match="0 bytes left, not 3"):
+        blocks.apply(0, bytes(3))
 
 
 def test_a_relay_of_another_epoch_is_refused() -> None:
     b, fiber = _channel("B", "A", ""), _Fiber()
-    b.begin_epoch(fiber, fiber)
-    b.begin_epoch(fiber, fiber)
+    _begin(fiber, b)
+    _begin(fiber, b)
     with pytest.raises(ValueError, match="epoch 1, but this node is in 2"):
         b.decrypt(1, bytes(32))
 
 
 def test_ends_that_count_other_errors_do_not_hold_the_same_block() -> None:
     b, fiber = _channel("B", "A", ""), _Fiber(wrong=60)
-    b.begin_epoch(fiber, fiber)
+    _begin(fiber, b)
     with pytest.raises(ValueError, match="59 errors there, but 60 here"):
         b.decrypt(1, bytes(32), errors=59)
     b.decrypt(1, bytes(32), errors=60)
@@ -80,19 +106,19 @@ def test_ends_that_count_other_errors_do_not_hold_the_same_block() -> None:
 
 def test_what_an_epoch_leaves_expires_with_the_next() -> None:
     a, fiber = _channel("A", "", "B"), _Fiber()
-    a.begin_epoch(fiber, fiber)
+    _begin(fiber, a)
     a.encrypt(bytes(32))
-    assert a.expire() == {"B": 256}
+    assert a.expire() == [("B", 256)]
     assert (a.left(), a.ready_units()) == ({}, 0)
-    a.begin_epoch(fiber, fiber)
+    _begin(fiber, a)
     assert (a.left(), a.epoch) == ({"B": 512}, 2)
 
 
 def test_epochs_follow_the_reservation_and_not_the_caller() -> None:
     channel, fiber = _channel("A", "", "B"), _Fiber()
-    assert channel.due_s == 11.0
-    channel.begin_epoch(fiber, fiber)
-    assert channel.due_s == 21.0
+    assert channel.due_ms == 11_000
+    _begin(fiber, channel)
+    assert channel.due_ms == 21_000
 
 
 @pytest.mark.parametrize(
@@ -111,17 +137,18 @@ def test_a_block_holds_what_the_link_yields_and_at_most_what_is_reserved(
     offer: _Fiber, units: int
 ) -> None:
     channel = _channel("A", "", "B")
-    channel.begin_epoch(offer, offer)
+    _begin(offer, channel)
     assert channel.ready_units() == units
 
 
 def test_a_block_is_judged_by_the_errors_that_were_counted_and_says_so() -> None:
     good, noisy = _channel("A", "", "B"), _channel("A", "", "B")
-    good.begin_epoch(_Fiber(qber=0.5, wrong=60), _Fiber(wrong=60))
-    noisy.begin_epoch(_Fiber(qber=0.0, wrong=300), _Fiber(wrong=300))
+    told = _begin(_Fiber(qber=0.5, wrong=60), good).is_told()
+    told += _begin(_Fiber(qber=0.0, wrong=300), noisy).is_told()
     kept, lost = good.blocks["B"], noisy.blocks["B"]
-    assert (kept.n_bytes, kept.qber, kept.is_noisy, kept.is_told) == (64, 0.03, False, True)
-    assert (lost.n_bytes, lost.qber, lost.is_noisy, lost.is_told) == (0, 0.15, True, True)
+    assert (kept.n_bytes, kept.qber, kept.is_noisy) == (64, 0.03, False)
+    assert (lost.n_bytes, lost.qber, lost.is_noisy) == (0, 0.15, True)
+    assert told == [True, True]
     assert noisy.ready_units() == 0
     with pytest.raises(ValueError, match="0 bytes left"):
         noisy.encrypt(bytes(32))
@@ -143,7 +170,8 @@ def test_both_ends_name_keys_alike_and_no_two_keys_alike() -> None:
 def test_a_key_does_not_show_itself() -> None:
     key = Key("id", b"very secret")
     assert "secret" not in repr(key)
-    assert "secret" not in repr(Pad(1, b"very secret"))
+    blocks = _begin(_Fiber(), _channel("A", "", "B"))
+    assert repr(blocks.pads[0])[2:-1] not in repr(blocks)
     assert key.fingerprint == tag(b"very secret")
     assert b"secret" not in key.fingerprint
 
@@ -268,21 +296,19 @@ TestStore = StoreMachine.TestCase
 def test_what_becomes_of_a_link_in_a_step_is_one_fact_a_kind_and_tells_no_key() -> None:
     effects = Effects("kme-A")
     notes = LinkNotes(effects)
-    a, fiber = _channel("A", "", "B"), _Fiber(wrong=60)
-    for request in (3, 5):
-        a.begin_epoch(fiber, fiber)
-        notes.made(request, "B", a.blocks["B"]._replace(epoch=1))
-    noisy = a.blocks["B"]._replace(epoch=1, is_noisy=True, n_bytes=0, qber=0.5)
-    notes.made(7, "B", noisy)
-    ciphertext = a.encrypt(bytes(32))
+    fiber = _Fiber(wrong=60)
+    fiber.wrong_of[7] = 300
+    channels = [_channel("A", "", "B", request=request) for request in (3, 5, 7)]
+    notes.made(_begin(fiber, *channels))
+    ciphertext = channels[1].encrypt(bytes(32))
     notes.used(5, "B", 1, 256)
     notes.flush()
     made, used = effects.flush(None).facts
-    shares = Shares((3, 5, 7), (512, 512, 0), (0.03, 0.03, 0.5), (7,))
+    shares = Shares((3, 5, 7), (512, 512, 0), (0.03, 0.03, 0.15), (7,))
     assert (made.kind, made.serial, made.peer) == (FactKind.GENERATED, 1, "B")
     assert (made.units, made.bits, made.details) == (3, 1024, shares)
     assert (used.kind, used.bits, used.details) == (FactKind.RELAYED, 256, Shares((5,), (256,)))
-    assert made.text == "3 reservations, qber 0.1867, 1 discarded"
+    assert made.text == "3 reservations, qber 0.0700, 1 discarded"
     assert ciphertext.hex() not in repr((made, used))
     notes.flush()
     assert effects.flush(None).facts == []
@@ -291,9 +317,9 @@ def test_what_becomes_of_a_link_in_a_step_is_one_fact_a_kind_and_tells_no_key() 
 def test_a_channel_that_takes_the_place_of_another_repeats_no_epoch() -> None:
     before, after = _channel("A", "", "B"), _channel("A", "", "B")
     fiber = _Fiber()
-    before.begin_epoch(fiber, fiber)
-    after.skip(before.epoch, fiber, fiber)
-    after.begin_epoch(fiber, fiber)
+    _begin(fiber, before)
+    after.skip(before.epoch, fiber.at("A"))
+    _begin(fiber, after)
     assert (before.epoch, after.epoch) == (1, 2)
 
 
@@ -305,7 +331,7 @@ def test_epochs_that_are_left_out_count_towards_a_block_and_what_came_of_them_is
     fiber.offer = LinkSample(1000.0, 0.0, sifted_bps=5000.0, block_s=15.0)  # two epochs
     punctual, late = _channel("A", "", "B"), _channel("B", "A", "")
     told = [_told(punctual, fiber) for _ in range(6)]
-    late.skip(4, fiber, fiber)
+    late.skip(4, fiber.at("B"))
     first, second = (_told(late, fiber) for _ in range(2))
     assert [item.distilled_bits for item in told] == [0, 1024, 0, 1024, 0, 1024]
     assert (first.distilled_bits, second) == (2048, told[5])
@@ -315,8 +341,7 @@ def test_epochs_that_are_left_out_count_towards_a_block_and_what_came_of_them_is
 
 def _told(channel: Channel, fiber: _Fiber) -> Progress:
     """Return what a channel tells of the block of its next epoch."""
-    channel.begin_epoch(fiber, fiber)
+    assert _begin(fiber, channel).is_told() == [True]
     (block,) = channel.blocks.values()
-    assert block.is_told
     assert block.progress is not None
     return block.progress

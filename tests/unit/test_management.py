@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,17 @@ from smi import module_text
 from controllers.snmp_agent import MAX_VARBINDS, Refusal, SnmpAgent, View
 from protos import wire
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Message
-from protos.keys import Ack, Confirm, Delivered, Discard, KeyTraffic, Relay
+from protos.gen.qsagin.v1 import keys_pb2
+from protos.keys import (
+    Ack,
+    Assigned,
+    Confirm,
+    Delivered,
+    Discard,
+    KeyBundle,
+    KeyTraffic,
+    Relay,
+)
 from protos.mib import (
     BY_ROW,
     KEY_SHORTAGE,
@@ -85,20 +95,53 @@ def test_a_pdu_survives_the_wire(rows: list[Row]) -> None:
     assert wire.management_messages(type(batch).FromString(batch.SerializeToString())) == [message]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        Relay(1, 2, 3, b"\x00\xff", 17),
-        Confirm(1, MediumCode.UAV, 2, 3, b"tag"),
-        Delivered(1, MediumCode.FIBER, 0, ("x", "y"), 7),
-        Discard(0, MediumCode.SATELLITE, 0, 8),
-        Ack(8),
-    ],
+_SMALL = st.integers(0, 2**31)
+_MEDIA, _NAMES = st.sampled_from(list(MediumCode)), st.lists(st.text(max_size=4)).map(tuple)
+_TRAFFIC: st.SearchStrategy[KeyTraffic] = st.one_of(
+    st.builds(Relay, _SMALL, _SMALL, _SMALL, st.binary(max_size=40), _SMALL),
+    st.builds(Confirm, _SMALL, _MEDIA, _SMALL, _SMALL, st.binary(max_size=16)),
+    st.builds(Delivered, _SMALL, _MEDIA, _SMALL, _NAMES, _SMALL),
+    st.builds(
+        Assigned,
+        _SMALL,
+        st.text(max_size=4),
+        _NAMES,
+        _SMALL,
+        _NAMES,
+        _NAMES,
+        st.binary(max_size=8),
+        _SMALL,
+    ),
+    st.builds(Discard, _SMALL, _MEDIA, _SMALL, _SMALL),
+    st.builds(Ack, _SMALL),
 )
-def test_key_traffic_survives_the_wire(body: KeyTraffic) -> None:
-    message = Message("kme-A", "kme-B", 1, body)
+
+
+@given(st.lists(_TRAFFIC, min_size=1))
+def test_key_traffic_survives_the_wire(items: list[KeyTraffic]) -> None:
+    message = Message("kme-A", "kme-B", 1, KeyBundle.of(items))
     batch = wire.key_batch(0, [message])
     assert wire.key_messages(type(batch).FromString(batch.SerializeToString())) == [message]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda said: said.relays.ClearField("errors"), "columns of different lengths"),
+        (lambda said: said.relays.n_bytes.append(1), "parts that do not make the whole"),
+        (lambda said: said.confirms.medium.append(9), "9 is not a valid MediumCode"),
+        (lambda said: said.ClearField("relays"), "is empty"),
+        (lambda said: said.settled.append(2**63), "a number that is too large"),
+    ],
+)
+def test_columns_that_do_not_fit_together_are_refused(
+    spoil: Callable[[keys_pb2.KeyMessage], None], reason: str
+) -> None:
+    relays = KeyBundle((Relay(1, 2, 3, b"ab", 17), Relay(2, 2, 3, b"c", 0)))
+    batch = wire.key_batch(0, [Message("kme-A", "kme-B", 1, relays)])
+    spoil(batch.messages[0])
+    with pytest.raises(ValueError, match=f"message 1 of kme-A.*{reason}"):
+        wire.key_messages(batch)
 
 
 @pytest.mark.parametrize(

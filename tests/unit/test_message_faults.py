@@ -7,7 +7,7 @@ from collections import Counter
 from emulator.runtime.message_faults import NO_FAULTS, MessageFaults, Post
 from emulator.world.events import MessageFault, Outage, Partition, PowerCut, Schedule
 from protos.core import Message, steps_until
-from protos.keys import Ack, Confirm, Relay
+from protos.keys import Ack, Confirm, KeyBundle, Relay
 from protos.mib import MediumCode
 from protos.pdu import Pdu, Verb
 
@@ -93,19 +93,29 @@ def test_reordered_messages_keep_their_numbers_and_change_places() -> None:
     assert sorted(said) == list(range(1, 21))
 
 
+def test_what_is_said_of_keys_changes_places_within_its_kind() -> None:
+    by = under(MessageFault(NOBODY, NOBODY, 0.0, 10.0, shuffled=True))
+    items = [Relay(n, 1, 1, b"x") for n in range(20)] + [Ack(n) for n in range(20)]
+    (left,) = Post().dispatch(1, [Message("kme-A", "kme-B", 1, KeyBundle(tuple(items)))], by)
+    assert isinstance(left.body, KeyBundle)
+    assert left.body.items != tuple(items)
+    assert set(left.body.items[:20]) == set(items[:20])
+    assert set(left.body.items) == set(items)
+
+
 def test_damage_shows_in_ciphertext_tag_and_envelope_and_ends_the_rest() -> None:
     by, post = under(MessageFault(NOBODY, NOBODY, 0.0, 10.0, corrupt=1.0)), Post()
     relay, confirm = Relay(0, 1, 1, b"\x01\x02"), Confirm(0, MediumCode.FIBER, 1, 1, b"\x80")
     outbox = [
-        Message("kme-A", "kme-B", 1, relay),
-        Message("kme-A", "kme-B", 2, confirm),
-        Message("kme-A", "kme-B", 3, Ack(1)),
+        Message("kme-A", "kme-B", 1, KeyBundle((relay, confirm))),
+        Message("kme-A", "kme-B", 2, KeyBundle((relay._replace(ciphertext=b""), confirm, Ack(1)))),
+        Message("kme-A", "kme-B", 3, KeyBundle((Ack(1),))),
         Message("kme-A", "kme-B", 4, ASKED),
     ]
     left = post.dispatch(1, outbox, by)
     assert [message.body for message in left] == [
-        Relay(0, 1, 1, b"\x81\x02"),
-        Confirm(0, MediumCode.FIBER, 1, 1, b"\x00"),
+        KeyBundle((Relay(0, 1, 1, b"\x81\x02"), confirm)),
+        KeyBundle((Relay(0, 1, 1, b""), confirm._replace(tag=b"\x00"), Ack(1))),
     ]
     assert [message.sequence for message in post.damaged] == [4]
 

@@ -69,14 +69,14 @@ def test_both_ends_of_a_fiber_get_the_same_block(tiny_assembly: Assembly) -> Non
     world = tiny_assembly.world
     back = HOP._replace(a="B", b="A")
     assert world.block(HOP, 1, 32) == world.block(back, 1, 32)
-    assert world.errors(HOP, 1, 10_000, 0.02) == world.errors(back, 1, 10_000, 0.02)
+    assert world.errors([HOP], 1, [10_000], 0.02) == world.errors([back], 1, [10_000], 0.02)
 
 
 def test_nobody_knows_anything_of_a_stranger(tiny_assembly: Assembly) -> None:
     world = tiny_assembly.world
     for ask in (
         lambda: world.block(HOP._replace(a="X"), 1, 32),
-        lambda: world.errors(HOP._replace(b="X"), 1, 100, 0.02),
+        lambda: world.errors([HOP._replace(b="X")], 1, [100], 0.02),
         lambda: world.fresh("X", 1, 1, 32),
         lambda: world.sample(MediumCode.SATELLITE, "A", "X", 0.0),
         lambda: world.sample(MediumCode.UAV, "X", "A", 0.0),
@@ -129,7 +129,7 @@ def answers(names: list[str], seed: int, places: tuple[int, int, int]) -> list[o
             told += [world.sample(medium, a, b, at_s) for a, b in pairs]
     for a, b in ring:
         hop, order = fiber_channel(a, b, 3, 1), ChannelId(MediumCode.UAV, b, a, 7)
-        told += [world.errors(hop, 1, 1_000, 0.3), world.errors(order, 1, 1_000, 0.3)]
+        told += [world.errors([hop], 1, [1_000], 0.3), world.errors([order], 1, [1_000], 0.3)]
         told += [world.block(hop, 2, 16), world.block(order, 2, 16)]
         told += [world.shared("management", f"kme-{a}", f"kme-{b}", 1, 16)]
     for name in names:

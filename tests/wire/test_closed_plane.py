@@ -28,7 +28,7 @@ from protos.gen.qsagin.v1 import (
     runtime_pb2,
     runtime_pb2_grpc,
 )
-from protos.keys import Ack, Discard
+from protos.keys import Ack, Discard, KeyBundle
 from protos.mib import MediumCode, ReservationRow, RowStatus
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import encode
@@ -238,9 +238,8 @@ def test_key_messages_from_who_has_no_keys_end_nothing(tmp_path: Path) -> None:
         assert where is not None
         for name in (EXPORTER, "kme-Z"):
             channels = Channels(network.authority.issue(name, [name]))
-            batch = wire.key_batch(
-                0, [Message(name, "kme-A", 1, Discard(0, MediumCode.FIBER, 1, number=1))]
-            )
+            void = KeyBundle((Discard(0, MediumCode.FIBER, 1, number=1),))
+            batch = wire.key_batch(0, [Message(name, "kme-A", 1, void)])
             stub = keys_pb2_grpc.KeyManagerStub(channels.to("host-0", where.address))
             await stub.Exchange(batch)
             await channels.close()
@@ -256,7 +255,7 @@ def test_key_messages_from_who_has_no_keys_end_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("window", [2**40, 2**64 - 1])
 def test_a_message_from_a_time_that_never_comes_is_refused(tmp_path: Path, window: int) -> None:
     async def late(channel: grpc.aio.Channel, _: Envelopes) -> None:
-        batch = wire.key_batch(0, [Message("kme-A", "kme-B", 1, Ack(1))])
+        batch = wire.key_batch(0, [Message("kme-A", "kme-B", 1, KeyBundle((Ack(1),)))])
         batch.window = window
         await keys_pb2_grpc.KeyManagerStub(channel).Exchange(batch)
 

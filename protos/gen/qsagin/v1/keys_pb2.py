@@ -25,29 +25,27 @@ _sym_db = _symbol_database.Default()
 from protos.gen.qsagin.v1 import management_pb2 as protos_dot_gen_dot_qsagin_dot_v1_dot_management__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fprotos/gen/qsagin/v1/keys.proto\x12\tqsagin.v1\x1a%protos/gen/qsagin/v1/management.proto\"Z\n\x05Relay\x12\x0f\n\x07request\x18\x01 \x01(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\r\n\x05units\x18\x03 \x01(\r\x12\x12\n\nciphertext\x18\x04 \x01(\x0c\x12\x0e\n\x06\x65rrors\x18\x05 \x01(\x04\"V\n\x07\x43onfirm\x12\x0f\n\x07request\x18\x01 \x01(\r\x12\x0e\n\x06medium\x18\x02 \x01(\r\x12\x0e\n\x06serial\x18\x03 \x01(\x04\x12\x0b\n\x03tag\x18\x04 \x01(\x0c\x12\r\n\x05units\x18\x05 \x01(\r\"]\n\tDelivered\x12\x0f\n\x07request\x18\x01 \x01(\r\x12\x0e\n\x06medium\x18\x02 \x01(\r\x12\x0e\n\x06period\x18\x03 \x01(\x04\x12\x0f\n\x07key_ids\x18\x04 \x03(\t\x12\x0e\n\x06number\x18\x05 \x01(\x04\"\x92\x01\n\x08\x41ssigned\x12\x0f\n\x07request\x18\x01 \x01(\r\x12\x0e\n\x06master\x18\x02 \x01(\t\x12\x0e\n\x06slaves\x18\x03 \x03(\t\x12\x10\n\x08key_bits\x18\x04 \x01(\r\x12\r\n\x05names\x18\x05 \x03(\t\x12\x10\n\x08unit_ids\x18\x06 \x03(\t\x12\x12\n\nciphertext\x18\x07 \x01(\x0c\x12\x0e\n\x06number\x18\x08 \x01(\x04\"J\n\x07\x44iscard\x12\x0f\n\x07request\x18\x01 \x01(\r\x12\x0e\n\x06medium\x18\x02 \x01(\r\x12\x0e\n\x06serial\x18\x03 \x01(\x04\x12\x0e\n\x06number\x18\x04 \x01(\x04\"\x19\n\x07Settled\x12\x0e\n\x06number\x18\x01 \x01(\x04\"\xb7\x02\n\nKeyMessage\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12!\n\x05relay\x18\x04 \x01(\x0b\x32\x10.qsagin.v1.RelayH\x00\x12%\n\x07\x63onfirm\x18\x05 \x01(\x0b\x32\x12.qsagin.v1.ConfirmH\x00\x12)\n\tdelivered\x18\x06 \x01(\x0b\x32\x14.qsagin.v1.DeliveredH\x00\x12%\n\x07\x64iscard\x18\x07 \x01(\x0b\x32\x12.qsagin.v1.DiscardH\x00\x12%\n\x07settled\x18\x08 \x01(\x0b\x32\x12.qsagin.v1.SettledH\x00\x12\'\n\x08\x61ssigned\x18\t \x01(\x0b\x32\x13.qsagin.v1.AssignedH\x00\x42\x06\n\x04\x62ody\"C\n\x08KeyBatch\x12\x0e\n\x06window\x18\x01 \x01(\x04\x12\'\n\x08messages\x18\x02 \x03(\x0b\x32\x15.qsagin.v1.KeyMessage2A\n\nKeyManager\x12\x33\n\x08\x45xchange\x12\x13.qsagin.v1.KeyBatch\x1a\x12.qsagin.v1.Receiptb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fprotos/gen/qsagin/v1/keys.proto\x12\tqsagin.v1\x1a%protos/gen/qsagin/v1/management.proto\"l\n\x06Relays\x12\x0f\n\x07request\x18\x01 \x03(\r\x12\r\n\x05\x65poch\x18\x02 \x03(\x04\x12\r\n\x05units\x18\x03 \x03(\r\x12\x0e\n\x06\x65rrors\x18\x04 \x03(\x04\x12\x0f\n\x07n_bytes\x18\x05 \x03(\r\x12\x12\n\nciphertext\x18\x06 \x01(\x0c\"h\n\x08\x43onfirms\x12\x0f\n\x07request\x18\x01 \x03(\r\x12\x0e\n\x06medium\x18\x02 \x03(\r\x12\x0e\n\x06serial\x18\x03 \x03(\x04\x12\r\n\x05units\x18\x04 \x03(\r\x12\x0f\n\x07n_bytes\x18\x05 \x03(\r\x12\x0b\n\x03tag\x18\x06 \x01(\x0c\"l\n\tDelivered\x12\x0f\n\x07request\x18\x01 \x03(\r\x12\x0e\n\x06medium\x18\x02 \x03(\r\x12\x0e\n\x06period\x18\x03 \x03(\x04\x12\x0e\n\x06number\x18\x04 \x03(\x04\x12\r\n\x05units\x18\x05 \x03(\r\x12\x0f\n\x07key_ids\x18\x06 \x03(\t\"\x92\x01\n\x08\x41ssigned\x12\x0f\n\x07request\x18\x01 \x01(\r\x12\x0e\n\x06master\x18\x02 \x01(\t\x12\x0e\n\x06slaves\x18\x03 \x03(\t\x12\x10\n\x08key_bits\x18\x04 \x01(\r\x12\r\n\x05names\x18\x05 \x03(\t\x12\x10\n\x08unit_ids\x18\x06 \x03(\t\x12\x12\n\nciphertext\x18\x07 \x01(\x0c\x12\x0e\n\x06number\x18\x08 \x01(\x04\"J\n\x07\x44iscard\x12\x0f\n\x07request\x18\x01 \x01(\r\x12\x0e\n\x06medium\x18\x02 \x01(\r\x12\x0e\n\x06serial\x18\x03 \x01(\x04\x12\x0e\n\x06number\x18\x04 \x01(\x04\"\x94\x02\n\nKeyMessage\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12!\n\x06relays\x18\x04 \x01(\x0b\x32\x11.qsagin.v1.Relays\x12%\n\x08\x63onfirms\x18\x05 \x01(\x0b\x32\x13.qsagin.v1.Confirms\x12\'\n\tdelivered\x18\x06 \x01(\x0b\x32\x14.qsagin.v1.Delivered\x12%\n\x08\x61ssigned\x18\x07 \x03(\x0b\x32\x13.qsagin.v1.Assigned\x12$\n\x08\x64iscards\x18\x08 \x03(\x0b\x32\x12.qsagin.v1.Discard\x12\x0f\n\x07settled\x18\t \x03(\x04\"C\n\x08KeyBatch\x12\x0e\n\x06window\x18\x01 \x01(\x04\x12\'\n\x08messages\x18\x02 \x03(\x0b\x32\x15.qsagin.v1.KeyMessage2A\n\nKeyManager\x12\x33\n\x08\x45xchange\x12\x13.qsagin.v1.KeyBatch\x1a\x12.qsagin.v1.Receiptb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.gen.qsagin.v1.keys_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RELAY']._serialized_start=85
-  _globals['_RELAY']._serialized_end=175
-  _globals['_CONFIRM']._serialized_start=177
-  _globals['_CONFIRM']._serialized_end=263
-  _globals['_DELIVERED']._serialized_start=265
-  _globals['_DELIVERED']._serialized_end=358
-  _globals['_ASSIGNED']._serialized_start=361
-  _globals['_ASSIGNED']._serialized_end=507
-  _globals['_DISCARD']._serialized_start=509
-  _globals['_DISCARD']._serialized_end=583
-  _globals['_SETTLED']._serialized_start=585
-  _globals['_SETTLED']._serialized_end=610
-  _globals['_KEYMESSAGE']._serialized_start=613
-  _globals['_KEYMESSAGE']._serialized_end=924
-  _globals['_KEYBATCH']._serialized_start=926
-  _globals['_KEYBATCH']._serialized_end=993
-  _globals['_KEYMANAGER']._serialized_start=995
-  _globals['_KEYMANAGER']._serialized_end=1060
+  _globals['_RELAYS']._serialized_start=85
+  _globals['_RELAYS']._serialized_end=193
+  _globals['_CONFIRMS']._serialized_start=195
+  _globals['_CONFIRMS']._serialized_end=299
+  _globals['_DELIVERED']._serialized_start=301
+  _globals['_DELIVERED']._serialized_end=409
+  _globals['_ASSIGNED']._serialized_start=412
+  _globals['_ASSIGNED']._serialized_end=558
+  _globals['_DISCARD']._serialized_start=560
+  _globals['_DISCARD']._serialized_end=634
+  _globals['_KEYMESSAGE']._serialized_start=637
+  _globals['_KEYMESSAGE']._serialized_end=913
+  _globals['_KEYBATCH']._serialized_start=915
+  _globals['_KEYBATCH']._serialized_end=982
+  _globals['_KEYMANAGER']._serialized_start=984
+  _globals['_KEYMANAGER']._serialized_end=1049
 # @@protoc_insertion_point(module_scope)

@@ -7,47 +7,53 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class Relay(_message.Message):
-    __slots__ = ("request", "epoch", "units", "ciphertext", "errors")
+class Relays(_message.Message):
+    __slots__ = ("request", "epoch", "units", "errors", "n_bytes", "ciphertext")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
-    CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
-    request: int
-    epoch: int
-    units: int
+    N_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    request: _containers.RepeatedScalarFieldContainer[int]
+    epoch: _containers.RepeatedScalarFieldContainer[int]
+    units: _containers.RepeatedScalarFieldContainer[int]
+    errors: _containers.RepeatedScalarFieldContainer[int]
+    n_bytes: _containers.RepeatedScalarFieldContainer[int]
     ciphertext: bytes
-    errors: int
-    def __init__(self, request: _Optional[int] = ..., epoch: _Optional[int] = ..., units: _Optional[int] = ..., ciphertext: _Optional[bytes] = ..., errors: _Optional[int] = ...) -> None: ...
+    def __init__(self, request: _Optional[_Iterable[int]] = ..., epoch: _Optional[_Iterable[int]] = ..., units: _Optional[_Iterable[int]] = ..., errors: _Optional[_Iterable[int]] = ..., n_bytes: _Optional[_Iterable[int]] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
 
-class Confirm(_message.Message):
-    __slots__ = ("request", "medium", "serial", "tag", "units")
+class Confirms(_message.Message):
+    __slots__ = ("request", "medium", "serial", "units", "n_bytes", "tag")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     MEDIUM_FIELD_NUMBER: _ClassVar[int]
     SERIAL_FIELD_NUMBER: _ClassVar[int]
-    TAG_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
-    request: int
-    medium: int
-    serial: int
+    N_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    request: _containers.RepeatedScalarFieldContainer[int]
+    medium: _containers.RepeatedScalarFieldContainer[int]
+    serial: _containers.RepeatedScalarFieldContainer[int]
+    units: _containers.RepeatedScalarFieldContainer[int]
+    n_bytes: _containers.RepeatedScalarFieldContainer[int]
     tag: bytes
-    units: int
-    def __init__(self, request: _Optional[int] = ..., medium: _Optional[int] = ..., serial: _Optional[int] = ..., tag: _Optional[bytes] = ..., units: _Optional[int] = ...) -> None: ...
+    def __init__(self, request: _Optional[_Iterable[int]] = ..., medium: _Optional[_Iterable[int]] = ..., serial: _Optional[_Iterable[int]] = ..., units: _Optional[_Iterable[int]] = ..., n_bytes: _Optional[_Iterable[int]] = ..., tag: _Optional[bytes] = ...) -> None: ...
 
 class Delivered(_message.Message):
-    __slots__ = ("request", "medium", "period", "key_ids", "number")
+    __slots__ = ("request", "medium", "period", "number", "units", "key_ids")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     MEDIUM_FIELD_NUMBER: _ClassVar[int]
     PERIOD_FIELD_NUMBER: _ClassVar[int]
-    KEY_IDS_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
-    request: int
-    medium: int
-    period: int
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    KEY_IDS_FIELD_NUMBER: _ClassVar[int]
+    request: _containers.RepeatedScalarFieldContainer[int]
+    medium: _containers.RepeatedScalarFieldContainer[int]
+    period: _containers.RepeatedScalarFieldContainer[int]
+    number: _containers.RepeatedScalarFieldContainer[int]
+    units: _containers.RepeatedScalarFieldContainer[int]
     key_ids: _containers.RepeatedScalarFieldContainer[str]
-    number: int
-    def __init__(self, request: _Optional[int] = ..., medium: _Optional[int] = ..., period: _Optional[int] = ..., key_ids: _Optional[_Iterable[str]] = ..., number: _Optional[int] = ...) -> None: ...
+    def __init__(self, request: _Optional[_Iterable[int]] = ..., medium: _Optional[_Iterable[int]] = ..., period: _Optional[_Iterable[int]] = ..., number: _Optional[_Iterable[int]] = ..., units: _Optional[_Iterable[int]] = ..., key_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Assigned(_message.Message):
     __slots__ = ("request", "master", "slaves", "key_bits", "names", "unit_ids", "ciphertext", "number")
@@ -81,33 +87,27 @@ class Discard(_message.Message):
     number: int
     def __init__(self, request: _Optional[int] = ..., medium: _Optional[int] = ..., serial: _Optional[int] = ..., number: _Optional[int] = ...) -> None: ...
 
-class Settled(_message.Message):
-    __slots__ = ("number",)
-    NUMBER_FIELD_NUMBER: _ClassVar[int]
-    number: int
-    def __init__(self, number: _Optional[int] = ...) -> None: ...
-
 class KeyMessage(_message.Message):
-    __slots__ = ("source", "destination", "sequence", "relay", "confirm", "delivered", "discard", "settled", "assigned")
+    __slots__ = ("source", "destination", "sequence", "relays", "confirms", "delivered", "assigned", "discards", "settled")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
-    RELAY_FIELD_NUMBER: _ClassVar[int]
-    CONFIRM_FIELD_NUMBER: _ClassVar[int]
+    RELAYS_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMS_FIELD_NUMBER: _ClassVar[int]
     DELIVERED_FIELD_NUMBER: _ClassVar[int]
-    DISCARD_FIELD_NUMBER: _ClassVar[int]
-    SETTLED_FIELD_NUMBER: _ClassVar[int]
     ASSIGNED_FIELD_NUMBER: _ClassVar[int]
+    DISCARDS_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
     source: str
     destination: str
     sequence: int
-    relay: Relay
-    confirm: Confirm
+    relays: Relays
+    confirms: Confirms
     delivered: Delivered
-    discard: Discard
-    settled: Settled
-    assigned: Assigned
-    def __init__(self, source: _Optional[str] = ..., destination: _Optional[str] = ..., sequence: _Optional[int] = ..., relay: _Optional[_Union[Relay, _Mapping]] = ..., confirm: _Optional[_Union[Confirm, _Mapping]] = ..., delivered: _Optional[_Union[Delivered, _Mapping]] = ..., discard: _Optional[_Union[Discard, _Mapping]] = ..., settled: _Optional[_Union[Settled, _Mapping]] = ..., assigned: _Optional[_Union[Assigned, _Mapping]] = ...) -> None: ...
+    assigned: _containers.RepeatedCompositeFieldContainer[Assigned]
+    discards: _containers.RepeatedCompositeFieldContainer[Discard]
+    settled: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, source: _Optional[str] = ..., destination: _Optional[str] = ..., sequence: _Optional[int] = ..., relays: _Optional[_Union[Relays, _Mapping]] = ..., confirms: _Optional[_Union[Confirms, _Mapping]] = ..., delivered: _Optional[_Union[Delivered, _Mapping]] = ..., assigned: _Optional[_Iterable[_Union[Assigned, _Mapping]]] = ..., discards: _Optional[_Iterable[_Union[Discard, _Mapping]]] = ..., settled: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class KeyBatch(_message.Message):
     __slots__ = ("window", "messages")
