@@ -21,6 +21,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _LAST_S = 5.0
 _TURN_S = 0.05
 _AT_WORK = ("R", "D")
+_STATE, _INODE, _LISTENS = 3, 9, "0A"  # columns of /proc/net/tcp
 
 
 def adopt_orphans() -> None:
@@ -51,11 +52,13 @@ def end_family() -> None:
 class VitalWatch:
     """Notices that a process without which the others cannot go on was there, and is gone.
 
-    Some who depend on it would wait for it in native code, deaf to everything, for a minute and more.
+    Some who depend on it would wait for it in native code, deaf to everything, for a minute and more.  One
+    that has been told to end may stay for good; it is gone once it takes no connections any more.
     """
 
     def __init__(self, *names: str) -> None:
         self._names, self._there, self._missed = frozenset(names), set[str](), set[str]()
+        self._listened: set[int] = set()
         self._counts_dead = True
 
     def look(self, pids: Iterable[int]) -> str:
@@ -64,11 +67,12 @@ class VitalWatch:
         Two looks, since who is about to end them all says so first, and is heard of between two looks.
         One that was never seen alive, but lies there dead, has been there too.
         """
-        seen = [status_of(pid) for pid in pids]
-        now = {status["Name"] for status in seen if _is_alive(status)} & self._names
+        seen = [(pid, status_of(pid)) for pid in pids]
+        vital = [(pid, status) for pid, status in seen if status.get("Name") in self._names]
+        now = {status["Name"] for pid, status in vital if _is_alive(status) and self._serves(pid)}
         gone = self._missed - now
         if self._counts_dead:
-            self._there |= {status.get("Name", "") for status in seen} & self._names
+            self._there |= {status["Name"] for _, status in vital}
         self._there |= now
         self._missed = self._there - now
         return ", ".join(sorted(gone))
@@ -78,6 +82,13 @@ class VitalWatch:
         self._there.clear()
         self._missed.clear()
         self._counts_dead = False
+
+    def _serves(self, pid: int) -> bool:
+        """Return whether a process takes connections, or has never been seen to."""
+        if _is_listening(pid):
+            self._listened.add(pid)
+            return True
+        return pid not in self._listened
 
 
 class IdleWatch:
@@ -123,6 +134,20 @@ def _is_at_work(pid: int) -> bool:
                 if state in _AT_WORK:
                     return True
     return False
+
+
+def _is_listening(pid: int) -> bool:
+    """Return whether a process has a TCP socket that takes connections."""
+    sockets, listening = set[str](), set[str]()
+    with suppress(OSError):
+        for handle in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                sockets.add(str(handle.readlink()))
+        for family in ("tcp", "tcp6"):
+            table = Path(f"/proc/{pid}/net/{family}").read_text(encoding="ascii")
+            rows = (line.split() for line in table.splitlines()[1:])
+            listening |= {f"socket:[{row[_INODE]}]" for row in rows if row[_STATE] == _LISTENS}
+    return not sockets.isdisjoint(listening)
 
 
 def _is_alive(status: dict[str, str]) -> bool:

@@ -111,6 +111,34 @@ def test_who_is_vital_is_missed_though_only_seen_dead(tmp_path: Path) -> None:
         assert [watch.look([heart.pid]) for _ in range(3)] == ["", "", ""]
 
 
+_DEAF = """
+import socket, sys, time
+from pathlib import Path
+Path("/proc/self/comm").write_text("heart")
+server = socket.create_server(("127.0.0.1", 0))
+print(flush=True)
+sys.stdin.readline()
+server.close()
+print(flush=True)
+time.sleep(600)
+"""
+
+
+def test_who_is_vital_is_missed_once_it_takes_no_connections_any_more() -> None:
+    watch = VitalWatch("heart")
+    words = [sys.executable, "-c", _DEAF]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as heart:
+        assert heart.stdin is not None
+        assert heart.stdout is not None
+        heart.stdout.readline()
+        assert [watch.look([heart.pid]) for _ in range(3)] == ["", "", ""]
+        heart.stdin.write(b"\n")
+        heart.stdin.flush()
+        heart.stdout.readline()
+        assert [watch.look([heart.pid]), watch.look([heart.pid])] == ["", "heart"]
+        heart.kill()
+
+
 def test_nobody_is_missed_who_has_said_to_end(tmp_path: Path) -> None:
     watch = VitalWatch("heart")
     with _named("heart", tmp_path) as heart:
