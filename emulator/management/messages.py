@@ -4,8 +4,8 @@ What a message means, whom it is from and whether it is believed is decided by p
 read and written here, through the maps by type that the codecs of pyasn1 have: the header, the security
 parameters, the scoped PDU, and in it what a reader asks.  pyasn1 makes dozens of objects of each of these,
 which took most of the time of a request.  Whatever is not spelt as RFC 3412, 3414 and 3416 have it, in
-definite lengths, and whatever is not encrypted or changes something, is read by pyasn1, which reads all
-there is, and refuses it.
+definite lengths, and whatever changes something, is read by pyasn1, which reads all there is, and refuses
+it.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ _LEAST_SIZE = 484  # RFC 3412, msgMaxSize
 _MOST_TEXT_OCTETS = 32  # RFC 3411, SnmpEngineID and SnmpAdminString of a user or context
 _VERSION = _USM = 3
 _ENCRYPTED = 0x03  # RFC 3412, msgFlags: authFlag and privFlag
+_LEVELS = ((_ENCRYPTED, _OCTETS), (0, 0x30))  # authPriv, and noAuthNoPriv to learn an engine-id
 _RESPONSE = 0xA2
 _VARIABLES = 3  # of the four parts of a PDU
 _READS = {
@@ -195,6 +196,10 @@ class _Data(_Parts):
         """Return which it is."""
         return "plaintext" if self.found[1] is None else "encryptedPDU"
 
+    def getComponent(self) -> Any:  # noqa: N802
+        """Return the scoped PDU, if that is what it is."""
+        return self.found[0]
+
     def octets(self, encode: Callable[[Any], bytes]) -> bytes:
         scoped, encrypted = self.found
         return scoped.octets(encode) if encrypted is None else _text(encrypted)
@@ -239,13 +244,17 @@ class _Written(rfc1905.VarBindList):  # type: ignore[misc]
 
 
 def _message(body: bytes) -> _Message:
-    version, header, parameters, data = parts(body, (_INTEGER, SEQUENCE, _OCTETS, _OCTETS))
+    *others, (kind, data) = pieces(body) or [(0, b"")]
+    if [kind for kind, _ in others] != [_INTEGER, SEQUENCE, _OCTETS]:
+        raise OddSpelling
+    version, header, parameters = (octets for _, octets in others)
     number, size, flags, model = parts(header, (_INTEGER, _INTEGER, _OCTETS, _INTEGER))
     is_usual = (read_integer(version), read_integer(model), len(flags)) == (_VERSION, _USM, 1)
-    if not is_usual or flags[0] & _ENCRYPTED != _ENCRYPTED:
+    if not is_usual or (flags[0] & _ENCRYPTED, kind) not in _LEVELS:
         raise OddSpelling
     read = _Header(_natural(number), _natural(size, _LEAST_SIZE), _known(flags), _USM)
-    return _Message(_VERSION, read, parameters, _Data(None, _Octets(data)))
+    found = (_scoped(data), None) if kind == SEQUENCE else (None, _Octets(data))
+    return _Message(_VERSION, read, parameters, _Data(*found))
 
 
 def _parameters(body: bytes) -> _Parameters:

@@ -230,9 +230,10 @@ def _table(context: str, kind: type[Row], rows: Sequence[Row], names: Names) -> 
 
 
 def _instances(table: Table, rows: Sequence[Row]) -> _Instances:
-    if len(table.index) > 1:
-        return tuple(map(attrgetter(*table.index), rows))
-    return tuple((index,) for index in map(attrgetter(*table.index), rows))
+    first, *others = table.index
+    if others:
+        return tuple(map(attrgetter(first, *others), rows))
+    return tuple((index,) for index in map(attrgetter(first), rows))
 
 
 def type_of(syntax: Syntax) -> Type:
