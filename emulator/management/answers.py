@@ -10,22 +10,24 @@ from __future__ import annotations
 import time
 from bisect import bisect_left, bisect_right
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice, repeat
+from functools import cached_property
+from itertools import accumulate, chain
 
-from emulator.management.objects import About, Cell, cells_of
+from emulator.management.objects import About, Absent, Cell, Column, Names, columns_of
 from emulator.runtime.glances import Glance
 from protos.mib import BY_ENTRY, ENTRY_ARCS, AccessRole
 from protos.pdu import Arcs, ErrorStatus, Missing, Verb
 
+Bind = Cell | Absent
 Look = Callable[[str], "Glance | None"]
 """Returns what a context shows; None if it is out.  Raises `TimeoutError`."""
 _FRESH_S = 0.1
 _WALK_S = 60.0
 _MOST_WALKS = 256
 _MOST_NAMES = 500
-_OCTETS_OF_A_BIND = 16  # beside name and value: tags, lengths, and a number
+_OCTETS_BESIDE = 128  # of a scoped PDU: engine-id, context, the numbers of a PDU, tags and lengths
 
 
 @dataclass(frozen=True)
@@ -43,23 +45,44 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Absent:
-    """What is said of a name instead of a value."""
-
-    name: Arcs
-    why: Missing
-
-
-Bind = Cell | Absent
-
-
-@dataclass(frozen=True)
 class Response:
-    """What a request is answered; `error_index` is that of a name, from 1."""
+    """What a request is answered: variables as octets; `error_index` is that of a name, from 1."""
 
-    binds: tuple[Bind, ...]
+    binds: Sequence[bytes]
     error_status: ErrorStatus = ErrorStatus.NO_ERROR
     error_index: int = 0
+
+
+class _View:
+    """All that a role may see of a context after one window, in the order of names."""
+
+    def __init__(self, columns: list[Column]) -> None:
+        self._columns = columns
+        self._ends = list(accumulate(len(column.names) for column in columns))
+        self.names = list(chain.from_iterable(column.names for column in columns))
+
+    @cached_property
+    def octets(self) -> list[bytes]:
+        """All instances as variables with their values."""
+        return list(chain.from_iterable(column.octets() for column in self._columns))
+
+    def get(self, name: Arcs) -> Bind:
+        """Return an instance, or what is said instead."""
+        at = bisect_left(self.names, name)
+        if at < len(self.names) and self.names[at] == name:
+            return self._at(at)
+        is_column = name[:ENTRY_ARCS] in BY_ENTRY
+        return Absent(name, Missing.NO_SUCH_INSTANCE if is_column else Missing.NO_SUCH_OBJECT)
+
+    def next(self, name: Arcs) -> Bind:
+        """Return the first instance after a name."""
+        at = bisect_right(self.names, name)
+        return self._at(at) if at < len(self.names) else Absent(name, Missing.END_OF_MIB_VIEW)
+
+    def _at(self, at: int) -> Cell:
+        number = bisect_right(self._ends, at)
+        column = self._columns[number]
+        return column.cell(at - self._ends[number] + len(column.names))
 
 
 @dataclass
@@ -70,13 +93,14 @@ class _Snapshot:
     glance: Glance
     about: About
     taken_s: float
-    cells: dict[AccessRole, tuple[list[Arcs], list[Cell]]] = field(default_factory=dict)
+    names: Names
+    views: dict[AccessRole, _View] = field(default_factory=dict)
 
-    def seen_by(self, role: AccessRole) -> tuple[list[Arcs], list[Cell]]:
-        if role not in self.cells:
-            cells = cells_of(self.context, self.glance, role, self.about)
-            self.cells[role] = [cell.name for cell in cells], cells
-        return self.cells[role]
+    def seen_by(self, role: AccessRole) -> _View:
+        if role not in self.views:
+            columns = columns_of(self.context, self.glance, role, self.about, self.names)
+            self.views[role] = _View(columns)
+        return self.views[role]
 
 
 class Answers:
@@ -91,6 +115,7 @@ class Answers:
     ) -> None:
         self._look, self._about, self._now_s = look, about, now_s
         self.contexts = contexts
+        self._names = Names()
         self._latest: dict[str, _Snapshot] = {}
         self._walks: OrderedDict[tuple[str, str, Arcs], _Snapshot] = OrderedDict()
         self.refused: Counter[str] = Counter()
@@ -103,16 +128,16 @@ class Answers:
         if snapshot is None:
             self.refused["out"] += 1
             return None
-        names, cells = snapshot.seen_by(request.role)
+        view = snapshot.seen_by(request.role)
         if request.verb is Verb.GET:
-            return Response(tuple(_get(names, cells, name) for name in request.names))
+            return Response([view.get(name).octets() for name in request.names])
         if request.verb is Verb.GET_NEXT:
-            binds: tuple[Bind, ...] = tuple(_next(names, cells, name) for name in request.names)
-            last = binds
-        else:
-            binds, last = _bulk(names, cells, request)
+            binds = [view.next(name) for name in request.names]
+            self._remember(request, snapshot, [bind.name for bind in binds])
+            return Response([bind.octets() for bind in binds])
+        octets, last = _bulk(view, request)
         self._remember(request, snapshot, last)
-        return Response(binds)
+        return Response(octets)
 
     def _snapshot(self, request: Request) -> _Snapshot | None:
         """Return the window in which a walk goes on, or the latest."""
@@ -131,65 +156,41 @@ class Answers:
             return latest
         if glance is None:
             return None
-        made = _Snapshot(request.context, glance, self._about(), now_s)
+        made = _Snapshot(request.context, glance, self._about(), now_s, self._names)
         self._latest[request.context] = made
         return made
 
-    def _remember(self, request: Request, snapshot: _Snapshot, last: tuple[Bind, ...]) -> None:
-        for bind in last:
-            key = (request.user, request.context, bind.name)
+    def _remember(self, request: Request, snapshot: _Snapshot, told: Iterable[Arcs]) -> None:
+        """Note the names after which a walk will go on."""
+        for name in told:
+            key = (request.user, request.context, name)
             self._walks[key] = snapshot
             self._walks.move_to_end(key)
         while len(self._walks) > _MOST_WALKS:
             self._walks.popitem(last=False)
 
 
-def _get(names: list[Arcs], cells: list[Cell], name: Arcs) -> Bind:
-    at = bisect_left(names, name)
-    if at < len(names) and names[at] == name:
-        return cells[at]
-    is_column = name[:ENTRY_ARCS] in BY_ENTRY
-    return Absent(name, Missing.NO_SUCH_INSTANCE if is_column else Missing.NO_SUCH_OBJECT)
-
-
-def _next(names: list[Arcs], cells: list[Cell], name: Arcs) -> Bind:
-    at = bisect_right(names, name)
-    return cells[at] if at < len(names) else Absent(name, Missing.END_OF_MIB_VIEW)
-
-
-def _bulk(
-    names: list[Arcs], cells: list[Cell], request: Request
-) -> tuple[tuple[Bind, ...], tuple[Bind, ...]]:
-    """RFC 3416, section 4.2.3; return the answer, and its last repetition."""
-    once = request.names[: request.non_repeaters]
-    found: list[Bind] = [_next(names, cells, name) for name in once]
-    room = request.most_octets - sum(map(_octets, found))
-    last: tuple[Bind, ...] = ()
-    for repetition in _repetitions(names, cells, request):
-        room -= sum(map(_octets, repetition))
-        if (room < 0 and last) or len(found) + len(repetition) > _MOST_NAMES:
-            break
-        found += repetition
-        last = repetition
-        if isinstance(last[0], Absent) and all(isinstance(bind, Absent) for bind in last):
-            break
-    return tuple(found), last
-
-
-def _repetitions(
-    names: list[Arcs], cells: list[Cell], request: Request
-) -> Iterator[tuple[Bind, ...]]:
-    """Yield what follows each name that is to be repeated, once more each time."""
-    asked, most = request.names[request.non_repeaters :], min(request.max_repetitions, _MOST_NAMES)
+def _bulk(view: _View, request: Request) -> tuple[list[bytes], list[Arcs]]:
+    """RFC 3416, section 4.2.3; return the answer, and the names of its last repetition."""
+    found = [view.next(name).octets() for name in request.names[: request.non_repeaters]]
+    asked = request.names[request.non_repeaters :]
+    starts = [bisect_right(view.names, name) for name in asked]
+    size = len(view.names)
+    most = min(request.max_repetitions, (_MOST_NAMES - len(found)) // max(1, len(asked)))
+    most = min(
+        most, size - min(starts, default=size) + 1
+    )  # at the end, that it is one is told once
     columns = []
-    for name in asked:
-        start = bisect_right(names, name)
-        end = Absent(names[-1] if start < len(names) else name, Missing.END_OF_MIB_VIEW)
-        columns.append(chain(cells[start : start + most], repeat(end)))
-    return islice(zip(*columns, strict=False), most)
-
-
-def _octets(bind: Bind) -> int:
-    value = bind.value if isinstance(bind, Cell) else b""
-    of_value = len(value) if isinstance(value, bytes) else 0
-    return 2 * len(bind.name) + of_value + _OCTETS_OF_A_BIND
+    for name, start in zip(asked, starts, strict=True):
+        end = Absent(view.names[-1] if start < size else name, Missing.END_OF_MIB_VIEW).octets()
+        shown = view.octets[start : start + most]
+        columns.append(shown + [end] * (most - len(shown)))
+    room = request.most_octets - _OCTETS_BESIDE - sum(map(len, found))
+    sizes = map(sum, zip(*(map(len, column) for column in columns), strict=True))
+    most = min(most, max(1, bisect_right(list(accumulate(sizes)), room)))
+    found += chain.from_iterable(zip(*(column[:most] for column in columns), strict=True))
+    ends = [
+        view.names[min(start + most, size) - 1] if start < size else name
+        for name, start in zip(asked, starts, strict=True)
+    ]
+    return found, ends if most > 0 else []

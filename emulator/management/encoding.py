@@ -20,5 +20,5 @@ AUTHENTICATION = {
 
 def encoded(cell: Cell) -> tuple[Any, Any]:
     """Return a variable."""
-    kind = rfc1902.Integer32 if cell.type is Type.INTEGER else getattr(rfc1902, cell.type.value)
+    kind = rfc1902.Integer32 if cell.type is Type.INTEGER else getattr(rfc1902, cell.type.smi)
     return rfc1902.ObjectName(cell.name), kind(cell.value)

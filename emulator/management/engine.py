@@ -25,10 +25,10 @@ from pysnmp.proto import error, rfc1905
 from pysnmp.proto.api import v2c
 
 from emulator.build.snmp_users import SnmpUsers
-from emulator.management.answers import Absent, Answers, Bind, Look, Request, Response
-from emulator.management.ber import absent, variable, variables
+from emulator.management.answers import Answers, Look, Request, Response
 from emulator.management.encoding import AUTHENTICATION, USM, V2C
 from emulator.management.flood import PacedTransport
+from emulator.management.messages import answer, asked, install
 from emulator.management.objects import About, Cell, Type
 from emulator.management.sets import RepeatedSets, Sets, Setting, Submit
 from emulator.net.addresses import LOOPBACK
@@ -40,14 +40,13 @@ _ENGINE_ID_HEAD = bytes.fromhex("80001f8805")  # RFC 3411: enterprise 8072, octe
 _ENGINE_ID_OCTETS = 12
 _AUTH_PRIV = 3
 _MOST_OCTETS = 16_384
-_VARIABLES = 3  # of the four parts of a PDU
 _VERBS = {
     rfc1905.GetRequestPDU.tagSet: Verb.GET,
     rfc1905.GetNextRequestPDU.tagSet: Verb.GET_NEXT,
     rfc1905.GetBulkRequestPDU.tagSet: Verb.GET_BULK,
     rfc1905.SetRequestPDU.tagSet: Verb.SET,
 }
-_TYPES = {kind.value: kind for kind in Type} | {"Gauge32": Type.UNSIGNED, "Integer": Type.INTEGER}
+_TYPES = {kind.smi: kind for kind in Type} | {"Gauge32": Type.UNSIGNED, "Integer": Type.INTEGER}
 _COUNTERS = {
     "__SNMPv2-MIB": (
         "snmpInPkts",
@@ -122,6 +121,7 @@ class ManagementEngine:
 
     async def _open(self, listener: socket.socket) -> None:
         engine = SnmpEngine()
+        install(engine)
         (own_id,) = engine.get_mib_builder().import_symbols("__SNMP-FRAMEWORK-MIB", "snmpEngineID")
         drawn = _ENGINE_ID_HEAD + secrets.token_bytes(_ENGINE_ID_OCTETS)
         own_id.syntax = engine.snmpEngineID = own_id.syntax.clone(drawn)
@@ -173,9 +173,8 @@ class ManagementEngine:
 
         def reply(response: Response | None) -> None:
             if response is not None:
-                answer = v2c.apiPDU.get_response(pdu)
-                _fill(answer, response)
-                _send(engine, handed, answer, {})
+                status, index = int(response.error_status), response.error_index
+                _send(engine, handed, answer(pdu, response.binds, status, index), {})
 
         if context not in self._answers.contexts:
             _send(
@@ -213,12 +212,12 @@ class ManagementEngine:
         return {"oid": unknown.name, "val": unknown.syntax}
 
 
-def _send(engine: Any, handed: tuple[Any, ...], answer: Any, about: dict[str, Any]) -> None:
+def _send(engine: Any, handed: tuple[Any, ...], pdu: Any, about: dict[str, Any]) -> None:
     """Return a PDU to who asked; what was handed over begins and ends as returnResponsePdu wants it."""
     head, (most_octets, state) = handed[:7], handed[8:]
     try:
         dispatcher = engine.message_dispatcher
-        dispatcher.return_response_pdu(engine, *head, answer, most_octets, state, about)
+        dispatcher.return_response_pdu(engine, *head, pdu, most_octets, state, about)
     except error.StatusInformation as problem:
         _log.warning("no answer to %s: %s", handed[2], problem)
 
@@ -244,26 +243,11 @@ def _result(done: asyncio.Future[Response | None]) -> Response | None:
 
 def _request(user: str, role: AccessRole, context: str, pdu: Any, most_octets: int) -> Request:
     verb = _VERBS[pdu.tagSet]
-    names = tuple(tuple(name) for name, _ in v2c.apiPDU.get_varbinds(pdu))
+    names, once, repeated = asked(pdu)
     most = min(most_octets or _MOST_OCTETS, _MOST_OCTETS)
     if verb is not Verb.GET_BULK:
         return Request(user, role, context, verb, names, most_octets=most)
-    once = max(0, int(v2c.apiBulkPDU.get_non_repeaters(pdu)))
-    repeated = max(0, int(v2c.apiBulkPDU.get_max_repetitions(pdu)))
-    return Request(user, role, context, verb, names, once, repeated, most)
-
-
-def _fill(answer: Any, response: Response) -> None:
-    v2c.apiPDU.set_error_status(answer, int(response.error_status))
-    v2c.apiPDU.set_error_index(answer, response.error_index)
-    found = variables(map(_octets, response.binds))
-    answer.setComponentByPosition(
-        _VARIABLES, found, verifyConstraints=False, matchTags=False, matchConstraints=False
-    )
-
-
-def _octets(bind: Bind) -> bytes:
-    return absent(bind.name, bind.why) if isinstance(bind, Absent) else variable(bind)
+    return Request(user, role, context, verb, names, max(0, once), max(0, repeated), most)
 
 
 def _dropped(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

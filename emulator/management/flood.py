@@ -70,6 +70,6 @@ class PacedTransport(udp.UdpTransport):  # type: ignore[misc]
         return self._pace.dropped
 
     def datagram_received(self, datagram: bytes, transport_address: Any) -> None:
-        """Hand a message on, or drop it."""
+        """Hand a message on at once, or drop it."""
         if self._pace.allows(transport_address):
-            super().datagram_received(datagram, transport_address)
+            self._callback_function(self, transport_address, datagram)

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from operator import attrgetter, itemgetter
+from operator import attrgetter, gt
 from typing import NamedTuple
 
+from emulator.management.ber import absent, variable, variables, written_name
 from emulator.runtime.glances import Glance
 from protos.mib import (
     BY_ROW,
@@ -26,12 +27,14 @@ from protos.mib import (
     Row,
     SummaryRow,
     Syntax,
+    Table,
 )
-from protos.pdu import Arcs
+from protos.pdu import Arcs, Missing
 from protos.rows import instance, time_ticks
 
 _SYSTEM: Arcs = (1, 3, 6, 1, 2, 1, 1)
 _INTERFACES: Arcs = (1, 3, 6, 1, 2, 1, 2)
+_IF_ENTRY: Arcs = (*_INTERFACES, 2, 1)
 _IF_X_ENTRY: Arcs = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
 _IF_OPTICAL_CHANNEL = 195  # IANAifType-MIB
 _SERVICES = 72  # RFC 3418, sysServices: end to end, and applications
@@ -42,16 +45,19 @@ _QUIET = EngineRow(1, 0, 0, 0)
 
 
 class Type(Enum):
-    """How a value is encoded, as RFC 2578 and 3416 name it."""
+    """How a value is encoded: its name and its tag in RFC 2578 and 3416."""
 
-    INTEGER = "Integer32"
-    UNSIGNED = "Unsigned32"
-    COUNTER32 = "Counter32"
-    COUNTER64 = "Counter64"
-    GAUGE32 = "Gauge32"
-    TICKS = "TimeTicks"
-    OCTETS = "OctetString"
-    NAME = "ObjectIdentifier"
+    INTEGER = ("Integer32", 0x02)
+    UNSIGNED = ("Unsigned32", 0x42)
+    COUNTER32 = ("Counter32", 0x41)
+    COUNTER64 = ("Counter64", 0x46)
+    GAUGE32 = ("Gauge32", 0x42)
+    TICKS = ("TimeTicks", 0x43)
+    OCTETS = ("OctetString", 0x04)
+    NAME = ("ObjectIdentifier", 0x06)
+
+    def __init__(self, smi: str, tag: int) -> None:
+        self.smi, self.tag = smi, tag
 
 
 class Cell(NamedTuple):
@@ -60,6 +66,56 @@ class Cell(NamedTuple):
     name: Arcs
     type: Type
     value: int | bytes | Arcs
+
+    def octets(self) -> bytes:
+        """Return it as a variable with its value."""
+        return variable(self.name, self.type.tag, self.value)
+
+
+class Absent(NamedTuple):
+    """What is said of a name instead of a value."""
+
+    name: Arcs
+    why: Missing
+
+    def octets(self) -> bytes:
+        """Return it as a variable without a value."""
+        return absent(self.name, self.why)
+
+
+class Column(NamedTuple):
+    """Instances of one object type in order: their names, as they are and as octets, and their values."""
+
+    names: Sequence[Arcs]
+    written: Sequence[bytes]
+    type: Type
+    values: Sequence[int | bytes | Arcs]
+
+    def cell(self, at: int) -> Cell:
+        """Return an instance."""
+        return Cell(self.names[at], self.type, self.values[at])
+
+    def octets(self) -> list[bytes]:
+        """Return all instances as variables with their values, as octets."""
+        return variables(self.written, self.type.tag, self.values)
+
+
+class Names:
+    """The names of all instances of a table, made anew only if other rows are there than before."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, type[Row]], tuple[_Instances, list[_Named]]] = {}
+
+    def of(self, context: str, kind: type[Row], instances: _Instances) -> list[_Named]:
+        """Return the names of a table of a context, column by column."""
+        table = BY_ROW[kind]
+        before, named = self._made.get((context, kind), (None, []))
+        if before != instances:
+            heads = [(*table.entry, column) for column in table.columns.values()]
+            names = [[head + index for index in instances] for head in heads]
+            named = [(column, list(map(written_name, column))) for column in names]
+            self._made[context, kind] = instances, named
+        return named
 
 
 @dataclass(frozen=True)
@@ -82,20 +138,26 @@ _TYPE_OF = {
     Syntax.GAUGE64: Type.COUNTER64,
 }
 _MILLISECONDS_OCTETS = 8
+_Instances = tuple[Arcs, ...]
+_Named = tuple[list[Arcs], list[bytes]]
 
 
-def cells_of(context: str, glance: Glance, role: AccessRole, about: About) -> list[Cell]:
+def columns_of(
+    context: str, glance: Glance, role: AccessRole, about: About, names: Names
+) -> list[Column]:
     """Return all that a role may see of an entity, in the order of names."""
     rows: dict[type[Row], tuple[Row, ...]] = dict(glance.rows)
     rows |= {SummaryRow: (_summary(glance, about.epoch),), EngineRow: (about.row,)}
-    seen = {kind: found for kind, found in rows.items() if role in BY_ROW[kind].readable_by}
-    cells = [*_system(context, glance, about), *about.cells]
-    cells += _interfaces(
+    seen = {
+        kind: found for kind, found in rows.items() if found and role in BY_ROW[kind].readable_by
+    }
+    columns = [_alone(cell) for cell in (*_system(context, glance, about), *about.cells)]
+    columns += _interfaces(
         [row for row in seen.get(FiberStateRow, ()) if isinstance(row, FiberStateRow)]
     )
     for kind, found in seen.items():
-        cells += _table(kind, found)
-    return sorted(cells, key=itemgetter(0))
+        columns += _table(context, kind, found, names)
+    return sorted(columns, key=lambda column: column.names[0])
 
 
 def entity_rows(roles: Mapping[str, AccessRole]) -> dict[type[Row], tuple[Row, ...]]:
@@ -126,38 +188,52 @@ def _system(context: str, glance: Glance, about: About) -> Iterator[Cell]:
     yield Cell((*_SYSTEM, 7, 0), Type.INTEGER, _SERVICES)
 
 
-def _interfaces(fibers: Sequence[FiberStateRow]) -> Iterator[Cell]:
-    """Yield a row of ifTable and one of ifXTable for each fiber; ifIndex is its number, from 1 on."""
+def _alone(cell: Cell) -> Column:
+    return Column((cell.name,), (written_name(cell.name),), cell.type, (cell.value,))
+
+
+def _interfaces(fibers: Sequence[FiberStateRow]) -> Iterator[Column]:
+    """Yield ifTable and ifXTable, with a row for each fiber; ifIndex is its number, from 1 on."""
     if not fibers:
         return
-    yield Cell((*_INTERFACES, 1, 0), Type.INTEGER, len(fibers))
-    for fiber in fibers:
-        index, name = fiber.fiber + 1, f"{fiber.a}-{fiber.b}".encode()
-        columns = (
-            (1, Type.INTEGER, index),
-            (2, Type.OCTETS, b"fiber " + name),
-            (3, Type.INTEGER, _IF_OPTICAL_CHANNEL),
-            (7, Type.INTEGER, _UP),
-            (8, Type.INTEGER, int(fiber.oper_status)),
-        )
-        for column, kind, value in columns:
-            yield Cell((*_INTERFACES, 2, 1, column, index), kind, value)
-        yield Cell((*_IF_X_ENTRY, 1, index), Type.OCTETS, name)
+    yield _alone(Cell((*_INTERFACES, 1, 0), Type.INTEGER, len(fibers)))
+    texts = [f"{fiber.a}-{fiber.b}".encode() for fiber in fibers]
+    indices = [fiber.fiber + 1 for fiber in fibers]
+    columns: tuple[tuple[Arcs, Type, list[int] | list[bytes]], ...] = (
+        ((*_IF_ENTRY, 1), Type.INTEGER, indices),
+        ((*_IF_ENTRY, 2), Type.OCTETS, [b"fiber " + text for text in texts]),
+        ((*_IF_ENTRY, 3), Type.INTEGER, [_IF_OPTICAL_CHANNEL] * len(fibers)),
+        ((*_IF_ENTRY, 7), Type.INTEGER, [_UP] * len(fibers)),
+        ((*_IF_ENTRY, 8), Type.INTEGER, [int(fiber.oper_status) for fiber in fibers]),
+        ((*_IF_X_ENTRY, 1), Type.OCTETS, texts),
+    )
+    for head, kind, values in columns:
+        names = [(*head, index) for index in indices]
+        yield Column(names, list(map(written_name, names)), kind, values)
 
 
-def _table(kind: type[Row], rows: Sequence[Row]) -> Iterator[Cell]:
-    """Yield a table column by column, which is its order if rows are in theirs."""
+def _table(context: str, kind: type[Row], rows: Sequence[Row], names: Names) -> Iterator[Column]:
+    """Yield a table column by column, each in the order of instances."""
     table = BY_ROW[kind]
-    instances = [instance(row) for row in rows]
-    for field, column in table.columns.items():
-        head, syntax = (*table.entry, column), table.syntax[field]
-        values = map(attrgetter(field), rows)
+    instances = _instances(table, rows)
+    if any(map(gt, instances, instances[1:])):
+        rows = sorted(rows, key=instance)
+        instances = _instances(table, rows)
+    named = names.of(context, kind, instances)
+    for field, (column, written) in zip(table.columns, named, strict=True):
+        syntax, values = table.syntax[field], map(attrgetter(field), rows)
         if plain := _TYPE_OF.get(syntax):
-            for index, value in zip(instances, values, strict=True):
-                yield Cell(head + index, plain, int(value))
+            yield Column(column, written, plain, list(map(int, values)))
         else:
-            for index, value in zip(instances, values, strict=True):
-                yield Cell(head + index, *typed(syntax, value))
+            octets = [typed(syntax, value)[1] for value in values]
+            yield Column(column, written, Type.OCTETS, octets)
+
+
+def _instances(table: Table, rows: Sequence[Row]) -> _Instances:
+    first, *others = table.index
+    if others:
+        return tuple(map(attrgetter(first, *others), rows))
+    return tuple((index,) for index in map(attrgetter(first), rows))
 
 
 def type_of(syntax: Syntax) -> Type:

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.management.answers import Absent, Bind, Look, Request, Response
-from emulator.management.objects import Cell, Type, type_of
+from emulator.management.answers import Look, Request, Response
+from emulator.management.objects import Absent, Cell, Type, type_of
 from emulator.runtime.injection import InjectionError, submit
 from emulator.store.injection_table import Injected
 from protos.core import operator_of
@@ -159,10 +159,10 @@ def _value(item: Setting) -> int | str | Missing:
 
 
 def _response(wanted: tuple[Setting, ...], status: ErrorStatus, index: int) -> Response:
-    binds: tuple[Bind, ...] = tuple(
+    binds = (
         Absent(item.name, Missing.NULL)
         if item.type is None
         else Cell(item.name, item.type, item.value)
         for item in wanted
     )
-    return Response(binds, status, index)
+    return Response([bind.octets() for bind in binds], status, index)

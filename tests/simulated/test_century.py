@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from emulator.management.objects import About, Type, cells_of
+from emulator.management.objects import About, Names, Type, columns_of
 from emulator.runtime.glances import Glance
 from protos.core import Totals
 from protos.mib import (
@@ -46,7 +46,8 @@ def test_what_an_entity_shows_after_a_century_is_as_the_module_says() -> None:
     totals = Totals(*[round(CENTURY_S * UNITS_PER_S)] * 3, cost=10**18)
     glance = Glance(round(CENTURY_S), CENTURY_S, {}, totals)
     about = About("x", epoch=datetime(2030, 1, 1, tzinfo=UTC))
-    cells = {cell.name: cell for cell in cells_of("x", glance, AccessRole.OBSERVER, about)}
+    columns = columns_of("x", glance, AccessRole.OBSERVER, about, Names())
+    cells = {column.names[0]: column.cell(0) for column in columns}
     summary = BY_ROW[SummaryRow]
     shown = {field: cells[*summary.entry, number, 1] for field, number in summary.columns.items()}
     assert shown["window"].type is Type.COUNTER64

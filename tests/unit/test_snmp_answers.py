@@ -4,21 +4,42 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pyasn1.codec.ber import decoder
+
+pytest.importorskip("pysnmp")
+from pysnmp.proto import rfc1905
 
 from emulator.build.snmp_users import SnmpUserError, users_of, variables_of
 from emulator.config.access import Access, Snmp, SnmpUser
 from emulator.config.experiment import Experiment
-from emulator.management.answers import Absent, Answers, Request
-from emulator.management.objects import About, Cell, Type
+from emulator.management.answers import Answers, Bind, Request, Response
+from emulator.management.ber import tlv
+from emulator.management.objects import About, Absent, Cell, Type
 from emulator.runtime.glances import Glance
 from protos.core import Totals
-from protos.mib import BY_ROW, SYS_UP_TIME, AccessRole, FiberStateRow, Row, ServiceRow, UsageRow
+from protos.mib import (
+    BY_ROW,
+    SYS_UP_TIME,
+    AccessRole,
+    FiberStateRow,
+    ReservationHopRow,
+    Row,
+    ServiceRow,
+    UsageRow,
+)
 from protos.pdu import Arcs, Missing, Verb
 
 ABOUT = About("the engine")
 IF_OPER_STATUS: Arcs = (1, 3, 6, 1, 2, 1, 2, 2, 1, 8)
+_SMI = {kind.smi: kind.smi for kind in Type} | {"Integer": "Integer32", "Gauge32": "Unsigned32"}
+_MISSING = {
+    rfc1905.NoSuchObject: Missing.NO_SUCH_OBJECT,
+    rfc1905.NoSuchInstance: Missing.NO_SUCH_INSTANCE,
+    rfc1905.EndOfMibView: Missing.END_OF_MIB_VIEW,
+}
 
 
 class Agent:
@@ -57,15 +78,30 @@ def _ask(verb: Verb, *names: Arcs, role: AccessRole = AccessRole.MANAGER) -> Req
     return Request("ops", role, "x", verb, names)
 
 
+def _read(response: Response | None) -> list[Bind]:
+    """Return what an answer says, as pysnmp reads it."""
+    assert response is not None
+    octets = tlv(0x30, b"".join(response.binds))
+    found, _ = decoder.decode(octets, asn1Spec=rfc1905.VarBindList())
+    return [_bind(tuple(bind[0]), bind[1].getComponent(innerFlag=True)) for bind in found]
+
+
+def _bind(name: Arcs, value: Any) -> Bind:
+    if type(value) in _MISSING:
+        return Absent(name, _MISSING[type(value)])
+    kind = next(kind for kind in Type if kind.smi == _SMI.get(type(value).__name__))
+    if kind is Type.OCTETS:
+        return Cell(name, kind, bytes(value))
+    return Cell(name, kind, tuple(value) if kind is Type.NAME else int(value))
+
+
 def _walk(answers: Answers, agent: Agent, role: AccessRole, repetitions: int = 0) -> list[Cell]:
     found: list[Cell] = []
     name: Arcs = (1,)
     while True:
         agent.now_s += 1.0
         request = _ask(Verb.GET_BULK if repetitions else Verb.GET_NEXT, name, role=role)
-        response = answers.answer(replace(request, max_repetitions=repetitions))
-        assert response is not None
-        for bind in response.binds:
+        for bind in _read(answers.answer(replace(request, max_repetitions=repetitions))):
             if isinstance(bind, Absent):
                 assert bind.why is Missing.END_OF_MIB_VIEW
                 return found
@@ -88,6 +124,47 @@ def test_a_walk_is_in_order_and_of_one_window(
     assert [values[*IF_OPER_STATUS, index].value for index in (1, 2)] == [1, 2]
 
 
+def test_a_bulk_has_what_is_to_be_repeated_in_turn_and_fits(answers: Answers, agent: Agent) -> None:
+    cells = _walk(answers, agent, AccessRole.MANAGER)
+    last = cells[-2].name
+    asked = replace(_ask(Verb.GET_BULK, SYS_UP_TIME, (*IF_OPER_STATUS, 0), last), non_repeaters=1)
+    once, *repeated = _read(answers.answer(replace(asked, max_repetitions=3)))
+    assert once.name > SYS_UP_TIME
+    assert [bind.name for bind in repeated[::2]][:2] == [(*IF_OPER_STATUS, at) for at in (1, 2)]
+    end = Absent(cells[-1].name, Missing.END_OF_MIB_VIEW)
+    assert [repeated[1].name, *repeated[3::2]] == [cells[-1].name, end, end]
+    for room in (128, 400, 1_000):
+        request = replace(_ask(Verb.GET_BULK, (1,)), max_repetitions=100, most_octets=room)
+        response = answers.answer(request)
+        assert response is not None
+        size = sum(map(len, response.binds))
+        assert len(response.binds) == 1 or size <= room - 128
+        assert size + 128 + 100 > room
+
+
+def test_rows_are_shown_in_order_and_go_when_they_are_gone(agent: Agent) -> None:
+    rows: dict[type[Row], tuple[Row, ...]] = {}
+    answers = Answers(
+        lambda _: Glance(1, 1.0, rows, Totals(0, 0, 0, 0)),
+        frozenset({"x"}),
+        lambda: ABOUT,
+        lambda: agent.now_s,
+    )
+    shown = (*BY_ROW[ReservationHopRow].entry, 3)
+
+    def seen() -> list[tuple[Arcs, object]]:
+        agent.now_s += 1.0
+        request = replace(_ask(Verb.GET_BULK, shown), max_repetitions=9, most_octets=9_000)
+        found = [bind for bind in _read(answers.answer(request)) if bind.name[:-2] == shown]
+        return [(bind.name[-2:], bind.value) for bind in found if isinstance(bind, Cell)]
+
+    hops = ((4, 5, "C"), (2, 5, "B"), (2, 4, "A"))
+    rows[ReservationHopRow] = tuple(ReservationHopRow(*hop) for hop in hops)
+    assert seen() == [((2, 4), b"A"), ((2, 5), b"B"), ((4, 5), b"C")]
+    rows[ReservationHopRow] = (ReservationHopRow(4, 5, "D"),)
+    assert seen() == [((4, 5), b"D")]
+
+
 def test_who_may_not_read_a_table_does_not_see_it(answers: Answers, agent: Agent) -> None:
     usage = BY_ROW[UsageRow].entry
 
@@ -106,9 +183,8 @@ def test_a_get_sees_the_latest_window_and_tells_what_is_not_there(
     ticks = []
     for _ in range(2):
         agent.now_s += 1.0
-        response = answers.answer(_ask(Verb.GET, SYS_UP_TIME, (1, 2), (*IF_OPER_STATUS, 1)))
-        assert response is not None
-        first, second, third = response.binds
+        asked = _ask(Verb.GET, SYS_UP_TIME, (1, 2), (*IF_OPER_STATUS, 1))
+        first, second, third = _read(answers.answer(asked))
         assert isinstance(first, Cell)
         assert second == Absent((1, 2), Missing.NO_SUCH_OBJECT)
         assert isinstance(third, Cell)

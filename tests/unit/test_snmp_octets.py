@@ -10,9 +10,9 @@ from pyasn1.codec.ber import decoder, encoder
 pytest.importorskip("pysnmp")
 from pysnmp.proto import rfc1902, rfc1905
 
-from emulator.management.ber import absent, variable, variables
 from emulator.management.encoding import encoded
-from emulator.management.objects import Cell, Type
+from emulator.management.messages import variables
+from emulator.management.objects import Absent, Cell, Type
 from protos.pdu import Arcs, Missing
 
 _ARC = st.integers(0, 2**32 - 1)
@@ -46,7 +46,9 @@ def test_octets_are_read_as_what_was_written(
     cells: list[Cell], missing: list[tuple[Arcs, Missing]]
 ) -> None:
     written = encoder.encode(
-        variables([*map(variable, cells), *(absent(name, why) for name, why in missing)])
+        variables(
+            [*map(Cell.octets, cells), *(Absent(name, why).octets() for name, why in missing)]
+        )
     )
     found, rest = decoder.decode(written, asn1Spec=rfc1905.VarBindList())
     assert not rest
