@@ -91,6 +91,31 @@ class VitalWatch:
         return pid not in self._listened
 
 
+class NewbornWatch:
+    """Notices that a process has died that went by the name of those who are only starting.
+
+    Whoever waits for it to come forward is not told of its death.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name, self._newborn = name.encode(), set[int]()
+
+    def look(self, pids: Iterable[int]) -> bool:
+        """Return whether one that was starting at the look before is gone."""
+        alive = {pid for pid in pids if _is_alive(status_of(pid))}
+        gone = self._newborn - alive
+        self._newborn = {pid for pid in alive if self._has_name(pid)}
+        return bool(gone)
+
+    def forget(self) -> None:
+        """Expect nobody."""
+        self._newborn.clear()
+
+    def _has_name(self, pid: int) -> bool:
+        """Return whether a word of the command line ends so; others have it within their options."""
+        return any(word.endswith(self._name) for word in _words_of(pid))
+
+
 class IdleWatch:
     """Notices that nobody has been at work for a while, as when all wait for one who will not come.
 
@@ -123,6 +148,12 @@ def _children(pid: int) -> Iterator[int]:
         for task in Path(f"/proc/{pid}/task").iterdir():
             with suppress(OSError):
                 yield from map(int, (task / "children").read_text(encoding="ascii").split())
+
+
+def _words_of(pid: int) -> list[bytes]:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return []
 
 
 def _is_at_work(pid: int) -> bool:

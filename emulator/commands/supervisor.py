@@ -4,8 +4,9 @@ A run is many processes, most of them Ray's.  The supervisor outlives them: what
 its child (PR_SET_CHILD_SUBREAPER), and when the work has ended, in whatever way, it kills what is still
 there and removes the temporary folder, and those that dead runs of this user have left.  The child tells
 by heartbeats that it is alive; one that falls silent for longer than its phase allows is killed, and so
-is whatever of the family stays stopped, Ray's processes too.  While Ray starts here, a family of which
-nobody is at work waits for somebody who is lost, and is not left to wait the first time.  A run that was
+is whatever of the family stays stopped, Ray's processes too.  While Ray starts here, a family that has lost
+a worker which had not registered, or of which nobody is at work, waits for somebody who will not come, and
+is not left to wait the first time.  A run that was
 lost (killed, aborted, silent) is resumed a bounded number of times.  The first signal is passed
 on, for the child to end in order; the second one ends everything at once.  If the supervisor itself is
 lost, the child hears of it (PR_SET_PDEATHSIG) and ends in order.
@@ -33,6 +34,7 @@ from typing import Self
 
 from emulator.commands.family import (
     IdleWatch,
+    NewbornWatch,
     VitalWatch,
     adopt_orphans,
     descendants,
@@ -71,6 +73,7 @@ _LEAST_FREE_BYTES = 16 * 2**20
 _PR_SET_PDEATHSIG = 1
 _TURN_S = 0.05
 _VITAL = ("gcs_server", "raylet")
+_NEWBORN = "default_worker.py"  # a worker of Ray until it has registered
 _LOOK_EVERY_S = 1.0
 _IDLE_LOOKS, _IDLE_ALLOWED = 12, 3
 _AS_ONE_S = 0.2
@@ -189,6 +192,7 @@ class _Child:
     _stopped: StoppedWatch = field(default_factory=StoppedWatch)
     _vital: VitalWatch = field(default_factory=lambda: VitalWatch(*_VITAL))
     _idle: IdleWatch = field(default_factory=lambda: IdleWatch(_IDLE_LOOKS, _IDLE_ALLOWED))
+    _newborn: NewbornWatch = field(default_factory=lambda: NewbornWatch(_NEWBORN))
     _looked_s: float = 0.0
     _passed_on: int = 0
 
@@ -250,11 +254,17 @@ class _Child:
             return ""
         if gone := self._vital.look(family):
             return f"{gone} of Ray is gone"
+        return self._missed(family)
+
+    def _missed(self, family: Sequence[int]) -> str:
+        """Return why nobody who is waited for while Ray starts here will come, or nothing."""
         if self._phase != STARTING or self.is_patient:
             self._idle.forget()
-        elif self._idle.look(family):
-            return "nobody was at work while it started"
-        return ""
+            self._newborn.forget()
+            return ""
+        if self._newborn.look(family):
+            return "a worker of Ray has died before it registered"
+        return "nobody was at work while it started" if self._idle.look(family) else ""
 
     def _listen(self, pipe: int) -> None:
         with suppress(BlockingIOError):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from patience import until
 
-from emulator.commands.family import IdleWatch, VitalWatch, descendants
+from emulator.commands.family import IdleWatch, NewbornWatch, VitalWatch, descendants
 from emulator.net.stopped import StoppedWatch, state_of
 
 BUSY = [sys.executable, "-c", "print(flush=True)\nwhile True: pass"]
@@ -148,6 +148,19 @@ def test_nobody_is_missed_who_has_said_to_end(tmp_path: Path) -> None:
     assert watch.look([heart.pid]) == ""
     watch.forget()
     assert [watch.look([heart.pid]) for _ in range(3)] == ["", "", ""]
+
+
+def test_who_dies_before_it_has_another_name_is_missed() -> None:
+    watch = NewbornWatch("newborn.py")
+    with _sleeper([*SLEEPER, "newborn.py"]) as newborn, _sleeper() as grown:
+        pids = [newborn.pid, grown.pid]
+        assert [watch.look(pids) for _ in range(2)] == [False, False]
+        grown.kill()
+        grown.wait()
+        assert not watch.look(pids)
+        newborn.kill()
+        os.waitid(os.P_PID, newborn.pid, os.WEXITED | os.WNOWAIT)
+        assert [watch.look(pids), watch.look(pids)] == [True, False]
 
 
 def test_a_family_is_idle_once_nobody_was_at_work_at_many_looks() -> None:
