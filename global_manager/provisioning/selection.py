@@ -36,7 +36,7 @@ _WHOLE = 1e-6
 _DIVES = 30  # at least this many steps; of more fractional columns several are fixed at once
 _MOST_DIVES = 200
 _MOST_SEARCH = 5_000_000  # nodes of branch and bound times rows times columns
-_FEWEST_NODES = 50  # a search over everything that may not have as many is not worth its root
+_FEWEST_NODES = 25  # a search over everything that may not have as many is not worth its root
 
 Selection = Counter[Column]
 """How many members of its group take each column."""
