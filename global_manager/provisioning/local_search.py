@@ -7,6 +7,8 @@ requests: at the bound's prices, a request's surcharge is what it pays above the
 gap.  So a request with a surcharge gets its best route and units at others' expense, the wavelengths
 concerned are repacked, and the whole move is undone unless it saved something.
 
+An assignment far from the bound is annealed and repacked in turn first (`annealing`).
+
 Packing one wavelength is the assignment program (`set_packing`).  Each request values one more
 wavelength at what it saves in recourse less what its path costs.
 
@@ -22,6 +24,7 @@ from functools import cached_property
 
 import numpy as np
 
+from global_manager.provisioning.annealing import Annealing, can_anneal
 from global_manager.provisioning.assignment import (
     Holding,
     Route,
@@ -36,6 +39,9 @@ from global_manager.provisioning.recourse import Floats
 from global_manager.provisioning.set_packing import Lightpath, SetPacking
 
 _NOISE = 0.02
+_ANNEALINGS = 4
+_MOVES = 6_000  # of one annealing
+_HEAT = 0.25  # of what a request costs above the bound, on average
 _SEED = 20_240_229
 
 Perturbation = Callable[[float], float]
@@ -72,13 +78,18 @@ def improve(
 ) -> Iterator[WavelengthAssignment]:
     """Yield better and better assignments until one costs no more than `good_enough`.
 
-    More is tried only while the cost is above `far` (by default, `good_enough`).
+    One that costs more than `far` (by default, `good_enough`) is annealed first, if it is small enough.
     """
     search = _Search(assignment, pool, routes, effort)
     moves = min(effort.moves, search.packings_left // 20)
     usual = (*[search.repack_all] * effort.passes, *[search.reroute_one] * moves)
     more = (*[search.reroute_one] * 10, search.repack_all) * effort.rounds
-    for steps, target in ((usual, good_enough), (more, good_enough if far is None else far)):
+    still_far = good_enough if far is None else far
+    if search.cost > still_far and can_anneal(assignment.instance, routes):
+        yield from search.anneal_down_to(still_far)
+        if search.cost > still_far:
+            return
+    for steps, target in ((usual, good_enough), (more, still_far)):
         for step in steps:
             if search.cost <= target or search.is_spent:
                 break
@@ -135,6 +146,19 @@ class _Search:
         improve_all(trial, self._routes)
         self._repack(trial, dict.fromkeys((*wavelengths, *_wavelengths(held))), _unchanged)
         return self._accept(trial)
+
+    def anneal_down_to(self, cost: float) -> Iterator[WavelengthAssignment]:
+        """Yield better assignments by annealing and repacking in turn, until one costs no more."""
+        per_request = (self.cost - self._pool.lower_bound) / len(self._surcharges)
+        annealing = Annealing(self.assignment, self._pool, self._routes, _HEAT * per_request)
+        for _ in range(_ANNEALINGS):
+            if self.cost <= cost or self.is_spent:
+                return
+            annealed = self._accept(annealing.run(_MOVES))
+            packed = self.repack_all()
+            if annealed or packed:
+                yield self.assignment
+            annealing.restart(self.assignment)
 
     def _accept(self, trial: WavelengthAssignment) -> bool:
         """Take a trial that costs no more; say whether it costs less."""

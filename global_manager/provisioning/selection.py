@@ -2,9 +2,10 @@
 
 The multiple-choice program (`multiple_choice`) over given columns. The relaxation has few fractional
 columns, so rounding comes first. Diving fixes the largest fractions and solves again, until all is
-whole. Then every group but those that lose most against the bound's prices keeps what it has, and
-branch and bound settles the rest. Neither proves anything; both are counted in linear programs and
-nodes, never in time.
+whole. Then every group but those that lose most against the bound's prices keeps what it has, and branch
+and bound settles the rest. In small programs a search over everything follows; in large ones searches
+around groups that are drawn, by what they lose, again and again (large neighbourhood search: Shaw, 1998).
+None of this proves anything; all is counted in linear programs, draws and nodes, never in time.
 """
 
 from __future__ import annotations
@@ -25,12 +26,19 @@ from global_manager.provisioning.recourse import Floats
 from global_manager.provisioning.solver import SearchLimits, keep_relaxed, run
 
 _COLUMNS_PER_ROW = 3  # more columns cost time and hardly gain: they are taken by reduced cost
-_FREE_GROUPS = (10, 40)  # a small search first: it often suffices
+_FEW_GROUPS = (10, 40)  # a small search first: it often suffices
+_DRAWN_GROUPS = 30  # of which one takes hundredths of a second
+_MOST_DRAWS = 100
+_STALE = 40  # draws without a better selection
+_ALSO = 0.02  # of the largest loss: the chance of groups that lose nothing
+_SEED = 20_240_229
 _WHOLE = 1e-6
 _DIVES = 30  # at least this many steps; of more fractional columns several are fixed at once
 _MOST_DIVES = 200
 _MOST_SEARCH = 5_000_000  # nodes of branch and bound times rows times columns
-_FEWEST_NODES = 10
+_FEWEST_NODES = (
+    25  # in programs whose search over everything may not have as many, groups are drawn
+)
 
 Selection = Counter[Column]
 """How many members of its group take each column."""
@@ -51,10 +59,8 @@ def choose(
         return rounded
     near = neighbouring_columns(instance, pool)
     start = _fill(instance, rounded, near)
-    if not near:
-        return start
     good_enough = -saving_wanted(instance, pool, gap)
-    if nodes == 0 or -saving(start) <= good_enough:
+    if not near or nodes == 0 or -saving(start) <= good_enough:
         return start
     limits = SearchLimits(gap=gap * pool.lower_bound / 2, target=good_enough, nodes=nodes)
     ranked = _ranked(instance, pool, near)
@@ -64,10 +70,11 @@ def choose(
         start = _better(instance, start, _fill(instance, rounding.dive(), near))
         if -saving(start) <= good_enough:
             return start
-    for free_groups in _FREE_GROUPS:
-        start = _search_around(
-            instance, pool, rounding, start, free_groups=free_groups, limits=limits
-        )
+    if _nodes_over_all(instance, promising) < min(_FEWEST_NODES, nodes):
+        return _search_by_draws(instance, pool, rounding, start, limits)
+    for few in _FEW_GROUPS:
+        free = _losing_groups(instance, pool, start, few)
+        start = _better(instance, start, rounding.search(start, free, limits))
         if -saving(start) <= good_enough:
             return start
     promising = _promising(instance, pool, ranked, start, _COLUMNS_PER_ROW)
@@ -87,14 +94,19 @@ def round_and_fill(instance: Instance, pool: ColumnPool) -> Selection:
 def _solve(
     instance: Instance, columns: list[Column], start: Selection, limits: SearchLimits
 ) -> Selection:
-    size = len(columns) * (len(instance.groups) + len(instance.capacity))
-    fewer = max(_FEWEST_NODES, _MOST_SEARCH // max(1, size))
+    fewer = max(_FEWEST_NODES, _nodes_over_all(instance, columns))
     limits = replace(limits, nodes=min(limits.nodes, fewer))
     model, take = multiple_choice(instance, columns)
     names = {column: x.name for column, x in zip(columns, take, strict=True)}
     values = run(model, limits, {names[c]: float(n) for c, n in start.items()})
     found = selected(columns, take, values) if values is not None else None
     return _better(instance, start, found)
+
+
+def _nodes_over_all(instance: Instance, columns: Sequence[Column]) -> int:
+    """Return how many nodes a search over all these columns may have."""
+    size = len(columns) * (len(instance.groups) + len(instance.capacity))
+    return _MOST_SEARCH // max(1, size)
 
 
 def selected(columns: list[Column], take: list[Any], values: Mapping[str, float]) -> Selection:
@@ -108,19 +120,37 @@ def saving(selection: Selection) -> float:
     return sum(n * column.saving for column, n in selection.items())
 
 
-def _search_around(
-    instance: Instance,
-    pool: ColumnPool,
-    rounding: Rounding,
-    start: Selection,
-    *,
-    free_groups: int,
-    limits: SearchLimits,
+def _losing_groups(
+    instance: Instance, pool: ColumnPool, selection: Selection, few: int
+) -> set[int]:
+    """Return the few groups that lose most, and those that the master left fractional."""
+    order = np.argsort(-_losses(instance, pool, selection), kind="stable")
+    return {int(g) for g in order[:few]} | _fractional_groups(pool)
+
+
+def _fractional_groups(pool: ColumnPool) -> set[int]:
+    return {c.group for c, w in zip(pool.columns, pool.weights, strict=True) if w % 1 > _WHOLE}
+
+
+def _search_by_draws(
+    instance: Instance, pool: ColumnPool, rounding: Rounding, start: Selection, limits: SearchLimits
 ) -> Selection:
-    """Return a selection no worse than the start, in which most groups keep what they have."""
-    loses = set(_losing_groups(instance, pool, start)[:free_groups])
-    loses |= {c.group for c, w in zip(pool.columns, pool.weights, strict=True) if w % 1 > _WHOLE}
-    return _better(instance, start, rounding.search(start, loses, limits))
+    """Return a selection no worse than the start, by searches around groups that are drawn by loss."""
+    free = _losing_groups(instance, pool, start, _FEW_GROUPS[0])
+    if len(free) <= _DRAWN_GROUPS:
+        start = _better(instance, start, rounding.search(start, free, limits))
+    rng, stale = np.random.default_rng(_SEED), 0
+    for _ in range(_MOST_DRAWS):
+        if -saving(start) <= limits.target or stale >= _STALE:
+            break
+        losses = np.maximum(_losses(instance, pool, start), 0.0)
+        chances = losses + _ALSO * losses.max(initial=0.0) + _WHOLE
+        many = min(_DRAWN_GROUPS, len(chances))
+        drawn = rng.choice(len(chances), many, replace=False, p=chances / chances.sum())
+        found = _better(instance, start, rounding.search(start, set(drawn.tolist()), limits, 0.0))
+        stale = 0 if found is not start else stale + 1
+        start = found
+    return start
 
 
 def _better(instance: Instance, known: Selection, found: Selection | None) -> Selection:
@@ -129,14 +159,14 @@ def _better(instance: Instance, known: Selection, found: Selection | None) -> Se
     return found if saving(found) > saving(known) else known
 
 
-def _losing_groups(instance: Instance, pool: ColumnPool, selection: Selection) -> list[int]:
-    """Return all groups, those first that pay most above the least at the bound's prices."""
+def _losses(instance: Instance, pool: ColumnPool, selection: Selection) -> Floats:
+    """Return by group what it pays above the least at the bound's prices."""
     members = np.array([len(group.members) for group in instance.groups], dtype=float)
-    loss = members * (instance.recourse[:, 0] - pool.group_costs)
+    loss: Floats = members * (instance.recourse[:, 0] - pool.group_costs)
     for column, n in selection.items():
         nothing = float(instance.recourse[column.group, 0] - pool.group_costs[column.group])
         loss[column.group] += n * (reduced_cost(instance, pool, column) - nothing)
-    return [int(g) for g in np.argsort(-loss, kind="stable")]
+    return loss
 
 
 def _ranked(
@@ -254,9 +284,16 @@ class Rounding:
         return self._selection(np.floor(values + _WHOLE))
 
     def search(
-        self, start: Counter[Column], free_groups: Collection[int], limits: SearchLimits
+        self,
+        start: Counter[Column],
+        free_groups: Collection[int],
+        limits: SearchLimits,
+        heuristics: float = 0.05,
     ) -> Counter[Column] | None:
-        """Return the best selection found that differs from the start in free groups only."""
+        """Return the best selection found that differs from the start in free groups only.
+
+        `heuristics` is the share of the effort that the solver's own may take.
+        """
         held = np.array([float(start[c]) for c in self._columns])
         free = np.array([column.group in free_groups for column in self._columns])
         self._bound(np.where(free, 0.0, held), np.where(free, self._most, held))
@@ -265,6 +302,7 @@ class Rounding:
             "mip_abs_gap": limits.gap,
             "mip_max_nodes": limits.nodes,
             "objective_target": limits.target,
+            "mip_heuristic_effort": heuristics,
         }
         for name, value in options.items():
             self._highs.setOptionValue(name, value)

@@ -23,6 +23,7 @@ from global_manager.provisioning.assignment import (
 )
 from global_manager.provisioning.check import make_plan, relative_gap, verify
 from global_manager.provisioning.columns import ColumnPool
+from global_manager.provisioning.configurations import assign_by_configurations
 from global_manager.provisioning.cuts import choose_with_cuts
 from global_manager.provisioning.formulation import is_small
 from global_manager.provisioning.instance import Instance
@@ -204,6 +205,11 @@ class _Solve:
         pool, effort = relaxation.pool, self._effort
         good_enough = pool.lower_bound / (1 - self._gap)
         far = pool.lower_bound / (1 - min(0.5, _FAR * self._gap))
+        if assignment.cost > far:
+            colored = assign_by_configurations(relaxation.instance, selection, routes, far)
+            if colored is not None:
+                assignment = colored
+                plan = self._state(colored, _units(selection), relaxation.lower_bound)
         for better in improve(assignment, pool, routes, good_enough, effort, far=far):
             if plan.gap <= self._gap:
                 break
