@@ -6,12 +6,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -38,7 +38,7 @@ from emulator.commands.terminal import ERR, OUT, answer, fail, tell
 from emulator.config.experiment import Experiment
 from emulator.config.topology import Topology
 from emulator.net.addresses import LOOPBACK
-from emulator.net.heartbeat import LOST, TEMPORARY
+from emulator.net.heartbeat import ANSWERED, LOST, TEMPORARY, beat
 from emulator.runtime.cluster import Placement
 from emulator.store.files import EXPERIMENT, REPORT, SUMMARY, Engine, check_format, engine_of
 from global_manager.provisioning.check import InvalidProblemError
@@ -194,7 +194,7 @@ def run(
     except ResultsError as error:
         fail(str(error))
     _leave_if_lost(outcome.failure, is_lost=outcome.is_lost)
-    answer(json_, outcome.summary, lambda: display.conclude(OUT, outcome.summary, kept))
+    _answer(json_, outcome.summary, lambda: display.conclude(OUT, outcome.summary, kept))
     _end(outcome, kept)
 
 
@@ -323,8 +323,15 @@ def _answers_as_it_ended(folder: Path, *, json_: bool) -> bool:
     if summary is None or not summary["complete"]:
         return False
     display = RunDisplay(ERR, read(str(folder / EXPERIMENT), None, None, None).experiment)
-    answer(json_, summary, lambda: display.conclude(OUT, summary, folder))
+    _answer(json_, summary, lambda: display.conclude(OUT, summary, folder))
     return True
+
+
+def _answer(json_: bool, summary: dict[str, Any], show: Callable[[], object]) -> None:
+    """Print what the run has come to, and tell the supervisor at once, so that it is printed once."""
+    answer(json_, summary, show)
+    sys.stdout.flush()
+    beat(ANSWERED)
 
 
 def _end(outcome: Outcome, out: Path | None) -> None:

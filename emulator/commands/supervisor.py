@@ -43,6 +43,7 @@ from emulator.commands.family import (
 )
 from emulator.input_checks import BadInputError
 from emulator.net.heartbeat import (
+    ANSWERED,
     DONE,
     FILES,
     HEARTBEAT,
@@ -62,6 +63,7 @@ SILENCE_S = {
     RUNNING: 30.0,
     LEAVING: 30.0,
     FILES: 330.0,
+    ANSWERED: 30.0,
     DONE: 30.0,
 }
 MOST_RESUMPTIONS = 3
@@ -94,9 +96,11 @@ def supervise(words: Sequence[str], resumption: Resumption = lambda: None) -> in
     """
     adopt_orphans()
     with _Signals() as signals, _Folder() as folder:
+        has_answered = False
         for attempt in range(MOST_RESUMPTIONS + 1):
-            child = _Child(words, folder, is_patient=attempt > 0)
+            child = _Child(words, folder, is_patient=attempt > 0, has_answered=has_answered)
             problem = child.attend(signals)
+            has_answered = child.has_answered
             end_family()
             if not problem or signals.received:
                 if not signals.is_impatient:
@@ -181,11 +185,15 @@ def _sweep(base: Path) -> None:
 
 @dataclass
 class _Child:
-    """The process that does the work; one that is started again may wait, as for a slow name server."""
+    """The process that does the work; one that is started again may wait, as for a slow name server.
+
+    What one before it has answered is not printed again.
+    """
 
     words: Sequence[str]
     folder: _Folder
     is_patient: bool = False
+    has_answered: bool = False
     status: int = 0
     _phase: bytes = STARTING
     _heard_s: float = field(default_factory=time.monotonic)
@@ -205,6 +213,7 @@ class _Child:
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-P", "-m", "emulator", *self.words],
             env=_environment() | own,
+            stdout=subprocess.DEVNULL if self.has_answered else None,
             pass_fds=passed,
             start_new_session=True,
             preexec_fn=_end_with_parent,  # noqa: PLW1509 - there are no threads here
@@ -271,6 +280,7 @@ class _Child:
             beats = os.read(pipe, 4096)
             if LEAVING in beats:
                 self._vital.forget()
+            self.has_answered |= ANSWERED in beats
             if beats:
                 self._idle.forget()
                 self._phase, self._heard_s = beats[-1:], time.monotonic()

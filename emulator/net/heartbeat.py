@@ -9,9 +9,11 @@ import os
 from contextlib import suppress
 
 HEARTBEAT, TEMPORARY = "QSAGIN_HEARTBEAT", "QSAGIN_TEMPORARY"
-STARTING, JOINING, RUNNING, LEAVING, FILES, DONE = b"s", b"j", b"r", b"l", b"f", b"d"
+STARTING, JOINING, RUNNING, LEAVING, FILES = b"s", b"j", b"r", b"l", b"f"
 """Actors are started, all here or on the machines of a cluster, and run; Ray is left; files of the run,
-journals too, are checked or written; or the process ends, which native code does without a word."""
+journals too, are checked or written."""
+ANSWERED, DONE = b"a", b"d"
+"""What the work has come to was printed; and the process ends, which native code does without a word."""
 LOST = 75
 """The exit status of work that was lost through no fault of its own (EX_TEMPFAIL of sysexits.h)."""
 

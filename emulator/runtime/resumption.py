@@ -85,7 +85,10 @@ _NOT_EVERYBODY = (
 def _check_databases(folder: Path) -> None:
     for path in (folder / registry.FILE, folder / injection_table.FILE):
         if not path.exists():
-            raise ResumeError(str(folder), f"has lost {path.name}; run it again in another folder")
+            problem = f"has lost {path.name}; run it again in another folder"
+            raise ResumeError(
+                str(folder), problem if journals.has_begun(folder) else _NOT_EVERYBODY
+            )
         _check_database(folder, path)
     journals.check(folder)
 

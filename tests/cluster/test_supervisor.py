@@ -75,6 +75,19 @@ def test_a_run_whose_command_is_killed_is_resumed_to_the_same_end(tmp_path: Path
     assert json.loads(out)["digest"] == quiet
 
 
+def test_a_run_whose_command_is_killed_when_it_has_answered_answers_no_more(
+    tmp_path: Path,
+) -> None:
+    with _running(tmp_path / "run") as (run, family):
+        lines = list(iter(run.stdout.readline, "}\n"))
+        with suppress(psutil.NoSuchProcess):
+            _worker(family).kill()
+        rest, err = run.communicate(timeout=patient(120))
+    assert run.returncode == 0, err
+    assert json.loads("".join([*lines, "}"]))["complete"]
+    assert not rest
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_in_order(tmp_path: Path, number: signal.Signals) -> None:
     with _running(tmp_path / "run") as (run, _):

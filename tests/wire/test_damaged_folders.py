@@ -169,6 +169,20 @@ def test_a_damaged_folder_is_refused_in_one_line_and_left_as_it_is(
     assert _content(folder) == before
 
 
+def test_a_run_that_had_not_begun_has_lost_nothing(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(kept, tmp_path / "kept", dirs_exist_ok=True)
+    folder = tmp_path / "kept" / "cut"
+    DAMAGES["all journals are gone"](folder)
+    DAMAGES["the table of faults is gone"](folder)
+    (folder / FOLDER / "manager.sqlite").touch()
+    status, _, err = _call(monkeypatch, capsys, "run", "--resume", str(folder))
+    assert status == 2
+    assert "before every actor had begun" in err
+    assert "injected" not in err
+
+
 def test_a_folder_that_nobody_damaged_would_be_resumed(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
