@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from emulator.physics.sky_light import daylight, moonlight
 from emulator.world.orbits import Floats, earth_turn_rad, julian_days, require_utc
 from emulator.world.places import Place
-from emulator.world.visibility import altitude_deg, sun_altitude_deg, sun_direction
+from emulator.world.visibility import altitude_deg, sun_direction
 
 DAY_DEG = -6.0
 """With the Sun above it the air shimmers: the end of civil twilight."""
@@ -76,11 +76,10 @@ class SkyLight:
 
     def _look(self, site: str, at_s: float) -> tuple[float, float]:
         """Return the radiance, and the altitude of the Sun in degrees."""
-        places, times_s = [self._site[site]], np.array([at_s])
-        sun_deg = float(sun_altitude_deg(places, self.epoch, times_s)[0, 0])
-        moon_deg = float(moon_altitude_deg(places, self.epoch, times_s)[0, 0])
-        phase_deg = float(moon_phase_deg(self.epoch, times_s)[0])
-        moon = self.full_moon * moonlight(moon_deg, phase_deg)
+        places, bodies = [self._site[site]], self._bodies(at_s)
+        sun_deg = float(altitude_deg(places, bodies.sun, bodies.turn_rad)[0, 0])
+        moon_deg = float(_moon_altitude_deg(places, bodies.moon, bodies.turn_rad)[0, 0])
+        moon = self.full_moon * moonlight(moon_deg, bodies.phase_deg)
         return self.darkest(site) + moon + self.day * daylight(sun_deg), sun_deg
 
     @cached_property
@@ -88,8 +87,27 @@ class SkyLight:
         return lru_cache(_MOST_LOOKS)(self._look)
 
     @cached_property
+    def _bodies(self) -> Callable[[float], _Bodies]:
+        return lru_cache(_MOST_LOOKS)(lambda at_s: _bodies_at(self.epoch, at_s))
+
+    @cached_property
     def _site(self) -> Mapping[str, Place]:
         return {site.name: site for site in self.sites}
+
+
+class _Bodies(NamedTuple):
+    """Unit vectors to Sun and Moon at an instant, the turn of the Earth, and the phase of the Moon."""
+
+    sun: Floats
+    moon: Floats
+    turn_rad: Floats
+    phase_deg: float
+
+
+def _bodies_at(epoch: datetime, at_s: float) -> _Bodies:
+    times_s = np.array([at_s])
+    sun, moon = sun_direction(epoch, times_s), moon_direction(epoch, times_s)
+    return _Bodies(sun, moon, earth_turn_rad(epoch, times_s), float(_phase_deg(sun, moon)[0]))
 
 
 def moon_direction(epoch: datetime, times_s: Floats) -> Floats:
@@ -110,8 +128,12 @@ def moon_direction(epoch: datetime, times_s: Floats) -> Floats:
 
 def moon_altitude_deg(places: Sequence[Place], epoch: datetime, times_s: Floats) -> Floats:
     """Return the altitude of the Moon's center by place and time, as from the place."""
-    turn = earth_turn_rad(epoch, times_s)
-    geocentric = altitude_deg(places, moon_direction(epoch, times_s), turn)
+    moon, turn_rad = moon_direction(epoch, times_s), earth_turn_rad(epoch, times_s)
+    return _moon_altitude_deg(places, moon, turn_rad)
+
+
+def _moon_altitude_deg(places: Sequence[Place], moon: Floats, turn_rad: Floats) -> Floats:
+    geocentric = altitude_deg(places, moon, turn_rad)
     return np.asarray(geocentric - _PARALLAX_DEG * np.cos(np.radians(geocentric)))
 
 
@@ -120,7 +142,11 @@ def moon_phase_deg(epoch: datetime, times_s: Floats) -> Floats:
 
     180 degrees less the elongation, which is right within 0.2 degrees, as the Sun is far away.
     """
-    cosine = np.sum(moon_direction(epoch, times_s) * sun_direction(epoch, times_s), axis=-1)
+    return _phase_deg(sun_direction(epoch, times_s), moon_direction(epoch, times_s))
+
+
+def _phase_deg(sun: Floats, moon: Floats) -> Floats:
+    cosine = np.sum(moon * sun, axis=-1)
     return np.asarray(180 - np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
