@@ -36,7 +36,7 @@ _SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP, signal.SIGINT, signa
 _PR_SET_CHILD_SUBREAPER = 36
 _COMMAND, _CHILD = "command", "child"
 _LIMIT_S, _WANTED_S = 180.0, 60.0
-_LOOK_EVERY_S = 0.1
+_LOOK_EVERY_S = 0.25
 _TRACEBACK = "Traceback"
 
 
@@ -69,9 +69,11 @@ class Family:
 
     def _watch(self) -> None:
         while not self._ended.wait(_LOOK_EVERY_S):
-            for parent in [self._root, *self.alive()]:
-                with suppress(psutil.Error):
-                    self._seen |= {item.pid: item for item in parent.children(recursive=True)}
+            known = {self._root.pid} | {item.pid for item in self.alive()}
+            for item in psutil.process_iter(["ppid"]):  # parents are older, and come first
+                if item.info["ppid"] in known:
+                    known.add(item.pid)
+                    self._seen[item.pid] = item
 
 
 @dataclass
