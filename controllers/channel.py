@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 from controllers.link_blocks import Block, BlockMaker, Epoch, Hop, LinkBlocks
 from controllers.ports import ChannelId
-from protos.mib import ChannelRow, MediumCode
+from protos.mib import ChannelRow
+from protos.syntax import MediumCode
 
 
 def fiber_channel(a: str, b: str, request: int, generation: int = 0) -> ChannelId:

@@ -25,28 +25,21 @@ from controllers.snmp_agent import Refusal, Tables
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Measure, key_manager_of
 from protos.facts import Fact, FactKind, LinkCondition, LinkState, Reason, label_of
 from protos.mib import (
-    LINK_DOWN,
-    LINK_UP,
-    RESERVATION_UP,
-    AdminStatus,
     ChannelRow,
-    DownCause,
     FiberAdminRow,
     FiberStateRow,
     FiberThresholdRow,
-    MediumCode,
     NodeAdminRow,
-    OperStatus,
     ReservationHopRow,
     ReservationRow,
     ReservationWavelengthRow,
     Row,
-    RowStatus,
-    Syntax,
     TransceiverRow,
 )
+from protos.notifications import LINK_DOWN, LINK_UP, RESERVATION_UP
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import command, notify
+from protos.syntax import AdminStatus, DownCause, MediumCode, OperStatus, RowStatus, Syntax
 
 _PPM = 1_000_000
 _CONDITIONS = {

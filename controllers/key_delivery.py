@@ -23,7 +23,8 @@ from protos.core import Effects, Stock, Timeline, Totals, key_manager_of
 from protos.facts import Fact, FactKind, Reason
 from protos.key_changes import Key, tag
 from protos.keys import Confirm, Delivered, Discard
-from protos.mib import MEDIUM_NAMES, DeliveryRow, MediumCode, TruthValue
+from protos.mib import DeliveryRow
+from protos.syntax import MEDIUM_NAMES, MediumCode, TruthValue
 
 
 @dataclass(frozen=True)

@@ -29,21 +29,20 @@ from protos.facts import Fact, FactKind, Reason, label_of
 from protos.key_changes import KeyChange
 from protos.keys import Ack, Assigned, Confirm, Delivered, Discard, KeyTraffic, Relay
 from protos.mib import (
-    KEY_SHORTAGE,
     ChannelRow,
     DeliveryRow,
     KeyBlockRow,
     KeyStoreRow,
-    MediumCode,
     Row,
-    RowStatus,
     ShortageRow,
     TransceiverRow,
     UsageRow,
 )
 from protos.node_status import NodeStatus
+from protos.notifications import KEY_SHORTAGE
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import notify
+from protos.syntax import MediumCode, RowStatus
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ from protos.core import Effects, key_manager_of
 from protos.facts import Fact, FactKind, Reason
 from protos.key_changes import Key, tag
 from protos.keys import Confirm, Discard, Relay
-from protos.mib import ChannelRow, MediumCode, TransceiverRow
+from protos.mib import ChannelRow, TransceiverRow
+from protos.syntax import MediumCode
 
 
 class Stage(IntEnum):

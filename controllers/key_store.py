@@ -14,7 +14,7 @@ from hashlib import blake2b
 
 from protos.core import key_manager_of
 from protos.key_changes import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened, tag
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 Report = Callable[[KeyChange], None]
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from controllers.gathering import Gathering, Progress
 from controllers.ports import ChannelId, LinkProbe, LinkSample, QuantumChannel
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 
 class Epoch(NamedTuple):

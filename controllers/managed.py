@@ -16,7 +16,8 @@ from protos.core import GLOBAL_MANAGER, Effects, Measure, Message, Step, Totals,
 from protos.facts import Fact
 from protos.key_changes import KeyChange
 from protos.keys import KeyTraffic
-from protos.mib import COLD_START, AgentRow, Row
+from protos.mib import AgentRow, Row
+from protos.notifications import COLD_START
 from protos.pdu import Pdu, Verb
 from protos.pending_requests import PendingRequests
 from protos.rows import notify

@@ -14,8 +14,8 @@ from controllers.key_access import KeyAccess
 from controllers.key_delivery import KeyDelivery
 from controllers.key_relay import KeyRelay
 from controllers.key_store import KeyStore, KeyStores
-from protos.mib import MediumCode
 from protos.node_status import ApplicationStatus, AssociationStatus, FiberStatus, NodeStatus
+from protos.syntax import MediumCode
 
 
 @dataclass(frozen=True)

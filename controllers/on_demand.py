@@ -19,20 +19,11 @@ from controllers.ports import LinkProbe, LinkSample
 from controllers.snmp_agent import Refusal, Tables
 from protos.core import GLOBAL_MANAGER, Measure, Timeline, key_manager_of
 from protos.facts import Fact, FactKind, Reason, label_of
-from protos.mib import (
-    ORDER_COMPLETE,
-    ORDER_FAILED,
-    DeliveryRow,
-    MediumCode,
-    OrderFailureRow,
-    OrderRow,
-    Row,
-    RowStatus,
-    ServiceRow,
-    TruthValue,
-)
+from protos.mib import DeliveryRow, OrderFailureRow, OrderRow, Row, ServiceRow
+from protos.notifications import ORDER_COMPLETE, ORDER_FAILED
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import command, notify
+from protos.syntax import MediumCode, RowStatus, TruthValue
 
 _SHOWN_FAILURES = 1_000
 

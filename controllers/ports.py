@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 
 @dataclass(frozen=True, slots=True)

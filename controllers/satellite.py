@@ -14,7 +14,8 @@ from collections import Counter
 from controllers.on_demand import OnDemandConfig, OnDemandController
 from controllers.ports import Contact, LinkProbe, LinkSample, Passage, SatelliteView
 from protos.core import SATELLITE_CONTROLLER, Measure
-from protos.mib import MediumCode, OrderRow
+from protos.mib import OrderRow
+from protos.syntax import MediumCode
 
 _WORDS = {True: "clear", False: "cloudy"}
 

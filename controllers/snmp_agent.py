@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from protos.core import is_operator, role_of
-from protos.mib import BY_ENTRY, BY_ROW, ENTRY_ARCS, SYS_UP_TIME, Row
+from protos.mib import BY_ENTRY, BY_ROW, ENTRY_ARCS, Row
+from protos.notifications import SYS_UP_TIME
 from protos.pdu import Arcs, ErrorStatus, Missing, Pdu, VarBind, Verb
 from protos.rows import VarBindError, decode, encode, instance, time_ticks
 from protos.settings import is_setting, settings

@@ -10,7 +10,8 @@ from controllers.fleet import Fleet, FleetConfig
 from controllers.on_demand import OnDemandConfig, OnDemandController
 from controllers.ports import LinkSample, UavProbe
 from protos.core import UAV_CONTROLLER, Measure
-from protos.mib import MediumCode, OrderRow
+from protos.mib import OrderRow
+from protos.syntax import MediumCode
 
 
 @dataclass(frozen=True)

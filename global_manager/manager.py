@@ -47,16 +47,7 @@ from protos.facts import (
 )
 from protos.key_changes import KeyChange
 from protos.mib import (
-    COLD_START,
-    KEY_SHORTAGE,
-    LINK_DOWN,
-    LINK_UP,
-    ORDER_COMPLETE,
-    ORDER_FAILED,
-    RESERVATION_UP,
-    DownCause,
     FiberStateRow,
-    OperStatus,
     OrderFailureRow,
     OrderRow,
     ReservationRow,
@@ -64,9 +55,19 @@ from protos.mib import (
     ShortageRow,
     UsageRow,
 )
+from protos.notifications import (
+    COLD_START,
+    KEY_SHORTAGE,
+    LINK_DOWN,
+    LINK_UP,
+    ORDER_COMPLETE,
+    ORDER_FAILED,
+    RESERVATION_UP,
+)
 from protos.pdu import ErrorStatus, Pdu, VarBind, Verb
 from protos.pending_requests import HeardRequests, PendingRequests
 from protos.rows import VarBindError, column_of, notified
+from protos.syntax import DownCause, OperStatus
 
 _MOST_WORDS = 500
 _SILENT_AFTER_RETRIES = 3

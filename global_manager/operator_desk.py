@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from global_manager.plan_in_force import PlanInForce
 from protos.core import Effects, role_of
-from protos.mib import PlanningAction, PlanningRow, Row
+from protos.mib import PlanningRow, Row
 from protos.pdu import ErrorStatus, Pdu
 from protos.rows import VarBindError
 from protos.settings import set_fact, settings
+from protos.syntax import PlanningAction
 
 
 class OperatorDesk:

@@ -32,9 +32,10 @@ from global_manager.provisioning.own_policy import (
 from global_manager.provisioning.sharing import Service, serve
 from protos.core import SATELLITE_CONTROLLER, UAV_CONTROLLER, Effects, Timeline
 from protos.facts import Fact, FactKind, OrderCause, Ordered, Reason
-from protos.mib import OrderFailureRow, OrderRow, RowStatus, ShortageRow
+from protos.mib import OrderFailureRow, OrderRow, ShortageRow
 from protos.pdu import ErrorStatus, Pdu
 from protos.rows import command
+from protos.syntax import RowStatus
 
 _MOST_WORDS = 500
 _MOST_HEARD = 10_000

@@ -17,9 +17,10 @@ from global_manager.provisioning.recourse import largest_demand
 from global_manager.reservations import Refusals, ReservationSchedule
 from protos.core import FIBER_CONTROLLER, Effects, Measure
 from protos.facts import Fact, FactKind, Planned, Reason, Replanned, Verified
-from protos.mib import ReservationRow, RowStatus
+from protos.mib import ReservationRow
 from protos.pdu import Arcs, Pdu, VarBind, Verb
 from protos.rows import column_of, command
+from protos.syntax import RowStatus
 
 WALK_ROWS = 500
 

@@ -9,13 +9,8 @@ from itertools import pairwise
 
 from global_manager.provisioning.model import Allocation, Fiber
 from protos.core import Timeline
-from protos.mib import (
-    ReservationHopRow,
-    ReservationRow,
-    ReservationWavelengthRow,
-    Row,
-    RowStatus,
-)
+from protos.mib import ReservationHopRow, ReservationRow, ReservationWavelengthRow, Row
+from protos.syntax import RowStatus
 
 _LONGEST_WAIT = 256  # in first waits
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple
 
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 TAG_BYTES = 16
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 
 class Relay(NamedTuple):

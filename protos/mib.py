@@ -1,10 +1,10 @@
-"""The management vocabulary: every table, row, notification and access right, as data.
+"""The management vocabulary: every table, row and access right, as data.
 
 A row is a frozen dataclass; its fields are columns, numbered in the order in which they are
 written (append only: the numbers are the contract).  Fields named in `index` come first, are not
 accessible by themselves, and end the instance name.  The SMIv2 form in QSAGIN-MIB.txt is generated
-from here.  Times, and whatever adds up, have types in which a century of emulated time finds room.
-Nothing here knows who manages whom, or what a value does.
+from here, from `syntax` and from `notifications`.  Nothing here knows who manages whom, or what a value
+does.
 
 The tree hangs under netSnmpPlaypen (1.3.6.1.4.1.8072.9999.9999), which is free for experiments.
 """
@@ -12,62 +12,32 @@ The tree hangs under netSnmpPlaypen (1.3.6.1.4.1.8072.9999.9999), which is free 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from enum import Enum, IntEnum, StrEnum
+from enum import IntEnum, StrEnum
 from functools import cached_property
 
 from protos.pdu import Arcs
+from protos.syntax import (
+    ENUMERATIONS,
+    SYNTAX,
+    AdminStatus,
+    Counter64,
+    DateAndTime,
+    DownCause,
+    Gauge64,
+    MediumCode,
+    Milliseconds,
+    OperStatus,
+    PlanningAction,
+    RowStatus,
+    Syntax,
+    TruthValue,
+    Unsigned32,
+)
 
 PLAYPEN: Arcs = (1, 3, 6, 1, 4, 1, 8072, 9999, 9999)
 QSAGIN: Arcs = (*PLAYPEN, 24)
 OBJECTS: Arcs = (*QSAGIN, 1)
 ENTRY_ARCS = len(OBJECTS) + 2  # how long the name of an entry is: its table, and 1
-NOTIFICATIONS: Arcs = (*QSAGIN, 0)
-NOTICES: Arcs = (*QSAGIN, 3)
-NOTICE_ID: Arcs = (*NOTICES, 1, 0)
-NOTICE_ENTITY: Arcs = (*NOTICES, 2, 0)
-NOTICE_DATE: Arcs = (*NOTICES, 3, 0)
-"""What is added to a notification for somebody outside: its name, its agent, and when in emulated time."""
-SYS_UP_TIME: Arcs = (1, 3, 6, 1, 2, 1, 1, 3, 0)
-SNMP_TRAP_OID: Arcs = (1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0)
-SNMP_TRAPS: Arcs = (1, 3, 6, 1, 6, 3, 1, 1, 5)
-
-
-# The type of a column, where it is not Integer32: see `Syntax`.
-Unsigned32 = int
-Counter64 = int
-Gauge64 = int
-Milliseconds = int
-DateAndTime = str
-
-
-class Syntax(Enum):
-    """What a column can hold: its name in SMIv2, and its least and largest number.
-
-    Here a DateAndTime is text in ISO 8601.  Numbers end where those of a journal do.  SMIv2 has no number
-    of 64 bits that can be written, so times are octets there (as floating point is in RFC 6340).
-    """
-
-    TEXT = ("SnmpAdminString", 0, 0)
-    INTEGER32 = ("Integer32", -(2**31), 2**31 - 1)
-    UNSIGNED32 = ("Unsigned32", 0, 2**32 - 1)
-    COUNTER64 = ("Counter64", 0, 2**63 - 1)
-    GAUGE64 = ("CounterBasedGauge64", 0, 2**63 - 1)
-    MILLISECONDS = ("QsMilliseconds", 0, 2**63 - 1)
-    DATE_AND_TIME = ("DateAndTime", 0, 0)
-
-    def __init__(self, smi: str, least: int, most: int) -> None:
-        self.smi, self.least, self.most = smi, least, most
-
-
-_SYNTAX = {
-    "str": Syntax.TEXT,
-    "int": Syntax.INTEGER32,
-    "Unsigned32": Syntax.UNSIGNED32,
-    "Counter64": Syntax.COUNTER64,
-    "Gauge64": Syntax.GAUGE64,
-    "Milliseconds": Syntax.MILLISECONDS,
-    "DateAndTime": Syntax.DATE_AND_TIME,
-}
 
 
 class AccessRole(StrEnum):
@@ -77,79 +47,6 @@ class AccessRole(StrEnum):
     CONTROLLER = "controller"
     NODE = "node"
     OBSERVER = "observer"
-
-
-class RowStatus(IntEnum):
-    """RFC 2579; the values that are used here."""
-
-    ACTIVE = 1
-    NOT_READY = 3
-    CREATE_AND_GO = 4
-    DESTROY = 6
-
-
-class TruthValue(IntEnum):
-    """RFC 2579."""
-
-    TRUE = 1
-    FALSE = 2
-
-    @classmethod
-    def of(cls, is_so: bool) -> TruthValue:
-        """Return the number of a truth."""
-        return cls.TRUE if is_so else cls.FALSE
-
-
-class OperStatus(IntEnum):
-    """RFC 2863, ifOperStatus; the values that are used here."""
-
-    UP = 1
-    DOWN = 2
-
-
-class DownCause(IntEnum):
-    """Why a fiber makes no key: nothing comes through, or it is wrong too often."""
-
-    NONE = 1
-    LOSS = 2
-    NOISE = 3
-    ADMIN = 4  # an operator has taken it out of service
-
-
-class AdminStatus(IntEnum):
-    """RFC 2863, ifAdminStatus; the values that are used here."""
-
-    UP = 1
-    DOWN = 2
-
-
-class PlanningAction(IntEnum):
-    """What an operator asks of the global manager's planning; it reads as idle."""
-
-    IDLE = 1
-    REPLAN = 2
-
-
-class MediumCode(IntEnum):
-    """What carries key, as a number on the wire."""
-
-    FIBER = 1
-    SATELLITE = 2
-    UAV = 3
-
-
-_NAMED = (
-    RowStatus,
-    TruthValue,
-    OperStatus,
-    AdminStatus,
-    DownCause,
-    MediumCode,
-    PlanningAction,
-)
-_ENUMERATIONS: dict[str, type[IntEnum]] = {kind.__name__: kind for kind in _NAMED}
-MEDIUM_NAMES = {medium: medium.name.lower() for medium in MediumCode}
-"""What media are called in facts and metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,14 +359,14 @@ class Table:
     def syntax(self) -> dict[str, Syntax]:
         """What each field can hold."""
         return {
-            field.name: _SYNTAX.get(str(field.type), Syntax.INTEGER32) for field in fields(self.row)
+            field.name: SYNTAX.get(str(field.type), Syntax.INTEGER32) for field in fields(self.row)
         }
 
     @cached_property
     def enumerations(self) -> dict[str, type[IntEnum]]:
         """The named numbers of each column that has no others."""
         kinds = {field.name: str(field.type) for field in fields(self.row)}
-        return {name: _ENUMERATIONS[kind] for name, kind in kinds.items() if kind in _ENUMERATIONS}
+        return {name: ENUMERATIONS[kind] for name, kind in kinds.items() if kind in ENUMERATIONS}
 
     @cached_property
     def is_text(self) -> dict[str, bool]:
@@ -548,40 +445,3 @@ TABLES: tuple[Table, ...] = (
 )
 BY_ROW: dict[type[Row], Table] = {table.row: table for table in TABLES}
 BY_ENTRY: dict[Arcs, Table] = {table.entry: table for table in TABLES}
-
-
-@dataclass(frozen=True)
-class Notification:
-    """A trap or inform: its place in the tree, and the row that it carries.
-
-    What SNMPv2-MIB (RFC 3418) defines keeps its place there, under `snmpTraps`.
-    """
-
-    name: str
-    arc: int
-    row: type[Row]
-    root: Arcs = NOTIFICATIONS
-
-    @cached_property
-    def oid(self) -> Arcs:
-        """The value of snmpTrapOID.0."""
-        return (*self.root, self.arc)
-
-
-KEY_SHORTAGE = Notification("qsKeyShortage", 1, ShortageRow)
-RESERVATION_UP = Notification("qsReservationUp", 2, ReservationRow)
-ORDER_COMPLETE = Notification("qsOrderComplete", 3, OrderRow)
-LINK_DOWN = Notification("qsLinkDown", 4, FiberStateRow)
-ORDER_FAILED = Notification("qsOrderFailed", 5, OrderFailureRow)
-LINK_UP = Notification("qsLinkUp", 6, FiberStateRow)
-COLD_START = Notification("coldStart", 1, AgentRow, SNMP_TRAPS)
-NOTIFICATION_TYPES: tuple[Notification, ...] = (
-    KEY_SHORTAGE,
-    RESERVATION_UP,
-    ORDER_COMPLETE,
-    LINK_DOWN,
-    ORDER_FAILED,
-    LINK_UP,
-    COLD_START,
-)
-BY_NOTIFICATION: dict[Arcs, Notification] = {item.oid: item for item in NOTIFICATION_TYPES}

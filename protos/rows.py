@@ -10,17 +10,8 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import cast
 
-from protos.mib import (
-    BY_ENTRY,
-    BY_NOTIFICATION,
-    BY_ROW,
-    ENTRY_ARCS,
-    SNMP_TRAP_OID,
-    SYS_UP_TIME,
-    Notification,
-    Row,
-    Table,
-)
+from protos.mib import BY_ENTRY, BY_ROW, ENTRY_ARCS, Row, Table
+from protos.notifications import BY_NOTIFICATION, SNMP_TRAP_OID, SYS_UP_TIME, Notification
 from protos.pdu import TRACE_BYTES, Arcs, ErrorStatus, Pdu, Value, VarBind, Verb
 
 MOST_OCTETS = 255  # of an SnmpAdminString, RFC 3411

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from protos.core import Message
 from protos.gen.qsagin.v1 import keys_pb2, management_pb2, runtime_pb2
 from protos.keys import Ack, Assigned, Confirm, Delivered, Discard, KeyBundle, KeyTraffic, Relay
-from protos.mib import MediumCode
 from protos.pdu import TRACE_BYTES, ErrorStatus, Missing, Pdu, Value, VarBind, Verb
+from protos.syntax import MediumCode
 
 _MOST = 2**63 - 1  # what a journal can hold
 

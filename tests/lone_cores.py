@@ -6,15 +6,10 @@ from protos.core import (
     Message,
     Step,
 )
-from protos.mib import (
-    ReservationHopRow,
-    ReservationRow,
-    ReservationWavelengthRow,
-    Row,
-    RowStatus,
-)
+from protos.mib import ReservationHopRow, ReservationRow, ReservationWavelengthRow, Row
 from protos.pdu import Pdu, Verb
 from protos.rows import encode
+from protos.syntax import RowStatus
 
 
 def set_of(source: str, request_id: int, *rows: Row) -> Message:

@@ -5,16 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 from enum import IntEnum
 
-from protos.mib import (
-    NOTIFICATION_TYPES,
-    NOTIFICATIONS,
-    TABLES,
-    AccessRole,
-    Notification,
-    RowStatus,
-    Table,
-    TruthValue,
-)
+from protos.mib import TABLES, AccessRole, Table
+from protos.notifications import NOTIFICATION_TYPES, NOTIFICATIONS, Notification
+from protos.syntax import RowStatus, TruthValue
 
 _HEAD = """\
 QSAGIN-MIB DEFINITIONS ::= BEGIN

@@ -37,7 +37,8 @@ from global_manager.orders import new_order
 from global_manager.provisioning.model import Allocation, Medium, Request
 from global_manager.provisioning.recourse import largest_demand
 from global_manager.reservations import cost, kept_units, unit_costs_of
-from protos.mib import MediumCode, OrderRow
+from protos.mib import OrderRow
+from protos.syntax import MediumCode
 
 Ints = NDArray[np.int64]
 Offers = Sequence[tuple[Medium, int]]

@@ -24,7 +24,7 @@ from emulator.world.orbits import Constellation, Floats, OrbitError
 from emulator.world.places import EARTH_KM
 from emulator.world.weather import Sky
 from emulator.world.weather_events import Circle
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 _MARGIN_DEG = 6.0
 

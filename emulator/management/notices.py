@@ -18,15 +18,8 @@ from emulator.runtime.message_faults import COPY
 from emulator.store import journals
 from protos import wire
 from protos.core import GLOBAL_MANAGER, Message
-from protos.mib import (
-    BY_ENTRY,
-    ENTRY_ARCS,
-    NOTICE_DATE,
-    NOTICE_ENTITY,
-    NOTICE_ID,
-    SNMP_TRAP_OID,
-    SYS_UP_TIME,
-)
+from protos.mib import BY_ENTRY, ENTRY_ARCS
+from protos.notifications import NOTICE_DATE, NOTICE_ENTITY, NOTICE_ID, SNMP_TRAP_OID, SYS_UP_TIME
 from protos.pdu import Pdu, VarBind, Verb
 
 

@@ -19,18 +19,18 @@ from emulator.runtime.glances import Glance
 from protos.mib import (
     BY_ROW,
     QSAGIN,
-    SYS_UP_TIME,
     AccessRole,
     EngineRow,
     EntityRow,
     FiberStateRow,
     Row,
     SummaryRow,
-    Syntax,
     Table,
 )
+from protos.notifications import SYS_UP_TIME
 from protos.pdu import Arcs, Missing
 from protos.rows import instance, time_ticks
+from protos.syntax import Syntax
 
 _SYSTEM: Arcs = (1, 3, 6, 1, 2, 1, 1)
 _INTERFACES: Arcs = (1, 3, 6, 1, 2, 1, 2)

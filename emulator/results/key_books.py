@@ -22,7 +22,7 @@ from emulator.results.key_origins import Changes, Delivered, Origins, origins
 from emulator.results.link_books import Epoch
 from emulator.results.spread_facts import SpreadFacts
 from protos.core import KEY_MANAGER_PREFIX
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 END_TO_END = "end-to-end"
 _SOURCE, _TARGET = 0, 1

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from emulator.results.fact_columns import Groups, Numbers, grouped
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 
 class Changes(NamedTuple):

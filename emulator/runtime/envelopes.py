@@ -39,7 +39,7 @@ from protos.core import (
 )
 from protos.facts import Fact, FactKind, Rotated
 from protos.gen.qsagin.v1 import management_pb2
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 MANAGEMENT = "management"
 KEY_BYTES = 32

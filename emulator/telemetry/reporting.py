@@ -38,7 +38,7 @@ from protos.core import (
     Measure,
 )
 from protos.gen.qsagin.v1 import keys_pb2, management_pb2, runtime_pb2, runtime_pb2_grpc
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 EXPORTER = "exporter"
 KEY_MANAGERS = "key-managers"

@@ -40,7 +40,7 @@ from emulator.world.events import (
 )
 from emulator.world.keyed_random import binomial_quantile, in_letters
 from protos.core import KEY_MANAGER_PREFIX, Timeline
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 Found = TypeVar("Found")
 OnFiber = TypeVar("OnFiber", bound=FiberCut | Dimming)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from controllers.key_store import key_name
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 COLUMNS = ("made", "delivered", "relayed", "expired", "destroyed", "stored")
 BOOKED_AS = {

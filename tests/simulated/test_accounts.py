@@ -25,7 +25,7 @@ from emulator.store.journal import FOLDER, Journal, JournalError
 from global_manager.provisioning.model import OnDemand, Request
 from protos.core import GLOBAL_MANAGER
 from protos.facts import Fact, FactKind, Shares
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 NODES = ("A", "B", "C")
 MEDIA = ("fiber", "end-to-end", "uav")

@@ -10,17 +10,10 @@ import pytest
 from emulator.management.objects import About, Names, Type, columns_of
 from emulator.runtime.glances import Glance
 from protos.core import Totals
-from protos.mib import (
-    BY_ROW,
-    TABLES,
-    AccessRole,
-    RowStatus,
-    SummaryRow,
-    Syntax,
-    TruthValue,
-)
+from protos.mib import BY_ROW, TABLES, AccessRole, SummaryRow
 from protos.pdu import ErrorStatus
 from protos.rows import check_value, time_ticks
+from protos.syntax import RowStatus, Syntax, TruthValue
 
 CENTURY_S = 100 * 365.25 * 86_400
 UNITS_PER_S = 1_000_000  # of all applications together: more than any network here is asked for

@@ -16,7 +16,7 @@ from emulator.results import ledger
 from emulator.results.audit import audit
 from emulator.results.ledger import Ledger
 from protos.facts import Fact, FactKind
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 Write = Callable[..., Path]
 RING = "source,target,length_km\nA,B,40\nB,C,40\nC,D,40\nD,A,40\n"

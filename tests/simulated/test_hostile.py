@@ -16,7 +16,7 @@ from emulator.results.audit import audit
 from protos.core import Message
 from protos.facts import FactKind
 from protos.keys import Confirm, Delivered, Discard, KeyBundle
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 small = st.integers(0, 4)
 media = st.sampled_from([MediumCode.FIBER, MediumCode.UAV])

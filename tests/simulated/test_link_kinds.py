@@ -15,7 +15,7 @@ from emulator.results.audit import audit
 from emulator.results.links import alarms, with_blocks
 from protos.core import KEY_MANAGER_PREFIX
 from protos.facts import FactKind, LinkState
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 Write = Callable[..., Path]
 

@@ -28,9 +28,10 @@ from protos.core import FIBER_CONTROLLER, UAV_CONTROLLER, Message, Timeline
 from protos.facts import FactKind, Shares
 from protos.key_changes import KeysHeld
 from protos.keys import KeyBundle, Relay
-from protos.mib import ChannelRow, DeliveryRow, MediumCode, Row, RowStatus, TruthValue
+from protos.mib import ChannelRow, DeliveryRow, Row
 from protos.pdu import Pdu, Verb
 from protos.rows import encode
+from protos.syntax import MediumCode, RowStatus, TruthValue
 
 KEY_BITS, UNITS, PERIOD_S, PERIODS = 64, 3, 16, 1_000
 RETRY_S = 3.0

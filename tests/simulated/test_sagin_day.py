@@ -10,7 +10,7 @@ from network import simulate
 from emulator.build.environment import sky_of
 from emulator.build.loading import read
 from protos.facts import Fact, FactKind
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 pytestmark = pytest.mark.system
 

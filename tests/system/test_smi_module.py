@@ -16,17 +16,10 @@ import environments
 import pytest
 from monitoring import tool
 
-from protos.mib import (
-    NOTIFICATION_TYPES,
-    NOTIFICATIONS,
-    TABLES,
-    AccessRole,
-    RowStatus,
-    Syntax,
-    Table,
-    TruthValue,
-)
+from protos.mib import TABLES, AccessRole, Table
+from protos.notifications import NOTIFICATION_TYPES, NOTIFICATIONS
 from protos.pdu import Arcs
+from protos.syntax import RowStatus, Syntax, TruthValue
 
 pytestmark = pytest.mark.system
 MODULE = Path(__file__).parents[2] / "protos" / "QSAGIN-MIB.txt"

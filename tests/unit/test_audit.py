@@ -15,7 +15,7 @@ from emulator.store.chain import Chain, Link
 from emulator.store.files import origin
 from emulator.store.journal import FOLDER, Journal, JournalError
 from protos.facts import Fact, FactKind, Shares
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 KEY = key_name(0, MediumCode.FIBER, 1, 0)
 

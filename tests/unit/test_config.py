@@ -15,7 +15,7 @@ from emulator.build.loading import ExperimentError, built_in_names, read, schema
 from emulator.build.problem import problem_of
 from emulator.config.demand import Distribution, History
 from global_manager.provisioning.scenario_reduction import reduced_scenarios, wasserstein_units
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 Write = Callable[..., Path]
 

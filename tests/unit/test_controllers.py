@@ -26,16 +26,10 @@ from protos.core import (
     steps_until,
 )
 from protos.facts import FactKind
-from protos.mib import (
-    DownCause,
-    FiberStateRow,
-    MediumCode,
-    OrderRow,
-    Row,
-    RowStatus,
-)
+from protos.mib import FiberStateRow, OrderRow, Row
 from protos.pdu import ErrorStatus, Verb
 from protos.rows import decode, notified
+from protos.syntax import DownCause, MediumCode, RowStatus
 
 
 def _fiber(directed: bool = False) -> FiberController:

@@ -21,7 +21,7 @@ from emulator.store.sealing import Seal, SealBrokenError, new_key
 from emulator.world.events import ProcessAction
 from protos.facts import Fact, FactKind
 from protos.key_changes import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 ME = "kme-A"
 NOTED = Fact(FactKind.DEMANDED, 0, 0, units=3)

@@ -27,7 +27,7 @@ from emulator.world.events import (
     write_down,
 )
 from emulator.world.satellite_links import SatelliteLinks
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 EVENTS: list[dict[str, Any]] = [
     {"kind": "fiber-cut", "link": ["A", "B"], "at_s": 9, "until_s": 20},

@@ -27,23 +27,11 @@ from protos.core import (
 from protos.facts import FactKind
 from protos.gen.qsagin.v1 import keys_pb2, management_pb2
 from protos.keys import Assigned, Confirm, Delivered, Discard, KeyBundle, Relay
-from protos.mib import (
-    BY_ROW,
-    KEY_SHORTAGE,
-    NOTIFICATION_TYPES,
-    SNMP_TRAP_OID,
-    SYS_UP_TIME,
-    TABLES,
-    ChannelRow,
-    DeliveryRow,
-    MediumCode,
-    OrderRow,
-    RowStatus,
-    ShortageRow,
-    Table,
-)
+from protos.mib import BY_ROW, TABLES, ChannelRow, DeliveryRow, OrderRow, ShortageRow, Table
+from protos.notifications import KEY_SHORTAGE, NOTIFICATION_TYPES, SNMP_TRAP_OID, SYS_UP_TIME
 from protos.pdu import ErrorStatus, Missing, Pdu, VarBind, Verb
 from protos.rows import encode, notify
+from protos.syntax import MediumCode, RowStatus
 
 SOURCES = (GLOBAL_MANAGER, FIBER_CONTROLLER, SATELLITE_CONTROLLER, "kme-A", "kme-B", "stranger")
 small = st.integers(0, 5)

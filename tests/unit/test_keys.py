@@ -17,7 +17,8 @@ from controllers.ports import ChannelId, LinkSample
 from protos.core import Effects
 from protos.facts import FactKind, Shares
 from protos.key_changes import Key, KeyChange, KeysConfirmed, KeysGone, KeysHeld, StoreOpened, tag
-from protos.mib import ChannelRow, MediumCode
+from protos.mib import ChannelRow
+from protos.syntax import MediumCode
 
 
 class _Fiber:

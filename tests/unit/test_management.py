@@ -28,24 +28,21 @@ from protos.keys import (
 )
 from protos.mib import (
     BY_ROW,
-    KEY_SHORTAGE,
-    NOTIFICATION_TYPES,
-    SYS_UP_TIME,
     TABLES,
     ChannelRow,
     KeyBlockRow,
     KeyStoreRow,
-    MediumCode,
     Row,
     ShortageRow,
-    Syntax,
     Table,
     TransceiverRow,
     UsageRow,
 )
+from protos.notifications import KEY_SHORTAGE, NOTIFICATION_TYPES, SYS_UP_TIME
 from protos.pdu import ErrorStatus, Missing, Pdu, VarBind, Verb
 from protos.pending_requests import PendingRequests
 from protos.rows import VarBindError, decode, encode, instance, notified, notify, time_ticks
+from protos.syntax import MediumCode, Syntax
 
 NUMBERS = st.integers(min_value=0, max_value=2**31 - 1)
 TEXTS = st.text(max_size=20)

@@ -38,20 +38,17 @@ from protos.core import (
 )
 from protos.facts import FactKind
 from protos.mib import (
-    KEY_SHORTAGE,
-    LINK_DOWN,
-    LINK_UP,
-    ORDER_FAILED,
     FiberStateRow,
     OrderFailureRow,
     ReservationHopRow,
     ReservationRow,
     ReservationWavelengthRow,
-    RowStatus,
     ShortageRow,
 )
+from protos.notifications import KEY_SHORTAGE, LINK_DOWN, LINK_UP, ORDER_FAILED
 from protos.pdu import ErrorStatus, VarBind, Verb
 from protos.rows import decode, notify
+from protos.syntax import RowStatus
 
 REQUEST = Request("r0", "avatar", "A", "B", OnDemand(100, 60, 0.5, 1000))
 PROBLEM = Problem(

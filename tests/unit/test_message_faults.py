@@ -8,8 +8,8 @@ from emulator.runtime.message_faults import NO_FAULTS, MessageFaults, Post
 from emulator.world.events import MessageFault, Outage, Partition, PowerCut, Schedule
 from protos.core import Message, steps_until
 from protos.keys import Ack, Confirm, KeyBundle, Relay
-from protos.mib import MediumCode
 from protos.pdu import Pdu, Verb
+from protos.syntax import MediumCode
 
 NOBODY: frozenset[str] = frozenset()
 ASKED = Pdu(Verb.GET, 1)

@@ -21,7 +21,8 @@ from emulator.store.journal import FOLDER, Journal
 from emulator.store.notice_table import NoticeTable
 from protos import wire
 from protos.core import FIBER_CONTROLLER, GLOBAL_MANAGER, Message
-from protos.mib import COLD_START, LINK_DOWN, NOTICE_DATE, AgentRow, FiberStateRow
+from protos.mib import AgentRow, FiberStateRow
+from protos.notifications import COLD_START, LINK_DOWN, NOTICE_DATE
 from protos.pdu import Pdu, Verb
 from protos.rows import notify
 

@@ -23,7 +23,6 @@ from protos.facts import Setting as Noted
 from protos.mib import (
     BY_ROW,
     AccessRole,
-    AdminStatus,
     FiberAdminRow,
     FiberStateRow,
     FiberThresholdRow,
@@ -34,6 +33,7 @@ from protos.mib import (
 from protos.pdu import Arcs, ErrorStatus, Missing, Pdu, VarBind, Verb
 from protos.rows import column_of, notified
 from protos.settings import named, spelt
+from protos.syntax import AdminStatus
 
 OPS = operator_of("ops", AccessRole.MANAGER)
 FIBERS = (("A", "B", 2), ("B", "C", 2), ("A", "C", 2))

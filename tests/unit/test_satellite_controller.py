@@ -12,9 +12,10 @@ from controllers.on_demand import OnDemandConfig
 from controllers.ports import Contact, LinkSample, Passage
 from controllers.satellite import SatelliteController
 from protos.core import GLOBAL_MANAGER, SATELLITE_CONTROLLER, Message, Step
-from protos.mib import MediumCode, OrderRow, RowStatus
+from protos.mib import OrderRow
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import encode
+from protos.syntax import MediumCode, RowStatus
 
 UNIT_BITS = 256
 

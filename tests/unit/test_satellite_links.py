@@ -24,9 +24,10 @@ from emulator.world.visibility import Site, sun_altitude_deg
 from emulator.world.weather import Forecast, Sky
 from emulator.world.weather_events import Event, EventKind, Named
 from protos.core import GLOBAL_MANAGER, Message, Step
-from protos.mib import MediumCode, OrderRow, RowStatus
+from protos.mib import OrderRow
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import encode
+from protos.syntax import MediumCode, RowStatus
 
 EPOCH = datetime(2026, 1, 1, 5, tzinfo=UTC)
 SITES = (Site("Dallas", 32.78, -96.80), Site("Denver", 39.74, -104.99))

@@ -25,7 +25,7 @@ from emulator.world.contacts import Beams, ContactRules, Trusted, contacts
 from emulator.world.orbits import walker
 from emulator.world.sky_light import SkyLight, moon_altitude_deg, moon_direction, moon_phase_deg
 from emulator.world.visibility import Site
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 Write = Callable[..., Path]
 NOW_S = np.array([0.0])

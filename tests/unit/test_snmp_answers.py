@@ -22,7 +22,6 @@ from emulator.runtime.glances import Glance
 from protos.core import Totals
 from protos.mib import (
     BY_ROW,
-    SYS_UP_TIME,
     AccessRole,
     FiberStateRow,
     ReservationHopRow,
@@ -30,6 +29,7 @@ from protos.mib import (
     ServiceRow,
     UsageRow,
 )
+from protos.notifications import SYS_UP_TIME
 from protos.pdu import Arcs, Missing, Verb
 
 ABOUT = About("the engine")

@@ -26,9 +26,11 @@ from global_manager.provisioning.model import Medium
 from global_manager.provisioning.prices import Prices
 from protos.core import GLOBAL_MANAGER, Message, Step
 from protos.facts import FactKind
-from protos.mib import ORDER_FAILED, MediumCode, OrderRow, RowStatus
+from protos.mib import OrderRow
+from protos.notifications import ORDER_FAILED
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import encode, notified
+from protos.syntax import MediumCode, RowStatus
 
 Write = Callable[..., Path]
 UAV = MediumCode.UAV

@@ -14,7 +14,7 @@ from emulator.build.loading import ExperimentError, read
 from emulator.build.manager_role import actors_of
 from emulator.build.roles import KeyManagerRole, SatelliteRole
 from emulator.world.world import World
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 Write = Callable[..., Path]
 STORM = {"kind": "storm", "lat_deg": 40.0, "lon_deg": -100.0, "radius_km": 50.0, "at_s": 100.0}

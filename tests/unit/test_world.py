@@ -29,7 +29,7 @@ from emulator.world.weather import Forecast, Sky
 from emulator.world.weather_events import Event, EventKind, Named
 from emulator.world.world import FreeSpace, World
 from protos.core import Timeline
-from protos.mib import MediumCode
+from protos.syntax import MediumCode
 
 HOP = fiber_channel("A", "B", 3)
 ORDER = ChannelId(MediumCode.SATELLITE, "A", "C", 3)

@@ -29,9 +29,10 @@ from protos.gen.qsagin.v1 import (
     runtime_pb2_grpc,
 )
 from protos.keys import Ack, Discard, KeyBundle
-from protos.mib import MediumCode, ReservationRow, RowStatus
+from protos.mib import ReservationRow
 from protos.pdu import ErrorStatus, Pdu, Verb
 from protos.rows import encode
+from protos.syntax import MediumCode, RowStatus
 
 Call = Callable[[grpc.aio.Channel, Envelopes], Awaitable[object]]
 ROW = ReservationRow(0, "r", "A", "B", 1, 0, 1000, 1000, RowStatus.CREATE_AND_GO.value)
