@@ -55,6 +55,7 @@ _QUICK = (
 _LONG = (
     "world.py sagin-day 24",
     "kills.py 200 7",
+    "strikes.py 20",
     "scraping.py",
     "host_loss.py",
     "scale.py --nodes 300,1000 --limit 600",

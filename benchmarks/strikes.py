@@ -28,6 +28,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 from bars import Row, at_most, none, tell, words
@@ -97,9 +98,10 @@ class Strike:
         out, err = self._struck("run", "tiny", "--hosts", hosts, "--pace", pace, "--out", self._run)
         if _TRACEBACK in err:
             self.faults.append("traceback of a run")
-        if not self._is_complete():
+        if not self._summary.get("complete"):
             out = self._resumed()
-        if out and json.loads(out)["digest"] != digest:
+        found = {item["digest"] for item in (self._summary, *_documents(out)) if "digest" in item}
+        if self._summary.get("complete") and found != {digest}:
             self.faults.append("other digest")
         if left := list(temporary.iterdir()):
             self.faults.append(f"left {', '.join(item.name for item in left)}")
@@ -162,11 +164,13 @@ class Strike:
         self.ended_s = time.monotonic() - began_s
         return out, err
 
-    def _is_complete(self) -> bool:
+    @property
+    def _summary(self) -> dict[str, Any]:
+        """What the run's folder says; nothing if it says nothing."""
         with suppress(OSError, ValueError):
-            summary = json.loads(Path(self._run, "summary.json").read_text(encoding="utf-8"))
-            return bool(summary["complete"])
-        return False
+            summary: dict[str, Any] = json.loads(Path(self._run, "summary.json").read_text())
+            return summary
+        return {}
 
     def _resumed(self) -> str:
         """Return the summary of the resumed run; nothing if there is none, or it was refused."""
@@ -180,6 +184,11 @@ class Strike:
         if again.returncode != 2 or _TRACEBACK in err:
             self.faults.append(f"exit {again.returncode} of a resumed run: {lines[-1]}")
         return ""
+
+
+def _documents(text: str) -> list[dict[str, Any]]:
+    """Return the one document of an answer, or none of an empty one.  Raises `ValueError` for more."""
+    return [json.loads(text)] if text else []
 
 
 def _is_alive(process: psutil.Process) -> bool:
