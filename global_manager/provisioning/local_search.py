@@ -7,7 +7,8 @@ requests: at the bound's prices, a request's surcharge is what it pays above the
 gap.  So a request with a surcharge gets its best route and units at others' expense, the wavelengths
 concerned are repacked, and the whole move is undone unless it saved something.
 
-An assignment far from the bound is annealed and repacked in turn first (`annealing`).
+An assignment far from the bound is annealed and repacked in turn first (`annealing`).  Where it stays far,
+the search begins once more without annealing, for there are other ways down; it is short in large problems.
 
 Packing one wavelength is the assignment program (`set_packing`).  Each request values one more
 wavelength at what it saves in recourse less what its path costs.
@@ -19,8 +20,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 
 import numpy as np
 
@@ -35,13 +37,14 @@ from global_manager.provisioning.assignment import (
     mask_of,
 )
 from global_manager.provisioning.columns import ColumnPool
+from global_manager.provisioning.instance import Instance
 from global_manager.provisioning.recourse import Floats
 from global_manager.provisioning.set_packing import Lightpath, SetPacking
 
 _NOISE = 0.02
-_ANNEALINGS = 4
 _MOVES = 6_000  # of one annealing
 _HEAT = 0.25  # of what a request costs above the bound, on average
+_AFTER = 60_000_000  # iterations without annealing, times fibers times requests
 _SEED = 20_240_229
 
 Perturbation = Callable[[float], float]
@@ -56,7 +59,8 @@ class Effort:
     and single moves, which cost about twenty packings each, are limited likewise.  All packings together
     take `iterations` of the simplex method, and end with the one that exceeds them.
     `nodes` limits the multiple-choice model's branch and bound (0: only round its relaxation).  Where the
-    cost is far from the bound after all that, up to `rounds` of ten moves and a pass follow.
+    cost is far from the bound after all that, up to `rounds` of ten moves and a pass follow; where it is
+    far before, there are up to so many `annealings`.
     """
 
     nodes: int = 500
@@ -65,6 +69,7 @@ class Effort:
     budget: int = 200_000
     iterations: int = 35_000
     rounds: int = 6
+    annealings: int = 4
 
 
 def improve(
@@ -80,21 +85,28 @@ def improve(
 
     One that costs more than `far` (by default, `good_enough`) is annealed first, if it is small enough.
     """
-    search = _Search(assignment, pool, routes, effort)
-    moves = min(effort.moves, search.packings_left // 20)
-    usual = (*[search.repack_all] * effort.passes, *[search.reroute_one] * moves)
-    more = (*[search.reroute_one] * 10, search.repack_all) * effort.rounds
+    search, least = _Search(assignment, pool, routes, effort), inf
     still_far = good_enough if far is None else far
     if search.cost > still_far and can_anneal(assignment.instance, routes):
         yield from search.anneal_down_to(still_far)
         if search.cost > still_far:
-            return
+            least = search.cost
+            search = _Search(assignment, pool, routes, _shortened(effort, assignment.instance))
+    moves = min(effort.moves, search.packings_left // 20)
+    usual = (*[search.repack_all] * effort.passes, *[search.reroute_one] * moves)
+    more = (*[search.reroute_one] * 10, search.repack_all) * effort.rounds
     for steps, target in ((usual, good_enough), (more, still_far)):
         for step in steps:
             if search.cost <= target or search.is_spent:
                 break
-            if step():
+            if step() and search.cost < least:
                 yield search.assignment
+
+
+def _shortened(effort: Effort, instance: Instance) -> Effort:
+    """Return the effort of a search that others have gone before."""
+    size = len(instance.wavelengths) * len(instance.problem.requests)
+    return replace(effort, iterations=min(effort.iterations, _AFTER // max(1, size)))
 
 
 class _Search:
@@ -105,7 +117,7 @@ class _Search:
     ) -> None:
         self.assignment, self.cost = assignment, assignment.cost
         self.packings_left = effort.budget // max(1, len(assignment.instance.problem.requests))
-        self._iterations = effort.iterations
+        self._iterations, self._annealings = effort.iterations, effort.annealings
         self._pool, self._routes = pool, routes
         self._rng = np.random.default_rng(_SEED)
         self._passes = 0
@@ -151,7 +163,7 @@ class _Search:
         """Yield better assignments by annealing and repacking in turn, until one costs no more."""
         per_request = (self.cost - self._pool.lower_bound) / len(self._surcharges)
         annealing = Annealing(self.assignment, self._pool, self._routes, _HEAT * per_request)
-        for _ in range(_ANNEALINGS):
+        for _ in range(self._annealings):
             if self.cost <= cost or self.is_spent:
                 return
             annealed = self._accept(annealing.run(_MOVES))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from provisioning_cases import paper_problem
 
 from global_manager.provisioning.local_search import Effort
+from global_manager.provisioning.model import Formulation
 from global_manager.provisioning.stochastic_plan import optimize
 
 PROBLEM = paper_problem(wavelengths=4, requests=20)
@@ -32,3 +33,14 @@ def test_a_plan_near_its_bound_is_not_searched_on() -> None:
     near, on = (optimize(PROBLEM, gap=left / 2, effort=effort) for effort in (USUAL, FURTHER))
 
     assert near == on
+
+
+def test_annealing_that_is_stuck_is_followed_by_a_search_without_it() -> None:
+    problem = paper_problem(wavelengths=8, requests=40)
+
+    annealed, plain = (
+        optimize(problem, effort=replace(USUAL, annealings=count), formulation=Formulation.COLUMNS)
+        for count in (4, 0)
+    )
+
+    assert annealed.objective <= plain.objective
