@@ -8,6 +8,7 @@ document on stdout and nothing else there.
 from __future__ import annotations
 
 import atexit
+import signal
 import sqlite3
 import sys
 from importlib import import_module
@@ -128,7 +129,10 @@ def main() -> None:
         given = next((word for word in words if not word.startswith("-")), "")
         if given == "run" and "--help" not in words and not is_supervised():
             sys.exit(supervise(words, Continuation(words)))
-        status = app_for(given)(standalone_mode=False)
+        app = app_for(given)
+        if not is_supervised() and signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        status = app(standalone_mode=False)
     except BadInputError as error:
         tell(str(error))
         sys.exit(2)

@@ -216,7 +216,7 @@ class _Child:
             stdout=subprocess.DEVNULL if self.has_answered else None,
             pass_fds=passed,
             start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - there are no threads here
+            preexec_fn=_begin,  # noqa: PLW1509 - there are no threads here
         )
         os.close(theirs)
         try:
@@ -294,5 +294,7 @@ def _environment() -> dict[str, str]:
     return kept
 
 
-def _end_with_parent() -> None:
+def _begin() -> None:
+    """End with the parent; hold signals back until the program is there, which says what they do."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
