@@ -6,9 +6,9 @@ each of the actors'), and gets a signal.  Half of the runs have a parent that ad
 containers and user managers do.
 
 What must hold each time: all of the run's processes have ended within a minute, of which its own pace takes
-up to nine seconds, its temporary folders too, at the latest when the run is resumed; nobody has printed a traceback; and the run's digest, resumed if it
-was lost, is that of an undisturbed run, unless resuming it was refused in a line.  A stopped command is
-left out: that is how terminals suspend one.
+up to nine seconds, its temporary folders too, at the latest when the run is resumed; nobody has printed a
+traceback; and the run's digest, resumed if it was lost, is that of an undisturbed run, unless resuming it
+was refused in a line.  A stopped command is left out: that is how terminals suspend one.
 """
 
 from __future__ import annotations
