@@ -193,10 +193,10 @@ _WAIT = f"sleep 4; printf d {_TOLD}"
         ("printf d >&$QSAGIN_HEARTBEAT; exit 3", 3, ""),
         ("printf d >&$QSAGIN_HEARTBEAT; exit 0", 0, ""),
         ("printf d >&$QSAGIN_HEARTBEAT; exit 75", 1, "its processes are gone"),
-        (f"{_VITAL}; kill %1; {_WAIT}; sleep 9", 1, "gcs_server of Ray is gone"),
+        (f"{_VITAL}; kill -KILL %1; {_WAIT}; sleep 9", 1, "gcs_server of Ray is gone"),
         (f"printf s {_TOLD}; sleep 60", 1, "nobody was at work while it started"),
         (_JOINING, 0, ""),
-        (f"{_VITAL}; printf l {_TOLD}; kill %1; printf f {_TOLD}; {_WAIT}", 0, ""),
+        (f"{_VITAL}; printf l {_TOLD}; kill -KILL %1; printf f {_TOLD}; {_WAIT}", 0, ""),
     ],
 )
 def test_work_that_ends_without_saying_so_is_lost(
