@@ -178,7 +178,7 @@ def _names(pids: list[int]) -> set[str]:
 
 _TOLD = ">&$QSAGIN_HEARTBEAT"
 _SERVER = "$QSAGIN_TEMPORARY/gcs_server"
-_VITAL = f"ln -s /bin/sleep {_SERVER}; printf r {_TOLD}; {_SERVER} 60 & sleep 3"
+_VITAL = f"ln -s /bin/sleep {_SERVER}; printf r {_TOLD}; {_SERVER} 60 & disown; sleep 3"
 _JOINING = f"printf j {_TOLD}; sleep 14; printf d {_TOLD}"
 _WAIT = f"sleep 4; printf d {_TOLD}"
 
@@ -193,10 +193,10 @@ _WAIT = f"sleep 4; printf d {_TOLD}"
         ("printf d >&$QSAGIN_HEARTBEAT; exit 3", 3, ""),
         ("printf d >&$QSAGIN_HEARTBEAT; exit 0", 0, ""),
         ("printf d >&$QSAGIN_HEARTBEAT; exit 75", 1, "its processes are gone"),
-        (f"{_VITAL}; kill -KILL %1; {_WAIT}; sleep 9", 1, "gcs_server of Ray is gone"),
+        (f"{_VITAL}; kill -KILL $!; {_WAIT}; sleep 9", 1, "gcs_server of Ray is gone"),
         (f"printf s {_TOLD}; sleep 60", 1, "nobody was at work while it started"),
         (_JOINING, 0, ""),
-        (f"{_VITAL}; printf l {_TOLD}; kill -KILL %1; printf f {_TOLD}; {_WAIT}", 0, ""),
+        (f"{_VITAL}; printf l {_TOLD}; kill -KILL $!; printf f {_TOLD}; {_WAIT}", 0, ""),
     ],
 )
 def test_work_that_ends_without_saying_so_is_lost(
