@@ -101,7 +101,7 @@ class Column(NamedTuple):
 
 
 class Names:
-    """The names of all instances of a table, made anew only if other rows are there than before."""
+    """The names of all instances of a table, made again only if other rows are there than before."""
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, type[Row]], tuple[_Instances, list[_Named]]] = {}

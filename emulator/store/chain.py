@@ -5,7 +5,7 @@ has no window.  It also says what a barrier clock knows of the window: when the 
 to whom it wrote.  A row that is altered, moved, added or deleted breaks the chain from there on.  Tables
 that change while a run goes on are sealed by its end: the last link has a hash over who lived here, what
 they were asked and heard, and which keys they held.  Of these the material is left out, which is sealed by
-itself and written anew by whoever resumes.  A hash has no key: it finds damage and careless edits, not
+itself and written again by whoever resumes.  A hash has no key: it finds damage and careless edits, not
 somebody who computes all of it again.  Nothing here knows what facts or mail say.
 """
 

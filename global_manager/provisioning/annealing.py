@@ -205,7 +205,7 @@ class Annealing:
         return found
 
     def _lift(self, r: int) -> None:
-        """Give back what a request holds; its place is to be put anew."""
+        """Give back what a request holds; a place must be put for it then."""
         i, wavelengths = self._places[r]
         for e in self._of[r].routes[i].resources if len(wavelengths) else ():
             self._holders[e, wavelengths] = self._nobody

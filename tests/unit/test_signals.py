@@ -4,11 +4,33 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
 from emulator.commands.supervisor import _Signals
 from emulator.engines.job import SIGNALS, Interrupted, signals_of_native_code, signals_raise
+
+_INTERRUPTED_AS_IT_LOADS = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "emulator.commands.plan":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["qsagin", "check", "tiny"]
+from emulator.__main__ import main
+main()
+"""
+
+
+def test_an_interrupt_while_modules_are_loaded_ends_a_command_without_a_word() -> None:
+    command = [sys.executable, "-c", _INTERRUPTED_AS_IT_LOADS]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
 
 
 @pytest.mark.parametrize("number", SIGNALS)

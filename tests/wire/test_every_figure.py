@@ -36,7 +36,7 @@ NOT_RESULTS = {
     ("checkpoint", "one"): "there is one row, which whoever resumes drops",
     ("checkpoint", "window"): "dropped by whoever resumes",
     ("checkpoint", "state"): "sealed by itself, and dropped by whoever resumes",
-    ("stored_key", "material"): "sealed by itself, and written anew by whoever resumes",
+    ("stored_key", "material"): "sealed by itself, and written again by whoever resumes",
 }
 """Cells of a journal that its hashes do not cover, and why."""
 
