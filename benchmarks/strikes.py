@@ -100,11 +100,20 @@ class Strike:
             self.faults.append("traceback of a run")
         if not self._summary.get("complete"):
             out = self._resumed()
-        found = {item["digest"] for item in (self._summary, *_documents(out)) if "digest" in item}
-        if self._summary.get("complete") and found != {digest}:
-            self.faults.append("other digest")
+        self._judge(out, digest)
         if left := list(temporary.iterdir()):
             self.faults.append(f"left {', '.join(item.name for item in left)}")
+
+    def _judge(self, out: str, digest: str) -> None:
+        """Hold what was answered, and what the folder says, against an undisturbed run."""
+        try:
+            summaries = [self._summary, json.loads(out)] if out else [self._summary]
+        except ValueError:
+            self.faults.append("more or less than one answer")
+            return
+        is_other = any(item.get("digest") != digest for item in summaries)
+        if self._summary.get("complete") and is_other:
+            self.faults.append("other digest")
 
     @property
     def _run(self) -> str:
@@ -175,7 +184,12 @@ class Strike:
     def _resumed(self) -> str:
         """Return the summary of the resumed run; nothing if there is none, or it was refused."""
         with self._started("run", "--resume", self._run) as again:
-            out, err = again.communicate(timeout=_LIMIT_S)
+            try:
+                out, err = again.communicate(timeout=_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                self.faults.append("hung when it was resumed")
+                again.kill()
+                return ""
         if again.returncode == 0:
             self.said += ", resumed"
             return str(out)
@@ -184,11 +198,6 @@ class Strike:
         if again.returncode != 2 or _TRACEBACK in err:
             self.faults.append(f"exit {again.returncode} of a resumed run: {lines[-1]}")
         return ""
-
-
-def _documents(text: str) -> list[dict[str, Any]]:
-    """Return the one document of an answer, or none of an empty one.  Raises `ValueError` for more."""
-    return [json.loads(text)] if text else []
 
 
 def _is_alive(process: psutil.Process) -> bool:
